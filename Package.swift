@@ -1,0 +1,50 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+// Floors, ground floor first: a target imports only from floors below its own (docs/architecture.md).
+let package = Package(
+  name: "sextant",
+  products: [
+    .executable(name: "sextant", targets: ["sextant"])
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+  ],
+  targets: [
+    // Floor 0: the two C libraries.
+    .systemLibrary(name: "CJSONC", pkgConfig: "json-c", providers: [.apt(["libjson-c-dev"])]),
+    .systemLibrary(name: "CGLPK", providers: [.apt(["libglpk-dev"])]),
+
+    // Floor 1: strict JSON text.
+    .target(name: "JSONText", dependencies: ["CJSONC"], swiftSettings: settings),
+
+    // Floor 2: the nouns, every file kind with its checks and its codec.
+    .target(name: "Documents", dependencies: ["JSONText"], swiftSettings: settings),
+
+    // Floor 3: pipeline and collective schedules as lists.
+    .target(name: "Schedules", dependencies: ["Documents"], swiftSettings: settings),
+
+    // Floor 4: seconds and bytes of a strategy on a cluster.
+    .target(name: "Costing", dependencies: ["Documents", "Schedules"], swiftSettings: settings),
+
+    // Floor 5: the best plan with a bound, or the reason why there is none.
+    .target(name: "Search", dependencies: ["Documents", "Costing"], swiftSettings: settings),
+
+    // Floor 6: the command line.
+    .executableTarget(
+      name: "sextant",
+      dependencies: [
+        "Documents", "JSONText", "Costing", "Search",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,57 @@
+/// The ranks of one collective, as the links see them: enough to price any message.
+///
+/// Every collective is priced by α–β for each algorithm that a collective library would consider, and the cheapest
+/// counts. With S the bytes of the full tensor and n ranks (Thakur et al. 2005; the bus-bandwidth factors of NVIDIA's
+/// nccl-tests):
+///
+/// | algorithm | all-gather, reduce-scatter | all-reduce |
+/// |---|---|---|
+/// | ring | (n−1)α + (n−1)/n · S/B | twice that |
+/// | hierarchical, a ranks at each level over the k below it | Σ (a−1)α + (a−1)/a · (S/k)/B | twice that |
+/// | tree | – | 2⌈log₂ n⌉α + 2S/B |
+///
+/// A ring runs at its slowest crossing. The group's members in one instance of a level cross to the next with all their
+/// links together, but never with more than the instance's shared links divided by the groups that use them at once.
+public struct CommunicationGroup: Sendable, Equatable {
+  /// Ranks n.
+  public let rankCount: Int
+  /// Slowest crossing of a ring through all ranks, bytes per second.
+  public let ringBytesPerSecond: Double
+  /// Slowest hop's latency α, seconds.
+  public let latencySeconds: Double
+  /// Sums over the levels of a hierarchical collective: Σ (a−1)α, and Σ (a−1)/a / (k·B), seconds and seconds per byte.
+  let hierarchicalLatencySeconds: Double
+  let hierarchicalSecondsPerByte: Double
+
+  /// A group of one rank, which communicates nothing.
+  public static let alone = CommunicationGroup(
+    rankCount: 1, ringBytesPerSecond: .infinity, latencySeconds: 0, hierarchicalLatencySeconds: 0,
+    hierarchicalSecondsPerByte: 0)
+
+  /// Seconds to gather a tensor of `byteCount` bytes, of which each rank holds an equal shard, on every rank.
+  public func allGatherSeconds(byteCount: Double) -> Double {
+    guard rankCount > 1 else { return 0 }
+    let n = Double(rankCount)
+    let ring = (n - 1) * latencySeconds + (n - 1) / n * byteCount / ringBytesPerSecond
+    return min(ring, hierarchicalLatencySeconds + byteCount * hierarchicalSecondsPerByte)
+  }
+
+  /// Seconds to sum a tensor of `byteCount` bytes and leave each rank its shard: the all-gather run backwards.
+  public func reduceScatterSeconds(byteCount: Double) -> Double { allGatherSeconds(byteCount: byteCount) }
+
+  /// Seconds to sum a tensor of `byteCount` bytes on every rank.
+  public func allReduceSeconds(byteCount: Double) -> Double {
+    guard rankCount > 1 else { return 0 }
+    let tree = 2 * Double(treeDepth) * latencySeconds + 2 * byteCount / ringBytesPerSecond
+    return min(tree, 2 * allGatherSeconds(byteCount: byteCount))
+  }
+
+  /// ⌈log₂ n⌉.
+  private var treeDepth: Int { Int.bitWidth - (rankCount - 1).leadingZeroBitCount }
+
+  /// The slower of two groups, by what a large message would take; ties keep the first.
+  func slower(_ other: Self) -> Self {
+    let probe = 1e9
+    return other.allGatherSeconds(byteCount: probe) > allGatherSeconds(byteCount: probe) ? other : self
+  }
+}

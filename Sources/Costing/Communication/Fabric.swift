@@ -1,0 +1,161 @@
+public import Documents
+
+/// The links of a cluster with the rates that collectives reach on them; prices groups and transfers of ranks that are
+/// laid onto devices in order.
+public struct Fabric: Sendable {
+  /// One level with efficiencies applied.
+  struct Level: Sendable {
+    let span: Int
+    /// Devices under one instance of the level below.
+    let innerSpan: Int
+    /// One device's rate.
+    let bytesPerSecond: Double
+    /// What one instance of the level below can send in all, infinite where every device has its own link.
+    let sharedBytesPerSecond: Double
+    let latencySeconds: Double
+  }
+
+  let levels: [Level]
+  let devicesPerNode: Int
+  /// Median measured rates between nodes, row to column; nil entries fall back to the level's.
+  let measuredBytesPerSecond: [[Double?]]?
+
+  /// Whether any two nodes are linked alike, so that one group stands for all that are aligned the same way.
+  let isUniform: Bool
+
+  public init(_ cluster: ClusterDescription) {
+    let fabric = cluster.device.fabric
+    var levels: [Level] = []
+    var innerSpan = 1
+    for level in cluster.levels {
+      let isScaleUp = level.span <= cluster.devicesPerNode
+      let efficiency = level.efficiency ?? (isScaleUp ? fabric.scaleUpEfficiency : fabric.scaleOutEfficiency)
+      let share = efficiency / level.oversubscription
+      levels.append(
+        Level(
+          span: level.span, innerSpan: innerSpan, bytesPerSecond: level.bytesPerSecond * share,
+          sharedBytesPerSecond: (level.sharedBytesPerSecond ?? .infinity) * share,
+          latencySeconds: level.latencySeconds
+            ?? (isScaleUp ? fabric.scaleUpLatencySeconds : fabric.scaleOutLatencySeconds)))
+      innerSpan = level.span
+    }
+    self.levels = levels
+    devicesPerNode = cluster.devicesPerNode
+    isUniform = cluster.measured == nil && levels.count { $0.span > cluster.devicesPerNode } <= 1
+    measuredBytesPerSecond = cluster.measured.map { links in
+      links.nodeNames.indices.map { from in
+        links.nodeNames.indices.map { to in links.medianBytesPerSecond(from: from, to: to) }
+      }
+    }
+  }
+
+  /// The group of `count` ranks `first`, `first + stride`, …, on which every other rank of the cluster runs a group of
+  /// the same kind at the same time.
+  ///
+  /// - Complexity: O(count · levels).
+  func group(first: Int, stride: Int, count: Int) -> CommunicationGroup {
+    guard count > 1 else { return .alone }
+    var ring = Double.infinity, latency = 0.0
+    var hierarchicalLatency = 0.0, hierarchicalSecondsPerByte = 0.0
+    var isRegular = true
+    for level in levels {
+      let shape = members(first: first, stride: stride, count: count, of: level)
+      if shape.partCount > 1 {
+        // Rate of one device at this level, as its own link and the measured pairs allow.
+        let rate = deviceRate(at: level, first: first, stride: stride, count: count)
+        let groupsSharing = Double(level.innerSpan) / Double(shape.fewestInside)
+        ring = min(ring, Double(shape.fewestInside) * rate, level.sharedBytesPerSecond / groupsSharing)
+        latency = max(latency, level.latencySeconds)
+        let parts = Double(shape.partCount)
+        let each = min(rate, level.sharedBytesPerSecond / Double(level.innerSpan))
+        hierarchicalLatency += (parts - 1) * level.latencySeconds
+        hierarchicalSecondsPerByte += (parts - 1) / parts / Double(shape.mostInside) / each
+        isRegular = isRegular && shape.fewestInside == shape.mostInside
+      }
+      if shape.holdsAll { break }
+    }
+    return CommunicationGroup(
+      rankCount: count, ringBytesPerSecond: ring, latencySeconds: latency,
+      // A hierarchical collective needs equal parts.
+      hierarchicalLatencySeconds: isRegular ? hierarchicalLatency : .infinity,
+      hierarchicalSecondsPerByte: isRegular ? hierarchicalSecondsPerByte : .infinity)
+  }
+
+  /// Seconds for one rank to send `byteCount` bytes to the rank `distance` further on, the slowest of the senders
+  /// `first..<first + count`, while all other devices do the same.
+  ///
+  /// - Complexity: O(count · levels), or O(devices of a node · levels) where all nodes are alike.
+  func transferSeconds(first: Int, count: Int, distance: Int, byteCount: Double) -> Double {
+    // Senders whose stages tile the nodes of a uniform cluster cross the same levels whichever node they are in.
+    let isAligned = isUniform && (distance % devicesPerNode == 0 || devicesPerNode % distance == 0)
+    var slowest = 0.0
+    for sender in first..<first + (isAligned ? min(count, devicesPerNode) : count) {
+      slowest = max(slowest, transferSeconds(from: sender, to: sender + distance, byteCount: byteCount))
+    }
+    return slowest
+  }
+
+  func transferSeconds(from: Int, to: Int, byteCount: Double) -> Double {
+    guard from != to else { return 0 }
+    guard let level = levels.first(where: { from / $0.span == to / $0.span }) else { return .infinity }
+    let rate = min(
+      measuredRate(fromDevice: from, toDevice: to) ?? level.bytesPerSecond,
+      level.sharedBytesPerSecond / Double(level.innerSpan))
+    return level.latencySeconds + byteCount / rate
+  }
+
+  private func measuredRate(fromDevice from: Int, toDevice to: Int) -> Double? {
+    guard let measuredBytesPerSecond, from / devicesPerNode != to / devicesPerNode else { return nil }
+    return measuredBytesPerSecond[from / devicesPerNode][to / devicesPerNode]
+  }
+
+  /// One device's rate at a level: nominal, or the slowest measured link between neighbours of the ring.
+  private func deviceRate(at level: Level, first: Int, stride: Int, count: Int) -> Double {
+    guard measuredBytesPerSecond != nil, level.span > devicesPerNode else { return level.bytesPerSecond }
+    var slowest = Double.infinity
+    for index in 0..<count {
+      let from = first + index * stride, to = first + (index + 1) % count * stride
+      guard from / devicesPerNode != to / devicesPerNode else { continue }
+      slowest = min(slowest, measuredRate(fromDevice: from, toDevice: to) ?? level.bytesPerSecond)
+    }
+    return slowest.isFinite ? slowest : level.bytesPerSecond
+  }
+
+  /// How the members of a group are spread at a level.
+  private struct Spread {
+    /// The largest number of instances of the level below, under one instance of this level, that hold members.
+    var partCount = 0
+    /// Members in the emptiest and fullest of those that hold any.
+    var fewestInside = Int.max
+    var mostInside = 0
+    /// Whether one instance of this level holds the whole group.
+    var holdsAll = true
+  }
+
+  private func members(first: Int, stride: Int, count: Int, of level: Level) -> Spread {
+    var spread = Spread()
+    var instance = first / level.span, part = first / level.innerSpan
+    var partCount = 1, inside = 0
+    for index in 0..<count {
+      let rank = first + index * stride
+      if rank / level.innerSpan != part {
+        spread.fewestInside = min(spread.fewestInside, inside)
+        spread.mostInside = max(spread.mostInside, inside)
+        inside = 0
+        part = rank / level.innerSpan
+        if rank / level.span != instance {
+          instance = rank / level.span
+          spread.holdsAll = false
+          spread.partCount = max(spread.partCount, partCount)
+          partCount = 0
+        }
+        partCount += 1
+      }
+      inside += 1
+    }
+    spread.partCount = max(spread.partCount, partCount)
+    spread.fewestInside = min(spread.fewestInside, inside)
+    spread.mostInside = max(spread.mostInside, inside)
+    return spread
+  }
+}

@@ -1,0 +1,82 @@
+public import Documents
+
+/// The groups and boundaries of one layout on a fabric: what its collectives and transfers run over.
+///
+/// Computed once per (tensor, data, pipeline) and shared by all strategies that differ in other respects.
+public struct LayoutCost: Sendable {
+  public let layout: ParallelLayout
+  /// The slowest tensor group; all stages wait for theirs.
+  public let tensorGroup: CommunicationGroup
+  /// The slowest data-parallel group of each stage; one entry if all stages are alike.
+  let dataGroups: [CommunicationGroup]
+  /// Latency and seconds per byte from stage i to i + 1, the slowest sender; one entry if all boundaries are alike.
+  let boundaries: [Boundary]
+  /// From the last stage back to the first, between chunks.
+  let wrap: Boundary
+  /// First and last stage, over which tied embeddings are reduced.
+  let embeddingGroup: CommunicationGroup
+
+  /// α and β of a point-to-point transfer.
+  struct Boundary: Sendable, Equatable {
+    let latencySeconds: Double
+    let secondsPerByte: Double
+
+    func seconds(byteCount: Double) -> Double { latencySeconds + byteCount * secondsPerByte }
+
+    static let none = Boundary(latencySeconds: 0, secondsPerByte: 0)
+  }
+
+  /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(degrees) otherwise.
+  public init(_ layout: ParallelLayout, on fabric: Fabric) {
+    self.layout = layout
+    let t = layout.tensorDegree, d = layout.dataDegree, p = layout.pipelineDegree
+    let stageSize = t * d
+    let node = fabric.devicesPerNode
+
+    func slowest(firsts: some Sequence<Int>, stride: Int, count: Int) -> CommunicationGroup {
+      var result = CommunicationGroup.alone
+      for first in firsts { result = result.slower(fabric.group(first: first, stride: stride, count: count)) }
+      return result
+    }
+
+    // On a uniform cluster groups that tile nodes evenly are all alike.
+    let tensorIsAligned = fabric.isUniform && (node % t == 0 || t % node == 0)
+    tensorGroup = slowest(
+      firsts: tensorIsAligned ? stride(from: 0, to: 1, by: 1) : stride(from: 0, to: layout.worldSize, by: t),
+      stride: 1, count: t)
+    let stageIsAligned = fabric.isUniform && tensorIsAligned && (node % stageSize == 0 || stageSize % node == 0)
+    dataGroups = (0..<(stageIsAligned ? 1 : p)).map { stage in
+      slowest(
+        firsts: (stage * stageSize)..<(stage * stageSize + (stageIsAligned ? 1 : t)), stride: t, count: d)
+    }
+
+    func boundary(from stage: Int, distance: Int) -> Boundary {
+      let first = stage * stageSize
+      let latency = fabric.transferSeconds(first: first, count: stageSize, distance: distance, byteCount: 0)
+      let probe = 1e9
+      let seconds = fabric.transferSeconds(first: first, count: stageSize, distance: distance, byteCount: probe)
+      return Boundary(latencySeconds: latency, secondsPerByte: (seconds - latency) / probe)
+    }
+    if p == 1 {
+      boundaries = []
+      wrap = .none
+      embeddingGroup = .alone
+    } else {
+      // Where a stage fills whole nodes every boundary crosses the network; smaller stages have some inside a node.
+      let boundariesAreAlike = stageIsAligned && stageSize % node == 0
+      boundaries = (0..<(boundariesAreAlike ? 1 : p - 1)).map { boundary(from: $0, distance: stageSize) }
+      wrap = boundary(from: 0, distance: stageSize * (p - 1))
+      embeddingGroup = fabric.group(first: 0, stride: stageSize * (p - 1), count: 2)
+    }
+  }
+
+  /// The data-parallel group of a stage.
+  func dataGroup(ofStage stage: Int) -> CommunicationGroup {
+    dataGroups.count == 1 ? dataGroups[0] : dataGroups[stage]
+  }
+
+  /// The boundary between a stage and the next.
+  func boundary(afterStage stage: Int) -> Boundary {
+    boundaries.count == 1 ? boundaries[0] : boundaries[stage]
+  }
+}

@@ -1,0 +1,27 @@
+import Documents
+
+/// How fast one device multiplies, attends and moves memory in one precision: the device profile made ready for use.
+struct DeviceSpeed: Sendable {
+  /// Seconds per FLOP of a very large matrix product.
+  let secondsPerGEMMFLOP: Double
+  /// The dimension at which a matrix product reaches half of that.
+  let gemmHalfSize: Double
+  let secondsPerAttentionFLOP: Double
+  let secondsPerMemoryByte: Double
+
+  init(_ profile: DeviceProfile, precision: Precision) {
+    let peak = profile.peakFLOPPerSecond(precision)
+    secondsPerGEMMFLOP = 1 / (peak * profile.compute.gemmPeakFraction)
+    gemmHalfSize = profile.compute.gemmHalfSize
+    secondsPerAttentionFLOP = 1 / (peak * profile.compute.attentionPeakFraction)
+    secondsPerMemoryByte = 1 / (profile.datasheet.memoryBytesPerSecond * profile.compute.memoryFraction)
+  }
+
+  /// Seconds of an m × k by k × n matrix product:
+  /// `2mnk / (peak · e) · (1 + z/m)(1 + z/n)(1 + z/k)`, e the fraction of peak of very large products and z the half
+  /// size. Each factor is the loss to partly filled tiles and to filling the pipelines along one dimension.
+  func gemmSeconds(_ m: Double, _ n: Double, _ k: Double) -> Double {
+    let saturation = (m + gemmHalfSize) * (n + gemmHalfSize) * (k + gemmHalfSize)
+    return 2 * saturation * secondsPerGEMMFLOP
+  }
+}

@@ -1,0 +1,106 @@
+import Documents
+
+/// One transformer block on one rank and one micro-batch, in numbers: what its operations are made of.
+struct LayerShape: Sendable {
+  /// Tokens T of a micro-batch, b · s.
+  let tokens: Double
+  let sequence: Double
+  let hidden: Double
+  /// Widths on this rank, after the tensor split.
+  let querySize: Double
+  let keyValueSize: Double
+  let headCount: Double
+  /// Columns of the first feed-forward product: both halves of a gated one.
+  let feedForwardColumns: Double
+  let feedForwardSize: Double
+  let isGated: Bool
+  let isCausal: Bool
+  let isRotary: Bool
+  let elementByteCount: Double
+  let hasDropout: Bool
+  let usesFlashAttention: Bool
+  /// Part of the norms, residuals and dropouts that this rank does: 1/t under sequence parallelism, else all.
+  let sequenceShare: Double
+
+  init(job: TrainingJob, tensorDegree: Int, microBatch: Int, sequenceParallel: Bool, flashAttention: Bool) {
+    let model = job.model
+    let t = Double(tensorDegree)
+    tokens = Double(microBatch) * Double(job.sequenceLength)
+    sequence = Double(job.sequenceLength)
+    hidden = Double(model.hiddenSize)
+    querySize = Double(model.querySize) / t
+    keyValueSize = Double(model.keyValueSize) / t
+    headCount = Double(model.headCount) / t
+    feedForwardSize = Double(model.feedForwardSize) / t
+    feedForwardColumns = (model.hasGatedFeedForward ? 2 : 1) * Double(model.feedForwardSize) / t
+    isGated = model.hasGatedFeedForward
+    isCausal = model.family != .bert
+    isRotary = model.family == .llama
+    elementByteCount = Double(job.precision.byteCount)
+    hasDropout = model.hasDropout
+    usesFlashAttention = flashAttention
+    sequenceShare = sequenceParallel ? 1 / t : 1
+  }
+}
+
+/// Seconds of a block's computation, by pass.
+struct LayerComputeSeconds: Sendable {
+  let forward: Double
+  /// Without recomputation.
+  let backward: Double
+  /// The attention core alone, forward: what selective recomputation repeats.
+  let attentionCore: Double
+  /// The two products that give the gradient of the column-parallel layers' inputs; under sequence parallelism the
+  /// gather of those inputs runs meanwhile.
+  let columnInputGradient: Double
+
+  init(_ shape: LayerShape, on device: DeviceSpeed) {
+    let T = shape.tokens, h = shape.hidden, e = shape.elementByteCount
+    // The four products, each m × k by k × n with m the tokens.
+    let products: [(n: Double, k: Double)] = [
+      (shape.querySize + 2 * shape.keyValueSize, h),
+      (h, shape.querySize),
+      (shape.feedForwardColumns, h),
+      (h, shape.feedForwardSize),
+    ]
+    var forwardGEMM = 0.0, backwardGEMM = 0.0
+    for (n, k) in products {
+      forwardGEMM += device.gemmSeconds(T, n, k)
+      // Gradients of the input (T × n by n × k) and of the weight (k × T by T × n).
+      backwardGEMM += device.gemmSeconds(T, k, n) + device.gemmSeconds(k, n, T)
+    }
+    columnInputGradient =
+      device.gemmSeconds(T, products[0].k, products[0].n) + device.gemmSeconds(T, products[2].k, products[2].n)
+
+    // Scores and their product with the values: 2 · 2 · T · s · q FLOP. A fused causal kernel skips the masked half;
+    // its backward recomputes the scores, five products for two (Dao 2023, section 3.1).
+    let attentionFLOP = 4 * T * shape.sequence * shape.querySize
+    let attentionBackward: Double
+    if shape.usesFlashAttention {
+      let executed = shape.isCausal ? attentionFLOP / 2 : attentionFLOP
+      attentionCore = executed * device.secondsPerAttentionFLOP
+      attentionBackward = 2.5 * attentionCore
+    } else {
+      // Memory passes over the score matrix: product out 1, softmax in and out 2, second product in 1, and with dropout
+      // in and out 2 more and the mask's byte; backward reads and writes each once more.
+      let scores = T * shape.sequence * shape.headCount
+      let passes = shape.hasDropout ? 6 * e + 1 : 4 * e
+      let backwardPasses = shape.hasDropout ? 8 * e + 1 : 6 * e
+      attentionCore =
+        attentionFLOP * device.secondsPerAttentionFLOP + scores * passes * device.secondsPerMemoryByte
+      attentionBackward =
+        2 * attentionFLOP * device.secondsPerAttentionFLOP + scores * backwardPasses * device.secondsPerMemoryByte
+    }
+
+    // Element-wise operations by the bytes they move: two norms (in, out), two residual additions (two in, one out),
+    // and a dropout mask each; the activation and, with rotary positions, queries and keys in and out.
+    let residual = T * h * (10 * e + (shape.hasDropout ? 2 : 0)) * shape.sequenceShare
+    let activation = T * (shape.feedForwardColumns + shape.feedForwardSize) * e
+    let rotary = shape.isRotary ? T * (shape.querySize + shape.keyValueSize) * 2 * e : 0
+    let elementWise = (residual + activation + rotary) * device.secondsPerMemoryByte
+
+    forward = forwardGEMM + attentionCore + elementWise
+    // Backward of an element-wise operation reads its input as well as the gradient.
+    backward = backwardGEMM + attentionBackward + 1.5 * elementWise
+  }
+}

@@ -1,0 +1,124 @@
+import Documents
+
+/// Seconds of one micro-batch on one rank, by part of the model and by cause.
+///
+/// Depends on tensor degree, micro-batch, recomputation, sequence parallelism and attention kernel only, so it is
+/// computed once for the many strategies that share those.
+public struct MicroBatchCost: Sendable {
+  /// A forward and a backward pass of one part of the model, by cause.
+  public struct Passes: Sendable, Equatable {
+    public var forwardComputeSeconds = 0.0
+    public var forwardTensorSeconds = 0.0
+    public var backwardComputeSeconds = 0.0
+    public var backwardTensorSeconds = 0.0
+    /// Computation that backward repeats.
+    public var recomputeSeconds = 0.0
+
+    public var forwardSeconds: Double { forwardComputeSeconds + forwardTensorSeconds }
+    public var backwardSeconds: Double { backwardComputeSeconds + backwardTensorSeconds + recomputeSeconds }
+  }
+
+  /// One transformer block.
+  public let layer: Passes
+  /// Embedding look-up, on the first stage.
+  public let embedding: Passes
+  /// Final norm, output head and loss, on the last stage.
+  public let head: Passes
+
+  init(
+    job: TrainingJob, device: DeviceSpeed, framework: DeviceProfile.Framework, tensorGroup: CommunicationGroup,
+    tensorDegree: Int, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool
+  ) {
+    let shape = LayerShape(
+      job: job, tensorDegree: tensorDegree, microBatch: microBatch, sequenceParallel: sequenceParallel,
+      flashAttention: flashAttention)
+    layer = Self.layer(
+      shape, device: device, framework: framework, group: tensorGroup, recompute: recompute,
+      sequenceParallel: sequenceParallel)
+    embedding = Self.embedding(shape, device: device, group: tensorGroup, sequenceParallel: sequenceParallel)
+    let vocabulary = job.model.paddedVocabularySize(
+      multiple: framework.vocabularyMultiple, tensorDegree: tensorDegree)
+    head = Self.head(
+      shape, vocabularyShard: Double(vocabulary / tensorDegree), device: device, framework: framework,
+      group: tensorGroup, sequenceParallel: sequenceParallel)
+  }
+
+  private static func layer(
+    _ shape: LayerShape, device: DeviceSpeed, framework: DeviceProfile.Framework, group: CommunicationGroup,
+    recompute: Strategy.Recompute, sequenceParallel: Bool
+  ) -> Passes {
+    let compute = LayerComputeSeconds(shape, on: device)
+    let tensorBytes = shape.tokens * shape.hidden * shape.elementByteCount
+    // Attention and feed-forward each sum once forward and once backward (Shoeybi et al. 2019, figure 4); under sequence
+    // parallelism each sum is a gather and a scatter, and backward gathers the inputs of the two column-parallel layers
+    // once more, under the product that does not need them (Korthikanti et al. 2022, section 4.2.2).
+    var passes = Passes()
+    if sequenceParallel {
+      let pair = group.allGatherSeconds(byteCount: tensorBytes) + group.reduceScatterSeconds(byteCount: tensorBytes)
+      passes.forwardTensorSeconds = 2 * pair
+      let regather = 2 * group.allGatherSeconds(byteCount: tensorBytes)
+      passes.backwardTensorSeconds = 2 * pair + max(0, regather - compute.columnInputGradient)
+    } else {
+      let sums = 2 * group.allReduceSeconds(byteCount: tensorBytes)
+      passes.forwardTensorSeconds = sums
+      passes.backwardTensorSeconds = sums
+    }
+    // The host cannot launch kernels faster: what the device would do sooner waits for it.
+    passes.forwardComputeSeconds = max(
+      compute.forward, framework.layerForwardFloorSeconds - passes.forwardTensorSeconds)
+    passes.backwardComputeSeconds = max(
+      compute.backward, framework.layerBackwardFloorSeconds - passes.backwardTensorSeconds)
+    switch recompute {
+    case .none: break
+    case .selective: passes.recomputeSeconds = shape.usesFlashAttention ? 0 : compute.attentionCore
+    case .full:
+      passes.recomputeSeconds = passes.forwardComputeSeconds
+      passes.backwardTensorSeconds += passes.forwardTensorSeconds
+    }
+    return passes
+  }
+
+  private static func embedding(
+    _ shape: LayerShape, device: DeviceSpeed, group: CommunicationGroup, sequenceParallel: Bool
+  ) -> Passes {
+    let tensorBytes = shape.tokens * shape.hidden * shape.elementByteCount
+    var passes = Passes()
+    // Rows in, rows out; backward reads the gradient and adds it to fp32 rows.
+    passes.forwardComputeSeconds = 2 * tensorBytes * device.secondsPerMemoryByte
+    passes.backwardComputeSeconds =
+      (tensorBytes + 8 * shape.tokens * shape.hidden) * device.secondsPerMemoryByte
+    // Each rank looks up its part of the vocabulary, the sum completes the rows.
+    passes.forwardTensorSeconds =
+      sequenceParallel
+      ? group.reduceScatterSeconds(byteCount: tensorBytes) : group.allReduceSeconds(byteCount: tensorBytes)
+    passes.backwardTensorSeconds = sequenceParallel ? group.allGatherSeconds(byteCount: tensorBytes) : 0
+    return passes
+  }
+
+  private static func head(
+    _ shape: LayerShape, vocabularyShard: Double, device: DeviceSpeed, framework: DeviceProfile.Framework,
+    group: CommunicationGroup, sequenceParallel: Bool
+  ) -> Passes {
+    let T = shape.tokens, h = shape.hidden
+    let tensorBytes = T * h * shape.elementByteCount
+    let logits = T * vocabularyShard
+    var passes = Passes()
+    // Every copy of the logits that is alive is written once and read once, half of it forward.
+    let lossPass = logits * Double(framework.logitsBytesPerEntry) * device.secondsPerMemoryByte
+    let norm = 2 * tensorBytes * shape.sequenceShare * device.secondsPerMemoryByte
+    passes.forwardComputeSeconds = device.gemmSeconds(T, vocabularyShard, h) + lossPass + norm
+    passes.backwardComputeSeconds =
+      device.gemmSeconds(T, h, vocabularyShard) + device.gemmSeconds(h, vocabularyShard, T) + lossPass + 2 * norm
+    // The loss of a divided vocabulary sums three fp32 numbers a token: maximum, target logit, sum of exponentials.
+    let lossSums = 3 * group.allReduceSeconds(byteCount: 4 * T)
+    if sequenceParallel {
+      passes.forwardTensorSeconds = group.allGatherSeconds(byteCount: tensorBytes) + lossSums
+      passes.backwardTensorSeconds =
+        group.reduceScatterSeconds(byteCount: tensorBytes) + group.allGatherSeconds(byteCount: tensorBytes)
+    } else {
+      passes.forwardTensorSeconds = lossSums
+      passes.backwardTensorSeconds = group.allReduceSeconds(byteCount: tensorBytes)
+    }
+    return passes
+  }
+}

@@ -1,0 +1,103 @@
+public import Documents
+
+/// Seconds and bytes of any strategy for one job on one cluster under one framework. Pure: same question, same answer.
+public struct CostModel: Sendable {
+  public let cluster: ClusterDescription
+  public let job: TrainingJob
+  public let framework: DeviceProfile.Framework
+  let fabric: Fabric
+  let device: DeviceSpeed
+
+  /// - Parameter frameworkName: one of the device profile's frameworks; nil takes the first.
+  /// - Throws: `Refusal` when the device cannot compute in the job's precision or the framework is not known.
+  public init(cluster: ClusterDescription, job: TrainingJob, frameworkName: String? = nil) throws(Refusal) {
+    guard cluster.device.peakFLOPPerSecond(job.precision) > 0 else {
+      throw .noPrecision(device: cluster.device.name, precision: job.precision)
+    }
+    if let frameworkName {
+      guard let framework = cluster.device.framework(named: frameworkName) else {
+        throw .noFramework(
+          device: cluster.device.name, framework: frameworkName, known: cluster.device.frameworks.map(\.name))
+      }
+      self.framework = framework
+    } else {
+      framework = cluster.device.frameworks[0]
+    }
+    self.cluster = cluster
+    self.job = job
+    fabric = Fabric(cluster)
+    device = DeviceSpeed(cluster.device, precision: job.precision)
+  }
+
+  /// Why a cluster and a job cannot be priced together.
+  public enum Refusal: Error, Sendable, Equatable, CustomStringConvertible {
+    case noPrecision(device: String, precision: Precision)
+    case noFramework(device: String, framework: String, known: [String])
+
+    public var description: String {
+      switch self {
+      case .noPrecision(let device, let precision): "device \(device) does not compute in \(precision.rawValue)"
+      case .noFramework(let device, let framework, let known):
+        "device \(device) has no coefficients for the framework \"\(framework)\" (known: \(known.joined(separator: ", ")))"
+      }
+    }
+  }
+
+  /// The first rule that a strategy breaks; nil if it can be priced.
+  public func violation(of strategy: Strategy) -> StrategyViolation? {
+    strategy.violation(
+      job: job, deviceCount: cluster.deviceCount, hasFlashAttention: cluster.device.datasheet.hasFlashAttention)
+  }
+
+  /// The groups and boundaries of a layout; shared by the strategies that have it.
+  public func layoutCost(_ layout: ParallelLayout) -> LayoutCost { LayoutCost(layout, on: fabric) }
+
+  /// The passes of a micro-batch; shared by the strategies that agree in what it depends on.
+  public func microBatchCost(
+    layout: LayoutCost, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool
+  ) -> MicroBatchCost {
+    MicroBatchCost(
+      job: job, device: device, framework: framework, tensorGroup: layout.tensorGroup,
+      tensorDegree: layout.layout.tensorDegree, microBatch: microBatch, recompute: recompute,
+      sequenceParallel: sequenceParallel, flashAttention: flashAttention)
+  }
+
+  /// The cost of a strategy from parts that were computed before.
+  /// - Precondition: the strategy breaks no rule, and the parts are its own.
+  public func cost(of strategy: Strategy, layout: LayoutCost, microBatch: MicroBatchCost) -> StrategyCost {
+    StrategyCost(
+      strategy: strategy, job: job, microBatch: microBatch, layout: layout,
+      memory: MemoryModel(job: job, device: cluster.device, framework: framework, strategy: strategy), device: device,
+      framework: framework)
+  }
+
+  /// The cost of one strategy.
+  /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
+  public func cost(of strategy: Strategy) -> StrategyCost {
+    let layout = layoutCost(ParallelLayout(strategy))
+    return cost(
+      of: strategy, layout: layout,
+      microBatch: microBatchCost(
+        layout: layout, microBatch: strategy.microBatch, recompute: strategy.recompute,
+        sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention))
+  }
+
+  /// The prediction for a strategy whose layers are split as given.
+  ///
+  /// - Parameter layerCounts: layers of each virtual stage, in the model's order.
+  public func prediction(of cost: StrategyCost, layerCounts: [Int]) -> Prediction {
+    var scratch = EvaluationScratch()
+    let seconds = cost.iterationSeconds(layerCounts: layerCounts, scratch: &scratch)
+    let stageLayers = cost.stageLayerCounts(layerCounts)
+    let memory = stageLayers.indices.map { cost.memory.stageMemory(stage: $0, layerCount: stageLayers[$0]) }
+    let tokens = Double(job.globalBatch) * Double(job.sequenceLength)
+    let devices = Double(cluster.deviceCount)
+    let peak = cluster.device.peakFLOPPerSecond(job.precision)
+    let flop = job.model.modelFLOP(sequenceLength: job.sequenceLength, sequenceCount: job.globalBatch)
+    return Prediction(
+      iterationSeconds: seconds, timeSplit: cost.timeSplit(layerCounts: layerCounts, scratch: &scratch),
+      stageMemory: memory, verdict: cost.memory.verdict(peakBytes: memory.map(\.peakBytes).max() ?? 0),
+      tokensPerSecondPerDevice: tokens / seconds / devices,
+      modelFLOPUtilization: flop / (seconds * devices * peak))
+  }
+}

@@ -1,0 +1,34 @@
+public import Documents
+public import JSONText
+
+/// The prediction for one strategy with the split of layers that frameworks use by default.
+public struct Estimate: Sendable {
+  public let model: CostModel
+  public let strategy: Strategy
+  /// Layers of each virtual stage, in the model's order.
+  public let layerCounts: [Int]
+  public let prediction: Prediction
+
+  /// - Parameter pattern: what is stated of the strategy; the rest is at its plainest, see
+  ///   ``StrategyPattern/completed(deviceCount:flashAttention:overlap:)``.
+  /// - Throws: the rule that the strategy breaks.
+  public init(model: CostModel, pattern: StrategyPattern) throws(StrategyViolation) {
+    let strategy = pattern.completed(
+      deviceCount: model.cluster.deviceCount, flashAttention: model.cluster.device.datasheet.hasFlashAttention,
+      overlap: model.framework.overlapsGradientReduce)
+    if let violation = model.violation(of: strategy) { throw violation }
+    self.model = model
+    self.strategy = strategy
+    layerCounts = evenLayerCounts(
+      layerCount: model.job.model.layerCount, virtualStageCount: strategy.pipelineDegree * strategy.virtualStageCount)
+    prediction = model.prediction(of: model.cost(of: strategy), layerCounts: layerCounts)
+  }
+
+  /// Strategy, split and prediction.
+  public var json: JSON {
+    .object([
+      JSONMember("strategy", strategy.json), JSONMember("layer_counts", .array(layerCounts.map(JSON.integer))),
+      JSONMember("prediction", prediction.json),
+    ])
+  }
+}

@@ -1,0 +1,47 @@
+public import Schedules
+
+extension PipelineTimes {
+  /// The exact time of a pipeline schedule, in seconds: the end of the last backward pass of the slowest stage.
+  ///
+  /// Each stage's own end is left in `scratch` (``PipelineScratch/endSeconds(ofStage:)``). The result is that of
+  /// ``referenceEndSeconds(of:)`` bit for bit, since the same sums and maxima are taken in another order of events; the
+  /// recurrences keep one or two numbers per stage and allocate nothing but the scratch's first growth.
+  ///
+  /// - Parameters:
+  ///   - kind: The schedule; its chunk count is that of these times.
+  ///   - microBatchCount: Micro-batches per iteration, at least 1.
+  ///   - scratch: Memory to reuse between calls.
+  /// - Precondition: ``PipelineSchedule/refusal(of:stageCount:chunkCount:microBatchCount:)`` returns nil.
+  /// - Complexity: O(stages × chunks × micro-batches) time, O(stages) memory. Nanoseconds per event are printed by
+  ///   the target `PipelineBenchmark`.
+  public func endSeconds(
+    of kind: PipelineScheduleKind, microBatchCount: Int, scratch: inout PipelineScratch
+  ) -> Double {
+    requireSchedule(kind, microBatchCount: microBatchCount)
+    scratch.withClocks(stageCount: stageCount) { stageEnds, forwardEnds in
+      switch kind {
+      case .oneForwardOneBackward:
+        advanceOneForwardOneBackward(microBatchCount: microBatchCount, stageEnds: stageEnds)
+      case .interleaved where microBatchCount > stageCount:
+        advanceInterleaved(
+          microBatchCount: microBatchCount, forwardEnds: forwardEnds, stageEnds: stageEnds)
+      case .interleaved, .gpipe:
+        advanceAllForwardsFirst(microBatchCount: microBatchCount, stageEnds: stageEnds)
+      }
+    }
+    var end = 0.0
+    for stageIndex in 0..<stageCount {
+      end = max(end, scratch.endSeconds(ofStage: stageIndex))
+    }
+    return end
+  }
+
+  /// Traps with the reason when these times have no schedule of the kind with so many micro-batches.
+  func requireSchedule(_ kind: PipelineScheduleKind, microBatchCount: Int) {
+    if let refusal = PipelineSchedule.refusal(
+      of: kind, stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
+    {
+      preconditionFailure(refusal.description)
+    }
+  }
+}

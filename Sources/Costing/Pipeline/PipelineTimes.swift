@@ -1,0 +1,84 @@
+/// How long each part of a pipeline takes for one micro-batch: all that the time of a schedule depends on.
+///
+/// Passes keep their stage busy; transfers do not: they run beside the next pass and delay only the receiver. All
+/// micro-batches take the same time. The data-parallel synchronisation after the pipeline is not part of it.
+public struct PipelineTimes: Sendable, Hashable {
+  /// Pipeline stages, at least 1.
+  public let stageCount: Int
+
+  /// Model chunks (virtual stages) per stage, at least 1.
+  public let chunkCount: Int
+
+  /// Seconds of the forward pass of one micro-batch through one chunk, at `stage · chunkCount + chunk`.
+  public private(set) var forwardSeconds: [Double]
+
+  /// Seconds of the backward pass of one micro-batch through one chunk, at `stage · chunkCount + chunk`.
+  public private(set) var backwardSeconds: [Double]
+
+  /// Seconds of one transfer between stage i and stage i + 1, either way, at i: one fewer than there are stages.
+  public let transferSeconds: [Double]
+
+  /// Seconds of one transfer between the last stage and stage 0, either way, used between chunks.
+  public let wrapTransferSeconds: Double
+
+  /// - Precondition: The arrays have the lengths stated at each, and every time is finite and at least 0.
+  public init(
+    stageCount: Int, chunkCount: Int = 1, forwardSeconds: [Double], backwardSeconds: [Double],
+    transferSeconds: [Double], wrapTransferSeconds: Double = 0
+  ) {
+    precondition(stageCount >= 1, "a pipeline has at least 1 stage, found \(stageCount)")
+    precondition(chunkCount >= 1, "a stage has at least 1 chunk, found \(chunkCount)")
+    precondition(
+      forwardSeconds.count == stageCount * chunkCount, "one forward time per stage and chunk")
+    precondition(
+      backwardSeconds.count == stageCount * chunkCount, "one backward time per stage and chunk")
+    precondition(transferSeconds.count == stageCount - 1, "one transfer time per stage boundary")
+    precondition(
+      forwardSeconds.allSatisfy(Self.isTime) && backwardSeconds.allSatisfy(Self.isTime)
+        && transferSeconds.allSatisfy(Self.isTime) && Self.isTime(wrapTransferSeconds),
+      "every time is finite and at least 0")
+    self.stageCount = stageCount
+    self.chunkCount = chunkCount
+    self.forwardSeconds = forwardSeconds
+    self.backwardSeconds = backwardSeconds
+    self.transferSeconds = transferSeconds
+    self.wrapTransferSeconds = wrapTransferSeconds
+  }
+
+  /// A pipeline whose stages, chunks and boundaries are all alike.
+  ///
+  /// - Parameters:
+  ///   - forwardSeconds: Seconds of one forward pass through one *chunk*.
+  ///   - backwardSeconds: Seconds of one backward pass through one *chunk*.
+  ///   - transferSeconds: Seconds of one transfer over any boundary, the wrap included.
+  public init(
+    equalStageCount stageCount: Int, chunkCount: Int = 1, forwardSeconds: Double,
+    backwardSeconds: Double, transferSeconds: Double
+  ) {
+    self.init(
+      stageCount: stageCount, chunkCount: chunkCount,
+      forwardSeconds: Array(repeating: forwardSeconds, count: stageCount * chunkCount),
+      backwardSeconds: Array(repeating: backwardSeconds, count: stageCount * chunkCount),
+      transferSeconds: Array(repeating: transferSeconds, count: stageCount - 1),
+      wrapTransferSeconds: transferSeconds)
+  }
+
+  /// Replaces the times of one chunk of one stage, for a search that prices one split of the layers after another
+  /// without new arrays.
+  ///
+  /// - Precondition: Stage and chunk exist; both times are finite and at least 0.
+  public mutating func setSeconds(
+    ofStage stageIndex: Int, chunk chunkIndex: Int = 0, forward: Double, backward: Double
+  ) {
+    precondition((0..<stageCount).contains(stageIndex), "the stage exists")
+    precondition((0..<chunkCount).contains(chunkIndex), "the chunk exists")
+    precondition(
+      Self.isTime(forward) && Self.isTime(backward), "every time is finite and at least 0")
+    forwardSeconds[stageIndex * chunkCount + chunkIndex] = forward
+    backwardSeconds[stageIndex * chunkCount + chunkIndex] = backward
+  }
+
+  private static func isTime(_ seconds: Double) -> Bool {
+    seconds >= 0 && seconds.isFinite
+  }
+}

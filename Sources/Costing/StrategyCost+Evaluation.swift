@@ -1,0 +1,120 @@
+import Documents
+import Schedules
+
+/// Memory for evaluating many strategies one after another without allocating for each.
+public struct EvaluationScratch: Sendable {
+  var pipeline = PipelineScratch()
+  var endSeconds: [Double] = []
+
+  public init() {}
+}
+
+/// The exact iteration time of a split: the schedule's own recurrence, and every stage's tail after it.
+extension StrategyCost {
+  /// Layers of each stage, all its chunks together, from the layers of each virtual stage.
+  public func stageLayerCounts(_ layerCounts: [Int]) -> [Int] {
+    let p = strategy.pipelineDegree
+    guard layerCounts.count > p else { return layerCounts }
+    return (0..<p).map { stage in stride(from: stage, to: layerCounts.count, by: p).reduce(0) { $0 + layerCounts[$1] } }
+  }
+
+  /// Seconds of an iteration whose layers are split as given.
+  ///
+  /// - Parameter layerCounts: layers of each virtual stage, in the model's order.
+  /// - Complexity: O(micro-batches · virtual stages).
+  public func iterationSeconds(layerCounts: [Int], scratch: inout EvaluationScratch) -> Double {
+    runPipeline(layerCounts: layerCounts, withTransfers: true, scratch: &scratch)
+    return lastStage(layerCounts: layerCounts, endSeconds: scratch.endSeconds).iterationSeconds
+  }
+
+  /// Paid once an iteration whatever the strategy.
+  public var fixedSeconds: Double { framework.iterationFixedSeconds }
+
+  /// Whether middle stages have the same data-parallel groups.
+  public var hasUniformTails: Bool { layout.dataGroups.count == 1 }
+
+  /// The most layers each stage can hold within a limit, see ``MemoryModel/layerCapacities(limitBytes:layerCount:)``.
+  public func layerCapacities(limitBytes: Int) -> [Int]? {
+    memory.layerCapacities(limitBytes: limitBytes, layerCount: layerCount)
+  }
+
+  /// Fills `scratch.endSeconds` with the end of each stage's last backward pass.
+  private func runPipeline(layerCounts: [Int], withTransfers: Bool, scratch: inout EvaluationScratch) {
+    let p = strategy.pipelineDegree, v = strategy.virtualStageCount
+    var forward = [Double](repeating: 0, count: p * v), backward = forward
+    for virtualStage in 0..<p * v {
+      let passes = passSeconds(
+        layerCount: layerCounts[virtualStage], isFirst: virtualStage == 0, isLast: virtualStage == p * v - 1)
+      let index = virtualStage % p * v + virtualStage / p
+      forward[index] = passes.forward
+      backward[index] = passes.backward
+    }
+    let times = PipelineTimes(
+      stageCount: p, chunkCount: v, forwardSeconds: forward, backwardSeconds: backward,
+      transferSeconds: (0..<p - 1).map { withTransfers ? transferSeconds(afterStage: $0) : 0 },
+      wrapTransferSeconds: withTransfers && v > 1 ? wrapTransferSeconds : 0)
+    _ = times.endSeconds(
+      of: v > 1 ? .interleaved : .oneForwardOneBackward, microBatchCount: microBatchCount, scratch: &scratch.pipeline)
+    scratch.endSeconds.removeAll(keepingCapacity: true)
+    for stage in 0..<p { scratch.endSeconds.append(scratch.pipeline.endSeconds(ofStage: stage)) }
+  }
+
+  /// The stage that ends the iteration, the first of equals.
+  ///
+  /// Tied embeddings are summed between first and last stage when both have reduced their gradients.
+  private func lastStage(
+    layerCounts: [Int], endSeconds: [Double]
+  ) -> (stage: Int, tail: Tail, waitSeconds: Double, iterationSeconds: Double) {
+    let p = strategy.pipelineDegree
+    let layers = stageLayerCounts(layerCounts)
+    var slowest = (stage: 0, tail: Tail(dataSeconds: 0, optimizerSeconds: 0), waitSeconds: 0.0, iterationSeconds: -1.0)
+    // When the gradients of both ends are reduced.
+    var bothReduced = 0.0
+    if embeddingSumSeconds > 0 {
+      for stage in [0, p - 1] {
+        bothReduced = max(bothReduced, endSeconds[stage] + tail(stage: stage, layerCount: layers[stage]).dataSeconds)
+      }
+    }
+    for stage in 0..<p {
+      let own = tail(stage: stage, layerCount: layers[stage])
+      var reduced = endSeconds[stage] + own.dataSeconds
+      var wait = 0.0
+      if embeddingSumSeconds > 0, stage == 0 || stage == p - 1 {
+        wait = bothReduced + embeddingSumSeconds - reduced
+        reduced += wait
+      }
+      let end = reduced + own.optimizerSeconds + fixedSeconds
+      if end > slowest.iterationSeconds { slowest = (stage, own, wait, end) }
+    }
+    return slowest
+  }
+
+  /// Where the time of an iteration goes, on the stage that ends it.
+  func timeSplit(layerCounts: [Int], scratch: inout EvaluationScratch) -> Prediction.TimeSplit {
+    runPipeline(layerCounts: layerCounts, withTransfers: true, scratch: &scratch)
+    let last = lastStage(layerCounts: layerCounts, endSeconds: scratch.endSeconds)
+    let end = scratch.endSeconds[last.stage]
+    // Transfers cost what the pipeline would be faster by without them.
+    runPipeline(layerCounts: layerCounts, withTransfers: false, scratch: &scratch)
+    let endWithoutTransfers = scratch.endSeconds[last.stage]
+
+    let m = Double(microBatchCount)
+    let n = Double(stageLayerCounts(layerCounts)[last.stage])
+    let isFirst = last.stage == 0, isLast = last.stage == strategy.pipelineDegree - 1
+    func sum(_ part: (MicroBatchCost.Passes) -> Double) -> Double {
+      m * (n * part(microBatch.layer) + (isFirst ? part(microBatch.embedding) : 0) + (isLast ? part(microBatch.head) : 0))
+    }
+    let compute = sum { $0.forwardComputeSeconds + $0.backwardComputeSeconds }
+    let recompute = sum { $0.recomputeSeconds }
+    let tensor = sum { $0.forwardTensorSeconds + $0.backwardTensorSeconds }
+    let passes = passSeconds(layerCount: Int(n), isFirst: isFirst, isLast: isLast)
+    let busy = m * (passes.forward + passes.backward)
+    let exposedInPasses = max(0, busy - compute - recompute - tensor)
+    return Prediction.TimeSplit(
+      computeSeconds: compute, recomputeSeconds: recompute, tensorSeconds: tensor,
+      pipelineSeconds: max(0, end - endWithoutTransfers),
+      dataSeconds: exposedInPasses + last.tail.dataSeconds + last.waitSeconds,
+      bubbleSeconds: max(0, endWithoutTransfers - busy), optimizerSeconds: last.tail.optimizerSeconds,
+      fixedSeconds: fixedSeconds)
+  }
+}

@@ -1,0 +1,203 @@
+public import Documents
+
+/// The cost of one strategy as a function of how its layers are split among stages.
+///
+/// Complete when it exists: everything that does not depend on the split is computed once, everything that does is a
+/// function of (stage, layers of the stage). ``CostModel`` folds the pipeline schedule over it; the search minimises
+/// over splits.
+public struct StrategyCost: Sendable {
+  /// Seconds of a forward and of a backward pass of one micro-batch, communication included.
+  public struct PassSeconds: Sendable, Equatable {
+    public var forward: Double
+    public var backward: Double
+  }
+
+  public let strategy: Strategy
+  public let microBatchCount: Int
+  public let memory: MemoryModel
+  let microBatch: MicroBatchCost
+  let layout: LayoutCost
+  /// One layer, with what the data-parallel group's per-micro-batch traffic adds.
+  public let layer: PassSeconds
+  /// What the embedding adds to the first stage, and the head to the last.
+  public let embedding: PassSeconds
+  public let head: PassSeconds
+  /// Bytes of activations that one rank sends across a stage boundary, one direction.
+  public let boundaryByteCount: Int
+  /// Completing the activations on all ranks of a tensor group after a transfer that was split among them.
+  let boundaryGatherSeconds: Double
+  let framework: DeviceProfile.Framework
+  let secondsPerMemoryByte: Double
+  /// Summing the gradients of tied embeddings between first and last stage.
+  let embeddingSumSeconds: Double
+
+  /// Layers of the model.
+  public let layerCount: Int
+
+  init(
+    strategy: Strategy, job: TrainingJob, microBatch: MicroBatchCost, layout: LayoutCost, memory: MemoryModel,
+    device: DeviceSpeed, framework: DeviceProfile.Framework
+  ) {
+    self.strategy = strategy
+    self.microBatch = microBatch
+    self.layout = layout
+    self.memory = memory
+    self.framework = framework
+    microBatchCount = memory.microBatchCount
+    layerCount = job.model.layerCount
+    secondsPerMemoryByte = device.secondsPerMemoryByte
+
+    let group = layout.slowestDataGroup
+    let parameters = memory.parameters
+    layer = Self.withDataTraffic(
+      microBatch.layer, parameterCount: parameters.layer, memory: memory, group: group, framework: framework)
+    embedding = Self.withDataTraffic(
+      microBatch.embedding, parameterCount: parameters.embedding, memory: memory, group: group, framework: framework)
+    head = Self.withDataTraffic(
+      microBatch.head, parameterCount: parameters.head, memory: memory, group: group, framework: framework)
+
+    // Each rank of a tensor group holds all of a stage's output, or its part along the sequence; either way it sends
+    // only its part, and without sequence parallelism the receivers gather the rest among themselves
+    // (Narayanan et al. 2021, section 4.1).
+    let activationBytes = strategy.microBatch * job.sequenceLength * job.model.hiddenSize * job.precision.byteCount
+    boundaryByteCount = activationBytes / strategy.tensorDegree
+    boundaryGatherSeconds =
+      strategy.usesSequenceParallelism || strategy.pipelineDegree == 1
+      ? 0 : layout.tensorGroup.allGatherSeconds(byteCount: Double(activationBytes))
+
+    if job.model.hasTiedEmbeddings, strategy.pipelineDegree > 1 {
+      let rows = job.model.paddedVocabularySize(
+        multiple: framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree)
+      let bytes = rows / strategy.tensorDegree * job.model.hiddenSize * job.gradientByteCount
+      embeddingSumSeconds = layout.embeddingGroup.allReduceSeconds(byteCount: Double(bytes))
+    } else {
+      embeddingSumSeconds = 0
+    }
+  }
+
+  /// Adds to a part's passes what ZeRO 2 and 3 communicate in every micro-batch: weights gathered before forward and
+  /// backward, gradients reduced during backward, hidden under computation as far as the framework does:
+  /// `max(computation, communication) + (1 − o) · min(computation, communication)`.
+  private static func withDataTraffic(
+    _ passes: MicroBatchCost.Passes, parameterCount: Int, memory: MemoryModel, group: CommunicationGroup,
+    framework: DeviceProfile.Framework
+  ) -> PassSeconds {
+    let stage = memory.strategy.zeroStage
+    guard stage >= .gradients, group.rankCount > 1 else {
+      return PassSeconds(forward: passes.forwardSeconds, backward: passes.backwardSeconds)
+    }
+    let bytes = Double(parameterCount * memory.weightByteCount)
+    let gather = stage >= .weights ? group.allGatherSeconds(byteCount: bytes) : 0
+    let scatter = group.reduceScatterSeconds(byteCount: bytes)
+    let overlap = stage >= .weights ? framework.gatherOverlapFraction : framework.gradientOverlapFraction
+    func phase(_ computation: Double, _ communication: Double) -> Double {
+      max(computation, communication) + (1 - overlap) * min(computation, communication)
+    }
+    return PassSeconds(
+      forward: phase(passes.forwardSeconds, gather), backward: phase(passes.backwardSeconds, gather + scatter))
+  }
+
+  /// Seconds of one micro-batch through `layerCount` layers of a stage, with embedding or head where they belong.
+  ///
+  /// - Parameters:
+  ///   - isFirst: whether these layers follow the embedding.
+  ///   - isLast: whether these layers are followed by the head.
+  @inline(__always)
+  public func passSeconds(layerCount: Int, isFirst: Bool, isLast: Bool) -> PassSeconds {
+    let n = Double(layerCount)
+    var seconds = PassSeconds(forward: n * layer.forward, backward: n * layer.backward)
+    if isFirst {
+      seconds.forward += embedding.forward
+      seconds.backward += embedding.backward
+    }
+    if isLast {
+      seconds.forward += head.forward
+      seconds.backward += head.backward
+    }
+    return seconds
+  }
+
+  /// Seconds of a transfer from a stage to the next, activations forward or gradients backward.
+  public func transferSeconds(afterStage stage: Int) -> Double {
+    layout.boundary(afterStage: stage).seconds(byteCount: Double(boundaryByteCount)) + boundaryGatherSeconds
+  }
+
+  /// Seconds of a transfer from the last stage to the first, between chunks.
+  public var wrapTransferSeconds: Double {
+    layout.wrap.seconds(byteCount: Double(boundaryByteCount)) + boundaryGatherSeconds
+  }
+
+  /// What a stage does after its last backward pass.
+  public struct Tail: Sendable, Equatable {
+    /// Reduction of gradients and gather of updated weights, as far as nothing hides them.
+    public let dataSeconds: Double
+    public let optimizerSeconds: Double
+
+    public var seconds: Double { dataSeconds + optimizerSeconds }
+  }
+
+  /// The tail of a stage that holds `layerCount` layers in all its chunks.
+  public func tail(stage: Int, layerCount: Int) -> Tail {
+    let traffic = traffic(stage: stage, layerCount: layerCount)
+    var reduce = traffic.reduceSeconds, gather = traffic.gatherSeconds
+    if strategy.overlapsGradientReduce, reduce + gather > 0 {
+      // Reductions of early buckets run under the rest of the last micro-batch's backward, gathers under the first
+      // forward of the next iteration.
+      let passes = passSeconds(
+        layerCount: layerCount, isFirst: stage == 0, isLast: stage == strategy.pipelineDegree - 1)
+      reduce -= framework.gradientOverlapFraction * min(reduce, passes.backward)
+      gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
+    }
+    return Tail(
+      dataSeconds: reduce + gather, optimizerSeconds: optimizerSeconds(stage: stage, layerCount: layerCount))
+  }
+
+  /// Adam on a stage's parameters: it reads and writes its states, reads the gradient and writes the weight.
+  private func optimizerSeconds(stage: Int, layerCount: Int) -> Double {
+    let shards = strategy.zeroStage >= .optimizer ? strategy.dataDegree : 1
+    let bytesEach = 2 * memory.optimizerByteCount + memory.gradientByteCount + memory.weightByteCount
+    let parameters = memory.parameterCount(stage: stage, layerCount: layerCount)
+    return Double(parameters) / Double(shards) * Double(bytesEach) * secondsPerMemoryByte
+  }
+
+  /// What a stage's data-parallel group communicates once an iteration, nothing hidden.
+  private func traffic(stage: Int, layerCount: Int) -> (reduceSeconds: Double, gatherSeconds: Double) {
+    let group = layout.dataGroup(ofStage: stage)
+    guard group.rankCount > 1 else { return (0, 0) }
+    let parameters = memory.parameterCount(stage: stage, layerCount: layerCount)
+    let gradientBytes = Double(parameters * memory.gradientByteCount)
+    let weightBytes = Double(parameters * memory.weightByteCount)
+    return switch strategy.zeroStage {
+    case .none: (group.allReduceSeconds(byteCount: gradientBytes), 0)
+    case .optimizer:
+      (group.reduceScatterSeconds(byteCount: gradientBytes), group.allGatherSeconds(byteCount: weightBytes))
+    case .gradients: (0, group.allGatherSeconds(byteCount: weightBytes))
+    case .weights: (0, 0)
+    }
+  }
+
+  /// The part of a stage's tail that no overlap can hide, tied embeddings included: grows with the layers, and is never
+  /// more than the tail.
+  func unhidableTailSeconds(stage: Int, layerCount: Int) -> Double {
+    let traffic = traffic(stage: stage, layerCount: layerCount)
+    let hides = strategy.overlapsGradientReduce
+    return traffic.reduceSeconds * (hides ? 1 - framework.gradientOverlapFraction : 1)
+      + traffic.gatherSeconds * (hides ? 1 - framework.gatherOverlapFraction : 1)
+      + optimizerSeconds(stage: stage, layerCount: layerCount) + (stage == 0 ? embeddingSumSeconds : 0)
+  }
+
+  /// What follows the last backward pass of a stage at least, tied embeddings included, seconds.
+  public func tailSeconds(stage: Int, layerCount: Int) -> Double {
+    let isEnd = stage == 0 || stage == strategy.pipelineDegree - 1
+    return tail(stage: stage, layerCount: layerCount).seconds + (isEnd ? embeddingSumSeconds : 0)
+  }
+}
+
+extension LayoutCost {
+  /// The slowest of the stages' data-parallel groups.
+  var slowestDataGroup: CommunicationGroup {
+    var result = dataGroups[0]
+    for group in dataGroups.dropFirst() { result = result.slower(group) }
+    return result
+  }
+}

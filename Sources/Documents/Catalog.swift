@@ -1,0 +1,103 @@
+import Foundation
+
+/// The shipped inputs, found by name: `Clusters/NAME.json`, `Profiles/NAME.json`, `Profiles/models/NAME.json`,
+/// `Profiles/links/NAME.json` under one root.
+public struct Catalog: Sendable {
+  /// The folder that holds `Clusters` and `Profiles`; nil when none was found, and then only files work.
+  public let root: String?
+
+  /// A catalogue under a given root.
+  public init(root: String?) { self.root = root }
+
+  /// The catalogue of this installation: `$SEXTANT_HOME`, else the nearest folder above the executable that holds
+  /// `Clusters` and `Profiles` (a checkout), or has them in `share/sextant` (an installation).
+  public static func ofInstallation() -> Catalog {
+    if let home = ProcessInfo.processInfo.environment["SEXTANT_HOME"], !home.isEmpty { return Catalog(root: home) }
+    guard let executable = Bundle.main.executableURL?.resolvingSymlinksInPath() else { return Catalog(root: nil) }
+    var folder = executable.deletingLastPathComponent()
+    while folder.path != "/" {
+      for candidate in [folder, folder.appendingPathComponent("share/sextant")] where holdsInputs(candidate.path) {
+        return Catalog(root: candidate.path)
+      }
+      folder.deleteLastPathComponent()
+    }
+    return Catalog(root: nil)
+  }
+
+  private static func holdsInputs(_ path: String) -> Bool {
+    FileManager.default.fileExists(atPath: path + "/Clusters")
+      && FileManager.default.fileExists(atPath: path + "/Profiles")
+  }
+
+  /// The kinds of input that have shipped names.
+  enum Kind: String {
+    case cluster, device, model, links
+
+    var folder: String {
+      switch self {
+      case .cluster: "Clusters"
+      case .device: "Profiles"
+      case .model: "Profiles/models"
+      case .links: "Profiles/links"
+      }
+    }
+  }
+
+  /// The cluster of a file or a shipped name.
+  public func cluster(_ nameOrPath: String) throws(DocumentError) -> ClusterDescription {
+    try ClusterDescription(contentsOf: path(of: .cluster, nameOrPath), catalog: self)
+  }
+
+  /// The model of a file (ours or Hugging Face's) or a shipped name.
+  public func model(_ nameOrPath: String) throws(DocumentError) -> ModelDescription {
+    try ModelDescription(contentsOf: path(of: .model, nameOrPath))
+  }
+
+  /// The device profile of a file or a shipped name.
+  public func device(_ nameOrPath: String) throws(DocumentError) -> DeviceProfile {
+    try DeviceProfile(contentsOf: path(of: .device, nameOrPath))
+  }
+
+  func device(_ nameOrPath: String, relativeTo folder: String, mentionedAt field: Field) throws(DocumentError)
+    -> DeviceProfile
+  {
+    try DeviceProfile(contentsOf: path(of: .device, nameOrPath, relativeTo: folder, mentionedAt: field))
+  }
+
+  func links(_ nameOrPath: String, relativeTo folder: String, mentionedAt field: Field) throws(DocumentError)
+    -> MeasuredLinks
+  {
+    try MeasuredLinks(contentsOf: path(of: .links, nameOrPath, relativeTo: folder, mentionedAt: field))
+  }
+
+  func model(_ nameOrPath: String, relativeTo folder: String, mentionedAt field: Field) throws(DocumentError)
+    -> ModelDescription
+  {
+    try ModelDescription(contentsOf: path(of: .model, nameOrPath, relativeTo: folder, mentionedAt: field))
+  }
+
+  /// The shipped names of a kind, sorted.
+  func names(of kind: Kind) -> [String] {
+    guard let root, let entries = try? FileManager.default.contentsOfDirectory(atPath: "\(root)/\(kind.folder)") else {
+      return []
+    }
+    return entries.filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }.sorted()
+  }
+
+  /// A word with a slash or ending in `.json` is a path; any other is a shipped name.
+  private func path(
+    of kind: Kind, _ nameOrPath: String, relativeTo folder: String = ".", mentionedAt field: Field? = nil
+  ) throws(DocumentError) -> String {
+    if nameOrPath.contains("/") || nameOrPath.hasSuffix(".json") {
+      return nameOrPath.hasPrefix("/") || folder == "." ? nameOrPath : "\(folder)/\(nameOrPath)"
+    }
+    let known = names(of: kind)
+    if let root, known.contains(nameOrPath) { return "\(root)/\(kind.folder)/\(nameOrPath).json" }
+    let hint =
+      nameOrPath.nearest(among: known).map { "did you mean \"\($0)\"?" }
+      ?? (known.isEmpty ? "no inputs are installed, give a file" : "known: \(known.joined(separator: ", "))")
+    throw DocumentError(
+      source: field?.source ?? "--\(kind.rawValue)", location: field?.pointer ?? "",
+      expected: "no \(kind.rawValue) is called \"\(nameOrPath)\" (\(hint))", found: nil)
+  }
+}

@@ -1,0 +1,97 @@
+public import JSONText
+
+/// How sure a search is of its answer: what was looked at, and what no strategy can beat.
+public struct Certificate: Sendable, Equatable {
+  /// Why the search ended.
+  public enum Ending: String, Sendable, CaseIterable {
+    /// Every strategy is completed, or closed by a bound that is not below the answer.
+    case exhausted
+    /// The limit on completions was reached.
+    case completionLimit = "completion-limit"
+    /// The wall-clock limit was reached: another run may end elsewhere.
+    case timeLimit = "time-limit"
+    /// Somebody interrupted it.
+    case interrupted
+  }
+
+  /// Why strategies were left out, and how many.
+  public struct Rejection: Sendable, Equatable {
+    public let rule: String
+    public let count: Int
+
+    public init(rule: String, count: Int) {
+      self.rule = rule
+      self.count = count
+    }
+  }
+
+  public let ending: Ending
+  /// No strategy of the lattice scores below this, seconds.
+  public let lowerBoundSeconds: Double
+  /// The answer's own score: its iteration time, with the surcharge for little headroom.
+  public let scoreSeconds: Double
+  /// Points of the lattice.
+  public let enumeratedCount: Int
+  /// Left out before pricing, by rule, ordered by rule.
+  public let rejections: [Rejection]
+  /// Left out because no split of the layers fits into memory.
+  public let memoryRejectedCount: Int
+  /// Closed because their bound is not below the answer.
+  public let closedByBoundCount: Int
+  /// Given their best split of layers and priced exactly.
+  public let completedCount: Int
+  /// Completed ones whose best split was not proven: their own bound counts in ``lowerBoundSeconds``.
+  public let unprovenCount: Int
+
+  public init(
+    ending: Ending, lowerBoundSeconds: Double, scoreSeconds: Double, enumeratedCount: Int, rejections: [Rejection],
+    memoryRejectedCount: Int, closedByBoundCount: Int, completedCount: Int, unprovenCount: Int
+  ) {
+    self.ending = ending
+    self.lowerBoundSeconds = lowerBoundSeconds
+    self.scoreSeconds = scoreSeconds
+    self.enumeratedCount = enumeratedCount
+    self.rejections = rejections
+    self.memoryRejectedCount = memoryRejectedCount
+    self.closedByBoundCount = closedByBoundCount
+    self.completedCount = completedCount
+    self.unprovenCount = unprovenCount
+  }
+
+  /// How far the answer may be from the best, as a share of the answer; 0 is proven optimal under the model.
+  public var gap: Double { scoreSeconds > 0 ? Swift.max(0, 1 - lowerBoundSeconds / scoreSeconds) : 0 }
+
+  package init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    let count = 0...Int.max
+    ending = try fields.required("ending").choice(of: Ending.self)
+    lowerBoundSeconds = try fields.required("lower_bound_seconds").nonNegativeNumber()
+    scoreSeconds = try fields.required("score_seconds").nonNegativeNumber()
+    _ = try fields.required("gap").fractionOrZero()
+    enumeratedCount = try fields.required("enumerated").integer(in: count)
+    var rejections: [Rejection] = []
+    for entry in try fields.required("rejected").array(count: 0...64) {
+      var rejection = try entry.fields()
+      rejections.append(
+        Rejection(
+          rule: try rejection.required("rule").name(), count: try rejection.required("count").integer(in: count)))
+      try rejection.finish()
+    }
+    self.rejections = rejections
+    memoryRejectedCount = try fields.required("rejected_by_memory").integer(in: count)
+    closedByBoundCount = try fields.required("closed_by_bound").integer(in: count)
+    completedCount = try fields.required("completed").integer(in: count)
+    unprovenCount = try fields.required("unproven").integer(in: count)
+    try fields.finish()
+  }
+
+  public var json: JSON {
+    object(
+      ("ending", .string(ending.rawValue)), ("lower_bound_seconds", .number(lowerBoundSeconds)),
+      ("score_seconds", .number(scoreSeconds)), ("gap", .number(gap)), ("enumerated", .integer(enumeratedCount)),
+      ("rejected",
+        .array(rejections.map { object(("rule", .string($0.rule)), ("count", .integer($0.count))) })),
+      ("rejected_by_memory", .integer(memoryRejectedCount)), ("closed_by_bound", .integer(closedByBoundCount)),
+      ("completed", .integer(completedCount)), ("unproven", .integer(unprovenCount)))
+  }
+}

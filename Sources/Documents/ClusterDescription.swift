@@ -1,0 +1,112 @@
+/// A cluster: nodes of equal size, the devices in them, and the levels of links between devices.
+public struct ClusterDescription: Sendable, Equatable {
+  /// A level of links: what connects the instances of the level below into one instance of this one.
+  public struct Level: Sendable, Equatable {
+    public let name: String
+    /// Devices under one instance of this level, such as 8 for the NVLink domain of a node.
+    public let span: Int
+    /// Nominal rate of one device, one direction.
+    public let bytesPerSecond: Double
+    /// One message's fixed time; nil takes the device profile's.
+    public let latencySeconds: Double?
+    /// Share of the nominal rate that collectives reach; nil takes the device profile's.
+    public let efficiency: Double?
+    /// Nominal rate, one direction, that all devices of one instance of the level *below* share, such as the NICs of a
+    /// node; nil when every device has its own.
+    public let sharedBytesPerSecond: Double?
+    /// Factor above 1 by which traffic of all devices at once is slower than of one.
+    public let oversubscription: Double
+
+    public init(
+      name: String, span: Int, bytesPerSecond: Double, latencySeconds: Double? = nil, efficiency: Double? = nil,
+      sharedBytesPerSecond: Double? = nil, oversubscription: Double = 1
+    ) {
+      self.name = name
+      self.span = span
+      self.bytesPerSecond = bytesPerSecond
+      self.latencySeconds = latencySeconds
+      self.efficiency = efficiency
+      self.sharedBytesPerSecond = sharedBytesPerSecond
+      self.oversubscription = oversubscription
+    }
+  }
+
+  /// The memory and links of a node's host side.
+  public struct Host: Sendable, Equatable {
+    /// Memory of one node.
+    public let memoryBytes: Int
+    /// Host to one device, one direction.
+    public let bytesPerSecond: Double
+  }
+
+  public let name: String
+  public let source: String
+  /// The device in every node.
+  public let device: DeviceProfile
+  public let nodeNames: [String]
+  public let devicesPerNode: Int
+  /// Innermost first; spans grow, each divides the next, one equals ``devicesPerNode`` and the last covers the cluster.
+  public let levels: [Level]
+  public let host: Host?
+  /// Node-to-node rates that replace the nominal ones, in the order of ``nodeNames``.
+  public let measured: MeasuredLinks?
+
+  public var nodeCount: Int { nodeNames.count }
+  public var deviceCount: Int { nodeNames.count * devicesPerNode }
+
+  /// - Throws: a sentence when levels, nodes and devices do not fit together.
+  public init(
+    name: String, source: String = "", device: DeviceProfile, nodeNames: [String], devicesPerNode: Int,
+    levels: [Level], host: Host? = nil, measured: MeasuredLinks? = nil
+  ) throws(Contradiction) {
+    guard Set(nodeNames).count == nodeNames.count else { throw Contradiction("two nodes have the same name") }
+    guard var below = levels.first?.span else { throw Contradiction("a cluster needs a level of links") }
+    for level in levels.dropFirst() {
+      guard level.span > below, level.span % below == 0 else {
+        throw Contradiction(
+          "level \"\(level.name)\" spans \(level.span) devices, which is not a larger multiple of the \(below) below it")
+      }
+      below = level.span
+    }
+    let deviceCount = nodeNames.count * devicesPerNode
+    guard below >= deviceCount else {
+      throw Contradiction("the outermost level spans \(below) devices, but the cluster has \(deviceCount)")
+    }
+    guard devicesPerNode == 1 || levels.contains(where: { $0.span == devicesPerNode }) else {
+      throw Contradiction("no level spans the \(devicesPerNode) devices of a node")
+    }
+    if let measured, measured.nodeNames != nodeNames {
+      throw Contradiction("the measured links \"\(measured.name)\" are of other nodes than the cluster's")
+    }
+    self.name = name
+    self.source = source
+    self.device = device
+    self.nodeNames = nodeNames
+    self.devicesPerNode = devicesPerNode
+    self.levels = levels
+    self.host = host
+    self.measured = measured
+  }
+
+  /// Parts of a cluster that cannot be together, as a sentence.
+  public struct Contradiction: Error, Sendable, Equatable {
+    public let sentence: String
+    init(_ sentence: String) { self.sentence = sentence }
+  }
+
+  /// The same cluster with another number of nodes and no measured links: what if there were more of them?
+  public func resized(nodeCount: Int) -> ClusterDescription? {
+    var levels = levels
+    if let last = levels.last, last.span < nodeCount * devicesPerNode {
+      let below = levels.dropLast().last?.span ?? 1
+      let needed = nodeCount * devicesPerNode
+      levels[levels.count - 1] = Level(
+        name: last.name, span: (needed + below - 1) / below * below, bytesPerSecond: last.bytesPerSecond,
+        latencySeconds: last.latencySeconds, efficiency: last.efficiency,
+        sharedBytesPerSecond: last.sharedBytesPerSecond, oversubscription: last.oversubscription)
+    }
+    return try? ClusterDescription(
+      name: name, source: source, device: device, nodeNames: (0..<nodeCount).map { "node-\($0)" },
+      devicesPerNode: devicesPerNode, levels: levels, host: host)
+  }
+}

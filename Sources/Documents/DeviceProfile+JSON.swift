@@ -1,0 +1,160 @@
+public import JSONText
+
+/// The device profile document, `sextant.device/1`.
+extension DeviceProfile {
+  public init(contentsOf path: String) throws(DocumentError) {
+    self = try readDocument(at: path) { (field) throws(DocumentError) in try DeviceProfile(field) }
+  }
+
+  package init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    try fields.schema(.device)
+    name = try fields.required("name").name()
+    title = try fields.required("title").name()
+    datasheet = try Datasheet(fields.required("datasheet"))
+    compute = try Compute(fields.required("compute"))
+    memory = try Memory(fields.required("memory"))
+    fabric = try Fabric(fields.required("fabric"))
+    var frameworks: [Framework] = []
+    for entry in try fields.required("frameworks").array(count: 1...64) { frameworks.append(try Framework(entry)) }
+    self.frameworks = frameworks
+    var provenance: [Provenance] = []
+    for entry in try fields.required("provenance").array(count: 0...64) { provenance.append(try Provenance(entry)) }
+    self.provenance = provenance
+    try fields.finish()
+  }
+
+  /// The document of this profile.
+  public var json: JSON {
+    object(
+      ("schema", .string(DocumentSchema.device.rawValue)), ("name", .string(name)), ("title", .string(title)),
+      ("datasheet", datasheet.json), ("compute", compute.json), ("memory", memory.json), ("fabric", fabric.json),
+      ("frameworks", .array(frameworks.map(\.json))), ("provenance", .array(provenance.map(\.json))))
+  }
+}
+
+extension DeviceProfile.Datasheet {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    memoryBytes = try fields.required("memory_bytes").integer(in: 1_000_000...1_000_000_000_000_000)
+    memoryBytesPerSecond = try fields.required("memory_bytes_per_second").positiveNumber()
+    var peaks = try fields.required("peak_flop_per_second").fields()
+    fp32FLOPPerSecond = try peaks.required("fp32").positiveNumber()
+    fp16FLOPPerSecond = try peaks.required("fp16").positiveNumber()
+    bf16FLOPPerSecond = try peaks.optional("bf16")?.positiveNumber() ?? 0
+    try peaks.finish()
+    hasFlashAttention = try fields.required("flash_attention").boolean()
+    scaleUpBytesPerSecond = try fields.required("scale_up_bytes_per_second").positiveNumber()
+    scaleOutBytesPerSecond = try fields.required("scale_out_bytes_per_second").positiveNumber()
+    var sources: [String] = []
+    for entry in try fields.required("sources").array(count: 0...64) { sources.append(try entry.string()) }
+    self.sources = sources
+    try fields.finish()
+  }
+
+  var json: JSON {
+    object(
+      ("memory_bytes", .integer(memoryBytes)), ("memory_bytes_per_second", .number(memoryBytesPerSecond)),
+      ("peak_flop_per_second",
+        object(
+          ("fp32", .number(fp32FLOPPerSecond)), ("fp16", .number(fp16FLOPPerSecond)),
+          ("bf16", bf16FLOPPerSecond > 0 ? .number(bf16FLOPPerSecond) : nil))),
+      ("flash_attention", .boolean(hasFlashAttention)),
+      ("scale_up_bytes_per_second", .number(scaleUpBytesPerSecond)),
+      ("scale_out_bytes_per_second", .number(scaleOutBytesPerSecond)), ("sources", .strings(sources)))
+  }
+}
+
+extension DeviceProfile.Compute {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    gemmPeakFraction = try fields.required("gemm_peak_fraction").fraction()
+    gemmHalfSize = try fields.required("gemm_half_size").nonNegativeNumber()
+    attentionPeakFraction = try fields.required("attention_peak_fraction").fraction()
+    memoryFraction = try fields.required("memory_fraction").fraction()
+    try fields.finish()
+  }
+
+  var json: JSON {
+    object(
+      ("gemm_peak_fraction", .number(gemmPeakFraction)), ("gemm_half_size", .number(gemmHalfSize)),
+      ("attention_peak_fraction", .number(attentionPeakFraction)), ("memory_fraction", .number(memoryFraction)))
+  }
+}
+
+extension DeviceProfile.Memory {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    reservedBytes = try fields.required("reserved_bytes").integer(in: 0...1_000_000_000_000)
+    fragmentationFraction = try fields.required("fragmentation_fraction").fractionOrZero()
+    comfortableFraction = try fields.required("comfortable_fraction").fraction()
+    let limit = try fields.required("limit_fraction")
+    limitFraction = try limit.fraction()
+    guard comfortableFraction <= limitFraction else {
+      throw limit.error(expected: "a fraction not below comfortable_fraction \(comfortableFraction)")
+    }
+    try fields.finish()
+  }
+
+  var json: JSON {
+    object(
+      ("reserved_bytes", .integer(reservedBytes)), ("fragmentation_fraction", .number(fragmentationFraction)),
+      ("comfortable_fraction", .number(comfortableFraction)), ("limit_fraction", .number(limitFraction)))
+  }
+}
+
+extension DeviceProfile.Fabric {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    scaleUpEfficiency = try fields.required("scale_up_efficiency").fraction()
+    scaleUpLatencySeconds = try fields.required("scale_up_latency_seconds").nonNegativeNumber()
+    scaleOutEfficiency = try fields.required("scale_out_efficiency").fraction()
+    scaleOutLatencySeconds = try fields.required("scale_out_latency_seconds").nonNegativeNumber()
+    try fields.finish()
+  }
+
+  var json: JSON {
+    object(
+      ("scale_up_efficiency", .number(scaleUpEfficiency)), ("scale_up_latency_seconds", .number(scaleUpLatencySeconds)),
+      ("scale_out_efficiency", .number(scaleOutEfficiency)),
+      ("scale_out_latency_seconds", .number(scaleOutLatencySeconds)))
+  }
+}
+
+extension DeviceProfile.Framework {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    name = try fields.required("name").name()
+    layerForwardFloorSeconds = try fields.required("layer_forward_floor_seconds").nonNegativeNumber()
+    layerBackwardFloorSeconds = try fields.required("layer_backward_floor_seconds").nonNegativeNumber()
+    iterationFixedSeconds = try fields.required("iteration_fixed_seconds").nonNegativeNumber()
+    gradientOverlapFraction = try fields.required("gradient_overlap_fraction").fractionOrZero()
+    gatherOverlapFraction = try fields.required("gather_overlap_fraction").fractionOrZero()
+    overlapsGradientReduce = try fields.required("overlaps_gradient_reduce").boolean()
+    logitsBytesPerEntry = try fields.required("logits_bytes_per_entry").integer(in: 0...64)
+    vocabularyMultiple = try fields.required("vocabulary_multiple").integer(in: 1...65_536)
+    try fields.finish()
+  }
+
+  var json: JSON {
+    object(
+      ("name", .string(name)), ("layer_forward_floor_seconds", .number(layerForwardFloorSeconds)),
+      ("layer_backward_floor_seconds", .number(layerBackwardFloorSeconds)),
+      ("iteration_fixed_seconds", .number(iterationFixedSeconds)),
+      ("gradient_overlap_fraction", .number(gradientOverlapFraction)),
+      ("gather_overlap_fraction", .number(gatherOverlapFraction)),
+      ("overlaps_gradient_reduce", .boolean(overlapsGradientReduce)),
+      ("logits_bytes_per_entry", .integer(logitsBytesPerEntry)), ("vocabulary_multiple", .integer(vocabularyMultiple)))
+  }
+}
+
+extension DeviceProfile.Provenance {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    group = try fields.required("group").name()
+    origin = try fields.required("origin").string()
+    try fields.finish()
+  }
+
+  var json: JSON { object(("group", .string(group)), ("origin", .string(origin))) }
+}

@@ -1,0 +1,111 @@
+/// An accelerator: what its datasheet says, what it reaches in practice, and how each framework drives it.
+///
+/// The three owners of a coefficient are kept apart, so that a new cluster reuses the device's and a new framework
+/// version replaces only its own: ``Compute`` and ``Memory`` belong to the device, ``Fabric`` to the links and their
+/// collective library, ``Framework`` to the training code.
+public struct DeviceProfile: Sendable, Equatable {
+  public let name: String
+  /// What people call it.
+  public let title: String
+  public let datasheet: Datasheet
+  public let compute: Compute
+  public let memory: Memory
+  public let fabric: Fabric
+  /// One or more; the first is used where no other is asked for.
+  public let frameworks: [Framework]
+  /// Where each group of coefficients came from, as (group, origin).
+  public let provenance: [Provenance]
+
+  /// Facts of the vendor's datasheet. Dense rates, without sparsity.
+  public struct Datasheet: Sendable, Equatable {
+    public let memoryBytes: Int
+    public let memoryBytesPerSecond: Double
+    public let fp32FLOPPerSecond: Double
+    public let fp16FLOPPerSecond: Double
+    /// Zero where the device has no bf16 matrix units.
+    public let bf16FLOPPerSecond: Double
+    /// Whether FlashAttention kernels exist for it.
+    public let hasFlashAttention: Bool
+    /// One direction, one device, to the others of its node; used where a run record states no rate.
+    public let scaleUpBytesPerSecond: Double
+    /// One direction, one device's share of its node's network; used where a run record states no rate.
+    public let scaleOutBytesPerSecond: Double
+    public let sources: [String]
+  }
+
+  /// What the device reaches of its peaks.
+  public struct Compute: Sendable, Equatable {
+    /// Share of peak FLOP/s that a very large matrix product reaches, 0…1.
+    public let gemmPeakFraction: Double
+    /// Size of a matrix dimension at which half of that is reached, were the other two infinite.
+    public let gemmHalfSize: Double
+    /// Share of peak FLOP/s that fused attention reaches.
+    public let attentionPeakFraction: Double
+    /// Share of the memory bandwidth that element-wise operations reach.
+    public let memoryFraction: Double
+  }
+
+  /// How much of the memory a run can use.
+  public struct Memory: Sendable, Equatable {
+    /// Context, libraries and collective buffers that are there before the model is.
+    public let reservedBytes: Int
+    /// Allocator overhead as a share of what is allocated.
+    public let fragmentationFraction: Double
+    /// Peak below this share of the memory: fits.
+    public let comfortableFraction: Double
+    /// Peak above this share of the memory: does not fit. Between the two: risky.
+    public let limitFraction: Double
+  }
+
+  /// What the collective library reaches of nominal link rates.
+  public struct Fabric: Sendable, Equatable {
+    /// Share of the nominal rate inside a node, 0…1.
+    public let scaleUpEfficiency: Double
+    public let scaleUpLatencySeconds: Double
+    /// Share of the nominal rate between nodes, 0…1.
+    public let scaleOutEfficiency: Double
+    public let scaleOutLatencySeconds: Double
+  }
+
+  /// How a training framework drives the device.
+  public struct Framework: Sendable, Equatable {
+    /// Lower case, as in `megatron-lm`.
+    public let name: String
+    /// A layer's forward pass of one micro-batch never takes less: its kernels have to be launched.
+    public let layerForwardFloorSeconds: Double
+    public let layerBackwardFloorSeconds: Double
+    /// Paid once an iteration: data loading, logging, host synchronisation.
+    public let iterationFixedSeconds: Double
+    /// Share of the gradient reduction that hides under the last backward pass when overlap is on, 0…1.
+    public let gradientOverlapFraction: Double
+    /// Share of the weight gathers of ZeRO 3, and of ZeRO 1 and 2 after the step, that hides under computation, 0…1.
+    public let gatherOverlapFraction: Double
+    /// Whether gradient reductions overlap with backward unless a strategy says otherwise.
+    public let overlapsGradientReduce: Bool
+    /// Bytes alive per entry of the logits while the loss is computed, all copies together.
+    public let logitsBytesPerEntry: Int
+    /// The vocabulary is padded to a multiple of this times the tensor degree.
+    public let vocabularyMultiple: Int
+  }
+
+  /// Where one group of coefficients came from.
+  public struct Provenance: Sendable, Equatable {
+    public let group: String
+    public let origin: String
+  }
+
+  /// Peak matrix FLOP/s in a precision; zero where the device cannot.
+  public func peakFLOPPerSecond(_ precision: Precision) -> Double {
+    switch precision {
+    case .fp32: datasheet.fp32FLOPPerSecond
+    case .fp16: datasheet.fp16FLOPPerSecond
+    case .bf16: datasheet.bf16FLOPPerSecond
+    }
+  }
+
+  /// The framework of a name, compared without case and by prefix (`Megatron-LM (2022)` is `megatron-lm`); nil if none.
+  public func framework(named name: String) -> Framework? {
+    let wanted = name.lowercased()
+    return frameworks.first { wanted == $0.name } ?? frameworks.first { wanted.hasPrefix($0.name) }
+  }
+}

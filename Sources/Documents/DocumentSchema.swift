@@ -1,0 +1,50 @@
+package import JSONText
+
+/// The kinds of document, each with its major version; the value of the `schema` key.
+public enum DocumentSchema: String, Sendable, CaseIterable {
+  case cluster = "sextant.cluster/1"
+  case links = "sextant.links/1"
+  case device = "sextant.device/1"
+  case model = "sextant.model/1"
+  case job = "sextant.job/1"
+  case plan = "sextant.plan/1"
+  case run = "sextant.run/1"
+}
+
+/// Reads the document in a file.
+///
+/// - Parameters:
+///   - path: the file; also what messages call it.
+///   - decode: makes the value of the document's root.
+/// - Throws: `DocumentError` for what is unreadable, broken or meaningless.
+package func readDocument<Value>(
+  at path: String, decode: (Field) throws(DocumentError) -> Value
+) throws(DocumentError) -> Value {
+  let bytes: [UInt8]
+  do {
+    bytes = try readFile(at: path, maximumByteCount: JSONLimits.standard.byteCount)
+  } catch {
+    throw DocumentError(source: path, location: "", expected: error.reason, found: nil)
+  }
+  return try decode(parse(bytes, source: path))
+}
+
+/// Parses the bytes of a document called `source` in messages.
+package func parse(_ bytes: [UInt8], source: String) throws(DocumentError) -> Field {
+  do {
+    return Field(try JSON(parsing: bytes), source: source)
+  } catch {
+    throw DocumentError(
+      source: source, location: "line \(error.line), column \(error.column)", expected: "\(error.reason)", found: nil)
+  }
+}
+
+/// Builds an object, leaving out the members without a value.
+package func object(_ members: (String, JSON?)...) -> JSON {
+  .object(members.compactMap { key, value in value.map { JSONMember(key, $0) } })
+}
+
+extension JSON {
+  package static func strings(_ values: [String]) -> JSON { .array(values.map(JSON.string)) }
+  package static func integers(_ values: some Sequence<Int>) -> JSON { .array(values.map(JSON.integer)) }
+}

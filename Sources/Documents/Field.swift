@@ -1,0 +1,170 @@
+package import JSONText
+
+/// A JSON value together with where it stands, so that every complaint can point at it.
+public struct Field: Sendable {
+  package let value: JSON
+  package let source: String
+  package let pointer: String
+
+  package init(_ value: JSON, source: String, pointer: String = "") {
+    self.value = value
+    self.source = source
+    self.pointer = pointer
+  }
+
+  /// The complaint that this field is not what was expected; quotes what it is.
+  package func error(expected: String) -> DocumentError {
+    DocumentError(
+      source: source, location: pointer, expected: "expected \(expected)", found: value.briefDescription)
+  }
+
+  /// The complaint that this field, though well formed, contradicts something else.
+  package func conflict(_ sentence: String) -> DocumentError {
+    DocumentError(source: source, location: pointer, expected: sentence, found: nil)
+  }
+
+  package func string() throws(DocumentError) -> String {
+    guard case .string(let text) = value else { throw error(expected: "a string") }
+    return text
+  }
+
+  /// A string of 1 to 200 characters without control characters: what may name a thing.
+  package func name() throws(DocumentError) -> String {
+    let text = try string()
+    guard !text.isEmpty, text.count <= 200, text == text.oneLine else {
+      throw error(expected: "a name of 1 to 200 printable characters")
+    }
+    return text
+  }
+
+  package func boolean() throws(DocumentError) -> Bool {
+    guard case .boolean(let flag) = value else { throw error(expected: "true or false") }
+    return flag
+  }
+
+  package func integer(in range: ClosedRange<Int>) throws(DocumentError) -> Int {
+    let wanted = "an integer from \(range.lowerBound) to \(range.upperBound)"
+    switch value {
+    case .integer(let number) where range.contains(number): return number
+    case .number(let number):
+      // 4096.0 and 1e6 are integers too: some tools write every number with a point.
+      guard number == number.rounded(.towardZero), number >= Double(range.lowerBound), number <= Double(range.upperBound),
+        let exact = Int(exactly: number), range.contains(exact)
+      else { throw error(expected: wanted) }
+      return exact
+    default: throw error(expected: wanted)
+    }
+  }
+
+  /// A finite number in a range; `expected` says the range in words.
+  package func number(in range: ClosedRange<Double>, expected: String) throws(DocumentError) -> Double {
+    let number: Double
+    switch value {
+    case .integer(let integer): number = Double(integer)
+    case .number(let double): number = double
+    default: throw error(expected: expected)
+    }
+    guard range.contains(number) else { throw error(expected: expected) }
+    return number
+  }
+
+  /// A number above zero and below 10^24: no rate, time or size of this world is larger.
+  package func positiveNumber() throws(DocumentError) -> Double {
+    try number(in: Double.leastNormalMagnitude...1e24, expected: "a positive number")
+  }
+
+  package func nonNegativeNumber() throws(DocumentError) -> Double {
+    try number(in: 0...1e24, expected: "a number that is not negative")
+  }
+
+  /// A share of a whole, above 0 and at most 1.
+  package func fraction() throws(DocumentError) -> Double {
+    try number(in: Double.leastNormalMagnitude...1, expected: "a fraction above 0 and at most 1")
+  }
+
+  /// A share of a whole, from 0 to 1.
+  package func fractionOrZero() throws(DocumentError) -> Double {
+    try number(in: 0...1, expected: "a fraction from 0 to 1")
+  }
+
+  package func array(count range: ClosedRange<Int> = 0...1_000_000) throws(DocumentError) -> [Field] {
+    guard case .array(let values) = value else { throw error(expected: "an array") }
+    guard range.contains(values.count) else {
+      throw DocumentError(
+        source: source, location: pointer,
+        expected: "expected an array of \(range.lowerBound) to \(range.upperBound) elements", found: "\(values.count)")
+    }
+    return values.enumerated().map { Field($1, source: source, pointer: "\(pointer)/\($0)") }
+  }
+
+  /// One of a closed list of words.
+  package func choice<Choice>(of type: Choice.Type) throws(DocumentError) -> Choice
+  where Choice: RawRepresentable & CaseIterable, Choice.RawValue == String {
+    let words = type.allCases.map(\.rawValue)
+    let wanted = words.map { "\"\($0)\"" }.joined(separator: ", ")
+    guard case .string(let word) = value else { throw error(expected: "one of \(wanted)") }
+    guard let choice = type.init(rawValue: word) else { throw error(expected: "one of \(wanted)") }
+    return choice
+  }
+
+  /// The members of an object, to be taken key by key.
+  package func fields() throws(DocumentError) -> Fields { try Fields(self) }
+
+  package var isString: Bool { if case .string = value { true } else { false } }
+  package var isArray: Bool { if case .array = value { true } else { false } }
+}
+
+/// The members of a JSON object, taken key by key; ``finish()`` refuses what nobody asked for.
+package struct Fields {
+  /// The object itself, for complaints about it as a whole.
+  package let whole: Field
+  private let members: [String: JSON]
+  private let order: [String]
+  private var known: [String] = []
+
+  package init(_ field: Field) throws(DocumentError) {
+    guard case .object(let members) = field.value else { throw field.error(expected: "an object") }
+    whole = field
+    order = members.map(\.key)
+    self.members = Dictionary(members.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The field at a key that must be there.
+  package mutating func required(_ key: String) throws(DocumentError) -> Field {
+    known.append(key)
+    guard let value = members[key] else {
+      throw DocumentError(
+        source: whole.source, location: whole.pointer, expected: "expected the key \"\(key)\"", found: "none")
+    }
+    return at(key, value)
+  }
+
+  /// The field at a key that may be absent; null counts as absent.
+  package mutating func optional(_ key: String) -> Field? {
+    known.append(key)
+    guard let value = members[key], value != .null else { return nil }
+    return at(key, value)
+  }
+
+  /// Refuses a key that no call asked for, naming the nearest that would have been understood.
+  package func finish() throws(DocumentError) {
+    for key in order where !known.contains(key) {
+      let meant = key.nearest(among: known.filter { members[$0] == nil }).map { ", did you mean \"\($0)\"?" } ?? ""
+      throw DocumentError(
+        source: whole.source, location: whole.pointer, expected: "unknown key \"\(key)\"\(meant)", found: nil)
+    }
+  }
+
+  /// Checks the `schema` key: this kind and this major version.
+  package mutating func schema(_ schema: DocumentSchema) throws(DocumentError) {
+    let field = try required("schema")
+    guard try field.string() == schema.rawValue else { throw field.error(expected: "\"\(schema.rawValue)\"") }
+  }
+
+  private func at(_ key: String, _ value: JSON) -> Field {
+    // RFC 6901: "~" and "/" inside a key are escaped.
+    let escaped = key.split(separator: "~", omittingEmptySubsequences: false).joined(separator: "~0")
+      .split(separator: "/", omittingEmptySubsequences: false).joined(separator: "~1")
+    return Field(value, source: whole.source, pointer: "\(whole.pointer)/\(escaped)")
+  }
+}

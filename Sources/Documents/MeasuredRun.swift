@@ -1,0 +1,136 @@
+import JSONText
+
+/// One real training run that somebody measured: a line of a run record file (`sextant.run/1`).
+///
+/// Unlike other documents a record may have keys that are not read, since those who publish runs state all sorts of
+/// things; what is not stated stays nil, to be assumed openly or not at all.
+public struct MeasuredRun: Sendable {
+  /// The machine as far as the record states it.
+  public struct Machine: Sendable, Equatable {
+    /// Name of a device profile.
+    public let device: String
+    public let nodeCount: Int
+    public let devicesPerNode: Int
+    public let deviceCount: Int
+    /// Nominal, one direction.
+    public let intraBytesPerSecondPerDevice: Double?
+    /// Nominal, one direction.
+    public let interBytesPerSecondPerNode: Double?
+  }
+
+  /// What came out.
+  public struct Measurement: Sendable, Equatable {
+    public let iterationSeconds: Double?
+    /// Out of memory, or crashed.
+    public let hasFailed: Bool
+    public let peakBytes: Int?
+  }
+
+  public let id: String
+  public let family: String
+  public let group: String?
+  public let framework: String?
+  public let tier: String?
+  /// The workload, or the complaint why it cannot be described: a model of experts, a size that was not stated.
+  public let job: Result<TrainingJob, DocumentError>
+  public let machine: Machine
+  /// The strategy as far as stated, or the complaint why it is not one of ours.
+  public let strategy: Result<StrategyPattern, DocumentError>
+  public let measured: Measurement
+}
+
+extension MeasuredRun {
+  /// Reads a file of run records, one JSON object a line; empty lines are skipped.
+  /// - Throws: `DocumentError` that names the line.
+  public static func runs(contentsOf path: String) throws(DocumentError) -> [MeasuredRun] {
+    let bytes: [UInt8]
+    do {
+      bytes = try readFile(at: path, maximumByteCount: 1 << 30)
+    } catch {
+      throw DocumentError(source: path, location: "", expected: error.reason, found: nil)
+    }
+    var runs: [MeasuredRun] = []
+    for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
+      guard line.contains(where: { $0 != 0x20 && $0 != 0x0D && $0 != 0x09 }) else { continue }
+      let source = "\(path):\(index + 1)"
+      runs.append(try MeasuredRun(try parse(Array(line), source: source)))
+    }
+    return runs
+  }
+
+  package init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    try fields.schema(.run)
+    id = try fields.required("id").name()
+    family = try fields.required("family").name()
+    group = try fields.optional("group")?.name()
+    framework = try fields.optional("framework")?.name()
+    tier = try fields.optional("tier")?.name()
+    machine = try Machine(fields.required("cluster"))
+    measured = try Measurement(fields.required("measured"))
+    let strategyField = try fields.required("strategy")
+    _ = try strategyField.fields()
+    strategy = Result { () throws(DocumentError) in try StrategyPattern(strategyField) }
+    let isolated = fields
+    job = Result { () throws(DocumentError) in
+      var fields = isolated
+      return try Self.job(&fields)
+    }
+  }
+
+  private static func job(_ fields: inout Fields) throws(DocumentError) -> TrainingJob {
+    let modelField = try fields.required("model")
+    var shapes = try modelField.fields()
+    if let experts = shapes.optional("moe") {
+      throw experts.conflict("mixture-of-experts models are not supported yet")
+    }
+    if let attention = shapes.optional("attention") {
+      throw attention.error(expected: "plain attention, the only kind that is supported")
+    }
+    let sequenceLength = try fields.required("sequence_length").integer(in: TrainingJob.Bounds.sequenceLength)
+    let model = try ModelDescription(
+      shapesIn: &shapes, name: shapes.required("name").name(), sequenceLength: sequenceLength)
+    let precisionField = try fields.required("precision")
+    let precision = try precisionField.choice(of: Precision.self)
+    let gradients = try fields.optional("gradient_accumulation_precision")?.choice(of: Precision.self)
+    do {
+      return try TrainingJob(
+        model: model, sequenceLength: sequenceLength,
+        globalBatch: fields.required("global_batch").integer(in: TrainingJob.Bounds.globalBatch),
+        precision: precision,
+        // Where it is not stated: fp32 accumulation is the rule under bf16 and the exception under fp16.
+        accumulatesGradientsInFP32: gradients.map { $0 == .fp32 } ?? (precision != .fp16))
+    } catch let contradiction as TrainingJob.Contradiction {
+      throw modelField.conflict(contradiction.sentence)
+    } catch let error as DocumentError {
+      throw error
+    } catch {
+      preconditionFailure("a job is refused by a contradiction or a document error only")
+    }
+  }
+}
+
+extension MeasuredRun.Machine {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    device = try fields.required("device").name()
+    nodeCount = try fields.required("nodes").integer(in: 1...131_072)
+    devicesPerNode = try fields.required("devices_per_node").integer(in: 1...1_024)
+    deviceCount =
+      try fields.optional("devices")?.integer(in: 1...(nodeCount * devicesPerNode)) ?? nodeCount * devicesPerNode
+    intraBytesPerSecondPerDevice = try fields.optional("intra_bytes_per_second_per_device")?.positiveNumber()
+    interBytesPerSecondPerNode = try fields.optional("inter_bytes_per_second_per_node")?.positiveNumber()
+  }
+}
+
+extension MeasuredRun.Measurement {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    iterationSeconds = try fields.optional("iteration_seconds")?.positiveNumber()
+    hasFailed = try fields.optional("failed")?.boolean() ?? false
+    peakBytes = try fields.optional("peak_bytes")?.integer(in: 1...1_000_000_000_000_000)
+    guard (iterationSeconds != nil) != hasFailed else {
+      throw field.error(expected: "either iteration_seconds or \"failed\": true")
+    }
+  }
+}

@@ -1,0 +1,71 @@
+public import JSONText
+
+/// The model document: ours (`sextant.model/1`), or a Hugging Face `config.json` as it is.
+extension ModelDescription {
+  /// Reads a model document from a file, ours or Hugging Face's (told apart by the `schema` key).
+  /// - Throws: `DocumentError`; a mixture-of-experts model is refused by name.
+  public init(contentsOf path: String) throws(DocumentError) {
+    self = try readDocument(at: path) { (field) throws(DocumentError) in try ModelDescription(field, fileName: path) }
+  }
+
+  /// - Parameter fileName: names a Hugging Face model that does not name itself; its last component without `.json`.
+  package init(_ field: Field, fileName: String = "model") throws(DocumentError) {
+    var fields = try field.fields()
+    guard fields.optional("schema") != nil else {
+      try self.init(huggingFace: field, fileName: fileName)
+      return
+    }
+    try fields.schema(.model)
+    let name = try fields.required("name").name()
+    _ = try fields.optional("source")?.string()
+    try self.init(shapesIn: &fields, name: name, sequenceLength: nil)
+    try fields.finish()
+  }
+
+  /// The shapes that our model document and a run record share.
+  ///
+  /// - Parameter sequenceLength: of a run record, which states no position count: learned positions are then as many
+  ///   as the sequence is long.
+  init(shapesIn fields: inout Fields, name: String, sequenceLength: Int?) throws(DocumentError) {
+    let family = try fields.required("family").choice(of: Family.self)
+    let learned = try fields.optional("positions")?.integer(in: Bounds.positions)
+    do {
+      try self.init(
+        name: name, family: family,
+        layerCount: fields.required("layers").integer(in: Bounds.layers),
+        hiddenSize: fields.required("hidden").integer(in: Bounds.hidden),
+        headCount: fields.required("heads").integer(in: Bounds.heads),
+        keyValueHeadCount: fields.optional("kv_heads")?.integer(in: Bounds.heads),
+        headSize: fields.optional("head_dim")?.integer(in: Bounds.headSize),
+        feedForwardSize: fields.required("ffn_hidden").integer(in: Bounds.feedForward),
+        vocabularySize: fields.required("vocab").integer(in: Bounds.vocabulary),
+        hasGatedFeedForward: fields.required("gated_mlp").boolean(),
+        hasTiedEmbeddings: fields.required("tied_embeddings").boolean(),
+        positionCount: learned ?? (family == .llama ? 0 : sequenceLength ?? 0),
+        hasQueryKeyValueBias: fields.optional("qkv_bias")?.boolean(),
+        hasAttentionOutputBias: fields.optional("attention_output_bias")?.boolean(),
+        hasFeedForwardBias: fields.optional("ffn_bias")?.boolean(),
+        hasQueryKeyNorm: fields.optional("qk_norm")?.boolean() ?? false,
+        hasDropout: fields.optional("dropout")?.boolean())
+    } catch let contradiction as Contradiction {
+      throw fields.whole.conflict(contradiction.sentence)
+    } catch let error as DocumentError {
+      throw error
+    } catch {
+      preconditionFailure("a model is refused by a contradiction or a document error only")
+    }
+  }
+
+  /// The document of this model, in our format.
+  public var json: JSON {
+    object(
+      ("schema", .string(DocumentSchema.model.rawValue)), ("name", .string(name)),
+      ("family", .string(family.rawValue)), ("layers", .integer(layerCount)), ("hidden", .integer(hiddenSize)),
+      ("heads", .integer(headCount)), ("kv_heads", .integer(keyValueHeadCount)), ("head_dim", .integer(headSize)),
+      ("ffn_hidden", .integer(feedForwardSize)), ("vocab", .integer(vocabularySize)),
+      ("gated_mlp", .boolean(hasGatedFeedForward)), ("tied_embeddings", .boolean(hasTiedEmbeddings)),
+      ("positions", .integer(positionCount)), ("qkv_bias", .boolean(hasQueryKeyValueBias)),
+      ("attention_output_bias", .boolean(hasAttentionOutputBias)), ("ffn_bias", .boolean(hasFeedForwardBias)),
+      ("qk_norm", .boolean(hasQueryKeyNorm)), ("dropout", .boolean(hasDropout)))
+  }
+}

@@ -1,0 +1,105 @@
+/// A dense transformer decoder (or encoder) as its cost sees it: shapes, and which small parts it has.
+///
+/// Mixture-of-experts and latent-attention models are not described by it and are refused where they are read.
+public struct ModelDescription: Sendable, Equatable {
+  /// The two families that differ in normalisation, biases and positions.
+  public enum Family: String, Sendable, CaseIterable {
+    /// LayerNorm, biases in every linear layer, learned positions, dropout while training.
+    case gpt
+    /// RMSNorm, no biases, rotary positions, no dropout.
+    case llama
+    /// As ``gpt``, with attention in both directions.
+    case bert
+  }
+
+  public let name: String
+  public let family: Family
+  /// Transformer blocks.
+  public let layerCount: Int
+  /// Width h of the residual stream.
+  public let hiddenSize: Int
+  /// Query heads.
+  public let headCount: Int
+  /// Key and value heads; fewer than ``headCount`` under grouped-query attention.
+  public let keyValueHeadCount: Int
+  /// Width of one head; not always hidden/heads.
+  public let headSize: Int
+  /// Inner width of the feed-forward part.
+  public let feedForwardSize: Int
+  /// Tokens of the vocabulary, unpadded.
+  public let vocabularySize: Int
+  /// Whether the feed-forward part multiplies by a gate (SwiGLU): three matrices, not two.
+  public let hasGatedFeedForward: Bool
+  /// Whether the output head shares the embedding's matrix.
+  public let hasTiedEmbeddings: Bool
+  /// Rows of the learned position table; 0 for rotary or no positions.
+  public let positionCount: Int
+  /// Biases of the query, key and value projections.
+  public let hasQueryKeyValueBias: Bool
+  /// Bias of the attention's output projection.
+  public let hasAttentionOutputBias: Bool
+  /// Biases of the feed-forward part.
+  public let hasFeedForwardBias: Bool
+  /// Per-head normalisation of queries and keys (Qwen3).
+  public let hasQueryKeyNorm: Bool
+  /// Whether training drops activations out, so that masks are kept for backward.
+  public let hasDropout: Bool
+
+  /// - Throws: a sentence when shapes contradict each other.
+  public init(
+    name: String, family: Family, layerCount: Int, hiddenSize: Int, headCount: Int, keyValueHeadCount: Int? = nil,
+    headSize: Int? = nil, feedForwardSize: Int, vocabularySize: Int, hasGatedFeedForward: Bool,
+    hasTiedEmbeddings: Bool, positionCount: Int = 0, hasQueryKeyValueBias: Bool? = nil, hasAttentionOutputBias: Bool? = nil,
+    hasFeedForwardBias: Bool? = nil, hasQueryKeyNorm: Bool = false, hasDropout: Bool? = nil
+  ) throws(Contradiction) {
+    let keyValueHeads = keyValueHeadCount ?? headCount
+    guard headCount % keyValueHeads == 0 else {
+      throw Contradiction("\(headCount) heads cannot share \(keyValueHeads) key-value heads evenly")
+    }
+    if headSize == nil, hiddenSize % headCount != 0 {
+      throw Contradiction("hidden size \(hiddenSize) does not divide into \(headCount) heads and no head size is given")
+    }
+    self.name = name
+    self.family = family
+    self.layerCount = layerCount
+    self.hiddenSize = hiddenSize
+    self.headCount = headCount
+    self.keyValueHeadCount = keyValueHeads
+    self.headSize = headSize ?? hiddenSize / headCount
+    self.feedForwardSize = feedForwardSize
+    self.vocabularySize = vocabularySize
+    self.hasGatedFeedForward = hasGatedFeedForward
+    self.hasTiedEmbeddings = hasTiedEmbeddings
+    self.positionCount = positionCount
+    self.hasQueryKeyValueBias = hasQueryKeyValueBias ?? (family != .llama)
+    self.hasAttentionOutputBias = hasAttentionOutputBias ?? (family != .llama)
+    self.hasFeedForwardBias = hasFeedForwardBias ?? (family != .llama)
+    self.hasQueryKeyNorm = hasQueryKeyNorm
+    self.hasDropout = hasDropout ?? (family != .llama)
+  }
+
+  /// Shapes that cannot be together, as a sentence.
+  public struct Contradiction: Error, Sendable, Equatable {
+    public let sentence: String
+    init(_ sentence: String) { self.sentence = sentence }
+  }
+}
+
+extension ModelDescription {
+  /// The bounds of every shape that a document may state. Far beyond any model there is, and low enough that no
+  /// product of them that is counted overflows 63 bits.
+  enum Bounds {
+    static let layers = 1...16_384
+    static let hidden = 1...131_072
+    static let heads = 1...4_096
+    static let headSize = 1...4_096
+    static let feedForward = 1...1_048_576
+    static let vocabulary = 1...16_777_216
+    static let positions = 0...16_777_216
+  }
+
+  /// Width of the query projection, heads × head size.
+  public var querySize: Int { headCount * headSize }
+  /// Width of the key, and of the value, projection.
+  public var keyValueSize: Int { keyValueHeadCount * headSize }
+}

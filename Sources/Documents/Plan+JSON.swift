@@ -1,0 +1,156 @@
+public import JSONText
+
+/// The plan document, `sextant.plan/1`.
+///
+/// Stages, placement, groups, schedule and launch section follow from the strategy; they are written for launchers and
+/// people, and on reading they must be what the strategy says.
+extension Plan {
+  public init(contentsOf path: String) throws(DocumentError) {
+    self = try readDocument(at: path) { (field) throws(DocumentError) in try Plan(field) }
+  }
+
+  package init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    try fields.schema(.plan)
+    toolVersion = try fields.required("tool_version").name()
+    // Everything that a plan's inputs name is inside it, so nothing is looked up.
+    let nothing = Catalog(root: nil)
+    cluster = try ClusterDescription(fields.required("cluster"), catalog: nothing, folder: ".")
+    job = try TrainingJob(fields.required("job"), catalog: nothing, folder: ".")
+    let framework = try fields.required("framework")
+    frameworkName = try framework.name()
+    guard cluster.device.framework(named: frameworkName) != nil else {
+      throw framework.error(expected: "a framework of the device profile")
+    }
+    let strategyField = try fields.required("strategy")
+    strategy = try Strategy(strategyField)
+    if let violation = strategy.violation(
+      job: job, deviceCount: cluster.deviceCount, hasFlashAttention: cluster.device.datasheet.hasFlashAttention)
+    {
+      throw strategyField.conflict("\(violation)")
+    }
+    let layers = try fields.required("layer_counts")
+    layerCounts = try Self.layerCounts(layers, strategy: strategy, job: job)
+    prediction = try Prediction(fields.required("prediction"))
+    certificate = try Certificate(fields.required("certificate"))
+    var alternatives: [Alternative] = []
+    for entry in try fields.required("alternatives").array(count: 0...1_000) {
+      alternatives.append(try Alternative(entry, job: job))
+    }
+    self.alternatives = alternatives
+    var impossible: [String] = []
+    for entry in try fields.required("kinds_that_do_not_fit").array(count: 0...64) { impossible.append(try entry.name()) }
+    impossibleKinds = impossible
+    for (key, derived) in derivedSections {
+      let stated = try fields.required(key)
+      guard stated.value == derived else {
+        throw stated.conflict("\(key) is not what the strategy says: the plan was edited after it was written")
+      }
+    }
+    try fields.finish()
+  }
+
+  private static func layerCounts(
+    _ field: Field, strategy: Strategy, job: TrainingJob
+  ) throws(DocumentError) -> [Int] {
+    let virtualStages = strategy.pipelineDegree * strategy.virtualStageCount
+    var counts: [Int] = []
+    for entry in try field.array(count: virtualStages...virtualStages) {
+      counts.append(try entry.integer(in: 1...job.model.layerCount))
+    }
+    guard counts.reduce(0, +) == job.model.layerCount else {
+      throw field.conflict("expected \(job.model.layerCount) layers in all, found \(counts.reduce(0, +))")
+    }
+    return counts
+  }
+
+  public var json: JSON {
+    let head = object(
+      ("schema", .string(DocumentSchema.plan.rawValue)), ("tool_version", .string(toolVersion)),
+      ("strategy", strategy.json), ("layer_counts", .integers(layerCounts)), ("prediction", prediction.json),
+      ("certificate", certificate.json), ("alternatives", .array(alternatives.map(\.json))),
+      ("kinds_that_do_not_fit", .strings(impossibleKinds)))
+    let inputs = object(("framework", .string(frameworkName)), ("job", job.json), ("cluster", cluster.json))
+    guard case .object(let first) = head, case .object(let last) = inputs else { return head }
+    return .object(first + derivedSections.map { JSONMember($0.key, $0.value) } + last)
+  }
+
+  /// What follows from strategy, job and cluster, section by section.
+  private var derivedSections: [(key: String, value: JSON)] {
+    [
+      ("stages", stagesSection), ("schedule", scheduleSection), ("placement", placementSection),
+      ("groups", groupsSection), ("launch", launchSection),
+    ]
+  }
+
+  private var stagesSection: JSON {
+    let firstLayers = firstLayers
+    return .array(
+      layerCounts.indices.map { virtualStage in
+        object(
+          ("stage", .integer(virtualStage % strategy.pipelineDegree)),
+          ("chunk", .integer(virtualStage / strategy.pipelineDegree)),
+          ("first_layer", .integer(firstLayers[virtualStage])), ("layer_count", .integer(layerCounts[virtualStage])),
+          ("has_embedding", .boolean(virtualStage == 0)),
+          ("has_head", .boolean(virtualStage == layerCounts.count - 1)))
+      })
+  }
+
+  private var scheduleSection: JSON {
+    object(
+      ("kind", .string(strategy.virtualStageCount > 1 ? "1f1b-interleaved" : "1f1b")),
+      ("stage_count", .integer(strategy.pipelineDegree)),
+      ("chunks_per_stage", .integer(strategy.virtualStageCount)),
+      ("micro_batch_count", .integer(microBatchCount)))
+  }
+
+  private var placementSection: JSON {
+    .array(
+      zip(cluster.nodeNames, ranksByNode).map { node, ranks in
+        object(("node", .string(node)), ("ranks", .integers(ranks)))
+      })
+  }
+
+  private var groupsSection: JSON {
+    .object(
+      ParallelLayout.Axis.allCases.map { axis in
+        JSONMember(axis.rawValue, .array(layout.groups(of: axis).map { JSON.integers($0) }))
+      })
+  }
+
+  private var launchSection: JSON {
+    object(
+      ("world_size", .integer(strategy.worldSize)), ("nodes", .integer(cluster.nodeCount)),
+      ("processes_per_node", .integer(cluster.devicesPerNode)), ("rank_order", .string("tp-cp-ep-dp-pp")),
+      ("megatron_lm_arguments", .strings(megatronArguments)))
+  }
+}
+
+extension Plan.Alternative {
+  init(_ field: Field, job: TrainingJob) throws(DocumentError) {
+    var fields = try field.fields()
+    kind = try fields.optional("kind")?.name()
+    reason = try fields.required("reason").string()
+    strategy = try Strategy(fields.required("strategy"))
+    var counts: [Int] = []
+    for entry in try fields.required("layer_counts").array(count: 1...job.model.layerCount) {
+      counts.append(try entry.integer(in: 1...job.model.layerCount))
+    }
+    layerCounts = counts
+    iterationSeconds = try fields.required("iteration_seconds").positiveNumber()
+    tokensPerSecondPerDevice = try fields.required("tokens_per_second_per_device").positiveNumber()
+    modelFLOPUtilization = try fields.required("model_flop_utilization").nonNegativeNumber()
+    peakBytes = try fields.required("peak_bytes").integer(in: 0...Int.max)
+    verdict = try fields.required("verdict").choice(of: Prediction.Verdict.self)
+    try fields.finish()
+  }
+
+  var json: JSON {
+    object(
+      ("kind", kind.map(JSON.string)), ("reason", .string(reason)), ("iteration_seconds", .number(iterationSeconds)),
+      ("tokens_per_second_per_device", .number(tokensPerSecondPerDevice)),
+      ("model_flop_utilization", .number(modelFLOPUtilization)), ("peak_bytes", .integer(peakBytes)),
+      ("verdict", .string(verdict.rawValue)), ("layer_counts", .integers(layerCounts)),
+      ("strategy", strategy.json))
+  }
+}

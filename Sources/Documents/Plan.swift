@@ -1,0 +1,89 @@
+/// A way to train a model on a cluster, self-contained: inputs, strategy, who does what, what it will cost, how sure
+/// that is, and what a launcher needs.
+public struct Plan: Sendable, Equatable {
+  /// A strategy that was priced and is not the plan's.
+  public struct Alternative: Sendable, Equatable {
+    public let strategy: Strategy
+    /// Layers of each virtual stage, see ``Plan/layerCounts``.
+    public let layerCounts: [Int]
+    public let iterationSeconds: Double
+    public let peakBytes: Int
+    public let tokensPerSecondPerDevice: Double
+    public let modelFLOPUtilization: Double
+    public let verdict: Prediction.Verdict
+    /// What it is the best of, such as `without pipeline`; nil for one of the next best of all.
+    public let kind: String?
+    /// Why it lost, as a sentence.
+    public let reason: String
+
+    public init(
+      strategy: Strategy, layerCounts: [Int], prediction: Prediction, kind: String?, reason: String
+    ) {
+      self.strategy = strategy
+      self.layerCounts = layerCounts
+      iterationSeconds = prediction.iterationSeconds
+      peakBytes = prediction.peakBytes
+      tokensPerSecondPerDevice = prediction.tokensPerSecondPerDevice
+      modelFLOPUtilization = prediction.modelFLOPUtilization
+      verdict = prediction.verdict
+      self.kind = kind
+      self.reason = reason
+    }
+  }
+
+  /// The version of the tool that made it.
+  public let toolVersion: String
+  public let cluster: ClusterDescription
+  public let job: TrainingJob
+  /// The framework whose coefficients were used.
+  public let frameworkName: String
+  public let strategy: Strategy
+  /// Layers of each virtual stage: `chunk · pipelineDegree + stage`, in the order the model has them.
+  public let layerCounts: [Int]
+  public let prediction: Prediction
+  public let certificate: Certificate
+  /// The next best, then the best of every other kind.
+  public let alternatives: [Alternative]
+  /// Kinds of strategy of which nothing fits.
+  public let impossibleKinds: [String]
+
+  public init(
+    toolVersion: String, cluster: ClusterDescription, job: TrainingJob, frameworkName: String, strategy: Strategy,
+    layerCounts: [Int], prediction: Prediction, certificate: Certificate, alternatives: [Alternative],
+    impossibleKinds: [String]
+  ) {
+    self.toolVersion = toolVersion
+    self.cluster = cluster
+    self.job = job
+    self.frameworkName = frameworkName
+    self.strategy = strategy
+    self.layerCounts = layerCounts
+    self.prediction = prediction
+    self.certificate = certificate
+    self.alternatives = alternatives
+    self.impossibleKinds = impossibleKinds
+  }
+
+  public var layout: ParallelLayout { ParallelLayout(strategy) }
+
+  /// Micro-batches of each pipeline in an iteration.
+  public var microBatchCount: Int { strategy.microBatchCount(globalBatch: job.globalBatch) }
+
+  /// The first layer of each virtual stage.
+  public var firstLayers: [Int] {
+    var next = 0
+    return layerCounts.map { count in
+      defer { next += count }
+      return next
+    }
+  }
+
+  /// The ranks of each node, in the order of the cluster's nodes; a rank's position is its device.
+  ///
+  /// Ranks are laid onto devices in order: tensor groups are neighbours, stages are far apart.
+  public var ranksByNode: [[Int]] {
+    (0..<cluster.nodeCount).map { node in
+      Array(node * cluster.devicesPerNode..<(node + 1) * cluster.devicesPerNode)
+    }
+  }
+}

@@ -1,0 +1,190 @@
+public import JSONText
+
+/// What the cost model says of one strategy: seconds, and bytes on every stage.
+public struct Prediction: Sendable, Equatable {
+  /// Where an iteration's time goes, seconds; the parts add up to ``iterationSeconds``.
+  ///
+  /// Taken on the stage that ends last: its own work by cause, and what remains of the iteration is waiting.
+  public struct TimeSplit: Sendable, Equatable {
+    /// Matrix products, attention and element-wise operations, without recomputation.
+    public let computeSeconds: Double
+    /// Computing activations a second time.
+    public let recomputeSeconds: Double
+    /// Collectives of the tensor group.
+    public let tensorSeconds: Double
+    /// What the transfers between stages add to the pipeline.
+    public let pipelineSeconds: Double
+    /// Reductions of gradients and gathers of weights that nothing hides.
+    public let dataSeconds: Double
+    /// Waiting for other stages at the beginning and the end.
+    public let bubbleSeconds: Double
+    public let optimizerSeconds: Double
+    /// The framework's fixed cost of an iteration.
+    public let fixedSeconds: Double
+
+    public init(
+      computeSeconds: Double, recomputeSeconds: Double, tensorSeconds: Double, pipelineSeconds: Double,
+      dataSeconds: Double, bubbleSeconds: Double, optimizerSeconds: Double, fixedSeconds: Double
+    ) {
+      self.computeSeconds = computeSeconds
+      self.recomputeSeconds = recomputeSeconds
+      self.tensorSeconds = tensorSeconds
+      self.pipelineSeconds = pipelineSeconds
+      self.dataSeconds = dataSeconds
+      self.bubbleSeconds = bubbleSeconds
+      self.optimizerSeconds = optimizerSeconds
+      self.fixedSeconds = fixedSeconds
+    }
+
+    /// The parts with their names, in the order people read them.
+    public var parts: [(name: String, seconds: Double)] {
+      [
+        ("compute", computeSeconds), ("recompute", recomputeSeconds), ("tensor", tensorSeconds),
+        ("pipeline", pipelineSeconds), ("data", dataSeconds), ("bubble", bubbleSeconds),
+        ("optimizer", optimizerSeconds), ("fixed", fixedSeconds),
+      ]
+    }
+  }
+
+  /// Peak bytes of one device of one stage, by kind. Counted exactly, but for the two overheads.
+  public struct StageMemory: Sendable, Equatable {
+    public let weightBytes: Int
+    public let gradientBytes: Int
+    public let optimizerBytes: Int
+    /// Kept from forward for backward, all micro-batches in flight.
+    public let activationBytes: Int
+    /// What is alive only for a moment: recomputed layer, logits and loss, gathered weights.
+    public let workspaceBytes: Int
+    /// Context, libraries and collective buffers (a coefficient).
+    public let reservedBytes: Int
+    /// The allocator's loss (a coefficient times the rest).
+    public let fragmentationBytes: Int
+
+    public init(
+      weightBytes: Int, gradientBytes: Int, optimizerBytes: Int, activationBytes: Int, workspaceBytes: Int,
+      reservedBytes: Int, fragmentationBytes: Int
+    ) {
+      self.weightBytes = weightBytes
+      self.gradientBytes = gradientBytes
+      self.optimizerBytes = optimizerBytes
+      self.activationBytes = activationBytes
+      self.workspaceBytes = workspaceBytes
+      self.reservedBytes = reservedBytes
+      self.fragmentationBytes = fragmentationBytes
+    }
+
+    public var peakBytes: Int {
+      weightBytes + gradientBytes + optimizerBytes + activationBytes + workspaceBytes + reservedBytes
+        + fragmentationBytes
+    }
+
+    /// The kinds with their names, in the order people read them.
+    public var parts: [(name: String, bytes: Int)] {
+      [
+        ("weights", weightBytes), ("gradients", gradientBytes), ("optimizer", optimizerBytes),
+        ("activations", activationBytes), ("workspace", workspaceBytes), ("reserved", reservedBytes),
+        ("fragmentation", fragmentationBytes),
+      ]
+    }
+  }
+
+  /// Whether a peak is likely to fit into the device's memory.
+  public enum Verdict: String, Sendable, CaseIterable {
+    case fits, risky, unfit
+  }
+
+  public let iterationSeconds: Double
+  public let timeSplit: TimeSplit
+  /// By stage.
+  public let stageMemory: [StageMemory]
+  public let verdict: Verdict
+  public let tokensPerSecondPerDevice: Double
+  /// Model FLOP of an iteration over what the devices could do at peak in that time.
+  public let modelFLOPUtilization: Double
+
+  public init(
+    iterationSeconds: Double, timeSplit: TimeSplit, stageMemory: [StageMemory], verdict: Verdict,
+    tokensPerSecondPerDevice: Double, modelFLOPUtilization: Double
+  ) {
+    self.iterationSeconds = iterationSeconds
+    self.timeSplit = timeSplit
+    self.stageMemory = stageMemory
+    self.verdict = verdict
+    self.tokensPerSecondPerDevice = tokensPerSecondPerDevice
+    self.modelFLOPUtilization = modelFLOPUtilization
+  }
+
+  /// The stage whose devices need most; the first of equals.
+  public var tightestStageIndex: Int {
+    stageMemory.indices.max { (stageMemory[$0].peakBytes, -$0) < (stageMemory[$1].peakBytes, -$1) } ?? 0
+  }
+
+  /// The largest peak of any device, bytes.
+  public var peakBytes: Int { stageMemory.map(\.peakBytes).max() ?? 0 }
+}
+
+extension Prediction {
+  package init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    iterationSeconds = try fields.required("iteration_seconds").positiveNumber()
+    tokensPerSecondPerDevice = try fields.required("tokens_per_second_per_device").positiveNumber()
+    modelFLOPUtilization = try fields.required("model_flop_utilization").nonNegativeNumber()
+    verdict = try fields.required("verdict").choice(of: Verdict.self)
+    var split = try fields.required("time").fields()
+    timeSplit = TimeSplit(
+      computeSeconds: try split.required("compute_seconds").nonNegativeNumber(),
+      recomputeSeconds: try split.required("recompute_seconds").nonNegativeNumber(),
+      tensorSeconds: try split.required("tensor_seconds").nonNegativeNumber(),
+      pipelineSeconds: try split.required("pipeline_seconds").nonNegativeNumber(),
+      dataSeconds: try split.required("data_seconds").nonNegativeNumber(),
+      bubbleSeconds: try split.required("bubble_seconds").nonNegativeNumber(),
+      optimizerSeconds: try split.required("optimizer_seconds").nonNegativeNumber(),
+      fixedSeconds: try split.required("fixed_seconds").nonNegativeNumber())
+    try split.finish()
+    var stages: [StageMemory] = []
+    for entry in try fields.required("stage_memory").array(count: 1...16_384) {
+      stages.append(try StageMemory(entry))
+    }
+    stageMemory = stages
+    try fields.finish()
+  }
+
+  public var json: JSON {
+    object(
+      ("iteration_seconds", .number(iterationSeconds)),
+      ("tokens_per_second_per_device", .number(tokensPerSecondPerDevice)),
+      ("model_flop_utilization", .number(modelFLOPUtilization)), ("verdict", .string(verdict.rawValue)),
+      ("time", .object(timeSplit.parts.map { JSONMember("\($0.name)_seconds", .number($0.seconds)) })),
+      ("stage_memory", .array(stageMemory.map(\.json))))
+  }
+}
+
+extension Prediction.StageMemory {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    func bytes(_ key: String) throws(DocumentError) -> Int {
+      try fields.required(key).integer(in: 0...1_000_000_000_000_000_000)
+    }
+    weightBytes = try bytes("weights_bytes")
+    gradientBytes = try bytes("gradients_bytes")
+    optimizerBytes = try bytes("optimizer_bytes")
+    activationBytes = try bytes("activations_bytes")
+    workspaceBytes = try bytes("workspace_bytes")
+    reservedBytes = try bytes("reserved_bytes")
+    fragmentationBytes = try bytes("fragmentation_bytes")
+    // The sum is there for people; it must agree.
+    let peak = try fields.required("peak_bytes")
+    try fields.finish()
+    var sum = 0
+    for part in parts {
+      let (next, overflow) = sum.addingReportingOverflow(part.bytes)
+      guard !overflow else { throw field.error(expected: "bytes whose sum can be counted") }
+      sum = next
+    }
+    guard try peak.integer(in: 0...Int.max) == sum else { throw peak.error(expected: "the sum of its parts, \(sum)") }
+  }
+
+  var json: JSON {
+    .object(parts.map { JSONMember("\($0.name)_bytes", .integer($0.bytes)) } + [JSONMember("peak_bytes", .integer(peakBytes))])
+  }
+}

@@ -1,0 +1,108 @@
+/// Why a strategy cannot be run at all, whatever the memory: facts, and a sentence.
+public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertible {
+  case worldSize(tensor: Int, pipeline: Int, data: Int, devices: Int)
+  case tensorDoesNotDivide(tensor: Int, what: String, size: Int)
+  case tooFewLayers(layers: Int, stages: Int)
+  case unevenInterleaving(layers: Int, chunks: Int)
+  case interleavingNeedsPipeline
+  case batchDoesNotDivide(globalBatch: Int, data: Int, microBatch: Int)
+  case interleavingNeedsMultiple(microBatches: Int, stages: Int)
+  case sequenceDoesNotDivide(sequence: Int, tensor: Int)
+  case sequenceParallelismNeedsTensor
+  case noFlashAttention
+  case shardedGradientsInPipeline(zeroStage: Int)
+
+  public var description: String {
+    switch self {
+    case .worldSize(let tensor, let pipeline, let data, let devices):
+      "tensor \(tensor) × pipeline \(pipeline) × data \(data) is \(tensor * pipeline * data) ranks, not the \(devices) devices"
+    case .tensorDoesNotDivide(let tensor, let what, let size):
+      "tensor degree \(tensor) does not divide the \(size) \(what)"
+    case .tooFewLayers(let layers, let stages):
+      "\(layers) layers are too few for \(stages) stages"
+    case .unevenInterleaving(let layers, let chunks):
+      "\(layers) layers do not divide into \(chunks) interleaved chunks"
+    case .interleavingNeedsPipeline:
+      "virtual stages need a pipeline degree of at least 2"
+    case .batchDoesNotDivide(let batch, let data, let microBatch):
+      "global batch \(batch) does not divide into data degree \(data) × micro-batch \(microBatch)"
+    case .interleavingNeedsMultiple(let microBatches, let stages):
+      "interleaving needs a multiple of \(stages) micro-batches, not \(microBatches)"
+    case .sequenceDoesNotDivide(let sequence, let tensor):
+      "sequence length \(sequence) does not divide among the tensor degree \(tensor)"
+    case .sequenceParallelismNeedsTensor:
+      "sequence parallelism needs a tensor degree of at least 2"
+    case .noFlashAttention:
+      "the device has no FlashAttention"
+    case .shardedGradientsInPipeline(let stage):
+      "ZeRO \(stage) reduces gradients every micro-batch, which defeats a pipeline"
+    }
+  }
+
+  /// The rule that is broken, without its numbers: what rejected strategies are counted by.
+  public var rule: String {
+    switch self {
+    case .worldSize: "degrees do not multiply to the device count"
+    case .tensorDoesNotDivide(_, let what, _): "tensor degree does not divide the \(what)"
+    case .tooFewLayers: "fewer layers than stages"
+    case .unevenInterleaving: "layers do not divide into interleaved chunks"
+    case .interleavingNeedsPipeline: "virtual stages without a pipeline"
+    case .batchDoesNotDivide: "global batch does not divide"
+    case .interleavingNeedsMultiple: "micro-batches are no multiple of the pipeline degree"
+    case .sequenceDoesNotDivide: "sequence does not divide among the tensor group"
+    case .sequenceParallelismNeedsTensor: "sequence parallelism without tensor parallelism"
+    case .noFlashAttention: "no FlashAttention on the device"
+    case .shardedGradientsInPipeline: "ZeRO 2 or 3 with a pipeline"
+    }
+  }
+}
+
+extension Strategy {
+  /// The first rule that this strategy breaks for a job on a cluster of so many devices; nil if it can be run.
+  ///
+  /// The rules are those of the frameworks: tensor parallelism divides heads, key-value heads and feed-forward width;
+  /// interleaving wants equal chunks and a multiple of the pipeline degree of micro-batches (Narayanan et al. 2021,
+  /// section 2.2). ZeRO 2 and 3 with a pipeline can be run, and are estimated, but the search leaves them out
+  /// (``isSearched``).
+  public func violation(job: TrainingJob, deviceCount: Int, hasFlashAttention: Bool) -> StrategyViolation? {
+    let model = job.model
+    if worldSize != deviceCount {
+      return .worldSize(tensor: tensorDegree, pipeline: pipelineDegree, data: dataDegree, devices: deviceCount)
+    }
+    if model.headCount % tensorDegree != 0 {
+      return .tensorDoesNotDivide(tensor: tensorDegree, what: "attention heads", size: model.headCount)
+    }
+    if model.keyValueHeadCount % tensorDegree != 0 {
+      return .tensorDoesNotDivide(tensor: tensorDegree, what: "key-value heads", size: model.keyValueHeadCount)
+    }
+    if model.feedForwardSize % tensorDegree != 0 {
+      return .tensorDoesNotDivide(tensor: tensorDegree, what: "feed-forward width", size: model.feedForwardSize)
+    }
+    if usesSequenceParallelism {
+      if tensorDegree == 1 { return .sequenceParallelismNeedsTensor }
+      if job.sequenceLength % tensorDegree != 0 {
+        return .sequenceDoesNotDivide(sequence: job.sequenceLength, tensor: tensorDegree)
+      }
+    }
+    if usesFlashAttention, !hasFlashAttention { return .noFlashAttention }
+    if model.layerCount < pipelineDegree { return .tooFewLayers(layers: model.layerCount, stages: pipelineDegree) }
+    if job.globalBatch % (dataDegree * microBatch) != 0 {
+      return .batchDoesNotDivide(globalBatch: job.globalBatch, data: dataDegree, microBatch: microBatch)
+    }
+    if virtualStageCount > 1 {
+      if pipelineDegree == 1 { return .interleavingNeedsPipeline }
+      let chunks = pipelineDegree * virtualStageCount
+      if model.layerCount % chunks != 0 { return .unevenInterleaving(layers: model.layerCount, chunks: chunks) }
+      let microBatches = microBatchCount(globalBatch: job.globalBatch)
+      if microBatches % pipelineDegree != 0 {
+        return .interleavingNeedsMultiple(microBatches: microBatches, stages: pipelineDegree)
+      }
+    }
+    return nil
+  }
+
+  /// The rule by which the search leaves out a strategy that could be run; nil if it does not.
+  public var exclusion: StrategyViolation? {
+    pipelineDegree > 1 && zeroStage >= .gradients ? .shardedGradientsInPipeline(zeroStage: zeroStage.rawValue) : nil
+  }
+}

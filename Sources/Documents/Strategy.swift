@@ -1,0 +1,64 @@
+/// How the training of a model is divided among devices: one point of the lattice that the search walks.
+public struct Strategy: Sendable, Hashable {
+  /// What is computed again in backward instead of kept from forward.
+  public enum Recompute: String, Sendable, CaseIterable {
+    case none
+    /// Scores, softmax and dropout of the attention core (Korthikanti et al. 2022); nothing under FlashAttention, which
+    /// never keeps them.
+    case selective
+    /// Everything but each block's input.
+    case full
+  }
+
+  /// What data-parallel ranks shard instead of replicating (Rajbhandari et al. 2020).
+  public enum ZeroStage: Int, Sendable, CaseIterable, Comparable {
+    case none = 0
+    case optimizer = 1
+    case gradients = 2
+    case weights = 3
+
+    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+  }
+
+  /// Ranks among which every layer's matrices are divided.
+  public let tensorDegree: Int
+  /// Pipeline stages.
+  public let pipelineDegree: Int
+  /// Replicas.
+  public let dataDegree: Int
+  /// Chunks of layers per stage: above 1 the schedule is interleaved 1F1B.
+  public let virtualStageCount: Int
+  /// Sequences of one micro-batch.
+  public let microBatch: Int
+  public let zeroStage: ZeroStage
+  public let recompute: Recompute
+  /// Whether norms, dropout and residuals are divided along the sequence among the tensor group.
+  public let usesSequenceParallelism: Bool
+  public let usesFlashAttention: Bool
+  /// Whether gradient reductions run under the last backward pass.
+  public let overlapsGradientReduce: Bool
+
+  public init(
+    tensorDegree: Int, pipelineDegree: Int, dataDegree: Int, virtualStageCount: Int = 1, microBatch: Int = 1,
+    zeroStage: ZeroStage = .none, recompute: Recompute = .none, usesSequenceParallelism: Bool = false,
+    usesFlashAttention: Bool = false, overlapsGradientReduce: Bool = false
+  ) {
+    self.tensorDegree = tensorDegree
+    self.pipelineDegree = pipelineDegree
+    self.dataDegree = dataDegree
+    self.virtualStageCount = virtualStageCount
+    self.microBatch = microBatch
+    self.zeroStage = zeroStage
+    self.recompute = recompute
+    self.usesSequenceParallelism = usesSequenceParallelism
+    self.usesFlashAttention = usesFlashAttention
+    self.overlapsGradientReduce = overlapsGradientReduce
+  }
+
+  /// Ranks in all.
+  public var worldSize: Int { tensorDegree * pipelineDegree * dataDegree }
+
+  /// Micro-batches that each pipeline runs in an iteration.
+  /// - Precondition: the strategy divides the batch, see ``violation(job:deviceCount:)``.
+  public func microBatchCount(globalBatch: Int) -> Int { globalBatch / (dataDegree * microBatch) }
+}

@@ -1,0 +1,107 @@
+public import JSONText
+
+/// What is to be trained: the model, the tokens of one iteration, and in which number formats.
+public struct TrainingJob: Sendable, Equatable {
+  public let model: ModelDescription
+  /// Tokens of one sequence.
+  public let sequenceLength: Int
+  /// Sequences of one iteration (one optimizer step), all data-parallel ranks together.
+  public let globalBatch: Int
+  public let precision: Precision
+  /// Whether gradients are accumulated and reduced in fp32, as Megatron-LM does under bf16.
+  public let accumulatesGradientsInFP32: Bool
+
+  /// - Throws: a sentence when sizes contradict each other or their products cannot be counted.
+  public init(
+    model: ModelDescription, sequenceLength: Int, globalBatch: Int, precision: Precision = .bf16,
+    accumulatesGradientsInFP32: Bool = true
+  ) throws(Contradiction) {
+    if model.family != .llama, model.positionCount > 0, sequenceLength > model.positionCount {
+      throw Contradiction(
+        "sequence length \(sequenceLength) is longer than the \(model.positionCount) positions of model \(model.name)")
+    }
+    // Bytes that a whole batch of activations could take, generously: everything counted later stays below it.
+    let tokens = Double(sequenceLength) * Double(globalBatch)
+    let widths = Double(model.hiddenSize + model.querySize + model.keyValueSize + model.feedForwardSize)
+    let bytesPerToken = 64 * widths + 8 * Double(model.headCount) * Double(sequenceLength)
+    let everything =
+      tokens * (bytesPerToken * Double(model.layerCount) + 64 * Double(model.vocabularySize))
+      + 64 * Double(model.layerCount) * widths * Double(model.hiddenSize)
+    guard everything < 0x1p62 else {
+      throw Contradiction("a batch of \(globalBatch) sequences of \(sequenceLength) tokens is beyond counting")
+    }
+    self.model = model
+    self.sequenceLength = sequenceLength
+    self.globalBatch = globalBatch
+    self.precision = precision
+    self.accumulatesGradientsInFP32 = accumulatesGradientsInFP32
+  }
+
+  /// Sizes that cannot be together, as a sentence.
+  public struct Contradiction: Error, Sendable, Equatable {
+    public let sentence: String
+    init(_ sentence: String) { self.sentence = sentence }
+  }
+
+  /// The bounds of what a document or a flag may state.
+  public enum Bounds {
+    public static let sequenceLength = 1...4_194_304
+    public static let globalBatch = 1...16_777_216
+  }
+
+  /// Bytes of one accumulated gradient.
+  public var gradientByteCount: Int { accumulatesGradientsInFP32 ? 4 : precision.byteCount }
+  /// Bytes of optimizer state per parameter: Adam's two moments in fp32 and, in mixed precision, the master weight.
+  public var optimizerByteCount: Int { precision.hasMasterWeights ? 12 : 8 }
+}
+
+/// The job document, `sextant.job/1`.
+extension TrainingJob {
+  /// - Parameter catalog: where a model's name is looked up; paths are relative to the document's own folder.
+  public init(contentsOf path: String, catalog: Catalog) throws(DocumentError) {
+    let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+    self = try readDocument(at: path) { (field) throws(DocumentError) in
+      try TrainingJob(field, catalog: catalog, folder: folder.isEmpty && !path.hasPrefix("/") ? "." : folder)
+    }
+  }
+
+  package init(_ field: Field, catalog: Catalog, folder: String) throws(DocumentError) {
+    var fields = try field.fields()
+    try fields.schema(.job)
+    let modelField = try fields.required("model")
+    let model =
+      modelField.isString
+      ? try catalog.model(modelField.string(), relativeTo: folder, mentionedAt: modelField)
+      : try ModelDescription(modelField)
+    let sequenceLength = try fields.required("sequence_length").integer(in: Bounds.sequenceLength)
+    let globalBatch = try fields.required("global_batch").integer(in: Bounds.globalBatch)
+    let precision = try fields.required("precision").choice(of: Precision.self)
+    let gradients = try fields.required("gradient_accumulation_precision")
+    let gradientPrecision = try gradients.choice(of: Precision.self)
+    guard gradientPrecision == .fp32 || gradientPrecision == precision else {
+      throw gradients.error(expected: "\"fp32\" or the precision \"\(precision.rawValue)\"")
+    }
+    _ = try fields.required("optimizer").choice(of: Optimizer.self)
+    try fields.finish()
+    do {
+      try self.init(
+        model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision,
+        accumulatesGradientsInFP32: gradientPrecision == .fp32)
+    } catch {
+      throw field.conflict(error.sentence)
+    }
+  }
+
+  /// The optimizers whose states are counted.
+  enum Optimizer: String, CaseIterable { case adam }
+
+  /// The document of this job, self-contained: the model is inside it.
+  public var json: JSON {
+    object(
+      ("schema", .string(DocumentSchema.job.rawValue)), ("model", model.json),
+      ("sequence_length", .integer(sequenceLength)), ("global_batch", .integer(globalBatch)),
+      ("precision", .string(precision.rawValue)),
+      ("gradient_accumulation_precision", .string(accumulatesGradientsInFP32 ? "fp32" : precision.rawValue)),
+      ("optimizer", .string(Optimizer.adam.rawValue)))
+  }
+}

@@ -1,0 +1,75 @@
+/// Who sends which elements to whom in which step: a collective operation as data.
+///
+/// Cost and volume are folds over ``transfers``; execution performs them, step by step.
+///
+/// | collective | algorithm | steps | elements sent per rank, n dividing S |
+/// |---|---|---|---|
+/// | all-gather, reduce-scatter | ring | n − 1 | (n − 1)/n · S |
+/// | all-reduce | ring | 2(n − 1) | 2(n − 1)/n · S |
+/// | broadcast | binomial tree from rank 0 | ⌈log₂ n⌉ | (n − 1) · S over all ranks together |
+/// | all-to-all | direct, rotated | n − 1 | (n − 1)/n · S |
+///
+/// Ring: Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms". Binomial tree: Thakur et al. 2005,
+/// section 4.3. The volumes are checked exactly in `CollectiveScheduleTests`.
+public struct CollectiveSchedule: Sendable, Hashable {
+  /// What the operation does.
+  public let kind: CollectiveKind
+
+  /// Ranks of the group, n, at least 1.
+  public let rankCount: Int
+
+  /// Elements of the full (gathered, or not yet scattered) tensor, S, at least 0; for all-to-all, of one rank's send
+  /// buffer.
+  public let elementCount: Int
+
+  /// Every message, by step, then by sender. Chunks of no element send no message.
+  public let transfers: [CollectiveTransfer]
+
+  /// The schedule of a collective.
+  ///
+  /// - Precondition: `rankCount` is at least 1 and `elementCount` at least 0.
+  /// - Complexity: O(n²) messages, O(n) for broadcast.
+  public init(_ kind: CollectiveKind, rankCount: Int, elementCount: Int) {
+    precondition(rankCount >= 1, "a group has at least 1 rank, found \(rankCount)")
+    precondition(elementCount >= 0, "a tensor has at least 0 elements, found \(elementCount)")
+    self.kind = kind
+    self.rankCount = rankCount
+    self.elementCount = elementCount
+    let messages: [CollectiveTransfer]
+    let tensor = ChunkedTensor(chunkCount: rankCount, elementCount: elementCount)
+    switch kind {
+    case .allGather:
+      messages = tensor.ringGather(firstStepIndex: 0)
+    case .reduceScatter:
+      messages = tensor.ringReduce()
+    case .allReduce:
+      messages = tensor.ringReduce() + tensor.ringGather(firstStepIndex: rankCount - 1)
+    case .broadcast:
+      messages = tensor.binomialBroadcast()
+    case .allToAll:
+      messages = tensor.directExchange()
+    }
+    transfers = messages.filter { !$0.elementRange.isEmpty }
+  }
+
+  /// The elements that belong to a rank: the tensor is cut into n chunks whose lengths differ by at most one, longer
+  /// ones first.
+  ///
+  /// - Precondition: `rank` is a rank of the group.
+  public func chunk(_ rank: Int) -> Range<Int> {
+    precondition((0..<rankCount).contains(rank), "rank \(rank) is not one of \(rankCount)")
+    return ChunkedTensor(chunkCount: rankCount, elementCount: elementCount).chunk(rank)
+  }
+
+  /// Bytes one rank sends over the whole operation.
+  ///
+  /// - Parameters:
+  ///   - rank: A rank of the group.
+  ///   - bytesPerElement: Bytes of one element, at least 1.
+  /// - Complexity: O(messages).
+  public func bytesSent(byRank rank: Int, bytesPerElement: Int) -> Int {
+    transfers.reduce(0) { sum, transfer in
+      transfer.fromRank == rank ? sum + transfer.byteCount(bytesPerElement: bytesPerElement) : sum
+    }
+  }
+}

@@ -1,0 +1,36 @@
+/// One message of a collective: consecutive elements from one rank to another, in one step.
+public struct CollectiveTransfer: Sendable, Hashable {
+  /// What the receiver does with the elements.
+  public enum Action: Sendable, Hashable {
+    /// Overwrite its own.
+    case copy
+    /// Add them to its own.
+    case add
+  }
+
+  /// The round, counted from 0. Messages of one round are independent: they read what the round before left.
+  public let stepIndex: Int
+
+  /// The sender, a rank of the group.
+  public let fromRank: Int
+
+  /// The receiver, a rank of the group other than the sender.
+  public let toRank: Int
+
+  /// Which elements of the sender's buffer are sent; never empty.
+  public let elementRange: Range<Int>
+
+  /// Where the first element goes in the receiver's buffer. It is `elementRange.lowerBound` except in all-to-all,
+  /// where send and receive buffers differ.
+  public let destinationIndex: Int
+
+  /// What the receiver does with the elements.
+  public let action: Action
+
+  /// The length of the message in bytes.
+  ///
+  /// - Parameter bytesPerElement: Bytes of one element, at least 1.
+  public func byteCount(bytesPerElement: Int) -> Int {
+    elementRange.count * bytesPerElement
+  }
+}

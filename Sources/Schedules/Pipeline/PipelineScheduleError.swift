@@ -1,0 +1,41 @@
+/// Why a pipeline schedule of a given shape does not exist.
+public enum PipelineScheduleError: Error, Sendable, Hashable {
+  /// A pipeline has at least one stage.
+  case stageCountBelowOne(stageCount: Int)
+
+  /// An iteration has at least one micro-batch.
+  case microBatchCountBelowOne(microBatchCount: Int)
+
+  /// Only the interleaved schedule runs several model chunks per stage; the others run exactly one.
+  case chunkCountNotOne(kind: PipelineScheduleKind, chunkCount: Int)
+
+  /// The interleaved schedule needs at least two model chunks per stage.
+  case tooFewChunks(chunkCount: Int)
+
+  /// The interleaved schedule needs at least two stages.
+  case tooFewStages(stageCount: Int)
+
+  /// The interleaved schedule runs micro-batches in groups of `stageCount`.
+  case microBatchesNotMultipleOfStages(microBatchCount: Int, stageCount: Int)
+}
+
+extension PipelineScheduleError: CustomStringConvertible {
+  /// What was expected and what was found, in one sentence.
+  public var description: String {
+    switch self {
+    case .stageCountBelowOne(let stageCount):
+      "a pipeline has at least 1 stage, found \(stageCount)"
+    case .microBatchCountBelowOne(let microBatchCount):
+      "an iteration has at least 1 micro-batch, found \(microBatchCount)"
+    case .chunkCountNotOne(let kind, let chunkCount):
+      "schedule \(kind.rawValue) has 1 model chunk per stage, found \(chunkCount)"
+    case .tooFewChunks(let chunkCount):
+      "schedule 1f1b-interleaved needs at least 2 model chunks per stage, found \(chunkCount)"
+    case .tooFewStages(let stageCount):
+      "schedule 1f1b-interleaved needs at least 2 stages, found \(stageCount)"
+    case .microBatchesNotMultipleOfStages(let microBatchCount, let stageCount):
+      "schedule 1f1b-interleaved needs a number of micro-batches that is a multiple of its \(stageCount) stages, "
+        + "found \(microBatchCount)"
+    }
+  }
+}

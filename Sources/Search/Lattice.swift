@@ -1,0 +1,153 @@
+import Costing
+import Documents
+
+/// The strategies that a job could be run with on a cluster: every way to factor the devices, every micro-batch, and
+/// every combination of the methods that do not change what is computed.
+///
+/// | axis | values |
+/// |---|---|
+/// | tensor, pipeline, data | every triple whose product is the device count |
+/// | micro-batch | every divisor of global batch / data |
+/// | virtual stages | 1, and every divisor of layers / pipeline where interleaving is possible |
+/// | ZeRO stage | 0 to 3; 0 only without data parallelism, 0 or 1 with a pipeline |
+/// | recompute | none, full; and selective where attention is not fused |
+/// | sequence parallelism | on and off with tensor parallelism |
+/// | FlashAttention, overlap of gradient reduction | what device and framework have, unless fixed |
+struct Lattice {
+  /// The strategies of one layout; each names what it shares with others.
+  struct Point: Sendable {
+    let strategy: Strategy
+    /// Index into the layout's list of micro-batch costs.
+    let microBatchCostIndex: Int
+  }
+
+  /// One (tensor, pipeline, data), with all its points.
+  struct Branch: Sendable {
+    let layout: ParallelLayout
+    let microBatchKeys: [MicroBatchKey]
+    let points: [Point]
+  }
+
+  /// What the cost of a micro-batch depends on.
+  struct MicroBatchKey: Sendable, Hashable {
+    let microBatch: Int
+    let recompute: Strategy.Recompute
+    let usesSequenceParallelism: Bool
+    let usesFlashAttention: Bool
+  }
+
+  let layouts: [ParallelLayout]
+  /// Where enumeration was cut, by rule; each count is of cuts, whatever would have been below them.
+  let rejections: [String: Int]
+
+  private let job: TrainingJob
+  private let pattern: StrategyPattern
+  private let usesFlashAttention: Bool
+  private let overlapsGradientReduce: Bool
+  private let hasFlashAttention: Bool
+
+  /// - Parameter pattern: what is fixed; strategies that do not match are not part of the lattice.
+  init(model: CostModel, pattern: StrategyPattern) {
+    job = model.job
+    self.pattern = pattern
+    hasFlashAttention = model.cluster.device.datasheet.hasFlashAttention
+    usesFlashAttention = pattern.usesFlashAttention ?? hasFlashAttention
+    overlapsGradientReduce = pattern.overlapsGradientReduce ?? model.framework.overlapsGradientReduce
+    var layouts: [ParallelLayout] = []
+    var rejections: [String: Int] = [:]
+    let deviceCount = model.cluster.deviceCount
+    for tensor in divisors(of: deviceCount) where pattern.tensorDegree ?? tensor == tensor {
+      for pipeline in divisors(of: deviceCount / tensor) where pattern.pipelineDegree ?? pipeline == pipeline {
+        let data = deviceCount / tensor / pipeline
+        guard pattern.dataDegree ?? data == data else { continue }
+        let plainest = Strategy(tensorDegree: tensor, pipelineDegree: pipeline, dataDegree: data)
+        if let violation = plainest.violation(
+          job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention)
+        {
+          rejections[violation.rule, default: 0] += 1
+        } else {
+          layouts.append(ParallelLayout(tensorDegree: tensor, dataDegree: data, pipelineDegree: pipeline))
+        }
+      }
+    }
+    self.layouts = layouts
+    self.rejections = rejections
+  }
+
+  /// All points of one layout, and where enumeration was cut below it.
+  func branch(_ layout: ParallelLayout) -> (branch: Branch, rejections: [String: Int]) {
+    var keys: [MicroBatchKey] = []
+    var keyIndex: [MicroBatchKey: Int] = [:]
+    var points: [Point] = []
+    var rejections: [String: Int] = [:]
+    let perReplica = job.globalBatch / layout.dataDegree
+    for microBatch in divisors(of: perReplica) where pattern.microBatch ?? microBatch == microBatch {
+      for recompute in recomputations {
+        for sequenceParallel in sequenceParallelisms(layout) {
+          let key = MicroBatchKey(
+            microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
+            usesFlashAttention: usesFlashAttention)
+          for zeroStage in zeroStages(layout) {
+            for chunks in virtualStageCounts(layout) {
+              let strategy = Strategy(
+                tensorDegree: layout.tensorDegree, pipelineDegree: layout.pipelineDegree,
+                dataDegree: layout.dataDegree, virtualStageCount: chunks, microBatch: microBatch,
+                zeroStage: zeroStage, recompute: recompute, usesSequenceParallelism: sequenceParallel,
+                usesFlashAttention: usesFlashAttention, overlapsGradientReduce: overlapsGradientReduce)
+              if let violation = strategy.violation(
+                job: job, deviceCount: layout.worldSize, hasFlashAttention: hasFlashAttention) ?? strategy.exclusion
+              {
+                rejections[violation.rule, default: 0] += 1
+                continue
+              }
+              let index = keyIndex[key] ?? keys.count
+              if index == keys.count {
+                keyIndex[key] = index
+                keys.append(key)
+              }
+              points.append(Point(strategy: strategy, microBatchCostIndex: index))
+            }
+          }
+        }
+      }
+    }
+    return (Branch(layout: layout, microBatchKeys: keys, points: points), rejections)
+  }
+
+  private var recomputations: [Strategy.Recompute] {
+    if let fixed = pattern.recompute { return [fixed] }
+    // A fused attention core keeps nothing that selective recomputation could drop.
+    return usesFlashAttention ? [.none, .full] : [.none, .selective, .full]
+  }
+
+  private func sequenceParallelisms(_ layout: ParallelLayout) -> [Bool] {
+    if let fixed = pattern.usesSequenceParallelism { return [fixed] }
+    return layout.tensorDegree > 1 ? [false, true] : [false]
+  }
+
+  private func zeroStages(_ layout: ParallelLayout) -> [Strategy.ZeroStage] {
+    if let fixed = pattern.zeroStage { return [fixed] }
+    return layout.dataDegree > 1 ? Strategy.ZeroStage.allCases : [.none]
+  }
+
+  private func virtualStageCounts(_ layout: ParallelLayout) -> [Int] {
+    if let fixed = pattern.virtualStageCount { return [fixed] }
+    guard layout.pipelineDegree > 1, job.model.layerCount % layout.pipelineDegree == 0 else { return [1] }
+    return divisors(of: job.model.layerCount / layout.pipelineDegree)
+  }
+}
+
+/// All divisors, ascending.
+/// - Complexity: O(√number).
+func divisors(of number: Int) -> [Int] {
+  var small: [Int] = [], large: [Int] = []
+  var candidate = 1
+  while candidate * candidate <= number {
+    if number % candidate == 0 {
+      small.append(candidate)
+      if candidate * candidate != number { large.append(number / candidate) }
+    }
+    candidate += 1
+  }
+  return small + large.reversed()
+}

@@ -1,0 +1,98 @@
+import Costing
+public import Documents
+
+/// Why no strategy fits: the one that comes nearest, the stage that binds, and what would have to change.
+public struct MemoryShortage: Sendable, Equatable {
+  /// The strategy whose tightest stage needs least.
+  public let strategy: Strategy
+  public let layerCounts: [Int]
+  public let stageIndex: Int
+  public let stageMemory: Prediction.StageMemory
+  /// What a device may hold at most, bytes.
+  public let limitBytes: Int
+  /// Memory a device would have to have, all else equal, bytes.
+  public let neededDeviceBytes: Int
+  /// Fewest nodes among small multiples of the cluster's with which something fits; nil if not even the largest tried.
+  public let sufficientNodeCount: Int?
+  /// Longest sequence among halvings with which something fits; nil if none does.
+  public let sufficientSequenceLength: Int?
+
+  /// How far the tightest stage is over the limit, bytes.
+  public var excessBytes: Int { stageMemory.peakBytes - limitBytes }
+
+  /// Multiples of the node count that are tried, ascending.
+  private static let nodeMultiples = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
+
+  /// - Returns: nil when the lattice has no strategy at all, so that memory is not what is short.
+  init?(priced: PricedLattice, model: CostModel) {
+    var nearest: (strategy: Strategy, peakBytes: Int)?
+    for strategy in priced.unfit {
+      let cost = model.cost(of: strategy)
+      // Only strategies that need less than the nearest so far are looked at more closely.
+      if let nearest, cost.layerCapacities(limitBytes: nearest.peakBytes - 1) == nil { continue }
+      nearest = (strategy, Self.leastPeakBytes(of: cost))
+    }
+    guard let nearest else { return nil }
+    strategy = nearest.strategy
+    let cost = model.cost(of: nearest.strategy)
+    layerCounts = Self.split(of: cost, limitBytes: nearest.peakBytes)
+    let prediction = model.prediction(of: cost, layerCounts: layerCounts)
+    stageIndex = prediction.tightestStageIndex
+    stageMemory = prediction.stageMemory[stageIndex]
+    limitBytes = cost.memory.limitBytes(.risky)
+    neededDeviceBytes = Int(
+      (Double(stageMemory.peakBytes) / model.cluster.device.memory.limitFraction).rounded(.up))
+    sufficientNodeCount = Self.nodeMultiples.map { $0 * model.cluster.nodeCount }.first { nodes in
+      guard let larger = model.cluster.resized(nodeCount: nodes) else { return false }
+      return Self.fits(cluster: larger, job: model.job, framework: model.framework.name)
+    }
+    sufficientSequenceLength = sequence(first: model.job.sequenceLength / 2) { $0 / 2 }.prefix { $0 >= 128 }.first {
+      guard
+        let shorter = try? TrainingJob(
+          model: model.job.model, sequenceLength: $0, globalBatch: model.job.globalBatch,
+          precision: model.job.precision, accumulatesGradientsInFP32: model.job.accumulatesGradientsInFP32)
+      else { return false }
+      return Self.fits(cluster: model.cluster, job: shorter, framework: model.framework.name)
+    }
+  }
+
+  /// Whether any strategy fits at all.
+  private static func fits(cluster: ClusterDescription, job: TrainingJob, framework: String) -> Bool {
+    guard let model = try? CostModel(cluster: cluster, job: job, frameworkName: framework) else { return false }
+    let lattice = Lattice(model: model, pattern: StrategyPattern())
+    return lattice.layouts.contains { layout in
+      lattice.branch(layout).branch.points.contains { point in
+        let memory = MemoryModel(job: job, device: cluster.device, framework: model.framework, strategy: point.strategy)
+        return memory.layerCapacities(limitBytes: memory.limitBytes(.risky), layerCount: job.model.layerCount) != nil
+      }
+    }
+  }
+
+  /// The least limit under which some split fits, by bisection: what fits under a limit fits under a larger one.
+  private static func leastPeakBytes(of cost: StrategyCost) -> Int {
+    var enough = 1
+    while cost.layerCapacities(limitBytes: enough) == nil { enough *= 2 }
+    var short = enough / 2
+    while enough - short > 1 {
+      let middle = short + (enough - short) / 2
+      if cost.layerCapacities(limitBytes: middle) == nil { short = middle } else { enough = middle }
+    }
+    return enough
+  }
+
+  /// A split within a limit: the stages take what they can hold, later ones leaving room for what comes before.
+  private static func split(of cost: StrategyCost, limitBytes: Int) -> [Int] {
+    let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
+    guard v == 1, p > 1, let capacities = cost.layerCapacities(limitBytes: limitBytes) else {
+      return evenLayerCounts(layerCount: cost.layerCount, virtualStageCount: p * v)
+    }
+    var counts = [Int](repeating: 1, count: p)
+    var left = cost.layerCount - p
+    for stage in counts.indices {
+      let more = min(left, capacities[stage] - 1)
+      counts[stage] += more
+      left -= more
+    }
+    return counts
+  }
+}

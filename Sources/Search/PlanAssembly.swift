@@ -1,0 +1,53 @@
+public import Costing
+public import Documents
+
+/// The plan of a search's result.
+extension PlanSearch.Result {
+  /// - Returns: nil when nothing was found.
+  public func plan(model: CostModel, toolVersion: String) -> Plan? {
+    guard let winner = best.first else { return nil }
+    let prediction = Self.prediction(of: winner, model: model)
+    let next = best.dropFirst().map { completion in
+      let other = Self.prediction(of: completion, model: model)
+      return Plan.Alternative(
+        strategy: completion.strategy, layerCounts: completion.layerCounts, prediction: other, kind: nil,
+        reason: Self.reason(for: completion, other, losingTo: winner, prediction))
+    }
+    let kinds = self.kinds.compactMap { entry -> Plan.Alternative? in
+      guard let completion = entry.completion else { return nil }
+      let other = Self.prediction(of: completion, model: model)
+      return Plan.Alternative(
+        strategy: completion.strategy, layerCounts: completion.layerCounts, prediction: other, kind: entry.kind,
+        reason: Self.reason(for: completion, other, losingTo: winner, prediction))
+    }
+    return Plan(
+      toolVersion: toolVersion, cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
+      strategy: winner.strategy, layerCounts: winner.layerCounts, prediction: prediction, certificate: certificate,
+      alternatives: next + kinds, impossibleKinds: self.kinds.filter { $0.completion == nil }.map(\.kind))
+  }
+
+  private static func prediction(of completion: PlanSearch.Completion, model: CostModel) -> Prediction {
+    model.prediction(of: model.cost(of: completion.strategy), layerCounts: completion.layerCounts)
+  }
+
+  /// Why one lost to another: how much, and which causes of time grew most.
+  private static func reason(
+    for completion: PlanSearch.Completion, _ loser: Prediction, losingTo winner: PlanSearch.Completion,
+    _ best: Prediction
+  ) -> String {
+    let slower = loser.iterationSeconds / best.iterationSeconds - 1
+    if slower <= 0 {
+      return loser.verdict == .risky ? "faster by \(percent(-slower)), but with little headroom in memory" : "equally fast"
+    }
+    let differences = zip(loser.timeSplit.parts, best.timeSplit.parts).map { ($0.name, $0.seconds - $1.seconds) }
+      .filter { $0.1 > 0.1 * (loser.iterationSeconds - best.iterationSeconds) }
+      .sorted { $0.1 > $1.1 }
+    let causes = differences.prefix(2).map { "\(percent($0.1 / best.iterationSeconds)) more \($0.0)" }
+    return "slower by \(percent(slower))" + (causes.isEmpty ? "" : ": \(causes.joined(separator: ", "))")
+  }
+
+  private static func percent(_ share: Double) -> String {
+    let tenths = Int((share * 1000).rounded())
+    return "\(tenths / 10).\(tenths % 10) %"
+  }
+}

@@ -1,0 +1,100 @@
+public import Costing
+public import Documents
+
+/// The search for the best plan: the whole lattice priced by bound, the most promising strategies completed first, until
+/// no bound is below the answer.
+///
+/// The answer's *score* is its iteration time, times ``headroomSurcharge`` when its memory is risky: among near-equals
+/// the one with headroom wins. Results do not depend on the number of threads: bounds are computed into places of their
+/// own, and everything after that is in one order.
+public struct PlanSearch: Sendable {
+  /// How much slower a strategy with headroom may be and still beat a risky one.
+  public static let headroomSurcharge = 1.05
+
+  /// When to stop, and how to go about it.
+  public struct Options: Sendable {
+    /// Best strategies to find, each with its best split.
+    public var resultCount: Int
+    /// Strategies to complete at most: a count, so that the same input gives the same answer.
+    public var completionLimit: Int
+    /// Threads that price the lattice.
+    public var threadCount: Int
+
+    public init(resultCount: Int = 5, completionLimit: Int = 20_000, threadCount: Int = 1) {
+      self.resultCount = resultCount
+      self.completionLimit = completionLimit
+      self.threadCount = threadCount
+    }
+  }
+
+  /// What happened so far, for whoever watches, and what stops the search from outside.
+  public enum Interruption: Sendable { case timeLimit, user }
+
+  /// A strategy with the best split that was found for it.
+  public struct Completion: Sendable, Equatable {
+    public let strategy: Strategy
+    /// Layers of each virtual stage, in the model's order.
+    public let layerCounts: [Int]
+    public let iterationSeconds: Double
+    public let scoreSeconds: Double
+  }
+
+  /// What the search found.
+  public struct Result: Sendable {
+    /// Best first; ties in the lattice's order. Empty when nothing fits.
+    public let best: [Completion]
+    public let certificate: Certificate
+    /// The best of every other kind, with its kind's name; nil where nothing of that kind fits.
+    public let kinds: [(kind: String, completion: Completion?)]
+    /// Why nothing fits; nil when something does.
+    public let shortage: MemoryShortage?
+  }
+
+  let model: CostModel
+  let pattern: StrategyPattern
+  let options: Options
+
+  /// - Parameter pattern: what is fixed; the search stays among the strategies that match.
+  public init(model: CostModel, pattern: StrategyPattern = StrategyPattern(), options: Options = Options()) {
+    self.model = model
+    self.pattern = pattern
+    self.options = options
+  }
+
+  /// Runs the search.
+  ///
+  /// - Parameters:
+  ///   - interruption: asked between completions; an answer ends the search with what it has.
+  ///   - progress: told between completions how many strategies are dealt with, of how many.
+  public func run(
+    interruption: () -> Interruption? = { nil }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) -> Result {
+    let priced = PricedLattice(model: model, pattern: pattern, threadCount: options.threadCount)
+    var frontier = Frontier(priced: priced, model: model)
+    let main = frontier.bestFirst(
+      among: priced.order, resultCount: options.resultCount, completionLimit: options.completionLimit,
+      interruption: interruption, progress: progress)
+
+    var kinds: [(kind: String, completion: Completion?)] = []
+    if let winner = main.best.first {
+      for kind in StrategyKind.others(than: winner.strategy) {
+        let members = priced.order.filter { kind.contains(priced.candidates[$0].strategy) }
+        // A kind without members is no kind of this job's.
+        guard kind.isPossible(in: priced) else { continue }
+        let found = frontier.bestFirst(
+          among: members, resultCount: 1, completionLimit: options.completionLimit, interruption: interruption,
+          progress: { _, _ in })
+        kinds.append((kind.name, found.best.first))
+      }
+    }
+    let certificate = Certificate(
+      ending: main.ending, lowerBoundSeconds: main.lowerBoundSeconds,
+      scoreSeconds: main.best.first?.scoreSeconds ?? 0, enumeratedCount: priced.enumeratedCount,
+      rejections: priced.rejections.sorted { $0.key < $1.key }.map { Certificate.Rejection(rule: $0.key, count: $0.value) },
+      memoryRejectedCount: priced.memoryRejectedCount, closedByBoundCount: main.closedByBoundCount,
+      completedCount: main.completedCount, unprovenCount: main.unprovenCount)
+    return Result(
+      best: main.best, certificate: certificate, kinds: kinds,
+      shortage: main.best.isEmpty && main.ending == .exhausted ? MemoryShortage(priced: priced, model: model) : nil)
+  }
+}

@@ -1,0 +1,122 @@
+import Costing
+import Documents
+import Foundation
+import Synchronization
+
+/// The lattice with a lower bound for every strategy that fits into memory with some split of its layers.
+struct PricedLattice: Sendable {
+  /// A strategy that fits, with its bound.
+  struct Candidate: Sendable {
+    let strategy: Strategy
+    /// No split scores less, seconds; the surcharge is in it when no split fits comfortably.
+    let boundSeconds: Double
+    /// The best verdict that some split can have.
+    let verdict: Prediction.Verdict
+    let branchIndex: Int
+    let microBatchCostIndex: Int
+  }
+
+  /// What the candidates of one layout share.
+  struct BranchCosts: Sendable {
+    let layout: LayoutCost
+    let microBatches: [MicroBatchCost]
+  }
+
+  /// One layout's share of the work, computed by one thread.
+  private struct PricedBranch: Sendable {
+    var costs: BranchCosts
+    var candidates: [Candidate] = []
+    var unfit: [Strategy] = []
+    var rejections: [String: Int] = [:]
+    var enumeratedCount = 0
+  }
+
+  /// In the lattice's order.
+  let candidates: [Candidate]
+  /// Indices of candidates, least bound first; ties in the lattice's order.
+  let order: [Int]
+  let branches: [BranchCosts]
+  /// Strategies that fit with no split, in the lattice's order.
+  let unfit: [Strategy]
+  let rejections: [String: Int]
+  let enumeratedCount: Int
+
+  var memoryRejectedCount: Int { unfit.count }
+
+  init(model: CostModel, pattern: StrategyPattern, threadCount: Int) {
+    let lattice = Lattice(model: model, pattern: pattern)
+    let layouts = lattice.layouts
+    let results = Mutex([PricedBranch?](repeating: nil, count: layouts.count))
+    // Each branch is written to its own place, so that the order of threads leaves no trace.
+    let price = { @Sendable (index: Int) in
+      let branch = Self.price(layouts[index], of: lattice, branchIndex: index, model: model)
+      results.withLock { $0[index] = branch }
+    }
+    if threadCount > 1, layouts.count > 1 {
+      let next = Atomic(0)
+      DispatchQueue.concurrentPerform(iterations: min(threadCount, layouts.count)) { _ in
+        while true {
+          let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+          guard index < layouts.count else { return }
+          price(index)
+        }
+      }
+    } else {
+      for index in layouts.indices { price(index) }
+    }
+    let branches = results.withLock { $0 }.compactMap { $0 }
+
+    candidates = branches.flatMap(\.candidates)
+    unfit = branches.flatMap(\.unfit)
+    self.branches = branches.map(\.costs)
+    var rejections = lattice.rejections
+    for branch in branches { rejections.merge(branch.rejections, uniquingKeysWith: +) }
+    self.rejections = rejections
+    enumeratedCount = branches.reduce(0) { $0 + $1.enumeratedCount } + rejections.values.reduce(0, +)
+    let candidates = candidates
+    order = candidates.indices.sorted {
+      (candidates[$0].boundSeconds, $0) < (candidates[$1].boundSeconds, $1)
+    }
+  }
+
+  private static func price(
+    _ layout: ParallelLayout, of lattice: Lattice, branchIndex: Int, model: CostModel
+  ) -> PricedBranch {
+    let (branch, rejections) = lattice.branch(layout)
+    let layoutCost = model.layoutCost(layout)
+    let microBatches = branch.microBatchKeys.map { key in
+      model.microBatchCost(
+        layout: layoutCost, microBatch: key.microBatch, recompute: key.recompute,
+        sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention)
+    }
+    var priced = PricedBranch(costs: BranchCosts(layout: layoutCost, microBatches: microBatches))
+    priced.rejections = rejections
+    priced.enumeratedCount = branch.points.count
+    for point in branch.points {
+      let cost = model.cost(
+        of: point.strategy, layout: layoutCost, microBatch: microBatches[point.microBatchCostIndex])
+      let verdict: Prediction.Verdict
+      if cost.layerCapacities(limitBytes: cost.memory.limitBytes(.fits)) != nil {
+        verdict = .fits
+      } else if cost.layerCapacities(limitBytes: cost.memory.limitBytes(.risky)) != nil {
+        verdict = .risky
+      } else {
+        priced.unfit.append(point.strategy)
+        continue
+      }
+      let bound = cost.boundSeconds
+      priced.candidates.append(
+        Candidate(
+          strategy: point.strategy, boundSeconds: verdict == .fits ? bound : bound * PlanSearch.headroomSurcharge,
+          verdict: verdict, branchIndex: branchIndex, microBatchCostIndex: point.microBatchCostIndex))
+    }
+    return priced
+  }
+
+  /// The whole cost of a candidate, from the parts it shares.
+  func cost(of candidate: Candidate, model: CostModel) -> StrategyCost {
+    let branch = branches[candidate.branchIndex]
+    return model.cost(
+      of: candidate.strategy, layout: branch.layout, microBatch: branch.microBatches[candidate.microBatchCostIndex])
+  }
+}

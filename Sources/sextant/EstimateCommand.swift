@@ -1,0 +1,57 @@
+import ArgumentParser
+import Costing
+import Documents
+import JSONText
+
+/// `sextant estimate`.
+struct EstimateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "estimate",
+    abstract: "Say what one strategy would take, or what measured runs should have taken.",
+    discussion: """
+      Example: sextant estimate --cluster dgx-a100-16 --model gpt3-175b --global-batch 512 \
+      --strategy tensor=8,pipeline=16,micro_batch=1,recompute=full
+
+      With --runs every record of a file is predicted from what it states; what it does not state is assumed, and the \
+      assumptions are listed. With --json that is one line for each record: id, iteration_seconds, peak_bytes, fits; or \
+      id and error where a record cannot be predicted.
+      """)
+
+  @OptionGroup var workload: WorkloadOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "The strategy, such as tensor=8,pipeline=4,micro_batch=2; what is not given is 1, none or off, and data what remains.",
+      valueName: "key=value,…"))
+  var strategy: String?
+
+  @Option(help: ArgumentHelp("A file of run records, one JSON object a line.", valueName: "file"))
+  var runs: String?
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func validate() throws {
+    guard (strategy == nil) != (runs == nil) else { throw ValidationError("give either --strategy or --runs") }
+    if runs != nil, workload.cluster != nil || workload.model != nil || workload.job != nil {
+      throw ValidationError("--runs states cluster and model itself")
+    }
+  }
+
+  func run() throws {
+    try reportingErrors {
+      if let runs {
+        try emit(RunsReport(runs: MeasuredRun.runs(contentsOf: runs), catalog: .ofInstallation()).text(asJSON: json))
+      } else if let strategy {
+        let pattern = try StrategyPattern(text: strategy, source: "--strategy")
+        let model = try workload.costModel(catalog: .ofInstallation())
+        do {
+          let estimate = try Estimate(model: model, pattern: pattern)
+          try emit(json ? estimate.json.text(style: .pretty) : EstimateReport(estimate: estimate).text)
+        } catch let violation as StrategyViolation {
+          throw complaint("--strategy: \(violation)", .badInput)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,21 @@
+import Costing
+import Documents
+
+/// What a person sees of an estimate.
+struct EstimateReport {
+  let estimate: Estimate
+
+  var text: String {
+    let prediction = estimate.prediction, cluster = estimate.model.cluster, job = estimate.model.job
+    return """
+      \(PlanReport.words(estimate.strategy)), \
+      \(Format.count(estimate.strategy.microBatchCount(globalBatch: job.globalBatch))) micro-batches
+      \(Format.seconds(prediction.iterationSeconds)) an iteration, \
+      \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \
+      MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.peakBytes)) of \
+      \(Format.gigabytes(cluster.device.datasheet.memoryBytes)) (\(PlanReport.words(prediction.verdict)))
+
+      \(PredictionReport(prediction: prediction).text)
+      """
+  }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Costing
+import Documents
+import Foundation
+import JSONText
+
+/// What the process ends with; the same for every subcommand.
+enum ExitStatus: Int32 {
+  case failure = 1
+  case infeasible = 2
+  case badInput = 65
+  case interrupted = 130
+
+  var code: ExitCode { ExitCode(rawValue) }
+}
+
+/// Runs a subcommand's body and turns its errors into one line on standard error and an exit code.
+func reportingErrors(_ body: () throws -> Void) throws {
+  do {
+    try body()
+  } catch let error as DocumentError {
+    throw complaint("\(error)", .badInput)
+  } catch let error as CostModel.Refusal {
+    throw complaint("\(error)", .badInput)
+  } catch let error as FileError {
+    throw complaint("\(error)", .failure)
+  }
+}
+
+/// Prints one line on standard error; the exit code to throw.
+func complaint(_ sentence: String, _ status: ExitStatus) -> ExitCode {
+  FileHandle.standardError.write(Data("sextant: \(sentence.oneLine)\n".utf8))
+  return status.code
+}
+
+/// Writes text to standard output; a reader that has gone away or a full disk is a failure, not a crash.
+func emit(_ text: String) throws {
+  do {
+    try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+  } catch {
+    throw complaint("standard output: cannot write", .failure)
+  }
+}

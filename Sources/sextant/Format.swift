@@ -1,0 +1,35 @@
+import Foundation
+
+/// Numbers for people; documents keep SI base units.
+enum Format {
+  /// Three or four significant digits and a unit that fits: `1.23 s`, `45.6 ms`.
+  static func seconds(_ seconds: Double) -> String {
+    switch abs(seconds) {
+    case 100...: String(format: "%.1f s", seconds)
+    case 1...: String(format: "%.2f s", seconds)
+    case 1e-3...: String(format: "%.1f ms", seconds * 1e3)
+    case 0: "0 s"
+    default: String(format: "%.1f µs", seconds * 1e6)
+    }
+  }
+
+  /// Decimal gigabytes.
+  static func gigabytes(_ bytes: Int) -> String { String(format: "%.1f GB", Double(bytes) / 1e9) }
+
+  static func percent(_ share: Double) -> String { String(format: "%.1f %%", share * 100) }
+
+  /// Thousands apart: `12,345`.
+  static func count(_ number: Int) -> String {
+    let digits = String(abs(number))
+    var result = ""
+    for (index, digit) in digits.enumerated() {
+      if index > 0, (digits.count - index) % 3 == 0 { result += "," }
+      result.append(digit)
+    }
+    return (number < 0 ? "-" : "") + result
+  }
+
+  static func rate(_ tokensPerSecond: Double) -> String {
+    tokensPerSecond < 10_000 ? String(format: "%.1f", tokensPerSecond) : count(Int(tokensPerSecond.rounded()))
+  }
+}

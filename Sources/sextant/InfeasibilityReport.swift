@@ -1,0 +1,37 @@
+import Costing
+import Documents
+import Search
+
+/// Why there is no plan, in one sentence with numbers.
+struct InfeasibilityReport {
+  let result: PlanSearch.Result
+  let model: CostModel
+
+  var sentence: String {
+    guard let shortage = result.shortage else {
+      let rules = result.certificate.rejections.map { "\($0.rule) (\($0.count))" }.joined(separator: "; ")
+      return "no feasible plan: no strategy is possible" + (rules.isEmpty ? "" : ": \(rules)")
+    }
+    let memory = shortage.stageMemory
+    let largest = memory.parts.sorted { $0.bytes > $1.bytes }.prefix(3)
+      .map { "\($0.name) \(Format.gigabytes($0.bytes))" }.joined(separator: ", ")
+    return """
+      no feasible plan: none of \(Format.count(result.certificate.memoryRejectedCount)) strategies fits; the nearest, \
+      \(PlanReport.short(shortage.strategy)), needs \(Format.gigabytes(memory.peakBytes)) on stage \
+      \(shortage.stageIndex) (\(largest)), \(Format.gigabytes(shortage.excessBytes)) over the \
+      \(Format.gigabytes(shortage.limitBytes)) that may be used; would fit with \(changes(shortage))
+      """
+  }
+
+  /// The smallest change of each limit that makes something fit.
+  private func changes(_ shortage: MemoryShortage) -> String {
+    var changes = ["\(Format.gigabytes(shortage.neededDeviceBytes)) of memory a device"]
+    if let nodes = shortage.sufficientNodeCount {
+      changes.append("\(Format.count(nodes)) nodes instead of \(Format.count(model.cluster.nodeCount))")
+    }
+    if let length = shortage.sufficientSequenceLength {
+      changes.append("sequences of \(Format.count(length)) instead of \(Format.count(model.job.sequenceLength))")
+    }
+    return changes.joined(separator: ", or ")
+  }
+}

@@ -1,0 +1,29 @@
+import Foundation
+import Search
+import Synchronization
+
+/// Whether Ctrl-C was pressed. Lock-free, so that a signal handler may set it.
+private let isInterrupted = Atomic(false)
+
+/// Ctrl-C and the time limit, as the search asks for them.
+struct Watch {
+  private let deadline: ContinuousClock.Instant?
+
+  /// Starts watching; from here on the first Ctrl-C asks to stop, and a second ends the process.
+  ///
+  /// - Parameter timeLimitSeconds: nil for none.
+  init(timeLimitSeconds: Double?) {
+    deadline = timeLimitSeconds.map { ContinuousClock.now + .seconds($0) }
+    signal(SIGINT) { _ in
+      isInterrupted.store(true, ordering: .relaxed)
+      signal(SIGINT, SIG_DFL)
+    }
+  }
+
+  /// Why to stop, if there is a reason.
+  var interruption: PlanSearch.Interruption? {
+    if isInterrupted.load(ordering: .relaxed) { return .user }
+    if let deadline, ContinuousClock.now >= deadline { return .timeLimit }
+    return nil
+  }
+}

@@ -1,0 +1,128 @@
+import Documents
+
+/// What a person sees of a plan: the strategy, the best, where time and memory go, and how sure the search is.
+struct PlanReport {
+  let plan: Plan
+
+  var text: String {
+    [heading, strategySection, bestSection, PredictionReport(prediction: plan.prediction).text, stagesSection, searchSection, kindsSection]
+      .filter { !$0.isEmpty }.joined(separator: "\n")
+  }
+
+  private var heading: String {
+    let cluster = plan.cluster, job = plan.job
+    return """
+      \(job.model.name) on \(cluster.name): \(Format.count(cluster.deviceCount)) × \(cluster.device.title) in \
+      \(Format.count(cluster.nodeCount)) nodes, global batch \(Format.count(job.globalBatch)), sequence \
+      \(Format.count(job.sequenceLength)), \(job.precision.rawValue), \(plan.frameworkName)
+
+      """
+  }
+
+  private var strategySection: String {
+    let prediction = plan.prediction
+    return """
+      \(Self.words(plan.strategy)), \(Format.count(plan.microBatchCount)) micro-batches
+      \(Format.seconds(prediction.iterationSeconds)) an iteration, \
+      \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \
+      MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.peakBytes)) of \
+      \(Format.gigabytes(plan.cluster.device.datasheet.memoryBytes)) (\(Self.words(prediction.verdict)))
+
+      """
+  }
+
+  private var bestSection: String {
+    var table = Table(
+      header: ["", "strategy", "time", "tokens/s", "MFU", "peak", "memory"], leftColumns: [0, 1, 6])
+    let own = plan.prediction
+    table.add([
+      "1", Self.short(plan.strategy), Format.seconds(own.iterationSeconds), Format.rate(own.tokensPerSecondPerDevice),
+      Format.percent(own.modelFLOPUtilization), Format.gigabytes(own.peakBytes), own.verdict.rawValue,
+    ])
+    for (index, other) in plan.alternatives.filter({ $0.kind == nil }).enumerated() {
+      table.add([
+        "\(index + 2)", Self.short(other.strategy), Format.seconds(other.iterationSeconds),
+        Format.rate(other.tokensPerSecondPerDevice), Format.percent(other.modelFLOPUtilization),
+        Format.gigabytes(other.peakBytes), other.verdict.rawValue,
+      ])
+    }
+    return "The best, per device\n" + table.text
+  }
+
+  private var stagesSection: String {
+    guard plan.strategy.pipelineDegree > 1 else { return "" }
+    return "Layers of each virtual stage: \(Self.runs(plan.layerCounts))\n"
+  }
+
+  private var searchSection: String {
+    let certificate = plan.certificate
+    let proof =
+      switch (certificate.ending, certificate.gap) {
+      case (.exhausted, 0): "optimal under the model"
+      case (.exhausted, let gap): "within \(Format.percent(gap)) of the best under the model"
+      case (.completionLimit, let gap): "stopped at its limit of completions, within \(Format.percent(gap)) of the best"
+      case (.timeLimit, let gap): "stopped by the time limit, within \(Format.percent(gap)) of the best"
+      case (.interrupted, let gap): "interrupted, within \(Format.percent(gap)) of the best"
+      }
+    var text = """
+      Search: \(proof); no strategy scores below \(Format.seconds(certificate.lowerBoundSeconds))
+        \(Format.count(certificate.enumeratedCount)) enumerated, \(Format.count(certificate.memoryRejectedCount)) do not \
+      fit, \(Format.count(certificate.closedByBoundCount)) closed by bound, \
+      \(Format.count(certificate.completedCount)) completed
+
+      """
+    for rejection in certificate.rejections { text += "  \(Format.count(rejection.count)) left out: \(rejection.rule)\n" }
+    return text
+  }
+
+  private var kindsSection: String {
+    let kinds = plan.alternatives.filter { $0.kind != nil }
+    guard !kinds.isEmpty || !plan.impossibleKinds.isEmpty else { return "" }
+    var table = Table(header: ["", "", ""], leftColumns: [0, 1, 2])
+    for other in kinds { table.add([other.kind ?? "", Self.short(other.strategy), other.reason]) }
+    for kind in plan.impossibleKinds { table.add([kind, "", "does not fit into memory"]) }
+    return "The best of every other kind, and why it lost" + table.text
+  }
+
+  /// A strategy as a phrase.
+  static func words(_ strategy: Strategy) -> String {
+    var words = ["tensor \(strategy.tensorDegree) × pipeline \(strategy.pipelineDegree) × data \(strategy.dataDegree)"]
+    if strategy.virtualStageCount > 1 { words.append("\(strategy.virtualStageCount) chunks a stage, interleaved") }
+    words.append("micro-batch \(strategy.microBatch)")
+    words.append("ZeRO \(strategy.zeroStage.rawValue)")
+    words.append("recompute \(strategy.recompute.rawValue)")
+    if strategy.usesSequenceParallelism { words.append("sequence parallel") }
+    if strategy.usesFlashAttention { words.append("FlashAttention") }
+    if strategy.overlapsGradientReduce { words.append("overlapped gradient reduction") }
+    return words.joined(separator: ", ")
+  }
+
+  /// A strategy as a table cell: `t8 p8 d2 b1 v2 z1 selective sp`.
+  static func short(_ strategy: Strategy) -> String {
+    var words = [
+      "t\(strategy.tensorDegree)", "p\(strategy.pipelineDegree)", "d\(strategy.dataDegree)", "b\(strategy.microBatch)",
+    ]
+    if strategy.virtualStageCount > 1 { words.append("v\(strategy.virtualStageCount)") }
+    words.append("z\(strategy.zeroStage.rawValue)")
+    if strategy.recompute != .none { words.append(strategy.recompute.rawValue) }
+    if strategy.usesSequenceParallelism { words.append("sp") }
+    return words.joined(separator: " ")
+  }
+
+  static func words(_ verdict: Prediction.Verdict) -> String {
+    switch verdict {
+    case .fits: "fits"
+    case .risky: "risky: little headroom"
+    case .unfit: "does not fit"
+    }
+  }
+
+  /// `6 × 12, 5` for six twelves and a five.
+  private static func runs(_ counts: [Int]) -> String {
+    var runs: [(count: Int, value: Int)] = []
+    for value in counts {
+      if runs.last?.value == value { runs[runs.count - 1].count += 1 } else { runs.append((1, value)) }
+    }
+    return runs.map { $0.count > 1 ? "\($0.count) × \($0.value)" : "\($0.value)" }.joined(separator: ", ")
+  }
+}

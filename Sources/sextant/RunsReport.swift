@@ -1,0 +1,51 @@
+import Costing
+import Documents
+import Foundation
+import JSONText
+
+/// Predictions of measured runs: JSON Lines, or a table with the errors.
+struct RunsReport {
+  let runs: [MeasuredRun]
+  let catalog: Catalog
+
+  func text(asJSON: Bool) -> String { asJSON ? lines : table }
+
+  private var lines: String {
+    runs.map { run in
+      let value: JSON
+      do {
+        let prediction = try RunPrediction(of: run, catalog: catalog)
+        let estimate = prediction.estimate.prediction
+        value = .object([
+          JSONMember("id", .string(run.id)), JSONMember("iteration_seconds", .number(estimate.iterationSeconds)),
+          JSONMember("peak_bytes", .integer(estimate.peakBytes)), JSONMember("fits", .string(estimate.verdict.rawValue)),
+          JSONMember("assumptions", .array(prediction.assumptions.map(JSON.string))),
+        ])
+      } catch {
+        value = .object([JSONMember("id", .string(run.id)), JSONMember("error", .string("\(error)"))])
+      }
+      return value.text(style: .compact) + "\n"
+    }.joined()
+  }
+
+  private var table: String {
+    var table = Table(header: ["run", "predicted", "measured", "error", "peak", "measured", "memory"], leftColumns: [0, 6])
+    var refusals = ""
+    for run in runs {
+      do {
+        let prediction = try RunPrediction(of: run, catalog: catalog).estimate.prediction
+        let measured = run.measured
+        table.add([
+          run.id, Format.seconds(prediction.iterationSeconds),
+          measured.iterationSeconds.map(Format.seconds) ?? "failed",
+          measured.iterationSeconds.map { String(format: "%+.1f %%", (prediction.iterationSeconds / $0 - 1) * 100) } ?? "",
+          Format.gigabytes(prediction.peakBytes), measured.peakBytes.map(Format.gigabytes) ?? "",
+          prediction.verdict.rawValue,
+        ])
+      } catch {
+        refusals += "  \(run.id): not predicted: \(error)\n"
+      }
+    }
+    return table.text + refusals
+  }
+}
