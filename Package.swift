@@ -30,10 +30,10 @@ let package = Package(
     .target(name: "Documents", dependencies: ["JSONText"], swiftSettings: settings),
 
     // Floor 3: pipeline and collective schedules as lists.
-    .target(name: "Schedules", dependencies: ["Documents"], swiftSettings: settings),
+    .target(name: "Schedules", swiftSettings: settings),
 
     // Floor 4: seconds and bytes of a strategy on a cluster.
-    .target(name: "Costing", dependencies: ["Documents", "Schedules"], swiftSettings: settings),
+    .target(name: "Costing", dependencies: ["Documents", "JSONText", "Schedules"], swiftSettings: settings),
 
     // Floor 5: the best plan with a bound, or the reason why there is none.
     .target(name: "Search", dependencies: ["Documents", "Costing"], swiftSettings: settings),
@@ -46,5 +46,21 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
+
+    // Measures the figures of docs/measurements.md; never a test.
+    .executableTarget(
+      name: "Benchmarks", dependencies: ["Documents", "Schedules", "Costing", "Search"], swiftSettings: settings),
+
+    .testTarget(name: "CGLPKTests", dependencies: ["CGLPK"], swiftSettings: settings),
+    .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: settings),
+    .testTarget(
+      name: "DocumentsTests", dependencies: ["Documents", "JSONText"], exclude: ["Inputs"], swiftSettings: settings),
+    .testTarget(name: "SchedulesTests", dependencies: ["Schedules"], swiftSettings: settings),
+    .testTarget(
+      name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Schedules"], swiftSettings: settings),
+    .testTarget(
+      name: "SearchTests", dependencies: ["Search", "Costing", "Documents", "JSONText"], swiftSettings: settings),
+    .testTarget(
+      name: "CommandLineTests", dependencies: ["sextant", "Documents", "JSONText"], swiftSettings: settings),
   ]
 )

@@ -18,6 +18,8 @@ public struct RunPrediction: Sendable {
       var (cluster, assumptions) = try run.cluster(catalog: catalog)
       let model = try Self.model(cluster: cluster, job: job, run: run, assumptions: &assumptions)
       var completed = pattern
+      // With one rank in the tensor group the flag has nothing to divide.
+      if pattern.tensorDegree == 1 { completed.usesSequenceParallelism = false }
       // A record that does not state FlashAttention is older than it, or plain.
       if pattern.usesFlashAttention == nil {
         completed.usesFlashAttention = false
@@ -27,7 +29,8 @@ public struct RunPrediction: Sendable {
       if pattern.recompute == nil { assumptions.append("recompute none") }
       if pattern.overlapsGradientReduce == nil {
         assumptions.append(
-          "gradient reduction is \(model.framework.overlapsGradientReduce ? "" : "not ")overlapped, as \(model.framework.name) does by default")
+          "gradient reduction is \(model.framework.overlapsGradientReduce ? "" : "not ")overlapped, as \(model.framework.name) does by default"
+        )
       }
       estimate = try Estimate(model: model, pattern: completed)
       self.assumptions = assumptions

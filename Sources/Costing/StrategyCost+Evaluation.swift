@@ -102,7 +102,9 @@ extension StrategyCost {
     let n = Double(stageLayerCounts(layerCounts)[last.stage])
     let isFirst = last.stage == 0, isLast = last.stage == strategy.pipelineDegree - 1
     func sum(_ part: (MicroBatchCost.Passes) -> Double) -> Double {
-      m * (n * part(microBatch.layer) + (isFirst ? part(microBatch.embedding) : 0) + (isLast ? part(microBatch.head) : 0))
+      m
+        * (n * part(microBatch.layer) + (isFirst ? part(microBatch.embedding) : 0)
+          + (isLast ? part(microBatch.head) : 0))
     }
     let compute = sum { $0.forwardComputeSeconds + $0.backwardComputeSeconds }
     let recompute = sum { $0.recomputeSeconds }

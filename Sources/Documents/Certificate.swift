@@ -89,8 +89,10 @@ public struct Certificate: Sendable, Equatable {
     object(
       ("ending", .string(ending.rawValue)), ("lower_bound_seconds", .number(lowerBoundSeconds)),
       ("score_seconds", .number(scoreSeconds)), ("gap", .number(gap)), ("enumerated", .integer(enumeratedCount)),
-      ("rejected",
-        .array(rejections.map { object(("rule", .string($0.rule)), ("count", .integer($0.count))) })),
+      (
+        "rejected",
+        .array(rejections.map { object(("rule", .string($0.rule)), ("count", .integer($0.count))) })
+      ),
       ("rejected_by_memory", .integer(memoryRejectedCount)), ("closed_by_bound", .integer(closedByBoundCount)),
       ("completed", .integer(completedCount)), ("unproven", .integer(unprovenCount)))
   }

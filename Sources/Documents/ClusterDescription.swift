@@ -64,7 +64,8 @@ public struct ClusterDescription: Sendable, Equatable {
     for level in levels.dropFirst() {
       guard level.span > below, level.span % below == 0 else {
         throw Contradiction(
-          "level \"\(level.name)\" spans \(level.span) devices, which is not a larger multiple of the \(below) below it")
+          "level \"\(level.name)\" spans \(level.span) devices, which is not a larger multiple of the \(below) below it"
+        )
       }
       below = level.span
     }

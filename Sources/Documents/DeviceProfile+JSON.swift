@@ -55,10 +55,12 @@ extension DeviceProfile.Datasheet {
   var json: JSON {
     object(
       ("memory_bytes", .integer(memoryBytes)), ("memory_bytes_per_second", .number(memoryBytesPerSecond)),
-      ("peak_flop_per_second",
+      (
+        "peak_flop_per_second",
         object(
           ("fp32", .number(fp32FLOPPerSecond)), ("fp16", .number(fp16FLOPPerSecond)),
-          ("bf16", bf16FLOPPerSecond > 0 ? .number(bf16FLOPPerSecond) : nil))),
+          ("bf16", bf16FLOPPerSecond > 0 ? .number(bf16FLOPPerSecond) : nil))
+      ),
       ("flash_attention", .boolean(hasFlashAttention)),
       ("scale_up_bytes_per_second", .number(scaleUpBytesPerSecond)),
       ("scale_out_bytes_per_second", .number(scaleOutBytesPerSecond)), ("sources", .strings(sources)))

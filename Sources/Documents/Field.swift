@@ -48,7 +48,8 @@ public struct Field: Sendable {
     case .integer(let number) where range.contains(number): return number
     case .number(let number):
       // 4096.0 and 1e6 are integers too: some tools write every number with a point.
-      guard number == number.rounded(.towardZero), number >= Double(range.lowerBound), number <= Double(range.upperBound),
+      guard number == number.rounded(.towardZero), number >= Double(range.lowerBound),
+        number <= Double(range.upperBound),
         let exact = Int(exactly: number), range.contains(exact)
       else { throw error(expected: wanted) }
       return exact

@@ -103,7 +103,8 @@ extension ModelDescription {
     for key in ["num_local_experts", "num_experts", "n_routed_experts"] {
       if let experts = fields.optional(key), try experts.integer(in: 0...1_000_000) > 1 {
         throw type.conflict(
-          "mixture-of-experts models are not supported yet: \(name) has \(try experts.integer(in: 0...1_000_000)) experts")
+          "mixture-of-experts models are not supported yet: \(name) has \(try experts.integer(in: 0...1_000_000)) experts"
+        )
       }
     }
     if fields.optional("kv_lora_rank") != nil {

@@ -49,7 +49,8 @@ public struct ModelDescription: Sendable, Equatable {
   public init(
     name: String, family: Family, layerCount: Int, hiddenSize: Int, headCount: Int, keyValueHeadCount: Int? = nil,
     headSize: Int? = nil, feedForwardSize: Int, vocabularySize: Int, hasGatedFeedForward: Bool,
-    hasTiedEmbeddings: Bool, positionCount: Int = 0, hasQueryKeyValueBias: Bool? = nil, hasAttentionOutputBias: Bool? = nil,
+    hasTiedEmbeddings: Bool, positionCount: Int = 0, hasQueryKeyValueBias: Bool? = nil,
+    hasAttentionOutputBias: Bool? = nil,
     hasFeedForwardBias: Bool? = nil, hasQueryKeyNorm: Bool = false, hasDropout: Bool? = nil
   ) throws(Contradiction) {
     let keyValueHeads = keyValueHeadCount ?? headCount

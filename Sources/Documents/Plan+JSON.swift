@@ -39,7 +39,9 @@ extension Plan {
     }
     self.alternatives = alternatives
     var impossible: [String] = []
-    for entry in try fields.required("kinds_that_do_not_fit").array(count: 0...64) { impossible.append(try entry.name()) }
+    for entry in try fields.required("kinds_that_do_not_fit").array(count: 0...64) {
+      impossible.append(try entry.name())
+    }
     impossibleKinds = impossible
     for (key, derived) in derivedSections {
       let stated = try fields.required(key)

@@ -31,7 +31,8 @@ extension Plan {
     var arguments = ["--micro-batch-size", "\(strategy.microBatch)", "--global-batch-size", "\(job.globalBatch)"]
     if job.precision != .fp32 { arguments.append("--\(job.precision.rawValue)") }
     if job.precision == .bf16 {
-      arguments.append(job.accumulatesGradientsInFP32 ? "--accumulate-allreduce-grads-in-fp32" : "--grad-reduce-in-bf16")
+      arguments.append(
+        job.accumulatesGradientsInFP32 ? "--accumulate-allreduce-grads-in-fp32" : "--grad-reduce-in-bf16")
     }
     return arguments
   }
@@ -51,7 +52,9 @@ extension Plan {
     case .none: break
     case .optimizer: arguments.append("--use-distributed-optimizer")
     case .gradients:
-      arguments += ["--use-megatron-fsdp", "--use-distributed-optimizer", "--data-parallel-sharding-strategy", "optim_grads"]
+      arguments += [
+        "--use-megatron-fsdp", "--use-distributed-optimizer", "--data-parallel-sharding-strategy", "optim_grads",
+      ]
     case .weights:
       arguments += [
         "--use-megatron-fsdp", "--use-distributed-optimizer", "--data-parallel-sharding-strategy",
@@ -71,7 +74,9 @@ extension Plan {
     case .none: return attention
     case .selective: return attention + ["--recompute-granularity", "selective"]
     case .full:
-      return attention + ["--recompute-granularity", "full", "--recompute-method", "uniform", "--recompute-num-layers", "1"]
+      return attention + [
+        "--recompute-granularity", "full", "--recompute-method", "uniform", "--recompute-num-layers", "1",
+      ]
     }
   }
 

@@ -185,6 +185,8 @@ extension Prediction.StageMemory {
   }
 
   var json: JSON {
-    .object(parts.map { JSONMember("\($0.name)_bytes", .integer($0.bytes)) } + [JSONMember("peak_bytes", .integer(peakBytes))])
+    .object(
+      parts.map { JSONMember("\($0.name)_bytes", .integer($0.bytes)) } + [JSONMember("peak_bytes", .integer(peakBytes))]
+    )
   }
 }

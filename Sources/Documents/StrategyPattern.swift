@@ -60,7 +60,8 @@ public struct StrategyPattern: Sendable, Equatable {
       }
       zeroStage = stage
     } else if let fsdp = fields.optional("fsdp"), try fsdp.boolean() {
-      throw fsdp.error(expected: "false or one of \(FullySharded.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", "))")
+      throw fsdp.error(
+        expected: "false or one of \(FullySharded.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", "))")
     }
     recompute = try fields.optional("recompute")?.choice(of: Strategy.Recompute.self)
     usesSequenceParallelism = try fields.optional("sequence_parallel")?.boolean()
@@ -69,7 +70,8 @@ public struct StrategyPattern: Sendable, Equatable {
     if let schedule = fields.optional("schedule") {
       let isInterleaved = try schedule.choice(of: ScheduleName.self) == .interleaved
       if !isInterleaved, let virtualStageCount, virtualStageCount > 1 {
-        throw schedule.conflict("the schedule \"1f1b\" has no virtual stages, but virtual_stages is \(virtualStageCount)")
+        throw schedule.conflict(
+          "the schedule \"1f1b\" has no virtual stages, but virtual_stages is \(virtualStageCount)")
       }
     }
     try fields.finish()

@@ -80,7 +80,9 @@ struct Frontier {
       position += 1
     }
     // What was not looked at is bounded by its own bound; they come in order.
-    if position < candidates.count { lowerBound = min(lowerBound, priced.candidates[candidates[position]].boundSeconds) }
+    if position < candidates.count {
+      lowerBound = min(lowerBound, priced.candidates[candidates[position]].boundSeconds)
+    }
     walk.best = best.map(\.completion)
     walk.lowerBoundSeconds = min(lowerBound, walk.best.first?.scoreSeconds ?? .infinity)
     if !walk.lowerBoundSeconds.isFinite { walk.lowerBoundSeconds = 0 }
@@ -123,7 +125,8 @@ struct Frontier {
   private func isRisky(_ cost: StrategyCost, layerCounts: [Int]) -> Bool {
     let layers = cost.stageLayerCounts(layerCounts)
     return layers.indices.contains { stage in
-      cost.memory.verdict(peakBytes: cost.memory.stageMemory(stage: stage, layerCount: layers[stage]).peakBytes) != .fits
+      cost.memory.verdict(peakBytes: cost.memory.stageMemory(stage: stage, layerCount: layers[stage]).peakBytes)
+        != .fits
     }
   }
 }

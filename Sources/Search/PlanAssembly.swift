@@ -37,7 +37,8 @@ extension PlanSearch.Result {
   ) -> String {
     let slower = loser.iterationSeconds / best.iterationSeconds - 1
     if slower <= 0 {
-      return loser.verdict == .risky ? "faster by \(percent(-slower)), but with little headroom in memory" : "equally fast"
+      return loser.verdict == .risky
+        ? "faster by \(percent(-slower)), but with little headroom in memory" : "equally fast"
     }
     let differences = zip(loser.timeSplit.parts, best.timeSplit.parts).map { ($0.name, $0.seconds - $1.seconds) }
       .filter { $0.1 > 0.1 * (loser.iterationSeconds - best.iterationSeconds) }

@@ -90,7 +90,9 @@ public struct PlanSearch: Sendable {
     let certificate = Certificate(
       ending: main.ending, lowerBoundSeconds: main.lowerBoundSeconds,
       scoreSeconds: main.best.first?.scoreSeconds ?? 0, enumeratedCount: priced.enumeratedCount,
-      rejections: priced.rejections.sorted { $0.key < $1.key }.map { Certificate.Rejection(rule: $0.key, count: $0.value) },
+      rejections: priced.rejections.sorted { $0.key < $1.key }.map {
+        Certificate.Rejection(rule: $0.key, count: $0.value)
+      },
       memoryRejectedCount: priced.memoryRejectedCount, closedByBoundCount: main.closedByBoundCount,
       completedCount: main.completedCount, unprovenCount: main.unprovenCount)
     return Result(

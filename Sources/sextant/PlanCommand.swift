@@ -27,7 +27,8 @@ struct PlanCommand: ParsableCommand {
   @Option(help: "Threads that price strategies; the plan does not depend on it.")
   var threads: Int?
 
-  @Option(help: ArgumentHelp("Stop after so many seconds with the best so far; such a plan says so.", valueName: "seconds"))
+  @Option(
+    help: ArgumentHelp("Stop after so many seconds with the best so far; such a plan says so.", valueName: "seconds"))
   var timeLimit: Double?
 
   @Option(help: ArgumentHelp("Write the plan here.", valueName: "file"))
@@ -39,7 +40,9 @@ struct PlanCommand: ParsableCommand {
   func validate() throws {
     guard (1...100).contains(top) else { throw ValidationError("--top is from 1 to 100") }
     guard (1...256).contains(threads ?? 1) else { throw ValidationError("--threads is from 1 to 256") }
-    guard (timeLimit ?? 1) > 0, (timeLimit ?? 1) <= 1e9 else { throw ValidationError("--time-limit is a positive number") }
+    guard (timeLimit ?? 1) > 0, (timeLimit ?? 1) <= 1e9 else {
+      throw ValidationError("--time-limit is a positive number")
+    }
   }
 
   func run() throws {

@@ -5,8 +5,11 @@ struct PlanReport {
   let plan: Plan
 
   var text: String {
-    [heading, strategySection, bestSection, PredictionReport(prediction: plan.prediction).text, stagesSection, searchSection, kindsSection]
-      .filter { !$0.isEmpty }.joined(separator: "\n")
+    [
+      heading, strategySection, bestSection, PredictionReport(prediction: plan.prediction).text, stagesSection,
+      searchSection, kindsSection,
+    ]
+    .filter { !$0.isEmpty }.joined(separator: "\n")
   }
 
   private var heading: String {
@@ -71,7 +74,9 @@ struct PlanReport {
       \(Format.count(certificate.completedCount)) completed
 
       """
-    for rejection in certificate.rejections { text += "  \(Format.count(rejection.count)) left out: \(rejection.rule)\n" }
+    for rejection in certificate.rejections {
+      text += "  \(Format.count(rejection.count)) left out: \(rejection.rule)\n"
+    }
     return text
   }
 

@@ -18,7 +18,8 @@ struct RunsReport {
         let estimate = prediction.estimate.prediction
         value = .object([
           JSONMember("id", .string(run.id)), JSONMember("iteration_seconds", .number(estimate.iterationSeconds)),
-          JSONMember("peak_bytes", .integer(estimate.peakBytes)), JSONMember("fits", .string(estimate.verdict.rawValue)),
+          JSONMember("peak_bytes", .integer(estimate.peakBytes)),
+          JSONMember("fits", .string(estimate.verdict.rawValue)),
           JSONMember("assumptions", .array(prediction.assumptions.map(JSON.string))),
         ])
       } catch {
@@ -29,7 +30,8 @@ struct RunsReport {
   }
 
   private var table: String {
-    var table = Table(header: ["run", "predicted", "measured", "error", "peak", "measured", "memory"], leftColumns: [0, 6])
+    var table = Table(
+      header: ["run", "predicted", "measured", "error", "peak", "measured", "memory"], leftColumns: [0, 6])
     var refusals = ""
     for run in runs {
       do {
@@ -38,7 +40,8 @@ struct RunsReport {
         table.add([
           run.id, Format.seconds(prediction.iterationSeconds),
           measured.iterationSeconds.map(Format.seconds) ?? "failed",
-          measured.iterationSeconds.map { String(format: "%+.1f %%", (prediction.iterationSeconds / $0 - 1) * 100) } ?? "",
+          measured.iterationSeconds.map { String(format: "%+.1f %%", (prediction.iterationSeconds / $0 - 1) * 100) }
+            ?? "",
           Format.gigabytes(prediction.peakBytes), measured.peakBytes.map(Format.gigabytes) ?? "",
           prediction.verdict.rawValue,
         ])

@@ -7,7 +7,8 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: ArgumentHelp("A shipped cluster's name, or a cluster file.", valueName: "name|file"))
   var cluster: String?
 
-  @Option(help: ArgumentHelp("A shipped model's name, a Hugging Face config.json, or a model file.", valueName: "name|file"))
+  @Option(
+    help: ArgumentHelp("A shipped model's name, a Hugging Face config.json, or a model file.", valueName: "name|file"))
   var model: String?
 
   @Option(help: ArgumentHelp("A job file in place of --model and the options below.", valueName: "file"))
@@ -32,7 +33,8 @@ struct WorkloadOptions: ParsableArguments {
   func costModel(catalog: Catalog) throws -> CostModel {
     guard let cluster else { throw ValidationError("--cluster is needed") }
     let description = try catalog.cluster(cluster)
-    return try CostModel(cluster: description, job: trainingJob(on: description, catalog: catalog), frameworkName: framework)
+    return try CostModel(
+      cluster: description, job: trainingJob(on: description, catalog: catalog), frameworkName: framework)
   }
 
   private func trainingJob(on cluster: ClusterDescription, catalog: Catalog) throws -> TrainingJob {

@@ -54,7 +54,8 @@ public struct MemoryModel: Sendable {
     // Along the sequence, the tokens of a rank outside the tensor-parallel parts.
     let sequenceTokens = strategy.usesSequenceParallelism ? tokens / t : tokens
     let e = job.precision.byteCount
-    let kept = ActivationBytesPerToken(model: model, sequenceLength: job.sequenceLength, elementByteCount: e, tensorDegree: t)
+    let kept = ActivationBytesPerToken(
+      model: model, sequenceLength: job.sequenceLength, elementByteCount: e, tensorDegree: t)
     let whole = { (core: Int) in sequenceTokens * kept.alongSequence + tokens * (kept.insideTensorGroup + core) }
     let core = strategy.usesFlashAttention ? kept.fusedCore : kept.unfusedCore
     switch strategy.recompute {
@@ -149,7 +150,9 @@ public struct MemoryModel: Sendable {
     let slope = Double(all - one) / Double(layerCount - 1)
     var capacity = min(layerCount, max(1, 1 + Int(Double(limit - one) / slope)))
     while capacity > 1, stageMemory(stage: stage, layerCount: capacity).peakBytes > limit { capacity -= 1 }
-    while capacity < layerCount, stageMemory(stage: stage, layerCount: capacity + 1).peakBytes <= limit { capacity += 1 }
+    while capacity < layerCount, stageMemory(stage: stage, layerCount: capacity + 1).peakBytes <= limit {
+      capacity += 1
+    }
     return capacity
   }
 
