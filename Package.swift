@@ -51,16 +51,18 @@ let package = Package(
     .executableTarget(
       name: "Benchmarks", dependencies: ["Documents", "Schedules", "Costing", "Search"], swiftSettings: settings),
 
+    .target(
+      name: "TestSupport", dependencies: ["Documents", "JSONText"], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(name: "CGLPKTests", dependencies: ["CGLPK"], swiftSettings: settings),
-    .testTarget(name: "JSONTextTests", dependencies: ["JSONText"], swiftSettings: settings),
+    .testTarget(name: "JSONTextTests", dependencies: ["JSONText", "TestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "DocumentsTests", dependencies: ["Documents", "JSONText"], exclude: ["Inputs"], swiftSettings: settings),
+      name: "DocumentsTests", dependencies: ["Documents", "JSONText", "TestSupport"], exclude: ["Inputs"], swiftSettings: settings),
     .testTarget(name: "SchedulesTests", dependencies: ["Schedules"], swiftSettings: settings),
     .testTarget(
-      name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Schedules"], swiftSettings: settings),
+      name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Schedules", "TestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "SearchTests", dependencies: ["Search", "Costing", "Documents", "JSONText"], swiftSettings: settings),
+      name: "SearchTests", dependencies: ["Search", "Costing", "Documents", "JSONText", "TestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["sextant", "Documents", "JSONText"], swiftSettings: settings),
+      name: "CommandLineTests", dependencies: ["sextant", "Documents", "JSONText", "TestSupport"], swiftSettings: settings),
   ]
 )

@@ -96,15 +96,23 @@ public struct ClusterDescription: Sendable, Equatable {
   }
 
   /// The same cluster with another number of nodes and no measured links: what if there were more of them?
+  ///
+  /// A cluster whose links end at the node gets the network that its device profile states as usual.
   public func resized(nodeCount: Int) -> ClusterDescription? {
-    var levels = levels
-    if let last = levels.last, last.span < nodeCount * devicesPerNode {
-      let below = levels.dropLast().last?.span ?? 1
-      let needed = nodeCount * devicesPerNode
-      levels[levels.count - 1] = Level(
-        name: last.name, span: (needed + below - 1) / below * below, bytesPerSecond: last.bytesPerSecond,
-        latencySeconds: last.latencySeconds, efficiency: last.efficiency,
-        sharedBytesPerSecond: last.sharedBytesPerSecond, oversubscription: last.oversubscription)
+    let needed = nodeCount * devicesPerNode
+    var levels = levels.filter { $0.span <= devicesPerNode }
+    let outer = self.levels.filter { $0.span > devicesPerNode }
+    levels += outer.dropLast().filter { $0.span < needed }
+    let below = levels.last?.span ?? 1
+    if needed > below {
+      let network =
+        outer.last
+        ?? Level(name: "network", span: needed, bytesPerSecond: device.datasheet.scaleOutBytesPerSecond)
+      levels.append(
+        Level(
+          name: network.name, span: (needed + below - 1) / below * below, bytesPerSecond: network.bytesPerSecond,
+          latencySeconds: network.latencySeconds, efficiency: network.efficiency,
+          sharedBytesPerSecond: network.sharedBytesPerSecond, oversubscription: network.oversubscription))
     }
     return try? ClusterDescription(
       name: name, source: source, device: device, nodeNames: (0..<nodeCount).map { "node-\($0)" },

@@ -89,10 +89,13 @@ extension ModelDescription {
       hasDropout: Self.drops(&fields, keys: ["attention_dropout"], byDefault: false))
   }
 
-  /// `_name_or_path` where the file has it, else the file's own name.
+  /// `_name_or_path` where the file has it, else the file's own name, or its folder's.
   private static func name(in fields: inout Fields, fileName: String) throws(DocumentError) -> String {
     if let own = try fields.optional("_name_or_path")?.string(), !own.isEmpty, own.count <= 200 { return own.oneLine }
-    let last = fileName.split(separator: "/").last.map(String.init) ?? fileName
+    // Downloaded configurations are all called config.json; their folder tells them apart.
+    let parts = fileName.split(separator: "/").map(String.init)
+    let isPlain = parts.last == "config.json" && parts.count > 1
+    let last = isPlain ? parts[parts.count - 2] : parts.last ?? fileName
     return String((last.hasSuffix(".json") ? String(last.dropLast(5)) : last).oneLine.prefix(200))
   }
 

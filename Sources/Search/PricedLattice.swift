@@ -20,6 +20,16 @@ struct PricedLattice: Sendable {
   struct BranchCosts: Sendable {
     let layout: LayoutCost
     let microBatches: [MicroBatchCost]
+
+    init(_ branch: Lattice.Branch, model: CostModel) {
+      let layout = model.layoutCost(branch.layout)
+      self.layout = layout
+      microBatches = branch.microBatchKeys.map { key in
+        model.microBatchCost(
+          layout: layout, microBatch: key.microBatch, recompute: key.recompute,
+          sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention)
+      }
+    }
   }
 
   /// One layout's share of the work, computed by one thread.
@@ -83,18 +93,13 @@ struct PricedLattice: Sendable {
     _ layout: ParallelLayout, of lattice: Lattice, branchIndex: Int, model: CostModel
   ) -> PricedBranch {
     let (branch, rejections) = lattice.branch(layout)
-    let layoutCost = model.layoutCost(layout)
-    let microBatches = branch.microBatchKeys.map { key in
-      model.microBatchCost(
-        layout: layoutCost, microBatch: key.microBatch, recompute: key.recompute,
-        sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention)
-    }
-    var priced = PricedBranch(costs: BranchCosts(layout: layoutCost, microBatches: microBatches))
+    let costs = BranchCosts(branch, model: model)
+    var priced = PricedBranch(costs: costs)
     priced.rejections = rejections
     priced.enumeratedCount = branch.points.count
     for point in branch.points {
       let cost = model.cost(
-        of: point.strategy, layout: layoutCost, microBatch: microBatches[point.microBatchCostIndex])
+        of: point.strategy, layout: costs.layout, microBatch: costs.microBatches[point.microBatchCostIndex])
       let verdict: Prediction.Verdict
       if cost.layerCapacities(limitBytes: cost.memory.limitBytes(.fits)) != nil {
         verdict = .fits

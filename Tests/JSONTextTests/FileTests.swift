@@ -1,5 +1,6 @@
 import Glibc
 import JSONText
+import TestSupport
 import Testing
 
 /// A directory of its own for one test, removed with what is in it.

@@ -1,4 +1,5 @@
 import JSONText
+import TestSupport
 import Testing
 
 /// 20,000 texts that nobody would write: each is read as a value that survives writing, or refused in one line.

@@ -1,4 +1,5 @@
 import JSONText
+import TestSupport
 import Testing
 
 /// Reads a document given as a string literal.

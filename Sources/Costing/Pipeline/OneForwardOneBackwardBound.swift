@@ -61,7 +61,7 @@ public struct OneForwardOneBackwardBound: Sendable {
   ///   - forwardSeconds: f of the stage.
   ///   - backwardSeconds: b of the stage.
   /// - Precondition: The stage exists.
-  /// - Complexity: O(1), at most ten paths.
+  /// - Complexity: O(1), six paths.
   public func stageTermSeconds(
     _ stageIndex: Int, prefixWorkSeconds: Double, forwardSeconds: Double, backwardSeconds: Double
   ) -> Double {
@@ -93,13 +93,15 @@ public struct OneForwardOneBackwardBound: Sendable {
       wholeTrip + Double(rest) * backwardSeconds + pairCount * forwardSeconds,
       wholeTrip + Double(rest) * forwardSeconds + pairCount * backwardSeconds)
 
-    // The sum is linear in n, and almost in a: the ends of their ranges and one short of all cycles at stage 0.
-    let mostCyclesAtFirst = rest / stageCount
-    for a in [0, mostCyclesAtFirst - 1, mostCyclesAtFirst] where a >= 0 {
+    // Linear in n, so the ends of its range are enough; in a three values that are good, any being a path.
+    let mostAtFirst = rest / stageCount
+    for skipped in 0...2 {
+      // All cycles at stage 0 that fit, one less, none.
+      let atFirst = skipped == 2 ? 0 : max(0, mostAtFirst - skipped)
       longest = max(
         longest,
         cyclesSeconds(
-          stageIndex, cyclesAtFirst: a, wholeTrip: wholeTrip, trip: trip,
+          stageIndex, cyclesAtFirst: atFirst, wholeTrip: wholeTrip, trip: trip,
           pairSeconds: slowestFromHereSeconds))
     }
     return longest

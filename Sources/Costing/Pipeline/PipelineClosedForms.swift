@@ -13,8 +13,9 @@ public enum PipelineClosedForms {
   /// micro-batches forces, each pays p − 1 links both ways, and draining pays p − 2 more.
   ///
   /// It assumes that m is a multiple of p, that forward and backward times add up to C in any proportion, and that
-  /// transfers run beside the passes. For p = 1 it is m·C. Checked by "The golden values of 1F1B hold" and
-  /// "Equal stages end when the closed form says".
+  /// transfers run beside the passes. For p = 1 it is m·C. Checked by
+  /// "The golden values of 1F1B hold for recurrence, reference and closed form" and "Equal stages end when the closed
+  /// form says".
   ///
   /// - Parameters:
   ///   - stageCount: Stages, at least 1.
@@ -44,7 +45,7 @@ public enum PipelineClosedForms {
   ///   - times: The pipeline, one chunk per stage.
   ///   - microBatchCount: m, at least 1.
   public static func criticalCycleSeconds(of times: PipelineTimes, microBatchCount: Int) -> Double {
-    requireOneForwardOneBackward(times, microBatchCount)
+    _ = times.schedule(.oneForwardOneBackward, microBatchCount: microBatchCount)
     var periodSeconds = 0.0
     var roundTripSeconds = 0.0
     for stageIndex in (0..<times.stageCount).reversed() {
@@ -70,7 +71,7 @@ public enum PipelineClosedForms {
   ///   - microBatchCount: m, at least the stage count p.
   /// - Precondition: There are at least as many micro-batches as stages.
   public static func pipetteSeconds(of times: PipelineTimes, microBatchCount: Int) -> Double {
-    requireOneForwardOneBackward(times, microBatchCount)
+    _ = times.schedule(.oneForwardOneBackward, microBatchCount: microBatchCount)
     precondition(
       microBatchCount >= times.stageCount, "there are at least as many micro-batches as stages")
     var slowestSeconds = 0.0
@@ -82,9 +83,5 @@ public enum PipelineClosedForms {
     let windowSeconds = Double(times.stageCount) * slowestSeconds + roundTripTransferSeconds
     return Double(microBatchCount / times.stageCount) * windowSeconds
       + Double(times.stageCount - 1) * slowestSeconds
-  }
-
-  private static func requireOneForwardOneBackward(_ times: PipelineTimes, _ microBatchCount: Int) {
-    times.requireSchedule(.oneForwardOneBackward, microBatchCount: microBatchCount)
   }
 }

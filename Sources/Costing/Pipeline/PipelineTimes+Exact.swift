@@ -11,13 +11,13 @@ extension PipelineTimes {
   ///   - kind: The schedule; its chunk count is that of these times.
   ///   - microBatchCount: Micro-batches per iteration, at least 1.
   ///   - scratch: Memory to reuse between calls.
-  /// - Precondition: ``PipelineSchedule/refusal(of:stageCount:chunkCount:microBatchCount:)`` returns nil.
+  /// - Precondition: A ``PipelineSchedule`` of this kind and shape exists.
   /// - Complexity: O(stages × chunks × micro-batches) time, O(stages) memory. Nanoseconds per event are printed by
   ///   the target `PipelineBenchmark`.
   public func endSeconds(
     of kind: PipelineScheduleKind, microBatchCount: Int, scratch: inout PipelineScratch
   ) -> Double {
-    requireSchedule(kind, microBatchCount: microBatchCount)
+    _ = schedule(kind, microBatchCount: microBatchCount)
     scratch.withClocks(stageCount: stageCount) { stageEnds, forwardEnds in
       switch kind {
       case .oneForwardOneBackward:
@@ -36,12 +36,14 @@ extension PipelineTimes {
     return end
   }
 
-  /// Traps with the reason when these times have no schedule of the kind with so many micro-batches.
-  func requireSchedule(_ kind: PipelineScheduleKind, microBatchCount: Int) {
-    if let refusal = PipelineSchedule.refusal(
-      of: kind, stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
-    {
-      preconditionFailure(refusal.description)
+  /// The schedule of the kind for these times; traps with the reason when there is none.
+  func schedule(_ kind: PipelineScheduleKind, microBatchCount: Int) -> PipelineSchedule {
+    do {
+      return try PipelineSchedule(
+        kind: kind, stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount
+      )
+    } catch {
+      preconditionFailure(error.description)
     }
   }
 }

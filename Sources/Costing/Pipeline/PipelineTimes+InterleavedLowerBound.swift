@@ -18,10 +18,10 @@ extension PipelineTimes {
   /// Derived here.
   ///
   /// - Complexity: O(stages × chunks).
-  func interleavedLowerBoundSeconds(microBatchCount: Int) -> Double {
+  func interleavedLowerBoundSeconds(of schedule: PipelineSchedule) -> Double {
     // p stages, v chunks, i the stage, N passes per direction and stage.
     let (p, v) = (stageCount, chunkCount)
-    let passCount = microBatchCount * v
+    let passCount = schedule.passCount
     let allTransfers = transferSeconds.reduce(0, +)
     let throughAllChunks = Double(v) * allTransfers + Double(v - 1) * wrapTransferSeconds
     let allForwards = forwardSeconds.reduce(throughAllChunks, +)
@@ -36,11 +36,13 @@ extension PipelineTimes {
 
     var longest = 0.0
     for i in 0..<p {
-      let warmUp = interleavedWarmUpCount(ofStage: i, microBatchCount: microBatchCount)
+      let warmUp = schedule.warmUpCount(ofStage: i)
       let forwardsBeforeFirstBackward = min(warmUp + 1, passCount)
       let backwardsBeforeLastForward = max(0, passCount - 1 - warmUp)
-      let forwards = seconds(ofFirst: passCount, passesIn: forwardSeconds, stage: i, isReversed: false)
-      let backwards = seconds(ofFirst: passCount, passesIn: backwardSeconds, stage: i, isReversed: true)
+      let forwards = seconds(
+        ofFirst: passCount, passesIn: forwardSeconds, stage: i, isReversed: false)
+      let backwards = seconds(
+        ofFirst: passCount, passesIn: backwardSeconds, stage: i, isReversed: true)
       let earlyForwards = seconds(
         ofFirst: forwardsBeforeFirstBackward, passesIn: forwardSeconds, stage: i, isReversed: false)
       let earlyBackwards = seconds(
@@ -63,14 +65,6 @@ extension PipelineTimes {
       }
     }
     return longest
-  }
-
-  /// The warm-up of ``PipelineSchedule/warmUpCount(ofStage:)`` without a schedule at hand.
-  private func interleavedWarmUpCount(ofStage stageIndex: Int, microBatchCount: Int) -> Int {
-    if microBatchCount == stageCount { return microBatchCount * chunkCount }
-    return min(
-      microBatchCount * chunkCount,
-      2 * (stageCount - 1 - stageIndex) + (chunkCount - 1) * stageCount)
   }
 
   /// Seconds of a stage's first `count` passes in one direction; `isReversed` when the chunks run from last to first.

@@ -8,20 +8,21 @@ extension PipelineTimes {
   /// - *GPipe*: Σ (f_i + b_i) + 2 Σ l_i + (m − 1)(max f_i + max b_i), which is the exact time: two flow shops with
   ///   identical jobs, one after the other (the makespan of a flow shop with identical jobs is one job plus m − 1 times
   ///   the slowest machine).
-  /// - *interleaved*: the largest of three paths per stage, see `interleavedLowerBoundSeconds`.
+  /// - *interleaved*: the largest of three paths per stage, see `interleavedLowerBoundSeconds(of:)`. It has no
+  ///   cycles yet, so it is loose when links are long beside passes.
   ///
   /// Every bound is the length of a path through the dependency graph; in floating point it may exceed the exact time
   /// by rounding, below 10⁻¹² of it. Checked in `PipelineLowerBoundTests`.
   ///
-  /// - Precondition: ``PipelineSchedule/refusal(of:stageCount:chunkCount:microBatchCount:)`` returns nil.
+  /// - Precondition: A ``PipelineSchedule`` of this kind and shape exists.
   /// - Complexity: O(stages × chunks).
   public func lowerBoundSeconds(of kind: PipelineScheduleKind, microBatchCount: Int) -> Double {
-    requireSchedule(kind, microBatchCount: microBatchCount)
+    let schedule = schedule(kind, microBatchCount: microBatchCount)
     switch kind {
     case .oneForwardOneBackward:
       return oneForwardOneBackwardLowerBoundSeconds(microBatchCount: microBatchCount)
     case .interleaved:
-      return interleavedLowerBoundSeconds(microBatchCount: microBatchCount)
+      return interleavedLowerBoundSeconds(of: schedule)
     case .gpipe:
       return gpipeSeconds(microBatchCount: microBatchCount)
     }

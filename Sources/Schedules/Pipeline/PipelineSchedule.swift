@@ -18,37 +18,29 @@ public struct PipelineSchedule: Sendable, Hashable {
 
   /// A schedule of the given shape.
   ///
-  /// - Throws: The ``PipelineScheduleError`` that ``refusal(of:stageCount:chunkCount:microBatchCount:)`` returns.
+  /// - Throws: ``PipelineScheduleError``, its case saying which of the ranges above does not hold.
   public init(
     kind: PipelineScheduleKind, stageCount: Int, chunkCount: Int = 1, microBatchCount: Int
   ) throws(PipelineScheduleError) {
-    if let refusal = Self.refusal(
-      of: kind, stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
-    {
-      throw refusal
+    guard stageCount >= 1 else { throw .stageCountBelowOne(stageCount: stageCount) }
+    guard microBatchCount >= 1 else {
+      throw .microBatchCountBelowOne(microBatchCount: microBatchCount)
+    }
+    switch kind {
+    case .oneForwardOneBackward, .gpipe:
+      guard chunkCount == 1 else { throw .chunkCountNotOne(kind: kind, chunkCount: chunkCount) }
+    case .interleaved:
+      guard chunkCount >= 2 else { throw .tooFewChunks(chunkCount: chunkCount) }
+      guard stageCount >= 2 else { throw .tooFewStages(stageCount: stageCount) }
+      guard microBatchCount % stageCount == 0 else {
+        throw .microBatchesNotMultipleOfStages(
+          microBatchCount: microBatchCount, stageCount: stageCount)
+      }
     }
     self.kind = kind
     self.stageCount = stageCount
     self.chunkCount = chunkCount
     self.microBatchCount = microBatchCount
-  }
-
-  /// Why no schedule of this shape exists, or nil when one does; for callers that ask often and allocate nothing.
-  public static func refusal(
-    of kind: PipelineScheduleKind, stageCount: Int, chunkCount: Int, microBatchCount: Int
-  ) -> PipelineScheduleError? {
-    if stageCount < 1 { return .stageCountBelowOne(stageCount: stageCount) }
-    if microBatchCount < 1 { return .microBatchCountBelowOne(microBatchCount: microBatchCount) }
-    switch kind {
-    case .oneForwardOneBackward, .gpipe:
-      return chunkCount == 1 ? nil : .chunkCountNotOne(kind: kind, chunkCount: chunkCount)
-    case .interleaved:
-      if chunkCount < 2 { return .tooFewChunks(chunkCount: chunkCount) }
-      if stageCount < 2 { return .tooFewStages(stageCount: stageCount) }
-      return microBatchCount % stageCount == 0
-        ? nil
-        : .microBatchesNotMultipleOfStages(microBatchCount: microBatchCount, stageCount: stageCount)
-    }
   }
 
   /// Forward passes of one stage in one iteration, counted per (micro-batch, chunk); as many backward passes.

@@ -1,0 +1,67 @@
+import Costing
+import Documents
+import Search
+
+/// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`.
+///
+/// Pricing is measured on one core; a plan's wall time with as many threads as `plan` uses.
+@main
+struct Benchmarks {
+  static func main() throws {
+    let catalog = Catalog.ofInstallation()
+    print("pricing, one core")
+    try reportPricing(cluster: "dgx-a100-16", model: "gpt3-175b", globalBatch: 512, catalog: catalog)
+    try reportPricing(cluster: "dgx-h100-128", model: "gpt3-175b", globalBatch: 2048, catalog: catalog)
+    print("plan, wall time")
+    try reportPlan(cluster: "dgx-a100-16", model: "gpt3-175b", globalBatch: 512, catalog: catalog)
+    try reportPlan(cluster: "dgx-h100-128", model: "gpt3-175b", globalBatch: 2048, catalog: catalog)
+    try reportPlan(cluster: "dgx-h100-128", model: "llama-3-70b", globalBatch: 1024, catalog: catalog)
+    try reportPlan(cluster: "dgx-h100-128", model: "megatron-1t", globalBatch: 3072, catalog: catalog)
+    try reportPlan(cluster: "frontier-128", model: "megatron-145b", globalBatch: 2048, catalog: catalog)
+  }
+
+  static func model(_ cluster: String, _ model: String, _ globalBatch: Int, _ catalog: Catalog) throws -> CostModel {
+    let description = try catalog.model(model)
+    let job = try TrainingJob(
+      model: description, sequenceLength: description.positionCount > 0 ? description.positionCount : 4096,
+      globalBatch: globalBatch)
+    return try CostModel(cluster: catalog.cluster(cluster), job: job)
+  }
+
+  static func reportPricing(cluster: String, model name: String, globalBatch: Int, catalog: Catalog) throws {
+    let model = try model(cluster, name, globalBatch, catalog)
+    let pricing = Pricing(model: model)
+    let bounds = pricing.boundRate()
+    let exact = pricing.exactRate()
+    print(
+      "  \(name) on \(cluster): \(bounds.perSecond) bounds/s (\(bounds.count) strategies), "
+        + "\(exact.perSecond) exact/s (\(exact.meanEvents) stage × micro-batch steps each)")
+  }
+
+  static func reportPlan(cluster: String, model name: String, globalBatch: Int, catalog: Catalog) throws {
+    let model = try model(cluster, name, globalBatch, catalog)
+    var times: [Double] = []
+    var certificate: Certificate?
+    for _ in 0..<5 {
+      let start = ContinuousClock.now
+      let result = PlanSearch(model: model, options: .init(threadCount: 2)).run()
+      let plan = result.plan(model: model, toolVersion: "benchmark")
+      times.append((ContinuousClock.now - start).seconds)
+      certificate = plan?.certificate
+    }
+    times.sort()
+    guard let certificate else {
+      print("  \(name) on \(cluster): no plan")
+      return
+    }
+    print(
+      "  \(name) on \(cluster): median \(milliseconds(times[2])) ms (\(milliseconds(times[0]))…\(milliseconds(times[4]))), "
+        + "\(certificate.enumeratedCount) enumerated, \(certificate.completedCount) completed, gap \(certificate.gap)")
+  }
+
+  private static func milliseconds(_ seconds: Double) -> Int { Int((seconds * 1000).rounded()) }
+}
+
+extension Duration {
+  var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

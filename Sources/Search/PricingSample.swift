@@ -1,0 +1,25 @@
+public import Costing
+public import Documents
+
+/// A strategy of the lattice with the parts it shares with others, ready to be priced: for benchmarks and tests that go
+/// through the lattice themselves.
+public struct PricingSample: Sendable {
+  public let strategy: Strategy
+  public let layout: LayoutCost
+  public let microBatch: MicroBatchCost
+}
+
+extension PlanSearch {
+  /// Every strategy of the lattice, in its order, whether it fits or not.
+  public func pricingSamples() -> [PricingSample] {
+    let lattice = Lattice(model: model, pattern: pattern)
+    return lattice.layouts.flatMap { layout -> [PricingSample] in
+      let branch = lattice.branch(layout).branch
+      let costs = PricedLattice.BranchCosts(branch, model: model)
+      return branch.points.map {
+        PricingSample(
+          strategy: $0.strategy, layout: costs.layout, microBatch: costs.microBatches[$0.microBatchCostIndex])
+      }
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import Costing
+import Schedules
+
+/// A pseudo-random sequence that depends on nothing but its seed (SplitMix64: Steele, Lea and Flood 2014).
+struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: Int) {
+    state = UInt64(bitPattern: Int64(seed))
+  }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
+
+/// A pipeline with unequal stages and links, drawn from a seed.
+struct RandomPipeline: CustomStringConvertible {
+  let seed: Int
+  let kind: PipelineScheduleKind
+  let microBatchCount: Int
+  let times: PipelineTimes
+
+  /// p 1…12 and m 1…64; interleaved p 2…8, v 2…4, m up to 6p. Links are zero, small, mixed, or far longer than passes.
+  init(_ kind: PipelineScheduleKind, seed: Int) {
+    var generator = SeededGenerator(seed: seed)
+    self.seed = seed
+    self.kind = kind
+    let isInterleaved = kind == .interleaved
+    let stageCount = Int.random(in: isInterleaved ? 2...8 : 1...12, using: &generator)
+    let chunkCount = isInterleaved ? Int.random(in: 2...4, using: &generator) : 1
+    microBatchCount =
+      isInterleaved
+      ? stageCount * Int.random(in: 1...6, using: &generator)
+      : Int.random(in: 1...64, using: &generator)
+    let spread = [0, 0.1, 1, 5].randomElement(using: &generator)!
+    let linkScales = [[0], [0.1], [0, 1], [0.01, 3], [100]].randomElement(using: &generator)!
+    func passes() -> [Double] {
+      let slowness = Double.random(in: 1...3, using: &generator)
+      return (0..<(stageCount * chunkCount)).map { _ in
+        slowness * (1 + spread * Double.random(in: 0...1, using: &generator))
+      }
+    }
+    func link() -> Double {
+      linkScales.randomElement(using: &generator)! * Double.random(in: 0...1, using: &generator)
+    }
+    times = PipelineTimes(
+      stageCount: stageCount, chunkCount: chunkCount, forwardSeconds: passes(),
+      backwardSeconds: passes(), transferSeconds: (1..<stageCount).map { _ in link() },
+      wrapTransferSeconds: link())
+  }
+
+  func exactSeconds() -> Double {
+    var scratch = PipelineScratch()
+    return times.endSeconds(of: kind, microBatchCount: microBatchCount, scratch: &scratch)
+  }
+
+  var description: String {
+    "seed \(seed): \(kind.rawValue), p \(times.stageCount), v \(times.chunkCount), m \(microBatchCount)"
+  }
+}

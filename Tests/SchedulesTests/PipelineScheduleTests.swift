@@ -1,0 +1,162 @@
+import Schedules
+import Testing
+
+@Suite struct PipelineScheduleTests {
+  static func text(_ steps: [PipelineStep]) -> String {
+    steps.map(\.description).joined(separator: " ")
+  }
+
+  /// Every schedule with p 1…6, v 1…3, m 1…12 that exists.
+  static let schedules: [PipelineSchedule] = {
+    var schedules: [PipelineSchedule] = []
+    for kind in PipelineScheduleKind.allCases {
+      for p in 1...6 {
+        for v in 1...3 {
+          for m in 1...12 {
+            if let schedule = try? PipelineSchedule(
+              kind: kind, stageCount: p, chunkCount: v, microBatchCount: m)
+            {
+              schedules.append(schedule)
+            }
+          }
+        }
+      }
+    }
+    return schedules
+  }()
+
+  static func name(_ schedule: PipelineSchedule) -> String {
+    "\(schedule.kind.rawValue), p \(schedule.stageCount), v \(schedule.chunkCount), m \(schedule.microBatchCount)"
+  }
+
+  @Test func `1F1B warms up by the stages below, then alternates`() throws {
+    let schedule = try PipelineSchedule(
+      kind: .oneForwardOneBackward, stageCount: 3, microBatchCount: 4)
+    #expect(Self.text(schedule.steps(ofStage: 0)) == "F0.0 F1.0 F2.0 B0.0 F3.0 B1.0 B2.0 B3.0")
+    #expect(Self.text(schedule.steps(ofStage: 1)) == "F0.0 F1.0 B0.0 F2.0 B1.0 F3.0 B2.0 B3.0")
+    #expect(Self.text(schedule.steps(ofStage: 2)) == "F0.0 B0.0 F1.0 B1.0 F2.0 B2.0 F3.0 B3.0")
+  }
+
+  @Test func `Interleaved stages take groups of p micro-batches through chunk after chunk`() throws {
+    let schedule = try PipelineSchedule(
+      kind: .interleaved, stageCount: 2, chunkCount: 2, microBatchCount: 4)
+    #expect(
+      Self.text(schedule.steps(ofStage: 0))
+        == "F0.0 F1.0 F0.1 F1.1 F2.0 B0.1 F3.0 B1.1 F2.1 B0.0 F3.1 B1.0 B2.1 B3.1 B2.0 B3.0")
+    #expect(
+      Self.text(schedule.steps(ofStage: 1))
+        == "F0.0 F1.0 F0.1 B0.1 F1.1 B1.1 F2.0 B0.0 F3.0 B1.0 F2.1 B2.1 F3.1 B3.1 B2.0 B3.0")
+  }
+
+  @Test func `Interleaved stages with as many micro-batches as stages run all forwards first`()
+    throws
+  {
+    let schedule = try PipelineSchedule(
+      kind: .interleaved, stageCount: 2, chunkCount: 2, microBatchCount: 2)
+    for stage in 0..<2 {
+      #expect(
+        Self.text(schedule.steps(ofStage: stage))
+          == "F0.0 F1.0 F0.1 F1.1 B0.1 B1.1 B0.0 B1.0")
+    }
+  }
+
+  @Test func `GPipe runs all forwards, then all backwards`() throws {
+    let schedule = try PipelineSchedule(kind: .gpipe, stageCount: 2, microBatchCount: 3)
+    for stage in 0..<2 {
+      #expect(Self.text(schedule.steps(ofStage: stage)) == "F0.0 F1.0 F2.0 B0.0 B1.0 B2.0")
+    }
+  }
+
+  @Test func `Every pass of every micro-batch and chunk runs once, forward before backward`() {
+    for schedule in Self.schedules {
+      for stage in 0..<schedule.stageCount {
+        var done: Set<PipelineStep> = []
+        for step in schedule.steps(ofStage: stage) {
+          #expect(
+            done.insert(step).inserted, "\(Self.name(schedule)), stage \(stage): \(step) twice")
+          #expect(step.microBatchIndex < schedule.microBatchCount, "\(Self.name(schedule))")
+          #expect(step.chunkIndex < schedule.chunkCount, "\(Self.name(schedule))")
+          if step.pass == .backward {
+            let forward = PipelineStep(
+              pass: .forward, microBatchIndex: step.microBatchIndex, chunkIndex: step.chunkIndex)
+            #expect(done.contains(forward), "\(Self.name(schedule)), stage \(stage): \(step)")
+          }
+        }
+        #expect(done.count == 2 * schedule.passCount, "\(Self.name(schedule)), stage \(stage)")
+      }
+    }
+  }
+
+  @Test func `The peak in flight is the maximum of walking the steps`() {
+    for schedule in Self.schedules {
+      for stage in 0..<schedule.stageCount {
+        var inFlight = 0
+        var peak = 0
+        for step in schedule.steps(ofStage: stage) {
+          inFlight += step.pass == .forward ? 1 : -1
+          peak = max(peak, inFlight)
+        }
+        #expect(inFlight == 0, "\(Self.name(schedule)), stage \(stage)")
+        #expect(
+          schedule.peakInFlightCount(ofStage: stage) == peak,
+          "\(Self.name(schedule)), stage \(stage)")
+      }
+    }
+  }
+
+  @Test func `The peak in flight of 1F1B is p − i, but never more than m`() throws {
+    for (m, peaks) in [(8, [4, 3, 2, 1]), (2, [2, 2, 2, 1])] {
+      let schedule = try PipelineSchedule(
+        kind: .oneForwardOneBackward, stageCount: 4, microBatchCount: m)
+      #expect((0..<4).map(schedule.peakInFlightCount(ofStage:)) == peaks, "m \(m)")
+    }
+  }
+
+  @Test func `Sources go down the virtual stages, turn at the last and come back up`() {
+    // The chain of one micro-batch, walked from its last backward pass, through 3 stages of 2 chunks.
+    var event: PipelineEvent? = PipelineEvent(
+      stageIndex: 0, step: PipelineStep(pass: .backward, microBatchIndex: 7))
+    var chain: [String] = []
+    while let current = event {
+      #expect(current.step.microBatchIndex == 7)
+      chain.append(
+        "\(current.step.pass == .forward ? "F" : "B")\(current.virtualStageIndex(stageCount: 3))")
+      event = current.source(stageCount: 3, chunkCount: 2)
+    }
+    #expect(
+      chain.joined(separator: " ") == "B0 B1 B2 B3 B4 B5 F5 F4 F3 F2 F1 F0")
+  }
+
+  @Test func `The virtual stage of a chunk is chunk times stages plus stage`() throws {
+    let schedule = try PipelineSchedule(
+      kind: .interleaved, stageCount: 4, chunkCount: 3, microBatchCount: 8)
+    #expect(schedule.virtualStageIndex(stage: 1, chunk: 2) == 9)
+  }
+
+  @Test func `A shape without a schedule is refused with its numbers`() {
+    func refusal(_ kind: PipelineScheduleKind, _ p: Int, _ v: Int, _ m: Int)
+      -> PipelineScheduleError?
+    {
+      do throws(PipelineScheduleError) {
+        _ = try PipelineSchedule(kind: kind, stageCount: p, chunkCount: v, microBatchCount: m)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    #expect(refusal(.gpipe, 0, 1, 1) == .stageCountBelowOne(stageCount: 0))
+    #expect(
+      refusal(.oneForwardOneBackward, 1, 1, 0) == .microBatchCountBelowOne(microBatchCount: 0))
+    #expect(refusal(.gpipe, 2, 2, 4) == .chunkCountNotOne(kind: .gpipe, chunkCount: 2))
+    #expect(
+      refusal(.oneForwardOneBackward, 2, 0, 4)
+        == .chunkCountNotOne(kind: .oneForwardOneBackward, chunkCount: 0))
+    #expect(refusal(.interleaved, 2, 1, 4) == .tooFewChunks(chunkCount: 1))
+    #expect(refusal(.interleaved, 1, 2, 4) == .tooFewStages(stageCount: 1))
+    let odd = refusal(.interleaved, 4, 2, 6)
+    #expect(odd == .microBatchesNotMultipleOfStages(microBatchCount: 6, stageCount: 4))
+    #expect(odd?.description.contains("multiple of its 4 stages, found 6") == true)
+    #expect(refusal(.interleaved, 4, 2, 8) == nil)
+    #expect(refusal(.oneForwardOneBackward, 1, 1, 1) == nil)
+  }
+}

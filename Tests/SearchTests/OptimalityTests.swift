@@ -1,0 +1,85 @@
+import Costing
+import Documents
+import Search
+import TestSupport
+import Testing
+
+@Suite("The search finds the best")
+struct OptimalityTests {
+  @Test("The optimum equals brute force over the lattice and all splits, and so do the next best")
+  func equalsBruteForce() throws {
+    var solved = 0, infeasible = 0
+    for seed in UInt64(1)...60 {
+      let problem = try RandomProblem(seed: seed)
+      let result = PlanSearch(model: problem.model, options: .init(resultCount: 4)).run()
+      let truth = BruteForce(problem.model)
+      #expect(result.certificate.memoryRejectedCount == truth.unfitCount, "\(problem.description)")
+      #expect(result.best.count == min(4, truth.scores.count), "\(problem.description)")
+      for (found, best) in zip(result.best, truth.scores) {
+        #expect(abs(found.scoreSeconds - best) <= 1e-9 * best, "\(problem.description): \(found.strategy.text)")
+      }
+      #expect(result.certificate.ending == .exhausted, "\(problem.description)")
+      #expect(result.certificate.gap <= 1e-9 || result.best.isEmpty, "\(problem.description)")
+      if result.best.isEmpty { infeasible += 1 } else { solved += 1 }
+    }
+    // The problems are worth solving: some bind, most have an answer.
+    #expect(solved >= 30)
+    #expect(infeasible >= 1)
+  }
+
+  @Test("What is found is what the cost model says of it")
+  func scoresAreExact() throws {
+    for seed in UInt64(100)...120 {
+      let problem = try RandomProblem(seed: seed)
+      for completion in PlanSearch(model: problem.model).run().best {
+        let prediction = problem.model.prediction(
+          of: problem.model.cost(of: completion.strategy), layerCounts: completion.layerCounts)
+        #expect(prediction.iterationSeconds == completion.iterationSeconds, "\(problem.description)")
+        #expect(prediction.verdict != .unfit, "\(problem.description)")
+        let surcharge = prediction.verdict == .risky ? PlanSearch.headroomSurcharge : 1
+        #expect(
+          abs(completion.scoreSeconds / prediction.iterationSeconds - surcharge) < 1e-12, "\(problem.description)")
+      }
+    }
+  }
+
+  @Test("Every bound is at most the score of every split")
+  func boundsAreAdmissible() throws {
+    var scratch = EvaluationScratch()
+    for seed in UInt64(200)...240 {
+      let problem = try RandomProblem(seed: seed)
+      for sample in PlanSearch(model: problem.model).pricingSamples() {
+        let cost = problem.model.cost(of: sample.strategy, layout: sample.layout, microBatch: sample.microBatch)
+        let chunks = sample.strategy.virtualStageCount, p = sample.strategy.pipelineDegree
+        let splits =
+          chunks > 1
+          ? [evenLayerCounts(layerCount: cost.layerCount, virtualStageCount: p * chunks)]
+          : BruteForce.compositions(of: cost.layerCount, into: p)
+        for split in splits {
+          let seconds = cost.iterationSeconds(layerCounts: split, scratch: &scratch)
+          #expect(
+            cost.boundSeconds <= seconds * (1 + 1e-12), "\(problem.description): \(sample.strategy.text) \(split)")
+        }
+      }
+    }
+  }
+
+  @Test("Fixed parts stay as they are and nothing else is lost")
+  func fixedParts() throws {
+    let model = try CostModel(
+      cluster: Shipped.catalog.cluster("dgx-a100-4"),
+      job: TrainingJob(model: Shipped.catalog.model("megatron-22b"), sequenceLength: 2048, globalBatch: 64))
+    let free = PlanSearch(model: model).run()
+    let winner = try #require(free.best.first)
+    var pattern = StrategyPattern()
+    pattern.tensorDegree = winner.strategy.tensorDegree
+    pattern.recompute = winner.strategy.recompute
+    let fixed = PlanSearch(model: model, pattern: pattern).run()
+    #expect(fixed.best.first == winner)
+    #expect(fixed.certificate.enumeratedCount < free.certificate.enumeratedCount)
+    pattern.tensorDegree = winner.strategy.tensorDegree == 1 ? 2 : 1
+    let other = try #require(PlanSearch(model: model, pattern: pattern).run().best.first)
+    #expect(other.strategy.tensorDegree == pattern.tensorDegree)
+    #expect(other.scoreSeconds >= winner.scoreSeconds)
+  }
+}

@@ -1,0 +1,58 @@
+import Costing
+import Documents
+import JSONText
+import TestSupport
+
+/// A small random planning problem: 2 to 16 devices, 1 to 8 layers, and little memory, so that limits bind.
+struct RandomProblem {
+  let model: CostModel
+  let description: String
+
+  init(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed)
+    func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random) ?? values[0] }
+    let nodes = pick([1, 2, 4]), perNode = pick([2, 4])
+    let layers = Int.random(in: 1...8, using: &random)
+    let hidden = pick([512, 1024, 2048])
+    let heads = pick([4, 8])
+    let tied = Bool.random(using: &random)
+    let vocabulary = pick([1024, 32_000, 128_000])
+    let shape = try ModelDescription(
+      name: "random", family: pick([.gpt, .llama]), layerCount: layers, hiddenSize: hidden, headCount: heads,
+      keyValueHeadCount: pick([heads, heads / 2]), feedForwardSize: 4 * hidden, vocabularySize: vocabulary,
+      hasGatedFeedForward: Bool.random(using: &random), hasTiedEmbeddings: tied)
+    let batch = pick([4, 6, 8, 16])
+    let job = try TrainingJob(
+      model: shape, sequenceLength: pick([256, 1024]), globalBatch: batch,
+      accumulatesGradientsInFP32: Bool.random(using: &random))
+
+    // Memory between a part of the static state of one device's share and a few times all of it.
+    let state = Double(shape.parameterCount) * 18 / Double(nodes * perNode)
+    let memory = Int(state * Double.random(in: 1...12, using: &random)) + 200_000_000
+    let overlaps = Bool.random(using: &random)
+    let flash = Bool.random(using: &random)
+    let profile = try JSON(
+      parsing: readFile(at: Shipped.root + "/Profiles/a100-sxm4-80gb.json", maximumByteCount: 1 << 20))
+    let device = try DeviceProfile(
+      Field(
+        profile.replacing("/datasheet/memory_bytes", with: .integer(memory))
+          .replacing("/datasheet/flash_attention", with: .boolean(flash))
+          .replacing("/memory/reserved_bytes", with: .integer(50_000_000))
+          .replacing("/frameworks/0/layer_forward_floor_seconds", with: .number(pick([0, 3e-4])))
+          .replacing("/frameworks/0/overlaps_gradient_reduce", with: .boolean(overlaps)),
+        source: "device"))
+    var levels = [ClusterDescription.Level(name: "node", span: perNode, bytesPerSecond: pick([2e10, 3e11]))]
+    if nodes > 1 {
+      levels.append(
+        ClusterDescription.Level(
+          name: "network", span: nodes * perNode, bytesPerSecond: pick([1e9, 2.5e10]),
+          sharedBytesPerSecond: pick([nil, 2e10])))
+    }
+    let cluster = try ClusterDescription(
+      name: "random", device: device, nodeNames: (0..<nodes).map { "node-\($0)" }, devicesPerNode: perNode,
+      levels: levels)
+    model = try CostModel(cluster: cluster, job: job)
+    description =
+      "seed \(seed): \(nodes)×\(perNode) devices, \(layers) layers of \(hidden), batch \(batch), \(memory) B"
+  }
+}
