@@ -11,7 +11,7 @@ struct Sextant: ParsableCommand {
       plan so far written).
       """,
     version: toolVersion,
-    subcommands: [PlanCommand.self, EstimateCommand.self, ExplainCommand.self])
+    subcommands: [PlanCommand.self, EstimateCommand.self, ExplainCommand.self, ValidateCommand.self])
 }
 
 /// The version that plans carry.

@@ -1,0 +1,31 @@
+import Documents
+
+/// By what measured runs are put together when errors are shown.
+public enum Grouping: String, Sendable, CaseIterable {
+  case family, model, nodes, device, tensor, pipeline, data
+  case zeroStage = "zero_stage"
+
+  /// The name of a case's group, such as `tensor 8`.
+  public func name(of item: Validation.Case) -> String {
+    switch self {
+    case .family: item.run.family
+    case .model: (try? item.run.job.get())?.model.name ?? "unknown"
+    case .nodes: "\(item.run.machine.nodeCount) nodes"
+    case .device: item.run.machine.device
+    case .tensor: "tensor \(item.strategy.tensorDegree)"
+    case .pipeline: "pipeline \(item.strategy.pipelineDegree)"
+    case .data: "data \(item.strategy.dataDegree)"
+    case .zeroStage: "ZeRO \(item.strategy.zeroStage.rawValue)"
+    }
+  }
+}
+
+extension Validation {
+  /// The cases by group, largest group first, ties by name.
+  public func grouped(by grouping: Grouping) -> [(name: String, validation: Validation)] {
+    var members: [String: [Case]] = [:]
+    for item in cases { members[grouping.name(of: item), default: []].append(item) }
+    return members.map { ($0.key, Validation(cases: $0.value)) }
+      .sorted { ($1.validation.cases.count, $0.name) < ($0.validation.cases.count, $1.name) }
+  }
+}

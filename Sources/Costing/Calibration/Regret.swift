@@ -1,0 +1,57 @@
+import Documents
+
+/// What following the model would have cost: within each group of runs that compete, the measured throughput of the
+/// configuration it would choose, against the best measured.
+public struct Regret: Sendable {
+  /// Runs of the same model on the same devices with the same tokens an iteration.
+  public struct Group: Sendable, Equatable {
+    public let name: String
+    /// 1 − measured throughput of the choice / best measured; 1 when the choice failed.
+    public let regret: Double
+    /// The run that the model would choose.
+    public let choiceID: String
+  }
+
+  /// By name. Groups with fewer than five successful runs are left out.
+  public let groups: [Group]
+
+  public var median: Double? { Costing.median(groups.map(\.regret)) }
+  public var mean: Double? {
+    groups.isEmpty ? nil : groups.reduce(0) { $0 + $1.regret } / Double(groups.count)
+  }
+
+  /// - Parameter cases: marked ones are left out; among the rest the choice is the fastest predicted of those that fit,
+  ///   else of those that are risky, else of all.
+  public init(_ cases: [Validation.Case]) {
+    var byName: [String: [Validation.Case]] = [:]
+    for item in cases where !item.isMarked { byName[Self.name(item), default: []].append(item) }
+    var groups: [Group] = []
+    for (name, members) in byName.sorted(by: { $0.key < $1.key }) {
+      let measured = members.compactMap { item in item.run.measured.iterationSeconds.map { tokens(item) / $0 } }
+      guard measured.count >= 5, let best = measured.max() else { continue }
+      let pool =
+        [Prediction.Verdict.fits, .risky].map { verdict in members.filter { $0.prediction.verdict == verdict } }
+        .first { !$0.isEmpty } ?? members
+      guard let choice = pool.max(by: { throughput($0) < throughput($1) }) else { continue }
+      let regret = choice.run.measured.iterationSeconds.map { 1 - tokens(choice) / $0 / best } ?? 1
+      groups.append(Group(name: name, regret: regret, choiceID: choice.run.id))
+    }
+    self.groups = groups
+  }
+
+  private static func name(_ item: Validation.Case) -> String {
+    if let group = item.run.group { return "\(item.run.family)/\(group)" }
+    let job = try? item.run.job.get()
+    return
+      "\(item.run.family)/\(job?.model.name ?? "")/\(item.run.machine.deviceCount)/\(job?.globalBatch ?? 0)x\(job?.sequenceLength ?? 0)"
+  }
+}
+
+/// Tokens of an iteration per device.
+private func tokens(_ item: Validation.Case) -> Double {
+  guard let job = try? item.run.job.get() else { return 0 }
+  return Double(job.globalBatch) * Double(job.sequenceLength) / Double(item.run.machine.deviceCount)
+}
+
+/// Predicted tokens per second and device.
+private func throughput(_ item: Validation.Case) -> Double { tokens(item) / item.prediction.iterationSeconds }

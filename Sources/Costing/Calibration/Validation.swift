@@ -1,0 +1,116 @@
+public import Documents
+
+/// How well predictions agree with measured runs: the figures by which a cost model is judged.
+public struct Validation: Sendable {
+  /// A run with what the model says of it.
+  public struct Case: Sendable {
+    public let run: MeasuredRun
+    public let prediction: Prediction
+    public let strategy: Strategy
+    /// Model FLOP utilisation of the measured time; nil for a run that failed.
+    public let measuredUtilization: Double?
+
+    /// Predicted over measured time, minus one; nil for a run that failed.
+    public var timeError: Double? { run.measured.iterationSeconds.map { prediction.iterationSeconds / $0 - 1 } }
+
+    /// Predicted over measured peak memory, minus one; nil where it was not measured.
+    public var memoryError: Double? {
+      guard run.measured.iterationSeconds != nil else { return nil }
+      return run.measured.peakBytes.map { Double(prediction.peakBytes) / Double($0) - 1 }
+    }
+
+    /// Whether the run's tier marks it as noisy or as a model too small to judge.
+    public var isMarked: Bool { run.tier == "D" || run.tier == "M" }
+
+    /// Whether its time is judged: it ran, is not marked, and used at least 10 % of the devices' FLOP/s.
+    public var isJudgedInTime: Bool { timeError != nil && !isMarked && (measuredUtilization ?? 1) >= 0.1 }
+  }
+
+  /// Records that could be predicted, in their order.
+  public let cases: [Case]
+  /// Records that could not, with the reason.
+  public let refused: [(id: String, reason: String)]
+
+  /// Predicts every run.
+  public init(runs: [MeasuredRun], catalog: Catalog) {
+    var cases: [Case] = []
+    var refused: [(id: String, reason: String)] = []
+    for run in runs {
+      do {
+        cases.append(Case(run: run, estimate: try RunPrediction(of: run, catalog: catalog).estimate))
+      } catch {
+        refused.append((run.id, "\(error)"))
+      }
+    }
+    self.cases = cases
+    self.refused = refused
+  }
+
+  init(cases: [Case]) {
+    self.cases = cases
+    refused = []
+  }
+
+  /// The cases of some of the runs.
+  public func filtered(_ isIncluded: (Case) -> Bool) -> Validation { Validation(cases: cases.filter(isIncluded)) }
+
+  /// Errors of the iteration time.
+  public var timeErrors: ErrorSummary {
+    let judged = cases.filter(\.isJudgedInTime)
+    return ErrorSummary(
+      errors: judged.compactMap(\.timeError),
+      predicted: judged.map(\.prediction.iterationSeconds), measured: judged.compactMap(\.run.measured.iterationSeconds)
+    )
+  }
+
+  /// Errors of the peak memory.
+  public var memoryErrors: ErrorSummary {
+    let measured = cases.filter { $0.memoryError != nil }
+    return ErrorSummary(
+      errors: measured.compactMap(\.memoryError), predicted: measured.map { Double($0.prediction.peakBytes) },
+      measured: measured.compactMap { $0.run.measured.peakBytes.map(Double.init) })
+  }
+
+  /// How often each verdict was given to runs that succeeded and to runs that failed.
+  public var confusion: Confusion {
+    var confusion = Confusion()
+    for item in cases {
+      if item.run.measured.hasFailed {
+        confusion.failed[item.prediction.verdict, default: 0] += 1
+      } else {
+        confusion.succeeded[item.prediction.verdict, default: 0] += 1
+      }
+    }
+    return confusion
+  }
+
+  /// Verdicts against outcomes, counts of runs.
+  public struct Confusion: Sendable, Equatable {
+    public var succeeded: [Prediction.Verdict: Int] = [:]
+    public var failed: [Prediction.Verdict: Int] = [:]
+
+    /// Share of failed runs that were not called fitting; nil without failed runs.
+    public var failedRecognisedShare: Double? {
+      let all = failed.values.reduce(0, +)
+      return all == 0 ? nil : 1 - Double(failed[.fits] ?? 0) / Double(all)
+    }
+
+    /// Share of successful runs that were called unfit; nil without successful runs.
+    public var succeededCalledUnfitShare: Double? {
+      let all = succeeded.values.reduce(0, +)
+      return all == 0 ? nil : Double(succeeded[.unfit] ?? 0) / Double(all)
+    }
+  }
+}
+
+extension Validation.Case {
+  init(run: MeasuredRun, estimate: Estimate) {
+    self.run = run
+    prediction = estimate.prediction
+    strategy = estimate.strategy
+    measuredUtilization = run.measured.iterationSeconds.map {
+      // Utilisation is inversely proportional to time.
+      estimate.prediction.modelFLOPUtilization * estimate.prediction.iterationSeconds / $0
+    }
+  }
+}
