@@ -42,7 +42,7 @@ public struct ClusterDescription: Sendable, Equatable {
   public let name: String
   public let source: String
   /// The device in every node.
-  public let device: DeviceProfile
+  public private(set) var device: DeviceProfile
   public let nodeNames: [String]
   public let devicesPerNode: Int
   /// Innermost first; spans grow, each divides the next, one equals ``devicesPerNode`` and the last covers the cluster.
@@ -93,6 +93,13 @@ public struct ClusterDescription: Sendable, Equatable {
   public struct Contradiction: Error, Sendable, Equatable {
     public let sentence: String
     init(_ sentence: String) { self.sentence = sentence }
+  }
+
+  /// The same cluster with other devices in its nodes, such as a profile with other coefficients.
+  public func replacing(device: DeviceProfile) -> ClusterDescription {
+    var copy = self
+    copy.device = device
+    return copy
   }
 
   /// The same cluster with another number of nodes and no measured links: what if there were more of them?

@@ -8,13 +8,13 @@ public struct DeviceProfile: Sendable, Equatable {
   /// What people call it.
   public let title: String
   public let datasheet: Datasheet
-  public let compute: Compute
-  public let memory: Memory
-  public let fabric: Fabric
+  public package(set) var compute: Compute
+  public package(set) var memory: Memory
+  public package(set) var fabric: Fabric
   /// One or more; the first is used where no other is asked for.
-  public let frameworks: [Framework]
+  public package(set) var frameworks: [Framework]
   /// Where each group of coefficients came from, as (group, origin).
-  public let provenance: [Provenance]
+  public package(set) var provenance: [Provenance]
 
   /// Facts of the vendor's datasheet. Dense rates, without sparsity.
   public struct Datasheet: Sendable, Equatable {
@@ -36,35 +36,35 @@ public struct DeviceProfile: Sendable, Equatable {
   /// What the device reaches of its peaks.
   public struct Compute: Sendable, Equatable {
     /// Share of peak FLOP/s that a very large matrix product reaches, 0…1.
-    public let gemmPeakFraction: Double
+    public package(set) var gemmPeakFraction: Double
     /// Size of a matrix dimension at which half of that is reached, were the other two infinite.
-    public let gemmHalfSize: Double
+    public package(set) var gemmHalfSize: Double
     /// Share of peak FLOP/s that fused attention reaches.
-    public let attentionPeakFraction: Double
+    public package(set) var attentionPeakFraction: Double
     /// Share of the memory bandwidth that element-wise operations reach.
-    public let memoryFraction: Double
+    public package(set) var memoryFraction: Double
   }
 
   /// How much of the memory a run can use.
   public struct Memory: Sendable, Equatable {
     /// Context, libraries and collective buffers that are there before the model is.
-    public let reservedBytes: Int
+    public package(set) var reservedBytes: Int
     /// Allocator overhead as a share of what is allocated.
-    public let fragmentationFraction: Double
+    public package(set) var fragmentationFraction: Double
     /// Peak below this share of the memory: fits.
-    public let comfortableFraction: Double
+    public package(set) var comfortableFraction: Double
     /// Peak above this share of the memory: does not fit. Between the two: risky.
-    public let limitFraction: Double
+    public package(set) var limitFraction: Double
   }
 
   /// What the collective library reaches of nominal link rates.
   public struct Fabric: Sendable, Equatable {
     /// Share of the nominal rate inside a node, 0…1.
-    public let scaleUpEfficiency: Double
-    public let scaleUpLatencySeconds: Double
+    public package(set) var scaleUpEfficiency: Double
+    public package(set) var scaleUpLatencySeconds: Double
     /// Share of the nominal rate between nodes, 0…1.
-    public let scaleOutEfficiency: Double
-    public let scaleOutLatencySeconds: Double
+    public package(set) var scaleOutEfficiency: Double
+    public package(set) var scaleOutLatencySeconds: Double
   }
 
   /// How a training framework drives the device.
@@ -72,20 +72,20 @@ public struct DeviceProfile: Sendable, Equatable {
     /// Lower case, as in `megatron-lm`.
     public let name: String
     /// A layer's forward pass of one micro-batch never takes less: its kernels have to be launched.
-    public let layerForwardFloorSeconds: Double
-    public let layerBackwardFloorSeconds: Double
+    public package(set) var layerForwardFloorSeconds: Double
+    public package(set) var layerBackwardFloorSeconds: Double
     /// Paid once an iteration: data loading, logging, host synchronisation.
-    public let iterationFixedSeconds: Double
+    public package(set) var iterationFixedSeconds: Double
     /// Share of the gradient reduction that hides under the last backward pass when overlap is on, 0…1.
-    public let gradientOverlapFraction: Double
+    public package(set) var gradientOverlapFraction: Double
     /// Share of the weight gathers of ZeRO 3, and of ZeRO 1 and 2 after the step, that hides under computation, 0…1.
-    public let gatherOverlapFraction: Double
+    public package(set) var gatherOverlapFraction: Double
     /// Whether gradient reductions overlap with backward unless a strategy says otherwise.
-    public let overlapsGradientReduce: Bool
+    public package(set) var overlapsGradientReduce: Bool
     /// Bytes alive per entry of the logits while the loss is computed, all copies together.
-    public let logitsBytesPerEntry: Int
+    public package(set) var logitsBytesPerEntry: Int
     /// The vocabulary is padded to a multiple of this times the tensor degree.
-    public let vocabularyMultiple: Int
+    public package(set) var vocabularyMultiple: Int
   }
 
   /// Where one group of coefficients came from.

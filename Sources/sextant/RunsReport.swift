@@ -14,13 +14,13 @@ struct RunsReport {
     runs.map { run in
       let value: JSON
       do {
-        let prediction = try RunPrediction(of: run, catalog: catalog)
-        let estimate = prediction.estimate.prediction
+        let workload = try RunWorkload(run, catalog: catalog)
+        let estimate = try workload.estimate().prediction
         value = .object([
           JSONMember("id", .string(run.id)), JSONMember("iteration_seconds", .number(estimate.iterationSeconds)),
           JSONMember("peak_bytes", .integer(estimate.peakBytes)),
           JSONMember("fits", .string(estimate.verdict.rawValue)),
-          JSONMember("assumptions", .array(prediction.assumptions.map(JSON.string))),
+          JSONMember("assumptions", .array(workload.assumptions.map(JSON.string))),
         ])
       } catch {
         value = .object([JSONMember("id", .string(run.id)), JSONMember("error", .string("\(error)"))])
@@ -35,7 +35,7 @@ struct RunsReport {
     var refusals = ""
     for run in runs {
       do {
-        let prediction = try RunPrediction(of: run, catalog: catalog).estimate.prediction
+        let prediction = try RunWorkload(run, catalog: catalog).estimate().prediction
         let measured = run.measured
         table.add([
           run.id, Format.seconds(prediction.iterationSeconds),

@@ -37,7 +37,7 @@ public struct Validation: Sendable {
     var refused: [(id: String, reason: String)] = []
     for run in runs {
       do {
-        cases.append(Case(run: run, estimate: try RunPrediction(of: run, catalog: catalog).estimate))
+        cases.append(Case(run: run, estimate: try RunWorkload(run, catalog: catalog).estimate()))
       } catch {
         refused.append((run.id, "\(error)"))
       }

@@ -1,0 +1,78 @@
+public import Documents
+
+/// A measured run as the cost model sees it: cluster, job and strategy, with what the record does not state assumed.
+public struct RunWorkload: Sendable {
+  public let cluster: ClusterDescription
+  public let job: TrainingJob
+  public let pattern: StrategyPattern
+  /// The framework of the device profile that the record names; nil where it names none that is known.
+  public let frameworkName: String?
+  /// A sentence for each thing that the record does not state.
+  public let assumptions: [String]
+
+  /// - Throws: `Refusal` when the record does not state enough, or something that is not supported.
+  public init(_ run: MeasuredRun, catalog: Catalog) throws(Refusal) {
+    do {
+      job = try run.job.get()
+      var pattern = try run.strategy.get()
+      for (key, isMissing) in [
+        ("tensor", pattern.tensorDegree == nil), ("pipeline", pattern.pipelineDegree == nil),
+        ("data", pattern.dataDegree == nil), ("micro_batch", pattern.microBatch == nil),
+      ] where isMissing { throw Refusal("strategy does not state \(key)") }
+      var (cluster, assumptions) = try run.cluster(catalog: catalog)
+      let framework = run.framework.flatMap { cluster.device.framework(named: $0) }
+      if framework == nil { assumptions.append("framework coefficients of \(cluster.device.frameworks[0].name)") }
+
+      // With one rank in the tensor group the flag has nothing to divide.
+      if pattern.tensorDegree == 1 { pattern.usesSequenceParallelism = false }
+      // A record that does not state FlashAttention is older than it, or plain.
+      if pattern.usesFlashAttention == nil {
+        pattern.usesFlashAttention = false
+        assumptions.append("attention is not fused")
+      }
+      if pattern.zeroStage == nil { assumptions.append("ZeRO 0") }
+      if pattern.recompute == nil { assumptions.append("recompute none") }
+      if pattern.overlapsGradientReduce == nil {
+        let used = framework ?? cluster.device.frameworks[0]
+        assumptions.append(
+          "gradient reduction is \(used.overlapsGradientReduce ? "" : "not ")overlapped, as \(used.name) does by default")
+      }
+      self.cluster = cluster
+      self.pattern = pattern
+      self.assumptions = assumptions
+      frameworkName = framework?.name
+    } catch let refusal as Refusal {
+      throw refusal
+    } catch {
+      throw Refusal("\(error)")
+    }
+  }
+
+  /// The cost model of this workload.
+  /// - Parameter device: a profile in place of the cluster's own; nil keeps that.
+  public func model(device: DeviceProfile? = nil) throws(Refusal) -> CostModel {
+    do {
+      return try CostModel(
+        cluster: device.map { cluster.replacing(device: $0) } ?? cluster, job: job, frameworkName: frameworkName)
+    } catch {
+      throw Refusal("\(error)")
+    }
+  }
+
+  /// The prediction.
+  public func estimate(device: DeviceProfile? = nil) throws(Refusal) -> Estimate {
+    do {
+      return try Estimate(model: model(device: device), pattern: pattern)
+    } catch let refusal as Refusal {
+      throw refusal
+    } catch {
+      throw Refusal("\(error)")
+    }
+  }
+
+  /// Why a record cannot be predicted, as a sentence.
+  public struct Refusal: Error, Sendable, CustomStringConvertible {
+    public let description: String
+    init(_ sentence: String) { description = sentence }
+  }
+}
