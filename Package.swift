@@ -56,13 +56,17 @@ let package = Package(
     .testTarget(name: "CGLPKTests", dependencies: ["CGLPK"], swiftSettings: settings),
     .testTarget(name: "JSONTextTests", dependencies: ["JSONText", "TestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "DocumentsTests", dependencies: ["Documents", "JSONText", "TestSupport"], exclude: ["Inputs"], swiftSettings: settings),
+      name: "DocumentsTests", dependencies: ["Documents", "JSONText", "TestSupport"], exclude: ["Inputs"],
+      swiftSettings: settings),
     .testTarget(name: "SchedulesTests", dependencies: ["Schedules"], swiftSettings: settings),
     .testTarget(
-      name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Schedules", "TestSupport"], swiftSettings: settings),
+      name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Schedules", "TestSupport"],
+      exclude: ["Inputs"], swiftSettings: settings),
     .testTarget(
-      name: "SearchTests", dependencies: ["Search", "Costing", "Documents", "JSONText", "TestSupport"], swiftSettings: settings),
+      name: "SearchTests", dependencies: ["Search", "Costing", "Documents", "JSONText", "TestSupport"],
+      swiftSettings: settings),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["sextant", "Documents", "JSONText", "TestSupport"], swiftSettings: settings),
+      name: "CommandLineTests", dependencies: ["sextant", "Documents", "JSONText", "TestSupport"],
+      swiftSettings: settings),
   ]
 )

@@ -1,5 +1,6 @@
 import Costing
 import Schedules
+import TestSupport
 import Testing
 
 @Suite struct PipelineClosedFormTests {

@@ -1,22 +1,6 @@
 import Costing
 import Schedules
-
-/// A pseudo-random sequence that depends on nothing but its seed (SplitMix64: Steele, Lea and Flood 2014).
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: Int) {
-    state = UInt64(bitPattern: Int64(seed))
-  }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
+import TestSupport
 
 /// A pipeline with unequal stages and links, drawn from a seed.
 struct RandomPipeline: CustomStringConvertible {
@@ -37,8 +21,8 @@ struct RandomPipeline: CustomStringConvertible {
       isInterleaved
       ? stageCount * Int.random(in: 1...6, using: &generator)
       : Int.random(in: 1...64, using: &generator)
-    let spread = [0, 0.1, 1, 5].randomElement(using: &generator)!
-    let linkScales = [[0], [0.1], [0, 1], [0.01, 3], [100]].randomElement(using: &generator)!
+    let spread = [0, 0.1, 1, 5][Int.random(in: 0...3, using: &generator)]
+    let linkScales = [[0], [0.1], [0, 1], [0.01, 3], [100]][Int.random(in: 0...4, using: &generator)]
     func passes() -> [Double] {
       let slowness = Double.random(in: 1...3, using: &generator)
       return (0..<(stageCount * chunkCount)).map { _ in
@@ -46,7 +30,7 @@ struct RandomPipeline: CustomStringConvertible {
       }
     }
     func link() -> Double {
-      linkScales.randomElement(using: &generator)! * Double.random(in: 0...1, using: &generator)
+      linkScales[Int.random(in: linkScales.indices, using: &generator)] * Double.random(in: 0...1, using: &generator)
     }
     times = PipelineTimes(
       stageCount: stageCount, chunkCount: chunkCount, forwardSeconds: passes(),

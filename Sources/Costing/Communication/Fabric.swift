@@ -20,9 +20,6 @@ public struct Fabric: Sendable {
   /// Median measured rates between nodes, row to column; nil entries fall back to the level's.
   let measuredBytesPerSecond: [[Double?]]?
 
-  /// Whether any two nodes are linked alike, so that one group stands for all that are aligned the same way.
-  let isUniform: Bool
-
   public init(_ cluster: ClusterDescription) {
     let fabric = cluster.device.fabric
     var levels: [Level] = []
@@ -41,12 +38,17 @@ public struct Fabric: Sendable {
     }
     self.levels = levels
     devicesPerNode = cluster.devicesPerNode
-    isUniform = cluster.measured == nil && levels.count { $0.span > cluster.devicesPerNode } <= 1
     measuredBytesPerSecond = cluster.measured.map { links in
       links.nodeNames.indices.map { from in
         links.nodeNames.indices.map { to in links.medianBytesPerSecond(from: from, to: to) }
       }
     }
+  }
+
+  /// Whether blocks of `size` consecutive ranks all see the same links: no two nodes were measured, and at every level a
+  /// block fills whole instances or lies inside one. Then one group, or one sender, stands for all.
+  func isAligned(_ size: Int) -> Bool {
+    measuredBytesPerSecond == nil && levels.dropLast().allSatisfy { $0.span % size == 0 || size % $0.span == 0 }
   }
 
   /// The group of `count` ranks `first`, `first + stride`, …, on which every other rank of the cluster runs a group of
@@ -84,12 +86,10 @@ public struct Fabric: Sendable {
   /// Seconds for one rank to send `byteCount` bytes to the rank `distance` further on, the slowest of the senders
   /// `first..<first + count`, while all other devices do the same.
   ///
-  /// - Complexity: O(count · levels), or O(devices of a node · levels) where all nodes are alike.
+  /// - Complexity: O(count · levels).
   func transferSeconds(first: Int, count: Int, distance: Int, byteCount: Double) -> Double {
-    // Senders whose stages tile the nodes of a uniform cluster cross the same levels whichever node they are in.
-    let isAligned = isUniform && (distance % devicesPerNode == 0 || devicesPerNode % distance == 0)
     var slowest = 0.0
-    for sender in first..<first + (isAligned ? min(count, devicesPerNode) : count) {
+    for sender in first..<first + count {
       slowest = max(slowest, transferSeconds(from: sender, to: sender + distance, byteCount: byteCount))
     }
     return slowest

@@ -31,7 +31,6 @@ public struct LayoutCost: Sendable {
     self.layout = layout
     let t = layout.tensorDegree, d = layout.dataDegree, p = layout.pipelineDegree
     let stageSize = t * d
-    let node = fabric.devicesPerNode
 
     func slowest(firsts: some Sequence<Int>, stride: Int, count: Int) -> CommunicationGroup {
       var result = CommunicationGroup.alone
@@ -39,22 +38,23 @@ public struct LayoutCost: Sendable {
       return result
     }
 
-    // On a uniform cluster groups that tile nodes evenly are all alike.
-    let tensorIsAligned = fabric.isUniform && (node % t == 0 || t % node == 0)
+    let tensorIsAligned = fabric.isAligned(t)
     tensorGroup = slowest(
       firsts: tensorIsAligned ? stride(from: 0, to: 1, by: 1) : stride(from: 0, to: layout.worldSize, by: t),
       stride: 1, count: t)
-    let stageIsAligned = fabric.isUniform && tensorIsAligned && (node % stageSize == 0 || stageSize % node == 0)
+    let stageIsAligned = tensorIsAligned && fabric.isAligned(stageSize)
     dataGroups = (0..<(stageIsAligned ? 1 : p)).map { stage in
       slowest(
         firsts: (stage * stageSize)..<(stage * stageSize + (stageIsAligned ? 1 : t)), stride: t, count: d)
     }
 
     func boundary(from stage: Int, distance: Int) -> Boundary {
+      // Both ends of a transfer between aligned stages are inside the same instances whichever rank sends.
+      let senders = stageIsAligned ? 1 : stageSize
       let first = stage * stageSize
-      let latency = fabric.transferSeconds(first: first, count: stageSize, distance: distance, byteCount: 0)
+      let latency = fabric.transferSeconds(first: first, count: senders, distance: distance, byteCount: 0)
       let probe = 1e9
-      let seconds = fabric.transferSeconds(first: first, count: stageSize, distance: distance, byteCount: probe)
+      let seconds = fabric.transferSeconds(first: first, count: senders, distance: distance, byteCount: probe)
       return Boundary(latencySeconds: latency, secondsPerByte: (seconds - latency) / probe)
     }
     if p == 1 {
@@ -62,8 +62,8 @@ public struct LayoutCost: Sendable {
       wrap = .none
       embeddingGroup = .alone
     } else {
-      // Where a stage fills whole nodes every boundary crosses the network; smaller stages have some inside a node.
-      let boundariesAreAlike = stageIsAligned && stageSize % node == 0
+      // Where a stage fills whole instances of all levels but the last, every boundary crosses that one.
+      let boundariesAreAlike = stageIsAligned && fabric.levels.dropLast().allSatisfy { stageSize % $0.span == 0 }
       boundaries = (0..<(boundariesAreAlike ? 1 : p - 1)).map { boundary(from: $0, distance: stageSize) }
       wrap = boundary(from: 0, distance: stageSize * (p - 1))
       embeddingGroup = fabric.group(first: 0, stride: stageSize * (p - 1), count: 2)

@@ -1,0 +1,110 @@
+@testable import Costing
+@testable import Documents
+import Foundation
+import JSONText
+
+/// The checkout that the tests are part of, and its shipped inputs.
+enum Checkout {
+  static let root = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+  static let catalog = Catalog(root: root)
+}
+
+/// Inputs whose figures are round, so that what follows from them can be worked out by hand.
+enum Fixture {
+  /// A device of 100 TFLOP/s in 16 bits, 10 in 32, and 1 TB/s, which reaches all of it unless said otherwise.
+  static func device(
+    gemmHalfSize: Double = 0, reservedBytes: Int = 0, fragmentationFraction: Double = 0,
+    memoryBytes: Int = 80_000_000_000, latencySeconds: Double = 0, framework: DeviceProfile.Framework = framework()
+  ) -> DeviceProfile {
+    DeviceProfile(
+      name: "round", title: "Round figures",
+      datasheet: .init(
+        memoryBytes: memoryBytes, memoryBytesPerSecond: 1e12, fp32FLOPPerSecond: 10e12, fp16FLOPPerSecond: 100e12,
+        bf16FLOPPerSecond: 100e12, hasFlashAttention: true, scaleUpBytesPerSecond: 100e9,
+        scaleOutBytesPerSecond: 10e9, sources: []),
+      compute: .init(
+        gemmPeakFraction: 1, gemmHalfSize: gemmHalfSize, attentionPeakFraction: 0.5, memoryFraction: 1),
+      memory: .init(
+        reservedBytes: reservedBytes, fragmentationFraction: fragmentationFraction, comfortableFraction: 0.8,
+        limitFraction: 0.95),
+      fabric: .init(
+        scaleUpEfficiency: 1, scaleUpLatencySeconds: latencySeconds, scaleOutEfficiency: 1,
+        scaleOutLatencySeconds: latencySeconds),
+      frameworks: [framework], provenance: [])
+  }
+
+  static func framework(
+    forwardFloor: Double = 0, backwardFloor: Double = 0, gradientOverlap: Double = 0, gatherOverlap: Double = 0,
+    logitsBytesPerEntry: Int = 10, vocabularyMultiple: Int = 1
+  ) -> DeviceProfile.Framework {
+    .init(
+      name: "plain", layerForwardFloorSeconds: forwardFloor, layerBackwardFloorSeconds: backwardFloor,
+      iterationFixedSeconds: 0, gradientOverlapFraction: gradientOverlap, gatherOverlapFraction: gatherOverlap,
+      overlapsGradientReduce: false, logitsBytesPerEntry: logitsBytesPerEntry, vocabularyMultiple: vocabularyMultiple)
+  }
+
+  static func cluster(
+    nodeCount: Int, devicesPerNode: Int, levels: [ClusterDescription.Level], device: DeviceProfile = device(),
+    measured: MeasuredLinks? = nil
+  ) throws -> ClusterDescription {
+    try ClusterDescription(
+      name: "test", device: device, nodeNames: (0..<nodeCount).map { "node-\($0)" }, devicesPerNode: devicesPerNode,
+      levels: levels, measured: measured)
+  }
+
+  /// One node whose devices reach each other at 100 GB/s.
+  static func node(of deviceCount: Int, device: DeviceProfile = device()) throws -> ClusterDescription {
+    try cluster(
+      nodeCount: 1, devicesPerNode: deviceCount,
+      levels: [.init(name: "node", span: deviceCount, bytesPerSecond: 100e9)], device: device)
+  }
+
+  /// Links measured between `rates.count` nodes, bytes per second.
+  static func links(_ rates: [[Double?]]) throws -> MeasuredLinks {
+    func object(_ members: [(String, JSON)]) -> JSON { .object(members.map { JSONMember($0.0, $0.1) }) }
+    let rows = JSON.array(rates.map { .array($0.map { $0.map(JSON.number) ?? .null }) })
+    let json = object([
+      ("schema", .string("sextant.links/1")), ("name", .string("test")), ("engine", .string("none")),
+      ("source", .string("")), ("nodes", .array(rates.indices.map { .string("node-\($0)") })),
+      ("snapshots", .array([object([("name", .string("only")), ("bytes_per_second", rows)])])),
+    ])
+    return try MeasuredLinks(Field(json, source: "test"))
+  }
+
+  /// A GPT block of a = 8 heads, h = 512, V = 1024 (12h² + 13h parameters), trained with dropout.
+  static func gpt(layerCount: Int = 4, isTied: Bool = true, vocabularySize: Int = 1024) throws -> ModelDescription {
+    try ModelDescription(
+      name: "small-gpt", family: .gpt, layerCount: layerCount, hiddenSize: 512, headCount: 8, feedForwardSize: 2048,
+      vocabularySize: vocabularySize, hasGatedFeedForward: false, hasTiedEmbeddings: isTied, positionCount: 256)
+  }
+
+  /// A Llama block: h = 512, 8 heads of 64, 4 key-value heads, gated feed-forward of 1536.
+  static func llama(layerCount: Int = 4, keyValueHeadCount: Int = 4) throws -> ModelDescription {
+    try ModelDescription(
+      name: "small-llama", family: .llama, layerCount: layerCount, hiddenSize: 512, headCount: 8,
+      keyValueHeadCount: keyValueHeadCount, feedForwardSize: 1536, vocabularySize: 1024, hasGatedFeedForward: true,
+      hasTiedEmbeddings: false)
+  }
+
+  /// 16-bit training with 16-bit gradients, as the published memory tables count.
+  static func job(
+    _ model: ModelDescription, sequenceLength: Int = 256, globalBatch: Int = 64, precision: Precision = .fp16,
+    accumulatesGradientsInFP32: Bool = false
+  ) throws -> TrainingJob {
+    try TrainingJob(
+      model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision,
+      accumulatesGradientsInFP32: accumulatesGradientsInFP32)
+  }
+
+  static func memory(
+    _ job: TrainingJob, _ strategy: Strategy, framework: DeviceProfile.Framework = framework()
+  ) -> MemoryModel {
+    MemoryModel(job: job, device: device(framework: framework), framework: framework, strategy: strategy)
+  }
+}
+
+/// Whether two numbers agree to a part in 10¹², which only the order of rounding could break.
+func agrees(_ left: Double, _ right: Double, relative: Double = 1e-12) -> Bool {
+  abs(left - right) <= relative * max(abs(left), abs(right))
+}

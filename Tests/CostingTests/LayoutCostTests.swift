@@ -1,0 +1,84 @@
+@testable import Costing
+import Documents
+import Testing
+
+/// The groups of whole layouts: shortcuts for aligned groups, against looking at every group.
+@Suite struct LayoutCostTests {
+  typealias Level = ClusterDescription.Level
+
+  /// Clusters of 32, 48 and 64 devices with one to four levels, some whose inner levels are no powers of two.
+  private static let clusters: [(name: String, nodeCount: Int, devicesPerNode: Int, levels: [Level])] = [
+    ("one level", 32, 1, [level(32, 10e9)]),
+    ("one level, 48, shared", 48, 1, [level(48, 10e9, shared: 8e9)]),
+    ("two levels", 4, 8, [level(8, 100e9), level(32, 20e9, shared: 80e9)]),
+    ("two levels, 48", 6, 8, [level(8, 100e9), level(48, 20e9)]),
+    ("two levels, 48 in twelves", 4, 12, [level(12, 100e9), level(48, 20e9, shared: 60e9)]),
+    ("two levels, 64", 8, 8, [level(8, 100e9), level(64, 20e9, shared: 80e9)]),
+    ("two levels, wider than the cluster", 3, 16, [level(16, 100e9), level(80, 20e9)]),
+    ("pairs in nodes", 8, 8, [level(2, 200e9), level(8, 50e9), level(64, 20e9, shared: 80e9)]),
+    ("fours in twelves", 4, 12, [level(4, 200e9), level(12, 50e9), level(48, 20e9)]),
+    ("sixes in twelves", 4, 12, [level(6, 200e9), level(12, 50e9), level(48, 20e9)]),
+    ("racks", 8, 4, [level(4, 100e9), level(16, 20e9, shared: 40e9), level(32, 5e9, shared: 80e9)]),
+    ("racks, 48", 12, 4, [level(4, 100e9), level(24, 20e9), level(48, 5e9)]),
+    ("racks, 64", 8, 8, [level(8, 100e9), level(16, 20e9, shared: 40e9), level(64, 5e9)]),
+    ("pairs in nodes in racks", 8, 8, [level(2, 200e9), level(8, 50e9), level(32, 20e9), level(64, 5e9)]),
+  ]
+
+  private static func level(_ span: Int, _ rate: Double, shared: Double? = nil) -> Level {
+    Level(
+      name: "level", span: span, bytesPerSecond: rate, latencySeconds: 1e-6 * Double(span),
+      sharedBytesPerSecond: shared)
+  }
+
+  @Test(arguments: clusters.indices)
+  func alignedGroupsCostWhatLookingAtEveryGroupSays(index: Int) throws {
+    let (name, nodeCount, perNode, levels) = Self.clusters[index]
+    let nothing = [[Double?]](repeating: [Double?](repeating: nil, count: nodeCount), count: nodeCount)
+    let plain = Fabric(try Fixture.cluster(nodeCount: nodeCount, devicesPerNode: perNode, levels: levels))
+    // A matrix in which nothing was measured says the same and forbids every shortcut.
+    let measured = Fabric(
+      try Fixture.cluster(
+        nodeCount: nodeCount, devicesPerNode: perNode, levels: levels, measured: Fixture.links(nothing)))
+    #expect(!measured.isAligned(1))
+    for layout in Self.layouts(deviceCount: nodeCount * perNode) {
+      let short = LayoutCost(layout, on: plain), long = LayoutCost(layout, on: measured)
+      let what = "\(name): \(layout)"
+      #expect(short.tensorGroup == long.tensorGroup, "\(what)")
+      #expect(short.slowestDataGroup == long.slowestDataGroup, "\(what)")
+      #expect(short.embeddingGroup == long.embeddingGroup, "\(what)")
+      #expect(short.wrap == long.wrap, "\(what)")
+      for stage in 0..<layout.pipelineDegree {
+        #expect(short.dataGroup(ofStage: stage) == long.dataGroup(ofStage: stage), "\(what), stage \(stage)")
+        guard stage < layout.pipelineDegree - 1 else { continue }
+        #expect(short.boundary(afterStage: stage) == long.boundary(afterStage: stage), "\(what), stage \(stage)")
+      }
+    }
+  }
+
+  @Test func alignedLayoutsOfAUniformClusterAreNotLookedAtStageByStage() throws {
+    let fabric = Fabric(try Checkout.catalog.cluster("dgx-a100-128"))
+    let cost = LayoutCost(ParallelLayout(tensorDegree: 8, dataDegree: 2, pipelineDegree: 64), on: fabric)
+    #expect(cost.dataGroups.count == 1)
+    #expect(cost.boundaries.count == 1)
+  }
+
+  @Test func aMeasuredClusterIsPricedStageByStage() throws {
+    let fabric = Fabric(try Checkout.catalog.cluster("a100-hdr-16"))
+    let cost = LayoutCost(ParallelLayout(tensorDegree: 8, dataDegree: 4, pipelineDegree: 4), on: fabric)
+    #expect(cost.dataGroups.count == 4)
+    #expect(cost.boundaries.count == 3)
+    #expect(cost.slowestDataGroup == cost.dataGroups.reduce(.alone) { $0.slower($1) })
+    for group in cost.dataGroups { #expect(group.ringBytesPerSecond >= cost.slowestDataGroup.ringBytesPerSecond) }
+  }
+
+  /// Every factorisation of a device count.
+  static func layouts(deviceCount: Int) -> [ParallelLayout] {
+    var layouts: [ParallelLayout] = []
+    for t in 1...deviceCount where deviceCount % t == 0 {
+      for d in 1...(deviceCount / t) where deviceCount / t % d == 0 {
+        layouts.append(ParallelLayout(tensorDegree: t, dataDegree: d, pipelineDegree: deviceCount / t / d))
+      }
+    }
+    return layouts
+  }
+}
