@@ -8,10 +8,13 @@ public struct Fabric: Sendable {
     let span: Int
     /// Devices under one instance of the level below.
     let innerSpan: Int
-    /// One device's rate.
+    /// One device's rate. Between nodes traffic leaves through the node's own links, so a level there is never faster
+    /// than those below it.
     let bytesPerSecond: Double
     /// What one instance of the level below can send in all, infinite where every device has its own link.
     let sharedBytesPerSecond: Double
+    /// One device's part of the shared links, of this level and of those below it between nodes, when all send at once.
+    let equalShareBytesPerSecond: Double
     let latencySeconds: Double
   }
 
@@ -28,10 +31,14 @@ public struct Fabric: Sendable {
       let isScaleUp = level.span <= cluster.devicesPerNode
       let efficiency = level.efficiency ?? (isScaleUp ? fabric.scaleUpEfficiency : fabric.scaleOutEfficiency)
       let share = efficiency / level.oversubscription
+      let below = levels.last.flatMap { $0.span > cluster.devicesPerNode ? $0 : nil }
+      let shared = (level.sharedBytesPerSecond ?? .infinity) * share
       levels.append(
         Level(
-          span: level.span, innerSpan: innerSpan, bytesPerSecond: level.bytesPerSecond * share,
-          sharedBytesPerSecond: (level.sharedBytesPerSecond ?? .infinity) * share,
+          span: level.span, innerSpan: innerSpan,
+          bytesPerSecond: min(level.bytesPerSecond * share, below?.bytesPerSecond ?? .infinity),
+          sharedBytesPerSecond: shared,
+          equalShareBytesPerSecond: min(shared / Double(innerSpan), below?.equalShareBytesPerSecond ?? .infinity),
           latencySeconds: level.latencySeconds
             ?? (isScaleUp ? fabric.scaleUpLatencySeconds : fabric.scaleOutLatencySeconds)))
       innerSpan = level.span
@@ -63,15 +70,14 @@ public struct Fabric: Sendable {
     for level in levels {
       let shape = members(first: first, stride: stride, count: count, of: level)
       if shape.partCount > 1 {
-        // Rate of one device at this level, as its own link and the measured pairs allow.
-        let rate = deviceRate(at: level, first: first, stride: stride, count: count)
-        let groupsSharing = Double(level.innerSpan) / Double(shape.fewestInside)
-        ring = min(ring, Double(shape.fewestInside) * rate, level.sharedBytesPerSecond / groupsSharing)
+        // Rate of one device at this level, as its own link, the measured pairs and its part of shared links allow.
+        let rate = min(
+          deviceRate(at: level, first: first, stride: stride, count: count), level.equalShareBytesPerSecond)
+        ring = min(ring, Double(shape.fewestInside) * rate)
         latency = max(latency, level.latencySeconds)
         let parts = Double(shape.partCount)
-        let each = min(rate, level.sharedBytesPerSecond / Double(level.innerSpan))
         hierarchicalLatency += (parts - 1) * level.latencySeconds
-        hierarchicalSecondsPerByte += (parts - 1) / parts / Double(shape.mostInside) / each
+        hierarchicalSecondsPerByte += (parts - 1) / parts / Double(shape.mostInside) / rate
         isRegular = isRegular && shape.fewestInside == shape.mostInside
       }
       if shape.holdsAll { break }
@@ -97,11 +103,13 @@ public struct Fabric: Sendable {
 
   func transferSeconds(from: Int, to: Int, byteCount: Double) -> Double {
     guard from != to else { return 0 }
-    guard let level = levels.first(where: { from / $0.span == to / $0.span }) else { return .infinity }
-    let rate = min(
-      measuredRate(fromDevice: from, toDevice: to) ?? level.bytesPerSecond,
-      level.sharedBytesPerSecond / Double(level.innerSpan))
-    return level.latencySeconds + byteCount / rate
+    guard let top = levels.firstIndex(where: { from / $0.span == to / $0.span }) else { return .infinity }
+    var rate = measuredRate(fromDevice: from, toDevice: to) ?? levels[top].bytesPerSecond
+    for (index, level) in levels[...top].enumerated() where index == top || level.span > devicesPerNode {
+      // When all devices send as far, no more of an instance leave it than the distance.
+      rate = min(rate, level.sharedBytesPerSecond / Double(min(level.innerSpan, abs(to - from))))
+    }
+    return levels[top].latencySeconds + byteCount / rate
   }
 
   private func measuredRate(fromDevice from: Int, toDevice to: Int) -> Double? {
