@@ -13,15 +13,26 @@ public struct Estimate: Sendable {
   ///   ``StrategyPattern/completed(deviceCount:flashAttention:overlap:)``.
   /// - Throws: the rule that the strategy breaks.
   public init(model: CostModel, pattern: StrategyPattern) throws(StrategyViolation) {
+    (strategy, layerCounts) = try Self.completed(pattern, model: model)
+    self.model = model
+    prediction = model.prediction(of: model.cost(of: strategy), layerCounts: layerCounts)
+  }
+
+  /// The strategy of a pattern, and the split of the layers that frameworks use by default.
+  /// - Throws: the rule that the strategy breaks.
+  static func completed(
+    _ pattern: StrategyPattern, model: CostModel
+  ) throws(StrategyViolation) -> (strategy: Strategy, layerCounts: [Int]) {
     let strategy = pattern.completed(
       deviceCount: model.cluster.deviceCount, flashAttention: model.cluster.device.datasheet.hasFlashAttention,
       overlap: model.framework.overlapsGradientReduce)
     if let violation = model.violation(of: strategy) { throw violation }
-    self.model = model
-    self.strategy = strategy
-    layerCounts = evenLayerCounts(
-      layerCount: model.job.model.layerCount, virtualStageCount: strategy.pipelineDegree * strategy.virtualStageCount)
-    prediction = model.prediction(of: model.cost(of: strategy), layerCounts: layerCounts)
+    return (
+      strategy,
+      evenLayerCounts(
+        layerCount: model.job.model.layerCount,
+        virtualStageCount: strategy.pipelineDegree * strategy.virtualStageCount)
+    )
   }
 
   /// Strategy, split and prediction.

@@ -11,7 +11,9 @@ struct Sextant: ParsableCommand {
       plan so far written).
       """,
     version: toolVersion,
-    subcommands: [PlanCommand.self, EstimateCommand.self, ExplainCommand.self, ValidateCommand.self])
+    subcommands: [
+      PlanCommand.self, EstimateCommand.self, ExplainCommand.self, CalibrateCommand.self, ValidateCommand.self,
+    ])
 }
 
 /// The version that plans carry.

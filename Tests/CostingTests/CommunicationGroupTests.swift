@@ -1,7 +1,8 @@
-@testable import Costing
 import Documents
 import Foundation
 import Testing
+
+@testable import Costing
 
 /// The prices of collectives, against the formulas of Thakur et al. 2005 and nccl-tests.
 @Suite struct CommunicationGroupTests {
@@ -65,7 +66,9 @@ import Testing
         var gather = 0.0, reduce = 0.0
         for quarter in 0...44 {
           let bytes = pow(10, Double(quarter) / 4)
-          let next = (gather: group.allGatherSeconds(byteCount: bytes), reduce: group.allReduceSeconds(byteCount: bytes))
+          let next = (
+            gather: group.allGatherSeconds(byteCount: bytes), reduce: group.allReduceSeconds(byteCount: bytes)
+          )
           #expect(next.gather >= gather && next.reduce >= reduce, "stride \(stride), \(count) ranks, \(bytes) bytes")
           (gather, reduce) = next
         }

@@ -1,6 +1,7 @@
-@testable import Costing
 import Documents
 import Testing
+
+@testable import Costing
 
 /// Groups and transfers on levels of links, worked out by hand. Nodes of 4 devices: 100 GB/s inside, one NIC of 10 GB/s
 /// for each device unless said otherwise.

@@ -1,7 +1,8 @@
-@testable import Costing
-@testable import Documents
 import Foundation
 import JSONText
+
+@testable import Costing
+@testable import Documents
 
 /// The checkout that the tests are part of, and its shipped inputs.
 enum Checkout {

@@ -1,6 +1,7 @@
-@testable import Costing
 import Documents
 import Testing
+
+@testable import Costing
 
 /// The groups of whole layouts: shortcuts for aligned groups, against looking at every group.
 @Suite struct LayoutCostTests {

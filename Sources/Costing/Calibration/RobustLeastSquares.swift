@@ -2,7 +2,7 @@ import Glibc
 
 /// Bounded, robust, regularised non-linear least squares by Levenberg–Marquardt.
 ///
-/// Minimises `Σ ρ(rᵢ(x)) + Σ ((xⱼ − priorⱼ)/spreadⱼ)²` over a box, with Cauchy's loss `ρ(r) = c² log(1 + (r/c)²)`: a run that
+/// Minimises `Σ wᵢ ρ(rᵢ(x)) + Σ ((xⱼ − priorⱼ)/spreadⱼ)²` over a box, with Cauchy's loss `ρ(r) = c² log(1 + (r/c)²)`: a run that
 /// is off by many times c, because the machine was broken while it ran, pulls hardly at all. Levenberg–Marquardt
 /// (Marquardt 1963) with reweighting (Holland and Welsch 1977) is small enough to own: a dozen unknowns, a thousand
 /// residuals, derivatives by differences; steps out of the box are cut back to it.
@@ -31,6 +31,8 @@ struct RobustLeastSquares {
   let lossScale: Double
   /// Steps at most: the search stops by itself when they no longer improve.
   let iterationLimit: Int
+  /// What each residual counts; 1 where there are fewer weights than residuals.
+  var weights: [Double] = []
 
   /// - Parameter residuals: as many for any values within the bounds; not finite counts as a very bad fit.
   func solve(from start: [Double]? = nil, _ residuals: ([Double]) -> [Double]) -> Solution {
@@ -72,9 +74,9 @@ struct RobustLeastSquares {
 
   private func loss(_ residuals: [Double], _ x: [Double]) -> Double {
     var sum = 0.0
-    for r in residuals {
+    for (index, r) in residuals.enumerated() {
       let scaled = r.isFinite ? r / lossScale : 1e6
-      sum += lossScale * lossScale * log1p(scaled * scaled)
+      sum += weight(index) * lossScale * lossScale * log1p(scaled * scaled)
     }
     for (value, unknown) in zip(x, unknowns) {
       let away = (value - unknown.prior) / unknown.spread
@@ -82,6 +84,8 @@ struct RobustLeastSquares {
     }
     return sum
   }
+
+  private func weight(_ index: Int) -> Double { index < weights.count ? weights[index] : 1 }
 
   /// The prior counts like one residual of the loss scale at one spread.
   private var priorWeight: Double { lossScale * lossScale }
@@ -99,7 +103,9 @@ struct RobustLeastSquares {
       moved[index] += step
       columns.append(zip(residuals(moved), r).map { ($0 - $1) / step })
     }
-    let weights = r.map { $0.isFinite ? 1 / (1 + ($0 / lossScale) * ($0 / lossScale)) : 0 }
+    let weights = r.enumerated().map { index, r in
+      r.isFinite ? weight(index) / (1 + (r / lossScale) * (r / lossScale)) : 0
+    }
     var matrix = [[Double]](repeating: [Double](repeating: 0, count: n), count: n)
     var gradient = [Double](repeating: 0, count: n)
     for i in 0..<n {
@@ -170,4 +176,3 @@ private func solveFactored(_ factor: [[Double]], _ right: [Double]) -> [Double] 
   }
   return x
 }
-

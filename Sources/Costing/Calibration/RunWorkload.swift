@@ -35,7 +35,8 @@ public struct RunWorkload: Sendable {
       if pattern.overlapsGradientReduce == nil {
         let used = framework ?? cluster.device.frameworks[0]
         assumptions.append(
-          "gradient reduction is \(used.overlapsGradientReduce ? "" : "not ")overlapped, as \(used.name) does by default")
+          "gradient reduction is \(used.overlapsGradientReduce ? "" : "not ")overlapped, as \(used.name) does by default"
+        )
       }
       self.cluster = cluster
       self.pattern = pattern
@@ -65,6 +66,17 @@ public struct RunWorkload: Sendable {
       return try Estimate(model: model(device: device), pattern: pattern)
     } catch let refusal as Refusal {
       throw refusal
+    } catch {
+      throw Refusal("\(error)")
+    }
+  }
+
+  /// The predicted iteration time alone, for fits that ask many times.
+  func iterationSeconds(device: DeviceProfile, scratch: inout EvaluationScratch) throws(Refusal) -> Double {
+    let model = try model(device: device)
+    do {
+      let (strategy, layerCounts) = try Estimate.completed(pattern, model: model)
+      return model.cost(of: strategy).iterationSeconds(layerCounts: layerCounts, scratch: &scratch)
     } catch {
       throw Refusal("\(error)")
     }

@@ -46,7 +46,8 @@ public struct Validation: Sendable {
     self.refused = refused
   }
 
-  init(cases: [Case]) {
+  /// A validation of predictions that were made elsewhere.
+  public init(cases: [Case]) {
     self.cases = cases
     refused = []
   }

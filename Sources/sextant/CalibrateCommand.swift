@@ -1,0 +1,62 @@
+import ArgumentParser
+import Costing
+import Documents
+import Foundation
+import JSONText
+
+/// `sextant calibrate`.
+struct CalibrateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "calibrate",
+    abstract: "Fit a device profile's coefficients to measured runs.",
+    discussion: """
+      The profile's present values are where the fit starts and what it keeps where the runs cannot tell. Broken runs do \
+      not move it and are listed. With --folds it also says how well runs are predicted that were left out of the fit, \
+      whole models or cluster sizes at a time.
+
+      Example: sextant calibrate --runs runs.jsonl --device h100-sxm5-80gb --folds model --output mine.json
+      """)
+
+  @Option(help: ArgumentHelp("Files of run records, one JSON object a line.", valueName: "file"))
+  var runs: [String]
+
+  @Option(help: ArgumentHelp("The device profile to start from.", valueName: "name|file"))
+  var device: String
+
+  @Option(help: "Leave out one family, model, nodes, tensor, pipeline, data or zero_stage at a time.")
+  var folds: Grouping?
+
+  @Option(help: ArgumentHelp("Write the fitted profile here.", valueName: "file"))
+  var output: String?
+
+  @Option(help: "Threads that predict runs; the result does not depend on it.")
+  var threads: Int?
+
+  @Flag(help: "Print the fitted profile instead of a summary.")
+  var json = false
+
+  func validate() throws {
+    guard !runs.isEmpty else { throw ValidationError("--runs is needed") }
+    guard (1...256).contains(threads ?? 1) else { throw ValidationError("--threads is from 1 to 256") }
+  }
+
+  func run() throws {
+    try reportingErrors {
+      let catalog = Catalog.ofInstallation()
+      var records: [MeasuredRun] = []
+      for path in runs { records += try MeasuredRun.runs(contentsOf: path) }
+      let profile = try catalog.device(device)
+      do {
+        let calibration = try Calibration(
+          runs: records, device: profile, catalog: catalog,
+          threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+        let outcome = calibration.run(folds: folds)
+        let text = outcome.profile.json.text(style: .pretty)
+        if let output { try writeFileAtomically(Array(text.utf8), to: output) }
+        try emit(json ? text : CalibrationReport(outcome: outcome).text)
+      } catch let tooFew as Calibration.TooFewRuns {
+        throw complaint("--runs: \(tooFew)", .badInput)
+      }
+    }
+  }
+}
