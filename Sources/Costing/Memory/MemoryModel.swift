@@ -11,6 +11,8 @@ public struct MemoryModel: Sendable {
     let layer: Int
     let embedding: Int
     let head: Int
+    /// The output head's matrix, whether it is one of its own or the embedding's.
+    let outputMatrix: Int
   }
 
   let parameters: RankParameters
@@ -22,6 +24,8 @@ public struct MemoryModel: Sendable {
   let embeddingActivationBytes: Int
   /// Inputs of the final norm and of the head, of one micro-batch.
   let headActivationBytes: Int
+  /// The loss keeps the softmax of the logits in fp32, of one micro-batch.
+  let lossActivationBytes: Int
   /// A whole layer's activations, alive while it is recomputed.
   let recomputeWorkspaceBytes: Int
   let logitsWorkspaceBytes: Int
@@ -39,11 +43,12 @@ public struct MemoryModel: Sendable {
     let vocabulary = model.paddedVocabularySize(multiple: framework.vocabularyMultiple, tensorDegree: t)
     let head = model.headParameters(vocabularySize: vocabulary)
     // A tied head on another stage than the embedding holds a copy of its matrix.
-    let copy = model.hasTiedEmbeddings && strategy.pipelineDegree > 1 ? vocabulary * model.hiddenSize / t : 0
+    let outputMatrix = vocabulary / t * model.hiddenSize
+    let copy = model.hasTiedEmbeddings && strategy.pipelineDegree > 1 ? outputMatrix : 0
     parameters = RankParameters(
       layer: model.layerParameters.perRank(tensorDegree: t),
       embedding: model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: t),
-      head: head.perRank(tensorDegree: t) + copy)
+      head: head.perRank(tensorDegree: t) + copy, outputMatrix: outputMatrix)
     self.strategy = strategy
     microBatchCount = strategy.microBatchCount(globalBatch: job.globalBatch)
     weightByteCount = job.precision.byteCount
@@ -71,6 +76,7 @@ public struct MemoryModel: Sendable {
     }
     embeddingActivationBytes = model.hasDropout ? sequenceTokens * model.hiddenSize : 0
     headActivationBytes = 2 * sequenceTokens * model.hiddenSize * e
+    lossActivationBytes = 4 * tokens * (vocabulary / t)
     logitsWorkspaceBytes = tokens * (vocabulary / t) * framework.logitsBytesPerEntry
     reservedBytes = device.memory.reservedBytes
     fragmentationFraction = device.memory.fragmentationFraction
@@ -93,27 +99,48 @@ public struct MemoryModel: Sendable {
     return min(2 * (p - stage - 1) + (v - 1) * p + 1, m * v)
   }
 
+  /// Micro-batches whose activations the first stage's first chunk keeps at its worst moment.
+  private var embeddingInFlightCount: Int {
+    // Interleaved, the second p micro-batches enter before the first p have left.
+    min((strategy.virtualStageCount > 1 ? 2 : 1) * strategy.pipelineDegree, microBatchCount)
+  }
+
+  /// The same of the last stage's last chunk, which runs each backward pass right after the forward pass.
+  private var headInFlightCount: Int {
+    // Interleaved with as many micro-batches as stages, all forward passes come first.
+    strategy.virtualStageCount > 1 && microBatchCount == strategy.pipelineDegree ? microBatchCount : 1
+  }
+
+  /// What ZeRO holds, beyond its shards, of a part of the model that runs backward.
+  private func unshardedBytes(parameterCount: Int) -> Int {
+    guard strategy.dataDegree > 1 else { return 0 }
+    return switch strategy.zeroStage {
+    case .none, .optimizer: 0
+    // The part's gradient before it is reduced to the shard.
+    case .gradients: parameterCount * weightByteCount
+    // That, the part's gathered weights, and the next layer's on their way.
+    case .weights: (2 * parameterCount + parameters.layer) * weightByteCount
+    }
+  }
+
   /// Peak bytes of a device of a stage that holds `layerCount` layers in all its chunks.
   public func stageMemory(stage: Int, layerCount: Int) -> Prediction.StageMemory {
     let d = strategy.dataDegree
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
     let shard = (parameterCount + d - 1) / d
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
-    let inFlight = inFlightCount(stage: stage)
-    let layersInFlight = inFlight * (layerCount / strategy.virtualStageCount)
-    // Only the first stage's first chunk embeds: of its in-flight passes one in v is of that chunk, rounded up.
-    let v = strategy.virtualStageCount
+    let layersInFlight = inFlightCount(stage: stage) * (layerCount / strategy.virtualStageCount)
     var activations = layersInFlight * layerActivationBytes
-    if isFirst { activations += (inFlight + v - 1) / v * embeddingActivationBytes }
-    if isLast { activations += headActivationBytes }
+    if isFirst { activations += embeddingInFlightCount * embeddingActivationBytes }
+    if isLast {
+      // The loss of the micro-batch that runs is part of the workspace.
+      activations += headInFlightCount * headActivationBytes + (headInFlightCount - 1) * lossActivationBytes
+    }
 
-    var workspace = max(recomputeWorkspaceBytes, isLast ? logitsWorkspaceBytes : 0)
-    switch strategy.zeroStage {
-    case .none, .optimizer: break
-    // A layer's gradient before it is reduced to the shard.
-    case .gradients: workspace += parameters.layer * weightByteCount
-    // That, the layer's gathered weights, and the next layer's on their way.
-    case .weights: workspace += parameters.layer * weightByteCount * 3
+    // Alive while a layer runs backward, or while the head does.
+    var workspace = recomputeWorkspaceBytes + unshardedBytes(parameterCount: parameters.layer)
+    if isLast {
+      workspace = max(workspace, logitsWorkspaceBytes + unshardedBytes(parameterCount: parameters.outputMatrix))
     }
     let weights = (strategy.zeroStage >= .weights ? shard : parameterCount) * weightByteCount
     let gradients = (strategy.zeroStage >= .gradients ? shard : parameterCount) * gradientByteCount
