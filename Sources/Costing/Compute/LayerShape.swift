@@ -81,11 +81,12 @@ struct LayerComputeSeconds: Sendable {
       attentionCore = executed * device.secondsPerAttentionFLOP
       attentionBackward = 2.5 * attentionCore
     } else {
-      // Memory passes over the score matrix: product out 1, softmax in and out 2, second product in 1, and with dropout
-      // in and out 2 more and the mask's byte; backward reads and writes each once more.
+      // Memory passes over the score matrix. Forward: product out, softmax in and out, product in; with dropout in and
+      // out once more, and the mask's byte. Backward: product in and out, softmax two in and one out, two products in;
+      // with dropout as forward.
       let scores = T * shape.sequence * shape.headCount
       let passes = shape.hasDropout ? 6 * e + 1 : 4 * e
-      let backwardPasses = shape.hasDropout ? 8 * e + 1 : 6 * e
+      let backwardPasses = shape.hasDropout ? 9 * e + 1 : 7 * e
       attentionCore =
         attentionFLOP * device.secondsPerAttentionFLOP + scores * passes * device.secondsPerMemoryByte
       attentionBackward =
