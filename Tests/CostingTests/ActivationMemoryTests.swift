@@ -1,7 +1,8 @@
-@testable import Costing
 import Documents
 import Schedules
 import Testing
+
+@testable import Costing
 
 /// Bytes kept from forward to backward, against Korthikanti et al. 2022 (arXiv 2205.05198), equations 1 to 6.
 @Suite struct ActivationMemoryTests {

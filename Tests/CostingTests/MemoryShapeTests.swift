@@ -1,6 +1,7 @@
-@testable import Costing
 import Documents
 import Testing
+
+@testable import Costing
 
 /// How memory grows, and how many layers fit.
 @Suite struct MemoryShapeTests {

@@ -1,6 +1,7 @@
-@testable import Costing
 import Documents
 import Testing
+
+@testable import Costing
 
 /// Seconds of one micro-batch, by counting FLOP and bytes. The fixture's device does 100 TFLOP/s and 1 TB/s, so a FLOP
 /// takes 10⁻¹⁴ s and a byte 10⁻¹² s.

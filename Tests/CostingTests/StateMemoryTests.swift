@@ -1,6 +1,7 @@
-@testable import Costing
 import Documents
 import Testing
+
+@testable import Costing
 
 /// Weights, gradients, optimizer state and workspace of a stage, counted by hand.
 @Suite struct StateMemoryTests {
