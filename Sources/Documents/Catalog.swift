@@ -1,4 +1,5 @@
 import Foundation
+import JSONText
 
 /// The shipped inputs, found by name: `Clusters/NAME.json`, `Profiles/NAME.json`, `Profiles/models/NAME.json`,
 /// `Profiles/links/NAME.json` under one root.
@@ -98,6 +99,6 @@ public struct Catalog: Sendable {
       ?? (known.isEmpty ? "no inputs are installed, give a file" : "known: \(known.joined(separator: ", "))")
     throw DocumentError(
       source: field?.source ?? "--\(kind.rawValue)", location: field?.pointer ?? "",
-      expected: "no \(kind.rawValue) is called \"\(nameOrPath)\" (\(hint))", found: nil)
+      expected: "no \(kind.rawValue) is called \(JSON.string(nameOrPath).briefDescription) (\(hint))", found: nil)
   }
 }

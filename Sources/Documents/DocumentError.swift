@@ -33,10 +33,10 @@ extension String {
   package var oneLine: String {
     var result = ""
     for scalar in unicodeScalars {
-      if scalar.value < 0x20 || scalar.value == 0x7F || scalar.value == 0x2028 || scalar.value == 0x2029 {
-        result += "\\u{\(String(scalar.value, radix: 16))}"
-      } else {
-        result.unicodeScalars.append(scalar)
+      switch scalar.value {
+      // The two blocks of controls, of which U+0085 ends a line as well, and the separators of lines and paragraphs.
+      case 0..<0x20, 0x7F...0x9F, 0x2028, 0x2029: result += "\\u{\(String(scalar.value, radix: 16))}"
+      default: result.unicodeScalars.append(scalar)
       }
     }
     return result

@@ -101,7 +101,7 @@ extension ModelDescription {
 
   /// Refuses, by name, what the cost model does not describe yet.
   private static func refuseUnsupported(_ fields: inout Fields, type: Field) throws(DocumentError) {
-    let name = try type.string()
+    let name = try type.name()
     // The spellings of "number of experts" in Mixtral, Qwen and DeepSeek configurations.
     for key in ["num_local_experts", "num_experts", "n_routed_experts"] {
       if let experts = fields.optional(key), try experts.integer(in: 0...1_000_000) > 1 {

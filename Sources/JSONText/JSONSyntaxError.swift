@@ -35,7 +35,7 @@ public struct JSONSyntaxError: Error, Sendable, Equatable, CustomStringConvertib
   }
 
   /// One line: the place, then what was found and what was expected.
-  public var description: String { "line \(line), column \(column): \(reason.sentence)" }
+  public var description: String { "line \(line), column \(column): \(reason)" }
 }
 
 extension JSONSyntaxError {
@@ -106,8 +106,9 @@ extension JSONSyntaxError {
   }
 }
 
-extension JSONSyntaxError.Reason {
-  fileprivate var sentence: String {
+extension JSONSyntaxError.Reason: CustomStringConvertible {
+  /// What was found and what was expected, without the place.
+  public var description: String {
     switch self {
     case .emptyText: "the text is empty, expected a value"
     case .unexpectedEnd(let expected): "unexpected end of the text, expected \(expected.rawValue)"
