@@ -65,8 +65,8 @@ public struct Certificate: Sendable, Equatable {
     var fields = try field.fields()
     let count = 0...Int.max
     ending = try fields.required("ending").choice(of: Ending.self)
-    lowerBoundSeconds = try fields.required("lower_bound_seconds").nonNegativeNumber()
-    scoreSeconds = try fields.required("score_seconds").nonNegativeNumber()
+    lowerBoundSeconds = try fields.required("lower_bound_seconds").nonNegativeResult()
+    scoreSeconds = try fields.required("score_seconds").nonNegativeResult()
     _ = try fields.required("gap").fractionOrZero()
     enumeratedCount = try fields.required("enumerated").integer(in: count)
     var rejections: [Rejection] = []

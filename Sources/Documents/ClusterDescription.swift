@@ -51,6 +51,9 @@ public struct ClusterDescription: Sendable, Equatable {
   /// Node-to-node rates that replace the nominal ones, in the order of ``nodeNames``.
   public let measured: MeasuredLinks?
 
+  /// The most devices that a cluster may have: a plan lists every one several times, and must stay readable.
+  static let largestDeviceCount = 1_048_576
+
   public var nodeCount: Int { nodeNames.count }
   public var deviceCount: Int { nodeNames.count * devicesPerNode }
 
@@ -70,6 +73,9 @@ public struct ClusterDescription: Sendable, Equatable {
       below = level.span
     }
     let deviceCount = nodeNames.count * devicesPerNode
+    guard deviceCount <= Self.largestDeviceCount else {
+      throw Contradiction("\(deviceCount) devices are more than \(Self.largestDeviceCount)")
+    }
     guard below >= deviceCount else {
       throw Contradiction("the outermost level spans \(below) devices, but the cluster has \(deviceCount)")
     }

@@ -134,7 +134,7 @@ extension DeviceProfile.Framework {
     gatherOverlapFraction = try fields.required("gather_overlap_fraction").fractionOrZero()
     overlapsGradientReduce = try fields.required("overlaps_gradient_reduce").boolean()
     logitsBytesPerEntry = try fields.required("logits_bytes_per_entry").integer(in: 0...64)
-    vocabularyMultiple = try fields.required("vocabulary_multiple").integer(in: 1...65_536)
+    vocabularyMultiple = try fields.required("vocabulary_multiple").integer(in: 1...Self.largestVocabularyMultiple)
     try fields.finish()
   }
 

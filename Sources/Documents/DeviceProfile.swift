@@ -86,6 +86,9 @@ public struct DeviceProfile: Sendable, Equatable {
     public package(set) var logitsBytesPerEntry: Int
     /// The vocabulary is padded to a multiple of this times the tensor degree.
     public package(set) var vocabularyMultiple: Int
+
+    /// The largest ``vocabularyMultiple`` that a document may state.
+    static let largestVocabularyMultiple = 65_536
   }
 
   /// Where one group of coefficients came from.

@@ -1,7 +1,7 @@
 /// What is wrong with a document, and where: one line for a person, facts for a program.
 ///
 /// Facts are kept apart and ``description`` is the one place that makes the sentence:
-/// `cluster.json: /levels/1/bytes_per_second: expected a positive number, found "fast"`.
+/// `cluster.json: /levels/1/bytes_per_second: expected a positive number from 1e-24 to 1e24, found "fast"`.
 public struct DocumentError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The file, or what stands for it (`--strategy`, `standard input`).
   public let source: String

@@ -69,18 +69,29 @@ public struct Field: Sendable {
     return number
   }
 
-  /// A number above zero and below 10^24: no rate, time or size of this world is larger.
+  /// A number from 10^-24 to 10^24: no rate, time or size of this world is smaller or larger, and what is computed from
+  /// such numbers stays finite.
   package func positiveNumber() throws(DocumentError) -> Double {
-    try number(in: Double.leastNormalMagnitude...1e24, expected: "a positive number")
+    try number(in: 1e-24...1e24, expected: "a positive number from 1e-24 to 1e24")
   }
 
   package func nonNegativeNumber() throws(DocumentError) -> Double {
-    try number(in: 0...1e24, expected: "a number that is not negative")
+    try number(in: 0...1e24, expected: "a number from 0 to 1e24")
   }
 
-  /// A share of a whole, above 0 and at most 1.
+  /// A positive number that was computed from others: of any size.
+  package func positiveResult() throws(DocumentError) -> Double {
+    try number(in: Double.leastNormalMagnitude...Double.greatestFiniteMagnitude, expected: "a positive number")
+  }
+
+  /// A number that was computed from others and is not negative: of any size.
+  package func nonNegativeResult() throws(DocumentError) -> Double {
+    try number(in: 0...Double.greatestFiniteMagnitude, expected: "a number that is not negative")
+  }
+
+  /// A share of a whole that is divided by: from a billionth to 1.
   package func fraction() throws(DocumentError) -> Double {
-    try number(in: Double.leastNormalMagnitude...1, expected: "a fraction above 0 and at most 1")
+    try number(in: 1e-9...1, expected: "a fraction from 1e-9 to 1")
   }
 
   /// A share of a whole, from 0 to 1.

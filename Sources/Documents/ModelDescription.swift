@@ -60,13 +60,17 @@ public struct ModelDescription: Sendable, Equatable {
     if headSize == nil, hiddenSize % headCount != 0 {
       throw Contradiction("hidden size \(hiddenSize) does not divide into \(headCount) heads and no head size is given")
     }
+    let headSize = headSize ?? hiddenSize / headCount
+    guard Bounds.headSize.contains(headSize) else {
+      throw Contradiction("heads of \(headSize) are larger than \(Bounds.headSize.upperBound)")
+    }
     self.name = name
     self.family = family
     self.layerCount = layerCount
     self.hiddenSize = hiddenSize
     self.headCount = headCount
     self.keyValueHeadCount = keyValueHeads
-    self.headSize = headSize ?? hiddenSize / headCount
+    self.headSize = headSize
     self.feedForwardSize = feedForwardSize
     self.vocabularySize = vocabularySize
     self.hasGatedFeedForward = hasGatedFeedForward

@@ -139,9 +139,9 @@ extension Plan.Alternative {
       counts.append(try entry.integer(in: 1...job.model.layerCount))
     }
     layerCounts = counts
-    iterationSeconds = try fields.required("iteration_seconds").positiveNumber()
-    tokensPerSecondPerDevice = try fields.required("tokens_per_second_per_device").positiveNumber()
-    modelFLOPUtilization = try fields.required("model_flop_utilization").nonNegativeNumber()
+    iterationSeconds = try fields.required("iteration_seconds").positiveResult()
+    tokensPerSecondPerDevice = try fields.required("tokens_per_second_per_device").positiveResult()
+    modelFLOPUtilization = try fields.required("model_flop_utilization").nonNegativeResult()
     peakBytes = try fields.required("peak_bytes").integer(in: 0...Int.max)
     verdict = try fields.required("verdict").choice(of: Prediction.Verdict.self)
     try fields.finish()

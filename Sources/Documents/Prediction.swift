@@ -126,20 +126,20 @@ public struct Prediction: Sendable, Equatable {
 extension Prediction {
   package init(_ field: Field) throws(DocumentError) {
     var fields = try field.fields()
-    iterationSeconds = try fields.required("iteration_seconds").positiveNumber()
-    tokensPerSecondPerDevice = try fields.required("tokens_per_second_per_device").positiveNumber()
-    modelFLOPUtilization = try fields.required("model_flop_utilization").nonNegativeNumber()
+    iterationSeconds = try fields.required("iteration_seconds").positiveResult()
+    tokensPerSecondPerDevice = try fields.required("tokens_per_second_per_device").positiveResult()
+    modelFLOPUtilization = try fields.required("model_flop_utilization").nonNegativeResult()
     verdict = try fields.required("verdict").choice(of: Verdict.self)
     var split = try fields.required("time").fields()
     timeSplit = TimeSplit(
-      computeSeconds: try split.required("compute_seconds").nonNegativeNumber(),
-      recomputeSeconds: try split.required("recompute_seconds").nonNegativeNumber(),
-      tensorSeconds: try split.required("tensor_seconds").nonNegativeNumber(),
-      pipelineSeconds: try split.required("pipeline_seconds").nonNegativeNumber(),
-      dataSeconds: try split.required("data_seconds").nonNegativeNumber(),
-      bubbleSeconds: try split.required("bubble_seconds").nonNegativeNumber(),
-      optimizerSeconds: try split.required("optimizer_seconds").nonNegativeNumber(),
-      fixedSeconds: try split.required("fixed_seconds").nonNegativeNumber())
+      computeSeconds: try split.required("compute_seconds").nonNegativeResult(),
+      recomputeSeconds: try split.required("recompute_seconds").nonNegativeResult(),
+      tensorSeconds: try split.required("tensor_seconds").nonNegativeResult(),
+      pipelineSeconds: try split.required("pipeline_seconds").nonNegativeResult(),
+      dataSeconds: try split.required("data_seconds").nonNegativeResult(),
+      bubbleSeconds: try split.required("bubble_seconds").nonNegativeResult(),
+      optimizerSeconds: try split.required("optimizer_seconds").nonNegativeResult(),
+      fixedSeconds: try split.required("fixed_seconds").nonNegativeResult())
     try split.finish()
     var stages: [StageMemory] = []
     for entry in try fields.required("stage_memory").array(count: 1...16_384) {

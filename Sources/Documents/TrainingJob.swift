@@ -20,14 +20,16 @@ public struct TrainingJob: Sendable, Equatable {
       throw Contradiction(
         "sequence length \(sequenceLength) is longer than the \(model.positionCount) positions of model \(model.name)")
     }
-    // Bytes that a whole batch of activations could take, generously: everything counted later stays below it.
+    // Bytes that a whole batch of activations, its logits, and parameters with gradients and optimizer states could take.
+    // Everything that is counted later stays below four times that (MutatedInputsTests); a vocabulary is padded by less
+    // than the largest multiple on a rank.
     let tokens = Double(sequenceLength) * Double(globalBatch)
     let widths = Double(model.hiddenSize + model.querySize + model.keyValueSize + model.feedForwardSize)
     let bytesPerToken = 64 * widths + 8 * Double(model.headCount) * Double(sequenceLength)
     let everything =
-      tokens * (bytesPerToken * Double(model.layerCount) + 64 * Double(model.vocabularySize))
+      tokens * (bytesPerToken * Double(model.layerCount) + 64 * Double(model.vocabularySize + DeviceProfile.Framework.largestVocabularyMultiple))
       + 64 * Double(model.layerCount) * widths * Double(model.hiddenSize)
-    guard everything < 0x1p62 else {
+    guard everything < 0x1p60 else {
       throw Contradiction("a batch of \(globalBatch) sequences of \(sequenceLength) tokens is beyond counting")
     }
     self.model = model

@@ -48,7 +48,7 @@ extension PlanSearch.Result {
   }
 
   private static func percent(_ share: Double) -> String {
-    let tenths = Int((share * 1000).rounded())
+    guard let tenths = Int(exactly: (share * 1000).rounded()) else { return "far more than 100 %" }
     return "\(tenths / 10).\(tenths % 10) %"
   }
 }

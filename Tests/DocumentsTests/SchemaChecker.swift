@@ -93,8 +93,8 @@ struct SchemaChecker {
     case ("minLength", .integer(let least), .string(let text)): return unless(text.unicodeScalars.count >= least)
     case ("maxLength", .integer(let most), .string(let text)): return unless(text.unicodeScalars.count <= most)
     // The one pattern in use: no control characters.
-    case ("pattern", .string(#"^[^\u0000-\u001f\u007f\u2028\u2029]*$"#), .string(let text)):
-      let controls = [0x7F, 0x2028, 0x2029]
+    case ("pattern", .string(#"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"#), .string(let text)):
+      let controls = Array(0x7F...0x9F) + [0x2028, 0x2029]
       return unless(text.unicodeScalars.allSatisfy { $0.value >= 0x20 && !controls.contains(Int($0.value)) })
     case ("minimum", let bound, .integer), ("minimum", let bound, .number): return unless(value.double >= bound.double)
     case ("maximum", let bound, .integer), ("maximum", let bound, .number): return unless(value.double <= bound.double)
@@ -102,7 +102,7 @@ struct SchemaChecker {
       return unless(value.double > bound.double)
     case ("required", _, _), ("properties", _, _), ("additionalProperties", .boolean(false), _), ("items", _, _),
       ("minItems", _, _), ("maxItems", _, _), ("uniqueItems", _, _), ("minLength", _, _), ("maxLength", _, _),
-      ("pattern", .string(#"^[^\u0000-\u001f\u007f\u2028\u2029]*$"#), _), ("minimum", _, _), ("maximum", _, _),
+      ("pattern", .string(#"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"#), _), ("minimum", _, _), ("maximum", _, _),
       ("exclusiveMinimum", _, _):
       return nil  // It is about another type than the value's.
     default: return "\(file): the keyword \(keyword.key) is not known to this checker"
