@@ -23,8 +23,9 @@ public struct MemoryShortage: Sendable, Equatable {
   /// Multiples of the node count that are tried, ascending.
   private static let nodeMultiples = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
 
+  /// - Parameter pattern: what is fixed, here and in what would fit.
   /// - Returns: nil when the lattice has no strategy at all, so that memory is not what is short.
-  init?(priced: PricedLattice, model: CostModel) {
+  init?(priced: PricedLattice, model: CostModel, pattern: StrategyPattern) {
     var nearest: (strategy: Strategy, peakBytes: Int)?
     for strategy in priced.unfit {
       let cost = model.cost(of: strategy)
@@ -45,7 +46,7 @@ public struct MemoryShortage: Sendable, Equatable {
     neededDeviceBytes = Int(exactly: needed) ?? .max
     sufficientNodeCount = Self.nodeMultiples.map { $0 * model.cluster.nodeCount }.first { nodes in
       guard let larger = model.cluster.resized(nodeCount: nodes) else { return false }
-      return Self.fits(cluster: larger, job: model.job, framework: model.framework.name)
+      return Self.fits(cluster: larger, job: model.job, framework: model.framework.name, pattern: pattern)
     }
     sufficientSequenceLength = sequence(first: model.job.sequenceLength / 2) { $0 / 2 }.prefix { $0 >= 128 }.first {
       guard
@@ -53,14 +54,16 @@ public struct MemoryShortage: Sendable, Equatable {
           model: model.job.model, sequenceLength: $0, globalBatch: model.job.globalBatch,
           precision: model.job.precision, accumulatesGradientsInFP32: model.job.accumulatesGradientsInFP32)
       else { return false }
-      return Self.fits(cluster: model.cluster, job: shorter, framework: model.framework.name)
+      return Self.fits(cluster: model.cluster, job: shorter, framework: model.framework.name, pattern: pattern)
     }
   }
 
-  /// Whether any strategy fits at all.
-  private static func fits(cluster: ClusterDescription, job: TrainingJob, framework: String) -> Bool {
+  /// Whether any strategy that matches fits at all.
+  private static func fits(
+    cluster: ClusterDescription, job: TrainingJob, framework: String, pattern: StrategyPattern
+  ) -> Bool {
     guard let model = try? CostModel(cluster: cluster, job: job, frameworkName: framework) else { return false }
-    let lattice = Lattice(model: model, pattern: StrategyPattern())
+    let lattice = Lattice(model: model, pattern: pattern)
     return lattice.layouts.contains { layout in
       lattice.branch(layout).branch.points.contains { point in
         let memory = MemoryModel(job: job, device: cluster.device, framework: model.framework, strategy: point.strategy)

@@ -84,6 +84,8 @@ public struct PlanSearch: Sendable {
         let found = frontier.bestFirst(
           among: members, resultCount: 1, completionLimit: options.completionLimit, interruption: interruption,
           progress: { _, _ in })
+        // Nothing is known of a kind whose walk was stopped before its first completion.
+        if found.best.isEmpty, found.ending != .exhausted { continue }
         kinds.append((kind.name, found.best.first))
       }
     }
@@ -97,6 +99,7 @@ public struct PlanSearch: Sendable {
       completedCount: main.completedCount, unprovenCount: main.unprovenCount)
     return Result(
       best: main.best, certificate: certificate, kinds: kinds,
-      shortage: main.best.isEmpty && main.ending == .exhausted ? MemoryShortage(priced: priced, model: model) : nil)
+      shortage: main.best.isEmpty && main.ending == .exhausted
+        ? MemoryShortage(priced: priced, model: model, pattern: pattern) : nil)
   }
 }

@@ -1,0 +1,44 @@
+import Costing
+import Documents
+import Search
+import TestSupport
+import Testing
+
+/// Sentences of a search that were once not true.
+@Suite struct UntrueReasonTests {
+  @Test func aKindThatWasNotLookedAtIsNotSaidToNotFit() throws {
+    let model = try CostModel(
+      cluster: Shipped.catalog.cluster("dgx-a100-1"),
+      job: TrainingJob(model: Shipped.catalog.model("gpt2"), sequenceLength: 1_024, globalBatch: 16))
+    // How often the search for the best asks whether to stop; the kinds come after it, without progress.
+    var callCount = 0, lastCallOfBest = 0
+    let whole = PlanSearch(model: model).run(
+      interruption: {
+        callCount += 1
+        return nil
+      }, progress: { _, _ in lastCallOfBest = callCount })
+    #expect(callCount > lastCallOfBest)
+    #expect(whole.kinds.allSatisfy { $0.completion != nil })
+
+    callCount = 0
+    let stopped = PlanSearch(model: model).run(interruption: {
+      callCount += 1
+      return callCount > lastCallOfBest ? .user : nil
+    })
+    #expect(stopped.best == whole.best)
+    #expect(stopped.certificate == whole.certificate)
+    #expect(stopped.kinds.allSatisfy { $0.completion != nil })
+  }
+
+  @Test func whatWouldFitKeepsWhatIsFixed() throws {
+    let model = try CostModel(
+      cluster: Shipped.catalog.cluster("dgx-a100-1"),
+      job: TrainingJob(model: Shipped.catalog.model("llama-2-7b"), sequenceLength: 4_096, globalBatch: 64))
+    #expect(!PlanSearch(model: model).run().best.isEmpty)
+    // Whole copies of the parameters on every device: more nodes do not help.
+    let pattern = try StrategyPattern(text: "tensor=1,pipeline=1,zero_stage=0", source: "--fix")
+    let shortage = try #require(PlanSearch(model: model, pattern: pattern).run().shortage)
+    #expect(shortage.sufficientNodeCount == nil)
+    #expect(shortage.sufficientSequenceLength == nil)
+  }
+}
