@@ -26,7 +26,7 @@ import Testing
   func aPublishedIterationTimeIsPredictedWithinAQuarter(id: String) throws {
     let run = try #require(try MeasuredRun.runs(contentsOf: Self.path).first { $0.id == id })
     let measured = try #require(run.measured.iterationSeconds)
-    let predicted = try RunPrediction(of: run, catalog: Checkout.catalog).estimate.prediction
+    let predicted = try RunWorkload(run, catalog: Checkout.catalog).estimate().prediction
     let error = predicted.iterationSeconds / measured - 1
     #expect(abs(error) < 0.25, "\(id): \(predicted.iterationSeconds) s for \(measured) s")
   }
@@ -38,7 +38,7 @@ import Testing
     let runs = try MeasuredRun.runs(contentsOf: Self.path)
     func seconds(_ recompute: String) throws -> Double {
       let run = try #require(runs.first { $0.id == "seqsel-\(model)-\(recompute)" })
-      return try RunPrediction(of: run, catalog: Checkout.catalog).estimate.prediction.iterationSeconds
+      return try RunWorkload(run, catalog: Checkout.catalog).estimate().prediction.iterationSeconds
     }
     let ratio = try seconds("selective") / seconds("full")
     #expect(abs(ratio - 0.77) < 0.05)
