@@ -46,7 +46,8 @@ public struct CostModel: Sendable {
   /// The first rule that a strategy breaks; nil if it can be priced.
   public func violation(of strategy: Strategy) -> StrategyViolation? {
     strategy.violation(
-      job: job, deviceCount: cluster.deviceCount, hasFlashAttention: cluster.device.datasheet.hasFlashAttention)
+      job: job, deviceCount: cluster.deviceCount, hasFlashAttention: cluster.device.datasheet.hasFlashAttention,
+      allowsEmptyStages: framework.layerSplit == .cumulativeCost)
   }
 
   /// The groups and boundaries of a layout; shared by the strategies that have it.

@@ -29,9 +29,8 @@ public struct Estimate: Sendable {
     if let violation = model.violation(of: strategy) { throw violation }
     return (
       strategy,
-      evenLayerCounts(
-        layerCount: model.job.model.layerCount,
-        virtualStageCount: strategy.pipelineDegree * strategy.virtualStageCount)
+      model.framework.layerSplit.layerCounts(
+        of: model.job.model, virtualStageCount: strategy.pipelineDegree * strategy.virtualStageCount)
     )
   }
 

@@ -18,25 +18,31 @@ extension StrategyCost {
   public var boundSeconds: Double {
     let p = strategy.pipelineDegree
     let m = Double(microBatchCount)
-    let whole = passSeconds(layerCount: layerCount, isFirst: true, isLast: true)
-    let work = whole.forward + whole.backward
-    guard p > 1 else { return m * work + tailSeconds(stage: 0, layerCount: layerCount) + fixedSeconds }
+    guard p > 1 else {
+      let whole = passSeconds(layerCount: layerCount, isFirst: true, isLast: true)
+      return m * (whole.forward + whole.backward) + tailSeconds(stage: 0, layerCount: layerCount) + fixedSeconds
+    }
+    let least = leastPassSeconds(stageCount: p)
+    let work = least.forward + least.backward
+    let layer = layerOrFloor
     let layerWork = layer.forward + layer.backward
     if strategy.virtualStageCount > 1 { return interleavedBoundSeconds(layerWork: layerWork) }
+    let last = passSeconds(layerCount: 1, isFirst: false, isLast: true)
 
     let roundTrip = work + 2 * leastTransferSeconds * Double(p - 1)
     let spread = work / (1 - power(1 - 1 / m, p))
     let cycles = (microBatchCount - 1) / p, rest = (microBatchCount - 1) % p
     var bound = Double(1 + cycles) * roundTrip
     if rest > 0 {
-      bound += Double(rest) * layerWork + head.forward + head.backward + 2 * leastTransferSeconds * Double(rest - 1)
+      bound +=
+        Double(rest - 1) * layerWork + last.forward + last.backward + 2 * leastTransferSeconds * Double(rest - 1)
     }
     bound = max(bound, spread)
     let heaviest = Double((layerCount + p - 1) / p)
     // On stage i, m − 1 backward passes and the forward passes that no warm-up has done; warm-up is longest on stage 0.
     let forwards = Double(max(0, microBatchCount - p))
     bound = max(bound, roundTrip + heaviest * ((m - 1) * layer.backward + forwards * layer.forward))
-    bound = max(bound, roundTrip + (m - 1) * (layerWork + head.forward + head.backward))
+    bound = max(bound, roundTrip + (m - 1) * (last.forward + last.backward))
     bound = max(
       bound,
       roundTrip + (m - 1) * (layer.backward + embedding.backward) + forwards * (layer.forward + embedding.forward))
@@ -51,7 +57,11 @@ extension StrategyCost {
     // The last stage starts when its first chunk's micro-batch has passed all stages before it, and what comes out of
     // its last backward passes them again.
     let before = Double(p - 1) * (chunkWork + 2 * leastTransferSeconds) + embedding.forward + embedding.backward
-    let last = before + m * (Double(stageLayers) * layerWork + head.forward + head.backward)
+    // Of the last stage's chunks one has the head.
+    let chunk = stageLayers / strategy.virtualStageCount
+    let lastChunk = passSeconds(layerCount: chunk, isFirst: false, isLast: true)
+    let last =
+      before + m * (Double(stageLayers - chunk) * layerWork + lastChunk.forward + lastChunk.backward)
     let first = m * (Double(stageLayers) * layerWork + embedding.forward + embedding.backward)
     return max(last, first) + leastTailSeconds + fixedSeconds
   }

@@ -111,9 +111,17 @@ extension StrategyCost {
     let tensor = sum { $0.forwardTensorSeconds + $0.backwardTensorSeconds }
     let passes = passSeconds(layerCount: Int(n), isFirst: isFirst, isLast: isLast)
     let busy = m * (passes.forward + passes.backward)
-    let exposedInPasses = max(0, busy - compute - recompute - tensor)
+    // What the data-parallel group adds to every pass; what remains of the passes is waiting for the host.
+    func added(_ total: PassSeconds, _ part: MicroBatchCost.Passes) -> Double {
+      total.forward - part.forwardSeconds + total.backward - part.backwardSeconds
+    }
+    let exposedInPasses =
+      m
+      * (n * added(layer, microBatch.layer) + (isFirst ? added(embedding, microBatch.embedding) : 0)
+        + (isLast ? added(head, microBatch.head) : 0))
     return Prediction.TimeSplit(
-      computeSeconds: compute, recomputeSeconds: recompute, tensorSeconds: tensor,
+      computeSeconds: compute, recomputeSeconds: recompute,
+      launchSeconds: max(0, busy - compute - recompute - tensor - exposedInPasses), tensorSeconds: tensor,
       pipelineSeconds: max(0, end - endWithoutTransfers),
       dataSeconds: exposedInPasses + last.tail.dataSeconds + last.waitSeconds,
       bubbleSeconds: max(0, endWithoutTransfers - busy), optimizerSeconds: last.tail.optimizerSeconds,

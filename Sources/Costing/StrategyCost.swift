@@ -19,6 +19,8 @@ public struct StrategyCost: Sendable {
   let layout: LayoutCost
   /// One layer, with what the data-parallel group's per-micro-batch traffic adds.
   public let layer: PassSeconds
+  /// A stage's pass takes at least this for each of its layers: the host cannot launch their kernels faster.
+  public let layerFloor: PassSeconds
   /// What the embedding adds to the first stage, and the head to the last.
   public let embedding: PassSeconds
   public let head: PassSeconds
@@ -47,6 +49,8 @@ public struct StrategyCost: Sendable {
     layerCount = job.model.layerCount
     secondsPerMemoryByte = device.secondsPerMemoryByte
 
+    layerFloor = Self.layerFloor(
+      strategy: strategy, framework: framework, devicesPerNode: layout.devicesPerNode)
     let group = layout.slowestDataGroup
     let parameters = memory.parameters
     layer = Self.withDataTraffic(
@@ -75,6 +79,24 @@ public struct StrategyCost: Sendable {
     }
   }
 
+  /// The launch floor of a layer's two passes, with what pipelines and tensor groups across nodes add to it.
+  private static func layerFloor(
+    strategy: Strategy, framework: DeviceProfile.Framework, devicesPerNode: Int
+  ) -> PassSeconds {
+    let forward = framework.layerForwardFloorSeconds, backward = framework.layerBackwardFloorSeconds
+    let recomputed = strategy.recompute == .full ? forward : 0
+    var added = 0.0
+    if strategy.tensorDegree > 1, strategy.pipelineDegree > 1, strategy.worldSize > devicesPerNode {
+      added += framework.pipelineFloorSecondsPerTensorRank * Double(strategy.tensorDegree)
+    }
+    if strategy.tensorDegree > devicesPerNode {
+      added += framework.tensorFloorSecondsPerNode * Double(strategy.tensorDegree) / Double(devicesPerNode)
+    }
+    // Shared between the passes as the floors are.
+    let share = forward + backward > 0 ? forward / (forward + backward) : 0.5
+    return PassSeconds(forward: forward + added * share, backward: backward + recomputed + added * (1 - share))
+  }
+
   /// Adds to a part's passes what ZeRO 2 and 3 communicate in every micro-batch: weights gathered before forward and
   /// backward, gradients reduced during backward, hidden under computation as far as the framework does:
   /// `max(computation, communication) + (1 − o) · min(computation, communication)`.
@@ -89,7 +111,7 @@ public struct StrategyCost: Sendable {
     let bytes = Double(parameterCount * memory.weightByteCount)
     let gather = stage >= .weights ? group.allGatherSeconds(byteCount: bytes) : 0
     let scatter = group.reduceScatterSeconds(byteCount: bytes)
-    let overlap = stage >= .weights ? framework.gatherOverlapFraction : framework.gradientOverlapFraction
+    let overlap = stage >= .weights ? framework.gatherOverlapFraction : framework.shardedGradientOverlapFraction
     func phase(_ computation: Double, _ communication: Double) -> Double {
       max(computation, communication) + (1 - overlap) * min(computation, communication)
     }
@@ -102,19 +124,40 @@ public struct StrategyCost: Sendable {
   /// - Parameters:
   ///   - isFirst: whether these layers follow the embedding.
   ///   - isLast: whether these layers are followed by the head.
+  ///
+  /// The host runs ahead while the device works on the head, so the floor is the stage's, not each layer's.
   @inline(__always)
   public func passSeconds(layerCount: Int, isFirst: Bool, isLast: Bool) -> PassSeconds {
     let n = Double(layerCount)
     var seconds = PassSeconds(forward: n * layer.forward, backward: n * layer.backward)
-    if isFirst {
-      seconds.forward += embedding.forward
-      seconds.backward += embedding.backward
-    }
     if isLast {
       seconds.forward += head.forward
       seconds.backward += head.backward
     }
+    seconds.forward = max(seconds.forward, n * layerFloor.forward)
+    seconds.backward = max(seconds.backward, n * layerFloor.backward)
+    if isFirst {
+      seconds.forward += embedding.forward
+      seconds.backward += embedding.backward
+    }
     return seconds
+  }
+
+  /// One layer on a stage without head, at its floor where that is higher: stages before the last grow by it.
+  public var layerOrFloor: PassSeconds {
+    PassSeconds(
+      forward: max(layer.forward, layerFloor.forward), backward: max(layer.backward, layerFloor.backward))
+  }
+
+  /// What a micro-batch takes on all stages together at least, whatever the split into `stageCount` stages: the head may
+  /// run while the host would be waited for anyway.
+  public func leastPassSeconds(stageCount: Int) -> PassSeconds {
+    let L = Double(layerCount), most = Double(layerCount - stageCount + 1)
+    let each = layerOrFloor
+    return PassSeconds(
+      forward: embedding.forward + L * each.forward + max(0, head.forward - most * (each.forward - layer.forward)),
+      backward: embedding.backward + L * each.backward + max(0, head.backward - most * (each.backward - layer.backward))
+    )
   }
 
   /// Seconds of a transfer from a stage to the next, activations forward or gradients backward.
@@ -145,7 +188,7 @@ public struct StrategyCost: Sendable {
       // forward of the next iteration.
       let passes = passSeconds(
         layerCount: layerCount, isFirst: stage == 0, isLast: stage == strategy.pipelineDegree - 1)
-      reduce -= framework.gradientOverlapFraction * min(reduce, passes.backward)
+      reduce -= reductionOverlapFraction * min(reduce, passes.backward)
       gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
     }
     return Tail(
@@ -160,6 +203,12 @@ public struct StrategyCost: Sendable {
     return Double(parameters) / Double(shards) * Double(bytesEach) * secondsPerMemoryByte
   }
 
+  /// Share of the gradient reduction that the framework hides.
+  private var reductionOverlapFraction: Double {
+    strategy.zeroStage >= .optimizer
+      ? framework.shardedGradientOverlapFraction : framework.gradientOverlapFraction
+  }
+
   /// What a stage's data-parallel group communicates once an iteration, nothing hidden.
   private func traffic(stage: Int, layerCount: Int) -> (reduceSeconds: Double, gatherSeconds: Double) {
     let group = layout.dataGroup(ofStage: stage)
@@ -167,10 +216,16 @@ public struct StrategyCost: Sendable {
     let parameters = memory.parameterCount(stage: stage, layerCount: layerCount)
     let gradientBytes = Double(parameters * memory.gradientByteCount)
     let weightBytes = Double(parameters * memory.weightByteCount)
+    // Every further bucket pays its latency again.
+    let buckets = max(0, gradientBytes / framework.bucketBytes - 1)
+    let bucketSeconds = buckets * Double(group.rankCount - 1) * group.latencySeconds
     return switch strategy.zeroStage {
-    case .none: (group.allReduceSeconds(byteCount: gradientBytes), 0)
+    case .none: (group.allReduceSeconds(byteCount: gradientBytes) + 2 * bucketSeconds, 0)
     case .optimizer:
-      (group.reduceScatterSeconds(byteCount: gradientBytes), group.allGatherSeconds(byteCount: weightBytes))
+      (
+        group.reduceScatterSeconds(byteCount: gradientBytes) + bucketSeconds,
+        group.allGatherSeconds(byteCount: weightBytes)
+      )
     case .gradients: (0, group.allGatherSeconds(byteCount: weightBytes))
     case .weights: (0, 0)
     }
@@ -181,7 +236,7 @@ public struct StrategyCost: Sendable {
   func unhidableTailSeconds(stage: Int, layerCount: Int) -> Double {
     let traffic = traffic(stage: stage, layerCount: layerCount)
     let hides = strategy.overlapsGradientReduce
-    return traffic.reduceSeconds * (hides ? 1 - framework.gradientOverlapFraction : 1)
+    return traffic.reduceSeconds * (hides ? 1 - reductionOverlapFraction : 1)
       + traffic.gatherSeconds * (hides ? 1 - framework.gatherOverlapFraction : 1)
       + optimizerSeconds(stage: stage, layerCount: layerCount) + (stage == 0 ? embeddingSumSeconds : 0)
   }

@@ -129,10 +129,17 @@ extension DeviceProfile.Framework {
     name = try fields.required("name").name()
     layerForwardFloorSeconds = try fields.required("layer_forward_floor_seconds").nonNegativeNumber()
     layerBackwardFloorSeconds = try fields.required("layer_backward_floor_seconds").nonNegativeNumber()
+    pipelineFloorSecondsPerTensorRank = try fields.required("pipeline_floor_seconds_per_tensor_rank")
+      .nonNegativeNumber()
+    tensorFloorSecondsPerNode = try fields.required("tensor_floor_seconds_per_node").nonNegativeNumber()
     iterationFixedSeconds = try fields.required("iteration_fixed_seconds").nonNegativeNumber()
     gradientOverlapFraction = try fields.required("gradient_overlap_fraction").fractionOrZero()
+    shardedGradientOverlapFraction = try fields.required("sharded_gradient_overlap_fraction").fractionOrZero()
     gatherOverlapFraction = try fields.required("gather_overlap_fraction").fractionOrZero()
     overlapsGradientReduce = try fields.required("overlaps_gradient_reduce").boolean()
+    bucketBytes = try fields.required("bucket_bytes").positiveNumber()
+    elementWiseFactor = try fields.required("element_wise_factor").positiveNumber()
+    layerSplit = try fields.required("layer_split").choice(of: DeviceProfile.LayerSplit.self)
     logitsBytesPerEntry = try fields.required("logits_bytes_per_entry").integer(in: 0...64)
     vocabularyMultiple = try fields.required("vocabulary_multiple").integer(in: 1...Self.largestVocabularyMultiple)
     try fields.finish()
@@ -142,11 +149,16 @@ extension DeviceProfile.Framework {
     object(
       ("name", .string(name)), ("layer_forward_floor_seconds", .number(layerForwardFloorSeconds)),
       ("layer_backward_floor_seconds", .number(layerBackwardFloorSeconds)),
+      ("pipeline_floor_seconds_per_tensor_rank", .number(pipelineFloorSecondsPerTensorRank)),
+      ("tensor_floor_seconds_per_node", .number(tensorFloorSecondsPerNode)),
       ("iteration_fixed_seconds", .number(iterationFixedSeconds)),
       ("gradient_overlap_fraction", .number(gradientOverlapFraction)),
+      ("sharded_gradient_overlap_fraction", .number(shardedGradientOverlapFraction)),
       ("gather_overlap_fraction", .number(gatherOverlapFraction)),
       ("overlaps_gradient_reduce", .boolean(overlapsGradientReduce)),
-      ("logits_bytes_per_entry", .integer(logitsBytesPerEntry)), ("vocabulary_multiple", .integer(vocabularyMultiple)))
+      ("bucket_bytes", .number(bucketBytes)), ("element_wise_factor", .number(elementWiseFactor)),
+      ("layer_split", .string(layerSplit.rawValue)), ("logits_bytes_per_entry", .integer(logitsBytesPerEntry)),
+      ("vocabulary_multiple", .integer(vocabularyMultiple)))
   }
 }
 

@@ -74,14 +74,27 @@ public struct DeviceProfile: Sendable, Equatable {
     /// A layer's forward pass of one micro-batch never takes less: its kernels have to be launched.
     public package(set) var layerForwardFloorSeconds: Double
     public package(set) var layerBackwardFloorSeconds: Double
+    /// What a layer's floor, both passes together, grows by for each rank of a tensor group when the pipeline leaves the
+    /// node: transfers and collectives are then launched and waited for one after another.
+    public package(set) var pipelineFloorSecondsPerTensorRank: Double
+    /// What a layer's floor, both passes together, grows by for each node that a tensor group spans.
+    public package(set) var tensorFloorSecondsPerNode: Double
     /// Paid once an iteration: data loading, logging, host synchronisation.
     public package(set) var iterationFixedSeconds: Double
     /// Share of the gradient reduction that hides under the last backward pass when overlap is on, 0…1.
     public package(set) var gradientOverlapFraction: Double
+    /// The same share where ZeRO shards what is reduced.
+    public package(set) var shardedGradientOverlapFraction: Double
     /// Share of the weight gathers of ZeRO 3, and of ZeRO 1 and 2 after the step, that hides under computation, 0…1.
     public package(set) var gatherOverlapFraction: Double
     /// Whether gradient reductions overlap with backward unless a strategy says otherwise.
     public package(set) var overlapsGradientReduce: Bool
+    /// Gradients are reduced in messages of so many bytes, each with its own latency.
+    public package(set) var bucketBytes: Double
+    /// Memory traffic of element-wise operations, as a multiple of what fused kernels would move.
+    public package(set) var elementWiseFactor: Double
+    /// How layers are split into stages when nobody says otherwise.
+    public package(set) var layerSplit: LayerSplit
     /// Bytes alive per entry of the logits while the loss is computed, all copies together.
     public package(set) var logitsBytesPerEntry: Int
     /// The vocabulary is padded to a multiple of this times the tensor degree.
@@ -89,6 +102,15 @@ public struct DeviceProfile: Sendable, Equatable {
 
     /// The largest ``vocabularyMultiple`` that a document may state.
     static let largestVocabularyMultiple = 65_536
+  }
+
+  /// A framework's rule for splitting layers into pipeline stages.
+  public enum LayerSplit: String, Sendable, CaseIterable {
+    /// As many layers in every stage, the rest one each to middle stages.
+    case even
+    /// Layer after layer to a stage until the cost so far exceeds the stage's part of the whole, the head counting by its
+    /// parameters; late stages may be empty (nanotron).
+    case cumulativeCost = "cumulative-cost"
   }
 
   /// Where one group of coefficients came from.

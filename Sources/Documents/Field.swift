@@ -163,7 +163,8 @@ package struct Fields {
     for key in order where !known.contains(key) {
       let meant = key.nearest(among: known.filter { members[$0] == nil }).map { ", did you mean \"\($0)\"?" } ?? ""
       throw DocumentError(
-        source: whole.source, location: whole.pointer, expected: "unknown key \(JSON.string(key).briefDescription)\(meant)", found: nil)
+        source: whole.source, location: whole.pointer,
+        expected: "unknown key \(JSON.string(key).briefDescription)\(meant)", found: nil)
     }
   }
 

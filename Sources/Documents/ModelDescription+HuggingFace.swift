@@ -50,7 +50,8 @@ extension ModelDescription {
     }
     let hasBias = try fields.optional("enable_bias")?.boolean() ?? true
     // OPT's position table has two rows more than positions: its embedding is offset by two.
-    let positions = try fields.optional("max_position_embeddings")?.integer(in: 0...Bounds.positions.upperBound - 2) ?? 2048
+    let positions =
+      try fields.optional("max_position_embeddings")?.integer(in: 0...Bounds.positions.upperBound - 2) ?? 2048
     try self.init(
       name: name, family: .gpt,
       layerCount: fields.required("num_hidden_layers").integer(in: Bounds.layers),

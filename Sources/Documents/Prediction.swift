@@ -10,6 +10,8 @@ public struct Prediction: Sendable, Equatable {
     public let computeSeconds: Double
     /// Computing activations a second time.
     public let recomputeSeconds: Double
+    /// Waiting for the host, which cannot launch kernels as fast as the device would run them.
+    public let launchSeconds: Double
     /// Collectives of the tensor group.
     public let tensorSeconds: Double
     /// What the transfers between stages add to the pipeline.
@@ -23,11 +25,13 @@ public struct Prediction: Sendable, Equatable {
     public let fixedSeconds: Double
 
     public init(
-      computeSeconds: Double, recomputeSeconds: Double, tensorSeconds: Double, pipelineSeconds: Double,
+      computeSeconds: Double, recomputeSeconds: Double, launchSeconds: Double, tensorSeconds: Double,
+      pipelineSeconds: Double,
       dataSeconds: Double, bubbleSeconds: Double, optimizerSeconds: Double, fixedSeconds: Double
     ) {
       self.computeSeconds = computeSeconds
       self.recomputeSeconds = recomputeSeconds
+      self.launchSeconds = launchSeconds
       self.tensorSeconds = tensorSeconds
       self.pipelineSeconds = pipelineSeconds
       self.dataSeconds = dataSeconds
@@ -39,7 +43,8 @@ public struct Prediction: Sendable, Equatable {
     /// The parts with their names, in the order people read them.
     public var parts: [(name: String, seconds: Double)] {
       [
-        ("compute", computeSeconds), ("recompute", recomputeSeconds), ("tensor", tensorSeconds),
+        ("compute", computeSeconds), ("recompute", recomputeSeconds), ("launch", launchSeconds),
+        ("tensor", tensorSeconds),
         ("pipeline", pipelineSeconds), ("data", dataSeconds), ("bubble", bubbleSeconds),
         ("optimizer", optimizerSeconds), ("fixed", fixedSeconds),
       ]
@@ -134,6 +139,7 @@ extension Prediction {
     timeSplit = TimeSplit(
       computeSeconds: try split.required("compute_seconds").nonNegativeResult(),
       recomputeSeconds: try split.required("recompute_seconds").nonNegativeResult(),
+      launchSeconds: try split.required("launch_seconds").nonNegativeNumber(),
       tensorSeconds: try split.required("tensor_seconds").nonNegativeResult(),
       pipelineSeconds: try split.required("pipeline_seconds").nonNegativeResult(),
       dataSeconds: try split.required("data_seconds").nonNegativeResult(),

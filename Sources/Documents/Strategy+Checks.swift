@@ -64,7 +64,11 @@ extension Strategy {
   /// interleaving wants equal chunks and a multiple of the pipeline degree of micro-batches (Narayanan et al. 2021,
   /// section 2.2). ZeRO 2 and 3 with a pipeline can be run, and are estimated, but the search leaves them out
   /// (``isSearched``).
-  public func violation(job: TrainingJob, deviceCount: Int, hasFlashAttention: Bool) -> StrategyViolation? {
+  ///
+  /// - Parameter allowsEmptyStages: whether the framework runs stages without layers.
+  public func violation(
+    job: TrainingJob, deviceCount: Int, hasFlashAttention: Bool, allowsEmptyStages: Bool = false
+  ) -> StrategyViolation? {
     let model = job.model
     if worldSize != deviceCount {
       return .worldSize(tensor: tensorDegree, pipeline: pipelineDegree, data: dataDegree, devices: deviceCount)
@@ -85,7 +89,9 @@ extension Strategy {
       }
     }
     if usesFlashAttention, !hasFlashAttention { return .noFlashAttention }
-    if model.layerCount < pipelineDegree { return .tooFewLayers(layers: model.layerCount, stages: pipelineDegree) }
+    if model.layerCount < pipelineDegree, !allowsEmptyStages {
+      return .tooFewLayers(layers: model.layerCount, stages: pipelineDegree)
+    }
     if job.globalBatch % (dataDegree * microBatch) != 0 {
       return .batchDoesNotDivide(globalBatch: job.globalBatch, data: dataDegree, microBatch: microBatch)
     }

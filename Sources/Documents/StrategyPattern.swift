@@ -24,11 +24,14 @@ public struct StrategyPattern: Sendable, Equatable {
       let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard halves.count == 2, !halves[0].isEmpty, !halves[1].isEmpty else {
         throw DocumentError(
-          source: source, location: "", expected: "expected KEY=VALUE,KEY=VALUE…", found: JSON.string(String(part)).briefDescription)
+          source: source, location: "", expected: "expected KEY=VALUE,KEY=VALUE…",
+          found: JSON.string(String(part)).briefDescription)
       }
       let key = String(halves[0])
       guard !members.contains(where: { $0.key == key }) else {
-        throw DocumentError(source: source, location: "", expected: "the key \(JSON.string(key).briefDescription) is given twice", found: nil)
+        throw DocumentError(
+          source: source, location: "", expected: "the key \(JSON.string(key).briefDescription) is given twice",
+          found: nil)
       }
       let value = String(halves[1])
       let isBoolean = value == "true" || value == "false"

@@ -27,7 +27,9 @@ public struct TrainingJob: Sendable, Equatable {
     let widths = Double(model.hiddenSize + model.querySize + model.keyValueSize + model.feedForwardSize)
     let bytesPerToken = 64 * widths + 8 * Double(model.headCount) * Double(sequenceLength)
     let everything =
-      tokens * (bytesPerToken * Double(model.layerCount) + 64 * Double(model.vocabularySize + DeviceProfile.Framework.largestVocabularyMultiple))
+      tokens
+      * (bytesPerToken * Double(model.layerCount) + 64
+        * Double(model.vocabularySize + DeviceProfile.Framework.largestVocabularyMultiple))
       + 64 * Double(model.layerCount) * widths * Double(model.hiddenSize)
     guard everything < 0x1p60 else {
       throw Contradiction("a batch of \(globalBatch) sequences of \(sequenceLength) tokens is beyond counting")

@@ -56,7 +56,8 @@ struct SplitBounds {
 /// what the iteration does after it.
 struct StageTerms {
   private let paths: OneForwardOneBackwardBound
-  private let first: StrategyCost.PassSeconds
+  private let cost: StrategyCost
+  /// What each layer before the last stage adds.
   private let layer: StrategyCost.PassSeconds
   private let lastStage: Int
   private let microBatches: Double
@@ -67,17 +68,15 @@ struct StageTerms {
   /// Tail by stage kind (or stage) and layers.
   private let tails: [[Double]]
   private let tailIndex: [Int]
-  private let head: StrategyCost.PassSeconds
 
   init(_ cost: StrategyCost) {
     let p = cost.strategy.pipelineDegree
-    let whole = cost.passSeconds(layerCount: cost.layerCount, isFirst: true, isLast: true)
+    let whole = cost.leastPassSeconds(stageCount: p)
     let transfers = (0..<max(0, p - 1)).map { cost.transferSeconds(afterStage: $0) }
     paths = OneForwardOneBackwardBound(
       workSeconds: whole.forward + whole.backward, transferSeconds: transfers, microBatchCount: cost.microBatchCount)
-    first = cost.embedding
-    layer = cost.layer
-    head = cost.head
+    self.cost = cost
+    layer = cost.layerOrFloor
     lastStage = p - 1
     microBatches = Double(cost.microBatchCount)
     var before = [0.0]
@@ -106,24 +105,16 @@ struct StageTerms {
 
   /// The largest term of a stage that has `layers` after `used` of the stages before it.
   func seconds(stage: Int, used: Int, layers: Int) -> Double {
-    var forward = Double(layers) * layer.forward, backward = Double(layers) * layer.backward
-    if stage == 0 {
-      forward += first.forward
-      backward += first.backward
-    }
-    if stage == lastStage {
-      forward += head.forward
-      backward += head.backward
-    }
+    let own = cost.passSeconds(layerCount: layers, isFirst: stage == 0, isLast: stage == lastStage)
     let before = Double(used)
-    let forwardBefore = stage == 0 ? 0 : first.forward + before * layer.forward
-    let workBefore = stage == 0 ? 0 : forwardBefore + first.backward + before * layer.backward
+    let forwardBefore = stage == 0 ? 0 : cost.embedding.forward + before * layer.forward
+    let workBefore = stage == 0 ? 0 : forwardBefore + cost.embedding.backward + before * layer.backward
     let tail = tails[tailIndex[stage]][layers]
     // The pipeline ends on stage 0, which then does its tail.
     let pipeline = paths.stageTermSeconds(
-      stage, prefixWorkSeconds: workBefore, forwardSeconds: forward, backwardSeconds: backward)
+      stage, prefixWorkSeconds: workBefore, forwardSeconds: own.forward, backwardSeconds: own.backward)
     // This stage ends after its own work, which starts when the first micro-batch arrives, and then does its tail.
-    let own = forwardBefore + transferBefore[stage] + microBatches * (forward + backward)
-    return fixedSeconds + max(pipeline + (stage == 0 ? tail : leastTailSeconds), own + tail)
+    let end = forwardBefore + transferBefore[stage] + microBatches * (own.forward + own.backward)
+    return fixedSeconds + max(pipeline + (stage == 0 ? tail : leastTailSeconds), end + tail)
   }
 }

@@ -31,7 +31,10 @@ import Testing
     Reader(name: "model", documents: documents(["Profiles/models", inputs("hf-config"), examples("model")])) {
       (field) throws(DocumentError) in _ = try ModelDescription(field)
     },
-    Reader(name: "job", documents: documents([examples("job"), examples("job-huggingface"), examples("job-of-names")]), readsOthers: true) {
+    Reader(
+      name: "job", documents: documents([examples("job"), examples("job-huggingface"), examples("job-of-names")]),
+      readsOthers: true
+    ) {
       (field) throws(DocumentError) in _ = try TrainingJob(field, catalog: Shipped.catalog, folder: ".")
     },
     Reader(name: "plan", documents: [(try? examplePlan().json) ?? .null]) { (field) throws(DocumentError) in

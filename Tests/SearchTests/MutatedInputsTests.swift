@@ -59,7 +59,8 @@ import Testing
 
   // MARK: Random inputs
 
-  private static let clusters = ["dgx-a100-4", "v100-edr-16"].compactMap { try? Shipped.catalog.cluster($0).json }
+  private static let clusters =
+    ["dgx-a100-4", "v100-edr-16"].compactMap { try? Shipped.catalog.cluster($0).json }
     .map { $0.replacing("/nodes", with: .integer(2)) } + [measuredCluster].compactMap { $0 }
 
   /// Four nodes of two devices with measured links.

@@ -70,20 +70,24 @@ public struct DocumentMutator {
   ]
 
   private static let numbers = [
-    0.0, -0.0, 0.5, 1.5, -1, 1e-3, 1e-9, 1e-24, 1e-300, .leastNonzeroMagnitude, .leastNormalMagnitude, 1, 2, 8, 1e3, 1e9,
+    0.0, -0.0, 0.5, 1.5, -1, 1e-3, 1e-9, 1e-24, 1e-300, .leastNonzeroMagnitude, .leastNormalMagnitude, 1, 2, 8, 1e3,
+    1e9,
     1e12, 1e18, 9.3e18, 1e24, 1e30, .greatestFiniteMagnitude, 0.999_999_999_999,
   ]
 
   private static let strings = [
     "", "a", "fast", "bf16", "fp64", "none", "full", "unknown-name", "gpt2", "dgx-a100-1", "../up.json", "/", "no.json",
-    "sextant.cluster/1", "sextant.model/2", "line\nbreak", "next\u{85}line", "\u{2028}", "\u{1B}[2J", "\u{9B}2J", "é😀", "\u{0}",
+    "sextant.cluster/1", "sextant.model/2", "line\nbreak", "next\u{85}line", "\u{2028}", "\u{1B}[2J", "\u{9B}2J", "é😀",
+    "\u{0}",
     String(repeating: "long ", count: 200), String(repeating: "n", count: 3_000),
     String(repeating: "e\u{301}\u{302}\u{303}", count: 150),
   ]
 
-  private static let keys = strings.filter { !$0.contains("\u{0}") } + [
-    "schema", "name", "layers", "nodes", "nodse", "span", "model", "tensor", "moe", "model_type", "num_experts", "a/b~c",
-  ]
+  private static let keys =
+    strings.filter { !$0.contains("\u{0}") } + [
+      "schema", "name", "layers", "nodes", "nodse", "span", "model", "tensor", "moe", "model_type", "num_experts",
+      "a/b~c",
+    ]
 
   private mutating func changedValue(_ value: JSON) -> JSON {
     switch (value, number(in: 0...3)) {

@@ -46,16 +46,28 @@ struct Coefficient: Sendable {
       let prefix = "frameworks/\(profile.frameworks[index].name)/"
       coefficients += [
         Coefficient(
-          prefix + "layer_forward_floor_seconds", \.frameworks[index].layerForwardFloorSeconds, 1e-6...0.1, factor: 4),
+          prefix + "layer_forward_floor_seconds", \.frameworks[index].layerForwardFloorSeconds, 1e-6...0.1, factor: 3),
         Coefficient(
-          prefix + "layer_backward_floor_seconds", \.frameworks[index].layerBackwardFloorSeconds, 1e-6...0.1, factor: 4),
+          prefix + "layer_backward_floor_seconds", \.frameworks[index].layerBackwardFloorSeconds, 1e-6...0.1, factor: 3),
+        Coefficient(
+          prefix + "pipeline_floor_seconds_per_tensor_rank", \.frameworks[index].pipelineFloorSecondsPerTensorRank,
+          1e-6...0.1, factor: 3),
+        Coefficient(
+          prefix + "tensor_floor_seconds_per_node", \.frameworks[index].tensorFloorSecondsPerNode, 1e-6...0.1, factor: 3
+        ),
         Coefficient(
           prefix + "iteration_fixed_seconds", \.frameworks[index].iterationFixedSeconds, 1e-6...10, factor: 10),
         Coefficient(
           prefix + "gradient_overlap_fraction", \.frameworks[index].gradientOverlapFraction, 1e-3...1, factor: 2),
+        Coefficient(
+          prefix + "sharded_gradient_overlap_fraction", \.frameworks[index].shardedGradientOverlapFraction, 1e-3...1,
+          factor: 2),
         Coefficient(prefix + "gather_overlap_fraction", \.frameworks[index].gatherOverlapFraction, 1e-3...1, factor: 2),
+        Coefficient(prefix + "bucket_bytes", \.frameworks[index].bucketBytes, 1e5...1e10, factor: 4),
+        Coefficient(prefix + "element_wise_factor", \.frameworks[index].elementWiseFactor, 0.3...10, factor: 1.5),
       ]
     }
-    return coefficients
+    // Zero states that a mechanism is not there; no run makes it appear.
+    return coefficients.filter { $0.get(profile) > 0 }
   }
 }

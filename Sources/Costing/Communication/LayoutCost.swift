@@ -5,6 +5,7 @@ public import Documents
 /// Computed once per (tensor, data, pipeline) and shared by all strategies that differ in other respects.
 public struct LayoutCost: Sendable {
   public let layout: ParallelLayout
+  let devicesPerNode: Int
   /// The slowest tensor group; all stages wait for theirs.
   public let tensorGroup: CommunicationGroup
   /// The slowest data-parallel group of each stage; one entry if all stages are alike.
@@ -29,6 +30,7 @@ public struct LayoutCost: Sendable {
   /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(degrees) otherwise.
   public init(_ layout: ParallelLayout, on fabric: Fabric) {
     self.layout = layout
+    devicesPerNode = fabric.devicesPerNode
     let t = layout.tensorDegree, d = layout.dataDegree, p = layout.pipelineDegree
     let stageSize = t * d
 

@@ -54,7 +54,7 @@ struct LayerComputeSeconds: Sendable {
   /// gather of those inputs runs meanwhile.
   let columnInputGradient: Double
 
-  init(_ shape: LayerShape, on device: DeviceSpeed) {
+  init(_ shape: LayerShape, on device: DeviceSpeed, elementWiseFactor: Double) {
     let T = shape.tokens, h = shape.hidden, e = shape.elementByteCount
     // The four products, each m × k by k × n with m the tokens.
     let products: [(n: Double, k: Double)] = [
@@ -98,7 +98,7 @@ struct LayerComputeSeconds: Sendable {
     let residual = T * h * (10 * e + (shape.hasDropout ? 2 : 0)) * shape.sequenceShare
     let activation = T * (shape.feedForwardColumns + shape.feedForwardSize) * e
     let rotary = shape.isRotary ? T * (shape.querySize + shape.keyValueSize) * 2 * e : 0
-    let elementWise = (residual + activation + rotary) * device.secondsPerMemoryByte
+    let elementWise = (residual + activation + rotary) * elementWiseFactor * device.secondsPerMemoryByte
 
     forward = forwardGEMM + attentionCore + elementWise
     // Backward of an element-wise operation reads its input as well as the gradient.

@@ -47,7 +47,7 @@ public struct MicroBatchCost: Sendable {
     _ shape: LayerShape, device: DeviceSpeed, framework: DeviceProfile.Framework, group: CommunicationGroup,
     recompute: Strategy.Recompute, sequenceParallel: Bool
   ) -> Passes {
-    let compute = LayerComputeSeconds(shape, on: device)
+    let compute = LayerComputeSeconds(shape, on: device, elementWiseFactor: framework.elementWiseFactor)
     let tensorBytes = shape.tokens * shape.hidden * shape.elementByteCount
     // Attention and feed-forward each sum once forward and once backward (Shoeybi et al. 2019, figure 4); under sequence
     // parallelism each sum is a gather and a scatter, and backward gathers the inputs of the two column-parallel layers
@@ -63,11 +63,8 @@ public struct MicroBatchCost: Sendable {
       passes.forwardTensorSeconds = sums
       passes.backwardTensorSeconds = sums
     }
-    // The host cannot launch kernels faster: what the device would do sooner waits for it.
-    passes.forwardComputeSeconds = max(
-      compute.forward, framework.layerForwardFloorSeconds - passes.forwardTensorSeconds)
-    passes.backwardComputeSeconds = max(
-      compute.backward, framework.layerBackwardFloorSeconds - passes.backwardTensorSeconds)
+    passes.forwardComputeSeconds = compute.forward
+    passes.backwardComputeSeconds = compute.backward
     switch recompute {
     case .none: break
     case .selective: passes.recomputeSeconds = shape.usesFlashAttention ? 0 : compute.attentionCore

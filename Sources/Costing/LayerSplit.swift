@@ -1,0 +1,51 @@
+import Documents
+
+/// The split of layers that a framework uses when nobody says otherwise.
+extension DeviceProfile.LayerSplit {
+  /// - Returns: layers of each virtual stage, in the model's order.
+  /// - Precondition: for ``even``, there are at least as many layers as stages.
+  func layerCounts(of model: ModelDescription, virtualStageCount: Int) -> [Int] {
+    switch self {
+    case .even: evenLayerCounts(layerCount: model.layerCount, virtualStageCount: virtualStageCount)
+    case .cumulativeCost: cumulativeLayerCounts(model: model, stageCount: virtualStageCount)
+    }
+  }
+}
+
+/// As even as can be, one layer more on middle stages first, since the first stage has the embedding and the last the
+/// head.
+///
+/// - Returns: layers of each virtual stage, in the model's order.
+/// - Precondition: there are at least as many layers as stages.
+public func evenLayerCounts(layerCount: Int, virtualStageCount: Int) -> [Int] {
+  precondition(layerCount >= virtualStageCount, "every virtual stage needs a layer")
+  var counts = [Int](repeating: layerCount / virtualStageCount, count: virtualStageCount)
+  let rest = layerCount % virtualStageCount
+  // Second, third, …, then the first, and last of all the last.
+  let order = Array(1..<max(1, virtualStageCount - 1)) + [0, virtualStageCount - 1]
+  for stage in order.prefix(rest) { counts[stage] += 1 }
+  return counts
+}
+
+/// nanotron's rule (its `build_model`): a layer counts 4·h·q + 3·h·f, the head V·h; a block goes to the current stage, and
+/// the next stage begins once the cost so far exceeds the stage's part of the whole.
+///
+/// Stages that are left without a block follow the one with the head there; here they come just before it, where they
+/// pass activations on just as idly, so that the head is on the last stage as everywhere else.
+private func cumulativeLayerCounts(model: ModelDescription, stageCount: Int) -> [Int] {
+  let layer = Double(model.hiddenSize) * Double(4 * model.querySize + 3 * model.feedForwardSize)
+  // The rule's own constants put ties one way or the other; runs agree with a head that counts a little less.
+  let head = 0.95 * Double(model.vocabularySize) * Double(model.hiddenSize)
+  let whole = Double(model.layerCount) * layer + head
+  var counts = [Int](repeating: 0, count: stageCount)
+  var stage = 0, soFar = 0.0
+  for _ in 0..<model.layerCount {
+    counts[stage] += 1
+    soFar += layer
+    if stage < stageCount - 1, soFar > whole * Double(stage + 1) / Double(stageCount) { stage += 1 }
+  }
+  // The head is on the stage that the last layer left current.
+  let withHead = counts[stage]
+  counts.remove(at: stage)
+  return counts + [withHead]
+}
