@@ -72,6 +72,18 @@ import Testing
     for group in cost.dataGroups { #expect(group.ringBytesPerSecond >= cost.slowestDataGroup.ringBytesPerSecond) }
   }
 
+  @Test func theSlowestPairSumsTiedEmbeddings() throws {
+    // Stages of two nodes; the second pair of nodes is linked badly.
+    var rates: [[Double?]] = (0..<4).map { row in (0..<4).map { $0 == row ? nil : 9e9 } }
+    rates[3][1] = 1e9
+    let cluster = try Fixture.cluster(
+      nodeCount: 4, devicesPerNode: 2,
+      levels: [.init(name: "node", span: 2, bytesPerSecond: 100e9), .init(name: "net", span: 8, bytesPerSecond: 10e9)],
+      measured: Fixture.links(rates))
+    let cost = LayoutCost(ParallelLayout(tensorDegree: 1, dataDegree: 4, pipelineDegree: 2), on: Fabric(cluster))
+    #expect(cost.embeddingGroup.ringBytesPerSecond == 1e9)
+  }
+
   /// Every factorisation of a device count.
   static func layouts(deviceCount: Int) -> [ParallelLayout] {
     var layouts: [ParallelLayout] = []

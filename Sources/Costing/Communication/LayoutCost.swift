@@ -14,7 +14,7 @@ public struct LayoutCost: Sendable {
   let boundaries: [Boundary]
   /// From the last stage back to the first, between chunks.
   let wrap: Boundary
-  /// First and last stage, over which tied embeddings are reduced.
+  /// The slowest pair of a rank of the first and of the last stage, over which tied embeddings are reduced.
   let embeddingGroup: CommunicationGroup
 
   /// α and β of a point-to-point transfer.
@@ -68,7 +68,7 @@ public struct LayoutCost: Sendable {
       let boundariesAreAlike = stageIsAligned && fabric.levels.dropLast().allSatisfy { stageSize % $0.span == 0 }
       boundaries = (0..<(boundariesAreAlike ? 1 : p - 1)).map { boundary(from: $0, distance: stageSize) }
       wrap = boundary(from: 0, distance: stageSize * (p - 1))
-      embeddingGroup = fabric.group(first: 0, stride: stageSize * (p - 1), count: 2)
+      embeddingGroup = slowest(firsts: 0..<(stageIsAligned ? 1 : stageSize), stride: stageSize * (p - 1), count: 2)
     }
   }
 
