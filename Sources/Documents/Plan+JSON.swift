@@ -31,7 +31,12 @@ extension Plan {
     }
     let layers = try fields.required("layer_counts")
     layerCounts = try Self.layerCounts(layers, strategy: strategy, job: job)
-    prediction = try Prediction(fields.required("prediction"))
+    let predictionField = try fields.required("prediction")
+    prediction = try Prediction(predictionField)
+    guard prediction.stageMemory.count == strategy.pipelineDegree else {
+      throw predictionField.conflict(
+        "stage_memory is of \(prediction.stageMemory.count) stages, but the pipeline has \(strategy.pipelineDegree)")
+    }
     certificate = try Certificate(fields.required("certificate"))
     var alternatives: [Alternative] = []
     for entry in try fields.required("alternatives").array(count: 0...1_000) {

@@ -30,6 +30,10 @@ enum Format {
   }
 
   static func rate(_ tokensPerSecond: Double) -> String {
-    tokensPerSecond < 10_000 ? String(format: "%.1f", tokensPerSecond) : count(Int(tokensPerSecond.rounded()))
+    switch tokensPerSecond {
+    case ..<10_000: String(format: "%.1f", tokensPerSecond)
+    case ..<1e15: count(Int(tokensPerSecond.rounded()))
+    default: String(format: "%.1e", tokensPerSecond)
+    }
   }
 }

@@ -18,6 +18,11 @@ struct Watch {
       isInterrupted.store(true, ordering: .relaxed)
       signal(SIGINT, SIG_DFL)
     }
+    // Who starts programs from a thread that takes no signals hands that on; then Ctrl-C would wait for ever.
+    var interrupt = sigset_t()
+    sigemptyset(&interrupt)
+    sigaddset(&interrupt, SIGINT)
+    pthread_sigmask(SIG_UNBLOCK, &interrupt, nil)
   }
 
   /// Why to stop, if there is a reason.

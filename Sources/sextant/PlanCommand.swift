@@ -60,7 +60,9 @@ struct PlanCommand: ParsableCommand {
         progress: { done, total in progress.show(done: done, of: total, doing: "strategies") })
       progress.clear()
       guard let plan = result.plan(model: model, toolVersion: toolVersion) else {
-        if result.certificate.ending == .interrupted { throw ExitStatus.interrupted.code }
+        if result.certificate.ending == .interrupted {
+          throw complaint("interrupted before any strategy was completed", .interrupted)
+        }
         if result.certificate.ending == .timeLimit {
           throw complaint("the time limit was reached before any strategy was completed", .failure)
         }
@@ -69,7 +71,7 @@ struct PlanCommand: ParsableCommand {
       let text = plan.json.text(style: .pretty)
       if let output { try writeFileAtomically(Array(text.utf8), to: output) }
       try emit(json ? text : PlanReport(plan: plan).text)
-      if plan.certificate.ending == .interrupted { throw ExitStatus.interrupted.code }
+      if watch.interruption == .user { throw ExitStatus.interrupted.code }
     }
   }
 }

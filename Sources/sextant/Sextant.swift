@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 
 /// The command line: one subcommand a file, each parses, loads, calls one function and prints.
 @main
@@ -14,6 +15,18 @@ struct Sextant: ParsableCommand {
     subcommands: [
       PlanCommand.self, EstimateCommand.self, ExplainCommand.self, CalibrateCommand.self, ValidateCommand.self,
     ])
+
+  /// As ArgumentParser's own, but that every error is one line, and that a closed pipe is an error and not a signal.
+  static func main() {
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+      exit(withError: complaint("\(message(for: error)) (see sextant --help)", .usage))
+    }
+  }
 }
 
 /// The version that plans carry.

@@ -1,0 +1,100 @@
+import Documents
+import Foundation
+import JSONText
+import TestSupport
+import Testing
+
+@Suite struct EstimateTests {
+  @Test func oneStrategyIsEstimatedAsAPlanOfItPredicts() async throws {
+    let folder = try Workspace()
+    let request = ["--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "16"]
+    let strategy = "tensor=2,pipeline=1,data=4,micro_batch=4,zero_stage=1,recompute=full,sequence_parallel=true"
+    let text = try await folder.sextant(["estimate"] + request + ["--strategy", strategy, "--json"]).succeeded()
+    try await folder.sextant(["plan"] + request + ["--fix", strategy, "--output", "plan.json"]).succeeded()
+    let plan = try Plan(contentsOf: folder.file("plan.json"))
+    let estimate = try JSON(parsing: Array(text.utf8))
+    #expect(Self.member("prediction", of: estimate) == plan.prediction.json)
+    #expect(Self.member("strategy", of: estimate) == plan.strategy.json)
+
+    let summary = try await folder.sextant(["estimate"] + request + ["--strategy", strategy]).succeeded()
+    #expect(summary.hasPrefix("tensor 2 × pipeline 1 × data 4"))
+  }
+
+  @Test func everyMeasuredRunGetsALineAndWhatCannotBePredictedSaysWhy() async throws {
+    let folder = try Workspace()
+    try folder.write(Self.records, to: "runs.jsonl")
+    let output = try await folder.sextant("estimate", "--runs", "runs.jsonl", "--json").succeeded()
+    let lines = try output.split(separator: "\n").map { try JSON(parsing: Array($0.utf8)) }
+    #expect(lines.count == 4)
+    #expect(lines.map { Self.member("id", of: $0) } == ["plain", "experts", "vague", "elsewhere"].map(JSON.string))
+
+    guard case .number(let seconds) = Self.member("iteration_seconds", of: lines[0]) else {
+      Issue.record("no time: \(output)")
+      return
+    }
+    #expect(seconds > 0)
+    #expect(Self.member("fits", of: lines[0]) == .string("fits"))
+    #expect(Self.member("error", of: lines[0]) == nil)
+    for (line, phrase) in zip(lines.dropFirst(), ["mixture-of-experts", "does not state pipeline", "unheard-of"]) {
+      guard case .string(let reason) = Self.member("error", of: line) else {
+        Issue.record("no reason: \(output)")
+        continue
+      }
+      #expect(reason.contains(phrase))
+      #expect(Self.member("iteration_seconds", of: line) == nil)
+    }
+
+    let table = try await folder.sextant("estimate", "--runs", "runs.jsonl").succeeded()
+    #expect(table.contains("experts: not predicted: "))
+  }
+
+  @Test func aBrokenRecordIsNamedByItsLine() async throws {
+    let folder = try Workspace()
+    try folder.write(Self.records + "\n{\"schema\": \"sextant.run/1\", \"id\": \n", to: "runs.jsonl")
+    try await folder.sextant("estimate", "--runs", "runs.jsonl", "--json").failed(65, "runs.jsonl:6: ")
+    try folder.write("{\"schema\": \"sextant.run/2\"}\n", to: "runs.jsonl")
+    try await folder.sextant("estimate", "--runs", "runs.jsonl").failed(65, "runs.jsonl:1: /schema: ")
+    try await folder.sextant("estimate", "--runs", "none.jsonl").failed(65, "none.jsonl: No such file")
+    try await folder.sextant("estimate", "--runs", ".").failed(65, ".: is a directory")
+  }
+
+  @Test func measuredRunsAreValidated() async throws {
+    let folder = try Workspace()
+    try folder.write(Self.records, to: "runs.jsonl")
+    #expect(try await folder.sextant("validate", "--runs", "runs.jsonl").succeeded().contains("3 records are not predicted"))
+    let text = try await folder.sextant("validate", "--runs", "runs.jsonl", "--json").succeeded()
+    guard case .array(let refused) = Self.member("not_predicted", of: try JSON(parsing: Array(text.utf8))) else {
+      Issue.record("no list: \(text)")
+      return
+    }
+    #expect(refused.count == 3)
+    try await folder.sextant("validate", "--runs", "none.jsonl").failed(65, "none.jsonl")
+  }
+
+  /// Invented records: one that states all, a model of experts, one without a pipeline degree, an unknown device.
+  private static var records: String {
+    let model = ##"""
+      {"name": "small", "family": "llama", "layers": 8, "hidden": 1024, "heads": 8, "kv_heads": 8, "head_dim": 128, \##
+      "ffn_hidden": 4096, "vocab": 32000, "gated_mlp": true, "tied_embeddings": false}
+      """##
+    func record(_ id: String, model: String = model, device: String = "a100-sxm4-80gb", strategy: String) -> String {
+      """
+      {"schema": "sextant.run/1", "id": "\(id)", "family": "invented", "model": \(model), "sequence_length": 1024, \
+      "global_batch": 16, "precision": "bf16", "cluster": {"device": "\(device)", "nodes": 1, "devices_per_node": 4}, \
+      "strategy": \(strategy), "measured": {"iteration_seconds": 0.5}}
+      """
+    }
+    let whole = #"{"tensor": 2, "pipeline": 1, "data": 2, "micro_batch": 2}"#
+    let vague = #"{"tensor": 2, "data": 2, "micro_batch": 2}"#
+    return [
+      record("plain", strategy: whole),
+      record("experts", model: model.replacingOccurrences(of: "}", with: ", \"moe\": {\"experts\": 8}}"), strategy: whole),
+      record("vague", strategy: vague), record("elsewhere", device: "unheard-of", strategy: whole),
+    ].joined(separator: "\n") + "\n"
+  }
+
+  private static func member(_ key: String, of json: JSON?) -> JSON? {
+    guard case .object(let members) = json else { return nil }
+    return members.first { $0.key == key }?.value
+  }
+}

@@ -1,0 +1,42 @@
+import Foundation
+import Testing
+
+/// "No" is an answer with a reason and an exit code of its own, and writes nothing.
+@Suite struct InfeasibleTests {
+  @Test func aModelThatFitsNowhereSaysByHowMuchAndLeavesTheOutputAlone() async throws {
+    let folder = try Workspace()
+    try folder.write("what was there before", to: "plan.json")
+    try await folder.sextant(
+      "plan", "--cluster", "dgx-a100-1", "--model", "megatron-1t", "--global-batch", "16", "--output", "plan.json"
+    ).failed(2, "no feasible plan: none of", "on stage 0", "over the", "would fit with")
+    #expect(try folder.text(of: "plan.json") == "what was there before")
+    #expect(try folder.names == ["plan.json"])
+  }
+
+  @Test func aGlobalBatchBelowEveryDataDegreeIsNamed() async throws {
+    let folder = try Workspace()
+    try await folder.sextant(
+      "plan", "--cluster", "dgx-a100-128", "--model", "gpt2", "--global-batch", "1", "--output", "plan.json", "--json"
+    ).failed(2, "no feasible plan: no strategy is possible", "global batch does not divide")
+    #expect(try folder.names.isEmpty)
+  }
+
+  @Test func whatIsFixedMayBeImpossible() async throws {
+    let folder = try Workspace()
+    try await folder.sextant(
+      "plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "16", "--fix", "tensor=3"
+    ).failed(2, "no feasible plan")
+    try await folder.sextant(
+      "plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "16", "--fix", "tensor=8"
+    ).failed(2, "tensor degree does not divide the attention heads")
+  }
+
+  @Test func aTimeLimitThatIsOverAtOnceIsAFailure() async throws {
+    let folder = try Workspace()
+    try await folder.sextant(
+      "plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "16", "--time-limit", "1e-9", "--output",
+      "plan.json"
+    ).failed(1, "time limit")
+    #expect(try folder.names.isEmpty)
+  }
+}
