@@ -18,9 +18,17 @@ import Testing
     (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch"], "--global-batch"),
     (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--top", "0"], "--top"),
     (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--threads", "0"], "--threads"),
-    (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--time-limit", "nan"], "--time-limit"),
-    (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--time-limit", "inf"], "--time-limit"),
-    (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--precision", "fp8"], "--precision"),
+    (
+      ["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--time-limit", "nan"],
+      "--time-limit"
+    ),
+    (
+      ["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--time-limit", "inf"],
+      "--time-limit"
+    ),
+    (
+      ["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--precision", "fp8"], "--precision"
+    ),
     (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--job", "job.json"], "--job"),
     (["estimate", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8"], "--strategy or --runs"),
     (["estimate", "--runs", "runs.jsonl", "--cluster", "dgx-a100-1"], "--runs"),

@@ -22,7 +22,8 @@ struct CommandRun: Sendable {
   func failed(_ code: Int32, _ phrases: String..., at location: SourceLocation = #_sourceLocation) {
     #expect(exitCode == code, "\(arguments): \(errors)", sourceLocation: location)
     #expect(output.isEmpty, "\(arguments)", sourceLocation: location)
-    #expect(errors.hasPrefix("sextant: ") && errors.hasSuffix("\n"), "\(arguments): \(errors)", sourceLocation: location)
+    #expect(
+      errors.hasPrefix("sextant: ") && errors.hasSuffix("\n"), "\(arguments): \(errors)", sourceLocation: location)
     #expect(errors.count { $0 == "\n" } == 1, "\(arguments): \(errors)", sourceLocation: location)
     for phrase in phrases {
       #expect(errors.contains(phrase), "\(arguments)", sourceLocation: location)

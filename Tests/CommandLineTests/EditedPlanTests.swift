@@ -32,7 +32,9 @@ import Testing
     ("/strategy/micro_batch", .integer(3), "/strategy: global batch 16 does not divide"),
     ("/strategy/zero_stage", .integer(4), "/strategy/zero_stage: expected an integer from 0 to 3"),
     ("/strategy/recompute", .string("partly"), "/strategy/recompute: expected one of"),
-    ("/prediction/stage_memory/0/weights_bytes", .integer(1), "/prediction/stage_memory/0/peak_bytes: expected the sum"),
+    (
+      "/prediction/stage_memory/0/weights_bytes", .integer(1), "/prediction/stage_memory/0/peak_bytes: expected the sum"
+    ),
     ("/prediction/iteration_seconds", .number(-1), "/prediction/iteration_seconds: expected a positive number"),
     ("/certificate/ending", .string("proven"), "/certificate/ending: expected one of"),
     ("/framework", .string("other"), "/framework: expected a framework of the device profile"),

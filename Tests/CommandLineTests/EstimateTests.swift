@@ -61,7 +61,8 @@ import Testing
   @Test func measuredRunsAreValidated() async throws {
     let folder = try Workspace()
     try folder.write(Self.records, to: "runs.jsonl")
-    #expect(try await folder.sextant("validate", "--runs", "runs.jsonl").succeeded().contains("3 records are not predicted"))
+    #expect(
+      try await folder.sextant("validate", "--runs", "runs.jsonl").succeeded().contains("3 records are not predicted"))
     let text = try await folder.sextant("validate", "--runs", "runs.jsonl", "--json").succeeded()
     guard case .array(let refused) = Self.member("not_predicted", of: try JSON(parsing: Array(text.utf8))) else {
       Issue.record("no list: \(text)")
@@ -71,25 +72,12 @@ import Testing
     try await folder.sextant("validate", "--runs", "none.jsonl").failed(65, "none.jsonl")
   }
 
-  /// Invented records: one that states all, a model of experts, one without a pipeline degree, an unknown device.
+  /// One that can be predicted, a model of experts, one without a pipeline degree, an unknown device.
   private static var records: String {
-    let model = ##"""
-      {"name": "small", "family": "llama", "layers": 8, "hidden": 1024, "heads": 8, "kv_heads": 8, "head_dim": 128, \##
-      "ffn_hidden": 4096, "vocab": 32000, "gated_mlp": true, "tied_embeddings": false}
-      """##
-    func record(_ id: String, model: String = model, device: String = "a100-sxm4-80gb", strategy: String) -> String {
-      """
-      {"schema": "sextant.run/1", "id": "\(id)", "family": "invented", "model": \(model), "sequence_length": 1024, \
-      "global_batch": 16, "precision": "bf16", "cluster": {"device": "\(device)", "nodes": 1, "devices_per_node": 4}, \
-      "strategy": \(strategy), "measured": {"iteration_seconds": 0.5}}
-      """
-    }
-    let whole = #"{"tensor": 2, "pipeline": 1, "data": 2, "micro_batch": 2}"#
     let vague = #"{"tensor": 2, "data": 2, "micro_batch": 2}"#
     return [
-      record("plain", strategy: whole),
-      record("experts", model: model.replacingOccurrences(of: "}", with: ", \"moe\": {\"experts\": 8}}"), strategy: whole),
-      record("vague", strategy: vague), record("elsewhere", device: "unheard-of", strategy: whole),
+      MeasuredRecords.record("plain"), MeasuredRecords.record("experts", experts: 8),
+      MeasuredRecords.record("vague", strategy: vague), MeasuredRecords.record("elsewhere", device: "unheard-of"),
     ].joined(separator: "\n") + "\n"
   }
 

@@ -18,7 +18,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("file/plan.json", "Not a directory"), ("missing/plan.json", "No such file or directory"), ("", "cannot write \"\""),
+    ("file/plan.json", "Not a directory"), ("missing/plan.json", "No such file or directory"),
+    ("", "cannot write \"\""),
     ("/proc/plan.json", "cannot write /proc/plan.json"),
   ])
   func aPlaceThatIsNoneIsAFailure(path: String, phrase: String) async throws {
@@ -56,7 +57,8 @@ import Testing
   /// Once the process died of a signal, without a word.
   @Test func aReaderThatHasGoneAwayIsAFailureAndNotASignal() async throws {
     let folder = try Workspace()
-    let line = "{ sleep 0.2; '\(Workspace.executable)' plan --help >/dev/null; "
+    let line =
+      "{ sleep 0.2; '\(Workspace.executable)' plan --help >/dev/null; "
       + "'\(Workspace.executable)' plan --cluster dgx-a100-1 --model gpt2 --global-batch 16; echo $? >code; } | true; "
       + "while ! [ -s code ]; do sleep 0.1; done"
     let run = try await folder.shell(line)

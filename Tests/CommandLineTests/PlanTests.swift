@@ -69,7 +69,8 @@ import Testing
 
   /// Seconds of search in any build.
   private let longRequest = [
-    "plan", "--cluster", "dgx-a100-128", "--model", "megatron-1t", "--global-batch", "3072", "--top", "100", "--threads",
+    "plan", "--cluster", "dgx-a100-128", "--model", "megatron-1t", "--global-batch", "3072", "--top", "100",
+    "--threads",
     "1",
   ]
 
