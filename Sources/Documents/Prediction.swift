@@ -139,7 +139,7 @@ extension Prediction {
     timeSplit = TimeSplit(
       computeSeconds: try split.required("compute_seconds").nonNegativeResult(),
       recomputeSeconds: try split.required("recompute_seconds").nonNegativeResult(),
-      launchSeconds: try split.required("launch_seconds").nonNegativeNumber(),
+      launchSeconds: try split.required("launch_seconds").nonNegativeResult(),
       tensorSeconds: try split.required("tensor_seconds").nonNegativeResult(),
       pipelineSeconds: try split.required("pipeline_seconds").nonNegativeResult(),
       dataSeconds: try split.required("data_seconds").nonNegativeResult(),

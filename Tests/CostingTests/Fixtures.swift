@@ -41,8 +41,10 @@ enum Fixture {
   ) -> DeviceProfile.Framework {
     .init(
       name: "plain", layerForwardFloorSeconds: forwardFloor, layerBackwardFloorSeconds: backwardFloor,
-      iterationFixedSeconds: 0, gradientOverlapFraction: gradientOverlap, gatherOverlapFraction: gatherOverlap,
-      overlapsGradientReduce: false, logitsBytesPerEntry: logitsBytesPerEntry, vocabularyMultiple: vocabularyMultiple)
+      pipelineFloorSecondsPerTensorRank: 0, tensorFloorSecondsPerNode: 0, iterationFixedSeconds: 0,
+      gradientOverlapFraction: gradientOverlap, shardedGradientOverlapFraction: gradientOverlap,
+      gatherOverlapFraction: gatherOverlap, overlapsGradientReduce: false, bucketBytes: 1e24, elementWiseFactor: 1,
+      layerSplit: .even, logitsBytesPerEntry: logitsBytesPerEntry, vocabularyMultiple: vocabularyMultiple)
   }
 
   static func cluster(
