@@ -34,6 +34,11 @@ public struct Estimate: Sendable {
     )
   }
 
+  /// The peak that the framework would report: of all stages, or of the first one where it looks no further.
+  public var reportedPeakBytes: Int {
+    model.framework.reportsFirstStageMemory ? prediction.stageMemory[0].peakBytes : prediction.peakBytes
+  }
+
   /// Strategy, split and prediction.
   public var json: JSON {
     .object([

@@ -140,7 +140,15 @@ extension DeviceProfile.Framework {
     bucketBytes = try fields.required("bucket_bytes").positiveNumber()
     elementWiseFactor = try fields.required("element_wise_factor").positiveNumber()
     layerSplit = try fields.required("layer_split").choice(of: DeviceProfile.LayerSplit.self)
-    logitsBytesPerEntry = try fields.required("logits_bytes_per_entry").integer(in: 0...64)
+    logitsBytesPerEntry = try fields.required("logits_bytes_per_entry").number(
+      in: 0...64, expected: "a number from 0 to 64")
+    logitsTrafficBytesPerEntry = try fields.required("logits_traffic_bytes_per_entry").number(
+      in: 0...1_024, expected: "a number from 0 to 1024")
+    gradientAccumulationFactor = try fields.required("gradient_accumulation_factor").number(
+      in: 0...64, expected: "a number from 0 to 64")
+    activationFactor = try fields.required("activation_factor").number(
+      in: 0.1...8, expected: "a number from 0.1 to 8")
+    reportsFirstStageMemory = try fields.required("reports_first_stage_memory").boolean()
     vocabularyMultiple = try fields.required("vocabulary_multiple").integer(in: 1...Self.largestVocabularyMultiple)
     try fields.finish()
   }
@@ -157,7 +165,11 @@ extension DeviceProfile.Framework {
       ("gather_overlap_fraction", .number(gatherOverlapFraction)),
       ("overlaps_gradient_reduce", .boolean(overlapsGradientReduce)),
       ("bucket_bytes", .number(bucketBytes)), ("element_wise_factor", .number(elementWiseFactor)),
-      ("layer_split", .string(layerSplit.rawValue)), ("logits_bytes_per_entry", .integer(logitsBytesPerEntry)),
+      ("layer_split", .string(layerSplit.rawValue)), ("logits_bytes_per_entry", .number(logitsBytesPerEntry)),
+      ("logits_traffic_bytes_per_entry", .number(logitsTrafficBytesPerEntry)),
+      ("gradient_accumulation_factor", .number(gradientAccumulationFactor)),
+      ("activation_factor", .number(activationFactor)),
+      ("reports_first_stage_memory", .boolean(reportsFirstStageMemory)),
       ("vocabulary_multiple", .integer(vocabularyMultiple)))
   }
 }

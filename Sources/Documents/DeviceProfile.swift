@@ -96,7 +96,16 @@ public struct DeviceProfile: Sendable, Equatable {
     /// How layers are split into stages when nobody says otherwise.
     public package(set) var layerSplit: LayerSplit
     /// Bytes alive per entry of the logits while the loss is computed, all copies together.
-    public package(set) var logitsBytesPerEntry: Int
+    public package(set) var logitsBytesPerEntry: Double
+    /// Bytes of memory traffic per entry of the logits that the loss causes forward, and as many backward.
+    public package(set) var logitsTrafficBytesPerEntry: Double
+    /// Traffic of adding a micro-batch's gradients to the accumulated ones, as a multiple of reading the one and reading
+    /// and writing the other; 0 where the products' kernels do it.
+    public package(set) var gradientAccumulationFactor: Double
+    /// Activations that are kept, as a multiple of what the operations need.
+    public package(set) var activationFactor: Double
+    /// Whether the memory that a run reports is its first stage's, not the largest of all.
+    public package(set) var reportsFirstStageMemory: Bool
     /// The vocabulary is padded to a multiple of this times the tensor degree.
     public package(set) var vocabularyMultiple: Int
 

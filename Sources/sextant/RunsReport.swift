@@ -15,11 +15,11 @@ struct RunsReport {
       let value: JSON
       do {
         let workload = try RunWorkload(run, catalog: catalog)
-        let estimate = try workload.estimate().prediction
+        let estimate = try workload.estimate()
         value = .object([
-          JSONMember("id", .string(run.id)), JSONMember("iteration_seconds", .number(estimate.iterationSeconds)),
-          JSONMember("peak_bytes", .integer(estimate.peakBytes)),
-          JSONMember("fits", .string(estimate.verdict.rawValue)),
+          JSONMember("id", .string(run.id)), JSONMember("iteration_seconds", .number(estimate.prediction.iterationSeconds)),
+          JSONMember("peak_bytes", .integer(estimate.reportedPeakBytes)),
+          JSONMember("fits", .string(estimate.prediction.verdict.rawValue)),
           JSONMember("assumptions", .array(workload.assumptions.map(JSON.string))),
         ])
       } catch {
@@ -35,14 +35,15 @@ struct RunsReport {
     var refusals = ""
     for run in runs {
       do {
-        let prediction = try RunWorkload(run, catalog: catalog).estimate().prediction
+        let estimate = try RunWorkload(run, catalog: catalog).estimate()
+        let prediction = estimate.prediction
         let measured = run.measured
         table.add([
           run.id, Format.seconds(prediction.iterationSeconds),
           measured.iterationSeconds.map(Format.seconds) ?? "failed",
           measured.iterationSeconds.map { String(format: "%+.1f %%", (prediction.iterationSeconds / $0 - 1) * 100) }
             ?? "",
-          Format.gigabytes(prediction.peakBytes), measured.peakBytes.map(Format.gigabytes) ?? "",
+          Format.gigabytes(estimate.reportedPeakBytes), measured.peakBytes.map(Format.gigabytes) ?? "",
           prediction.verdict.rawValue,
         ])
       } catch {

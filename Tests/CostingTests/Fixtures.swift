@@ -44,7 +44,9 @@ enum Fixture {
       pipelineFloorSecondsPerTensorRank: 0, tensorFloorSecondsPerNode: 0, iterationFixedSeconds: 0,
       gradientOverlapFraction: gradientOverlap, shardedGradientOverlapFraction: gradientOverlap,
       gatherOverlapFraction: gatherOverlap, overlapsGradientReduce: false, bucketBytes: 1e24, elementWiseFactor: 1,
-      layerSplit: .even, logitsBytesPerEntry: logitsBytesPerEntry, vocabularyMultiple: vocabularyMultiple)
+      layerSplit: .even, logitsBytesPerEntry: Double(logitsBytesPerEntry),
+      logitsTrafficBytesPerEntry: Double(logitsBytesPerEntry), gradientAccumulationFactor: 0, activationFactor: 1,
+      reportsFirstStageMemory: false, vocabularyMultiple: vocabularyMultiple)
   }
 
   static func cluster(

@@ -13,6 +13,11 @@ public struct Calibration: Sendable {
     let run: MeasuredRun
     let workload: RunWorkload
     let weight: Double
+
+    /// Whether its time is fitted to: it ran, and is not marked as noisy or as a model too small to judge.
+    var hasTime: Bool { run.measured.iterationSeconds != nil && run.tier != "D" && run.tier != "M" }
+    /// Whether its peak memory is.
+    var hasPeak: Bool { run.measured.iterationSeconds != nil && run.measured.peakBytes != nil }
   }
 
   /// A coefficient after the fit.
@@ -51,6 +56,9 @@ public struct Calibration: Sendable {
   /// A coefficient counts as told by the runs when they leave less than this share of its prior spread.
   public static let identifiedShare = 0.6
 
+  /// A failed run that needs less than this share of the memory has crashed of something else.
+  public static let crashShare = 0.5
+
   private let samples: [Sample]
   private let base: DeviceProfile
   private let frameworkIndices: [Int]
@@ -68,15 +76,15 @@ public struct Calibration: Sendable {
       else { continue }
       members.append((run, workload))
     }
-    let usable = members.filter { $0.run.measured.iterationSeconds != nil && $0.run.tier != "D" && $0.run.tier != "M" }
-    guard usable.count >= 8 else { throw TooFewRuns(device: device.name, count: usable.count) }
     // A family counts like the root of its size: a sweep of hundreds must not drown a table of ten.
-    let sizes = Dictionary(grouping: usable, by: \.run.family).mapValues(\.count)
-    let weights = usable.map { 1 / Double(sizes[$0.run.family] ?? 1).squareRoot() }
-    let mean = weights.reduce(0, +) / Double(weights.count)
-    samples = zip(usable, weights).map { Sample(run: $0.run, workload: $0.workload, weight: $1 / mean) }
+    let sizes = Dictionary(grouping: members, by: \.run.family).mapValues(\.count)
+    let weights = members.map { 1 / Double(sizes[$0.run.family] ?? 1).squareRoot() }
+    let mean = weights.reduce(0, +) / Double(max(1, weights.count))
+    samples = zip(members, weights).map { Sample(run: $0.run, workload: $0.workload, weight: $1 / mean) }
+    let timedCount = samples.count(where: \.hasTime)
+    guard timedCount >= 8 else { throw TooFewRuns(device: device.name, count: timedCount) }
     base = device
-    let used = Set(usable.map { $0.workload.frameworkName ?? device.frameworks[0].name })
+    let used = Set(members.map { $0.workload.frameworkName ?? device.frameworks[0].name })
     frameworkIndices = device.frameworks.indices.filter { used.contains(device.frameworks[$0].name) }
     self.threadCount = threadCount
   }
@@ -92,10 +100,11 @@ public struct Calibration: Sendable {
 
   /// Runs the fit, and again without each group of the folds.
   public func run(folds grouping: Grouping?) -> Outcome {
-    let (profile, coefficients) = fit(samples)
+    var (profile, coefficients) = fit(samples)
     let validation = validation(of: samples, profile: profile)
+    profile.provenance = provenance(of: coefficients, validation: validation)
     let outliers = validation.cases.compactMap { item -> (id: String, error: Double)? in
-      guard let error = item.timeError, abs(log(1 + error)) > 3 * Self.lossScale else { return nil }
+      guard !item.isMarked, let error = item.timeError, abs(log(1 + error)) > 3 * Self.lossScale else { return nil }
       return (item.run.id, error)
     }.sorted { (abs($0.error), $1.id) > (abs($1.error), $0.id) }
     var folds: [Fold] = []
@@ -112,6 +121,26 @@ public struct Calibration: Sendable {
       profile: profile, coefficients: coefficients, validation: validation, outliers: outliers, folds: folds)
   }
 
+  /// Where each group of coefficients comes from now: these runs, or what it was before.
+  private func provenance(of coefficients: [Fitted], validation: Validation) -> [DeviceProfile.Provenance] {
+    // "compute", "fabric", "memory", "frameworks/nanotron".
+    func group(_ name: String) -> String { name.split(separator: "/").dropLast().joined(separator: "/") }
+    var provenance = base.provenance
+    for name in coefficients.map({ group($0.name) }).reduce(into: [String](), { if !$0.contains($1) { $0.append($1) } }) {
+      let told = coefficients.filter { group($0.name) == name && $0.isIdentified }
+      guard !told.isEmpty else { continue }
+      let errors = name == "memory" ? validation.memoryErrors : validation.timeErrors
+      let families = Set(validation.cases.map(\.run.family)).sorted().joined(separator: ", ")
+      let what = told.map { String($0.name.dropFirst(name.count + 1)) }.joined(separator: ", ")
+      let origin =
+        "\(what): fitted to \(errors.count) runs (\(families)), median error \((errors.medianAbsolute * 1000).rounded() / 10) %; "
+        + "the rest as before"
+      provenance.removeAll { $0.group == name }
+      provenance.append(DeviceProfile.Provenance(group: name, origin: origin))
+    }
+    return provenance
+  }
+
   private func validation(of samples: [Sample], profile: DeviceProfile) -> Validation {
     Validation(
       cases: samples.compactMap { sample in
@@ -121,59 +150,110 @@ public struct Calibration: Sendable {
 
   /// The profile that fits the samples best; coefficients they cannot tell as they were.
   private func fit(_ samples: [Sample]) -> (profile: DeviceProfile, coefficients: [Fitted]) {
-    let all = Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base)
-    let first = solve(samples, all)
-    // What is not told goes back to where it was, and the rest is fitted once more.
-    let told = all.indices.map { first.deviations[$0] < Self.identifiedShare * log(all[$0].factor) }
-    let second = solve(samples, zip(all, told).filter(\.1).map(\.0))
     var profile = base
-    var coefficients: [Fitted] = []
-    var next = 0
-    for (coefficient, isTold) in zip(all, told) {
-      let before = coefficient.get(base)
-      if isTold {
-        coefficient.set(&profile, rounded(exp(second.values[next])))
-        coefficients.append(
-          Fitted(
-            name: coefficient.name, before: before, after: coefficient.get(profile),
-            relativeDeviation: exp(second.deviations[next]) - 1, isIdentified: true))
-        next += 1
-      } else {
-        coefficients.append(
-          Fitted(
-            name: coefficient.name, before: before, after: before,
-            relativeDeviation: coefficient.factor - 1, isIdentified: false))
-      }
+    let timed = samples.filter(\.hasTime), measured = samples.filter(\.hasPeak)
+    var coefficients = fit(
+      Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base), of: &profile, to: timed
+    ) { sample, profile, scratch in
+      guard let seconds = sample.run.measured.iterationSeconds,
+        let predicted = try? sample.workload.iterationSeconds(device: profile, scratch: &scratch)
+      else { return .nan }
+      return log(predicted / seconds)
     }
+    guard measured.count >= 8 else { return (profile, coefficients) }
+    coefficients += fit(
+      Coefficient.ofMemory(frameworkIndices: frameworkIndices, profile: base), of: &profile, to: measured
+    ) { sample, profile, _ in
+      guard let bytes = sample.run.measured.peakBytes, let predicted = try? sample.workload.estimate(device: profile)
+      else { return .nan }
+      return log(Double(predicted.reportedPeakBytes) / Double(bytes))
+    }
+    coefficients += fitThresholds(of: &profile, to: samples)
     return (profile, coefficients)
   }
 
-  private func solve(_ samples: [Sample], _ coefficients: [Coefficient]) -> RobustLeastSquares.Solution {
-    let solver = RobustLeastSquares(
-      unknowns: coefficients.map { $0.unknown(in: base) }, lossScale: Self.lossScale, iterationLimit: 40,
-      weights: samples.map(\.weight))
-    return solver.solve { values in
-      var profile = base
-      for (coefficient, value) in zip(coefficients, values) { coefficient.set(&profile, exp(value)) }
-      return residuals(samples, profile)
+  /// Fits some coefficients to some samples, and writes what they tell into the profile.
+  private func fit(
+    _ all: [Coefficient], of profile: inout DeviceProfile, to samples: [Sample],
+    residual: @Sendable (Sample, DeviceProfile, inout EvaluationScratch) -> Double
+  ) -> [Fitted] {
+    let start = profile
+    func solve(_ coefficients: [Coefficient]) -> RobustLeastSquares.Solution {
+      let solver = RobustLeastSquares(
+        unknowns: coefficients.map { $0.unknown(in: base) }, lossScale: Self.lossScale, iterationLimit: 40,
+        weights: samples.map(\.weight))
+      return solver.solve { values in
+        var trial = start
+        for (coefficient, value) in zip(coefficients, values) { coefficient.set(&trial, exp(value)) }
+        return residuals(samples, trial, residual)
+      }
     }
+    let first = solve(all)
+    // What is not told goes back to where it was, and the rest is fitted once more.
+    let told = all.indices.map { first.deviations[$0] < Self.identifiedShare * log(all[$0].factor) }
+    let second = solve(zip(all, told).filter(\.1).map(\.0))
+    var fitted: [Fitted] = []
+    var next = 0
+    for (coefficient, isTold) in zip(all, told) {
+      let before = coefficient.get(base)
+      var deviation = log(coefficient.factor)
+      if isTold {
+        coefficient.set(&profile, rounded(exp(second.values[next])))
+        deviation = second.deviations[next]
+        next += 1
+      }
+      fitted.append(
+        Fitted(
+          name: coefficient.name, before: before, after: coefficient.get(profile), relativeDeviation: exp(deviation) - 1,
+          isIdentified: isTold))
+    }
+    return fitted
   }
 
-  /// log(predicted / measured) of each sample; samples are divided among threads, each result has its own place.
-  private func residuals(_ samples: [Sample], _ profile: DeviceProfile) -> [Double] {
+  /// Shares of the memory between which a run is risky: of the runs that failed for want of memory one in twenty is
+  /// predicted below, of those that succeeded one in fifty above.
+  private func fitThresholds(of profile: inout DeviceProfile, to samples: [Sample]) -> [Fitted] {
+    var failed: [Double] = [], succeeded: [Double] = []
+    for sample in samples {
+      guard let estimate = try? sample.workload.estimate(device: profile) else { continue }
+      let share = Double(estimate.prediction.peakBytes) / Double(profile.datasheet.memoryBytes)
+      if !sample.run.measured.hasFailed {
+        succeeded.append(share)
+      } else if share >= Self.crashShare {
+        failed.append(share)
+      }
+    }
+    let before = profile.memory
+    let isTold = failed.count >= 20 && succeeded.count >= 20
+    if isTold {
+      let comfortable = rounded(min(max(quantile(failed, 0.05), 0.3), 0.95))
+      profile.memory.comfortableFraction = comfortable
+      profile.memory.limitFraction = min(1, max(rounded(quantile(succeeded, 0.98)), comfortable))
+    }
+    return [
+      Fitted(
+        name: "memory/comfortable_fraction", before: before.comfortableFraction,
+        after: profile.memory.comfortableFraction, relativeDeviation: 0, isIdentified: isTold),
+      Fitted(
+        name: "memory/limit_fraction", before: before.limitFraction, after: profile.memory.limitFraction,
+        relativeDeviation: 0, isIdentified: isTold),
+    ]
+  }
+
+  /// A residual of each sample; samples are divided among threads, each result has its own place.
+  private func residuals(
+    _ samples: [Sample], _ profile: DeviceProfile,
+    _ residual: @Sendable (Sample, DeviceProfile, inout EvaluationScratch) -> Double
+  ) -> [Double] {
     let results = Mutex([Double](repeating: .nan, count: samples.count))
     let chunk = (samples.count + threadCount - 1) / threadCount
-    DispatchQueue.concurrentPerform(iterations: threadCount) { thread in
-      var scratch = EvaluationScratch()
-      var own: [(Int, Double)] = []
-      for index in (thread * chunk)..<min(samples.count, (thread + 1) * chunk) {
-        let sample = samples[index]
-        guard let measured = sample.run.measured.iterationSeconds,
-          let seconds = try? sample.workload.iterationSeconds(device: profile, scratch: &scratch)
-        else { continue }
-        own.append((index, log(seconds / measured)))
+    withoutActuallyEscaping(residual) { residual in
+      DispatchQueue.concurrentPerform(iterations: threadCount) { thread in
+        var scratch = EvaluationScratch()
+        let range = min(samples.count, thread * chunk)..<min(samples.count, (thread + 1) * chunk)
+        let own = range.map { residual(samples[$0], profile, &scratch) }
+        results.withLock { $0.replaceSubrange(range, with: own) }
       }
-      results.withLock { for (index, value) in own { $0[index] = value } }
     }
     return results.withLock { $0 }
   }
@@ -184,4 +264,10 @@ public struct Calibration: Sendable {
     let scale = pow(10, (3 - floor(log10(value))))
     return (value * scale).rounded() / scale
   }
+}
+
+/// The value below which a share of the values lies, by rank; 0 of nothing.
+private func quantile(_ values: [Double], _ share: Double) -> Double {
+  let sorted = values.sorted()
+  return sorted.isEmpty ? 0 : sorted[min(sorted.count - 1, Int(share * Double(sorted.count)))]
 }

@@ -20,6 +20,17 @@ struct Coefficient: Sendable {
   }
 
   private init(
+    _ name: String, get: @escaping @Sendable (DeviceProfile) -> Double,
+    set: @escaping @Sendable (inout DeviceProfile, Double) -> Void, _ range: ClosedRange<Double>, factor: Double
+  ) {
+    self.name = name
+    self.get = get
+    self.set = set
+    self.range = range
+    self.factor = factor
+  }
+
+  private init(
     _ name: String, _ path: any WritableKeyPath<DeviceProfile, Double> & Sendable, _ range: ClosedRange<Double>,
     factor: Double
   ) {
@@ -64,10 +75,35 @@ struct Coefficient: Sendable {
           factor: 2),
         Coefficient(prefix + "gather_overlap_fraction", \.frameworks[index].gatherOverlapFraction, 1e-3...1, factor: 2),
         Coefficient(prefix + "bucket_bytes", \.frameworks[index].bucketBytes, 1e5...1e10, factor: 4),
+        Coefficient(
+          prefix + "logits_traffic_bytes_per_entry", \.frameworks[index].logitsTrafficBytesPerEntry, 2...200, factor: 2),
+        Coefficient(
+          prefix + "gradient_accumulation_factor", \.frameworks[index].gradientAccumulationFactor, 0.05...10, factor: 1.5),
         Coefficient(prefix + "element_wise_factor", \.frameworks[index].elementWiseFactor, 0.3...10, factor: 1.5),
       ]
     }
-    // Zero states that a mechanism is not there; no run makes it appear.
-    return coefficients.filter { $0.get(profile) > 0 }
+    return coefficients.filter { $0.isThere(in: profile) }
   }
+
+  /// What peaks of memory can tell.
+  static func ofMemory(frameworkIndices: [Int], profile: DeviceProfile) -> [Coefficient] {
+    var coefficients = [
+      Coefficient(
+        "memory/reserved_bytes", get: { Double($0.memory.reservedBytes) },
+        set: { $0.memory.reservedBytes = Int($1.rounded()) }, 1e8...3e10, factor: 3),
+      Coefficient("memory/fragmentation_fraction", \.memory.fragmentationFraction, 1e-3...0.5, factor: 3),
+    ]
+    for index in frameworkIndices {
+      let prefix = "frameworks/\(profile.frameworks[index].name)/"
+      coefficients += [
+        Coefficient(
+          prefix + "logits_bytes_per_entry", \.frameworks[index].logitsBytesPerEntry, 0.5...64, factor: 2),
+        Coefficient(prefix + "activation_factor", \.frameworks[index].activationFactor, 0.3...4, factor: 1.5),
+      ]
+    }
+    return coefficients.filter { $0.isThere(in: profile) }
+  }
+
+  /// Zero states that a mechanism is not there; no run makes it appear.
+  private func isThere(in profile: DeviceProfile) -> Bool { get(profile) > 0 }
 }

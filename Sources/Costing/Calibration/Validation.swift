@@ -7,6 +7,8 @@ public struct Validation: Sendable {
     public let run: MeasuredRun
     public let prediction: Prediction
     public let strategy: Strategy
+    /// The peak that the run's framework would report, bytes.
+    public let reportedPeakBytes: Int
     /// Model FLOP utilisation of the measured time; nil for a run that failed.
     public let measuredUtilization: Double?
 
@@ -16,7 +18,7 @@ public struct Validation: Sendable {
     /// Predicted over measured peak memory, minus one; nil where it was not measured.
     public var memoryError: Double? {
       guard run.measured.iterationSeconds != nil else { return nil }
-      return run.measured.peakBytes.map { Double(prediction.peakBytes) / Double($0) - 1 }
+      return run.measured.peakBytes.map { Double(reportedPeakBytes) / Double($0) - 1 }
     }
 
     /// Whether the run's tier marks it as noisy or as a model too small to judge.
@@ -68,7 +70,7 @@ public struct Validation: Sendable {
   public var memoryErrors: ErrorSummary {
     let measured = cases.filter { $0.memoryError != nil }
     return ErrorSummary(
-      errors: measured.compactMap(\.memoryError), predicted: measured.map { Double($0.prediction.peakBytes) },
+      errors: measured.compactMap(\.memoryError), predicted: measured.map { Double($0.reportedPeakBytes) },
       measured: measured.compactMap { $0.run.measured.peakBytes.map(Double.init) })
   }
 
@@ -109,6 +111,7 @@ extension Validation.Case {
     self.run = run
     prediction = estimate.prediction
     strategy = estimate.strategy
+    reportedPeakBytes = estimate.reportedPeakBytes
     measuredUtilization = run.measured.iterationSeconds.map {
       // Utilisation is inversely proportional to time.
       estimate.prediction.modelFLOPUtilization * estimate.prediction.iterationSeconds / $0

@@ -32,15 +32,25 @@ public struct MicroBatchCost: Sendable {
     let shape = LayerShape(
       job: job, tensorDegree: tensorDegree, microBatch: microBatch, sequenceParallel: sequenceParallel,
       flashAttention: flashAttention)
-    layer = Self.layer(
+    let model = job.model
+    let vocabulary = model.paddedVocabularySize(multiple: framework.vocabularyMultiple, tensorDegree: tensorDegree)
+    // Adding a gradient reads it, and reads and writes what it is added to.
+    let bytesEach = Double(job.precision.byteCount + 2 * job.gradientByteCount) * framework.gradientAccumulationFactor
+    let accumulation = { (parameters: ParameterCount) in
+      Double(parameters.perRank(tensorDegree: tensorDegree)) * bytesEach * device.secondsPerMemoryByte
+    }
+    var layer = Self.layer(
       shape, device: device, framework: framework, group: tensorGroup, recompute: recompute,
       sequenceParallel: sequenceParallel)
+    layer.backwardComputeSeconds += accumulation(model.layerParameters)
+    self.layer = layer
     embedding = Self.embedding(shape, device: device, group: tensorGroup, sequenceParallel: sequenceParallel)
-    let vocabulary = job.model.paddedVocabularySize(
-      multiple: framework.vocabularyMultiple, tensorDegree: tensorDegree)
-    head = Self.head(
+    var head = Self.head(
       shape, vocabularyShard: Double(vocabulary / tensorDegree), device: device, framework: framework,
       group: tensorGroup, sequenceParallel: sequenceParallel)
+    // Whether it is the embedding's or its own, the head's matrix gets a gradient as large as itself.
+    head.backwardComputeSeconds += accumulation(ParameterCount(sharded: vocabulary * model.hiddenSize, replicated: 0))
+    self.head = head
   }
 
   private static func layer(
@@ -100,8 +110,7 @@ public struct MicroBatchCost: Sendable {
     let tensorBytes = T * h * shape.elementByteCount
     let logits = T * vocabularyShard
     var passes = Passes()
-    // Every copy of the logits that is alive is written once and read once, half of it forward.
-    let lossPass = logits * Double(framework.logitsBytesPerEntry) * device.secondsPerMemoryByte
+    let lossPass = logits * framework.logitsTrafficBytesPerEntry * device.secondsPerMemoryByte
     let norm = 2 * tensorBytes * shape.sequenceShare * device.secondsPerMemoryByte
     passes.forwardComputeSeconds = device.gemmSeconds(T, vocabularyShard, h) + lossPass + norm
     passes.backwardComputeSeconds =

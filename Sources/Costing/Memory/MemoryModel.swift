@@ -61,27 +61,31 @@ public struct MemoryModel: Sendable {
     let e = job.precision.byteCount
     let kept = ActivationBytesPerToken(
       model: model, sequenceLength: job.sequenceLength, elementByteCount: e, tensorDegree: t)
-    let whole = { (core: Int) in sequenceTokens * kept.alongSequence + tokens * (kept.insideTensorGroup + core) }
+    let whole = { (core: Int) in
+      Self.scaled(
+        sequenceTokens * kept.alongSequence + tokens * (kept.insideTensorGroup + core), by: framework.activationFactor)
+    }
     let core = strategy.usesFlashAttention ? kept.fusedCore : kept.unfusedCore
     switch strategy.recompute {
-    case .none: layerActivationBytes = whole(core)
-    // Recomputing the core keeps nothing of it; a fused core keeps its statistics, there is nothing to recompute.
-    case .selective: layerActivationBytes = whole(strategy.usesFlashAttention ? core : 0)
-    case .full: layerActivationBytes = sequenceTokens * model.hiddenSize * e
-    }
-    switch strategy.recompute {
-    case .none: recomputeWorkspaceBytes = 0
-    case .selective: recomputeWorkspaceBytes = strategy.usesFlashAttention ? 0 : tokens * core
-    case .full: recomputeWorkspaceBytes = whole(core)
+    case .none: (layerActivationBytes, recomputeWorkspaceBytes) = (whole(core), 0)
+    // A fused core keeps its statistics only: there is nothing to recompute.
+    case .selective where strategy.usesFlashAttention: (layerActivationBytes, recomputeWorkspaceBytes) = (whole(core), 0)
+    case .selective: (layerActivationBytes, recomputeWorkspaceBytes) = (whole(0), tokens * core)
+    case .full: (layerActivationBytes, recomputeWorkspaceBytes) = (sequenceTokens * model.hiddenSize * e, whole(core))
     }
     embeddingActivationBytes = model.hasDropout ? sequenceTokens * model.hiddenSize : 0
     headActivationBytes = 2 * sequenceTokens * model.hiddenSize * e
     lossActivationBytes = 4 * tokens * (vocabulary / t)
-    logitsWorkspaceBytes = tokens * (vocabulary / t) * framework.logitsBytesPerEntry
+    logitsWorkspaceBytes = Self.scaled(tokens * (vocabulary / t), by: framework.logitsBytesPerEntry)
     reservedBytes = device.memory.reservedBytes
     fragmentationFraction = device.memory.fragmentationFraction
     memory = device.memory
     capacityBytes = device.datasheet.memoryBytes
+  }
+
+  /// Whole bytes of a count times a coefficient; a coefficient of 1 leaves the count as it is.
+  private static func scaled(_ count: Int, by factor: Double) -> Int {
+    factor == 1 ? count : Int((Double(count) * factor).rounded(.up))
   }
 
   /// Parameters of one rank of a stage.
