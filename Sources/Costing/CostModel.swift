@@ -26,7 +26,7 @@ public struct CostModel: Sendable {
     self.cluster = cluster
     self.job = job
     fabric = Fabric(cluster)
-    device = DeviceSpeed(cluster.device, precision: job.precision)
+    device = DeviceSpeed(cluster.device, precision: job.precision, gemmFactor: framework.gemmFactor)
   }
 
   /// Why a cluster and a job cannot be priced together.
@@ -97,7 +97,10 @@ public struct CostModel: Sendable {
     let flop = job.model.modelFLOP(sequenceLength: job.sequenceLength, sequenceCount: job.globalBatch)
     return Prediction(
       iterationSeconds: seconds, timeSplit: cost.timeSplit(layerCounts: layerCounts, scratch: &scratch),
-      stageMemory: memory, verdict: cost.memory.verdict(peakBytes: memory.map(\.peakBytes).max() ?? 0),
+      stageMemory: memory,
+      // One stage without a layer still computes the loss; with more, frameworks that make them do not start.
+      verdict: stageLayers.dropFirst().dropLast().count(where: { $0 == 0 }) > 1
+        ? .unfit : cost.memory.verdict(peakBytes: memory.map(\.peakBytes).max() ?? 0),
       tokensPerSecondPerDevice: tokens / seconds / devices,
       modelFLOPUtilization: flop / (seconds * devices * peak))
   }

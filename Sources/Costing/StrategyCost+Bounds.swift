@@ -22,9 +22,8 @@ extension StrategyCost {
       let whole = passSeconds(layerCount: layerCount, isFirst: true, isLast: true)
       return m * (whole.forward + whole.backward) + tailSeconds(stage: 0, layerCount: layerCount) + fixedSeconds
     }
-    let least = leastPassSeconds(stageCount: p)
-    let work = least.forward + least.backward
-    let layer = layerOrFloor
+    let work = leastWorkSeconds(stageCount: p)
+    let layer = launchedLayer
     let layerWork = layer.forward + layer.backward
     if strategy.virtualStageCount > 1 { return interleavedBoundSeconds(layerWork: layerWork) }
     let last = passSeconds(layerCount: 1, isFirst: false, isLast: true)

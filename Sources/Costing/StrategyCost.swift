@@ -10,6 +10,13 @@ public struct StrategyCost: Sendable {
   public struct PassSeconds: Sendable, Equatable {
     public var forward: Double
     public var backward: Double
+
+    var sum: Double { forward + backward }
+
+    mutating func slow(by factor: Double) {
+      forward *= factor
+      backward *= factor
+    }
   }
 
   public let strategy: Strategy
@@ -19,8 +26,10 @@ public struct StrategyCost: Sendable {
   let layout: LayoutCost
   /// One layer, with what the data-parallel group's per-micro-batch traffic adds.
   public let layer: PassSeconds
-  /// A stage's pass takes at least this for each of its layers: the host cannot launch their kernels faster.
-  public let layerFloor: PassSeconds
+  /// The host needs this to launch a layer's kernels, forward and backward: no stage is faster.
+  public let layerFloorSeconds: Double
+  /// One layer on a stage without head, launches included: what stages before the last grow by.
+  public let launchedLayer: PassSeconds
   /// What the embedding adds to the first stage, and the head to the last.
   public let embedding: PassSeconds
   public let head: PassSeconds
@@ -49,12 +58,15 @@ public struct StrategyCost: Sendable {
     layerCount = job.model.layerCount
     secondsPerMemoryByte = device.secondsPerMemoryByte
 
-    layerFloor = Self.layerFloor(
+    layerFloorSeconds = Self.layerFloorSeconds(
       strategy: strategy, framework: framework, devicesPerNode: layout.devicesPerNode)
     let group = layout.slowestDataGroup
     let parameters = memory.parameters
     layer = Self.withDataTraffic(
       microBatch.layer, parameterCount: parameters.layer, memory: memory, group: group, framework: framework)
+    var launched = layer
+    launched.slow(by: framework.slowdown(device: layer.sum, host: layerFloorSeconds))
+    launchedLayer = launched
     embedding = Self.withDataTraffic(
       microBatch.embedding, parameterCount: parameters.embedding, memory: memory, group: group, framework: framework)
     head = Self.withDataTraffic(
@@ -79,22 +91,20 @@ public struct StrategyCost: Sendable {
     }
   }
 
-  /// The launch floor of a layer's two passes, with what pipelines and tensor groups across nodes add to it.
-  private static func layerFloor(
+  /// The launch floor of a layer, with what pipelines and tensor groups across nodes add to it.
+  private static func layerFloorSeconds(
     strategy: Strategy, framework: DeviceProfile.Framework, devicesPerNode: Int
-  ) -> PassSeconds {
-    let forward = framework.layerForwardFloorSeconds, backward = framework.layerBackwardFloorSeconds
-    let recomputed = strategy.recompute == .full ? forward : 0
-    var added = 0.0
+  ) -> Double {
+    // Full recomputation launches the forward kernels, about a third of all, again.
+    var floor = framework.layerFloorSeconds * (strategy.recompute == .full ? 4 / 3 : 1)
+    floor += framework.tensorFloorSecondsPerRank * Double(strategy.tensorDegree - 1)
     if strategy.tensorDegree > 1, strategy.pipelineDegree > 1, strategy.worldSize > devicesPerNode {
-      added += framework.pipelineFloorSecondsPerTensorRank * Double(strategy.tensorDegree)
+      floor += framework.pipelineFloorSecondsPerTensorRank * Double(strategy.tensorDegree)
     }
     if strategy.tensorDegree > devicesPerNode {
-      added += framework.tensorFloorSecondsPerNode * Double(strategy.tensorDegree) / Double(devicesPerNode)
+      floor += framework.tensorFloorSecondsPerNode * Double(strategy.tensorDegree) / Double(devicesPerNode)
     }
-    // Shared between the passes as the floors are.
-    let share = forward + backward > 0 ? forward / (forward + backward) : 0.5
-    return PassSeconds(forward: forward + added * share, backward: backward + recomputed + added * (1 - share))
+    return floor
   }
 
   /// Adds to a part's passes what ZeRO 2 and 3 communicate in every micro-batch: weights gathered before forward and
@@ -125,17 +135,15 @@ public struct StrategyCost: Sendable {
   ///   - isFirst: whether these layers follow the embedding.
   ///   - isLast: whether these layers are followed by the head.
   ///
-  /// The host runs ahead while the device works on the head, so the floor is the stage's, not each layer's.
+  /// The host runs ahead while the device works on the head, so launches bound the stage, not each layer.
   @inline(__always)
   public func passSeconds(layerCount: Int, isFirst: Bool, isLast: Bool) -> PassSeconds {
     let n = Double(layerCount)
-    var seconds = PassSeconds(forward: n * layer.forward, backward: n * layer.backward)
+    var seconds = PassSeconds(forward: n * launchedLayer.forward, backward: n * launchedLayer.backward)
     if isLast {
-      seconds.forward += head.forward
-      seconds.backward += head.backward
+      seconds = PassSeconds(forward: n * layer.forward + head.forward, backward: n * layer.backward + head.backward)
+      seconds.slow(by: framework.slowdown(device: seconds.sum, host: n * layerFloorSeconds))
     }
-    seconds.forward = max(seconds.forward, n * layerFloor.forward)
-    seconds.backward = max(seconds.backward, n * layerFloor.backward)
     if isFirst {
       seconds.forward += embedding.forward
       seconds.backward += embedding.backward
@@ -143,21 +151,12 @@ public struct StrategyCost: Sendable {
     return seconds
   }
 
-  /// One layer on a stage without head, at its floor where that is higher: stages before the last grow by it.
-  public var layerOrFloor: PassSeconds {
-    PassSeconds(
-      forward: max(layer.forward, layerFloor.forward), backward: max(layer.backward, layerFloor.backward))
-  }
-
   /// What a micro-batch takes on all stages together at least, whatever the split into `stageCount` stages: the head may
-  /// run while the host would be waited for anyway.
-  public func leastPassSeconds(stageCount: Int) -> PassSeconds {
-    let L = Double(layerCount), most = Double(layerCount - stageCount + 1)
-    let each = layerOrFloor
-    return PassSeconds(
-      forward: embedding.forward + L * each.forward + max(0, head.forward - most * (each.forward - layer.forward)),
-      backward: embedding.backward + L * each.backward + max(0, head.backward - most * (each.backward - layer.backward))
-    )
+  /// run while the device would wait for launches anyway.
+  public func leastWorkSeconds(stageCount: Int) -> Double {
+    let most = Double(layerCount - stageCount + 1)
+    let waiting = most * (launchedLayer.sum - layer.sum)
+    return embedding.sum + Double(layerCount) * launchedLayer.sum + max(0, head.sum - waiting)
   }
 
   /// Seconds of a transfer from a stage to the next, activations forward or gradients backward.
@@ -217,16 +216,21 @@ public struct StrategyCost: Sendable {
     let gradientBytes = Double(parameters * memory.gradientByteCount)
     let weightBytes = Double(parameters * memory.weightByteCount)
     // Every further bucket pays its latency again.
-    let buckets = max(0, gradientBytes / framework.bucketBytes - 1)
-    let bucketSeconds = buckets * Double(group.rankCount - 1) * group.latencySeconds
+    func buckets(_ bytes: Double) -> Double {
+      max(0, bytes / framework.bucketBytes - 1) * Double(group.rankCount - 1) * group.latencySeconds
+    }
+    // Between nodes reductions reach less of the network than a large transfer does.
+    let reach =
+      layout.layout.tensorDegree * group.rankCount > layout.devicesPerNode ? framework.reductionRateFraction : 1
+    let reduced = gradientBytes / reach, gathered = weightBytes / reach
     return switch strategy.zeroStage {
-    case .none: (group.allReduceSeconds(byteCount: gradientBytes) + 2 * bucketSeconds, 0)
+    case .none: (group.allReduceSeconds(byteCount: reduced) + 2 * buckets(gradientBytes), 0)
     case .optimizer:
       (
-        group.reduceScatterSeconds(byteCount: gradientBytes) + bucketSeconds,
-        group.allGatherSeconds(byteCount: weightBytes)
+        group.reduceScatterSeconds(byteCount: reduced) + buckets(gradientBytes),
+        group.allGatherSeconds(byteCount: gathered) + buckets(weightBytes)
       )
-    case .gradients: (0, group.allGatherSeconds(byteCount: weightBytes))
+    case .gradients: (0, group.allGatherSeconds(byteCount: gathered) + buckets(weightBytes))
     case .weights: (0, 0)
     }
   }

@@ -74,13 +74,16 @@ extension DeviceProfile.Compute {
     gemmHalfSize = try fields.required("gemm_half_size").nonNegativeNumber()
     attentionPeakFraction = try fields.required("attention_peak_fraction").fraction()
     memoryFraction = try fields.required("memory_fraction").fraction()
+    unalignedAttentionFactor = try fields.required("unaligned_attention_factor").number(
+      in: 1...100, expected: "a number from 1 to 100")
     try fields.finish()
   }
 
   var json: JSON {
     object(
       ("gemm_peak_fraction", .number(gemmPeakFraction)), ("gemm_half_size", .number(gemmHalfSize)),
-      ("attention_peak_fraction", .number(attentionPeakFraction)), ("memory_fraction", .number(memoryFraction)))
+      ("attention_peak_fraction", .number(attentionPeakFraction)), ("memory_fraction", .number(memoryFraction)),
+      ("unaligned_attention_factor", .number(unalignedAttentionFactor)))
   }
 }
 
@@ -110,6 +113,15 @@ extension DeviceProfile.Fabric {
     var fields = try field.fields()
     scaleUpEfficiency = try fields.required("scale_up_efficiency").fraction()
     scaleUpLatencySeconds = try fields.required("scale_up_latency_seconds").nonNegativeNumber()
+    var groups: [DeviceProfile.GroupShare] = []
+    for entry in try fields.required("scale_up_groups").array(count: 0...64) {
+      let share = try DeviceProfile.GroupShare(entry)
+      guard share.rankCount > groups.last?.rankCount ?? 0 else {
+        throw entry.error(expected: "more ranks than the group before")
+      }
+      groups.append(share)
+    }
+    scaleUpGroups = groups
     scaleOutEfficiency = try fields.required("scale_out_efficiency").fraction()
     scaleOutLatencySeconds = try fields.required("scale_out_latency_seconds").nonNegativeNumber()
     try fields.finish()
@@ -118,26 +130,42 @@ extension DeviceProfile.Fabric {
   var json: JSON {
     object(
       ("scale_up_efficiency", .number(scaleUpEfficiency)), ("scale_up_latency_seconds", .number(scaleUpLatencySeconds)),
-      ("scale_out_efficiency", .number(scaleOutEfficiency)),
+      ("scale_up_groups", .array(scaleUpGroups.map(\.json))), ("scale_out_efficiency", .number(scaleOutEfficiency)),
       ("scale_out_latency_seconds", .number(scaleOutLatencySeconds)))
   }
+}
+
+extension DeviceProfile.GroupShare {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    rankCount = try fields.required("ranks").integer(in: 2...1_024)
+    efficiency = try fields.required("efficiency").fraction()
+    try fields.finish()
+  }
+
+  var json: JSON { object(("ranks", .integer(rankCount)), ("efficiency", .number(efficiency))) }
 }
 
 extension DeviceProfile.Framework {
   init(_ field: Field) throws(DocumentError) {
     var fields = try field.fields()
     name = try fields.required("name").name()
-    layerForwardFloorSeconds = try fields.required("layer_forward_floor_seconds").nonNegativeNumber()
-    layerBackwardFloorSeconds = try fields.required("layer_backward_floor_seconds").nonNegativeNumber()
+    layerFloorSeconds = try fields.required("layer_floor_seconds").nonNegativeNumber()
+    floorSharpness = try fields.required("floor_sharpness").number(in: 1...64, expected: "a number from 1 to 64")
     pipelineFloorSecondsPerTensorRank = try fields.required("pipeline_floor_seconds_per_tensor_rank")
       .nonNegativeNumber()
+    tensorFloorSecondsPerRank = try fields.required("tensor_floor_seconds_per_rank").nonNegativeNumber()
     tensorFloorSecondsPerNode = try fields.required("tensor_floor_seconds_per_node").nonNegativeNumber()
+    tensorCollectiveSeconds = try fields.required("tensor_collective_seconds").nonNegativeNumber()
+    tensorOverlapFraction = try fields.required("tensor_overlap_fraction").fractionOrZero()
     iterationFixedSeconds = try fields.required("iteration_fixed_seconds").nonNegativeNumber()
     gradientOverlapFraction = try fields.required("gradient_overlap_fraction").fractionOrZero()
     shardedGradientOverlapFraction = try fields.required("sharded_gradient_overlap_fraction").fractionOrZero()
     gatherOverlapFraction = try fields.required("gather_overlap_fraction").fractionOrZero()
     overlapsGradientReduce = try fields.required("overlaps_gradient_reduce").boolean()
+    reductionRateFraction = try fields.required("reduction_rate_fraction").fraction()
     bucketBytes = try fields.required("bucket_bytes").positiveNumber()
+    gemmFactor = try fields.required("gemm_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
     elementWiseFactor = try fields.required("element_wise_factor").positiveNumber()
     layerSplit = try fields.required("layer_split").choice(of: DeviceProfile.LayerSplit.self)
     logitsBytesPerEntry = try fields.required("logits_bytes_per_entry").number(
@@ -145,6 +173,8 @@ extension DeviceProfile.Framework {
     logitsTrafficBytesPerEntry = try fields.required("logits_traffic_bytes_per_entry").number(
       in: 0...1_024, expected: "a number from 0 to 1024")
     gradientAccumulationFactor = try fields.required("gradient_accumulation_factor").number(
+      in: 0...64, expected: "a number from 0 to 64")
+    bufferBytesPerParameter = try fields.required("buffer_bytes_per_parameter").number(
       in: 0...64, expected: "a number from 0 to 64")
     activationFactor = try fields.required("activation_factor").number(
       in: 0.1...8, expected: "a number from 0.1 to 8")
@@ -155,19 +185,25 @@ extension DeviceProfile.Framework {
 
   var json: JSON {
     object(
-      ("name", .string(name)), ("layer_forward_floor_seconds", .number(layerForwardFloorSeconds)),
-      ("layer_backward_floor_seconds", .number(layerBackwardFloorSeconds)),
+      ("name", .string(name)), ("layer_floor_seconds", .number(layerFloorSeconds)),
+      ("floor_sharpness", .number(floorSharpness)),
       ("pipeline_floor_seconds_per_tensor_rank", .number(pipelineFloorSecondsPerTensorRank)),
+      ("tensor_floor_seconds_per_rank", .number(tensorFloorSecondsPerRank)),
       ("tensor_floor_seconds_per_node", .number(tensorFloorSecondsPerNode)),
+      ("tensor_collective_seconds", .number(tensorCollectiveSeconds)),
+      ("tensor_overlap_fraction", .number(tensorOverlapFraction)),
       ("iteration_fixed_seconds", .number(iterationFixedSeconds)),
       ("gradient_overlap_fraction", .number(gradientOverlapFraction)),
       ("sharded_gradient_overlap_fraction", .number(shardedGradientOverlapFraction)),
       ("gather_overlap_fraction", .number(gatherOverlapFraction)),
       ("overlaps_gradient_reduce", .boolean(overlapsGradientReduce)),
-      ("bucket_bytes", .number(bucketBytes)), ("element_wise_factor", .number(elementWiseFactor)),
+      ("reduction_rate_fraction", .number(reductionRateFraction)),
+      ("bucket_bytes", .number(bucketBytes)), ("gemm_factor", .number(gemmFactor)),
+      ("element_wise_factor", .number(elementWiseFactor)),
       ("layer_split", .string(layerSplit.rawValue)), ("logits_bytes_per_entry", .number(logitsBytesPerEntry)),
       ("logits_traffic_bytes_per_entry", .number(logitsTrafficBytesPerEntry)),
       ("gradient_accumulation_factor", .number(gradientAccumulationFactor)),
+      ("buffer_bytes_per_parameter", .number(bufferBytesPerParameter)),
       ("activation_factor", .number(activationFactor)),
       ("reports_first_stage_memory", .boolean(reportsFirstStageMemory)),
       ("vocabulary_multiple", .integer(vocabularyMultiple)))

@@ -43,6 +43,8 @@ public struct DeviceProfile: Sendable, Equatable {
     public package(set) var attentionPeakFraction: Double
     /// Share of the memory bandwidth that element-wise operations reach.
     public package(set) var memoryFraction: Double
+    /// Factor by which the products of unfused attention are slower when the head size is no multiple of 8.
+    public package(set) var unalignedAttentionFactor: Double
   }
 
   /// How much of the memory a run can use.
@@ -62,23 +64,42 @@ public struct DeviceProfile: Sendable, Equatable {
     /// Share of the nominal rate inside a node, 0…1.
     public package(set) var scaleUpEfficiency: Double
     public package(set) var scaleUpLatencySeconds: Double
+    /// Where devices are linked directly and not by a switch, small groups reach fewer of their links: the share of the
+    /// nominal rate for groups of at most so many ranks, ascending; empty where a switch gives all groups the same.
+    public package(set) var scaleUpGroups: [GroupShare]
     /// Share of the nominal rate between nodes, 0…1.
     public package(set) var scaleOutEfficiency: Double
     public package(set) var scaleOutLatencySeconds: Double
+  }
+
+  /// Share of the nominal rate that groups of at most so many ranks reach inside a node.
+  public struct GroupShare: Sendable, Equatable {
+    public let rankCount: Int
+    public let efficiency: Double
   }
 
   /// How a training framework drives the device.
   public struct Framework: Sendable, Equatable {
     /// Lower case, as in `megatron-lm`.
     public let name: String
-    /// A layer's forward pass of one micro-batch never takes less: its kernels have to be launched.
-    public package(set) var layerForwardFloorSeconds: Double
-    public package(set) var layerBackwardFloorSeconds: Double
+    /// The host needs this to launch a layer's kernels, forward and backward of one micro-batch; a third more with full
+    /// recomputation.
+    public package(set) var layerFloorSeconds: Double
+    /// How host and device share a stage's time: (device^k + host^k)^(1/k). Large: the slower decides, the host runs ahead
+    /// of the device; 2: they half wait for each other.
+    public package(set) var floorSharpness: Double
     /// What a layer's floor, both passes together, grows by for each rank of a tensor group when the pipeline leaves the
     /// node: transfers and collectives are then launched and waited for one after another.
     public package(set) var pipelineFloorSecondsPerTensorRank: Double
+    /// What a layer's floor, both passes together, grows by for each rank of a tensor group but the first: every collective
+    /// waits for the rank whose host is latest.
+    public package(set) var tensorFloorSecondsPerRank: Double
     /// What a layer's floor, both passes together, grows by for each node that a tensor group spans.
     public package(set) var tensorFloorSecondsPerNode: Double
+    /// What a collective of the tensor group costs before its first byte moves.
+    public package(set) var tensorCollectiveSeconds: Double
+    /// Share of the tensor group's traffic that hides under computation, 0…1.
+    public package(set) var tensorOverlapFraction: Double
     /// Paid once an iteration: data loading, logging, host synchronisation.
     public package(set) var iterationFixedSeconds: Double
     /// Share of the gradient reduction that hides under the last backward pass when overlap is on, 0…1.
@@ -89,8 +110,12 @@ public struct DeviceProfile: Sendable, Equatable {
     public package(set) var gatherOverlapFraction: Double
     /// Whether gradient reductions overlap with backward unless a strategy says otherwise.
     public package(set) var overlapsGradientReduce: Bool
+    /// Share of the network's rate between nodes that the reduction of gradients, and ZeRO 1's gather, reach.
+    public package(set) var reductionRateFraction: Double
     /// Gradients are reduced in messages of so many bytes, each with its own latency.
     public package(set) var bucketBytes: Double
+    /// Time of matrix products, as a multiple of the device profile's.
+    public package(set) var gemmFactor: Double
     /// Memory traffic of element-wise operations, as a multiple of what fused kernels would move.
     public package(set) var elementWiseFactor: Double
     /// How layers are split into stages when nobody says otherwise.
@@ -102,6 +127,8 @@ public struct DeviceProfile: Sendable, Equatable {
     /// Traffic of adding a micro-batch's gradients to the accumulated ones, as a multiple of reading the one and reading
     /// and writing the other; 0 where the products' kernels do it.
     public package(set) var gradientAccumulationFactor: Double
+    /// Buffers beside weights, gradients and optimizer, for each parameter of a rank.
+    public package(set) var bufferBytesPerParameter: Double
     /// Activations that are kept, as a multiple of what the operations need.
     public package(set) var activationFactor: Double
     /// Whether the memory that a run reports is its first stage's, not the largest of all.
@@ -126,6 +153,11 @@ public struct DeviceProfile: Sendable, Equatable {
   public struct Provenance: Sendable, Equatable {
     public let group: String
     public let origin: String
+
+    public init(group: String, origin: String) {
+      self.group = group
+      self.origin = origin
+    }
   }
 
   /// Peak matrix FLOP/s in a precision; zero where the device cannot.

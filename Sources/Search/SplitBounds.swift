@@ -71,12 +71,12 @@ struct StageTerms {
 
   init(_ cost: StrategyCost) {
     let p = cost.strategy.pipelineDegree
-    let whole = cost.leastPassSeconds(stageCount: p)
     let transfers = (0..<max(0, p - 1)).map { cost.transferSeconds(afterStage: $0) }
     paths = OneForwardOneBackwardBound(
-      workSeconds: whole.forward + whole.backward, transferSeconds: transfers, microBatchCount: cost.microBatchCount)
+      workSeconds: cost.leastWorkSeconds(stageCount: p), transferSeconds: transfers,
+      microBatchCount: cost.microBatchCount)
     self.cost = cost
-    layer = cost.layerOrFloor
+    layer = cost.launchedLayer
     lastStage = p - 1
     microBatches = Double(cost.microBatchCount)
     var before = [0.0]

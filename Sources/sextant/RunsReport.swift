@@ -17,7 +17,8 @@ struct RunsReport {
         let workload = try RunWorkload(run, catalog: catalog)
         let estimate = try workload.estimate()
         value = .object([
-          JSONMember("id", .string(run.id)), JSONMember("iteration_seconds", .number(estimate.prediction.iterationSeconds)),
+          JSONMember("id", .string(run.id)),
+          JSONMember("iteration_seconds", .number(estimate.prediction.iterationSeconds)),
           JSONMember("peak_bytes", .integer(estimate.reportedPeakBytes)),
           JSONMember("fits", .string(estimate.prediction.verdict.rawValue)),
           JSONMember("assumptions", .array(workload.assumptions.map(JSON.string))),

@@ -25,27 +25,31 @@ enum Fixture {
         bf16FLOPPerSecond: 100e12, hasFlashAttention: true, scaleUpBytesPerSecond: 100e9,
         scaleOutBytesPerSecond: 10e9, sources: []),
       compute: .init(
-        gemmPeakFraction: 1, gemmHalfSize: gemmHalfSize, attentionPeakFraction: 0.5, memoryFraction: 1),
+        gemmPeakFraction: 1, gemmHalfSize: gemmHalfSize, attentionPeakFraction: 0.5, memoryFraction: 1,
+        unalignedAttentionFactor: 1),
       memory: .init(
         reservedBytes: reservedBytes, fragmentationFraction: fragmentationFraction, comfortableFraction: 0.8,
         limitFraction: 0.95),
       fabric: .init(
-        scaleUpEfficiency: 1, scaleUpLatencySeconds: latencySeconds, scaleOutEfficiency: 1,
+        scaleUpEfficiency: 1, scaleUpLatencySeconds: latencySeconds, scaleUpGroups: [], scaleOutEfficiency: 1,
         scaleOutLatencySeconds: latencySeconds),
       frameworks: [framework], provenance: [])
   }
 
   static func framework(
-    forwardFloor: Double = 0, backwardFloor: Double = 0, gradientOverlap: Double = 0, gatherOverlap: Double = 0,
+    floor: Double = 0, sharpness: Double = 64, gradientOverlap: Double = 0, gatherOverlap: Double = 0,
     logitsBytesPerEntry: Int = 10, vocabularyMultiple: Int = 1
   ) -> DeviceProfile.Framework {
     .init(
-      name: "plain", layerForwardFloorSeconds: forwardFloor, layerBackwardFloorSeconds: backwardFloor,
-      pipelineFloorSecondsPerTensorRank: 0, tensorFloorSecondsPerNode: 0, iterationFixedSeconds: 0,
+      name: "plain", layerFloorSeconds: floor, floorSharpness: sharpness, pipelineFloorSecondsPerTensorRank: 0,
+      tensorFloorSecondsPerRank: 0, tensorFloorSecondsPerNode: 0, tensorCollectiveSeconds: 0, tensorOverlapFraction: 0,
+      iterationFixedSeconds: 0,
       gradientOverlapFraction: gradientOverlap, shardedGradientOverlapFraction: gradientOverlap,
-      gatherOverlapFraction: gatherOverlap, overlapsGradientReduce: false, bucketBytes: 1e24, elementWiseFactor: 1,
+      gatherOverlapFraction: gatherOverlap, overlapsGradientReduce: false, reductionRateFraction: 1,
+      bucketBytes: 1e24, gemmFactor: 1, elementWiseFactor: 1,
       layerSplit: .even, logitsBytesPerEntry: Double(logitsBytesPerEntry),
-      logitsTrafficBytesPerEntry: Double(logitsBytesPerEntry), gradientAccumulationFactor: 0, activationFactor: 1,
+      logitsTrafficBytesPerEntry: Double(logitsBytesPerEntry), gradientAccumulationFactor: 0,
+      bufferBytesPerParameter: 0, activationFactor: 1,
       reportsFirstStageMemory: false, vocabularyMultiple: vocabularyMultiple)
   }
 

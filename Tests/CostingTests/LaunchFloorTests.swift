@@ -1,4 +1,5 @@
 import Documents
+import Foundation
 import Testing
 
 @testable import Costing
@@ -24,18 +25,20 @@ import Testing
   }
 
   @Test func theFloorIsTheStagesAndTheHeadHidesBehindIt() throws {
-    let floor = Fixture.framework(forwardFloor: 1, backwardFloor: 2)
-    let middle = try cost(floor).passSeconds(layerCount: 3, isFirst: false, isLast: false)
-    #expect(agrees(middle.forward, 3) && agrees(middle.backward, 6))
-    // The host runs ahead under the head: a floor-bound stage is no slower for it.
-    #expect(try cost(floor).passSeconds(layerCount: 3, isFirst: false, isLast: true) == middle)
-    // Recomputation launches the forward kernels again.
-    #expect(try agrees(cost(floor, recompute: .full).passSeconds(layerCount: 1, isFirst: false, isLast: false).backward, 3))
+    let floor = try cost(Fixture.framework(floor: 3))
+    let middle = floor.passSeconds(layerCount: 3, isFirst: false, isLast: false)
+    #expect(agrees(middle.forward + middle.backward, 9))
+    // The host runs ahead under the head: a launch-bound stage is no slower for it.
+    let last = floor.passSeconds(layerCount: 3, isFirst: false, isLast: true)
+    #expect(agrees(last.forward + last.backward, 9))
+    // Recomputation launches the forward kernels, a third of all, again.
+    let recomputed = try cost(Fixture.framework(floor: 3), recompute: .full)
+      .passSeconds(layerCount: 1, isFirst: false, isLast: false)
+    #expect(agrees(recomputed.forward + recomputed.backward, 4))
   }
 
-  @Test func aFloorBelowTheDevicesTimeIsNotFelt() throws {
-    let low = try cost(Fixture.framework(forwardFloor: 1e-12, backwardFloor: 1e-12))
-    let none = try cost(Fixture.framework())
+  @Test func aFloorFarBelowTheDevicesTimeIsNotFelt() throws {
+    let low = try cost(Fixture.framework(floor: 1e-12)), none = try cost(Fixture.framework())
     for (isFirst, isLast) in [(false, false), (true, false), (false, true), (true, true)] {
       #expect(
         low.passSeconds(layerCount: 2, isFirst: isFirst, isLast: isLast)
@@ -43,20 +46,38 @@ import Testing
     }
   }
 
-  @Test func pipelinesAndTensorGroupsAcrossNodesRaiseIt() throws {
-    var framework = Fixture.framework(forwardFloor: 1, backwardFloor: 3)
-    framework.pipelineFloorSecondsPerTensorRank = 2
-    framework.tensorFloorSecondsPerNode = 0.5
-    func both(nodes: Int, tensor: Int, pipeline: Int) throws -> Double {
-      let floor = try cost(framework, nodes: nodes, tensor: tensor, pipeline: pipeline).layerFloor
-      return floor.forward + floor.backward
+  @Test(arguments: [1.0, 2, 4, 64])
+  func hostAndDeviceShareByTheNormOfTheSharpness(k: Double) throws {
+    let framework = Fixture.framework(sharpness: k)
+    for (device, host) in [(3.0, 4.0), (4, 3), (1, 1), (1e-6, 1), (1, 1e-6)] {
+      let time = device * framework.slowdown(device: device, host: host)
+      #expect(agrees(time, pow(pow(device, k) + pow(host, k), 1 / k), relative: 1e-9), "\(device) \(host)")
+      #expect(time >= max(device, host) * (1 - 1e-12) && time <= (device + host) * (1 + 1e-12))
     }
-    #expect(try agrees(both(nodes: 1, tensor: 4, pipeline: 2), 4))
-    #expect(try agrees(both(nodes: 2, tensor: 4, pipeline: 1), 4))
-    #expect(try agrees(both(nodes: 2, tensor: 1, pipeline: 2), 4))
-    #expect(try agrees(both(nodes: 2, tensor: 4, pipeline: 2), 4 + 2 * 4))
-    let wide = Fixture.framework(forwardFloor: 1, backwardFloor: 3)
-    #expect(try agrees(cost(wide, nodes: 2).layerFloor.forward, 1))
+  }
+
+  @Test func pipelinesAndTensorGroupsRaiseIt() throws {
+    var framework = Fixture.framework(floor: 4)
+    framework.pipelineFloorSecondsPerTensorRank = 2
+    framework.tensorFloorSecondsPerRank = 0.25
+    framework.tensorFloorSecondsPerNode = 0.5
+    func floor(nodes: Int, tensor: Int, pipeline: Int) throws -> Double {
+      try cost(framework, nodes: nodes, tensor: tensor, pipeline: pipeline).layerFloorSeconds
+    }
+    #expect(try floor(nodes: 1, tensor: 1, pipeline: 2) == 4)
+    #expect(try floor(nodes: 1, tensor: 4, pipeline: 2) == 4.75)
+    #expect(try floor(nodes: 2, tensor: 4, pipeline: 1) == 4.75)
+    #expect(try floor(nodes: 2, tensor: 1, pipeline: 2) == 4)
+    #expect(try floor(nodes: 2, tensor: 4, pipeline: 2) == 4.75 + 2 * 4)
+    framework.tensorFloorSecondsPerRank = 0
+    // The fixture's eight heads allow a tensor degree of 8, one node: a group across nodes needs smaller ones.
+    let small = try Fixture.cluster(
+      nodeCount: 4, devicesPerNode: 2,
+      levels: [.init(name: "node", span: 2, bytesPerSecond: 100e9), .init(name: "net", span: 8, bytesPerSecond: 10e9)],
+      device: Fixture.device(framework: framework))
+    let wide = try CostModel(cluster: small, job: Fixture.job(Fixture.gpt()))
+      .cost(of: Strategy(tensorDegree: 8, pipelineDegree: 1, dataDegree: 1, usesFlashAttention: true))
+    #expect(wide.layerFloorSeconds == 4 + 0.5 * 4)
   }
 
   @Test func nanotronsRuleFillsStagesByCumulativeCost() throws {

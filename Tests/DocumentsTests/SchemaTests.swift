@@ -266,7 +266,8 @@ func examplePlan() throws -> Plan {
   let prediction = Prediction(
     iterationSeconds: 0.5,
     timeSplit: Prediction.TimeSplit(
-      computeSeconds: 0.25, recomputeSeconds: 0, launchSeconds: 0, tensorSeconds: 0.125, pipelineSeconds: 0.0625, dataSeconds: 0,
+      computeSeconds: 0.25, recomputeSeconds: 0, launchSeconds: 0, tensorSeconds: 0.125, pipelineSeconds: 0.0625,
+      dataSeconds: 0,
       bubbleSeconds: 0.03125, optimizerSeconds: 0.015625, fixedSeconds: 0.015625),
     stageMemory: [memory, memory], verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25)
   return Plan(

@@ -38,7 +38,8 @@ struct RandomProblem {
         profile.replacing("/datasheet/memory_bytes", with: .integer(memory))
           .replacing("/datasheet/flash_attention", with: .boolean(flash))
           .replacing("/memory/reserved_bytes", with: .integer(50_000_000))
-          .replacing("/frameworks/0/layer_forward_floor_seconds", with: .number(pick([0, 3e-4])))
+          .replacing("/frameworks/0/layer_floor_seconds", with: .number(pick([0, 1e-3, 1e-2])))
+          .replacing("/frameworks/0/floor_sharpness", with: .number(pick([1, 2, 20])))
           .replacing("/frameworks/0/overlaps_gradient_reduce", with: .boolean(overlaps)),
         source: "device"))
     var levels = [ClusterDescription.Level(name: "node", span: perNode, bytesPerSecond: pick([2e10, 3e11]))]

@@ -54,8 +54,10 @@ public struct Calibration: Sendable {
   /// Relative error beyond which a run counts less and less.
   public static let lossScale = 0.08
   /// A coefficient counts as told by the runs when they leave less than this share of its prior spread.
-  public static let identifiedShare = 0.6
+  public static let identifiedShare = 0.85
 
+  /// Weight of runs with less than 10 % model FLOP utilisation.
+  public static let slowWeight = 0.3
   /// A failed run that needs less than this share of the memory has crashed of something else.
   public static let crashShare = 0.5
 
@@ -69,16 +71,18 @@ public struct Calibration: Sendable {
   ///   - device: the profile to start from.
   /// - Throws: `TooFewRuns` when there is not enough to fit.
   public init(runs: [MeasuredRun], device: DeviceProfile, catalog: Catalog, threadCount: Int) throws(TooFewRuns) {
-    var members: [(run: MeasuredRun, workload: RunWorkload)] = []
+    var members: [(run: MeasuredRun, workload: RunWorkload, isFast: Bool)] = []
     for run in runs {
       guard let workload = try? RunWorkload(run, catalog: catalog), workload.cluster.device.name == device.name,
-        (try? workload.estimate(device: device)) != nil
+        let estimate = try? workload.estimate(device: device)
       else { continue }
-      members.append((run, workload))
+      let utilization = Validation.Case(run: run, estimate: estimate).measuredUtilization
+      members.append((run, workload, (utilization ?? 1) >= 0.1))
     }
-    // A family counts like the root of its size: a sweep of hundreds must not drown a table of ten.
+    // A family counts like the root of its size: a sweep of hundreds must not drown a table of ten. Runs that nobody would
+    // choose count less: they tell launches and latencies, and suffer from much that is not described.
     let sizes = Dictionary(grouping: members, by: \.run.family).mapValues(\.count)
-    let weights = members.map { 1 / Double(sizes[$0.run.family] ?? 1).squareRoot() }
+    let weights = members.map { ($0.isFast ? 1 : Self.slowWeight) / Double(sizes[$0.run.family] ?? 1).squareRoot() }
     let mean = weights.reduce(0, +) / Double(max(1, weights.count))
     samples = zip(members, weights).map { Sample(run: $0.run, workload: $0.workload, weight: $1 / mean) }
     let timedCount = samples.count(where: \.hasTime)
@@ -126,7 +130,8 @@ public struct Calibration: Sendable {
     // "compute", "fabric", "memory", "frameworks/nanotron".
     func group(_ name: String) -> String { name.split(separator: "/").dropLast().joined(separator: "/") }
     var provenance = base.provenance
-    for name in coefficients.map({ group($0.name) }).reduce(into: [String](), { if !$0.contains($1) { $0.append($1) } }) {
+    for name in coefficients.map({ group($0.name) }).reduce(into: [String](), { if !$0.contains($1) { $0.append($1) } })
+    {
       let told = coefficients.filter { group($0.name) == name && $0.isIdentified }
       guard !told.isEmpty else { continue }
       let errors = name == "memory" ? validation.memoryErrors : validation.timeErrors
@@ -204,7 +209,8 @@ public struct Calibration: Sendable {
       }
       fitted.append(
         Fitted(
-          name: coefficient.name, before: before, after: coefficient.get(profile), relativeDeviation: exp(deviation) - 1,
+          name: coefficient.name, before: before, after: coefficient.get(profile),
+          relativeDeviation: exp(deviation) - 1,
           isIdentified: isTold))
     }
     return fitted

@@ -42,44 +42,44 @@ struct Coefficient: Sendable {
   }
 
   /// What iteration times can tell, for the frameworks that have runs.
+  ///
+  /// Priors are tight where coefficients trade off against each other (matrix products against element-wise traffic, both
+  /// against launches): left loose they fit the runs at hand a little better and a left-out model much worse. Half size,
+  /// memory bandwidth, latencies inside a node and buckets are not here: training runs do not tell them apart from these.
   static func ofTime(frameworkIndices: [Int], profile: DeviceProfile) -> [Coefficient] {
     var coefficients = [
-      Coefficient("compute/gemm_peak_fraction", \.compute.gemmPeakFraction, 0.1...1, factor: 1.5),
-      Coefficient("compute/gemm_half_size", \.compute.gemmHalfSize, 1...4_000, factor: 4),
-      Coefficient("compute/attention_peak_fraction", \.compute.attentionPeakFraction, 0.02...1, factor: 2),
-      Coefficient("compute/memory_fraction", \.compute.memoryFraction, 0.1...1, factor: 1.5),
-      Coefficient("fabric/scale_up_efficiency", \.fabric.scaleUpEfficiency, 0.05...1, factor: 1.5),
-      Coefficient("fabric/scale_up_latency_seconds", \.fabric.scaleUpLatencySeconds, 1e-7...1e-3, factor: 4),
-      Coefficient("fabric/scale_out_efficiency", \.fabric.scaleOutEfficiency, 0.02...1, factor: 2),
-      Coefficient("fabric/scale_out_latency_seconds", \.fabric.scaleOutLatencySeconds, 1e-6...5e-3, factor: 4),
+      Coefficient("compute/gemm_peak_fraction", \.compute.gemmPeakFraction, 0.1...1, factor: 1.15),
+      Coefficient("compute/attention_peak_fraction", \.compute.attentionPeakFraction, 0.02...1, factor: 1.5),
+      Coefficient("fabric/scale_up_efficiency", \.fabric.scaleUpEfficiency, 0.05...1, factor: 1.3),
+      Coefficient("fabric/scale_out_efficiency", \.fabric.scaleOutEfficiency, 0.02...1, factor: 1.5),
+      Coefficient("fabric/scale_out_latency_seconds", \.fabric.scaleOutLatencySeconds, 1e-6...5e-3, factor: 2),
     ]
     for index in frameworkIndices {
-      let prefix = "frameworks/\(profile.frameworks[index].name)/"
+      func framework(
+        _ key: String, _ path: any WritableKeyPath<DeviceProfile.Framework, Double> & Sendable,
+        _ range: ClosedRange<Double>, factor: Double
+      ) -> Coefficient {
+        Coefficient(
+          "frameworks/\(profile.frameworks[index].name)/\(key)",
+          get: { $0.frameworks[index][keyPath: path] }, set: { $0.frameworks[index][keyPath: path] = $1 }, range,
+          factor: factor)
+      }
       coefficients += [
-        Coefficient(
-          prefix + "layer_forward_floor_seconds", \.frameworks[index].layerForwardFloorSeconds, 1e-6...0.1, factor: 3),
-        Coefficient(
-          prefix + "layer_backward_floor_seconds", \.frameworks[index].layerBackwardFloorSeconds, 1e-6...0.1, factor: 3),
-        Coefficient(
-          prefix + "pipeline_floor_seconds_per_tensor_rank", \.frameworks[index].pipelineFloorSecondsPerTensorRank,
-          1e-6...0.1, factor: 3),
-        Coefficient(
-          prefix + "tensor_floor_seconds_per_node", \.frameworks[index].tensorFloorSecondsPerNode, 1e-6...0.1, factor: 3
-        ),
-        Coefficient(
-          prefix + "iteration_fixed_seconds", \.frameworks[index].iterationFixedSeconds, 1e-6...10, factor: 10),
-        Coefficient(
-          prefix + "gradient_overlap_fraction", \.frameworks[index].gradientOverlapFraction, 1e-3...1, factor: 2),
-        Coefficient(
-          prefix + "sharded_gradient_overlap_fraction", \.frameworks[index].shardedGradientOverlapFraction, 1e-3...1,
-          factor: 2),
-        Coefficient(prefix + "gather_overlap_fraction", \.frameworks[index].gatherOverlapFraction, 1e-3...1, factor: 2),
-        Coefficient(prefix + "bucket_bytes", \.frameworks[index].bucketBytes, 1e5...1e10, factor: 4),
-        Coefficient(
-          prefix + "logits_traffic_bytes_per_entry", \.frameworks[index].logitsTrafficBytesPerEntry, 2...200, factor: 2),
-        Coefficient(
-          prefix + "gradient_accumulation_factor", \.frameworks[index].gradientAccumulationFactor, 0.05...10, factor: 1.5),
-        Coefficient(prefix + "element_wise_factor", \.frameworks[index].elementWiseFactor, 0.3...10, factor: 1.5),
+        framework("layer_floor_seconds", \.layerFloorSeconds, 1e-6...0.1, factor: 1.5),
+        framework(
+          "pipeline_floor_seconds_per_tensor_rank", \.pipelineFloorSecondsPerTensorRank, 1e-6...0.1, factor: 1.5),
+        framework("tensor_floor_seconds_per_rank", \.tensorFloorSecondsPerRank, 1e-7...0.01, factor: 2),
+        framework("tensor_floor_seconds_per_node", \.tensorFloorSecondsPerNode, 1e-6...0.1, factor: 1.5),
+        framework("tensor_collective_seconds", \.tensorCollectiveSeconds, 1e-7...1e-2, factor: 2),
+        framework("tensor_overlap_fraction", \.tensorOverlapFraction, 1e-3...1, factor: 1.3),
+        framework("iteration_fixed_seconds", \.iterationFixedSeconds, 1e-6...10, factor: 1.7),
+        framework("gradient_overlap_fraction", \.gradientOverlapFraction, 1e-3...1, factor: 1.3),
+        framework("sharded_gradient_overlap_fraction", \.shardedGradientOverlapFraction, 1e-3...1, factor: 1.3),
+        framework("gather_overlap_fraction", \.gatherOverlapFraction, 1e-3...1, factor: 1.5),
+        framework("reduction_rate_fraction", \.reductionRateFraction, 0.02...1, factor: 1.35),
+        framework("gemm_factor", \.gemmFactor, 0.5...3, factor: 1.15),
+        framework("element_wise_factor", \.elementWiseFactor, 0.2...10, factor: 1.35),
+        framework("logits_traffic_bytes_per_entry", \.logitsTrafficBytesPerEntry, 2...200, factor: 1.35),
       ]
     }
     return coefficients.filter { $0.isThere(in: profile) }

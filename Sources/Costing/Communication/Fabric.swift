@@ -20,6 +20,8 @@ public struct Fabric: Sendable {
 
   let levels: [Level]
   let devicesPerNode: Int
+  /// What groups of few ranks reach inside a node, as a multiple of what the levels say; empty where a switch serves all.
+  let scaleUpGroups: [(rankCount: Int, factor: Double)]
   /// Median measured rates between nodes, row to column; nil entries fall back to the level's.
   let measuredBytesPerSecond: [[Double?]]?
 
@@ -45,6 +47,7 @@ public struct Fabric: Sendable {
     }
     self.levels = levels
     devicesPerNode = cluster.devicesPerNode
+    scaleUpGroups = fabric.scaleUpGroups.map { ($0.rankCount, $0.efficiency / fabric.scaleUpEfficiency) }
     measuredBytesPerSecond = cluster.measured.map { links in
       links.nodeNames.indices.map { from in
         links.nodeNames.indices.map { to in links.medianBytesPerSecond(from: from, to: to) }
@@ -70,9 +73,14 @@ public struct Fabric: Sendable {
     for level in levels {
       let shape = members(first: first, stride: stride, count: count, of: level)
       if shape.partCount > 1 {
+        // Directly linked devices: the fewer ranks inside the node, the fewer of its links they use.
+        let meshFactor =
+          level.span <= devicesPerNode ? scaleUpFactor(rankCount: min(count, shape.mostInside * shape.partCount)) : 1
         // Rate of one device at this level, as its own link, the measured pairs and its part of shared links allow.
-        let rate = min(
-          deviceRate(at: level, first: first, stride: stride, count: count), level.equalShareBytesPerSecond)
+        let rate =
+          min(
+            deviceRate(at: level, first: first, stride: stride, count: count), level.equalShareBytesPerSecond)
+          * meshFactor
         ring = min(ring, Double(shape.fewestInside) * rate)
         latency = max(latency, level.latencySeconds)
         let parts = Double(shape.partCount)
@@ -87,6 +95,11 @@ public struct Fabric: Sendable {
       // A hierarchical collective needs equal parts.
       hierarchicalLatencySeconds: isRegular ? hierarchicalLatency : .infinity,
       hierarchicalSecondsPerByte: isRegular ? hierarchicalSecondsPerByte : .infinity)
+  }
+
+  /// What a group of so many ranks inside a node reaches, as a multiple of what its level says.
+  private func scaleUpFactor(rankCount: Int) -> Double {
+    (scaleUpGroups.first { rankCount <= $0.rankCount } ?? scaleUpGroups.last)?.factor ?? 1
   }
 
   /// Seconds for one rank to send `byteCount` bytes to the rank `distance` further on, the slowest of the senders

@@ -7,13 +7,16 @@ struct DeviceSpeed: Sendable {
   /// The dimension at which a matrix product reaches half of that.
   let gemmHalfSize: Double
   let secondsPerAttentionFLOP: Double
+  let unalignedAttentionFactor: Double
   let secondsPerMemoryByte: Double
 
-  init(_ profile: DeviceProfile, precision: Precision) {
+  /// - Parameter gemmFactor: a framework's own, see ``DeviceProfile/Framework/gemmFactor``.
+  init(_ profile: DeviceProfile, precision: Precision, gemmFactor: Double = 1) {
     let peak = profile.peakFLOPPerSecond(precision)
-    secondsPerGEMMFLOP = 1 / (peak * profile.compute.gemmPeakFraction)
+    secondsPerGEMMFLOP = gemmFactor / (peak * profile.compute.gemmPeakFraction)
     gemmHalfSize = profile.compute.gemmHalfSize
     secondsPerAttentionFLOP = 1 / (peak * profile.compute.attentionPeakFraction)
+    unalignedAttentionFactor = profile.compute.unalignedAttentionFactor
     secondsPerMemoryByte = 1 / (profile.datasheet.memoryBytesPerSecond * profile.compute.memoryFraction)
   }
 

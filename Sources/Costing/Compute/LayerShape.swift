@@ -10,6 +10,8 @@ struct LayerShape: Sendable {
   let querySize: Double
   let keyValueSize: Double
   let headCount: Double
+  /// Whether matrix units can take the head size as it is.
+  let hasAlignedHeads: Bool
   /// Columns of the first feed-forward product: both halves of a gated one.
   let feedForwardColumns: Double
   let feedForwardSize: Double
@@ -31,6 +33,7 @@ struct LayerShape: Sendable {
     querySize = Double(model.querySize) / t
     keyValueSize = Double(model.keyValueSize) / t
     headCount = Double(model.headCount) / t
+    hasAlignedHeads = model.headSize % 8 == 0
     feedForwardSize = Double(model.feedForwardSize) / t
     feedForwardColumns = (model.hasGatedFeedForward ? 2 : 1) * Double(model.feedForwardSize) / t
     isGated = model.hasGatedFeedForward
@@ -87,10 +90,10 @@ struct LayerComputeSeconds: Sendable {
       let scores = T * shape.sequence * shape.headCount
       let passes = shape.hasDropout ? 6 * e + 1 : 4 * e
       let backwardPasses = shape.hasDropout ? 9 * e + 1 : 7 * e
-      attentionCore =
-        attentionFLOP * device.secondsPerAttentionFLOP + scores * passes * device.secondsPerMemoryByte
-      attentionBackward =
-        2 * attentionFLOP * device.secondsPerAttentionFLOP + scores * backwardPasses * device.secondsPerMemoryByte
+      let products =
+        attentionFLOP * device.secondsPerAttentionFLOP * (shape.hasAlignedHeads ? 1 : device.unalignedAttentionFactor)
+      attentionCore = products + scores * passes * device.secondsPerMemoryByte
+      attentionBackward = 2 * products + scores * backwardPasses * device.secondsPerMemoryByte
     }
 
     // Element-wise operations by the bytes they move: two norms (in, out), two residual additions (two in, one out),

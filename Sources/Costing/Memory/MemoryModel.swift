@@ -32,6 +32,7 @@ public struct MemoryModel: Sendable {
   let weightByteCount: Int
   let gradientByteCount: Int
   let optimizerByteCount: Int
+  let bufferBytesPerParameter: Double
   let reservedBytes: Int
   let fragmentationFraction: Double
   let memory: DeviceProfile.Memory
@@ -54,6 +55,7 @@ public struct MemoryModel: Sendable {
     weightByteCount = job.precision.byteCount
     gradientByteCount = job.gradientByteCount
     optimizerByteCount = job.optimizerByteCount
+    bufferBytesPerParameter = framework.bufferBytesPerParameter
 
     let tokens = strategy.microBatch * job.sequenceLength
     // Along the sequence, the tokens of a rank outside the tensor-parallel parts.
@@ -69,7 +71,8 @@ public struct MemoryModel: Sendable {
     switch strategy.recompute {
     case .none: (layerActivationBytes, recomputeWorkspaceBytes) = (whole(core), 0)
     // A fused core keeps its statistics only: there is nothing to recompute.
-    case .selective where strategy.usesFlashAttention: (layerActivationBytes, recomputeWorkspaceBytes) = (whole(core), 0)
+    case .selective where strategy.usesFlashAttention:
+      (layerActivationBytes, recomputeWorkspaceBytes) = (whole(core), 0)
     case .selective: (layerActivationBytes, recomputeWorkspaceBytes) = (whole(0), tokens * core)
     case .full: (layerActivationBytes, recomputeWorkspaceBytes) = (sequenceTokens * model.hiddenSize * e, whole(core))
     }
@@ -146,6 +149,7 @@ public struct MemoryModel: Sendable {
     if isLast {
       workspace = max(workspace, logitsWorkspaceBytes + unshardedBytes(parameterCount: parameters.outputMatrix))
     }
+    workspace += Self.scaled(parameterCount, by: bufferBytesPerParameter)
     let weights = (strategy.zeroStage >= .weights ? shard : parameterCount) * weightByteCount
     let gradients = (strategy.zeroStage >= .gradients ? shard : parameterCount) * gradientByteCount
     let optimizer = (strategy.zeroStage >= .optimizer ? shard : parameterCount) * optimizerByteCount
