@@ -134,11 +134,13 @@ public struct Calibration: Sendable {
     {
       let told = coefficients.filter { group($0.name) == name && $0.isIdentified }
       guard !told.isEmpty else { continue }
-      let errors = name == "memory" ? validation.memoryErrors : validation.timeErrors
+      let isMemory = name == "memory"
+      let errors = isMemory ? validation.memoryErrors : validation.timeErrors
+      let runCount = samples.count(where: isMemory ? \.hasPeak : \.hasTime)
       let families = Set(validation.cases.map(\.run.family)).sorted().joined(separator: ", ")
       let what = told.map { String($0.name.dropFirst(name.count + 1)) }.joined(separator: ", ")
       let origin =
-        "\(what): fitted to \(errors.count) runs (\(families)), median error \((errors.medianAbsolute * 1000).rounded() / 10) %; "
+        "\(what): fitted to \(runCount) runs (\(families)), median error \((errors.medianAbsolute * 1000).rounded() / 10) %; "
         + "the rest as before"
       provenance.removeAll { $0.group == name }
       provenance.append(DeviceProfile.Provenance(group: name, origin: origin))
