@@ -5,9 +5,8 @@ extension ClusterDescription {
   /// - Parameter catalog: where the names of devices and of measured links are looked up; paths in the document are
   ///   relative to the document's own folder.
   public init(contentsOf path: String, catalog: Catalog) throws(DocumentError) {
-    let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
     self = try readDocument(at: path) { (field) throws(DocumentError) in
-      try ClusterDescription(field, catalog: catalog, folder: folder.isEmpty && !path.hasPrefix("/") ? "." : folder)
+      try ClusterDescription(field, catalog: catalog, folder: folder(of: path))
     }
   }
 

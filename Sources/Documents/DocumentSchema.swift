@@ -29,6 +29,12 @@ package func readDocument<Value>(
   return try decode(parse(bytes, source: path))
 }
 
+/// The folder of a document, to which paths inside it are relative.
+func folder(of path: String) -> String {
+  let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+  return folder.isEmpty && !path.hasPrefix("/") ? "." : folder
+}
+
 /// Parses the bytes of a document called `source` in messages.
 package func parse(_ bytes: [UInt8], source: String) throws(DocumentError) -> Field {
   do {

@@ -63,9 +63,8 @@ public struct TrainingJob: Sendable, Equatable {
 extension TrainingJob {
   /// - Parameter catalog: where a model's name is looked up; paths are relative to the document's own folder.
   public init(contentsOf path: String, catalog: Catalog) throws(DocumentError) {
-    let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
     self = try readDocument(at: path) { (field) throws(DocumentError) in
-      try TrainingJob(field, catalog: catalog, folder: folder.isEmpty && !path.hasPrefix("/") ? "." : folder)
+      try TrainingJob(field, catalog: catalog, folder: folder(of: path))
     }
   }
 

@@ -36,7 +36,8 @@ struct CalibrationTests {
               .iterationSeconds
             seconds *= exp(Double.random(in: -0.02...0.02, using: &random))
             if brokenEvery > 0, records.count % brokenEvery == 0 { seconds *= 3 }
-            let measured = text.replacingOccurrences(of: "\"iteration_seconds\": 1", with: "\"iteration_seconds\": \(seconds)")
+            let measured = text.replacingOccurrences(
+              of: "\"iteration_seconds\": 1", with: "\"iteration_seconds\": \(seconds)")
             records.append(try MeasuredRun(parse(Array(measured.utf8), source: "run")))
           }
         }

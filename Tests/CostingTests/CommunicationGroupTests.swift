@@ -1,5 +1,6 @@
 import Documents
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Costing
@@ -59,7 +60,7 @@ import Testing
   }
 
   @Test func moreBytesNeverTakeLess() throws {
-    let fabric = Fabric(try Checkout.catalog.cluster("frontier-16"))
+    let fabric = Fabric(try Shipped.catalog.cluster("frontier-16"))
     for stride in [1, 2, 4, 8, 16] {
       for count in [2, 4, 8] {
         let group = fabric.group(first: 0, stride: stride, count: count)
@@ -77,7 +78,7 @@ import Testing
   }
 
   @Test func theSlowerOfTwoGroupsIsTheOneThatALargeMessageTakesLongerIn() throws {
-    let fabric = Fabric(try Checkout.catalog.cluster("dgx-a100-4"))
+    let fabric = Fabric(try Shipped.catalog.cluster("dgx-a100-4"))
     let inside = fabric.group(first: 0, stride: 1, count: 4)
     let across = fabric.group(first: 0, stride: 8, count: 4)
     #expect(inside.slower(across) == across)

@@ -4,13 +4,6 @@ import JSONText
 @testable import Costing
 @testable import Documents
 
-/// The checkout that the tests are part of, and its shipped inputs.
-enum Checkout {
-  static let root = URL(fileURLWithPath: #filePath)
-    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
-  static let catalog = Catalog(root: root)
-}
-
 /// Inputs whose figures are round, so that what follows from them can be worked out by hand.
 enum Fixture {
   /// A device of 100 TFLOP/s in 16 bits, 10 in 32, and 1 TB/s, which reaches all of it unless said otherwise.

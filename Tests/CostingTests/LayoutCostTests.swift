@@ -1,4 +1,5 @@
 import Documents
+import TestSupport
 import Testing
 
 @testable import Costing
@@ -57,14 +58,14 @@ import Testing
   }
 
   @Test func alignedLayoutsOfAUniformClusterAreNotLookedAtStageByStage() throws {
-    let fabric = Fabric(try Checkout.catalog.cluster("dgx-a100-128"))
+    let fabric = Fabric(try Shipped.catalog.cluster("dgx-a100-128"))
     let cost = LayoutCost(ParallelLayout(tensorDegree: 8, dataDegree: 2, pipelineDegree: 64), on: fabric)
     #expect(cost.dataGroups.count == 1)
     #expect(cost.boundaries.count == 1)
   }
 
   @Test func aMeasuredClusterIsPricedStageByStage() throws {
-    let fabric = Fabric(try Checkout.catalog.cluster("a100-hdr-16"))
+    let fabric = Fabric(try Shipped.catalog.cluster("a100-hdr-16"))
     let cost = LayoutCost(ParallelLayout(tensorDegree: 8, dataDegree: 4, pipelineDegree: 4), on: fabric)
     #expect(cost.dataGroups.count == 4)
     #expect(cost.boundaries.count == 3)

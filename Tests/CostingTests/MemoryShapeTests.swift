@@ -85,8 +85,8 @@ import Testing
   /// One thing is changed at a time; the peak of every stage goes the stated way.
   @Test func savingMeasuresNeverTakeMore() throws {
     let job = try TrainingJob(
-      model: Checkout.catalog.model("llama-3-8b"), sequenceLength: 4096, globalBatch: 128)
-    let device = try Checkout.catalog.device("a100-sxm4-80gb")
+      model: Shipped.catalog.model("llama-3-8b"), sequenceLength: 4096, globalBatch: 128)
+    let device = try Shipped.catalog.device("a100-sxm4-80gb")
     func peaks(_ strategy: Strategy) -> [Int] {
       let memory = MemoryModel(job: job, device: device, framework: device.frameworks[0], strategy: strategy)
       return (0..<strategy.pipelineDegree).map {

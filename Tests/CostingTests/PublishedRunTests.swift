@@ -1,5 +1,6 @@
 import Costing
 import Documents
+import TestSupport
 import Testing
 
 /// Iteration times that NVIDIA published for Megatron-LM on A100: Narayanan et al. 2021, table 1, and Korthikanti et al.
@@ -17,7 +18,7 @@ import Testing
 /// | 530B, 280, full recomputation | 49.05 | 50.00 | +1.9 % |
 /// | 530B, 280, selective, sequence parallel | 37.83 | 37.28 | −1.4 % |
 @Suite struct PublishedRunTests {
-  static let path = "\(Checkout.root)/Tests/CostingTests/Inputs/megatron-published.jsonl"
+  static let path = "\(Shipped.root)/Tests/CostingTests/Inputs/megatron-published.jsonl"
 
   @Test(arguments: [
     "megatron-sc21-7.5b", "megatron-sc21-39b", "megatron-sc21-76b", "megatron-sc21-1t", "seqsel-22b-full",
@@ -26,7 +27,7 @@ import Testing
   func aPublishedIterationTimeIsPredictedWithinAQuarter(id: String) throws {
     let run = try #require(try MeasuredRun.runs(contentsOf: Self.path).first { $0.id == id })
     let measured = try #require(run.measured.iterationSeconds)
-    let predicted = try RunWorkload(run, catalog: Checkout.catalog).estimate().prediction
+    let predicted = try RunWorkload(run, catalog: Shipped.catalog).estimate().prediction
     let error = predicted.iterationSeconds / measured - 1
     #expect(abs(error) < 0.25, "\(id): \(predicted.iterationSeconds) s for \(measured) s")
   }
@@ -38,7 +39,7 @@ import Testing
     let runs = try MeasuredRun.runs(contentsOf: Self.path)
     func seconds(_ recompute: String) throws -> Double {
       let run = try #require(runs.first { $0.id == "seqsel-\(model)-\(recompute)" })
-      return try RunWorkload(run, catalog: Checkout.catalog).estimate().prediction.iterationSeconds
+      return try RunWorkload(run, catalog: Shipped.catalog).estimate().prediction.iterationSeconds
     }
     let ratio = try seconds("selective") / seconds("full")
     #expect(abs(ratio - 0.77) < 0.05)

@@ -29,7 +29,9 @@ struct RegretTests {
   func byHand() throws {
     let some = try cases(seconds: [4, 4, 4, 4, 4, 4])
     let choice = try #require(
-      some.filter { $0.prediction.verdict == .fits }.min { $0.prediction.iterationSeconds < $1.prediction.iterationSeconds })
+      some.filter { $0.prediction.verdict == .fits }.min {
+        $0.prediction.iterationSeconds < $1.prediction.iterationSeconds
+      })
     let chosen = try #require(some.firstIndex { $0.run.id == choice.run.id })
     // The choice measures 4 s, another 3 s: a quarter of the best throughput is lost.
     var seconds: [Double?] = [5, 5, 5, 5, 5, 5]

@@ -26,8 +26,8 @@ import Testing
   private let models: [ModelDescription]
 
   init() throws {
-    clusters = try Self.clusterNames.map { try Checkout.catalog.cluster($0) }
-    models = try Self.modelNames.map { try Checkout.catalog.model($0) }
+    clusters = try Self.clusterNames.map { try Shipped.catalog.cluster($0) }
+    models = try Self.modelNames.map { try Shipped.catalog.model($0) }
     #expect(Set(models.map(\.hasTiedEmbeddings)).count == 2)
   }
 

@@ -1,10 +1,10 @@
 import Foundation
 import JSONText
+import TestSupport
 
 /// The checkout that the tests are part of.
 enum Checkout {
-  static let root = URL(fileURLWithPath: #filePath)
-    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+  static let root = Shipped.root
   static let inputs = "\(root)/Tests/DocumentsTests/Inputs"
 
   /// The names, without `.json`, of the JSON files in a folder of the checkout, sorted; none if there is no folder.
