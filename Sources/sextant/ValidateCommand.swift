@@ -25,6 +25,9 @@ struct ValidateCommand: ParsableCommand {
   @Option(help: "List so many of the worst predictions.")
   var worst: Int = 0
 
+  @Option(help: ArgumentHelp("Draw predicted against measured iteration times here, as SVG.", valueName: "file"))
+  var plot: String?
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -39,6 +42,7 @@ struct ValidateCommand: ParsableCommand {
       for path in runs { records += try MeasuredRun.runs(contentsOf: path) }
       let report = ValidationReport(
         validation: Validation(runs: records, catalog: .ofInstallation()), grouping: by, worstCount: worst)
+      if let plot { try writeFileAtomically(Array(report.plot.svg.utf8), to: plot) }
       try emit(json ? report.json.text(style: .pretty) : report.text)
     }
   }

@@ -32,6 +32,18 @@ struct ValidationReport {
     return text
   }
 
+  /// Judged iteration times, predicted against measured.
+  var plot: ScatterPlot {
+    ScatterPlot(
+      title: "Iteration times by \(grouping.rawValue)", quantity: "seconds",
+      series: validation.grouped(by: grouping).compactMap { name, part in
+        let points = part.cases.filter(\.isJudgedInTime).compactMap { item in
+          item.run.measured.iterationSeconds.map { (measured: $0, predicted: item.prediction.iterationSeconds) }
+        }
+        return points.isEmpty ? nil : ScatterPlot.Series(name: name, points: points)
+      })
+  }
+
   var json: JSON {
     .object([
       JSONMember("all", summary(validation)),

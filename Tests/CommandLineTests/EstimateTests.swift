@@ -1,5 +1,6 @@
 import Documents
 import Foundation
+import FoundationXML
 import JSONText
 import TestSupport
 import Testing
@@ -70,6 +71,18 @@ import Testing
     }
     #expect(refused.count == 3)
     try await folder.sextant("validate", "--runs", "none.jsonl").failed(65, "none.jsonl")
+  }
+
+  @Test func predictedAgainstMeasuredIsDrawn() async throws {
+    let folder = try Workspace()
+    try folder.write(Self.records, to: "runs.jsonl")
+    _ = try await folder.sextant("validate", "--runs", "runs.jsonl", "--plot", "plot.svg").succeeded()
+    let plot = try folder.text(of: "plot.svg")
+    #expect(plot.hasPrefix("<svg ") && plot.hasSuffix("</svg>\n"))
+    #expect(plot.contains("measured, seconds"))
+    #expect(XMLParser(data: Data(plot.utf8)).parse())
+    try await folder.sextant("validate", "--runs", "runs.jsonl", "--plot", "missing/plot.svg").failed(
+      1, "missing/plot.svg")
   }
 
   /// One that can be predicted, a model of experts, one without a pipeline degree, an unknown device.
