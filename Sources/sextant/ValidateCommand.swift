@@ -42,7 +42,11 @@ struct ValidateCommand: ParsableCommand {
       for path in runs { records += try MeasuredRun.runs(contentsOf: path) }
       let report = ValidationReport(
         validation: Validation(runs: records, catalog: .ofInstallation()), grouping: by, worstCount: worst)
-      if let plot { try writeFileAtomically(Array(report.plot.svg.utf8), to: plot) }
+      if let plot {
+        let svg = report.plot.svg
+        guard !svg.isEmpty else { throw complaint("--plot: no run's time can be judged", .badInput) }
+        try writeFileAtomically(Array(svg.utf8), to: plot)
+      }
       try emit(json ? report.json.text(style: .pretty) : report.text)
     }
   }

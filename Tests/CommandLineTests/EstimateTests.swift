@@ -75,14 +75,17 @@ import Testing
 
   @Test func predictedAgainstMeasuredIsDrawn() async throws {
     let folder = try Workspace()
-    try folder.write(Self.records, to: "runs.jsonl")
+    try folder.write(MeasuredRecords.record("fast", seconds: 0.05), to: "runs.jsonl")
     _ = try await folder.sextant("validate", "--runs", "runs.jsonl", "--plot", "plot.svg").succeeded()
     let plot = try folder.text(of: "plot.svg")
     #expect(plot.hasPrefix("<svg ") && plot.hasSuffix("</svg>\n"))
-    #expect(plot.contains("measured, seconds"))
+    #expect(plot.contains("invented (1)") && plot.contains("measured, seconds"))
     #expect(XMLParser(data: Data(plot.utf8)).parse())
-    try await folder.sextant("validate", "--runs", "runs.jsonl", "--plot", "missing/plot.svg").failed(
-      1, "missing/plot.svg")
+    try await folder.sextant("validate", "--runs", "runs.jsonl", "--plot", "no/plot.svg").failed(1, "no/plot.svg")
+    // A run that nobody would judge leaves nothing to draw.
+    try folder.write(MeasuredRecords.record("slow", seconds: 500), to: "runs.jsonl")
+    try await folder.sextant("validate", "--runs", "runs.jsonl", "--plot", "none.svg").failed(65, "--plot: ")
+    #expect(try !folder.names.contains("none.svg"))
   }
 
   /// One that can be predicted, a model of experts, one without a pipeline degree, an unknown device.
