@@ -2,8 +2,11 @@ public import Documents
 
 /// Seconds and bytes of any strategy for one job on one cluster under one framework. Pure: same question, same answer.
 public struct CostModel: Sendable {
+  /// Where it is trained.
   public let cluster: ClusterDescription
+  /// What is trained.
   public let job: TrainingJob
+  /// The framework whose coefficients are used.
   public let framework: DeviceProfile.Framework
   let fabric: Fabric
   let device: DeviceSpeed
@@ -43,10 +46,13 @@ public struct CostModel: Sendable {
     }
   }
 
+  /// Whether attention can be fused: the kernels are for 16-bit numbers.
+  public var hasFlashAttention: Bool { cluster.device.datasheet.hasFlashAttention && job.precision != .fp32 }
+
   /// The first rule that a strategy breaks; nil if it can be priced.
   public func violation(of strategy: Strategy) -> StrategyViolation? {
     strategy.violation(
-      job: job, deviceCount: cluster.deviceCount, hasFlashAttention: cluster.device.datasheet.hasFlashAttention,
+      job: job, deviceCount: cluster.deviceCount, hasFlashAttention: hasFlashAttention,
       allowsEmptyStages: framework.layerSplit == .cumulativeCost)
   }
 

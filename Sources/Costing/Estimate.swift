@@ -3,10 +3,13 @@ public import JSONText
 
 /// The prediction for one strategy with the split of layers that frameworks use by default.
 public struct Estimate: Sendable {
+  /// What it was asked of.
   public let model: CostModel
+  /// The strategy with its open parts filled.
   public let strategy: Strategy
   /// Layers of each virtual stage, in the model's order.
   public let layerCounts: [Int]
+  /// Seconds and bytes.
   public let prediction: Prediction
 
   /// - Parameter pattern: what is stated of the strategy; the rest is at its plainest, see
@@ -24,7 +27,7 @@ public struct Estimate: Sendable {
     _ pattern: StrategyPattern, model: CostModel
   ) throws(StrategyViolation) -> (strategy: Strategy, layerCounts: [Int]) {
     let strategy = pattern.completed(
-      deviceCount: model.cluster.deviceCount, flashAttention: model.cluster.device.datasheet.hasFlashAttention,
+      deviceCount: model.cluster.deviceCount, flashAttention: model.hasFlashAttention,
       overlap: model.framework.overlapsGradientReduce)
     if let violation = model.violation(of: strategy) { throw violation }
     return (

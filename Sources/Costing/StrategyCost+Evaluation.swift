@@ -119,9 +119,11 @@ extension StrategyCost {
       m
       * (n * added(layer, microBatch.layer) + (isFirst ? added(embedding, microBatch.embedding) : 0)
         + (isLast ? added(head, microBatch.head) : 0))
+    let waiting = busy - compute - recompute - tensor - exposedInPasses
     return Prediction.TimeSplit(
       computeSeconds: compute, recomputeSeconds: recompute,
-      launchSeconds: max(0, busy - compute - recompute - tensor - exposedInPasses), tensorSeconds: tensor,
+      // What rounding leaves is no waiting.
+      launchSeconds: waiting > 1e-12 * busy ? waiting : 0, tensorSeconds: tensor,
       pipelineSeconds: max(0, end - endWithoutTransfers),
       dataSeconds: exposedInPasses + last.tail.dataSeconds + last.waitSeconds,
       bubbleSeconds: max(0, endWithoutTransfers - busy), optimizerSeconds: last.tail.optimizerSeconds,

@@ -1,7 +1,7 @@
-/// The plan in the words of Megatron-LM's command line (megatron-core 0.12 or later).
+/// The plan in the words of Megatron-LM's command line (flags of megatron-core 0.20).
 extension Plan {
-  /// Arguments that make `pretrain_gpt.py` train this job by this plan; data, tokenizer and optimizer schedule are the
-  /// user's.
+  /// Arguments that make `pretrain_gpt.py` train this job by this plan. Data, tokenizer, optimizer schedule and what does
+  /// not bear on cost (rotary base and scaling, norm epsilon) are the user's.
   public var megatronArguments: [String] {
     modelArguments + batchArguments + parallelArguments + memoryArguments
   }
@@ -30,9 +30,10 @@ extension Plan {
   private var batchArguments: [String] {
     var arguments = ["--micro-batch-size", "\(strategy.microBatch)", "--global-batch-size", "\(job.globalBatch)"]
     if job.precision != .fp32 { arguments.append("--\(job.precision.rawValue)") }
-    if job.precision == .bf16 {
-      arguments.append(
-        job.accumulatesGradientsInFP32 ? "--accumulate-allreduce-grads-in-fp32" : "--grad-reduce-in-bf16")
+    if job.precision != .fp32, job.accumulatesGradientsInFP32 {
+      arguments.append("--accumulate-allreduce-grads-in-fp32")
+    } else if job.precision == .bf16 {
+      arguments.append("--grad-reduce-in-bf16")
     }
     return arguments
   }
@@ -54,11 +55,12 @@ extension Plan {
     case .gradients:
       arguments += [
         "--use-megatron-fsdp", "--use-distributed-optimizer", "--data-parallel-sharding-strategy", "optim_grads",
+        "--no-gradient-accumulation-fusion", "--ckpt-format", "fsdp_dtensor",
       ]
     case .weights:
       arguments += [
         "--use-megatron-fsdp", "--use-distributed-optimizer", "--data-parallel-sharding-strategy",
-        "optim_grads_params",
+        "optim_grads_params", "--no-gradient-accumulation-fusion", "--ckpt-format", "fsdp_dtensor",
       ]
     }
     if strategy.overlapsGradientReduce {

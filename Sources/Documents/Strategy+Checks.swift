@@ -63,7 +63,7 @@ extension Strategy {
   /// The rules are those of the frameworks: tensor parallelism divides heads, key-value heads and feed-forward width;
   /// interleaving wants equal chunks and a multiple of the pipeline degree of micro-batches (Narayanan et al. 2021,
   /// section 2.2). ZeRO 2 and 3 with a pipeline can be run, and are estimated, but the search leaves them out
-  /// (``isSearched``).
+  /// (``exclusion``).
   ///
   /// - Parameter allowsEmptyStages: whether the framework runs stages without layers.
   public func violation(

@@ -74,8 +74,11 @@ struct Frontier {
           best.insert((completion, index), at: place ?? best.count)
           if best.count > resultCount { best.removeLast() }
         }
-      } else {
+      } else if known.isProven {
         walk.closedByBoundCount += 1
+      } else {
+        walk.completedCount += 1
+        walk.unprovenCount += 1
       }
       position += 1
     }

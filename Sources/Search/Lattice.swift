@@ -50,7 +50,7 @@ struct Lattice {
   init(model: CostModel, pattern: StrategyPattern) {
     job = model.job
     self.pattern = pattern
-    hasFlashAttention = model.cluster.device.datasheet.hasFlashAttention
+    hasFlashAttention = model.hasFlashAttention
     usesFlashAttention = pattern.usesFlashAttention ?? hasFlashAttention
     overlapsGradientReduce = pattern.overlapsGradientReduce ?? model.framework.overlapsGradientReduce
     var layouts: [ParallelLayout] = []
@@ -70,6 +70,7 @@ struct Lattice {
         }
       }
     }
+    if layouts.isEmpty, rejections.isEmpty { rejections["the fixed degrees do not multiply to the device count"] = 1 }
     self.layouts = layouts
     self.rejections = rejections
   }
@@ -81,6 +82,9 @@ struct Lattice {
     var points: [Point] = []
     var rejections: [String: Int] = [:]
     let perReplica = job.globalBatch / layout.dataDegree
+    if let fixed = pattern.microBatch, perReplica % fixed != 0 {
+      rejections["the fixed micro-batch does not divide a replica's batch"] = 1
+    }
     for microBatch in divisors(of: perReplica) where pattern.microBatch ?? microBatch == microBatch {
       for recompute in recomputations {
         for sequenceParallel in sequenceParallelisms(layout) {

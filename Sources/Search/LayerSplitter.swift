@@ -73,9 +73,9 @@ struct LayerSplitter {
     best.isExhausted =
       best.lowerBoundSeconds >= cutoffSeconds
       || descend(stage: 0, used: 0, boundSeconds: 0, cutoffSeconds: cutoffSeconds)
+    // What was pruned is not below the best found, nor below the cutoff.
     if best.isExhausted {
-      best.lowerBoundSeconds =
-        best.layerCounts != nil ? best.iterationSeconds : max(best.lowerBoundSeconds, cutoffSeconds)
+      best.lowerBoundSeconds = min(best.iterationSeconds, max(best.lowerBoundSeconds, cutoffSeconds))
     }
   }
 

@@ -27,7 +27,7 @@ public struct PlanSearch: Sendable {
     }
   }
 
-  /// What happened so far, for whoever watches, and what stops the search from outside.
+  /// What stops a search from outside.
   public enum Interruption: Sendable { case timeLimit, user }
 
   /// A strategy with the best split that was found for it.

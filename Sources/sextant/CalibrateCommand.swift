@@ -23,7 +23,7 @@ struct CalibrateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The device profile to start from.", valueName: "name|file"))
   var device: String
 
-  @Option(help: "Leave out one family, model, nodes, tensor, pipeline, data or zero_stage at a time.")
+  @Option(help: "Leave out one family, model, nodes, device, tensor, pipeline, data or zero_stage at a time.")
   var folds: Grouping?
 
   @Option(help: ArgumentHelp("Write the fitted profile here.", valueName: "file"))
@@ -36,7 +36,6 @@ struct CalibrateCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard !runs.isEmpty else { throw ValidationError("--runs is needed") }
     guard (1...256).contains(threads ?? 1) else { throw ValidationError("--threads is from 1 to 256") }
   }
 

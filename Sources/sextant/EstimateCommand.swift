@@ -33,8 +33,8 @@ struct EstimateCommand: ParsableCommand {
 
   func validate() throws {
     guard (strategy == nil) != (runs == nil) else { throw ValidationError("give either --strategy or --runs") }
-    if runs != nil, workload.cluster != nil || workload.model != nil || workload.job != nil {
-      throw ValidationError("--runs states cluster and model itself")
+    if runs != nil, workload.isStated {
+      throw ValidationError("--runs states cluster, model, batch, precision and framework itself")
     }
   }
 

@@ -24,7 +24,9 @@ struct Sextant: ParsableCommand {
       try command.run()
     } catch {
       guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
-      exit(withError: complaint("\(message(for: error)) (see sextant --help)", .usage))
+      // The parser lists choices a line each.
+      let lines = message(for: error).split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+      exit(withError: complaint("\(lines.joined(separator: " ")) (see sextant --help)", .usage))
     }
   }
 }

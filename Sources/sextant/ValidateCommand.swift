@@ -32,7 +32,6 @@ struct ValidateCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard !runs.isEmpty else { throw ValidationError("--runs is needed") }
     guard (0...10_000).contains(worst) else { throw ValidationError("--worst is from 0 to 10000") }
   }
 

@@ -17,7 +17,7 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: "Sequences of one iteration (one optimizer step).")
   var globalBatch: Int?
 
-  @Option(help: "Tokens of a sequence; the model's positions, or 4096, where not given.")
+  @Option(help: "Tokens of a sequence; 4096 where not given, fewer where the model has fewer learned positions.")
   var sequence: Int?
 
   @Option(help: "bf16, fp16 or fp32; bf16 where the device has it, else fp16.")
@@ -28,6 +28,11 @@ struct WorkloadOptions: ParsableArguments {
 
   @Option(help: ArgumentHelp("Framework whose coefficients are used; the device profile's first.", valueName: "name"))
   var framework: String?
+
+  /// Whether any of it was given.
+  var isStated: Bool {
+    globalBatch != nil || sequence != nil || [cluster, model, job, precision, gradientPrecision, framework].contains { $0 != nil }
+  }
 
   /// The cost model of what was asked for.
   func costModel(catalog: Catalog) throws -> CostModel {

@@ -67,7 +67,7 @@ public struct Calibration: Sendable {
   private let threadCount: Int
 
   /// - Parameters:
-  ///   - runs: those of other devices, failed ones and noisy ones (tier D) are left out of the fit of times.
+  ///   - runs: those of other devices, failed ones and those of tier D or M are left out of the fit of times.
   ///   - device: the profile to start from.
   /// - Throws: `TooFewRuns` when there is not enough to fit.
   public init(runs: [MeasuredRun], device: DeviceProfile, catalog: Catalog, threadCount: Int) throws(TooFewRuns) {

@@ -10,9 +10,9 @@ public struct LayoutCost: Sendable {
   public let tensorGroup: CommunicationGroup
   /// The slowest data-parallel group of each stage; one entry if all stages are alike.
   let dataGroups: [CommunicationGroup]
-  /// Latency and seconds per byte from stage i to i + 1, the slowest sender; one entry if all boundaries are alike.
+  /// Latency and seconds per byte between stage i and i + 1, the slowest sender and direction; one entry if all boundaries are alike.
   let boundaries: [Boundary]
-  /// From the last stage back to the first, between chunks.
+  /// Between the last stage and the first, for chunks.
   let wrap: Boundary
   /// The slowest pair of a rank of the first and of the last stage, over which tied embeddings are reduced.
   let embeddingGroup: CommunicationGroup
@@ -54,9 +54,14 @@ public struct LayoutCost: Sendable {
       // Both ends of a transfer between aligned stages are inside the same instances whichever rank sends.
       let senders = stageIsAligned ? 1 : stageSize
       let first = stage * stageSize
-      let latency = fabric.transferSeconds(first: first, count: senders, distance: distance, byteCount: 0)
+      // Activations go one way, gradients the other, over links that may have been measured to differ.
+      func slower(_ byteCount: Double) -> Double {
+        max(
+          fabric.transferSeconds(first: first, count: senders, distance: distance, byteCount: byteCount),
+          fabric.transferSeconds(first: first + distance, count: senders, distance: -distance, byteCount: byteCount))
+      }
       let probe = 1e9
-      let seconds = fabric.transferSeconds(first: first, count: senders, distance: distance, byteCount: probe)
+      let latency = slower(0), seconds = slower(probe)
       return Boundary(latencySeconds: latency, secondsPerByte: (seconds - latency) / probe)
     }
     if p == 1 {
