@@ -90,8 +90,12 @@ struct LayerComputeSeconds: Sendable {
       let scores = T * shape.sequence * shape.headCount
       let passes = shape.hasDropout ? 6 * e + 1 : 4 * e
       let backwardPasses = shape.hasDropout ? 9 * e + 1 : 7 * e
+      // Plain batched products, for each sequence and head s × d by d × s, and s × s by s × d: as fast as other products
+      // of their size, whatever a fused kernel reaches.
+      let headSize = shape.querySize / shape.headCount
       let products =
-        attentionFLOP * device.secondsPerAttentionFLOP * (shape.hasAlignedHeads ? 1 : device.unalignedAttentionFactor)
+        2 * T / shape.sequence * shape.headCount * device.gemmSeconds(shape.sequence, shape.sequence, headSize)
+        * (shape.hasAlignedHeads ? 1 : device.unalignedAttentionFactor)
       attentionCore = products + scores * passes * device.secondsPerMemoryByte
       attentionBackward = 2 * products + scores * backwardPasses * device.secondsPerMemoryByte
     }
