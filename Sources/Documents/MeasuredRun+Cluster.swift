@@ -1,5 +1,9 @@
 /// The cluster of a run record, as far as it is stated, with what had to be assumed.
 extension MeasuredRun {
+  /// One direction of one NVLink of generations 2 to 4 (NVIDIA V100, A100 and H100 datasheets: 6, 12 and 18 links for
+  /// 150, 300 and 450 GB/s).
+  private static let bytesPerSecondPerLink = 25e9
+
   /// A cluster of the record's devices: one level inside a node, one between nodes.
   ///
   /// - Returns: the cluster, and a sentence for each thing that the record does not state.
@@ -24,9 +28,14 @@ extension MeasuredRun {
     }
     let perNode = machine.deviceCount / machine.nodeCount
     var levels: [ClusterDescription.Level] = []
-    let intra = machine.intraBytesPerSecondPerDevice ?? device.datasheet.scaleUpBytesPerSecond
+    // A stated number of links says more than the datasheet, which counts all that the chip has.
+    let linkRate = machine.intraLinkCount.map { Double($0) * Self.bytesPerSecondPerLink }
+    let intra =
+      machine.intraBytesPerSecondPerDevice
+      ?? min(linkRate ?? .infinity, device.datasheet.scaleUpBytesPerSecond)
     if machine.intraBytesPerSecondPerDevice == nil, perNode > 1 {
-      assumptions.append("links inside a node carry \(intra) bytes/s per device")
+      let reason = machine.intraLinkCount.map { ", \($0) links" } ?? ""
+      assumptions.append("links inside a node carry \(intra) bytes/s per device\(reason)")
     }
     if perNode > 1 || machine.nodeCount == 1 {
       levels.append(ClusterDescription.Level(name: "node", span: perNode, bytesPerSecond: intra))

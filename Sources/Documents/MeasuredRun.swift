@@ -14,6 +14,8 @@ public struct MeasuredRun: Sendable {
     public let deviceCount: Int
     /// Nominal, one direction.
     public let intraBytesPerSecondPerDevice: Double?
+    /// Links to other devices of the node, where words state their count instead of a rate: `4 inter-GPU connects`.
+    public let intraLinkCount: Int?
     /// Nominal, one direction.
     public let interBytesPerSecondPerNode: Double?
   }
@@ -119,7 +121,20 @@ extension MeasuredRun.Machine {
     deviceCount =
       try fields.optional("devices")?.integer(in: 1...(nodeCount * devicesPerNode)) ?? nodeCount * devicesPerNode
     intraBytesPerSecondPerDevice = try fields.optional("intra_bytes_per_second_per_device")?.positiveNumber()
+    intraLinkCount = Self.linkCount(inWords: try fields.optional("intra")?.string() ?? "")
     interBytesPerSecondPerNode = try fields.optional("inter_bytes_per_second_per_node")?.positiveNumber()
+  }
+}
+
+extension MeasuredRun.Machine {
+  /// The number before "inter-GPU connects" of an NVLink node; nil when the words do not say it.
+  private static func linkCount(inWords words: String) -> Int? {
+    guard words.hasPrefix("NVLink") else { return nil }
+    let parts = words.split { !$0.isLetter && !$0.isNumber && $0 != "-" }
+    for index in parts.indices.dropFirst(2) where parts[index] == "connects" && parts[index - 1] == "inter-GPU" {
+      return Int(parts[index - 2]).flatMap { (1...64).contains($0) ? $0 : nil }
+    }
+    return nil
   }
 }
 
