@@ -25,7 +25,8 @@ extension Plan {
     let strategyField = try fields.required("strategy")
     strategy = try Strategy(strategyField)
     if let violation = strategy.violation(
-      job: job, deviceCount: cluster.deviceCount, hasFlashAttention: cluster.device.datasheet.hasFlashAttention && job.precision != .fp32)
+      job: job, deviceCount: cluster.deviceCount,
+      hasFlashAttention: cluster.device.datasheet.hasFlashAttention && job.precision != .fp32)
     {
       throw strategyField.conflict("\(violation)")
     }

@@ -32,7 +32,9 @@ public struct TrainingJob: Sendable, Equatable {
         * Double(model.vocabularySize + DeviceProfile.Framework.largestVocabularyMultiple))
       + 64 * Double(model.layerCount) * widths * Double(model.hiddenSize)
     guard everything < 0x1p60 else {
-      throw Contradiction("a batch of \(globalBatch) sequences of \(sequenceLength) tokens is more than can be counted: its activations may pass 2^60 bytes")
+      throw Contradiction(
+        "a batch of \(globalBatch) sequences of \(sequenceLength) tokens is more than can be counted: its activations may pass 2^60 bytes"
+      )
     }
     self.model = model
     self.sequenceLength = sequenceLength

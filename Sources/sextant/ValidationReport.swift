@@ -18,7 +18,9 @@ struct ValidationReport {
     for (name, part) in validation.grouped(by: grouping) { table.add(row(name, part)) }
     table.add(row("all", validation))
     var text = table.text
-    if !validation.refused.isEmpty { text += "\n\(Format.count(validation.refused.count)) records are not predicted (--json lists the reasons)\n" }
+    if !validation.refused.isEmpty {
+      text += "\n\(Format.count(validation.refused.count)) records are not predicted (--json lists the reasons)\n"
+    }
     if worstCount > 0 {
       var worst = Table(header: ["worst predictions", "predicted", "measured", "error"])
       for item in worstCases {

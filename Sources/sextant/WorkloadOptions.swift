@@ -31,7 +31,8 @@ struct WorkloadOptions: ParsableArguments {
 
   /// Whether any of it was given.
   var isStated: Bool {
-    globalBatch != nil || sequence != nil || [cluster, model, job, precision, gradientPrecision, framework].contains { $0 != nil }
+    globalBatch != nil || sequence != nil
+      || [cluster, model, job, precision, gradientPrecision, framework].contains { $0 != nil }
   }
 
   /// The cost model of what was asked for.
