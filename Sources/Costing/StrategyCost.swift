@@ -8,7 +8,9 @@ public import Documents
 public struct StrategyCost: Sendable {
   /// Seconds of a forward and of a backward pass of one micro-batch, communication included.
   public struct PassSeconds: Sendable, Equatable {
+    /// Seconds of the forward pass.
     public var forward: Double
+    /// Seconds of the backward pass, recomputation included.
     public var backward: Double
 
     var sum: Double { forward + backward }
@@ -19,8 +21,11 @@ public struct StrategyCost: Sendable {
     }
   }
 
+  /// The strategy that is priced.
   public let strategy: Strategy
+  /// Micro-batches of each pipeline in an iteration.
   public let microBatchCount: Int
+  /// Bytes of every stage.
   public let memory: MemoryModel
   let microBatch: MicroBatchCost
   let layout: LayoutCost
@@ -32,6 +37,7 @@ public struct StrategyCost: Sendable {
   public let launchedLayer: PassSeconds
   /// What the embedding adds to the first stage, and the head to the last.
   public let embedding: PassSeconds
+  /// What the head and the loss add to the last stage.
   public let head: PassSeconds
   /// Bytes of activations that one rank sends across a stage boundary, one direction.
   public let boundaryByteCount: Int
@@ -173,8 +179,10 @@ public struct StrategyCost: Sendable {
   public struct Tail: Sendable, Equatable {
     /// Reduction of gradients and gather of updated weights, as far as nothing hides them.
     public let dataSeconds: Double
+    /// The optimizer step.
     public let optimizerSeconds: Double
 
+    /// All of it.
     public var seconds: Double { dataSeconds + optimizerSeconds }
   }
 

@@ -5,8 +5,11 @@ public import Documents
 public struct MemoryShortage: Sendable, Equatable {
   /// The strategy whose tightest stage needs least.
   public let strategy: Strategy
+  /// A split with which it needs least.
   public let layerCounts: [Int]
+  /// The stage that needs most.
   public let stageIndex: Int
+  /// What that stage needs, by kind.
   public let stageMemory: Prediction.StageMemory
   /// What a device may hold at most, bytes.
   public let limitBytes: Int

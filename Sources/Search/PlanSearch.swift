@@ -20,6 +20,7 @@ public struct PlanSearch: Sendable {
     /// Threads that price the lattice.
     public var threadCount: Int
 
+    /// How much to find, and when to stop.
     public init(resultCount: Int = 5, completionLimit: Int = 20_000, threadCount: Int = 1) {
       self.resultCount = resultCount
       self.completionLimit = completionLimit
@@ -32,10 +33,13 @@ public struct PlanSearch: Sendable {
 
   /// A strategy with the best split that was found for it.
   public struct Completion: Sendable, Equatable {
+    /// The strategy that was completed.
     public let strategy: Strategy
     /// Layers of each virtual stage, in the model's order.
     public let layerCounts: [Int]
+    /// The exact time of that split.
     public let iterationSeconds: Double
+    /// That time, with the surcharge when memory is risky.
     public let scoreSeconds: Double
   }
 
@@ -43,6 +47,7 @@ public struct PlanSearch: Sendable {
   public struct Result: Sendable {
     /// Best first; ties in the lattice's order. Empty when nothing fits.
     public let best: [Completion]
+    /// How sure the answer is.
     public let certificate: Certificate
     /// The best of every other kind, with its kind's name; nil where nothing of that kind fits.
     public let kinds: [(kind: String, completion: Completion?)]

@@ -4,8 +4,11 @@ public import Documents
 /// A strategy of the lattice with the parts it shares with others, ready to be priced: for benchmarks and tests that go
 /// through the lattice themselves.
 public struct PricingSample: Sendable {
+  /// The strategy.
   public let strategy: Strategy
+  /// Its groups, shared with other strategies of the layout.
   public let layout: LayoutCost
+  /// Its passes, shared with other strategies that agree in what they depend on.
   public let microBatch: MicroBatchCost
 }
 

@@ -9,7 +9,7 @@ struct EstimateReport {
     let prediction = estimate.prediction, cluster = estimate.model.cluster, job = estimate.model.job
     return """
       \(PlanReport.words(estimate.strategy)), \
-      \(Format.count(estimate.strategy.microBatchCount(globalBatch: job.globalBatch))) micro-batches
+      \(Format.count(estimate.strategy.microBatchCount(globalBatch: job.globalBatch), of: "micro-batch"))
       \(Format.seconds(prediction.iterationSeconds)) an iteration, \
       \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \
       MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.peakBytes)) of \

@@ -29,6 +29,11 @@ enum Format {
     return (number < 0 ? "-" : "") + result
   }
 
+  /// A count with its noun: `1 node`, `1,024 nodes`, `2 micro-batches`.
+  static func count(_ number: Int, of noun: String) -> String {
+    "\(count(number)) \(noun)" + (number == 1 ? "" : noun.hasSuffix("ch") ? "es" : "s")
+  }
+
   static func rate(_ tokensPerSecond: Double) -> String {
     switch tokensPerSecond {
     case ..<10_000: String(format: "%.1f", tokensPerSecond)

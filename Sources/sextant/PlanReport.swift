@@ -16,7 +16,7 @@ struct PlanReport {
     let cluster = plan.cluster, job = plan.job
     return """
       \(job.model.name) on \(cluster.name): \(Format.count(cluster.deviceCount)) × \(cluster.device.title) in \
-      \(Format.count(cluster.nodeCount)) nodes, global batch \(Format.count(job.globalBatch)), sequence \
+      \(Format.count(cluster.nodeCount, of: "node")), global batch \(Format.count(job.globalBatch)), sequence \
       \(Format.count(job.sequenceLength)), \(job.precision.rawValue), \(plan.frameworkName)
 
       """
@@ -25,7 +25,7 @@ struct PlanReport {
   private var strategySection: String {
     let prediction = plan.prediction
     return """
-      \(Self.words(plan.strategy)), \(Format.count(plan.microBatchCount)) micro-batches
+      \(Self.words(plan.strategy)), \(Format.count(plan.microBatchCount, of: "micro-batch"))
       \(Format.seconds(prediction.iterationSeconds)) an iteration, \
       \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \
       MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.peakBytes)) of \

@@ -24,7 +24,9 @@ public struct Calibration: Sendable {
   public struct Fitted: Sendable {
     /// As in the profile document: `compute/gemm_peak_fraction`.
     public let name: String
+    /// The value that the fit started from.
     public let before: Double
+    /// The value it has now.
     public let after: Double
     /// Relative standard deviation that the runs leave, as a factor minus one.
     public let relativeDeviation: Double
@@ -36,12 +38,15 @@ public struct Calibration: Sendable {
   public struct Fold: Sendable {
     /// What was left out, such as a model's name.
     public let name: String
+    /// Predictions of what was left out.
     public let validation: Validation
   }
 
   /// What came out.
   public struct Outcome: Sendable {
+    /// The fitted profile.
     public let profile: DeviceProfile
+    /// Every coefficient that could have been fitted.
     public let coefficients: [Fitted]
     /// All runs under the fitted profile.
     public let validation: Validation
@@ -95,7 +100,9 @@ public struct Calibration: Sendable {
 
   /// There is not enough to fit.
   public struct TooFewRuns: Error, Sendable, CustomStringConvertible {
+    /// The device profile's name.
     public let device: String
+    /// Runs that could be fitted to.
     public let count: Int
     public var description: String {
       "only \(count) runs on \(device) can be fitted to, at least 8 are needed"

@@ -5,6 +5,7 @@ import Documents
 public struct Regret: Sendable {
   /// Runs of the same model on the same devices with the same tokens an iteration.
   public struct Group: Sendable, Equatable {
+    /// The source and what its runs have in common.
     public let name: String
     /// 1 − measured throughput of the choice / best measured; 1 when the choice failed.
     public let regret: Double
@@ -15,7 +16,9 @@ public struct Regret: Sendable {
   /// By name. Groups with fewer than five successful runs are left out.
   public let groups: [Group]
 
+  /// The middle of the groups; nil without groups.
   public var median: Double? { Costing.median(groups.map(\.regret)) }
+  /// The mean of the groups; nil without groups.
   public var mean: Double? {
     groups.isEmpty ? nil : groups.reduce(0) { $0 + $1.regret } / Double(groups.count)
   }

@@ -2,8 +2,11 @@ public import Documents
 
 /// A measured run as the cost model sees it: cluster, job and strategy, with what the record does not state assumed.
 public struct RunWorkload: Sendable {
+  /// The machine, as far as the record states it.
   public let cluster: ClusterDescription
+  /// The model and the batch.
   public let job: TrainingJob
+  /// The strategy as far as it is stated.
   public let pattern: StrategyPattern
   /// The framework of the device profile that the record names; nil where it names none that is known.
   public let frameworkName: String?

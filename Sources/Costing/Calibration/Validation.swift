@@ -4,8 +4,11 @@ public import Documents
 public struct Validation: Sendable {
   /// A run with what the model says of it.
   public struct Case: Sendable {
+    /// What was measured.
     public let run: MeasuredRun
+    /// What the model says.
     public let prediction: Prediction
+    /// The strategy that the run used.
     public let strategy: Strategy
     /// The peak that the run's framework would report, bytes.
     public let reportedPeakBytes: Int
@@ -89,7 +92,9 @@ public struct Validation: Sendable {
 
   /// Verdicts against outcomes, counts of runs.
   public struct Confusion: Sendable, Equatable {
+    /// Of runs that succeeded, by the verdict they were given.
     public var succeeded: [Prediction.Verdict: Int] = [:]
+    /// Of runs that failed, by the verdict they were given.
     public var failed: [Prediction.Verdict: Int] = [:]
 
     /// Share of failed runs that were not called fitting; nil without failed runs.

@@ -25,6 +25,7 @@ public struct Fabric: Sendable {
   /// Median measured rates between nodes, row to column; nil entries fall back to the level's.
   let measuredBytesPerSecond: [[Double?]]?
 
+  /// The links of a cluster, with its own or its device profile's efficiencies.
   public init(_ cluster: ClusterDescription) {
     let fabric = cluster.device.fabric
     var levels: [Level] = []

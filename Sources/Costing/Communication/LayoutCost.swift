@@ -4,6 +4,7 @@ public import Documents
 ///
 /// Computed once per (tensor, data, pipeline) and shared by all strategies that differ in other respects.
 public struct LayoutCost: Sendable {
+  /// The layout whose groups these are.
   public let layout: ParallelLayout
   let devicesPerNode: Int
   /// The slowest tensor group; all stages wait for theirs.

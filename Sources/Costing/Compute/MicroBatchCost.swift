@@ -7,14 +7,20 @@ import Documents
 public struct MicroBatchCost: Sendable {
   /// A forward and a backward pass of one part of the model, by cause.
   public struct Passes: Sendable, Equatable {
+    /// Computation of the forward pass.
     public var forwardComputeSeconds = 0.0
+    /// Exposed collectives of the tensor group, forward.
     public var forwardTensorSeconds = 0.0
+    /// Computation of the backward pass, without what is recomputed.
     public var backwardComputeSeconds = 0.0
+    /// Exposed collectives of the tensor group, backward, those of recomputation included.
     public var backwardTensorSeconds = 0.0
     /// Computation that backward repeats.
     public var recomputeSeconds = 0.0
 
+    /// The forward pass.
     public var forwardSeconds: Double { forwardComputeSeconds + forwardTensorSeconds }
+    /// The backward pass.
     public var backwardSeconds: Double { backwardComputeSeconds + backwardTensorSeconds + recomputeSeconds }
   }
 

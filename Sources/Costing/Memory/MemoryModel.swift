@@ -38,6 +38,7 @@ public struct MemoryModel: Sendable {
   let memory: DeviceProfile.Memory
   let capacityBytes: Int
 
+  /// Counts what does not depend on the split of layers.
   public init(job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy) {
     let model = job.model
     let t = strategy.tensorDegree
