@@ -46,8 +46,8 @@ public struct CostModel: Sendable {
     }
   }
 
-  /// Whether attention can be fused: the kernels are for 16-bit numbers.
-  public var hasFlashAttention: Bool { cluster.device.datasheet.hasFlashAttention && job.precision != .fp32 }
+  /// Whether attention can be fused on this device in the job's precision.
+  public var hasFlashAttention: Bool { cluster.device.hasFlashAttention(in: job.precision) }
 
   /// The first rule that a strategy breaks; nil if it can be priced.
   public func violation(of strategy: Strategy) -> StrategyViolation? {
@@ -95,8 +95,7 @@ public struct CostModel: Sendable {
   public func prediction(of cost: StrategyCost, layerCounts: [Int]) -> Prediction {
     var scratch = EvaluationScratch()
     let seconds = cost.iterationSeconds(layerCounts: layerCounts, scratch: &scratch)
-    let stageLayers = cost.stageLayerCounts(layerCounts)
-    let memory = stageLayers.indices.map { cost.memory.stageMemory(stage: $0, layerCount: stageLayers[$0]) }
+    let memory = cost.stageMemory(layerCounts: layerCounts)
     let tokens = Double(job.globalBatch) * Double(job.sequenceLength)
     let devices = Double(cluster.deviceCount)
     let peak = cluster.device.peakFLOPPerSecond(job.precision)
@@ -105,7 +104,7 @@ public struct CostModel: Sendable {
       iterationSeconds: seconds, timeSplit: cost.timeSplit(layerCounts: layerCounts, scratch: &scratch),
       stageMemory: memory,
       // One stage without a layer still computes the loss; with more, frameworks that make them do not start.
-      verdict: stageLayers.dropFirst().dropLast().count(where: { $0 == 0 }) > 1
+      verdict: cost.stageLayerCounts(layerCounts).dropFirst().dropLast().count(where: { $0 == 0 }) > 1
         ? .unfit : cost.memory.verdict(peakBytes: memory.map(\.peakBytes).max() ?? 0),
       tokensPerSecondPerDevice: tokens / seconds / devices,
       modelFLOPUtilization: flop / (seconds * devices * peak))

@@ -37,9 +37,9 @@ public struct Estimate: Sendable {
     )
   }
 
-  /// The peak that the framework would report: of all stages, or of the first one where it looks no further.
+  /// The peak that the framework would report, bytes.
   public var reportedPeakBytes: Int {
-    model.framework.reportsFirstStageMemory ? prediction.stageMemory[0].peakBytes : prediction.peakBytes
+    model.framework.reportedPeakBytes(of: prediction.stageMemory)
   }
 
   /// Strategy, split and prediction.
@@ -48,5 +48,12 @@ public struct Estimate: Sendable {
       JSONMember("strategy", strategy.json), JSONMember("layer_counts", .array(layerCounts.map(JSON.integer))),
       JSONMember("prediction", prediction.json),
     ])
+  }
+}
+
+extension DeviceProfile.Framework {
+  /// The peak that a run reports: the largest of all stages, or the first one's where the framework looks no further.
+  func reportedPeakBytes(of stageMemory: [Prediction.StageMemory]) -> Int {
+    (reportsFirstStageMemory ? stageMemory.first?.peakBytes : stageMemory.map(\.peakBytes).max()) ?? 0
   }
 }

@@ -1,4 +1,4 @@
-import Documents
+public import Documents
 import Schedules
 
 /// Memory for evaluating many strategies one after another without allocating for each.
@@ -16,6 +16,11 @@ extension StrategyCost {
     let p = strategy.pipelineDegree
     guard layerCounts.count > p else { return layerCounts }
     return (0..<p).map { stage in stride(from: stage, to: layerCounts.count, by: p).reduce(0) { $0 + layerCounts[$1] } }
+  }
+
+  /// Peak bytes of a device of each stage when the layers are split as given.
+  public func stageMemory(layerCounts: [Int]) -> [Prediction.StageMemory] {
+    stageLayerCounts(layerCounts).enumerated().map { memory.stageMemory(stage: $0, layerCount: $1) }
   }
 
   /// Seconds of an iteration whose layers are split as given.

@@ -169,6 +169,11 @@ public struct DeviceProfile: Sendable, Equatable {
     }
   }
 
+  /// Whether attention can be fused in a precision: FlashAttention's kernels are for 16-bit numbers.
+  public func hasFlashAttention(in precision: Precision) -> Bool {
+    datasheet.hasFlashAttention && precision != .fp32
+  }
+
   /// The framework of a name, compared without case and by prefix (`Megatron-LM (2022)` is `megatron-lm`); nil if none.
   public func framework(named name: String) -> Framework? {
     let wanted = name.lowercased()

@@ -42,6 +42,9 @@ public struct MeasuredRun: Sendable {
 }
 
 extension MeasuredRun {
+  /// Whether its tier marks it as noisy (D) or as a model too small to judge (M).
+  public var isMarked: Bool { tier == "D" || tier == "M" }
+
   /// Reads a file of run records, one JSON object a line; empty lines are skipped.
   /// - Throws: `DocumentError` that names the line.
   public static func runs(contentsOf path: String) throws(DocumentError) -> [MeasuredRun] {

@@ -26,7 +26,7 @@ extension Plan {
     strategy = try Strategy(strategyField)
     if let violation = strategy.violation(
       job: job, deviceCount: cluster.deviceCount,
-      hasFlashAttention: cluster.device.datasheet.hasFlashAttention && job.precision != .fp32)
+      hasFlashAttention: cluster.device.hasFlashAttention(in: job.precision))
     {
       throw strategyField.conflict("\(violation)")
     }

@@ -126,10 +126,6 @@ struct Frontier {
   }
 
   private func isRisky(_ cost: StrategyCost, layerCounts: [Int]) -> Bool {
-    let layers = cost.stageLayerCounts(layerCounts)
-    return layers.indices.contains { stage in
-      cost.memory.verdict(peakBytes: cost.memory.stageMemory(stage: stage, layerCount: layers[stage]).peakBytes)
-        != .fits
-    }
+    cost.stageMemory(layerCounts: layerCounts).contains { cost.memory.verdict(peakBytes: $0.peakBytes) != .fits }
   }
 }

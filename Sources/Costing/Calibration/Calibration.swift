@@ -14,8 +14,8 @@ public struct Calibration: Sendable {
     let workload: RunWorkload
     let weight: Double
 
-    /// Whether its time is fitted to: it ran, and is not marked as noisy or as a model too small to judge.
-    var hasTime: Bool { run.measured.iterationSeconds != nil && run.tier != "D" && run.tier != "M" }
+    /// Whether its time is fitted to.
+    var hasTime: Bool { run.measured.iterationSeconds != nil && !run.isMarked }
     /// Whether its peak memory is.
     var hasPeak: Bool { run.measured.iterationSeconds != nil && run.measured.peakBytes != nil }
   }
@@ -81,8 +81,7 @@ public struct Calibration: Sendable {
       guard let workload = try? RunWorkload(run, catalog: catalog), workload.cluster.device.name == device.name,
         let estimate = try? workload.estimate(device: device)
       else { continue }
-      let utilization = Validation.Case(run: run, estimate: estimate).measuredUtilization
-      members.append((run, workload, (utilization ?? 1) >= 0.1))
+      members.append((run, workload, Validation.Case(run: run, estimate: estimate).isFast))
     }
     // A family counts like the root of its size: a sweep of hundreds must not drown a table of ten. Runs that nobody would
     // choose count less: they tell launches and latencies, and suffer from much that is not described.
@@ -115,7 +114,7 @@ public struct Calibration: Sendable {
     let validation = validation(of: samples, profile: profile)
     profile.provenance = provenance(of: coefficients, validation: validation)
     let outliers = validation.cases.compactMap { item -> (id: String, error: Double)? in
-      guard !item.isMarked, let error = item.timeError, abs(log(1 + error)) > 3 * Self.lossScale else { return nil }
+      guard !item.run.isMarked, let error = item.timeError, abs(log(1 + error)) > 3 * Self.lossScale else { return nil }
       return (item.run.id, error)
     }.sorted { (abs($0.error), $1.id) > (abs($1.error), $0.id) }
     var folds: [Fold] = []
@@ -178,9 +177,9 @@ public struct Calibration: Sendable {
     coefficients += fit(
       Coefficient.ofMemory(frameworkIndices: frameworkIndices, profile: base), of: &profile, to: measured
     ) { sample, profile, _ in
-      guard let bytes = sample.run.measured.peakBytes, let predicted = try? sample.workload.estimate(device: profile)
+      guard let bytes = sample.run.measured.peakBytes, let peaks = try? sample.workload.peakBytes(device: profile)
       else { return .nan }
-      return log(Double(predicted.reportedPeakBytes) / Double(bytes))
+      return log(Double(peaks.reported) / Double(bytes))
     }
     coefficients += fitThresholds(of: &profile, to: samples)
     return (profile, coefficients)
@@ -230,8 +229,8 @@ public struct Calibration: Sendable {
   private func fitThresholds(of profile: inout DeviceProfile, to samples: [Sample]) -> [Fitted] {
     var failed: [Double] = [], succeeded: [Double] = []
     for sample in samples {
-      guard let estimate = try? sample.workload.estimate(device: profile) else { continue }
-      let share = Double(estimate.prediction.peakBytes) / Double(profile.datasheet.memoryBytes)
+      guard let peaks = try? sample.workload.peakBytes(device: profile) else { continue }
+      let share = Double(peaks.largest) / Double(profile.datasheet.memoryBytes)
       if !sample.run.measured.hasFailed {
         succeeded.append(share)
       } else if share >= Self.crashShare {

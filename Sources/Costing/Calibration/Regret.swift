@@ -27,7 +27,7 @@ public struct Regret: Sendable {
   ///   else of those that are risky, else of all.
   public init(_ cases: [Validation.Case]) {
     var byName: [String: [Validation.Case]] = [:]
-    for item in cases where !item.isMarked { byName[Self.name(item), default: []].append(item) }
+    for item in cases where !item.run.isMarked { byName[Self.name(item), default: []].append(item) }
     var groups: [Group] = []
     for (name, members) in byName.sorted(by: { $0.key < $1.key }) {
       let measured = members.compactMap { item in item.run.measured.iterationSeconds.map { tokens(item) / $0 } }

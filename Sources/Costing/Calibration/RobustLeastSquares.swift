@@ -19,11 +19,8 @@ struct RobustLeastSquares {
   /// What was found.
   struct Solution: Sendable {
     var values: [Double]
-    /// Residuals at the solution, without the prior's.
-    var residuals: [Double]
     /// Standard deviation that data and prior together leave each unknown.
     var deviations: [Double]
-    var iterationCount: Int
   }
 
   let unknowns: [Unknown]
@@ -35,14 +32,12 @@ struct RobustLeastSquares {
   var weights: [Double] = []
 
   /// - Parameter residuals: as many for any values within the bounds; not finite counts as a very bad fit.
-  func solve(from start: [Double]? = nil, _ residuals: ([Double]) -> [Double]) -> Solution {
-    var x = start ?? unknowns.map(\.prior)
+  func solve(_ residuals: ([Double]) -> [Double]) -> Solution {
+    var x = unknowns.map(\.prior)
     var r = residuals(x)
     var loss = loss(r, x)
     var damping = 1e-3
-    var iteration = 0
-    while iteration < iterationLimit {
-      iteration += 1
+    for _ in 0..<iterationLimit {
       let (normal, gradient) = normalEquations(at: x, r, residuals)
       var improved = false
       // A step that does not improve is tried again, shorter.
@@ -69,7 +64,7 @@ struct RobustLeastSquares {
     // The robust scale of the residuals turns curvature into a variance.
     let scale = max((median(r.map(abs)) ?? 0) * 1.4826, 1e-3)
     let deviations = inverseDiagonal(normal, noise: scale * scale).map { $0.squareRoot() }
-    return Solution(values: x, residuals: r, deviations: deviations, iterationCount: iteration)
+    return Solution(values: x, deviations: deviations)
   }
 
   private func loss(_ residuals: [Double], _ x: [Double]) -> Double {

@@ -85,6 +85,18 @@ public struct RunWorkload: Sendable {
     }
   }
 
+  /// The predicted memory alone, likewise: the peak that the framework would report, and the largest of all stages.
+  func peakBytes(device: DeviceProfile) throws(Refusal) -> (reported: Int, largest: Int) {
+    let model = try model(device: device)
+    do {
+      let (strategy, layerCounts) = try Estimate.completed(pattern, model: model)
+      let memory = model.cost(of: strategy).stageMemory(layerCounts: layerCounts)
+      return (model.framework.reportedPeakBytes(of: memory), memory.map(\.peakBytes).max() ?? 0)
+    } catch {
+      throw Refusal("\(error)")
+    }
+  }
+
   /// Why a record cannot be predicted, as a sentence.
   public struct Refusal: Error, Sendable, CustomStringConvertible {
     public let description: String

@@ -24,11 +24,11 @@ public struct Validation: Sendable {
       return run.measured.peakBytes.map { Double(reportedPeakBytes) / Double($0) - 1 }
     }
 
-    /// Whether the run's tier marks it as noisy or as a model too small to judge.
-    public var isMarked: Bool { run.tier == "D" || run.tier == "M" }
+    /// Whether it used at least 10 % of the devices' FLOP/s; a failed run is not slow.
+    var isFast: Bool { (measuredUtilization ?? 1) >= 0.1 }
 
-    /// Whether its time is judged: it ran, is not marked, and used at least 10 % of the devices' FLOP/s.
-    public var isJudgedInTime: Bool { timeError != nil && !isMarked && (measuredUtilization ?? 1) >= 0.1 }
+    /// Whether its time is judged: it ran, is not marked, and is no run that nobody would choose.
+    public var isJudgedInTime: Bool { timeError != nil && !run.isMarked && isFast }
   }
 
   /// Records that could be predicted, in their order.
@@ -56,9 +56,6 @@ public struct Validation: Sendable {
     self.cases = cases
     refused = []
   }
-
-  /// The cases of some of the runs.
-  public func filtered(_ isIncluded: (Case) -> Bool) -> Validation { Validation(cases: cases.filter(isIncluded)) }
 
   /// Errors of the iteration time.
   public var timeErrors: ErrorSummary {

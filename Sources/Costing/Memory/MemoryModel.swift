@@ -33,8 +33,6 @@ public struct MemoryModel: Sendable {
   let gradientByteCount: Int
   let optimizerByteCount: Int
   let bufferBytesPerParameter: Double
-  let reservedBytes: Int
-  let fragmentationFraction: Double
   let memory: DeviceProfile.Memory
   let capacityBytes: Int
 
@@ -81,8 +79,6 @@ public struct MemoryModel: Sendable {
     headActivationBytes = 2 * sequenceTokens * model.hiddenSize * e
     lossActivationBytes = 4 * tokens * (vocabulary / t)
     logitsWorkspaceBytes = Self.scaled(tokens * (vocabulary / t), by: framework.logitsBytesPerEntry)
-    reservedBytes = device.memory.reservedBytes
-    fragmentationFraction = device.memory.fragmentationFraction
     memory = device.memory
     capacityBytes = device.datasheet.memoryBytes
   }
@@ -157,8 +153,8 @@ public struct MemoryModel: Sendable {
     let counted = weights + gradients + optimizer + activations + workspace
     return Prediction.StageMemory(
       weightBytes: weights, gradientBytes: gradients, optimizerBytes: optimizer, activationBytes: activations,
-      workspaceBytes: workspace, reservedBytes: reservedBytes,
-      fragmentationBytes: Int((Double(counted) * fragmentationFraction).rounded(.up)))
+      workspaceBytes: workspace, reservedBytes: memory.reservedBytes,
+      fragmentationBytes: Int((Double(counted) * memory.fragmentationFraction).rounded(.up)))
   }
 
   /// The largest peak that still has a verdict at least as good, bytes.
