@@ -8,12 +8,18 @@ public struct CostModel: Sendable {
   public let job: TrainingJob
   /// The framework whose coefficients are used.
   public let framework: DeviceProfile.Framework
-  let fabric: Fabric
+  /// The nodes that are used, by their index in the cluster: node k of a layout is `nodeOrder[k]`.
+  public private(set) var nodeOrder: [Int]
+  private(set) var fabric: Fabric
   let device: DeviceSpeed
 
-  /// - Parameter frameworkName: one of the device profile's frameworks; nil takes the first.
+  /// - Parameters:
+  ///   - frameworkName: one of the device profile's frameworks; nil takes the first.
+  ///   - nodeOrder: the nodes to use, in order, each once; nil uses all in the cluster's order.
   /// - Throws: `Refusal` when the device cannot compute in the job's precision or the framework is not known.
-  public init(cluster: ClusterDescription, job: TrainingJob, frameworkName: String? = nil) throws(Refusal) {
+  public init(cluster: ClusterDescription, job: TrainingJob, frameworkName: String? = nil, nodeOrder: [Int]? = nil)
+    throws(Refusal)
+  {
     guard cluster.device.peakFLOPPerSecond(job.precision) > 0 else {
       throw .noPrecision(device: cluster.device.name, precision: job.precision)
     }
@@ -28,9 +34,36 @@ public struct CostModel: Sendable {
     }
     self.cluster = cluster
     self.job = job
-    fabric = Fabric(cluster)
+    self.nodeOrder = nodeOrder ?? Array(0..<cluster.nodeCount)
+    fabric = Fabric(cluster, nodeOrder: nodeOrder)
     device = DeviceSpeed(cluster.device, precision: job.precision, gemmFactor: framework.gemmFactor)
   }
+
+  /// The same job on the same cluster, with other nodes in the layout's places.
+  public func arranged(_ nodeOrder: [Int]) -> Self {
+    var copy = self
+    copy.nodeOrder = nodeOrder
+    copy.fabric = fabric.arranged(nodeOrder)
+    return copy
+  }
+
+  /// The same, but every pair of nodes as fast as the fastest that was measured: what it says of a strategy's time is a
+  /// lower bound for every order of the nodes.
+  public func assumingBestLinks() -> Self {
+    var copy = self
+    copy.fabric = fabric.assumingBestLinks()
+    return copy
+  }
+
+  /// The same with the links of one snapshot instead of the median of all.
+  public func observing(snapshot index: Int) -> Self {
+    var copy = self
+    copy.fabric = Fabric(cluster, nodeOrder: nodeOrder, snapshotIndex: index)
+    return copy
+  }
+
+  /// Devices that are used.
+  public var deviceCount: Int { nodeOrder.count * cluster.devicesPerNode }
 
   /// Why a cluster and a job cannot be priced together.
   public enum Refusal: Error, Sendable, Equatable, CustomStringConvertible {
@@ -52,7 +85,7 @@ public struct CostModel: Sendable {
   /// The first rule that a strategy breaks; nil if it can be priced.
   public func violation(of strategy: Strategy) -> StrategyViolation? {
     strategy.violation(
-      job: job, deviceCount: cluster.deviceCount, hasFlashAttention: hasFlashAttention,
+      job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention,
       allowsEmptyStages: framework.layerSplit == .cumulativeCost)
   }
 
@@ -81,8 +114,13 @@ public struct CostModel: Sendable {
   /// The cost of one strategy.
   /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
   public func cost(of strategy: Strategy) -> StrategyCost {
-    let layout = layoutCost(ParallelLayout(strategy))
-    return cost(
+    cost(of: strategy, layout: layoutCost(ParallelLayout(strategy)))
+  }
+
+  /// The cost of one strategy, from its layout's groups.
+  /// - Precondition: as for ``cost(of:)``, and the layout is the strategy's own.
+  public func cost(of strategy: Strategy, layout: LayoutCost) -> StrategyCost {
+    cost(
       of: strategy, layout: layout,
       microBatch: microBatchCost(
         layout: layout, microBatch: strategy.microBatch, recompute: strategy.recompute,
@@ -97,7 +135,7 @@ public struct CostModel: Sendable {
     let seconds = cost.iterationSeconds(layerCounts: layerCounts, scratch: &scratch)
     let memory = cost.stageMemory(layerCounts: layerCounts)
     let tokens = Double(job.globalBatch) * Double(job.sequenceLength)
-    let devices = Double(cluster.deviceCount)
+    let devices = Double(deviceCount)
     let peak = cluster.device.peakFLOPPerSecond(job.precision)
     let flop = job.model.modelFLOP(sequenceLength: job.sequenceLength, sequenceCount: job.globalBatch)
     return Prediction(

@@ -27,7 +27,7 @@ public struct Estimate: Sendable {
     _ pattern: StrategyPattern, model: CostModel
   ) throws(StrategyViolation) -> (strategy: Strategy, layerCounts: [Int]) {
     let strategy = pattern.completed(
-      deviceCount: model.cluster.deviceCount, flashAttention: model.hasFlashAttention,
+      deviceCount: model.deviceCount, flashAttention: model.hasFlashAttention,
       overlap: model.framework.overlapsGradientReduce)
     if let violation = model.violation(of: strategy) { throw violation }
     return (

@@ -16,17 +16,27 @@ public struct Fabric: Sendable {
     /// One device's part of the shared links, of this level and of those below it between nodes, when all send at once.
     let equalShareBytesPerSecond: Double
     let latencySeconds: Double
+
+    func with(bytesPerSecond rate: Double) -> Self {
+      Self(
+        span: span, innerSpan: innerSpan, bytesPerSecond: rate, sharedBytesPerSecond: sharedBytesPerSecond,
+        equalShareBytesPerSecond: equalShareBytesPerSecond, latencySeconds: latencySeconds)
+    }
   }
 
-  let levels: [Level]
+  private(set) var levels: [Level]
   let devicesPerNode: Int
   /// What groups of few ranks reach inside a node, as a multiple of what the levels say; empty where a switch serves all.
   let scaleUpGroups: [(rankCount: Int, factor: Double)]
-  /// Median measured rates between nodes, row to column; nil entries fall back to the level's.
-  let measuredBytesPerSecond: [[Double?]]?
+  /// Median measured rates between nodes; nil where none were measured.
+  private(set) var measured: MeasuredRates?
 
   /// The links of a cluster, with its own or its device profile's efficiencies.
-  public init(_ cluster: ClusterDescription) {
+  ///
+  /// - Parameters:
+  ///   - nodeOrder: which node of the cluster each node of the layout is; nil leaves them in the cluster's order.
+  ///   - snapshotIndex: which of the measurements to take; nil takes the median of all.
+  public init(_ cluster: ClusterDescription, nodeOrder: [Int]? = nil, snapshotIndex: Int? = nil) {
     let fabric = cluster.device.fabric
     var levels: [Level] = []
     var innerSpan = 1
@@ -49,17 +59,34 @@ public struct Fabric: Sendable {
     self.levels = levels
     devicesPerNode = cluster.devicesPerNode
     scaleUpGroups = fabric.scaleUpGroups.map { ($0.rankCount, $0.efficiency / fabric.scaleUpEfficiency) }
-    measuredBytesPerSecond = cluster.measured.map { links in
-      links.nodeNames.indices.map { from in
-        links.nodeNames.indices.map { to in links.medianBytesPerSecond(from: from, to: to) }
-      }
+    measured = cluster.measured.map {
+      MeasuredRates($0, snapshotIndex: snapshotIndex, nodeOrder: nodeOrder ?? Array(0..<cluster.nodeCount))
     }
+  }
+
+  /// The same links with other nodes in the layout's places; what was measured is shared, not copied.
+  func arranged(_ nodeOrder: [Int]) -> Self {
+    var copy = self
+    copy.measured?.nodeOrder = nodeOrder
+    return copy
+  }
+
+  /// The same links, but every pair of nodes as fast as the fastest: no order of the nodes is faster.
+  func assumingBestLinks() -> Self {
+    guard let measured else { return self }
+    var copy = self
+    copy.measured = nil
+    copy.levels = levels.map { level in
+      level.span > devicesPerNode
+        ? level.with(bytesPerSecond: measured.bestBytesPerSecond(orElse: level.bytesPerSecond)) : level
+    }
+    return copy
   }
 
   /// Whether blocks of `size` consecutive ranks all see the same links: no two nodes were measured, and at every level a
   /// block fills whole instances or lies inside one. Then one group, or one sender, stands for all.
   func isAligned(_ size: Int) -> Bool {
-    measuredBytesPerSecond == nil && levels.dropLast().allSatisfy { $0.span % size == 0 || size % $0.span == 0 }
+    measured == nil && levels.dropLast().allSatisfy { $0.span % size == 0 || size % $0.span == 0 }
   }
 
   /// The group of `count` ranks `first`, `first + stride`, …, on which every other rank of the cluster runs a group of
@@ -127,13 +154,13 @@ public struct Fabric: Sendable {
   }
 
   private func measuredRate(fromDevice from: Int, toDevice to: Int) -> Double? {
-    guard let measuredBytesPerSecond, from / devicesPerNode != to / devicesPerNode else { return nil }
-    return measuredBytesPerSecond[from / devicesPerNode][to / devicesPerNode]
+    guard let measured, from / devicesPerNode != to / devicesPerNode else { return nil }
+    return measured.bytesPerSecond(from: from / devicesPerNode, to: to / devicesPerNode)
   }
 
   /// One device's rate at a level: nominal, or the slowest measured link between neighbours of the ring.
   private func deviceRate(at level: Level, first: Int, stride: Int, count: Int) -> Double {
-    guard measuredBytesPerSecond != nil, level.span > devicesPerNode else { return level.bytesPerSecond }
+    guard measured != nil, level.span > devicesPerNode else { return level.bytesPerSecond }
     var slowest = Double.infinity
     for index in 0..<count {
       let from = first + index * stride, to = first + (index + 1) % count * stride
