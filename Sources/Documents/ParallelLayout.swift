@@ -2,7 +2,7 @@
 ///
 /// The order is Megatron-LM's `tp-cp-ep-dp-pp`, innermost first, with context and expert degrees of 1:
 /// `rank = tensor + tensorDegree · (data + dataDegree · stage)`.
-public struct ParallelLayout: Sendable, Equatable {
+public struct ParallelLayout: Sendable, Hashable {
   public let tensorDegree: Int
   public let dataDegree: Int
   public let pipelineDegree: Int

@@ -22,13 +22,18 @@ extension Plan {
     guard cluster.device.framework(named: frameworkName) != nil else {
       throw framework.error(expected: "a framework of the device profile")
     }
+    fixed = try StrategyPattern(fields.required("fixed"))
+    arrangement = try NodeArrangement(fields.required("arrangement"), cluster: cluster)
     let strategyField = try fields.required("strategy")
     strategy = try Strategy(strategyField)
     if let violation = strategy.violation(
-      job: job, deviceCount: cluster.deviceCount,
+      job: job, deviceCount: arrangement.nodeOrder.count * cluster.devicesPerNode,
       hasFlashAttention: cluster.device.hasFlashAttention(in: job.precision))
     {
       throw strategyField.conflict("\(violation)")
+    }
+    guard fixed.matches(strategy) else {
+      throw strategyField.conflict("the strategy does not agree with what is fixed")
     }
     let layers = try fields.required("layer_counts")
     layerCounts = try Self.layerCounts(layers, strategy: strategy, job: job)
@@ -76,6 +81,7 @@ extension Plan {
     let head = object(
       ("schema", .string(DocumentSchema.plan.rawValue)), ("tool_version", .string(toolVersion)),
       ("strategy", strategy.json), ("layer_counts", .integers(layerCounts)), ("prediction", prediction.json),
+      ("arrangement", arrangement.json(cluster: cluster)), ("fixed", fixed.json),
       ("certificate", certificate.json), ("alternatives", .array(alternatives.map(\.json))),
       ("kinds_that_do_not_fit", .strings(impossibleKinds)))
     let inputs = object(("framework", .string(frameworkName)), ("job", job.json), ("cluster", cluster.json))
@@ -114,8 +120,8 @@ extension Plan {
 
   private var placementSection: JSON {
     .array(
-      zip(cluster.nodeNames, ranksByNode).map { node, ranks in
-        object(("node", .string(node)), ("ranks", .integers(ranks)))
+      zip(arrangement.nodeOrder, ranksByNode).map { node, ranks in
+        object(("node", .string(cluster.nodeNames[node])), ("ranks", .integers(ranks)))
       })
   }
 
@@ -128,7 +134,7 @@ extension Plan {
 
   private var launchSection: JSON {
     object(
-      ("world_size", .integer(strategy.worldSize)), ("nodes", .integer(cluster.nodeCount)),
+      ("world_size", .integer(strategy.worldSize)), ("nodes", .integer(arrangement.nodeOrder.count)),
       ("processes_per_node", .integer(cluster.devicesPerNode)), ("rank_order", .string("tp-cp-ep-dp-pp")),
       ("megatron_lm_arguments", .strings(megatronArguments)))
   }

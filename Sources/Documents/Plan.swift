@@ -37,9 +37,13 @@ public struct Plan: Sendable, Equatable {
   public let job: TrainingJob
   /// The framework whose coefficients were used.
   public let frameworkName: String
+  /// What was fixed before the search, and so was not searched.
+  public let fixed: StrategyPattern
   public let strategy: Strategy
   /// Layers of each virtual stage: `chunk · pipelineDegree + stage`, in the order the model has them.
   public let layerCounts: [Int]
+  /// Which nodes are used, in which order.
+  public let arrangement: NodeArrangement
   public let prediction: Prediction
   public let certificate: Certificate
   /// The next best, then the best of every other kind.
@@ -48,16 +52,19 @@ public struct Plan: Sendable, Equatable {
   public let impossibleKinds: [String]
 
   public init(
-    toolVersion: String, cluster: ClusterDescription, job: TrainingJob, frameworkName: String, strategy: Strategy,
-    layerCounts: [Int], prediction: Prediction, certificate: Certificate, alternatives: [Alternative],
+    toolVersion: String, cluster: ClusterDescription, job: TrainingJob, frameworkName: String, fixed: StrategyPattern,
+    strategy: Strategy, layerCounts: [Int], arrangement: NodeArrangement, prediction: Prediction,
+    certificate: Certificate, alternatives: [Alternative],
     impossibleKinds: [String]
   ) {
     self.toolVersion = toolVersion
     self.cluster = cluster
     self.job = job
     self.frameworkName = frameworkName
+    self.fixed = fixed
     self.strategy = strategy
     self.layerCounts = layerCounts
+    self.arrangement = arrangement
     self.prediction = prediction
     self.certificate = certificate
     self.alternatives = alternatives
@@ -78,11 +85,14 @@ public struct Plan: Sendable, Equatable {
     }
   }
 
-  /// The ranks of each node, in the order of the cluster's nodes; a rank's position is its device.
+  /// Devices that are used.
+  public var deviceCount: Int { arrangement.nodeOrder.count * cluster.devicesPerNode }
+
+  /// The ranks of each node, in the order of the arrangement; a rank's position is its device.
   ///
   /// Ranks are laid onto devices in order: tensor groups are neighbours, stages are far apart.
   public var ranksByNode: [[Int]] {
-    (0..<cluster.nodeCount).map { node in
+    arrangement.nodeOrder.indices.map { node in
       Array(node * cluster.devicesPerNode..<(node + 1) * cluster.devicesPerNode)
     }
   }

@@ -121,6 +121,20 @@ public struct StrategyPattern: Sendable, Equatable {
   }
 }
 
+extension StrategyPattern {
+  /// The parts that are stated.
+  public var json: JSON {
+    object(
+      ("tensor", tensorDegree.map(JSON.integer)), ("pipeline", pipelineDegree.map(JSON.integer)),
+      ("data", dataDegree.map(JSON.integer)), ("virtual_stages", virtualStageCount.map(JSON.integer)),
+      ("micro_batch", microBatch.map(JSON.integer)), ("zero_stage", zeroStage.map { .integer($0.rawValue) }),
+      ("recompute", recompute.map { .string($0.rawValue) }),
+      ("sequence_parallel", usesSequenceParallelism.map(JSON.boolean)),
+      ("flash_attention", usesFlashAttention.map(JSON.boolean)),
+      ("overlap_gradient_reduce", overlapsGradientReduce.map(JSON.boolean)))
+  }
+}
+
 extension Strategy {
   /// The `strategy` object of run records and plans.
   public var json: JSON {

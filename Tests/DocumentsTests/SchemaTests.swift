@@ -273,7 +273,11 @@ func examplePlan() throws -> Plan {
   return Plan(
     toolVersion: "0.0.0", cluster: try catalog.cluster("\(Checkout.inputs)/examples/cluster.json"),
     job: try TrainingJob(contentsOf: "\(Checkout.inputs)/examples/job.json", catalog: catalog),
-    frameworkName: "megatron-lm", strategy: strategy, layerCounts: [2, 2], prediction: prediction,
+    frameworkName: "megatron-lm", fixed: StrategyPattern(), strategy: strategy, layerCounts: [2, 2],
+    arrangement: NodeArrangement(
+      nodeOrder: [0, 1], reason: .searched, givenOrderSeconds: 0.625,
+      moments: [NodeArrangement.Moment(name: "morning", givenOrderSeconds: 0.75, iterationSeconds: 0.5)]),
+    prediction: prediction,
     certificate: Certificate(
       ending: .exhausted, lowerBoundSeconds: 0.5, scoreSeconds: 0.5, enumeratedCount: 10,
       rejections: [Certificate.Rejection(rule: "global batch does not divide", count: 3)], memoryRejectedCount: 2,
