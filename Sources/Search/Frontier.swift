@@ -26,13 +26,19 @@ struct Frontier {
   }
 
   private let priced: PricedLattice
+  /// The model whose bounds hold for every order of the nodes.
   private let model: CostModel
+  private var arranger: NodeArranger
   private var knowledge: [Int: Knowledge] = [:]
   private var scratch = EvaluationScratch()
 
-  init(priced: PricedLattice, model: CostModel) {
+  /// - Parameters:
+  ///   - model: the one that the lattice was priced with.
+  ///   - arranger: of the cluster as it was measured.
+  init(priced: PricedLattice, model: CostModel, arranger: NodeArranger) {
     self.priced = priced
     self.model = model
+    self.arranger = arranger
   }
 
   /// The best `resultCount` of some candidates.
@@ -94,7 +100,9 @@ struct Frontier {
 
   /// The best split of a candidate, unless none scores below the cutoff.
   private mutating func complete(_ index: Int, cutoffSeconds: Double) -> Knowledge {
-    if let known = knowledge[index], known.completion != nil && known.isProven || known.boundSeconds >= cutoffSeconds {
+    if let known = knowledge[index],
+      known.completion != nil && (known.isProven || arranger.isNeeded) || known.boundSeconds >= cutoffSeconds
+    {
       return known
     }
     let candidate = priced.candidates[index]
@@ -111,16 +119,30 @@ struct Frontier {
       result.isProven = result.isProven && outcome.isExhausted
       result.boundSeconds = min(result.boundSeconds, outcome.lowerBoundSeconds * surcharge)
       guard let layerCounts = outcome.layerCounts else { continue }
+      // The split under the best links, and the best one on the nodes as they are arranged for it.
+      var placed = (layerCounts: layerCounts, seconds: outcome.iterationSeconds, nodeOrder: model.nodeOrder)
+      if arranger.isNeeded {
+        let arranged = arranger.cost(of: candidate.strategy, layerCounts: layerCounts)
+        // No order of the nodes was ruled out: what is proven is the bound.
+        result.isProven = false
+        guard
+          let split = LayerSplitter.bestSplit(
+            of: arranged.cost, verdict: verdict, cutoffSeconds: cutoff / surcharge, scratch: &scratch),
+          let counts = split.layerCounts
+        else { continue }
+        placed = (counts, split.iterationSeconds, arranged.nodeOrder)
+      }
       // A split that was looked for among the risky ones may have headroom all the same.
-      let score = outcome.iterationSeconds * (isRisky(cost, layerCounts: layerCounts) ? surcharge : 1)
+      let score = placed.seconds * (isRisky(cost, layerCounts: placed.layerCounts) ? surcharge : 1)
       if score < cutoff {
         result.completion = PlanSearch.Completion(
-          strategy: candidate.strategy, layerCounts: layerCounts, iterationSeconds: outcome.iterationSeconds,
-          scoreSeconds: score)
+          strategy: candidate.strategy, layerCounts: placed.layerCounts, nodeOrder: placed.nodeOrder,
+          iterationSeconds: placed.seconds, scoreSeconds: score)
       }
     }
     // Rounding of the surcharge aside, nothing is below what was found or asked for.
     if result.isProven { result.boundSeconds = result.completion?.scoreSeconds ?? cutoffSeconds }
+    if !result.boundSeconds.isFinite { result.boundSeconds = cutoffSeconds }
     knowledge[index] = result
     return result
   }

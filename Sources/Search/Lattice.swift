@@ -55,7 +55,7 @@ struct Lattice {
     overlapsGradientReduce = pattern.overlapsGradientReduce ?? model.framework.overlapsGradientReduce
     var layouts: [ParallelLayout] = []
     var rejections: [String: Int] = [:]
-    let deviceCount = model.cluster.deviceCount
+    let deviceCount = model.deviceCount
     for tensor in divisors(of: deviceCount) where pattern.tensorDegree ?? tensor == tensor {
       for pipeline in divisors(of: deviceCount / tensor) where pattern.pipelineDegree ?? pipeline == pipeline {
         let data = deviceCount / tensor / pipeline

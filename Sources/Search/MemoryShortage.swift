@@ -47,7 +47,7 @@ public struct MemoryShortage: Sendable, Equatable {
     // A profile that allows next to nothing of the memory asks for more than can be counted.
     let needed = (Double(stageMemory.peakBytes) / model.cluster.device.memory.limitFraction).rounded(.up)
     neededDeviceBytes = Int(exactly: needed) ?? .max
-    sufficientNodeCount = Self.nodeMultiples.map { $0 * model.cluster.nodeCount }.first { nodes in
+    sufficientNodeCount = Self.nodeMultiples.map { $0 * model.nodeOrder.count }.first { nodes in
       guard let larger = model.cluster.resized(nodeCount: nodes) else { return false }
       return Self.fits(cluster: larger, job: model.job, framework: model.framework.name, pattern: pattern)
     }

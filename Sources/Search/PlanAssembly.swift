@@ -3,8 +3,11 @@ public import Documents
 
 /// The plan of a search's result.
 extension PlanSearch.Result {
+  /// - Parameters:
+  ///   - model: the model that was searched.
+  ///   - fixed: the search's pattern.
   /// - Returns: nil when nothing was found.
-  public func plan(model: CostModel, toolVersion: String) -> Plan? {
+  public func plan(model: CostModel, fixed: StrategyPattern, toolVersion: String) -> Plan? {
     guard let winner = best.first else { return nil }
     let prediction = Self.prediction(of: winner, model: model)
     let next = best.dropFirst().map { completion in
@@ -22,12 +25,14 @@ extension PlanSearch.Result {
     }
     return Plan(
       toolVersion: toolVersion, cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
-      strategy: winner.strategy, layerCounts: winner.layerCounts, prediction: prediction, certificate: certificate,
+      fixed: fixed, strategy: winner.strategy, layerCounts: winner.layerCounts,
+      arrangement: NodeArranger(model: model).arrangement(of: winner), prediction: prediction, certificate: certificate,
       alternatives: next + kinds, impossibleKinds: self.kinds.filter { $0.completion == nil }.map(\.kind))
   }
 
   private static func prediction(of completion: PlanSearch.Completion, model: CostModel) -> Prediction {
-    model.prediction(of: model.cost(of: completion.strategy), layerCounts: completion.layerCounts)
+    let arranged = model.arranged(completion.nodeOrder)
+    return arranged.prediction(of: arranged.cost(of: completion.strategy), layerCounts: completion.layerCounts)
   }
 
   /// Why one lost to another: how much, and which causes of time grew most.

@@ -37,6 +37,8 @@ public struct PlanSearch: Sendable {
     public let strategy: Strategy
     /// Layers of each virtual stage, in the model's order.
     public let layerCounts: [Int]
+    /// The nodes it was placed on, in order, by their index in the cluster.
+    public let nodeOrder: [Int]
     /// The exact time of that split.
     public let iterationSeconds: Double
     /// That time, with the surcharge when memory is risky.
@@ -56,7 +58,8 @@ public struct PlanSearch: Sendable {
   }
 
   let model: CostModel
-  let pattern: StrategyPattern
+  /// What is fixed.
+  public let pattern: StrategyPattern
   let options: Options
 
   /// - Parameter pattern: what is fixed; the search stays among the strategies that match.
@@ -74,8 +77,10 @@ public struct PlanSearch: Sendable {
   public func run(
     interruption: () -> Interruption? = { nil }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) -> Result {
-    let priced = PricedLattice(model: model, pattern: pattern, threadCount: options.threadCount)
-    var frontier = Frontier(priced: priced, model: model)
+    // Bounds must hold for every order of the nodes.
+    let bounding = model.assumingBestLinks()
+    let priced = PricedLattice(model: bounding, pattern: pattern, threadCount: options.threadCount)
+    var frontier = Frontier(priced: priced, model: bounding, arranger: NodeArranger(model: model))
     let main = frontier.bestFirst(
       among: priced.order, resultCount: options.resultCount, completionLimit: options.completionLimit,
       interruption: interruption, progress: progress)

@@ -8,6 +8,7 @@ import JSONText
 enum ExitStatus: Int32 {
   case failure = 1
   case infeasible = 2
+  case disagreement = 3
   case usage = 64
   case badInput = 65
   case interrupted = 130

@@ -27,7 +27,7 @@ struct InfeasibilityReport {
   private func changes(_ shortage: MemoryShortage) -> String {
     var changes = ["\(Format.gigabytes(shortage.neededDeviceBytes)) of memory a device"]
     if let nodes = shortage.sufficientNodeCount {
-      changes.append("\(Format.count(nodes)) nodes instead of \(Format.count(model.cluster.nodeCount))")
+      changes.append("\(Format.count(nodes)) nodes instead of \(Format.count(model.nodeOrder.count))")
     }
     if let length = shortage.sufficientSequenceLength {
       changes.append("sequences of \(Format.count(length)) instead of \(Format.count(model.job.sequenceLength))")

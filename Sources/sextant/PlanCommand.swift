@@ -59,7 +59,7 @@ struct PlanCommand: ParsableCommand {
         interruption: { watch.interruption },
         progress: { done, total in progress.show(done: done, of: total, doing: "strategies") })
       progress.clear()
-      guard let plan = result.plan(model: model, toolVersion: toolVersion) else {
+      guard let plan = result.plan(model: model, fixed: search.pattern, toolVersion: toolVersion) else {
         if result.certificate.ending == .interrupted {
           throw complaint("interrupted before any strategy was completed", .interrupted)
         }

@@ -21,7 +21,8 @@ struct CertificateTests {
   func determinism(cluster: String, name: String, batch: Int) throws {
     let model = try model(cluster: cluster, model: name, batch: batch)
     let texts = [1, 2, 1, 3].map { threads in
-      PlanSearch(model: model, options: .init(threadCount: threads)).run().plan(model: model, toolVersion: "test")?
+      PlanSearch(model: model, options: .init(threadCount: threads)).run().plan(
+        model: model, fixed: StrategyPattern(), toolVersion: "test")?
         .json.text(style: .pretty)
     }
     #expect(texts[0] != nil)
@@ -31,7 +32,8 @@ struct CertificateTests {
   @Test("A plan that is written and read again is the same plan")
   func roundTrip() throws {
     let model = try model(cluster: "dgx-a100-4", model: "megatron-22b", batch: 60)
-    let plan = try #require(PlanSearch(model: model).run().plan(model: model, toolVersion: "test"))
+    let plan = try #require(
+      PlanSearch(model: model).run().plan(model: model, fixed: StrategyPattern(), toolVersion: "test"))
     let text = plan.json.text(style: .pretty)
     let again = try Plan(Field(JSON(parsing: Array(text.utf8)), source: "plan"))
     #expect(again == plan)
@@ -41,7 +43,8 @@ struct CertificateTests {
   @Test("The shipped job on the shipped cluster gives a plan that fits and is proven")
   func acceptance() throws {
     let model = try model(cluster: "dgx-a100-16", model: "gpt3-175b", batch: 512)
-    let plan = try #require(PlanSearch(model: model).run().plan(model: model, toolVersion: "test"))
+    let plan = try #require(
+      PlanSearch(model: model).run().plan(model: model, fixed: StrategyPattern(), toolVersion: "test"))
     #expect(plan.prediction.verdict == .fits)
     #expect(plan.certificate.ending == .exhausted)
     #expect(plan.certificate.gap < 1e-9)

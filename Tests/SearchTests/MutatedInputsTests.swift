@@ -41,7 +41,7 @@ import Testing
       else { continue }
       let search = PlanSearch(model: model, options: PlanSearch.Options(resultCount: 2, completionLimit: 5))
       let result = search.run()
-      guard let plan = result.plan(model: model, toolVersion: "0.0.0") else {
+      guard let plan = result.plan(model: model, fixed: StrategyPattern(), toolVersion: "0.0.0") else {
         refusalCount += 1
         continue
       }

@@ -1,0 +1,116 @@
+public import Costing
+public import Documents
+
+/// Whether a plan holds: its time, its memory and its bound computed again from nothing but its own content.
+public struct PlanVerification: Sendable {
+  /// Something the plan states that the model does not say.
+  public struct Disagreement: Sendable, Equatable {
+    /// The JSON path in the plan.
+    public let path: String
+    /// What the plan states.
+    public let stated: String
+    /// What it should state.
+    public let computed: String
+  }
+
+  /// Share by which times may differ: plans are read back exactly, but may have been made by another machine's libm.
+  static let tolerance = 1e-9
+
+  /// In the plan's order; empty when all of it holds.
+  public private(set) var disagreements: [Disagreement] = []
+  /// The certificate of the search made again.
+  public let certificate: Certificate
+
+  /// Computes a plan again.
+  ///
+  /// - Parameter threadCount: threads that price the lattice.
+  /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
+  public init(_ plan: Plan, threadCount: Int = 1) throws(CostModel.Refusal) {
+    // The search starts from the cluster's own order of as many nodes as the plan has.
+    let given = try CostModel(
+      cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName,
+      nodeOrder: Array(0..<plan.arrangement.nodeOrder.count))
+    certificate =
+      PlanSearch(
+        model: given, pattern: plan.fixed,
+        options: PlanSearch.Options(
+          resultCount: 1 + plan.alternatives.count { $0.kind == nil }, threadCount: threadCount)
+      ).run().certificate
+    let arranged = given.arranged(plan.arrangement.nodeOrder)
+    let prediction = arranged.prediction(of: arranged.cost(of: plan.strategy), layerCounts: plan.layerCounts)
+    compare(plan.prediction, with: prediction)
+    let score = prediction.iterationSeconds * (prediction.verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
+    compareArrangement(of: plan, given: given, score: score)
+    check("/certificate/score_seconds", plan.certificate.scoreSeconds, score)
+    compareCertificate(of: plan)
+  }
+
+  /// Records a number that is not what it should be.
+  private mutating func check(_ path: String, _ stated: Double, _ computed: Double) {
+    // Written so that what is no number disagrees.
+    guard !(abs(stated - computed) <= Self.tolerance * max(abs(stated), abs(computed))) else { return }
+    disagreements.append(Disagreement(path: path, stated: "\(stated)", computed: "\(computed)"))
+  }
+
+  private mutating func check(_ path: String, _ stated: Int, _ computed: Int) {
+    guard stated != computed else { return }
+    disagreements.append(Disagreement(path: path, stated: "\(stated)", computed: "\(computed)"))
+  }
+
+  private mutating func check(_ path: String, _ stated: String, _ computed: String) {
+    guard stated != computed else { return }
+    disagreements.append(Disagreement(path: path, stated: stated, computed: computed))
+  }
+
+  private mutating func compare(_ stated: Prediction, with computed: Prediction) {
+    check("/prediction/iteration_seconds", stated.iterationSeconds, computed.iterationSeconds)
+    check(
+      "/prediction/tokens_per_second_per_device", stated.tokensPerSecondPerDevice, computed.tokensPerSecondPerDevice)
+    check("/prediction/model_flop_utilization", stated.modelFLOPUtilization, computed.modelFLOPUtilization)
+    check("/prediction/verdict", stated.verdict.rawValue, computed.verdict.rawValue)
+    // Parts are differences of large times: what counts is their share of the iteration.
+    for (stated, part) in zip(stated.timeSplit.parts, computed.timeSplit.parts)
+    where !(abs(stated.seconds - part.seconds) <= Self.tolerance * computed.iterationSeconds) {
+      disagreements.append(
+        Disagreement(
+          path: "/prediction/time/\(part.name)_seconds", stated: "\(stated.seconds)", computed: "\(part.seconds)"))
+    }
+    for (stage, pair) in zip(stated.stageMemory, computed.stageMemory).enumerated() {
+      for (stated, part) in zip(pair.0.parts, pair.1.parts) {
+        check("/prediction/stage_memory/\(stage)/\(part.name)_bytes", stated.bytes, part.bytes)
+      }
+    }
+  }
+
+  private mutating func compareArrangement(of plan: Plan, given: CostModel, score: Double) {
+    let completion = PlanSearch.Completion(
+      strategy: plan.strategy, layerCounts: plan.layerCounts, nodeOrder: plan.arrangement.nodeOrder,
+      iterationSeconds: plan.prediction.iterationSeconds, scoreSeconds: score)
+    let computed = NodeArranger(model: given).arrangement(of: completion)
+    let stated = plan.arrangement
+    check("/arrangement/given_order_seconds", stated.givenOrderSeconds, computed.givenOrderSeconds)
+    check("/arrangement/snapshots: count", stated.moments.count, computed.moments.count)
+    for (index, pair) in zip(stated.moments, computed.moments).enumerated() {
+      let path = "/arrangement/snapshots/\(index)"
+      check("\(path)/name", pair.0.name, pair.1.name)
+      check("\(path)/given_order_seconds", pair.0.givenOrderSeconds, pair.1.givenOrderSeconds)
+      check("\(path)/iteration_seconds", pair.0.iterationSeconds, pair.1.iterationSeconds)
+    }
+  }
+
+  private mutating func compareCertificate(of plan: Plan) {
+    let stated = plan.certificate, again = certificate
+    check("/certificate/enumerated", stated.enumeratedCount, again.enumeratedCount)
+    check("/certificate/rejected_by_memory", stated.memoryRejectedCount, again.memoryRejectedCount)
+    switch stated.ending {
+    case .exhausted, .completionLimit:
+      check("/certificate/ending", stated.ending.rawValue, again.ending.rawValue)
+      check("/certificate/lower_bound_seconds", stated.lowerBoundSeconds, again.lowerBoundSeconds)
+    case .timeLimit, .interrupted:
+      // Where such a search ends cannot be repeated; its bound may only be too modest.
+      if stated.lowerBoundSeconds > again.scoreSeconds * (1 + Self.tolerance) {
+        check("/certificate/lower_bound_seconds", stated.lowerBoundSeconds, again.lowerBoundSeconds)
+      }
+    }
+  }
+}
