@@ -1,0 +1,121 @@
+/// A time below which no order of the hosts is.
+///
+/// Pipelines: rows are disjoint paths, so every host has two neighbours at most, those at the ends one; the mean row, and
+/// with it the slowest, is no shorter than the least edges that allow. Rings: the least threshold at which the links that
+/// reach it could still hold the rings.
+public struct PlacementBound {
+  /// Steps to look for one cycle before it is taken to exist.
+  private static let cycleSteps = 100_000
+
+  private let problem: PlacementProblem
+
+  public init(_ problem: PlacementProblem) { self.problem = problem }
+
+  /// Seconds.
+  public var seconds: Double { pipelineSeconds + tailSeconds }
+
+  /// No slowest row takes less.
+  var pipelineSeconds: Double {
+    let R = problem.rowCount, q = problem.stagesPerHost
+    // The two fastest links of each host, all of them sorted.
+    var fastest: [Double] = []
+    for host in 0..<problem.hostCount {
+      var first = Double.infinity, second = Double.infinity
+      for other in 0..<problem.hostCount where other != host {
+        let there = problem.hopSecondsPerByte[host * problem.hostCount + other]
+        let back = problem.hopSecondsPerByte[other * problem.hostCount + host]
+        let edge = min(there, back)
+        if edge < first { (first, second) = (edge, first) } else if edge < second { second = edge }
+      }
+      fastest.append(first)
+      if problem.columnCount > 2, second.isFinite { fastest.append(second) }
+    }
+    fastest.sort()
+    var sums = [0.0]
+    for edge in fastest { sums.append(sums[sums.count - 1] + edge * problem.hopByteCount) }
+    // The mean over rows of so many hops each, every hop having two ends.
+    func hopSeconds(_ hops: Int) -> Double { sums[min(2 * R * hops, sums.count - 1)] / 2 / Double(R) }
+    let all = hopSeconds(problem.columnCount - 1)
+    var period = 0.0
+    for stage in problem.periodBase.indices {
+      let hops = problem.columnCount - 1 - stage / q
+      period = max(period, problem.periodBase[stage] + problem.periodPerSecond[stage] * hopSeconds(hops))
+    }
+    return 2 * all + period
+  }
+
+  /// No slowest tail takes less.
+  var tailSeconds: Double {
+    let one = problem.rowCount > 1 ? leastThreshold(hosts: problem.rowCount, isOneRing: true) : 0
+    var bound = problem.tails.map { $0.baseSeconds + $0.byteCount * one }.max() ?? 0
+    if problem.rowCount > 1 {
+      // Some column has the slowest of all rings.
+      let all = max(one, leastThreshold(hosts: problem.placeCount, isOneRing: false))
+      bound = max(bound, problem.tails.map { $0.baseSeconds + $0.byteCount * all }.min() ?? 0)
+    }
+    return bound
+  }
+
+  /// The least of the links' seconds per byte at which so many hosts may lie on rings.
+  private func leastThreshold(hosts: Int, isOneRing: Bool) -> Double {
+    let n = problem.hostCount
+    var values: [Double] = []
+    for from in 0..<n {
+      for to in 0..<n where from != to { values.append(problem.ringSecondsPerByte[from * n + to]) }
+    }
+    values = Array(Set(values)).sorted()
+    var low = 0, high = values.count - 1
+    while low < high {
+      let middle = (low + high) / 2
+      if isPossible(threshold: values[middle], hosts: hosts, isOneRing: isOneRing) {
+        high = middle
+      } else {
+        low = middle + 1
+      }
+    }
+    return values[low]
+  }
+
+  /// False only if the links up to a threshold cannot hold the rings.
+  private func isPossible(threshold: Double, hosts: Int, isOneRing: Bool) -> Bool {
+    let n = problem.hostCount
+    func isLink(_ from: Int, _ to: Int) -> Bool {
+      from != to && problem.ringSecondsPerByte[from * n + to] <= threshold
+    }
+    // A host of a ring has a neighbour on either side, another one if there are three.
+    var remaining = Array(0..<n)
+    var hasChanged = true
+    while hasChanged {
+      let kept = remaining.filter { host in
+        let next = remaining.filter { isLink(host, $0) }, previous = remaining.filter { isLink($0, host) }
+        if problem.rowCount == 2 { return next.contains { previous.contains($0) } }
+        return !next.isEmpty && !previous.isEmpty && (next.count > 1 || previous.count > 1 || next[0] != previous[0])
+      }
+      hasChanged = kept.count < remaining.count
+      remaining = kept
+      if remaining.count < hosts { return false }
+    }
+    guard isOneRing, problem.rowCount > 2, n <= 64 else { return true }
+    return hasCycle(of: hosts, among: remaining, isLink: isLink)
+  }
+
+  /// Whether a simple cycle of so many hosts exists, or was not ruled out within the steps.
+  private func hasCycle(of length: Int, among hosts: [Int], isLink: (Int, Int) -> Bool) -> Bool {
+    let next = hosts.map { host in hosts.indices.filter { isLink(host, hosts[$0]) } }
+    var steps = 0
+    var isUsed = [Bool](repeating: false, count: hosts.count)
+    // The first host of a cycle is its least.
+    func extend(_ host: Int, start: Int, count: Int) -> Bool {
+      steps += 1
+      if steps > Self.cycleSteps { return true }
+      if count == length { return next[host].contains(start) }
+      isUsed[host] = true
+      defer { isUsed[host] = false }
+      for other in next[host] where other > start && !isUsed[other] {
+        if extend(other, start: start, count: count + 1) { return true }
+      }
+      return false
+    }
+    return hosts.indices.contains { extend($0, start: $0, count: 1) }
+  }
+}

@@ -1,0 +1,143 @@
+/// Hosts to be put into the places of a layout, and what an iteration takes when they are.
+///
+/// The places form rows of `columnCount` hosts. A row is what the pipelines of some replicas run through, a column holds
+/// the `rowCount` hosts among which the gradients of its stages are reduced. A host may hold several stages, or several
+/// replicas of a stage. Place `column · rowCount + row` is the rank order of the layouts.
+///
+/// The time is the critical cycle of 1F1B with links that differ, plus the tail of the slowest column, where L_i is the
+/// sum of the transfers after stage i, S_i that of the stages from i on, p the stages and m the micro-batches:
+///
+///     max over rows ( 2 L_0 + (m − 1) · max_i (S_i + 2 L_i) / (p − i) ) + max over columns ( base + bytes · slowest edge of the ring )
+///
+/// With m = 1 and a tail on the first column only it is the objective of Pipette's worker dedication (Yim et al. 2024,
+/// equations 4 to 6).
+public struct PlacementProblem: Sendable {
+  /// What follows the last backward pass of a column's stages.
+  public struct Tail: Sendable, Equatable {
+    /// Seconds that do not depend on the links, less the column's lead over the first.
+    public let baseSeconds: Double
+    /// Bytes that pass over every edge of the column's ring.
+    public let byteCount: Double
+
+    public init(baseSeconds: Double, byteCount: Double) {
+      self.baseSeconds = baseSeconds
+      self.byteCount = byteCount
+    }
+  }
+
+  public let hostCount: Int
+  public let rowCount: Int
+  public let columnCount: Int
+  let stagesPerHost: Int
+  /// Seconds per byte of a transfer between stages, from host times `hostCount` plus to host.
+  let hopSecondsPerByte: [Double]
+  /// The same for an edge of a ring.
+  let ringSecondsPerByte: [Double]
+  let hopByteCount: Double
+  let furtherMicroBatches: Double
+  /// (m − 1) S_i / (p − i), and 2 (m − 1) / (p − i), of every stage.
+  let periodBase: [Double]
+  let periodPerSecond: [Double]
+  let tails: [Tail]
+
+  /// - Parameters:
+  ///   - stageSeconds: forward and backward pass of one micro-batch, of every stage; a multiple of `columnCount`.
+  ///   - tails: one for each column.
+  /// - Precondition: matrices of `hostCount`² finite positive entries (the diagonal is not read), and at least as many hosts
+  ///   as places.
+  public init(
+    hostCount: Int, rowCount: Int, columnCount: Int, hopSecondsPerByte: [Double], ringSecondsPerByte: [Double],
+    hopByteCount: Double, microBatchCount: Int, stageSeconds: [Double], tails: [Tail]
+  ) {
+    precondition(hostCount >= rowCount * columnCount && tails.count == columnCount)
+    precondition(stageSeconds.count % columnCount == 0)
+    self.hostCount = hostCount
+    self.rowCount = rowCount
+    self.columnCount = columnCount
+    stagesPerHost = stageSeconds.count / columnCount
+    self.hopSecondsPerByte = hopSecondsPerByte
+    self.ringSecondsPerByte = ringSecondsPerByte
+    self.hopByteCount = hopByteCount
+    self.tails = tails
+    let further = Double(microBatchCount - 1)
+    furtherMicroBatches = further
+    let p = stageSeconds.count
+    var base = [Double](repeating: 0, count: p), perSecond = base
+    var sum = 0.0
+    for stage in (0..<p).reversed() {
+      sum += stageSeconds[stage]
+      // No stage is faster than itself.
+      base[stage] = further * max(sum / Double(p - stage), stageSeconds[stage])
+      perSecond[stage] = 2 * further / Double(p - stage)
+    }
+    periodBase = base
+    periodPerSecond = perSecond
+  }
+
+  /// Places that are filled.
+  public var placeCount: Int { rowCount * columnCount }
+
+  /// Whether any order is as good as any other.
+  var isTrivial: Bool { placeCount == 1 && hostCount == 1 }
+
+  /// Seconds of the pipelines of one row.
+  @inline(__always)
+  func rowSeconds(_ row: Int, order: UnsafePointer<Int32>, hops: UnsafePointer<Double>) -> Double {
+    var transfers = 0.0, period = 0.0
+    var place = (columnCount - 1) * rowCount + row
+    var next = Int(order[place])
+    var stage = columnCount * stagesPerHost - 1
+    return periodBase.withUnsafeBufferPointer { base in
+      periodPerSecond.withUnsafeBufferPointer { perSecond in
+        for column in (0..<columnCount).reversed() {
+          if column < columnCount - 1 {
+            place -= rowCount
+            let host = Int(order[place])
+            transfers += hopByteCount * hops[host &* hostCount &+ next]
+            next = host
+          }
+          for _ in 0..<stagesPerHost {
+            period = max(period, base[stage] + perSecond[stage] * transfers)
+            stage &-= 1
+          }
+        }
+        return 2 * transfers + period
+      }
+    }
+  }
+
+  /// Seconds of the tail of one column, by the slowest edge of its ring and by the mean one.
+  @inline(__always)
+  func tailSeconds(_ column: Int, order: UnsafePointer<Int32>, rings: UnsafePointer<Double>) -> (
+    slowest: Double, mean: Double
+  ) {
+    let tail = tails[column]
+    guard tail.byteCount > 0, rowCount > 1 else { return (tail.baseSeconds, tail.baseSeconds) }
+    let first = column * rowCount
+    var slowest = 0.0, sum = 0.0
+    var from = Int(order[first + rowCount - 1])
+    for place in first..<first + rowCount {
+      let to = Int(order[place])
+      let edge = rings[from &* hostCount &+ to]
+      slowest = max(slowest, edge)
+      sum += edge
+      from = to
+    }
+    return (tail.baseSeconds + tail.byteCount * slowest, tail.baseSeconds + tail.byteCount * sum / Double(rowCount))
+  }
+
+  /// Seconds of an iteration with the hosts in the given order; places take the first ones.
+  ///
+  /// - Complexity: O(hosts · stages per host).
+  public func seconds(order: [Int]) -> Double {
+    let order = order.map(Int32.init)
+    var slowestRow = 0.0, slowestTail = -Double.infinity
+    for row in 0..<rowCount {
+      slowestRow = max(slowestRow, rowSeconds(row, order: order, hops: hopSecondsPerByte))
+    }
+    for column in 0..<columnCount {
+      slowestTail = max(slowestTail, tailSeconds(column, order: order, rings: ringSecondsPerByte).slowest)
+    }
+    return slowestRow + slowestTail
+  }
+}
