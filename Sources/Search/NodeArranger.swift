@@ -16,7 +16,17 @@ struct NodeArranger {
     let layout: LayoutCost
   }
 
-  init(model: CostModel) { self.model = model }
+  /// Whether the links differ by no more than they change from one measurement to the next.
+  private let isWithinNoise: Bool
+
+  /// Of every search: the same input gives the same order.
+  private static let seed: UInt64 = 1
+  private static let evaluationsPerNode = 4_000, evaluationLimit = 400_000
+
+  init(model: CostModel) {
+    self.model = model
+    isWithinNoise = model.cluster.measured.map { LinkNoise($0).hidesLinks } ?? false
+  }
 
   /// Whether the order of the nodes matters: their links were measured.
   var isNeeded: Bool { model.cluster.measured != nil && model.nodeOrder.count > 1 }
@@ -31,8 +41,57 @@ struct NodeArranger {
     return (arranged.model.cost(of: strategy, layout: arranged.layout), arranged.model.nodeOrder)
   }
 
+  /// Searches the orders for a layout; the given one stays unless the model finds another faster.
   private func arrange(_ strategy: Strategy, layerCounts: [Int]) -> Arranged {
-    Arranged(model: model, layout: model.layoutCost(ParallelLayout(strategy)))
+    let layout = ParallelLayout(strategy)
+    let given = Arranged(model: model, layout: model.layoutCost(layout))
+    guard reasonNotToSearch(strategy) == nil, let problem = problem(strategy, layerCounts: layerCounts) else {
+      return given
+    }
+    let rest = Set(model.nodeOrder)
+    let hosts = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !rest.contains($0) }
+    // A place is column · rows + row: the ranks' own order.
+    var search = PlacementSearch(problem, order: hosts, seed: Self.seed)
+    let found = search.walk(evaluationCount: min(Self.evaluationsPerNode * hosts.count, Self.evaluationLimit))
+    let nodeOrder = Array(found.order.prefix(problem.placeCount))
+    guard nodeOrder != model.nodeOrder else { return given }
+    let arranged = model.arranged(nodeOrder)
+    let placed = Arranged(model: arranged, layout: arranged.layoutCost(layout))
+    var scratch = EvaluationScratch()
+    func seconds(_ candidate: Arranged) -> Double {
+      candidate.model.cost(of: strategy, layout: candidate.layout)
+        .iterationSeconds(layerCounts: layerCounts, scratch: &scratch)
+    }
+    return seconds(placed) < seconds(given) ? placed : given
+  }
+
+  /// What is searched; nil where orders of whole nodes do not describe the strategy.
+  private func problem(_ strategy: Strategy, layerCounts: [Int]) -> PlacementProblem? {
+    guard let terms = model.placementTerms(of: strategy, layerCounts: layerCounts) else { return nil }
+    let rows = terms.nodesPerStage
+    let columns = model.nodeOrder.count / rows
+    let stagesPerColumn = terms.stageSeconds.count / columns
+    let tails = (0..<columns).map { column in
+      // The stage that ends last; rings leave a node only where it holds one stage.
+      let stages = terms.tails[column * stagesPerColumn..<(column + 1) * stagesPerColumn]
+      return PlacementProblem.Tail(
+        baseSeconds: stages.map(\.baseSeconds).max() ?? 0, byteCount: rows > 1 ? stages.map(\.byteCount).max() ?? 0 : 0)
+    }
+    return PlacementProblem(
+      hostCount: model.cluster.nodeCount, rowCount: rows, columnCount: columns,
+      hopSecondsPerByte: terms.hopSecondsPerByte, ringSecondsPerByte: terms.ringSecondsPerByte,
+      hopByteCount: Double(terms.hopByteCount), microBatchCount: terms.microBatchCount,
+      stageSeconds: terms.stageSeconds, tails: tails)
+  }
+
+  /// Why a strategy's nodes keep their order; nil if orders are searched.
+  private func reasonNotToSearch(_ strategy: Strategy) -> NodeArrangement.Reason? {
+    guard isNeeded else { return .notMeasured }
+    if isWithinNoise { return .withinNoise }
+    let stageSize = strategy.tensorDegree * strategy.dataDegree
+    let inNode = model.cluster.devicesPerNode
+    return inNode % strategy.tensorDegree == 0 && (stageSize % inNode == 0 || inNode % stageSize == 0)
+      ? nil : .notSearched
   }
 
   /// What the plan says of a completion's order.
@@ -53,7 +112,7 @@ struct NodeArranger {
         iterationSeconds: seconds(then.arranged(completion.nodeOrder)))
     }
     return NodeArrangement(
-      nodeOrder: completion.nodeOrder, reason: completion.nodeOrder == model.nodeOrder ? .withinNoise : .searched,
+      nodeOrder: completion.nodeOrder, reason: reasonNotToSearch(completion.strategy) ?? .searched,
       givenOrderSeconds: given, moments: moments)
   }
 }

@@ -7,7 +7,7 @@ struct PlanReport {
   var text: String {
     [
       heading, strategySection, bestSection, PredictionReport(prediction: plan.prediction).text, stagesSection,
-      searchSection, kindsSection,
+      nodesSection, searchSection, kindsSection,
     ]
     .filter { !$0.isEmpty }.joined(separator: "\n")
   }
@@ -55,6 +55,30 @@ struct PlanReport {
   private var stagesSection: String {
     guard plan.strategy.pipelineDegree > 1 else { return "" }
     return "Layers of each virtual stage: \(Self.runs(plan.layerCounts))\n"
+  }
+
+  private var nodesSection: String {
+    let arrangement = plan.arrangement
+    let isMoved = arrangement.nodeOrder != Array(arrangement.nodeOrder.indices)
+    switch arrangement.reason {
+    case .notMeasured: return ""
+    case .withinNoise:
+      return "Nodes: in the cluster's order; their links differ no more than from one measurement to the next\n"
+    case .notSearched:
+      return "Nodes: in the cluster's order; for tensor groups or stages across parts of nodes no other is searched\n"
+    case .searched where !isMoved: return "Nodes: in the cluster's order; no faster one was found\n"
+    case .searched:
+      // How much longer or shorter the iteration is than in the cluster's order.
+      func change(_ seconds: Double, _ given: Double) -> String {
+        (seconds <= given ? "−" : "+") + Format.percent(abs(seconds / given - 1))
+      }
+      let gain = change(plan.prediction.iterationSeconds, arrangement.givenOrderSeconds)
+      let moments = arrangement.moments.map { "\($0.name) \(change($0.iterationSeconds, $0.givenOrderSeconds))" }
+      let names = arrangement.nodeOrder.map { plan.cluster.nodeNames[$0] }
+      let shown = names.prefix(32).joined(separator: " ")
+      let rest = names.count > 32 ? " and \(Format.count(names.count - 32)) more" : ""
+      return "Nodes: \(gain) against the cluster's order (\(moments.joined(separator: ", ")))\n  \(shown)\(rest)\n"
+    }
   }
 
   private var searchSection: String {

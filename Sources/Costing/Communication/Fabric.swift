@@ -17,10 +17,13 @@ public struct Fabric: Sendable {
     let equalShareBytesPerSecond: Double
     let latencySeconds: Double
 
+    /// The level with another rate of its links; what they are shared for changes with it.
     func with(bytesPerSecond rate: Double) -> Self {
-      Self(
-        span: span, innerSpan: innerSpan, bytesPerSecond: rate, sharedBytesPerSecond: sharedBytesPerSecond,
-        equalShareBytesPerSecond: equalShareBytesPerSecond, latencySeconds: latencySeconds)
+      guard rate != bytesPerSecond else { return self }
+      let change = rate / bytesPerSecond
+      return Self(
+        span: span, innerSpan: innerSpan, bytesPerSecond: rate, sharedBytesPerSecond: sharedBytesPerSecond * change,
+        equalShareBytesPerSecond: equalShareBytesPerSecond * change, latencySeconds: latencySeconds)
     }
   }
 
@@ -73,14 +76,41 @@ public struct Fabric: Sendable {
 
   /// The same links, but every pair of nodes as fast as the fastest: no order of the nodes is faster.
   func assumingBestLinks() -> Self {
-    guard let measured else { return self }
+    measured == nil ? self : assumingLinks(bytesPerSecond: bestMeasuredBytesPerSecond)
+  }
+
+  /// The fastest pair of nodes, one that was not measured having the nominal rate.
+  var bestMeasuredBytesPerSecond: Double {
+    let nominal = levels.lazy.filter { $0.span > devicesPerNode }.map(\.bytesPerSecond).max() ?? .infinity
+    return measured?.bestBytesPerSecond(orElse: nominal) ?? nominal
+  }
+
+  /// The same links, but every pair of nodes with the same rate.
+  func assumingLinks(bytesPerSecond rate: Double) -> Self {
     var copy = self
     copy.measured = nil
-    copy.levels = levels.map { level in
-      level.span > devicesPerNode
-        ? level.with(bytesPerSecond: measured.bestBytesPerSecond(orElse: level.bytesPerSecond)) : level
-    }
+    copy.levels = levels.map { $0.span > devicesPerNode ? $0.with(bytesPerSecond: rate) : $0 }
     return copy
+  }
+
+  /// Rate of one device from one node of the cluster to another in a ring, while all other devices do the same; the
+  /// nominal rate of the topmost level where the pair was not measured.
+  func ringBytesPerSecond(fromNode from: Int, toNode to: Int) -> Double {
+    guard let level = topLevel(fromNode: from, toNode: to) else { return .infinity }
+    return min(level.bytesPerSecond, level.equalShareBytesPerSecond)
+  }
+
+  /// The same to the rank `distance` further on.
+  func transferBytesPerSecond(fromNode from: Int, toNode to: Int, distance: Int) -> Double {
+    guard let level = topLevel(fromNode: from, toNode: to) else { return .infinity }
+    return min(level.bytesPerSecond, level.sharedBytesPerSecond / Double(min(level.innerSpan, distance)))
+  }
+
+  /// The topmost level as two nodes of the cluster see it.
+  private func topLevel(fromNode from: Int, toNode to: Int) -> Level? {
+    levels.last.map { top in
+      top.with(bytesPerSecond: measured?.bytesPerSecond(fromNode: from, toNode: to) ?? top.bytesPerSecond)
+    }
   }
 
   /// Whether blocks of `size` consecutive ranks all see the same links: no two nodes were measured, and at every level a
@@ -105,10 +135,8 @@ public struct Fabric: Sendable {
         let meshFactor =
           level.span <= devicesPerNode ? scaleUpFactor(rankCount: min(count, shape.mostInside * shape.partCount)) : 1
         // Rate of one device at this level, as its own link, the measured pairs and its part of shared links allow.
-        let rate =
-          min(
-            deviceRate(at: level, first: first, stride: stride, count: count), level.equalShareBytesPerSecond)
-          * meshFactor
+        let seen = level.with(bytesPerSecond: deviceRate(at: level, first: first, stride: stride, count: count))
+        let rate = min(seen.bytesPerSecond, seen.equalShareBytesPerSecond) * meshFactor
         ring = min(ring, Double(shape.fewestInside) * rate)
         latency = max(latency, level.latencySeconds)
         let parts = Double(shape.partCount)
@@ -146,9 +174,10 @@ public struct Fabric: Sendable {
     guard from != to else { return 0 }
     guard let top = levels.firstIndex(where: { from / $0.span == to / $0.span }) else { return .infinity }
     var rate = measuredRate(fromDevice: from, toDevice: to) ?? levels[top].bytesPerSecond
+    let change = rate / levels[top].bytesPerSecond
     for (index, level) in levels[...top].enumerated() where index == top || level.span > devicesPerNode {
       // When all devices send as far, no more of an instance leave it than the distance.
-      rate = min(rate, level.sharedBytesPerSecond / Double(min(level.innerSpan, abs(to - from))))
+      rate = min(rate, change * level.sharedBytesPerSecond / Double(min(level.innerSpan, abs(to - from))))
     }
     return levels[top].latencySeconds + byteCount / rate
   }

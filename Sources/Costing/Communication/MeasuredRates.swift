@@ -26,7 +26,12 @@ struct MeasuredRates: Sendable {
 
   /// The rate between two nodes of the layout; nil where it was not measured.
   func bytesPerSecond(from: Int, to: Int) -> Double? {
-    let rate = rates[nodeOrder[from] * nodeCount + nodeOrder[to]]
+    bytesPerSecond(fromNode: nodeOrder[from], toNode: nodeOrder[to])
+  }
+
+  /// The rate between two nodes of the cluster; nil where it was not measured.
+  func bytesPerSecond(fromNode from: Int, toNode to: Int) -> Double? {
+    let rate = rates[from * nodeCount + to]
     return rate.isNaN ? nil : rate
   }
 

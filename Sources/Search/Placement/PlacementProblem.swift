@@ -77,9 +77,6 @@ public struct PlacementProblem: Sendable {
   /// Places that are filled.
   public var placeCount: Int { rowCount * columnCount }
 
-  /// Whether any order is as good as any other.
-  var isTrivial: Bool { placeCount == 1 && hostCount == 1 }
-
   /// Seconds of the pipelines of one row.
   @inline(__always)
   func rowSeconds(_ row: Int, order: UnsafePointer<Int32>, hops: UnsafePointer<Double>) -> Double {

@@ -1,0 +1,77 @@
+public import Documents
+
+/// What the order of a cluster's nodes changes about a strategy with given layers.
+public struct PlacementTerms: Sendable {
+  /// Nodes that a stage spans; 1 if nodes hold several stages.
+  public let nodesPerStage: Int
+  /// Forward and backward pass of one micro-batch of each stage, seconds.
+  public let stageSeconds: [Double]
+  /// Micro-batches of each pipeline.
+  public let microBatchCount: Int
+  /// Bytes of a transfer between stages, one direction.
+  public let hopByteCount: Int
+  /// What follows the last backward pass of each stage: seconds with infinitely fast links between nodes less the stage's
+  /// lead over the first, and how many more for every second per byte of its ring's slowest link.
+  public let tails: [(baseSeconds: Double, byteCount: Double)]
+  /// Seconds per byte between any two nodes of the cluster, row to column: a transfer between stages, the slower
+  /// direction, and an edge of a ring, with what shared links leave of a measured rate.
+  public let hopSecondsPerByte: [Double]
+  public let ringSecondsPerByte: [Double]
+}
+
+extension CostModel {
+  /// What the order of the nodes changes about a strategy; nil where that is not a matter of whole nodes: a tensor group
+  /// spans nodes, stages and nodes do not divide each other, or the links between nodes were not measured.
+  ///
+  /// Tails are linear in the links' rate here; the exact model judges what is found with them.
+  ///
+  /// - Parameter layerCounts: layers of each virtual stage.
+  public func placementTerms(of strategy: Strategy, layerCounts: [Int]) -> PlacementTerms? {
+    let stageSize = strategy.tensorDegree * strategy.dataDegree
+    let devicesPerNode = cluster.devicesPerNode
+    guard cluster.measured != nil, devicesPerNode % strategy.tensorDegree == 0,
+      stageSize % devicesPerNode == 0 || devicesPerNode % stageSize == 0
+    else { return nil }
+    let layout = ParallelLayout(strategy)
+    // Two points of the line that tails lie on.
+    let fast = fabric.bestMeasuredBytesPerSecond, slow = fast / 2
+    func priced(_ rate: Double) -> StrategyCost {
+      cost(of: strategy, layout: LayoutCost(layout, on: fabric.assumingLinks(bytesPerSecond: rate)))
+    }
+    let atFast = priced(fast), atSlow = priced(slow)
+    let p = strategy.pipelineDegree
+    let layers = atFast.stageLayerCounts(layerCounts)
+    func passes(_ cost: StrategyCost, _ stage: Int) -> StrategyCost.PassSeconds {
+      cost.passSeconds(layerCount: layers[stage], isFirst: stage == 0, isLast: stage == p - 1)
+    }
+    func tail(_ cost: StrategyCost, _ stage: Int) -> Double {
+      // Without a pipeline the ring may slow every micro-batch.
+      let inPasses = p == 1 ? Double(cost.microBatchCount) * (passes(cost, 0).forward + passes(cost, 0).backward) : 0
+      return cost.tail(stage: stage, layerCount: layers[stage]).seconds + inPasses
+    }
+    var lead = 0.0
+    let tails = (0..<p).map { stage in
+      let first = tail(atFast, stage), second = tail(atSlow, stage)
+      let slope = max(0, (second - first) / (1 / slow - 1 / fast))
+      defer { lead += passes(atFast, stage).backward }
+      return (baseSeconds: first - slope / fast - lead, byteCount: slope)
+    }
+    let n = cluster.nodeCount
+    var hop = [Double](repeating: 0, count: n * n), ring = hop
+    for from in 0..<n {
+      for to in 0..<n where from != to {
+        ring[from * n + to] = 1 / fabric.ringBytesPerSecond(fromNode: from, toNode: to)
+        hop[from * n + to] =
+          1
+          / min(
+            fabric.transferBytesPerSecond(fromNode: from, toNode: to, distance: stageSize),
+            fabric.transferBytesPerSecond(fromNode: to, toNode: from, distance: stageSize))
+      }
+    }
+    return PlacementTerms(
+      nodesPerStage: max(1, stageSize / devicesPerNode),
+      stageSeconds: (0..<p).map { passes(atFast, $0).forward + passes(atFast, $0).backward },
+      microBatchCount: atFast.microBatchCount, hopByteCount: atFast.boundaryByteCount, tails: tails,
+      hopSecondsPerByte: hop, ringSecondsPerByte: ring)
+  }
+}
