@@ -18,6 +18,12 @@ struct Benchmarks {
     try reportPlan(cluster: "dgx-h100-128", model: "llama-3-70b", globalBatch: 1024, catalog: catalog)
     try reportPlan(cluster: "dgx-h100-128", model: "megatron-1t", globalBatch: 3072, catalog: catalog)
     try reportPlan(cluster: "frontier-128", model: "megatron-145b", globalBatch: 2048, catalog: catalog)
+    print("placement, one core")
+    try reportPlacement(catalog: catalog)
+    print("plan on measured links, wall time, one run")
+    try reportMeasuredPlan(nodes: 16, model: "gpt3-175b", globalBatch: 512, catalog: catalog)
+    try reportMeasuredPlan(nodes: 128, model: "gpt3-175b", globalBatch: 2048, catalog: catalog)
+    try reportMeasuredPlan(nodes: 2048, model: "megatron-1t", globalBatch: 8192, catalog: catalog)
   }
 
   static func model(_ cluster: String, _ model: String, _ globalBatch: Int, _ catalog: Catalog) throws -> CostModel {

@@ -10,6 +10,12 @@ public struct MeasuredLinks: Sendable, Equatable {
     public let name: String
     /// Bytes per second from the row's node to the column's; nil where not measured, and on the diagonal.
     public let bytesPerSecond: [[Double?]]
+
+    /// - Precondition: as many rows as columns; finite positive rates, none on the diagonal.
+    package init(name: String, bytesPerSecond: [[Double?]]) {
+      self.name = name
+      self.bytesPerSecond = bytesPerSecond
+    }
   }
 
   public let name: String
@@ -27,6 +33,15 @@ public struct MeasuredLinks: Sendable, Equatable {
     guard !values.isEmpty else { return nil }
     let middle = values.count / 2
     return values.count % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2
+  }
+
+  /// - Precondition: snapshots of as many rows as nodes, whose names differ.
+  package init(name: String, engine: String, source: String, nodeNames: [String], snapshots: [Snapshot]) {
+    self.name = name
+    self.engine = engine
+    self.source = source
+    self.nodeNames = nodeNames
+    self.snapshots = snapshots
   }
 
   public init(contentsOf path: String) throws(DocumentError) {

@@ -1,0 +1,69 @@
+import Costing
+import Documents
+import Search
+
+/// Placement alone, and plans of clusters whose links were measured.
+extension Benchmarks {
+  /// Evaluations of orders of 16 hosts in 8 stages and 2 replicas, and the bound beside what was found.
+  static func reportPlacement(catalog: Catalog) throws {
+    guard let links = try catalog.cluster("a100-hdr-16").measured else { return }
+    let n = links.nodeNames.count
+    var secondsPerByte = [Double](repeating: 0, count: n * n)
+    for from in 0..<n {
+      for to in 0..<n {
+        secondsPerByte[from * n + to] = links.medianBytesPerSecond(from: from, to: to).map { 1 / $0 } ?? 0
+      }
+    }
+    let problem = PlacementProblem(
+      hostCount: n, rowCount: 2, columnCount: 8, hopSecondsPerByte: secondsPerByte, ringSecondsPerByte: secondsPerByte,
+      hopByteCount: 50_331_648, microBatchCount: 1, stageSeconds: [Double](repeating: 0, count: 8),
+      tails: (0..<8).map { PlacementProblem.Tail(baseSeconds: 0, byteCount: $0 == 0 ? 681_172_992 : 0) })
+    var search = PlacementSearch(problem, order: Array(0..<n), seed: 1)
+    let count = 2_000_000
+    let start = ContinuousClock.now
+    let found = search.walk(evaluationCount: count)
+    let seconds = (ContinuousClock.now - start).seconds
+    let bound = PlacementBound(problem).seconds
+    print(
+      "  16 hosts, 8 stages: \(Int(Double(count) / seconds)) evaluations/s, \(found.seconds * 1e3) ms found, "
+        + "\(bound * 1e3) ms bound")
+  }
+
+  /// A plan for nodes of 8 A100 in racks of 16, in no order: 24 GB/s in the rack, 16 across, 5 % of the pairs half of it.
+  static func reportMeasuredPlan(nodes: Int, model name: String, globalBatch: Int, catalog: Catalog) throws {
+    let base = try catalog.cluster("a100-hdr-16")
+    var state: UInt64 = 1
+    func random(below bound: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int(state >> 33) % bound
+    }
+    var rack = (0..<nodes).map { $0 / 16 }
+    for index in rack.indices.dropFirst().reversed() { rack.swapAt(index, random(below: index + 1)) }
+    let rates = (0..<nodes).map { from in
+      (0..<nodes).map { to -> Double? in
+        from == to ? nil : (rack[from] == rack[to] ? 24e9 : 16e9) * (random(below: 20) == 0 ? 0.5 : 1)
+      }
+    }
+    let names = (0..<nodes).map { "node-\($0)" }
+    let links = MeasuredLinks(
+      name: "racks", engine: "synthetic", source: "", nodeNames: names,
+      snapshots: [.init(name: "once", bytesPerSecond: rates)])
+    let cluster = try ClusterDescription(
+      name: "racks-\(nodes)", device: base.device, nodeNames: names, devicesPerNode: 8,
+      levels: [
+        base.levels[0],
+        .init(name: "hdr", span: 8 * nodes, bytesPerSecond: 25e9, sharedBytesPerSecond: 100e9),
+      ], measured: links)
+    let model = try CostModel(
+      cluster: cluster, job: TrainingJob(model: catalog.model(name), sequenceLength: 2048, globalBatch: globalBatch))
+    let start = ContinuousClock.now
+    let plan = PlanSearch(model: model, options: .init(threadCount: 2)).run()
+      .plan(model: model, fixed: StrategyPattern(), toolVersion: "benchmark")
+    let seconds = (ContinuousClock.now - start).seconds
+    guard let plan else { return }
+    let gain = 1 - plan.prediction.iterationSeconds / plan.arrangement.givenOrderSeconds
+    print(
+      "  \(name) on \(8 * nodes) devices: \(seconds) s, gap \(plan.certificate.gap), \(gain) below the given order, "
+        + "\(plan.certificate.completedCount) completed")
+  }
+}
