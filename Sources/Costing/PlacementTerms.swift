@@ -13,9 +13,10 @@ public struct PlacementTerms: Sendable {
   /// What follows the last backward pass of each stage: seconds with infinitely fast links between nodes less the stage's
   /// lead over the first, and how many more for every second per byte of its ring's slowest link.
   public let tails: [(baseSeconds: Double, byteCount: Double)]
-  /// Seconds per byte between any two nodes of the cluster, row to column: a transfer between stages, the slower
-  /// direction, and an edge of a ring, with what shared links leave of a measured rate.
+  /// Seconds per byte of a transfer between stages on any two nodes of the cluster, row to column, the slower direction,
+  /// with what shared links leave of a measured rate.
   public let hopSecondsPerByte: [Double]
+  /// The same of an edge of a ring, in its own direction.
   public let ringSecondsPerByte: [Double]
 }
 

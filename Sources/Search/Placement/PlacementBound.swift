@@ -9,6 +9,7 @@ public struct PlacementBound {
 
   private let problem: PlacementProblem
 
+  /// The bound of one problem.
   public init(_ problem: PlacementProblem) { self.problem = problem }
 
   /// Seconds.

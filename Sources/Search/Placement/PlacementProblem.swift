@@ -19,14 +19,18 @@ public struct PlacementProblem: Sendable {
     /// Bytes that pass over every edge of the column's ring.
     public let byteCount: Double
 
+    /// A tail of so many seconds and bytes.
     public init(baseSeconds: Double, byteCount: Double) {
       self.baseSeconds = baseSeconds
       self.byteCount = byteCount
     }
   }
 
+  /// Hosts to choose from.
   public let hostCount: Int
+  /// Hosts of a column.
   public let rowCount: Int
+  /// Hosts of a row.
   public let columnCount: Int
   let stagesPerHost: Int
   /// Seconds per byte of a transfer between stages, from host times `hostCount` plus to host.
@@ -41,6 +45,9 @@ public struct PlacementProblem: Sendable {
   let tails: [Tail]
 
   /// - Parameters:
+  ///   - hopSecondsPerByte: of a transfer between stages, from host times `hostCount` plus to host.
+  ///   - ringSecondsPerByte: the same of an edge of a ring.
+  ///   - hopByteCount: bytes of a transfer, one direction, one micro-batch.
   ///   - stageSeconds: forward and backward pass of one micro-batch, of every stage; a multiple of `columnCount`.
   ///   - tails: one for each column.
   /// - Precondition: matrices of `hostCount`² finite positive entries (the diagonal is not read), and at least as many hosts
