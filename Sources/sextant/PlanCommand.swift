@@ -21,6 +21,12 @@ struct PlanCommand: ParsableCommand {
       "Parts of the strategy that are not to be searched, such as tensor=8,zero_stage=1.", valueName: "key=value,…"))
   var fix: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Use so many of the cluster's nodes: the best to leave out where links were measured, else the last.",
+      valueName: "count"))
+  var nodes: Int?
+
   @Option(help: "How many of the best to list, 1 to 100.")
   var top: Int = 5
 
@@ -48,7 +54,13 @@ struct PlanCommand: ParsableCommand {
   func run() throws {
     try reportingErrors {
       let pattern = try fix.map { (text) throws(DocumentError) in try StrategyPattern(text: text, source: "--fix") }
-      let model = try workload.costModel(catalog: .ofInstallation())
+      var model = try workload.costModel(catalog: .ofInstallation())
+      if let nodes {
+        guard (1...model.cluster.nodeCount).contains(nodes) else {
+          throw ValidationError("--nodes is from 1 to the cluster's \(model.cluster.nodeCount)")
+        }
+        model = model.arranged(Array(0..<nodes))
+      }
       let search = PlanSearch(
         model: model, pattern: pattern ?? StrategyPattern(),
         options: PlanSearch.Options(

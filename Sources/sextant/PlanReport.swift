@@ -15,8 +15,8 @@ struct PlanReport {
   private var heading: String {
     let cluster = plan.cluster, job = plan.job
     return """
-      \(job.model.name) on \(cluster.name): \(Format.count(cluster.deviceCount)) × \(cluster.device.title) in \
-      \(Format.count(cluster.nodeCount, of: "node")), global batch \(Format.count(job.globalBatch)), sequence \
+      \(job.model.name) on \(cluster.name): \(Format.count(plan.deviceCount)) × \(cluster.device.title) in \
+      \(Format.count(plan.arrangement.nodeOrder.count, of: "node")), global batch \(Format.count(job.globalBatch)), sequence \
       \(Format.count(job.sequenceLength)), \(job.precision.rawValue), \(plan.frameworkName)
 
       """
@@ -60,6 +60,10 @@ struct PlanReport {
   private var nodesSection: String {
     let arrangement = plan.arrangement
     let isMoved = arrangement.nodeOrder != Array(arrangement.nodeOrder.indices)
+    let isUsed = Set(arrangement.nodeOrder)
+    let spares = plan.cluster.nodeNames.indices.filter { !isUsed.contains($0) }.map { plan.cluster.nodeNames[$0] }
+    let leftOut =
+      spares.isEmpty || spares.count > 32 ? "" : "  left out: \(spares.joined(separator: " "))\n"
     switch arrangement.reason {
     case .notMeasured: return ""
     case .withinNoise:
@@ -78,6 +82,7 @@ struct PlanReport {
       let shown = names.prefix(32).joined(separator: " ")
       let rest = names.count > 32 ? " and \(Format.count(names.count - 32)) more" : ""
       return "Nodes: \(gain) against the cluster's order (\(moments.joined(separator: ", ")))\n  \(shown)\(rest)\n"
+        + leftOut
     }
   }
 

@@ -29,6 +29,19 @@ import Testing
     #expect(try await folder.sextant("verify", "plan.json").succeeded().contains("The plan holds"))
   }
 
+  @Test func nodesThatAreNotNeededAreLeftOut() async throws {
+    let folder = try Workspace()
+    let request = ["plan", "--cluster", "a100-hdr-16", "--nodes", "12", "--output", "plan.json"] + Self.request
+    let summary = try await folder.sextant(request.map { $0 == "512" ? "768" : $0 }).succeeded()
+    let plan = try Plan(contentsOf: folder.file("plan.json"))
+    #expect(plan.deviceCount == 96)
+    #expect(Set(plan.arrangement.nodeOrder).count == 12)
+    #expect(plan.prediction.iterationSeconds <= plan.arrangement.givenOrderSeconds)
+    #expect(summary.contains("96 ×") && summary.contains("in 12 nodes") && summary.contains("left out: "))
+    _ = try await folder.sextant("verify", "plan.json").succeeded()
+    try await folder.sextant(request.map { $0 == "12" ? "17" : $0 }).failed(64, "--nodes is from 1 to the cluster's 16")
+  }
+
   @Test(arguments: [
     ("/prediction/iteration_seconds", 1.01), ("/certificate/lower_bound_seconds", 1.001),
     ("/arrangement/given_order_seconds", 1.5), ("/arrangement/snapshots/1/iteration_seconds", 0.9),
