@@ -23,8 +23,9 @@ let package = Package(
     .systemLibrary(name: "CJSONC", pkgConfig: "json-c", providers: [.apt(["libjson-c-dev"])]),
     .systemLibrary(name: "CGLPK", providers: [.apt(["libglpk-dev"])]),
 
-    // Floor 1: strict JSON text.
+    // Floor 1: strict JSON text; mixed-integer programs as values.
     .target(name: "JSONText", dependencies: ["CJSONC"], swiftSettings: settings),
+    .target(name: "IntegerProgramming", dependencies: ["CGLPK"], swiftSettings: settings),
 
     // Floor 2: the nouns, every file kind with its checks and its codec.
     .target(name: "Documents", dependencies: ["JSONText"], swiftSettings: settings),
@@ -53,8 +54,9 @@ let package = Package(
 
     .target(
       name: "TestSupport", dependencies: ["Documents", "JSONText"], path: "Tests/TestSupport", swiftSettings: settings),
-    .testTarget(name: "CGLPKTests", dependencies: ["CGLPK"], swiftSettings: settings),
     .testTarget(name: "JSONTextTests", dependencies: ["JSONText", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "IntegerProgrammingTests", dependencies: ["IntegerProgramming", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "DocumentsTests", dependencies: ["Documents", "JSONText", "TestSupport"], exclude: ["Inputs"],
       swiftSettings: settings),
