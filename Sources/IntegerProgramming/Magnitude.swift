@@ -20,7 +20,8 @@ public enum Magnitude {
   /// and how far a row may be beyond a bound, relative to its greatest term.
   public static let tolerance = 1e-6
 
-  /// A node whose bound is not lower than the best answer by more than this times `1 + |objective|` is not searched.
+  /// A node whose bound is not lower than the best answer by more than this times `1 + |objective|` is not searched, in
+  /// the units in which the solver sees the objective.
   public static let objectiveTolerance = 1e-9
 
   /// Whether the number is 0 or of a magnitude in range; false for NaN.

@@ -62,6 +62,9 @@ struct SearchProgress {
     defer { node = current }
     if isCancelled {
       stop = .cancellation
+    } else if glp_get_num_cols(glp_ios_get_prob(tree)) == 0 {
+      // GLPK's presolver may leave rows and not a single column, and its cover cuts then end the process.
+      stop = .numericalTrouble
     } else if current != 0, current != node {
       if nodeCount == nodeLimit { stop = .nodeCount } else { nodeCount += 1 }
     }

@@ -35,8 +35,8 @@ extension IntegerProgram {
     /// The value of the objective, computed from `values`; nil if there are none.
     public let objective: Double?
 
-    /// No answer has an objective below this, to the solver's tolerance of 1e-9 · (1 + |objective|). −∞ if nothing is
-    /// known, +∞ if the program is infeasible.
+    /// No answer has an objective below this, to the solver's tolerance of 1e-9 times `|objective|` or the greatest
+    /// coefficient in it. −∞ if nothing is known, +∞ if the program is infeasible.
     public let bestBound: Double
 
     /// Nodes of the branch-and-cut tree that were solved; 0 if all variables are continuous, or the presolver was enough.

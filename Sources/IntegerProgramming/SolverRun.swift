@@ -63,7 +63,7 @@ struct SolverRun: Sendable {
     var progress = SearchProgress(nodeLimit: limits.nodeCount)
     ending = Self.solveIntegers(
       problem, usesPresolver: usesPresolver, limits: limits, progress: &progress, isCancelled: isCancelled)
-    bestBound = progress.bestBound
+    bestBound = progress.bestBound / Self.factor(for: program.columns.lazy.map(\.objective))
     nodeCount = progress.nodeCount
     let status = glp_mip_status(problem)
     if status == GLP_OPT || status == GLP_FEAS {
@@ -73,14 +73,16 @@ struct SolverRun: Sendable {
 
   // MARK: Loading
 
+  /// Rows and objective go to GLPK times a power of two, which is exact: many of its tolerances are absolute.
   private static func load(_ program: IntegerProgram, into problem: OpaquePointer?) {
+    let objectiveFactor = factor(for: program.columns.lazy.map(\.objective))
     glp_add_cols(problem, Int32(program.columns.count))
     for (index, column) in program.columns.enumerated() {
       let position = Int32(index + 1)
       let (type, bounds) = (boundType(of: column.bounds), column.bounds)
       glp_set_col_kind(problem, position, column.kind == .continuous ? GLP_CV : GLP_IV)
       glp_set_col_bnds(problem, position, type, bounds.lower, bounds.upper)
-      glp_set_obj_coef(problem, position, column.objective)
+      glp_set_obj_coef(problem, position, objectiveFactor * column.objective)
     }
     glp_add_rows(problem, Int32(program.rows.count))
     // GLPK counts from 1 and does not look at the first element.
@@ -92,14 +94,24 @@ struct SolverRun: Sendable {
     coefficients.reserveCapacity(program.termCount + 1)
     for (index, row) in program.rows.enumerated() {
       let position = Int32(index + 1)
-      glp_set_row_bnds(problem, position, boundType(of: row.bounds), row.bounds.lower, row.bounds.upper)
+      let factor = factor(for: row.terms.lazy.map(\.coefficient))
+      let (type, bounds) = (boundType(of: row.bounds), row.bounds)
+      glp_set_row_bnds(problem, position, type, factor * bounds.lower, factor * bounds.upper)
       for term in row.terms {
         rowPositions.append(position)
         columnPositions.append(Int32(term.variable.index + 1))
-        coefficients.append(term.coefficient)
+        coefficients.append(factor * term.coefficient)
       }
     }
     glp_load_matrix(problem, Int32(program.termCount), rowPositions, columnPositions, coefficients)
+  }
+
+  /// The power of two that brings the greatest of some numbers to 1 ..< 2; 1 if it is within 1 ... 1024, where most
+  /// programs are, and whole numbers stay whole.
+  private static func factor(for numbers: some Sequence<Double>) -> Double {
+    let greatest = numbers.lazy.map { abs($0) }.max() ?? 0
+    guard greatest > 0, !(1...1024).contains(greatest) else { return 1 }
+    return Double(sign: .plus, exponent: -greatest.exponent, significand: 1)
   }
 
   /// The kind of bounds: GLPK takes no infinite number for one, and no two equal ones.
