@@ -4,6 +4,8 @@ extension IntegerProgram {
   /// The call is synchronous, blocks its thread for as long as it takes, and may be made on many threads at once. The
   /// same program and limits give the same solution, unless seconds or a cancellation end the search.
   ///
+  /// Give integer programs finite bounds: only if every variable has them, GLPK's presolver is used.
+  ///
   /// GLPK's answer is checked without GLPK. If it fails, or GLPK reports numerical trouble, the program is solved a second
   /// time without the presolver; and if the objective has no lower bound, a further time without objective, to tell an
   /// unbounded program from an infeasible one. The limit on seconds is for all, that on nodes for each.
@@ -19,7 +21,7 @@ extension IntegerProgram {
     limits: Limits = Limits(), isCancelled: () -> Bool = { false }
   ) throws(IntegerProgramError) -> Solution {
     try limits.check()
-    if columns.contains(where: \.bounds.isEmpty) || rows.contains(where: \.bounds.isEmpty) {
+    if columns.contains(where: \.bounds.isEmpty) || rows.contains(where: \.excludesEverything) {
       return Solution(.infeasible)
     }
     if termCount == 0 { return try solutionWithoutTerms() }
@@ -28,7 +30,6 @@ extension IntegerProgram {
 
   /// The solution of a program whose rows are all 0: every variable is on its own.
   private func solutionWithoutTerms() throws(IntegerProgramError) -> Solution {
-    guard rows.allSatisfy({ $0.bounds.violation(of: 0) == 0 }) else { return Solution(.infeasible) }
     var values: [Double] = []
     for column in columns {
       let best =
@@ -46,8 +47,11 @@ extension IntegerProgram {
   private func solution(
     limits: Limits, deadline: Deadline, isCancelled: () -> Bool
   ) throws(IntegerProgramError) -> Solution {
-    let first = attempt(usesPresolver: true, limits: limits, deadline: deadline, isCancelled: isCancelled)
+    let presolves = SolverRun.presolverIsSafe(for: self)
+    let first = attempt(usesPresolver: presolves, limits: limits, deadline: deadline, isCancelled: isCancelled)
     if case .success(let solution) = first, !solution.isTroubled { return solution }
+    // Without the presolver it would be the same run again.
+    guard presolves else { return try first.get() }
     let second = attempt(usesPresolver: false, limits: limits, deadline: deadline, isCancelled: isCancelled)
     guard case .success(let again) = second else { return try first.get() }
     guard case .success(let before) = first, again.isTroubled || again.objective == nil else { return again }
@@ -99,6 +103,11 @@ extension IntegerProgram {
     case .undecided(let stop): Solution(.undecided(stoppedBy: stop), nodeCount: found.nodeCount)
     }
   }
+}
+
+extension IntegerProgram.Row {
+  /// Whether no sum is within the bounds, or the sum has no terms and 0 is not.
+  fileprivate var excludesEverything: Bool { bounds.isEmpty || terms.isEmpty && bounds.violation(of: 0) > 0 }
 }
 
 extension IntegerProgram.Solution {

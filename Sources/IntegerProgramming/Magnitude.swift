@@ -16,6 +16,9 @@ public enum Magnitude {
   /// The most terms in all rows together.
   public static let greatestTermCount = 50_000_000
 
+  /// GLPK's presolver is used for programs without numbers greater than this or less than its inverse.
+  static let tame = 1e9
+
   /// How far an answer may be beyond a bound or from an integer, relative to the value, or absolutely if that is below 1;
   /// and how far a row may be beyond a bound, relative to its greatest term.
   public static let tolerance = 1e-6

@@ -62,12 +62,24 @@ struct SearchProgress {
     defer { node = current }
     if isCancelled {
       stop = .cancellation
-    } else if glp_get_num_cols(glp_ios_get_prob(tree)) == 0 {
-      // GLPK's presolver may leave rows and not a single column, and its cover cuts then end the process.
+    } else if Self.isBeyondSolver(tree) {
       stop = .numericalTrouble
     } else if current != 0, current != node {
       if nodeCount == nodeLimit { stop = .nodeCount } else { nodeCount += 1 }
     }
     if stop != nil { glp_ios_terminate(tree) }
+  }
+
+  /// Whether GLPK would end the process if it went on: its presolver may leave rows and not a single column, which its
+  /// cover cuts do not expect; and from 2⁵² on, adding a half to an integer gives another, and neither counts as one.
+  private static func isBeyondSolver(_ tree: OpaquePointer) -> Bool {
+    let problem = glp_ios_get_prob(tree)
+    let columnCount = glp_get_num_cols(problem)
+    if columnCount == 0 { return true }
+    // The one look between the solution of a node and the test for integers.
+    guard glp_ios_reason(tree) == GLP_IROWGEN else { return false }
+    return (1...columnCount).contains {
+      glp_get_col_kind(problem, $0) != GLP_CV && !(abs(glp_get_col_prim(problem, $0)) < 0x1p52)
+    }
   }
 }

@@ -71,6 +71,28 @@ struct SolverRun: Sendable {
     }
   }
 
+  /// Whether GLPK's presolver can be used.
+  ///
+  /// For integer programs it tightens bounds in turns; rows that contradict each other raise a bound that nothing stops
+  /// until it overflows, and then GLPK ends the process. It also does where substitutions multiply great numbers.
+  static func presolverIsSafe(for program: IntegerProgram) -> Bool {
+    let isBounded = program.columns.allSatisfy { $0.bounds.lower.isFinite && $0.bounds.upper.isFinite }
+    return (isBounded || program.columns.allSatisfy { $0.kind == .continuous })
+      && program.columns.allSatisfy { isTame($0.bounds, factor: 1) }
+      && program.rows.allSatisfy { row in
+        let factor = factor(for: row.terms.lazy.map(\.coefficient))
+        return isTame(row.bounds, factor: factor)
+          && row.terms.allSatisfy { factor * abs($0.coefficient) >= 1 / Magnitude.tame }
+      }
+  }
+
+  /// Whether bounds times a factor are neither great nor, but for 0, small; infinite ones are absent.
+  private static func isTame(_ bounds: Bounds, factor: Double) -> Bool {
+    [bounds.lower, bounds.upper].allSatisfy {
+      $0 == 0 || $0.isInfinite || (1 / Magnitude.tame...Magnitude.tame).contains(abs(factor * $0))
+    }
+  }
+
   // MARK: Loading
 
   /// Rows and objective go to GLPK times a power of two, which is exact: many of its tolerances are absolute.

@@ -30,6 +30,17 @@ struct BruteForceTests {
     #expect(infeasible >= 50)
   }
 
+  @Test("Variables with bounds in rows only")
+  func unboundedVariables() throws {
+    for seed in UInt64(1)...200 {
+      let random = RandomProgram(seed: seed)
+      let solution = try random.program(boundsAreRows: true).solve()
+      let optimum = random.optimum()
+      #expect(solution.objective == optimum.map { Double($0) }, "seed \(seed)")
+      #expect(solution.status == (optimum == nil ? .infeasible : .optimal), "seed \(seed)")
+    }
+  }
+
   @Test("Rows in very small and very large units", arguments: [1e-9, 1e-6, 1e6, 1e12])
   func units(scale: Double) throws {
     for seed in UInt64(1)...150 {

@@ -48,8 +48,10 @@ struct KnownAnswerTests {
     let solution = try program.solve()
     // free = −1.5; 2 · whole ≤ 11.5.
     #expect(solution.status == .optimal)
-    #expect(solution.values == [-1.5, 5, 2.5])
-    #expect(solution.objective == -6.5)
+    #expect(abs(solution[free] + 1.5) < 1e-9)
+    #expect(solution[whole] == 5)
+    #expect(solution[fixed] == 2.5)
+    #expect(abs((solution.objective ?? 0) + 6.5) < 1e-9)
   }
 
   @Test("A program without variables or rows")

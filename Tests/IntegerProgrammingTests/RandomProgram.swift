@@ -41,16 +41,22 @@ struct RandomProgram {
     }
   }
 
-  /// The program; with `scale`, the numbers of every second row are multiplied by it.
-  func program(scale: Double = 1) throws -> IntegerProgram {
+  /// The program; with `scale`, the numbers of every second row are multiplied by it; with `boundsAreRows`, variables
+  /// have no bounds of their own, which the solver's presolver is not given.
+  func program(scale: Double = 1, boundsAreRows: Bool = false) throws -> IntegerProgram {
     var program = IntegerProgram()
     var variables: [IntegerProgram.Variable] = []
     for (index, coefficient) in objective.enumerated() {
-      let kind: IntegerProgram.Kind = lower[index] == 0 && upper[index] == 1 ? .binary : .integer
+      let kind: IntegerProgram.Kind =
+        lower[index] == 0 && upper[index] == 1 && !boundsAreRows ? .binary : .integer
+      let (least, greatest) = (Double(lower[index]), Double(upper[index]))
       variables.append(
         try program.addVariable(
-          "v\(index)", kind: kind, lower: Double(lower[index]), upper: Double(upper[index]),
-          objective: Double(coefficient)))
+          "v\(index)", kind: kind, lower: boundsAreRows ? -.infinity : least,
+          upper: boundsAreRows ? .infinity : greatest, objective: Double(coefficient)))
+      if boundsAreRows, let variable = variables.last {
+        try program.addRow("bounds \(index)", [1 * variable], lower: least, upper: greatest)
+      }
     }
     for (index, row) in rows.enumerated() {
       let factor = index % 2 == 1 ? scale : 1
