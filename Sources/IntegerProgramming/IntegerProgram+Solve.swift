@@ -54,8 +54,10 @@ extension IntegerProgram {
     guard presolves else { return try first.get() }
     let second = attempt(usesPresolver: false, limits: limits, deadline: deadline, isCancelled: isCancelled)
     guard case .success(let again) = second else { return try first.get() }
-    guard case .success(let before) = first, again.isTroubled || again.objective == nil else { return again }
-    return before.objective == nil && again.isTroubled == before.isTroubled ? again : before
+    // An answer that has passed the check is not given up for a worse one, or for none.
+    guard case .success(let before) = first, let known = before.objective else { return again }
+    guard let found = again.objective, found < known || again.status == .optimal else { return before }
+    return again
   }
 
   /// One run of GLPK, concluded.
