@@ -32,16 +32,12 @@ extension Benchmarks {
   /// A plan for nodes of 8 A100 in racks of 16, in no order: 24 GB/s in the rack, 16 across, 5 % of the pairs half of it.
   static func reportMeasuredPlan(nodes: Int, model name: String, globalBatch: Int, catalog: Catalog) throws {
     let base = try catalog.cluster("a100-hdr-16")
-    var state: UInt64 = 1
-    func random(below bound: Int) -> Int {
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return Int(state >> 33) % bound
-    }
-    var rack = (0..<nodes).map { $0 / 16 }
-    for index in rack.indices.dropFirst().reversed() { rack.swapAt(index, random(below: index + 1)) }
+    var random = SplitMix64(seed: 1)
+    let rack = (0..<nodes).map { $0 / 16 }.shuffled(using: &random)
     let rates = (0..<nodes).map { from in
       (0..<nodes).map { to -> Double? in
-        from == to ? nil : (rack[from] == rack[to] ? 24e9 : 16e9) * (random(below: 20) == 0 ? 0.5 : 1)
+        from == to
+          ? nil : (rack[from] == rack[to] ? 24e9 : 16e9) * (Int.random(in: 0..<20, using: &random) == 0 ? 0.5 : 1)
       }
     }
     let names = (0..<nodes).map { "node-\($0)" }

@@ -13,13 +13,11 @@ public struct CostModel: Sendable {
   private(set) var fabric: Fabric
   let device: DeviceSpeed
 
-  /// - Parameters:
-  ///   - frameworkName: one of the device profile's frameworks; nil takes the first.
-  ///   - nodeOrder: the nodes to use, in order, each once; nil uses all in the cluster's order.
+  /// All nodes in the cluster's order.
+  ///
+  /// - Parameter frameworkName: one of the device profile's frameworks; nil takes the first.
   /// - Throws: `Refusal` when the device cannot compute in the job's precision or the framework is not known.
-  public init(cluster: ClusterDescription, job: TrainingJob, frameworkName: String? = nil, nodeOrder: [Int]? = nil)
-    throws(Refusal)
-  {
+  public init(cluster: ClusterDescription, job: TrainingJob, frameworkName: String? = nil) throws(Refusal) {
     guard cluster.device.peakFLOPPerSecond(job.precision) > 0 else {
       throw .noPrecision(device: cluster.device.name, precision: job.precision)
     }
@@ -34,12 +32,14 @@ public struct CostModel: Sendable {
     }
     self.cluster = cluster
     self.job = job
-    self.nodeOrder = nodeOrder ?? Array(0..<cluster.nodeCount)
-    fabric = Fabric(cluster, nodeOrder: nodeOrder)
+    nodeOrder = Array(0..<cluster.nodeCount)
+    fabric = Fabric(cluster)
     device = DeviceSpeed(cluster.device, precision: job.precision, gemmFactor: framework.gemmFactor)
   }
 
-  /// The same job on the same cluster, with other nodes in the layout's places.
+  /// The same job on the same cluster, with other nodes in the layout's places, or on some of them only.
+  ///
+  /// - Parameter nodeOrder: indices into the cluster's nodes, each once.
   public func arranged(_ nodeOrder: [Int]) -> Self {
     var copy = self
     copy.nodeOrder = nodeOrder
@@ -58,7 +58,7 @@ public struct CostModel: Sendable {
   /// The same with the links of one snapshot instead of the median of all.
   public func observing(snapshot index: Int) -> Self {
     var copy = self
-    copy.fabric = Fabric(cluster, nodeOrder: nodeOrder, snapshotIndex: index)
+    copy.fabric = Fabric(cluster, snapshotIndex: index).arranged(nodeOrder)
     return copy
   }
 

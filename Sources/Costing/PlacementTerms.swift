@@ -21,18 +21,23 @@ public struct PlacementTerms: Sendable {
 }
 
 extension CostModel {
-  /// What the order of the nodes changes about a strategy; nil where that is not a matter of whole nodes: a tensor group
-  /// spans nodes, stages and nodes do not divide each other, or the links between nodes were not measured.
+  /// Whether the order of the nodes is all there is to a strategy's placement: tensor groups lie inside nodes, and stages
+  /// and nodes divide each other.
+  public func placesWholeNodes(_ strategy: Strategy) -> Bool {
+    let stageSize = strategy.tensorDegree * strategy.dataDegree
+    let devicesPerNode = cluster.devicesPerNode
+    return devicesPerNode % strategy.tensorDegree == 0
+      && (stageSize % devicesPerNode == 0 || devicesPerNode % stageSize == 0)
+  }
+
+  /// What the order of the nodes changes about a strategy.
   ///
   /// Tails are linear in the links' rate here; the exact model judges what is found with them.
   ///
   /// - Parameter layerCounts: layers of each virtual stage.
-  public func placementTerms(of strategy: Strategy, layerCounts: [Int]) -> PlacementTerms? {
+  /// - Precondition: ``placesWholeNodes(_:)``.
+  public func placementTerms(of strategy: Strategy, layerCounts: [Int]) -> PlacementTerms {
     let stageSize = strategy.tensorDegree * strategy.dataDegree
-    let devicesPerNode = cluster.devicesPerNode
-    guard cluster.measured != nil, devicesPerNode % strategy.tensorDegree == 0,
-      stageSize % devicesPerNode == 0 || devicesPerNode % stageSize == 0
-    else { return nil }
     let layout = ParallelLayout(strategy)
     // Two points of the line that tails lie on.
     let fast = fabric.bestMeasuredBytesPerSecond, slow = fast / 2
@@ -70,7 +75,7 @@ extension CostModel {
       }
     }
     return PlacementTerms(
-      nodesPerStage: max(1, stageSize / devicesPerNode),
+      nodesPerStage: max(1, stageSize / cluster.devicesPerNode),
       stageSeconds: (0..<p).map { passes(atFast, $0).forward + passes(atFast, $0).backward },
       microBatchCount: atFast.microBatchCount, hopByteCount: atFast.boundaryByteCount, tails: tails,
       hopSecondsPerByte: hop, ringSecondsPerByte: ring)

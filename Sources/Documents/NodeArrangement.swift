@@ -4,9 +4,9 @@ import JSONText
 public struct NodeArrangement: Sendable, Equatable {
   /// Why the nodes are in this order.
   public enum Reason: String, Sendable, CaseIterable {
-    /// The links between nodes were not measured, or nothing depends on them: nodes keep the cluster's order.
+    /// The links between nodes were not measured, or there is but one node: nodes keep the cluster's order.
     case notMeasured = "not-measured"
-    /// Another order looked faster, but by no more than the links differ from one measurement to the next.
+    /// The links differ by no more than they change from one measurement to the next: nodes keep the cluster's order.
     case withinNoise = "within-noise"
     /// Tensor groups span nodes, or stages and nodes do not divide each other: orders were not searched.
     case notSearched = "not-searched"

@@ -45,11 +45,10 @@ struct NodeArranger {
   private func arrange(_ strategy: Strategy, layerCounts: [Int]) -> Arranged {
     let layout = ParallelLayout(strategy)
     let given = Arranged(model: model, layout: model.layoutCost(layout))
-    guard reasonNotToSearch(strategy) == nil, let problem = problem(strategy, layerCounts: layerCounts) else {
-      return given
-    }
-    let rest = Set(model.nodeOrder)
-    let hosts = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !rest.contains($0) }
+    guard reasonNotToSearch(strategy) == nil else { return given }
+    let problem = problem(strategy, layerCounts: layerCounts)
+    let isUsed = Set(model.nodeOrder)
+    let hosts = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !isUsed.contains($0) }
     // A place is column · rows + row: the ranks' own order.
     var search = PlacementSearch(problem, order: hosts, seed: Self.seed)
     let found = search.walk(evaluationCount: min(Self.evaluationsPerNode * hosts.count, Self.evaluationLimit))
@@ -65,9 +64,9 @@ struct NodeArranger {
     return seconds(placed) < seconds(given) ? placed : given
   }
 
-  /// What is searched; nil where orders of whole nodes do not describe the strategy.
-  private func problem(_ strategy: Strategy, layerCounts: [Int]) -> PlacementProblem? {
-    guard let terms = model.placementTerms(of: strategy, layerCounts: layerCounts) else { return nil }
+  /// What is searched.
+  private func problem(_ strategy: Strategy, layerCounts: [Int]) -> PlacementProblem {
+    let terms = model.placementTerms(of: strategy, layerCounts: layerCounts)
     let rows = terms.nodesPerStage
     let columns = model.nodeOrder.count / rows
     let stagesPerColumn = terms.stageSeconds.count / columns
@@ -88,10 +87,7 @@ struct NodeArranger {
   private func reasonNotToSearch(_ strategy: Strategy) -> NodeArrangement.Reason? {
     guard isNeeded else { return .notMeasured }
     if isWithinNoise { return .withinNoise }
-    let stageSize = strategy.tensorDegree * strategy.dataDegree
-    let inNode = model.cluster.devicesPerNode
-    return inNode % strategy.tensorDegree == 0 && (stageSize % inNode == 0 || inNode % stageSize == 0)
-      ? nil : .notSearched
+    return model.placesWholeNodes(strategy) ? nil : .notSearched
   }
 
   /// What the plan says of a completion's order.

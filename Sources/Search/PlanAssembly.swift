@@ -8,7 +8,7 @@ extension PlanSearch.Result {
   ///   - fixed: the search's pattern.
   /// - Returns: nil when nothing was found.
   public func plan(model: CostModel, fixed: StrategyPattern, toolVersion: String) -> Plan? {
-    guard let winner = best.first else { return nil }
+    guard let winner = best.first, let arrangement else { return nil }
     let prediction = Self.prediction(of: winner, model: model)
     let next = best.dropFirst().map { completion in
       let other = Self.prediction(of: completion, model: model)
@@ -26,7 +26,7 @@ extension PlanSearch.Result {
     return Plan(
       toolVersion: toolVersion, cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
       fixed: fixed, strategy: winner.strategy, layerCounts: winner.layerCounts,
-      arrangement: NodeArranger(model: model).arrangement(of: winner), prediction: prediction, certificate: certificate,
+      arrangement: arrangement, prediction: prediction, certificate: certificate,
       alternatives: next + kinds, impossibleKinds: self.kinds.filter { $0.completion == nil }.map(\.kind))
   }
 

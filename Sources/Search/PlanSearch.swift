@@ -49,6 +49,8 @@ public struct PlanSearch: Sendable {
   public struct Result: Sendable {
     /// Best first; ties in the lattice's order. Empty when nothing fits.
     public let best: [Completion]
+    /// How the nodes of the best are arranged; nil when nothing fits.
+    public let arrangement: NodeArrangement?
     /// How sure the answer is.
     public let certificate: Certificate
     /// The best of every other kind, with its kind's name; nil where nothing of that kind fits.
@@ -80,7 +82,8 @@ public struct PlanSearch: Sendable {
     // Bounds must hold for every order of the nodes.
     let bounding = model.assumingBestLinks()
     let priced = PricedLattice(model: bounding, pattern: pattern, threadCount: options.threadCount)
-    var frontier = Frontier(priced: priced, model: bounding, arranger: NodeArranger(model: model))
+    let arranger = NodeArranger(model: model)
+    var frontier = Frontier(priced: priced, model: bounding, arranger: arranger)
     let main = frontier.bestFirst(
       among: priced.order, resultCount: options.resultCount, completionLimit: options.completionLimit,
       interruption: interruption, progress: progress)
@@ -108,7 +111,7 @@ public struct PlanSearch: Sendable {
       memoryRejectedCount: priced.memoryRejectedCount, closedByBoundCount: main.closedByBoundCount,
       completedCount: main.completedCount, unprovenCount: main.unprovenCount)
     return Result(
-      best: main.best, certificate: certificate, kinds: kinds,
+      best: main.best, arrangement: main.best.first.map(arranger.arrangement), certificate: certificate, kinds: kinds,
       shortage: main.best.isEmpty && main.ending == .exhausted
         ? MemoryShortage(priced: priced, model: model, pattern: pattern) : nil)
   }

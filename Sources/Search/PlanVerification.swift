@@ -28,8 +28,8 @@ public struct PlanVerification: Sendable {
   public init(_ plan: Plan, threadCount: Int = 1) throws(CostModel.Refusal) {
     // The search starts from the cluster's own order of as many nodes as the plan has.
     let given = try CostModel(
-      cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName,
-      nodeOrder: Array(0..<plan.arrangement.nodeOrder.count))
+      cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName
+    ).arranged(Array(plan.arrangement.nodeOrder.indices))
     certificate =
       PlanSearch(
         model: given, pattern: plan.fixed,

@@ -17,6 +17,12 @@ public struct Fabric: Sendable {
     let equalShareBytesPerSecond: Double
     let latencySeconds: Double
 
+    /// One device's part of what an instance of the level below can send in all, when all devices send to the rank
+    /// `distance` further on: no more of an instance leave it than that.
+    func transferShareBytesPerSecond(distance: Int) -> Double {
+      sharedBytesPerSecond / Double(min(innerSpan, distance))
+    }
+
     /// The level with another rate of its links; what they are shared for changes with it.
     func with(bytesPerSecond rate: Double) -> Self {
       guard rate != bytesPerSecond else { return self }
@@ -36,10 +42,8 @@ public struct Fabric: Sendable {
 
   /// The links of a cluster, with its own or its device profile's efficiencies.
   ///
-  /// - Parameters:
-  ///   - nodeOrder: which node of the cluster each node of the layout is; nil leaves them in the cluster's order.
-  ///   - snapshotIndex: which of the measurements to take; nil takes the median of all.
-  public init(_ cluster: ClusterDescription, nodeOrder: [Int]? = nil, snapshotIndex: Int? = nil) {
+  /// - Parameter snapshotIndex: which of the measurements to take; nil takes the median of all.
+  public init(_ cluster: ClusterDescription, snapshotIndex: Int? = nil) {
     let fabric = cluster.device.fabric
     var levels: [Level] = []
     var innerSpan = 1
@@ -63,7 +67,7 @@ public struct Fabric: Sendable {
     devicesPerNode = cluster.devicesPerNode
     scaleUpGroups = fabric.scaleUpGroups.map { ($0.rankCount, $0.efficiency / fabric.scaleUpEfficiency) }
     measured = cluster.measured.map {
-      MeasuredRates($0, snapshotIndex: snapshotIndex, nodeOrder: nodeOrder ?? Array(0..<cluster.nodeCount))
+      MeasuredRates($0, snapshotIndex: snapshotIndex)
     }
   }
 
@@ -103,7 +107,7 @@ public struct Fabric: Sendable {
   /// The same to the rank `distance` further on.
   func transferBytesPerSecond(fromNode from: Int, toNode to: Int, distance: Int) -> Double {
     guard let level = topLevel(fromNode: from, toNode: to) else { return .infinity }
-    return min(level.bytesPerSecond, level.sharedBytesPerSecond / Double(min(level.innerSpan, distance)))
+    return min(level.bytesPerSecond, level.transferShareBytesPerSecond(distance: distance))
   }
 
   /// The topmost level as two nodes of the cluster see it.
@@ -176,8 +180,7 @@ public struct Fabric: Sendable {
     var rate = measuredRate(fromDevice: from, toDevice: to) ?? levels[top].bytesPerSecond
     let change = rate / levels[top].bytesPerSecond
     for (index, level) in levels[...top].enumerated() where index == top || level.span > devicesPerNode {
-      // When all devices send as far, no more of an instance leave it than the distance.
-      rate = min(rate, change * level.sharedBytesPerSecond / Double(min(level.innerSpan, abs(to - from))))
+      rate = min(rate, change * level.transferShareBytesPerSecond(distance: abs(to - from)))
     }
     return levels[top].latencySeconds + byteCount / rate
   }

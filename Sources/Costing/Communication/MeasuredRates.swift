@@ -8,7 +8,8 @@ struct MeasuredRates: Sendable {
   /// Which node of the cluster each node of the layout is.
   var nodeOrder: [Int]
 
-  init(_ links: MeasuredLinks, snapshotIndex: Int?, nodeOrder: [Int]) {
+  /// The nodes in the cluster's order.
+  init(_ links: MeasuredLinks, snapshotIndex: Int?) {
     let count = links.nodeNames.count
     var rates = [Double](repeating: .nan, count: count * count)
     for from in 0..<count {
@@ -21,7 +22,7 @@ struct MeasuredRates: Sendable {
     }
     self.rates = rates
     nodeCount = count
-    self.nodeOrder = nodeOrder
+    nodeOrder = Array(0..<count)
   }
 
   /// The rate between two nodes of the layout; nil where it was not measured.

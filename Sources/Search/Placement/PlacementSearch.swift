@@ -17,8 +17,6 @@ public struct PlacementSearch {
   private var savedRows: [Double]
   private var savedTails: [(slowest: Double, mean: Double)]
   private var random: SplitMix64
-  /// Orders that were evaluated.
-  public private(set) var evaluationCount = 0
 
   /// - Parameter order: all hosts, each once; places take the first ones.
   public init(_ problem: PlacementProblem, order: [Int], seed: UInt64) {
@@ -44,7 +42,6 @@ public struct PlacementSearch {
     for _ in 0..<count {
       temperature *= cooling
       let touched = move()
-      evaluationCount &+= 1
       // Moves among hosts that are left out change nothing.
       guard touched.lowerBound < places else { continue }
       let rows = rowsTouched(touched), columns = columnsTouched(touched)
