@@ -30,8 +30,8 @@ let package = Package(
     // Floor 2: the nouns, every file kind with its checks and its codec.
     .target(name: "Documents", dependencies: ["JSONText"], swiftSettings: settings),
 
-    // Floor 3: pipeline and collective schedules as lists.
-    .target(name: "Schedules", swiftSettings: settings),
+    // Floor 3: pipeline and collective schedules and rank programs as lists.
+    .target(name: "Schedules", dependencies: ["Documents"], swiftSettings: settings),
 
     // Floor 4: seconds and bytes of a strategy on a cluster.
     .target(name: "Costing", dependencies: ["Documents", "JSONText", "Schedules"], swiftSettings: settings),
@@ -39,11 +39,16 @@ let package = Package(
     // Floor 5: the best plan with a bound, or the reason why there is none.
     .target(name: "Search", dependencies: ["Documents", "Costing"], swiftSettings: settings),
 
+    // Floor 5: the plan executed in miniature. Optimised in debug builds too: its arithmetic is what tests wait for.
+    .target(
+      name: "Execution", dependencies: ["Documents", "Schedules", "Costing"],
+      swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
+
     // Floor 6: the command line.
     .executableTarget(
       name: "sextant",
       dependencies: [
-        "Documents", "JSONText", "Costing", "Search",
+        "Documents", "JSONText", "Costing", "Search", "Execution",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -66,6 +71,10 @@ let package = Package(
       exclude: ["Inputs"], swiftSettings: settings),
     .testTarget(
       name: "SearchTests", dependencies: ["Search", "Costing", "Documents", "JSONText", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "ExecutionTests",
+      dependencies: ["Execution", "Costing", "Documents", "JSONText", "Schedules", "Search", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
       name: "CommandLineTests", dependencies: ["sextant", "Documents", "JSONText", "TestSupport"],

@@ -1,0 +1,13 @@
+/// Why ranks send each other bytes: the kinds by which traffic is counted, by the cost model and by the executor alike.
+public enum TrafficKind: String, Sendable, Hashable, CaseIterable {
+  /// Collectives of a tensor group, and the gathers that complete what crossed a stage boundary in parts.
+  case tensor
+  /// Activations down and gradients up between stages.
+  case pipeline
+  /// Gradients reduced and weights gathered among replicas.
+  case data
+  /// Gradients of tied embeddings, summed between the first and the last stage.
+  case embedding
+  /// Scalars: the gradient's norm, the loss that is reported.
+  case control
+}
