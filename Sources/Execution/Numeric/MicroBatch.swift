@@ -1,0 +1,40 @@
+/// The sequences that one forward and backward pass works on.
+///
+/// Tokens are in rows position by position, as Megatron-LM's s × b × h: row `position * sequences.count + index`. A
+/// division along the sequence into t parts is therefore one into blocks of rows.
+struct MicroBatch: Sendable, Equatable {
+  /// Optimizer steps done before.
+  let step: Int
+  /// Indices of the sequences within the global batch of the step.
+  let sequences: [Int]
+}
+
+/// The tokens that are trained on: a hash of seed, step, sequence and position.
+struct TrainingData: Sendable {
+  let seed: UInt64
+  /// Unpadded.
+  let vocabularySize: Int
+  let sequenceLength: Int
+
+  /// Token of a position of a sequence of the global batch.
+  func token(step: Int, sequence: Int, position: Int) -> Int {
+    CounterHash(seed: seed).appending(Self.stream).appending(step).appending(sequence).appending(position)
+      .integer(below: vocabularySize)
+  }
+
+  /// Tokens of a micro-batch, one for each row.
+  func tokens(_ microBatch: MicroBatch) -> [Int] { rows(microBatch, shift: 0) }
+
+  /// The token that each row is to predict: the next one of its sequence (for an encoder as well: it is arithmetic that is
+  /// trained here, not a language).
+  func targets(_ microBatch: MicroBatch) -> [Int] { rows(microBatch, shift: 1) }
+
+  private func rows(_ microBatch: MicroBatch, shift: Int) -> [Int] {
+    (0..<sequenceLength).flatMap { position in
+      microBatch.sequences.map { token(step: microBatch.step, sequence: $0, position: position + shift) }
+    }
+  }
+
+  /// First coordinate, apart from those of parameters and dropout.
+  private static let stream = 1
+}

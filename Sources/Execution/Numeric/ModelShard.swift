@@ -1,0 +1,84 @@
+import Documents
+
+/// One tensor-parallel rank's share of a model, and how it is computed: all that a piece of the network knows.
+///
+/// Pieces know nothing of ranks, groups or plans; what lies between two of them is a collective of the tensor group.
+struct ModelShard: Sendable {
+  let model: ModelDescription
+  let sequenceLength: Int
+  /// Ranks that divide every layer's matrices.
+  let tensorDegree: Int
+  /// Position in that group.
+  let tensorIndex: Int
+  /// Whether norms, dropout and residuals are divided along the sequence.
+  let usesSequenceParallelism: Bool
+  /// Whether the attention core keeps the log-sum-exp only and computes probabilities again in backward.
+  let usesFlashAttention: Bool
+  /// Vocabulary with its padding, divisible by the tensor degree.
+  let paddedVocabularySize: Int
+  /// Of parameters, data and dropout.
+  let seed: UInt64
+  /// Bytes of an activation in the job's format, by which saved tensors are counted whatever the arithmetic is.
+  let elementByteCount: Int
+  /// Format to which every tensor that is saved or sent is rounded; fp32: not at all.
+  let arithmetic: Precision
+
+  /// - Precondition: the tensor degree divides heads, key-value heads, feed-forward width, padded vocabulary and, under
+  ///   sequence parallelism, the sequence.
+  init(
+    model: ModelDescription, sequenceLength: Int, tensorDegree: Int = 1, tensorIndex: Int = 0,
+    usesSequenceParallelism: Bool = false, usesFlashAttention: Bool = false, paddedVocabularySize: Int? = nil,
+    seed: UInt64, elementByteCount: Int = 2, arithmetic: Precision = .fp32
+  ) {
+    let vocabulary = paddedVocabularySize ?? model.paddedVocabularySize(multiple: 1, tensorDegree: tensorDegree)
+    for size in [model.headCount, model.keyValueHeadCount, model.feedForwardSize, vocabulary] {
+      precondition(size % tensorDegree == 0, "\(size) cannot be divided among \(tensorDegree) ranks")
+    }
+    precondition(!usesSequenceParallelism || sequenceLength % tensorDegree == 0, "the sequence cannot be divided")
+    precondition((0..<tensorDegree).contains(tensorIndex), "the rank is outside of its group")
+    precondition(vocabulary >= model.vocabularySize, "the padded vocabulary is smaller than the vocabulary")
+    self.model = model
+    self.sequenceLength = sequenceLength
+    self.tensorDegree = tensorDegree
+    self.tensorIndex = tensorIndex
+    self.usesSequenceParallelism = usesSequenceParallelism && tensorDegree > 1
+    self.usesFlashAttention = usesFlashAttention
+    self.paddedVocabularySize = vocabulary
+    self.seed = seed
+    self.elementByteCount = elementByteCount
+    self.arithmetic = arithmetic
+  }
+
+  /// Query heads of this rank.
+  var headCount: Int { model.headCount / tensorDegree }
+  /// Key-value heads of this rank.
+  var keyValueHeadCount: Int { model.keyValueHeadCount / tensorDegree }
+  /// Feed-forward columns of this rank.
+  var feedForwardSize: Int { model.feedForwardSize / tensorDegree }
+  /// Rows of the vocabulary of this rank.
+  var vocabularyRange: Range<Int> {
+    let size = paddedVocabularySize / tensorDegree
+    return tensorIndex * size..<(tensorIndex + 1) * size
+  }
+  /// Whether positions are rotations of queries and keys (Su et al. 2021).
+  var usesRotaryPositions: Bool { model.family == .llama && model.positionCount == 0 }
+
+  /// Rows of a micro-batch that this rank holds outside of the tensor-parallel products.
+  func localRows(_ microBatch: MicroBatch) -> Range<Int> {
+    let all = sequenceLength * microBatch.sequences.count
+    guard usesSequenceParallelism else { return 0..<all }
+    return tensorIndex * (all / tensorDegree)..<(tensorIndex + 1) * (all / tensorDegree)
+  }
+
+  /// The training data of the seed.
+  var data: TrainingData {
+    TrainingData(seed: seed, vocabularySize: model.vocabularySize, sequenceLength: sequenceLength)
+  }
+
+  /// What remains of a tensor that is saved or sent.
+  func rounded(_ matrix: Matrix) -> Matrix {
+    guard arithmetic != .fp32 else { return matrix }
+    return Matrix(
+      rowCount: matrix.rowCount, columnCount: matrix.columnCount, elements: matrix.elements.map(arithmetic.rounded))
+  }
+}

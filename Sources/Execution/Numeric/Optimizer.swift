@@ -1,0 +1,47 @@
+/// How gradients change parameters.
+struct OptimizerSettings: Sendable, Equatable {
+  /// The rule of one step.
+  enum Rule: Sendable, Equatable {
+    /// w ← w − η·g.
+    case sgd
+    /// Adam (Kingma and Ba 2015, algorithm 1).
+    case adam(firstDecay: Float = 0.9, secondDecay: Float = 0.999, epsilon: Float = 1e-5)
+  }
+
+  var rule: Rule = .adam()
+  var learningRate: Float = 1e-3
+  /// Largest norm of all gradients together; larger ones are scaled down. Nil: no clipping.
+  var clippingNorm: Float? = 1
+}
+
+/// Optimizer state of a range of a flat buffer: fp32 masters and moments of a whole part or of a ZeRO shard.
+///
+/// A step works element by element, so that any division gives the same bits.
+struct OptimizerState: Sendable {
+  /// fp32 parameters.
+  private(set) var masters: [Float]
+  private(set) var firstMoments: [Float]
+  private(set) var secondMoments: [Float]
+
+  /// - Parameter masters: initial values of the range.
+  init(masters: [Float], settings: OptimizerSettings) { fatalError("not yet") }
+
+  /// One step.
+  /// - Parameters:
+  ///   - gradient: of the same range.
+  ///   - scale: factor of the gradient, of clipping (``clippingScale(norm:settings:)``) and of loss scaling.
+  ///   - step: 0 for the first.
+  mutating func update(gradient: ArraySlice<Float>, scale: Float, step: Int, settings: OptimizerSettings) {
+    fatalError("not yet")
+  }
+
+  /// Factor by which gradients of a global norm are clipped: min(1, limit / (norm + 1e-6)), as Megatron-LM has it.
+  static func clippingScale(norm: Double, settings: OptimizerSettings) -> Float { fatalError("not yet") }
+}
+
+extension ParameterLayout {
+  /// Sum of the squares of a range of the part's gradient in which, over all ranks of the tensor group, each parameter
+  /// counts once: replicated ones on the first rank only.
+  /// - Parameter range: of the flat buffer, a ZeRO shard; `gradient` are its elements.
+  func sumOfSquares(gradient: ArraySlice<Float>, range: Range<Int>) -> Double { fatalError("not yet") }
+}

@@ -1,0 +1,82 @@
+import Documents
+
+/// A part of a model that keeps its parameters in one flat buffer.
+enum ModelPart: Sendable, Hashable {
+  /// Token embedding and learned positions.
+  case embedding
+  case layer(Int)
+  /// Final norm and, unless it is the embedding's own buffer that is used, the output matrix.
+  case head
+}
+
+/// A tensor of parameters.
+enum ParameterName: Int, Sendable, CaseIterable {
+  case tokenEmbedding, positionEmbedding
+  case queryWeight, keyWeight, valueWeight, queryBias, keyBias, valueBias, attentionOutputWeight
+  case gateWeight, upWeight, gateBias, upBias, downWeight
+  case attentionNormWeight, attentionNormBias, attentionOutputBias
+  case feedForwardNormWeight, feedForwardNormBias, downBias
+  case queryNormWeight, keyNormWeight
+  case finalNormWeight, finalNormBias
+  case outputMatrix
+}
+
+/// Where a part's tensors lie in a rank's flat buffer: sharded ones first, then those that every rank of the tensor
+/// group holds whole, so that each kind is one range.
+struct ParameterLayout: Sendable {
+  /// What tensor parallelism divides.
+  enum Division: Sendable { case rows, columns, none }
+
+  /// One tensor of the part, as the rank holds it.
+  struct Tensor: Sendable {
+    let name: ParameterName
+    /// Part and name by which values are initialised; of a copy of the embedding those of the embedding.
+    let origin: (part: ModelPart, name: ParameterName)
+    /// Rows and columns on this rank.
+    let rowCount: Int
+    let columnCount: Int
+    let division: Division
+    /// First element in the flat buffer.
+    let offset: Int
+    var range: Range<Int> { offset..<offset + rowCount * columnCount }
+  }
+
+  let part: ModelPart
+  let tensorDegree: Int
+  let tensorIndex: Int
+  let tensors: [Tensor]
+
+  /// Elements of the rank's flat buffer.
+  var count: Int { tensors.last.map(\.range.upperBound) ?? 0 }
+
+  /// Elements that every rank of the tensor group holds: the end of the buffer.
+  var replicatedRange: Range<Int> {
+    (tensors.first { $0.division == .none }?.offset ?? count)..<count
+  }
+
+  /// Elements whose gradients are a sum over the tensor group, to be all-reduced before any other reduction; nil if
+  /// none. Under sequence parallelism all replicated ones, since every rank saw its own tokens; otherwise those of the
+  /// per-head query and key norms only, since every rank saw its own heads.
+  func partialRange(usesSequenceParallelism: Bool) -> Range<Int>? {
+    guard tensorDegree > 1 else { return nil }
+    let range =
+      usesSequenceParallelism
+      ? replicatedRange : (self.range(of: .queryNormWeight)?.lowerBound ?? count)..<count
+    return range.isEmpty ? nil : range
+  }
+
+  /// Where a tensor lies; nil if this part has none of the name.
+  func range(of name: ParameterName) -> Range<Int>? { tensors.first { $0.name == name }?.range }
+
+  /// The layout of a part on one rank.
+  /// - Parameter ownsOutputMatrix: of the head: whether its buffer holds an output matrix. False only for tied
+  ///   embeddings on a single pipeline stage, where the embedding's buffer is used; true for an untied head and for the
+  ///   last stage's copy of a tied matrix.
+  init(_ part: ModelPart, shard: ModelShard, ownsOutputMatrix: Bool = true) {
+    fatalError("not yet")
+  }
+
+  /// Values before the first step: a hash of seed, part, tensor and the coordinates in the full tensor, so that any
+  /// division holds parts of the same tensors.
+  func initialValues(seed: UInt64) -> [Float] { fatalError("not yet") }
+}

@@ -1,0 +1,81 @@
+/// What a part of the model keeps of one micro-batch from its forward to its backward pass.
+///
+/// Exactly the list that the memory model counts (`MemoryModel`); statistics of norms are computed again from the input.
+struct SavedActivations: Sendable {
+  /// Every tensor that may be kept.
+  enum Name: String, Sendable, CaseIterable {
+    /// A layer's input and its first norm's input.
+    case attentionNormInput
+    /// Input of the column-parallel query, key and value products.
+    case attentionNormOutput
+    /// After query norm and rotation, this rank's heads.
+    case query
+    case key
+    case value
+    /// Unfused core: probabilities of (sequence, head, query) × key.
+    case softmax
+    /// Unfused core with dropout: which probabilities stay.
+    case softmaxMask
+    /// Unfused core with dropout: what multiplies the values.
+    case droppedSoftmax
+    /// Fused core: fp32 log-sum-exp of token × head.
+    case logSumExp
+    /// The core's output, input of the row-parallel output projection.
+    case attentionContext
+    case attentionDropoutMask
+    case feedForwardNormInput
+    /// Input of the column-parallel feed-forward product.
+    case feedForwardNormOutput
+    /// Input of the activation function.
+    case activationInput
+    /// Gated only: what the activation multiplies.
+    case gatedValue
+    /// Input of the row-parallel feed-forward product.
+    case activationOutput
+    case feedForwardDropoutMask
+    case embeddingDropoutMask
+    case finalNormInput
+    case finalNormOutput
+    /// fp32 softmax of this rank's logits.
+    case lossSoftmax
+  }
+
+  /// One kept tensor. A dropout mask holds 0 or 1 / (1 − p), and counts one byte per element.
+  struct Tensor: Sendable {
+    let name: Name
+    let values: Matrix
+    /// Bytes of one element in the job's formats.
+    let elementByteCount: Int
+    /// Bytes as the memory model counts them.
+    var byteCount: Int { values.elements.count * elementByteCount }
+  }
+
+  /// In the order in which they were kept.
+  private(set) var tensors: [Tensor] = []
+
+  init() {}
+
+  /// Bytes of all, in the job's formats.
+  var byteCount: Int { tensors.reduce(0) { $0 + $1.byteCount } }
+
+  mutating func keep(_ name: Name, _ values: Matrix, elementByteCount: Int) {
+    tensors.append(Tensor(name: name, values: values, elementByteCount: elementByteCount))
+  }
+
+  func contains(_ name: Name) -> Bool { tensors.contains { $0.name == name } }
+
+  /// - Precondition: the tensor was kept.
+  subscript(name: Name) -> Matrix {
+    guard let tensor = tensors.first(where: { $0.name == name }) else {
+      preconditionFailure("\(name) is needed in backward and was not kept")
+    }
+    return tensor.values
+  }
+
+  /// Under full recompute: a layer keeps its input only, and its forward pieces run again in backward.
+  func layerInputOnly() -> SavedActivations {
+    var kept = SavedActivations()
+    kept.tensors = tensors.filter { $0.name == .attentionNormInput }
+    return kept
+  }
+}
