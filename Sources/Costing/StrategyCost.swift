@@ -76,7 +76,10 @@ public struct StrategyCost: Sendable {
     embedding = Self.withDataTraffic(
       microBatch.embedding, parameterCount: parameters.embedding, memory: memory, group: group, framework: framework)
     head = Self.withDataTraffic(
-      microBatch.head, parameterCount: parameters.head, memory: memory, group: group, framework: framework)
+      microBatch.head, parameterCount: parameters.head,
+      // A tied head on the embedding's own stage gathers the embedding once more; its gradient waits for the embedding's.
+      borrowedCount: job.model.hasTiedEmbeddings && strategy.pipelineDegree == 1 ? parameters.embedding : 0,
+      memory: memory, group: group, framework: framework)
 
     // Each rank of a tensor group holds all of a stage's output, or its part along the sequence; either way it sends
     // only its part, and without sequence parallelism the receivers gather the rest among themselves
@@ -116,16 +119,20 @@ public struct StrategyCost: Sendable {
   /// Adds to a part's passes what ZeRO 2 and 3 communicate in every micro-batch: weights gathered before forward and
   /// backward, gradients reduced during backward, hidden under computation as far as the framework does:
   /// `max(computation, communication) + (1 − o) · min(computation, communication)`.
+  ///
+  /// - Parameter borrowedCount: parameters of another part that the passes need as well.
   private static func withDataTraffic(
-    _ passes: MicroBatchCost.Passes, parameterCount: Int, memory: MemoryModel, group: CommunicationGroup,
-    framework: DeviceProfile.Framework
+    _ passes: MicroBatchCost.Passes, parameterCount: Int, borrowedCount: Int = 0, memory: MemoryModel,
+    group: CommunicationGroup, framework: DeviceProfile.Framework
   ) -> PassSeconds {
     let stage = memory.strategy.zeroStage
     guard stage >= .gradients, group.rankCount > 1 else {
       return PassSeconds(forward: passes.forwardSeconds, backward: passes.backwardSeconds)
     }
     let bytes = Double(parameterCount * memory.weightByteCount)
-    let gather = stage >= .weights ? group.allGatherSeconds(byteCount: bytes) : 0
+    let gather =
+      stage >= .weights
+      ? group.allGatherSeconds(byteCount: Double((parameterCount + borrowedCount) * memory.weightByteCount)) : 0
     let scatter = group.reduceScatterSeconds(byteCount: bytes)
     let overlap = stage >= .weights ? framework.gatherOverlapFraction : framework.shardedGradientOverlapFraction
     func phase(_ computation: Double, _ communication: Double) -> Double {

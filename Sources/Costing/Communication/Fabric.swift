@@ -157,6 +157,18 @@ public struct Fabric: Sendable {
       hierarchicalSecondsPerByte: isRegular ? hierarchicalSecondsPerByte : .infinity)
   }
 
+  /// Members of a group at each level that it spreads over, innermost first; their product is `count` where a
+  /// hierarchical collective is possible, see ``group(first:stride:count:)``.
+  func memberCounts(first: Int, stride: Int, count: Int) -> [Int] {
+    var counts: [Int] = []
+    for level in levels {
+      let shape = members(first: first, stride: stride, count: count, of: level)
+      if shape.partCount > 1 { counts.append(shape.partCount) }
+      if shape.holdsAll { break }
+    }
+    return counts
+  }
+
   /// What a group of so many ranks inside a node reaches, as a multiple of what its level says.
   private func scaleUpFactor(rankCount: Int) -> Double {
     (scaleUpGroups.first { rankCount <= $0.rankCount } ?? scaleUpGroups.last)?.factor ?? 1

@@ -94,6 +94,18 @@ public struct MemoryModel: Sendable {
       + (stage == strategy.pipelineDegree - 1 ? parameters.head : 0)
   }
 
+  /// Parameters of a stage that one data-parallel rank holds the shard of: ZeRO 1 cuts a stage's parameters once, 2 and 3
+  /// cut every part by itself, since parts are gathered and reduced one by one.
+  func shardCount(stage: Int, layerCount: Int) -> Int {
+    let d = strategy.dataDegree
+    func shard(_ parameters: Int) -> Int { (parameters + d - 1) / d }
+    guard strategy.zeroStage >= .gradients else {
+      return shard(parameterCount(stage: stage, layerCount: layerCount))
+    }
+    return layerCount * shard(parameters.layer) + (stage == 0 ? shard(parameters.embedding) : 0)
+      + (stage == strategy.pipelineDegree - 1 ? shard(parameters.head) : 0)
+  }
+
   /// Chunk-micro-batches whose activations a stage keeps at its worst moment.
   func inFlightCount(stage: Int) -> Int {
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount, m = microBatchCount
@@ -129,9 +141,8 @@ public struct MemoryModel: Sendable {
 
   /// Peak bytes of a device of a stage that holds `layerCount` layers in all its chunks.
   public func stageMemory(stage: Int, layerCount: Int) -> Prediction.StageMemory {
-    let d = strategy.dataDegree
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
-    let shard = (parameterCount + d - 1) / d
+    let shard = shardCount(stage: stage, layerCount: layerCount)
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
     let layersInFlight = inFlightCount(stage: stage) * (layerCount / strategy.virtualStageCount)
     var activations = layersInFlight * layerActivationBytes

@@ -1,0 +1,275 @@
+public import Documents
+import Schedules
+
+/// What an iteration sends, from the same counts that its time is computed from.
+extension CostModel {
+  /// The innermost level whose instance holds the devices of two ranks, an index into the cluster's levels.
+  public func linkLevel(fromRank from: Int, toRank to: Int) -> Int {
+    let a = deviceIndex(ofRank: from), b = deviceIndex(ofRank: to)
+    // The outermost level spans the cluster.
+    return cluster.levels.firstIndex { a / $0.span == b / $0.span } ?? cluster.levels.count - 1
+  }
+
+  private func deviceIndex(ofRank rank: Int) -> Int {
+    nodeOrder[rank / cluster.devicesPerNode] * cluster.devicesPerNode + rank % cluster.devicesPerNode
+  }
+
+  /// How a group of ranks lays out a collective: ranks at each level of links, innermost first, when a hierarchical
+  /// collective moves a large message faster than a ring through all of them; otherwise all in one ring.
+  ///
+  /// - Parameter stride: distance in ranks between neighbours of the group.
+  public func collectiveDegrees(firstRank: Int, stride: Int, count: Int) -> [Int] {
+    guard count > 1 else { return [count] }
+    let group = fabric.group(first: firstRank, stride: stride, count: count)
+    let n = Double(count)
+    return group.hierarchicalSecondsPerByte < (n - 1) / n / group.ringBytesPerSecond
+      ? fabric.memberCounts(first: firstRank, stride: stride, count: count) : [count]
+  }
+
+  /// Bytes that every rank sends in one iteration.
+  ///
+  /// | kind | what, of a tensor group's T tokens, h hidden, S = T·h elements |
+  /// |---|---|
+  /// | tensor | each block sums S twice forward and twice backward (Shoeybi et al. 2019); under sequence parallelism each sum is a gather and a scatter, and backward gathers two inputs again (Korthikanti et al. 2022); full recomputation repeats the forward ones; embedding, head and loss have their own; without sequence parallelism what crossed a stage boundary in parts is gathered; gradients of parameters that all ranks of the group hold, but each computes in part, are summed |
+  /// | pipeline | S/t of each rank, each boundary, each direction, each micro-batch |
+  /// | data | gradients reduced and weights gathered, once an iteration of a stage's parameters at ZeRO 0 and 1, every micro-batch of each part at 2 and 3 |
+  /// | embedding | gradients of tied embeddings, between first and last stage |
+  /// | control | two fp32 numbers over all ranks: the gradient's squared norm and the loss |
+  ///
+  /// - Parameter layerCounts: layers of each virtual stage.
+  /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
+  /// - Complexity: O(ranks · largest degree).
+  public func traffic(of strategy: Strategy, layerCounts: [Int]) -> TrafficCount {
+    var fold = TrafficFold(model: self, strategy: strategy, layerCounts: layerCounts)
+    fold.countTensor()
+    fold.countPipeline()
+    fold.countData()
+    fold.countTiedEmbeddings()
+    fold.countControl()
+    return fold.count
+  }
+}
+
+/// Adds up an iteration's messages.
+private struct TrafficFold {
+  let model: CostModel
+  let strategy: Strategy
+  let layout: ParallelLayout
+  let memory: MemoryModel
+  /// Layers of each stage, and virtual stages on each.
+  let stageLayers: [Int]
+  let microBatchCount: Int
+  /// Elements of one micro-batch's activations, S.
+  let activationCount: Int
+  let tokenCount: Int
+  var count: TrafficCount
+
+  init(model: CostModel, strategy: Strategy, layerCounts: [Int]) {
+    self.model = model
+    self.strategy = strategy
+    layout = ParallelLayout(strategy)
+    memory = MemoryModel(
+      job: model.job, device: model.cluster.device, framework: model.framework, strategy: strategy)
+    let p = strategy.pipelineDegree
+    stageLayers = (0..<p).map { stage in
+      stride(from: stage, to: layerCounts.count, by: p).reduce(0) { $0 + layerCounts[$1] }
+    }
+    microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
+    tokenCount = strategy.microBatch * model.job.sequenceLength
+    activationCount = tokenCount * model.job.model.hiddenSize
+    count = TrafficCount(rankCount: layout.worldSize, levelCount: model.cluster.levels.count)
+  }
+
+  private var elementBytes: Int { model.job.precision.byteCount }
+
+  // MARK: One message, one collective
+
+  private mutating func send(_ byteCount: Int, _ kind: TrafficKind, from: Int, to: Int) {
+    count.add(byteCount, kind: kind, fromRank: from, level: model.linkLevel(fromRank: from, toRank: to))
+  }
+
+  /// Collectives over a group of evenly spaced ranks.
+  private struct Group {
+    let first: Int
+    let stride: Int
+    let degrees: [Int]
+  }
+
+  private func group(first: Int, stride: Int, count: Int) -> Group {
+    Group(
+      first: first, stride: stride, degrees: model.collectiveDegrees(firstRank: first, stride: stride, count: count))
+  }
+
+  private func groups(of axis: ParallelLayout.Axis, inStage stage: Int) -> [Group] {
+    layout.groups(of: axis).filter { layout.coordinates(ofRank: $0[0]).stage == stage }.map {
+      group(first: $0[0], stride: layout.stride(of: axis), count: $0.count)
+    }
+  }
+
+  private mutating func allGather(
+    _ elements: Int, bytes: Int, times: Int, _ kind: TrafficKind, in group: Group
+  ) {
+    guard times > 0 else { return }
+    CollectiveVolume(degrees: group.degrees, elementCount: elements).forEachAllGatherPair { from, to, elements in
+      send(
+        elements * bytes * times, kind, from: group.first + from * group.stride, to: group.first + to * group.stride)
+    }
+  }
+
+  private mutating func reduceScatter(
+    _ elements: Int, bytes: Int, times: Int, _ kind: TrafficKind, in group: Group
+  ) {
+    guard times > 0 else { return }
+    CollectiveVolume(degrees: group.degrees, elementCount: elements).forEachReduceScatterPair { from, to, elements in
+      send(
+        elements * bytes * times, kind, from: group.first + from * group.stride, to: group.first + to * group.stride)
+    }
+  }
+
+  private mutating func allReduce(
+    _ elements: Int, bytes: Int, times: Int, _ kind: TrafficKind, in group: Group
+  ) {
+    reduceScatter(elements, bytes: bytes, times: times, kind, in: group)
+    allGather(elements, bytes: bytes, times: times, kind, in: group)
+  }
+
+  // MARK: Kinds
+
+  mutating func countTensor() {
+    guard strategy.tensorDegree > 1 else { return }
+    for stage in 0..<strategy.pipelineDegree {
+      for group in groups(of: .tensor, inStage: stage) { countTensor(stage: stage, group: group) }
+    }
+  }
+
+  private mutating func countTensor(stage: Int, group: Group) {
+    let m = microBatchCount, S = activationCount, e = elementBytes
+    let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
+    let passes = m * stageLayers[stage]
+    let sums = 4 + (strategy.recompute == .full ? 2 : 0)
+    if strategy.usesSequenceParallelism {
+      var gathers = passes * (sums + 2), scatters = passes * sums
+      if isFirst { (gathers, scatters) = (gathers + m, scatters + m) }
+      if isLast { (gathers, scatters) = (gathers + 2 * m, scatters + m) }
+      allGather(S, bytes: e, times: gathers, .tensor, in: group)
+      reduceScatter(S, bytes: e, times: scatters, .tensor, in: group)
+    } else {
+      allReduce(S, bytes: e, times: passes * sums + (isFirst ? m : 0) + (isLast ? m : 0), .tensor, in: group)
+      // What arrives from another stage, forward at every virtual stage but the first, backward at every one but the last.
+      if strategy.pipelineDegree > 1 {
+        let arrivals = 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
+        allGather(S, bytes: e, times: m * arrivals, .tensor, in: group)
+      }
+    }
+    if isLast { allReduce(tokenCount, bytes: 4, times: 3 * m, .tensor, in: group) }
+    // Summed before gradients are reduced among replicas: once an iteration, or every micro-batch where they are.
+    if strategy.zeroStage >= .gradients {
+      for part in parts(ofStage: stage) {
+        allReduce(part.partlyComputed, bytes: memory.weightByteCount, times: m * part.copies, .tensor, in: group)
+      }
+    } else {
+      let all = parts(ofStage: stage).reduce(0) { $0 + $1.partlyComputed * $1.copies }
+      allReduce(all, bytes: memory.gradientByteCount, times: 1, .tensor, in: group)
+    }
+  }
+
+  mutating func countPipeline() {
+    let p = strategy.pipelineDegree
+    guard p > 1 else { return }
+    let bytes = activationCount / strategy.tensorDegree * elementBytes * microBatchCount
+    let stageSize = strategy.tensorDegree * strategy.dataDegree
+    for virtualStage in 0..<p * strategy.virtualStageCount - 1 {
+      let from = virtualStage % p, to = (virtualStage + 1) % p
+      for place in 0..<stageSize {
+        send(bytes, .pipeline, from: from * stageSize + place, to: to * stageSize + place)
+        send(bytes, .pipeline, from: to * stageSize + place, to: from * stageSize + place)
+      }
+    }
+  }
+
+  mutating func countData() {
+    guard strategy.dataDegree > 1 else { return }
+    for stage in 0..<strategy.pipelineDegree {
+      for group in groups(of: .data, inStage: stage) { countData(stage: stage, group: group) }
+    }
+  }
+
+  private mutating func countData(stage: Int, group: Group) {
+    let m = microBatchCount
+    let all = memory.parameterCount(stage: stage, layerCount: stageLayers[stage])
+    let weight = memory.weightByteCount, gradient = memory.gradientByteCount
+    switch strategy.zeroStage {
+    case .none: allReduce(all, bytes: gradient, times: 1, .data, in: group)
+    case .optimizer:
+      reduceScatter(all, bytes: gradient, times: 1, .data, in: group)
+      allGather(all, bytes: weight, times: 1, .data, in: group)
+    case .gradients:
+      for part in parts(ofStage: stage) {
+        reduceScatter(part.parameters, bytes: weight, times: m * part.copies, .data, in: group)
+        allGather(part.parameters, bytes: weight, times: part.copies, .data, in: group)
+      }
+    case .weights:
+      for part in parts(ofStage: stage) {
+        reduceScatter(part.parameters, bytes: weight, times: m * part.copies, .data, in: group)
+        allGather(part.parameters, bytes: weight, times: m * part.copies * part.uses, .data, in: group)
+      }
+    }
+  }
+
+  mutating func countTiedEmbeddings() {
+    guard model.job.model.hasTiedEmbeddings, strategy.pipelineDegree > 1 else { return }
+    let stageSize = strategy.tensorDegree * strategy.dataDegree
+    let last = stageSize * (strategy.pipelineDegree - 1)
+    for place in 0..<stageSize {
+      allReduce(
+        memory.parameters.outputMatrix, bytes: memory.gradientByteCount, times: 1, .embedding,
+        in: Group(first: place, stride: last, degrees: [2]))
+    }
+  }
+
+  mutating func countControl() {
+    guard layout.worldSize > 1 else { return }
+    allReduce(2, bytes: 4, times: 1, .control, in: Group(first: 0, stride: 1, degrees: [layout.worldSize]))
+  }
+
+  // MARK: Parts
+
+  /// What ZeRO 2 and 3 gather and reduce at once.
+  private struct Part {
+    let parameters: Int
+    /// Of those that every rank of the tensor group holds: how many gradients it computes only in part.
+    let partlyComputed: Int
+    let copies: Int
+    /// Passes of a micro-batch that need its weights.
+    let uses: Int
+  }
+
+  private func parts(ofStage stage: Int) -> [Part] {
+    let shape = model.job.model, t = strategy.tensorDegree
+    // Along a divided sequence each rank sees its own tokens only; norms of queries and keys see its own heads only.
+    func partly(_ parameters: ParameterCount) -> Int { strategy.usesSequenceParallelism ? parameters.replicated : 0 }
+    let ofHeads = shape.hasQueryKeyNorm && t > 1 && !strategy.usesSequenceParallelism ? 2 * shape.headSize : 0
+    let vocabulary = shape.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
+    var parts = [
+      Part(
+        parameters: memory.parameters.layer, partlyComputed: partly(shape.layerParameters) + ofHeads,
+        copies: stageLayers[stage], uses: 2)
+    ]
+    if stage == 0 {
+      // A tied head on the same stage uses the embedding's matrix, forward and backward.
+      let isHead = shape.hasTiedEmbeddings && strategy.pipelineDegree == 1
+      parts.append(
+        Part(
+          parameters: memory.parameters.embedding,
+          partlyComputed: partly(shape.embeddingParameters(vocabularySize: vocabulary)), copies: 1,
+          uses: isHead ? 4 : 2))
+    }
+    if stage == strategy.pipelineDegree - 1 {
+      parts.append(
+        Part(
+          parameters: memory.parameters.head,
+          partlyComputed: partly(shape.headParameters(vocabularySize: vocabulary)), copies: 1, uses: 2))
+    }
+    return parts
+  }
+}

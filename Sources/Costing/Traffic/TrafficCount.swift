@@ -1,0 +1,58 @@
+public import Schedules
+
+/// Bytes that ranks send each other in one iteration, counted exactly: by sender, by kind, and by the level of links that
+/// a message crosses.
+public struct TrafficCount: Sendable, Equatable {
+  /// Ranks of the layout.
+  public let rankCount: Int
+  /// Levels of the cluster's links, innermost first.
+  public let levelCount: Int
+  /// By rank, then kind, then level.
+  private var bytes: [Int]
+
+  /// Nothing sent yet.
+  public init(rankCount: Int, levelCount: Int) {
+    self.rankCount = rankCount
+    self.levelCount = levelCount
+    bytes = [Int](repeating: 0, count: rankCount * TrafficKind.allCases.count * levelCount)
+  }
+
+  private func index(_ rank: Int, _ kind: TrafficKind, _ level: Int) -> Int {
+    (rank * TrafficKind.allCases.count + kind.index) * levelCount + level
+  }
+
+  /// Counts bytes that a rank sends.
+  ///
+  /// - Parameter level: the innermost level whose instance holds sender and receiver, an index into the cluster's levels.
+  public mutating func add(_ byteCount: Int, kind: TrafficKind, fromRank rank: Int, level: Int) {
+    bytes[index(rank, kind, level)] += byteCount
+  }
+
+  /// Adds what was counted elsewhere of the same ranks and levels.
+  public mutating func add(_ other: Self) {
+    precondition(
+      other.rankCount == rankCount && other.levelCount == levelCount, "counts of other ranks or levels cannot be added")
+    for index in bytes.indices { bytes[index] += other.bytes[index] }
+  }
+
+  /// Bytes that one rank sends of a kind across a level.
+  public func byteCount(_ kind: TrafficKind, level: Int, fromRank rank: Int) -> Int { bytes[index(rank, kind, level)] }
+
+  /// Bytes that all ranks together send of a kind across a level.
+  public func byteCount(_ kind: TrafficKind, level: Int) -> Int {
+    (0..<rankCount).reduce(0) { $0 + bytes[index($1, kind, level)] }
+  }
+}
+
+extension TrafficKind {
+  /// Its place among all kinds.
+  fileprivate var index: Int {
+    switch self {
+    case .tensor: 0
+    case .pipeline: 1
+    case .data: 2
+    case .embedding: 3
+    case .control: 4
+    }
+  }
+}
