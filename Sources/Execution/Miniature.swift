@@ -1,0 +1,225 @@
+public import Costing
+public import Documents
+
+/// A plan made small enough to be executed in one process: the same groups, stages, schedule and kinds of traffic, with a
+/// model of a few numbers a token.
+///
+/// Layers, layer ranges, virtual stages, ZeRO stage, recomputation, attention kernel, sequence parallelism, tied
+/// embeddings, biases, dropout and the order of the nodes stay the plan's. Widths, vocabulary, sequence and the number of
+/// micro-batches shrink always; the data-parallel and then the pipeline degree shrink where the ranks are too many, but
+/// never to one where the plan has more: every kind of group remains.
+public struct Miniature: Sendable {
+  /// A size that is not the plan's.
+  public struct Change: Sendable, Equatable {
+    /// What it is, such as `hidden size`.
+    public let what: String
+    public let planned: Int
+    public let executed: Int
+  }
+
+  /// Prices the miniature: its job, its nodes, and the plan's framework without overheads, so that bytes are the counted
+  /// ones.
+  public let model: CostModel
+  public let strategy: Strategy
+  /// Layers of each virtual stage.
+  public let layerCounts: [Int]
+  /// What was shrunk, in a fixed order.
+  public let changes: [Change]
+
+  /// Why a plan has no miniature.
+  public enum Refusal: Error, Sendable, Equatable, CustomStringConvertible {
+    /// Not even the smallest groups fit.
+    case tooFewRanks(limit: Int, needed: Int)
+    /// The small sizes contradict each other or a rule.
+    case contradiction(String)
+
+    public var description: String {
+      switch self {
+      case .tooFewRanks(let limit, let needed):
+        "a miniature with every kind of group needs \(needed) ranks, but only \(limit) are allowed"
+      case .contradiction(let sentence): "the plan cannot be made small: \(sentence)"
+      }
+    }
+  }
+
+  /// Shrinks a plan.
+  ///
+  /// - Parameter rankLimit: ranks to execute at most.
+  public init(of plan: Plan, rankLimit: Int) throws(Refusal) {
+    let planned = plan.strategy
+    let degrees = try Degrees(of: plan, rankLimit: rankLimit)
+    let p = degrees.pipeline, v = planned.virtualStageCount
+    let stages = degrees.keptStages(of: planned.pipelineDegree)
+    let layerCounts = (0..<p * v).map { plan.layerCounts[$0 / p * planned.pipelineDegree + stages[$0 % p]] }
+
+    let microBatchCount = Self.microBatchCount(of: plan, pipelineDegree: p)
+    let strategy = Strategy(
+      tensorDegree: planned.tensorDegree, pipelineDegree: p, dataDegree: degrees.data, virtualStageCount: v,
+      microBatch: min(planned.microBatch, 2), zeroStage: planned.zeroStage, recompute: planned.recompute,
+      usesSequenceParallelism: planned.usesSequenceParallelism, usesFlashAttention: planned.usesFlashAttention,
+      overlapsGradientReduce: planned.overlapsGradientReduce)
+    do {
+      let sequenceLength = Self.sequenceLength(of: plan)
+      let job = try TrainingJob(
+        model: Self.model(
+          of: plan.job.model, layerCount: layerCounts.reduce(0, +), tensorDegree: planned.tensorDegree,
+          sequenceLength: sequenceLength),
+        sequenceLength: sequenceLength, globalBatch: degrees.data * strategy.microBatch * microBatchCount,
+        precision: plan.job.precision, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32)
+      let cluster = try degrees.cluster(of: plan).replacing(device: plan.cluster.device.withoutOverheads())
+      model = try CostModel(cluster: cluster, job: job, frameworkName: plan.frameworkName)
+        .arranged(degrees.nodeOrder(of: plan, keptStages: stages))
+    } catch let error as ModelDescription.Contradiction {
+      throw .contradiction(error.sentence)
+    } catch let error as TrainingJob.Contradiction {
+      throw .contradiction(error.sentence)
+    } catch let error as ClusterDescription.Contradiction {
+      throw .contradiction(error.sentence)
+    } catch {
+      throw .contradiction("\(error)")
+    }
+    if let violation = model.violation(of: strategy) { throw .contradiction("\(violation)") }
+    self.strategy = strategy
+    self.layerCounts = layerCounts
+    changes = Self.changes(plan: plan, job: model.job, strategy: strategy, microBatchCount: microBatchCount)
+  }
+
+  /// Enough micro-batches for the schedule's warm-up, pairs and cool-down.
+  private static func microBatchCount(of plan: Plan, pipelineDegree p: Int) -> Int {
+    let planned = plan.microBatchCount
+    guard plan.strategy.virtualStageCount > 1 else { return min(planned, 2 * p + 1) }
+    // As many as stages is a schedule of its own: all forward passes first.
+    return planned == plan.strategy.pipelineDegree ? p : 2 * p
+  }
+
+  /// The fewest tokens, 8 or more, that divide among a tensor group.
+  private static func sequenceLength(of plan: Plan) -> Int {
+    let t = plan.strategy.tensorDegree
+    return min(plan.job.sequenceLength, (8 + t - 1) / t * t)
+  }
+
+  private static func model(
+    of planned: ModelDescription, layerCount: Int, tensorDegree t: Int, sequenceLength: Int
+  ) throws(ModelDescription.Contradiction) -> ModelDescription {
+    let headSize = 4
+    let keyValueHeads = t == 1 ? min(2, planned.keyValueHeadCount) : t
+    let heads = planned.headCount > planned.keyValueHeadCount ? 2 * keyValueHeads : keyValueHeads
+    // Models whose heads are wider or narrower than the residual stream stay so.
+    let hidden =
+      planned.querySize == planned.hiddenSize
+      ? heads * headSize : planned.querySize > planned.hiddenSize ? heads * headSize / 2 : heads * headSize * 2
+    let feedForward = Double(hidden) * Double(planned.feedForwardSize) / Double(planned.hiddenSize)
+    // Three short of a whole number of rows, so that the vocabulary is padded.
+    let vocabulary = min(planned.vocabularySize, max(32, vocabularyMultiple * t) - 3)
+    return try ModelDescription(
+      name: planned.name, family: planned.family, layerCount: layerCount, hiddenSize: hidden, headCount: heads,
+      keyValueHeadCount: keyValueHeads, headSize: headSize,
+      feedForwardSize: t * max(1, Int((feedForward / Double(t)).rounded())), vocabularySize: vocabulary,
+      hasGatedFeedForward: planned.hasGatedFeedForward, hasTiedEmbeddings: planned.hasTiedEmbeddings,
+      positionCount: planned.positionCount > 0 ? sequenceLength : 0,
+      hasQueryKeyValueBias: planned.hasQueryKeyValueBias, hasAttentionOutputBias: planned.hasAttentionOutputBias,
+      hasFeedForwardBias: planned.hasFeedForwardBias, hasQueryKeyNorm: planned.hasQueryKeyNorm,
+      hasDropout: planned.hasDropout)
+  }
+
+  /// The miniature's vocabulary is padded to a multiple of this times the tensor degree.
+  fileprivate static let vocabularyMultiple = 8
+
+  private static func changes(
+    plan: Plan, job: TrainingJob, strategy: Strategy, microBatchCount: Int
+  ) -> [Change] {
+    let model = plan.job.model, small = job.model
+    return [
+      Change(what: "data degree", planned: plan.strategy.dataDegree, executed: strategy.dataDegree),
+      Change(what: "pipeline degree", planned: plan.strategy.pipelineDegree, executed: strategy.pipelineDegree),
+      Change(what: "layers", planned: model.layerCount, executed: small.layerCount),
+      Change(what: "micro-batches", planned: plan.microBatchCount, executed: microBatchCount),
+      Change(what: "micro-batch", planned: plan.strategy.microBatch, executed: strategy.microBatch),
+      Change(what: "sequence length", planned: plan.job.sequenceLength, executed: job.sequenceLength),
+      Change(what: "hidden size", planned: model.hiddenSize, executed: small.hiddenSize),
+      Change(what: "attention heads", planned: model.headCount, executed: small.headCount),
+      Change(what: "key-value heads", planned: model.keyValueHeadCount, executed: small.keyValueHeadCount),
+      Change(what: "head size", planned: model.headSize, executed: small.headSize),
+      Change(what: "feed-forward size", planned: model.feedForwardSize, executed: small.feedForwardSize),
+      Change(what: "vocabulary", planned: model.vocabularySize, executed: small.vocabularySize),
+      Change(what: "positions", planned: model.positionCount, executed: small.positionCount),
+    ].filter { $0.planned != $0.executed }
+  }
+}
+
+extension DeviceProfile {
+  /// The profile with every overhead of memory left out, so that what remains is what is counted.
+  fileprivate func withoutOverheads() -> DeviceProfile {
+    var profile = self
+    profile.memory.reservedBytes = 0
+    profile.memory.fragmentationFraction = 0
+    for index in profile.frameworks.indices {
+      profile.frameworks[index].activationFactor = 1
+      profile.frameworks[index].bufferBytesPerParameter = 0
+      profile.frameworks[index].vocabularyMultiple = Miniature.vocabularyMultiple
+    }
+    return profile
+  }
+}
+
+/// The degrees of a miniature and the devices it occupies.
+private struct Degrees {
+  let pipeline: Int
+  let data: Int
+  let worldSize: Int
+
+  /// The largest pipeline degree, and then data degree, whose ranks are few enough and fill whole nodes, or one in part.
+  init(of plan: Plan, rankLimit: Int) throws(Miniature.Refusal) {
+    let strategy = plan.strategy, inNode = plan.cluster.devicesPerNode
+    var needed = strategy.worldSize
+    for p in stride(from: strategy.pipelineDegree, through: min(2, strategy.pipelineDegree), by: -1) {
+      for d in stride(from: strategy.dataDegree, through: min(2, strategy.dataDegree), by: -1) {
+        let ranks = strategy.tensorDegree * p * d
+        let fillsNodes = ranks % inNode == 0
+        let fillsPart =
+          ranks < inNode && plan.cluster.levels.allSatisfy { $0.span >= ranks || ranks % $0.span == 0 }
+        guard fillsNodes || fillsPart else { continue }
+        if ranks <= rankLimit {
+          (pipeline, data, worldSize) = (p, d, ranks)
+          return
+        }
+        needed = min(needed, ranks)
+      }
+    }
+    throw .tooFewRanks(limit: rankLimit, needed: needed)
+  }
+
+  /// Which of the plan's stages are kept: the first, the last, and others evenly between.
+  func keptStages(of planned: Int) -> [Int] {
+    pipeline == 1 ? [0] : (0..<pipeline).map { ($0 * (planned - 1) + (pipeline - 1) / 2) / (pipeline - 1) }
+  }
+
+  /// The plan's cluster, or as much of one node as the ranks fill.
+  func cluster(of plan: Plan) throws(ClusterDescription.Contradiction) -> ClusterDescription {
+    let cluster = plan.cluster
+    guard worldSize < cluster.devicesPerNode else { return cluster }
+    var levels = cluster.levels.filter { $0.span < worldSize }
+    if let around = cluster.levels.first(where: { $0.span >= worldSize }) {
+      levels.append(
+        ClusterDescription.Level(
+          name: around.name, span: worldSize, bytesPerSecond: around.bytesPerSecond,
+          latencySeconds: around.latencySeconds, efficiency: around.efficiency,
+          sharedBytesPerSecond: around.sharedBytesPerSecond, oversubscription: around.oversubscription))
+    }
+    return try ClusterDescription(
+      name: cluster.name, source: cluster.source, device: cluster.device,
+      nodeNames: [cluster.nodeNames[plan.arrangement.nodeOrder[0]]], devicesPerNode: worldSize, levels: levels,
+      host: cluster.host)
+  }
+
+  /// The nodes of the kept stages, in the plan's order; as many as the ranks fill.
+  func nodeOrder(of plan: Plan, keptStages: [Int]) -> [Int] {
+    let inNode = plan.cluster.devicesPerNode
+    guard worldSize >= inNode else { return [0] }
+    let planned = plan.arrangement.nodeOrder
+    let stageSize = plan.strategy.tensorDegree * plan.strategy.dataDegree
+    let keptSize = plan.strategy.tensorDegree * data
+    guard stageSize % inNode == 0, keptSize % inNode == 0 else { return Array(planned.prefix(worldSize / inNode)) }
+    return keptStages.flatMap { stage in planned[stage * stageSize / inNode..<(stage * stageSize + keptSize) / inNode] }
+  }
+}
