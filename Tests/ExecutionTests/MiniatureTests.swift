@@ -9,7 +9,8 @@ import Testing
   /// 1,024 devices: replicas shrink first, to two, then stages until 64 ranks are enough.
   @Test func replicasShrinkBeforeStagesAndNoKindOfGroupIsLost() throws {
     let plan = try statedPlan(
-      "tensor=8,pipeline=16,micro_batch=1,recompute=full", cluster: "dgx-h100-128", model: "gpt3-175b", globalBatch: 512)
+      "tensor=8,pipeline=16,micro_batch=1,recompute=full", cluster: "dgx-h100-128", model: "gpt3-175b",
+      globalBatch: 512)
     let miniature = try Miniature(of: plan, rankLimit: 64)
     #expect(miniature.strategy.tensorDegree == 8)
     #expect(miniature.strategy.pipelineDegree == 4)
