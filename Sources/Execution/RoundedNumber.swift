@@ -14,3 +14,11 @@ extension Precision {
     }
   }
 }
+
+extension Precision {
+  /// Every element rounded to this format.
+  func rounded(_ matrix: Matrix) -> Matrix {
+    guard self != .fp32 else { return matrix }
+    return Matrix(rowCount: matrix.rowCount, columnCount: matrix.columnCount, elements: matrix.elements.map(rounded))
+  }
+}

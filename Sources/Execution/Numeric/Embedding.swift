@@ -1,3 +1,5 @@
+import Documents
+
 /// Token embedding divided along the vocabulary, learned positions and dropout, as pieces between collectives.
 struct Embedding: Sendable {
   let shard: ModelShard
@@ -11,13 +13,38 @@ struct Embedding: Sendable {
   /// Rows of the tokens that this rank's part of the vocabulary holds, zero for others.
   /// - Returns: all tokens × hidden, one addend of the sum over the tensor group (all-reduce; reduce-scatter under
   ///   sequence parallelism).
-  func lookUp(weights: [Float], microBatch: MicroBatch) -> Matrix { fatalError("not yet") }
+  func lookUp(weights: [Float], microBatch: MicroBatch) -> Matrix {
+    let range = shard.vocabularyRange
+    let width = shard.model.hiddenSize
+    let tokens = shard.data.tokens(microBatch)
+    let table = layout[.tokenEmbedding].lowerBound
+    var rows = Matrix(rowCount: tokens.count, columnCount: width)
+    for (row, token) in tokens.enumerated() where range.contains(token) {
+      let source = table + (token - range.lowerBound) * width
+      for column in 0..<width { rows.elements[row * width + column] = weights[source + column] }
+    }
+    return shard.arithmetic.rounded(rows)
+  }
 
   /// Positions and dropout. Keeps the mask.
   /// - Parameter sum: local rows × hidden.
   /// - Returns: local rows × hidden, the first layer's input.
   func finish(sum: Matrix, weights: [Float], microBatch: MicroBatch, saved: inout SavedActivations) -> Matrix {
-    fatalError("not yet")
+    var output = sum
+    if let table = layout.range(of: .positionEmbedding) {
+      let width = output.columnCount
+      for (index, row) in shard.localRows(microBatch).enumerated() {
+        let source = table.lowerBound + positionRow(row, microBatch) * width
+        for column in 0..<width { output.elements[index * width + column] += weights[source + column] }
+      }
+    }
+    if shard.model.hasDropout {
+      let dropout = Dropout(seed: shard.seed, step: microBatch.step, layer: 0, site: .embedding)
+      let mask = dropout.mask(shard: shard, microBatch: microBatch)
+      saved.keep(.embeddingDropoutMask, mask, elementByteCount: 1)
+      output *= mask
+    }
+    return shard.arithmetic.rounded(output)
   }
 
   /// Of positions and dropout.
@@ -25,10 +52,37 @@ struct Embedding: Sendable {
   func finishBackward(
     outputGradient: Matrix, microBatch: MicroBatch, saved: SavedActivations, gradient: inout [Float]
   ) -> Matrix {
-    fatalError("not yet")
+    var sumGradient = outputGradient
+    if shard.model.hasDropout { sumGradient *= saved[.embeddingDropoutMask] }
+    if let table = layout.range(of: .positionEmbedding) {
+      // Summed apart, so that a micro-batch is one addend of the gradient.
+      var sums = [Float](repeating: 0, count: table.count)
+      let width = sumGradient.columnCount
+      for (index, row) in shard.localRows(microBatch).enumerated() {
+        let target = positionRow(row, microBatch) * width
+        for column in 0..<width { sums[target + column] += sumGradient.elements[index * width + column] }
+      }
+      for index in sums.indices { gradient[table.lowerBound + index] += sums[index] }
+    }
+    return shard.arithmetic.rounded(sumGradient)
   }
 
   /// Of the rows looked up.
   /// - Parameter sumGradient: all tokens × hidden.
-  func lookUpBackward(sumGradient: Matrix, microBatch: MicroBatch, gradient: inout [Float]) { fatalError("not yet") }
+  func lookUpBackward(sumGradient: Matrix, microBatch: MicroBatch, gradient: inout [Float]) {
+    let range = shard.vocabularyRange
+    let width = shard.model.hiddenSize
+    let table = layout[.tokenEmbedding]
+    var sums = [Float](repeating: 0, count: table.count)
+    for (row, token) in shard.data.tokens(microBatch).enumerated() where range.contains(token) {
+      let target = (token - range.lowerBound) * width
+      for column in 0..<width { sums[target + column] += sumGradient.elements[row * width + column] }
+    }
+    for index in sums.indices { gradient[table.lowerBound + index] += sums[index] }
+  }
+
+  /// The row of the position table that a row of the micro-batch uses; a sequence longer than the table starts over.
+  private func positionRow(_ row: Int, _ microBatch: MicroBatch) -> Int {
+    row / microBatch.sequences.count % shard.model.positionCount
+  }
 }

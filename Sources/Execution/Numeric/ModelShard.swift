@@ -63,6 +63,9 @@ struct ModelShard: Sendable {
   /// Whether positions are rotations of queries and keys (Su et al. 2021).
   var usesRotaryPositions: Bool { model.family == .llama && model.positionCount == 0 }
 
+  /// LayerNorm has a bias, RMSNorm has not.
+  var normHasBias: Bool { model.family != .llama }
+
   /// Rows of a micro-batch that this rank holds outside of the tensor-parallel products.
   func localRows(_ microBatch: MicroBatch) -> Range<Int> {
     let all = sequenceLength * microBatch.sequences.count
@@ -76,9 +79,5 @@ struct ModelShard: Sendable {
   }
 
   /// What remains of a tensor that is saved or sent.
-  func rounded(_ matrix: Matrix) -> Matrix {
-    guard arithmetic != .fp32 else { return matrix }
-    return Matrix(
-      rowCount: matrix.rowCount, columnCount: matrix.columnCount, elements: matrix.elements.map(arithmetic.rounded))
-  }
+  func rounded(_ matrix: Matrix) -> Matrix { arithmetic.rounded(matrix) }
 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// How gradients change parameters.
 struct OptimizerSettings: Sendable, Equatable {
   /// The rule of one step.
@@ -24,7 +26,12 @@ struct OptimizerState: Sendable {
   private(set) var secondMoments: [Float]
 
   /// - Parameter masters: initial values of the range.
-  init(masters: [Float], settings: OptimizerSettings) { fatalError("not yet") }
+  init(masters: [Float], settings: OptimizerSettings) {
+    self.masters = masters
+    let momentCount = if case .adam = settings.rule { masters.count } else { 0 }
+    firstMoments = [Float](repeating: 0, count: momentCount)
+    secondMoments = [Float](repeating: 0, count: momentCount)
+  }
 
   /// One step.
   /// - Parameters:
@@ -32,16 +39,42 @@ struct OptimizerState: Sendable {
   ///   - scale: factor of the gradient, of clipping (``clippingScale(norm:settings:)``) and of loss scaling.
   ///   - step: 0 for the first.
   mutating func update(gradient: ArraySlice<Float>, scale: Float, step: Int, settings: OptimizerSettings) {
-    fatalError("not yet")
+    precondition(gradient.count == masters.count, "a step takes the gradient of the range")
+    let rate = settings.learningRate
+    switch settings.rule {
+    case .sgd:
+      for (index, value) in gradient.enumerated() { masters[index] -= rate * (value * scale) }
+    case .adam(let firstDecay, let secondDecay, let epsilon):
+      // 1 − βᵗ of double precision: β² is 0.998…, of which fp32 would lose three digits.
+      let firstCorrection = Float(1 - pow(Double(firstDecay), Double(step + 1)))
+      let secondCorrection = Float(1 - pow(Double(secondDecay), Double(step + 1)))
+      for (index, value) in gradient.enumerated() {
+        let scaled = value * scale
+        let first = firstDecay * firstMoments[index] + (1 - firstDecay) * scaled
+        let second = secondDecay * secondMoments[index] + (1 - secondDecay) * (scaled * scaled)
+        firstMoments[index] = first
+        secondMoments[index] = second
+        masters[index] -= rate * (first / firstCorrection) / ((second / secondCorrection).squareRoot() + epsilon)
+      }
+    }
   }
 
   /// Factor by which gradients of a global norm are clipped: min(1, limit / (norm + 1e-6)), as Megatron-LM has it.
-  static func clippingScale(norm: Double, settings: OptimizerSettings) -> Float { fatalError("not yet") }
+  static func clippingScale(norm: Double, settings: OptimizerSettings) -> Float {
+    guard let limit = settings.clippingNorm else { return 1 }
+    return Float(min(1, Double(limit) / (norm + 1e-6)))
+  }
 }
 
 extension ParameterLayout {
   /// Sum of the squares of a range of the part's gradient in which, over all ranks of the tensor group, each parameter
   /// counts once: replicated ones on the first rank only.
   /// - Parameter range: of the flat buffer, a ZeRO shard; `gradient` are its elements.
-  func sumOfSquares(gradient: ArraySlice<Float>, range: Range<Int>) -> Double { fatalError("not yet") }
+  func sumOfSquares(gradient: ArraySlice<Float>, range: Range<Int>) -> Double {
+    precondition(gradient.count == range.count, "the gradient is that of the range")
+    let counted = tensorIndex == 0 ? range : range.clamped(to: 0..<replicatedRange.lowerBound)
+    var sum = 0.0
+    for value in gradient.prefix(counted.count) { sum += Double(value) * Double(value) }
+    return sum
+  }
 }

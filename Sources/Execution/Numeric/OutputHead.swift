@@ -1,7 +1,10 @@
+import Documents
+import Glibc
+
 /// Final norm, output matrix divided along the vocabulary, and cross-entropy, as pieces between collectives.
 ///
-/// The output matrix is ``OutputMatrix``: at an offset of the head's own buffer, or of the embedding's for tied
-/// embeddings on one stage.
+/// The output matrix, vocabulary × hidden, is given as a flat buffer and an offset: the head's own, or the embedding's for
+/// tied embeddings on one stage.
 struct OutputHead: Sendable {
   let shard: ModelShard
   let layout: ParameterLayout
@@ -14,28 +17,72 @@ struct OutputHead: Sendable {
 
   /// Final norm. Keeps input and output.
   /// - Returns: local rows × hidden; to be gathered under sequence parallelism.
-  func normalise(input: Matrix, weights: [Float], saved: inout SavedActivations) -> Matrix { fatalError("not yet") }
+  func normalise(input: Matrix, weights: [Float], saved: inout SavedActivations) -> Matrix {
+    let output = shard.arithmetic.rounded(norm.forward(input, weights: weights))
+    saved.keep(.finalNormInput, input, elementByteCount: shard.elementByteCount)
+    saved.keep(.finalNormOutput, output, elementByteCount: shard.elementByteCount)
+    return output
+  }
 
   /// Logits of this rank's part of the vocabulary, all tokens × part. Padded entries are −∞.
   /// - Parameters:
   ///   - buffer: flat buffer that holds the output matrix, the head's or the embedding's.
   ///   - offset: where it starts there.
-  func logits(normalised: Matrix, buffer: [Float], offset: Int) -> Matrix { fatalError("not yet") }
+  func logits(normalised: Matrix, buffer: [Float], offset: Int) -> Matrix {
+    var logits = normalised.timesTransposed(buffer, matrix(at: offset))
+    let range = shard.vocabularyRange
+    let firstPadded = max(0, min(range.count, shard.model.vocabularySize - range.lowerBound))
+    for row in 0..<logits.rowCount {
+      for column in firstPadded..<range.count { logits.elements[row * range.count + column] = -.infinity }
+    }
+    return logits
+  }
 
   /// Largest logit of each token in this part; all-reduced by maximum.
-  func maxima(_ logits: Matrix) -> [Float] { fatalError("not yet") }
+  func maxima(_ logits: Matrix) -> [Float] {
+    let width = logits.columnCount
+    return (0..<logits.rowCount).map { row in
+      var largest = -Float.infinity
+      for at in row * width..<(row + 1) * width { largest = max(largest, logits.elements[at]) }
+      return largest
+    }
+  }
 
   /// Each token's target logit less the maximum, zero if another rank holds it; all-reduced by sum.
-  func targetLogits(_ logits: Matrix, maxima: [Float], microBatch: MicroBatch) -> [Float] { fatalError("not yet") }
+  func targetLogits(_ logits: Matrix, maxima: [Float], microBatch: MicroBatch) -> [Float] {
+    let range = shard.vocabularyRange
+    return zip(shard.data.targets(microBatch), maxima).enumerated().map { row, pair in
+      range.contains(pair.0) ? logits[row, pair.0 - range.lowerBound] - pair.1 : 0
+    }
+  }
 
   /// Each token's sum of exp(logit − maximum) over this part; all-reduced by sum. `logits` become the exponentials.
-  func exponentialSums(_ logits: inout Matrix, maxima: [Float]) -> [Float] { fatalError("not yet") }
+  func exponentialSums(_ logits: inout Matrix, maxima: [Float]) -> [Float] {
+    let width = logits.columnCount
+    return (0..<logits.rowCount).map { row in
+      var sum: Float = 0
+      for at in row * width..<(row + 1) * width {
+        let exponential = exp(logits.elements[at] - maxima[row])
+        logits.elements[at] = exponential
+        sum += exponential
+      }
+      return sum
+    }
+  }
 
   /// Sum of the tokens' cross-entropies: the same on all ranks of the tensor group. Keeps the softmax.
   func loss(
     exponentials: Matrix, exponentialSums: [Float], targetLogits: [Float], saved: inout SavedActivations
   ) -> Double {
-    fatalError("not yet")
+    let width = exponentials.columnCount
+    var softmax = exponentials
+    var loss = 0.0
+    for row in 0..<softmax.rowCount {
+      for at in row * width..<(row + 1) * width { softmax.elements[at] /= exponentialSums[row] }
+      loss += Double(log(exponentialSums[row]) - targetLogits[row])
+    }
+    saved.keep(.lossSoftmax, softmax, elementByteCount: 4)
+    return loss
   }
 
   /// Of cross-entropy and output matrix.
@@ -48,7 +95,15 @@ struct OutputHead: Sendable {
     scale: Float, normalised: Matrix, buffer: [Float], offset: Int, microBatch: MicroBatch, saved: SavedActivations,
     gradient: inout [Float]
   ) -> Matrix {
-    fatalError("not yet")
+    let range = shard.vocabularyRange
+    var logitGradient = saved[.lossSoftmax]
+    for (row, target) in shard.data.targets(microBatch).enumerated() {
+      let first = row * range.count
+      if range.contains(target) { logitGradient.elements[first + target - range.lowerBound] -= 1 }
+      for at in first..<first + range.count { logitGradient.elements[at] *= scale }
+    }
+    logitGradient.addTransposedProduct(with: normalised, to: &gradient, matrix(at: offset))
+    return shard.arithmetic.rounded(logitGradient.times(buffer, matrix(at: offset)))
   }
 
   /// Of the final norm.
@@ -56,6 +111,16 @@ struct OutputHead: Sendable {
   func normaliseBackward(
     normalisedGradient: Matrix, weights: [Float], saved: SavedActivations, gradient: inout [Float]
   ) -> Matrix {
-    fatalError("not yet")
+    shard.arithmetic.rounded(
+      norm.backward(normalisedGradient, input: saved[.finalNormInput], weights: weights, gradient: &gradient))
+  }
+
+  private var norm: Normalisation {
+    Normalisation(weight: layout[.finalNormWeight], bias: layout.range(of: .finalNormBias))
+  }
+
+  /// This rank's rows of the output matrix in a buffer.
+  private func matrix(at offset: Int) -> Range<Int> {
+    offset..<offset + shard.vocabularyRange.count * shard.model.hiddenSize
   }
 }

@@ -68,15 +68,87 @@ struct ParameterLayout: Sendable {
   /// Where a tensor lies; nil if this part has none of the name.
   func range(of name: ParameterName) -> Range<Int>? { tensors.first { $0.name == name }?.range }
 
+  /// Where a tensor lies.
+  /// - Precondition: the part has it.
+  subscript(name: ParameterName) -> Range<Int> {
+    guard let range = range(of: name) else { preconditionFailure("\(part) has no \(name)") }
+    return range
+  }
+
   /// The layout of a part on one rank.
   /// - Parameter ownsOutputMatrix: of the head: whether its buffer holds an output matrix. False only for tied
   ///   embeddings on a single pipeline stage, where the embedding's buffer is used; true for an untied head and for the
   ///   last stage's copy of a tied matrix.
   init(_ part: ModelPart, shard: ModelShard, ownsOutputMatrix: Bool = true) {
-    fatalError("not yet")
+    self.part = part
+    tensorDegree = shard.tensorDegree
+    tensorIndex = shard.tensorIndex
+    layerCount = shard.model.layerCount
+    var offset = 0
+    tensors = Self.shapes(of: part, shard: shard, ownsOutputMatrix: ownsOutputMatrix).map { shape in
+      let isTiedCopy = shape.name == .outputMatrix && shard.model.hasTiedEmbeddings
+      let tensor = Tensor(
+        name: shape.name, origin: isTiedCopy ? (.embedding, .tokenEmbedding) : (part, shape.name),
+        rowCount: shape.division == .rows ? shape.rowCount / shard.tensorDegree : shape.rowCount,
+        columnCount: shape.division == .columns ? shape.columnCount / shard.tensorDegree : shape.columnCount,
+        division: shape.division, offset: offset)
+      offset = tensor.range.upperBound
+      return tensor
+    }
   }
+
+  /// Layers of the model, by which initial values of what is added to the residual stream are scaled.
+  private let layerCount: Int
 
   /// Values before the first step: a hash of seed, part, tensor and the coordinates in the full tensor, so that any
   /// division holds parts of the same tensors.
-  func initialValues(seed: UInt64) -> [Float] { fatalError("not yet") }
+  ///
+  /// Uniform around 0 with variance 1 / inputs, for products into the residual stream divided by 2·layers (Radford et
+  /// al. 2019); biases in ±0.1 and norm weights in 1 ± 0.1, so that a wrong bias or norm shows from the first step on.
+  func initialValues(seed: UInt64) -> [Float] {
+    var values: [Float] = []
+    values.reserveCapacity(count)
+    for tensor in tensors {
+      let hash = CounterHash(seed: seed).appending(Self.stream).appending(tensor.origin.part.coordinate)
+        .appending(tensor.origin.name.rawValue)
+      let (center, reach) = initialRange(of: tensor)
+      let firstRow = tensor.division == .rows ? tensorIndex * tensor.rowCount : 0
+      let firstColumn = tensor.division == .columns ? tensorIndex * tensor.columnCount : 0
+      for row in 0..<tensor.rowCount {
+        let rowHash = hash.appending(firstRow + row)
+        for column in 0..<tensor.columnCount {
+          values.append(center + reach * (2 * rowHash.appending(firstColumn + column).unitInterval - 1))
+        }
+      }
+    }
+    return values
+  }
+
+  /// First coordinate, apart from those of data and dropout.
+  private static let stream = 2
+
+  private func initialRange(of tensor: Tensor) -> (center: Float, reach: Float) {
+    switch tensor.name {
+    case .attentionNormWeight, .feedForwardNormWeight, .queryNormWeight, .keyNormWeight, .finalNormWeight: (1, 0.1)
+    case .queryBias, .keyBias, .valueBias, .gateBias, .upBias, .attentionNormBias, .attentionOutputBias,
+      .feedForwardNormBias, .downBias, .finalNormBias:
+      (0, 0.1)
+    case .attentionOutputWeight, .downWeight:
+      (0, (3 / Float(tensor.columnCount * tensorDegree * 2 * layerCount)).squareRoot())
+    case .tokenEmbedding, .positionEmbedding, .queryWeight, .keyWeight, .valueWeight, .gateWeight, .upWeight,
+      .outputMatrix:
+      (0, (3 / Float(tensor.columnCount)).squareRoot())
+    }
+  }
+}
+
+extension ModelPart {
+  /// The part as a coordinate of a hash.
+  fileprivate var coordinate: Int {
+    switch self {
+    case .embedding: 0
+    case .head: 1
+    case .layer(let index): 2 + index
+    }
+  }
 }

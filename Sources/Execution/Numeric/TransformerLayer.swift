@@ -1,3 +1,5 @@
+import Documents
+
 /// One transformer block as pieces between collectives of the tensor group.
 ///
 /// A block is two halves, attention and feed-forward, each of three pieces:
@@ -19,18 +21,26 @@ struct TransformerLayer: Sendable {
   /// Index in the whole model.
   let index: Int
   let layout: ParameterLayout
+  /// Nil unless positions are rotations.
+  let rotary: RotaryPositions?
 
   init(shard: ModelShard, index: Int) {
     self.shard = shard
     self.index = index
     layout = ParameterLayout(.layer(index), shard: shard)
+    rotary =
+      shard.usesRotaryPositions
+      ? RotaryPositions(headSize: shard.model.headSize, sequenceLength: shard.sequenceLength) : nil
   }
 
   /// Norm of the half's input. Keeps input and output.
   /// - Parameter input: local rows × hidden.
   /// - Returns: local rows × hidden; to be gathered over the tensor group under sequence parallelism.
   func normalise(_ half: Half, input: Matrix, weights: [Float], saved: inout SavedActivations) -> Matrix {
-    fatalError("not yet")
+    let output = shard.arithmetic.rounded(norm(half).forward(input, weights: weights))
+    saved.keep(half.normInput, input, elementByteCount: shard.elementByteCount)
+    saved.keep(half.normOutput, output, elementByteCount: shard.elementByteCount)
+    return output
   }
 
   /// Column-parallel products, core, and row-parallel product without its bias.
@@ -42,7 +52,14 @@ struct TransformerLayer: Sendable {
     _ half: Half, normalised: Matrix, weights: [Float], microBatch: MicroBatch, keepsCore: Bool = true,
     saved: inout SavedActivations
   ) -> Matrix {
-    fatalError("not yet")
+    let output =
+      switch half {
+      case .attention:
+        attentionProduct(
+          normalised: normalised, weights: weights, microBatch: microBatch, keepsCore: keepsCore, saved: &saved)
+      case .feedForward: feedForwardProduct(normalised: normalised, weights: weights, saved: &saved)
+      }
+    return shard.arithmetic.rounded(output)
   }
 
   /// Bias, dropout and residual connection. Keeps the dropout mask.
@@ -53,12 +70,22 @@ struct TransformerLayer: Sendable {
   func finish(
     _ half: Half, sum: Matrix, input: Matrix, weights: [Float], microBatch: MicroBatch, saved: inout SavedActivations
   ) -> Matrix {
-    fatalError("not yet")
+    var output = sum
+    if let bias = layout.range(of: half.outputBias) { output.addToRows(weights, bias) }
+    keepMask(half, microBatch: microBatch, saved: &saved)
+    if shard.model.hasDropout { output *= saved[half.mask] }
+    output += input
+    return shard.arithmetic.rounded(output)
   }
 
   /// Keeps the dropout mask of ``finish(_:sum:input:weights:microBatch:saved:)`` without the sum: all that the last
   /// piece of a layer that is computed again is needed for.
-  func keepMask(_ half: Half, microBatch: MicroBatch, saved: inout SavedActivations) { fatalError("not yet") }
+  func keepMask(_ half: Half, microBatch: MicroBatch, saved: inout SavedActivations) {
+    guard shard.model.hasDropout else { return }
+    let dropout = Dropout(
+      seed: shard.seed, step: microBatch.step, layer: index, site: half == .attention ? .attention : .feedForward)
+    saved.keep(half.mask, dropout.mask(shard: shard, microBatch: microBatch), elementByteCount: 1)
+  }
 
   /// Of dropout and bias.
   /// - Returns: local rows × hidden, the gradient of `sum`; to be gathered over the tensor group under sequence
@@ -66,7 +93,10 @@ struct TransformerLayer: Sendable {
   func finishBackward(
     _ half: Half, outputGradient: Matrix, microBatch: MicroBatch, saved: SavedActivations, gradient: inout [Float]
   ) -> Matrix {
-    fatalError("not yet")
+    var sumGradient = outputGradient
+    if shard.model.hasDropout { sumGradient *= saved[half.mask] }
+    if let bias = layout.range(of: half.outputBias) { sumGradient.addColumnSums(to: &gradient, bias) }
+    return shard.arithmetic.rounded(sumGradient)
   }
 
   /// Of the products and the core. An attention core that was not kept is computed again.
@@ -78,7 +108,17 @@ struct TransformerLayer: Sendable {
     _ half: Half, sumGradient: Matrix, normalised: Matrix, weights: [Float], microBatch: MicroBatch,
     saved: SavedActivations, gradient: inout [Float]
   ) -> Matrix {
-    fatalError("not yet")
+    let inputGradient =
+      switch half {
+      case .attention:
+        attentionProductBackward(
+          sumGradient: sumGradient, normalised: normalised, weights: weights, microBatch: microBatch, saved: saved,
+          gradient: &gradient)
+      case .feedForward:
+        feedForwardProductBackward(
+          sumGradient: sumGradient, normalised: normalised, weights: weights, saved: saved, gradient: &gradient)
+      }
+    return shard.arithmetic.rounded(inputGradient)
   }
 
   /// Of norm and residual connection.
@@ -90,14 +130,35 @@ struct TransformerLayer: Sendable {
     _ half: Half, normalisedGradient: Matrix, outputGradient: Matrix, weights: [Float], saved: SavedActivations,
     gradient: inout [Float]
   ) -> Matrix {
-    fatalError("not yet")
+    var inputGradient = norm(half).backward(
+      normalisedGradient, input: saved[half.normInput], weights: weights, gradient: &gradient)
+    inputGradient += outputGradient
+    return shard.arithmetic.rounded(inputGradient)
   }
 
   /// The kept norm output of a half, local rows: what is gathered once more in backward.
-  func normalised(_ half: Half, in saved: SavedActivations) -> Matrix {
-    saved[half == .attention ? .attentionNormOutput : .feedForwardNormOutput]
-  }
+  func normalised(_ half: Half, in saved: SavedActivations) -> Matrix { saved[half.normOutput] }
 
-  /// The unfused attention core of kept queries and keys: what selective recompute holds while a layer runs backward.
-  func rebuildCore(microBatch: MicroBatch, saved: inout SavedActivations) { fatalError("not yet") }
+  private func norm(_ half: Half) -> Normalisation {
+    switch half {
+    case .attention:
+      Normalisation(weight: layout[.attentionNormWeight], bias: layout.range(of: .attentionNormBias))
+    case .feedForward:
+      Normalisation(weight: layout[.feedForwardNormWeight], bias: layout.range(of: .feedForwardNormBias))
+    }
+  }
+}
+
+extension TransformerLayer.Half {
+  fileprivate var normInput: SavedActivations.Name {
+    self == .attention ? .attentionNormInput : .feedForwardNormInput
+  }
+  fileprivate var normOutput: SavedActivations.Name {
+    self == .attention ? .attentionNormOutput : .feedForwardNormOutput
+  }
+  fileprivate var mask: SavedActivations.Name {
+    self == .attention ? .attentionDropoutMask : .feedForwardDropoutMask
+  }
+  /// Bias of the row-parallel product, added after the sum.
+  fileprivate var outputBias: ParameterName { self == .attention ? .attentionOutputBias : .downBias }
 }

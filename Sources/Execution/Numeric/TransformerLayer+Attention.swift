@@ -1,0 +1,162 @@
+import Documents
+
+extension TransformerLayer {
+  /// Queries, keys and values of this rank's heads, the core, and the output projection.
+  func attentionProduct(
+    normalised: Matrix, weights: [Float], microBatch: MicroBatch, keepsCore: Bool, saved: inout SavedActivations
+  ) -> Matrix {
+    let width = shard.elementByteCount
+    let core = core(microBatch)
+    let projections = Projection.allCases.map { projection in
+      var heads = projected(projection, normalised: normalised, weights: weights)
+      if let norm = headNorm(projection) { heads = norm.forwardPerHead(heads, weights: weights) }
+      if projection != .value { rotary?.rotate(&heads, sequenceCount: microBatch.sequences.count) }
+      return shard.arithmetic.rounded(heads)
+    }
+    let query = projections[0], key = projections[1], value = projections[2]
+    saved.keep(.query, query, elementByteCount: width)
+    saved.keep(.key, key, elementByteCount: width)
+    saved.keep(.value, value, elementByteCount: width)
+    var context: Matrix
+    if shard.usesFlashAttention {
+      let fused = core.fusedContext(query: query, key: key, value: value)
+      context = fused.context
+      saved.keep(.logSumExp, fused.logSumExp, elementByteCount: 4)
+    } else {
+      let probabilities = core.probabilities(query: query, key: key)
+      context = core.context(probabilities, value: value)
+      if keepsCore { keep(probabilities, in: &saved) }
+    }
+    context = shard.arithmetic.rounded(context)
+    saved.keep(.attentionContext, context, elementByteCount: width)
+    return context.timesTransposed(weights, layout[.attentionOutputWeight])
+  }
+
+  /// - Returns: this rank's addend of the gradient of `normalised`.
+  func attentionProductBackward(
+    sumGradient: Matrix, normalised: Matrix, weights: [Float], microBatch: MicroBatch, saved: SavedActivations,
+    gradient: inout [Float]
+  ) -> Matrix {
+    let core = core(microBatch)
+    let query = saved[.query], key = saved[.key], value = saved[.value], context = saved[.attentionContext]
+    sumGradient.addTransposedProduct(with: context, to: &gradient, layout[.attentionOutputWeight])
+    let contextGradient = sumGradient.times(weights, layout[.attentionOutputWeight])
+    let gradients =
+      shard.usesFlashAttention
+      ? core.fusedBackward(
+        contextGradient: contextGradient, query: query, key: key, value: value, context: context,
+        logSumExp: saved[.logSumExp])
+      : core.backward(
+        contextGradient: contextGradient, query: query, key: key, value: value,
+        probabilities: probabilities(in: saved) ?? core.probabilities(query: query, key: key))
+
+    var normalisedGradient = Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
+    for (projection, upstream) in zip(Projection.allCases, [gradients.query, gradients.key, gradients.value]) {
+      var upstream = upstream
+      if projection != .value {
+        rotary?.rotate(&upstream, sequenceCount: microBatch.sequences.count, backward: true)
+      }
+      if let norm = headNorm(projection) {
+        // The norm's input is not kept: it is the projection once more.
+        let input = projected(projection, normalised: normalised, weights: weights)
+        upstream = norm.backwardPerHead(upstream, input: input, weights: weights, gradient: &gradient)
+      }
+      upstream.addTransposedProduct(with: normalised, to: &gradient, layout[projection.weight])
+      if let bias = layout.range(of: projection.bias) { upstream.addColumnSums(to: &gradient, bias) }
+      normalisedGradient += upstream.times(weights, layout[projection.weight])
+    }
+    return normalisedGradient
+  }
+
+  /// Keeps the unfused attention core of kept queries and keys once more: what selective recompute holds while the layer
+  /// runs backward. Does nothing where the core is fused or was kept.
+  func rebuildCore(microBatch: MicroBatch, saved: inout SavedActivations) {
+    guard !shard.usesFlashAttention, !saved.contains(.softmax) else { return }
+    keep(core(microBatch).probabilities(query: saved[.query], key: saved[.key]), in: &saved)
+  }
+
+  /// The three column-parallel products of attention.
+  private enum Projection: CaseIterable {
+    case query, key, value
+
+    var weight: ParameterName {
+      switch self {
+      case .query: .queryWeight
+      case .key: .keyWeight
+      case .value: .valueWeight
+      }
+    }
+
+    var bias: ParameterName {
+      switch self {
+      case .query: .queryBias
+      case .key: .keyBias
+      case .value: .valueBias
+      }
+    }
+  }
+
+  private func projected(_ projection: Projection, normalised: Matrix, weights: [Float]) -> Matrix {
+    var heads = normalised.timesTransposed(weights, layout[projection.weight])
+    if let bias = layout.range(of: projection.bias) { heads.addToRows(weights, bias) }
+    return heads
+  }
+
+  /// The per-head norm of queries or keys (RMSNorm, one weight for all heads; Qwen3); nil where there is none.
+  private func headNorm(_ projection: Projection) -> Normalisation? {
+    let weight: Range<Int>? =
+      switch projection {
+      case .query: layout.range(of: .queryNormWeight)
+      case .key: layout.range(of: .keyNormWeight)
+      case .value: nil
+      }
+    return weight.map { Normalisation(weight: $0, bias: nil) }
+  }
+
+  private func core(_ microBatch: MicroBatch) -> AttentionCore {
+    AttentionCore(
+      sequences: microBatch.sequences, sequenceLength: shard.sequenceLength, headCount: shard.headCount,
+      keyValueHeadCount: shard.keyValueHeadCount, headSize: shard.model.headSize,
+      firstHead: shard.tensorIndex * shard.headCount, isCausal: shard.model.family != .bert,
+      dropout: shard.model.hasDropout
+        ? Dropout(seed: shard.seed, step: microBatch.step, layer: index, site: .attentionCore) : nil,
+      arithmetic: shard.arithmetic)
+  }
+
+  private func keep(_ probabilities: AttentionCore.Probabilities, in saved: inout SavedActivations) {
+    saved.keep(.softmax, probabilities.softmax, elementByteCount: shard.elementByteCount)
+    guard let mask = probabilities.mask else { return }
+    saved.keep(.softmaxMask, mask, elementByteCount: 1)
+    saved.keep(.droppedSoftmax, probabilities.dropped, elementByteCount: shard.elementByteCount)
+  }
+
+  private func probabilities(in saved: SavedActivations) -> AttentionCore.Probabilities? {
+    guard saved.contains(.softmax) else { return nil }
+    let softmax = saved[.softmax]
+    guard shard.model.hasDropout else { return .init(softmax: softmax, mask: nil, dropped: softmax) }
+    return .init(softmax: softmax, mask: saved[.softmaxMask], dropped: saved[.droppedSoftmax])
+  }
+}
+
+extension Normalisation {
+  /// The norm of every head of every row: tokens × (heads · head size), the weight's count being the head size.
+  fileprivate func forwardPerHead(_ heads: Matrix, weights: [Float]) -> Matrix {
+    forward(heads.reshaped(columnCount: weight.count), weights: weights).reshaped(columnCount: heads.columnCount)
+  }
+
+  fileprivate func backwardPerHead(
+    _ outputGradient: Matrix, input: Matrix, weights: [Float], gradient: inout [Float]
+  ) -> Matrix {
+    backward(
+      outputGradient.reshaped(columnCount: weight.count), input: input.reshaped(columnCount: weight.count),
+      weights: weights, gradient: &gradient
+    ).reshaped(columnCount: input.columnCount)
+  }
+}
+
+extension Matrix {
+  /// The same elements in rows of another width.
+  fileprivate func reshaped(columnCount: Int) -> Matrix {
+    Matrix(rowCount: elements.count / columnCount, columnCount: columnCount, elements: elements)
+  }
+}
