@@ -22,7 +22,7 @@ import Testing
     Reader(name: "cluster", documents: clusters(), readsOthers: true) { (field) throws(DocumentError) in
       _ = try ClusterDescription(field, catalog: Shipped.catalog, folder: ".")
     },
-    Reader(name: "links", documents: documents(["Profiles/links", examples("links")])) {
+    Reader(name: "links", documents: documents(["Profiles/links", examples("links"), examples("links-full")])) {
       (field) throws(DocumentError) in _ = try MeasuredLinks(field)
     },
     Reader(name: "device", documents: documents(["Profiles"])) { (field) throws(DocumentError) in

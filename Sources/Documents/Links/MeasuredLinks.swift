@@ -1,0 +1,87 @@
+/// Measured rates of links: between nodes, in one or more snapshots of the same nodes, and, where known, inside nodes
+/// and of whole collectives.
+///
+/// Rates between nodes are of one device's flow to one device of the other node. Only those are priced; what is inside
+/// nodes and of collectives is kept for people and for fits. Every figure may say where it comes from and how far it is
+/// trusted. Other kinds of document refer to it; `sextant.links/1` is its own.
+public struct MeasuredLinks: Sendable, Equatable {
+  public let name: String
+  /// The tool that measured, such as `mpigraph`; several are separated by commas.
+  public let engine: String
+  /// Where the figures come from.
+  public let source: String
+  /// Host names; index = row = column.
+  public let nodeNames: [String]
+  /// Where single figures come from; what has an origin has an index into this list.
+  public let origins: [Origin]
+  /// Rates between nodes; empty where only other things were measured.
+  public let snapshots: [Snapshot]
+  /// Rates inside nodes.
+  public let inside: [InsideLinks]
+  /// Whole collectives, timed.
+  public let collectives: [CollectiveTimes]
+
+  /// The median over the snapshots of one ordered pair; nil where no snapshot has it.
+  public func medianBytesPerSecond(from: Int, to: Int) -> Double? {
+    let values = snapshots.compactMap { $0.bytesPerSecond[from][to] }.sorted()
+    guard !values.isEmpty else { return nil }
+    let middle = values.count / 2
+    return values.count % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2
+  }
+
+  /// - Precondition: snapshots of as many rows as nodes, whose names differ; indices of origins and nodes that exist.
+  package init(
+    name: String, engine: String, source: String, nodeNames: [String], origins: [Origin] = [],
+    snapshots: [Snapshot], inside: [InsideLinks] = [], collectives: [CollectiveTimes] = []
+  ) {
+    self.name = name
+    self.engine = engine
+    self.source = source
+    self.nodeNames = nodeNames
+    self.origins = origins
+    self.snapshots = snapshots
+    self.inside = inside
+    self.collectives = collectives
+  }
+}
+
+extension MeasuredLinks {
+  /// How far a figure is trusted, best first: what is nearest to the traffic of training wins.
+  public enum Trust: String, Sendable, CaseIterable, Comparable {
+    /// A collective of the very group, timed.
+    case collective
+    /// From one node to another while all nodes send and receive.
+    case loaded
+    /// From one node to another while nothing else runs.
+    case idle
+    /// Not measured; completed from measured pairs in the same place of the structure.
+    case inferred
+    /// What links of this class usually reach, such as NVLink of a generation.
+    case linkClass = "class"
+    /// A datasheet's rate.
+    case nominal
+
+    /// Less trusted is less.
+    public static func < (left: Trust, right: Trust) -> Bool { left.rank > right.rank }
+
+    private var rank: Int { Self.allCases.firstIndex(of: self) ?? Self.allCases.count }
+  }
+
+  /// Where figures come from.
+  public struct Origin: Sendable, Equatable, Hashable {
+    /// The tool, such as `mpigraph` or `nccl-tests`.
+    public let engine: String
+    /// The file or the run.
+    public let source: String
+    public let trust: Trust
+    /// What a reader has to know of these figures; empty where nothing.
+    public let note: String
+
+    package init(engine: String, source: String, trust: Trust, note: String = "") {
+      self.engine = engine
+      self.source = source
+      self.trust = trust
+      self.note = note
+    }
+  }
+}
