@@ -1,0 +1,189 @@
+import Documents
+import Foundation
+
+@testable import Execution
+
+/// The loss of a transformer in double precision, written from the definitions, sequence by sequence and element by
+/// element: shares no arithmetic with what is tested.
+struct DoublePrecisionTransformer {
+  let model: ModelDescription
+  let sequenceLength: Int
+  let seed: UInt64
+  /// By part and name, full tensors, outputs × inputs.
+  var weights: [ModelPart: [ParameterName: [Double]]]
+
+  init(shard: ModelShard, ownsOutputMatrix: Bool) {
+    model = shard.model
+    sequenceLength = shard.sequenceLength
+    seed = shard.seed
+    weights = [:]
+    let parts = [.embedding, .head] + (0..<shard.model.layerCount).map(ModelPart.layer)
+    for part in parts {
+      let layout = ParameterLayout(part, shard: shard, ownsOutputMatrix: ownsOutputMatrix)
+      let values = layout.initialValues(seed: shard.seed)
+      weights[part] = [:]
+      for tensor in layout.tensors { weights[part]?[tensor.name] = values[tensor.range].map(Double.init) }
+    }
+  }
+
+  /// Sum of the cross-entropies of all tokens.
+  func loss(_ microBatch: MicroBatch) -> Double {
+    let data = TrainingData(seed: seed, vocabularySize: model.vocabularySize, sequenceLength: sequenceLength)
+    var total = 0.0
+    for sequence in microBatch.sequences {
+      let tokens = (0...sequenceLength).map { data.token(step: microBatch.step, sequence: sequence, position: $0) }
+      total += loss(tokens: tokens, sequence: sequence, step: microBatch.step)
+    }
+    return total
+  }
+
+  private func loss(tokens: [Int], sequence: Int, step: Int) -> Double {
+    let h = model.hiddenSize
+    let table = tensor(.embedding, .tokenEmbedding)
+    var stream = (0..<sequenceLength).map { position in
+      var row = Array(table[tokens[position] * h..<(tokens[position] + 1) * h])
+      if model.positionCount > 0 {
+        let positions = tensor(.embedding, .positionEmbedding)
+        for i in 0..<h { row[i] += positions[position * h + i] }
+      }
+      return drop(row, step, 0, .embedding, sequence, position)
+    }
+    for layer in 0..<model.layerCount {
+      let part = ModelPart.layer(layer)
+      let first = stream.map { norm($0, part, .attentionNormWeight, .attentionNormBias) }
+      let attention = attention(first, part, step, layer, sequence)
+      for position in stream.indices {
+        let dropped = drop(attention[position], step, layer, .attention, sequence, position)
+        for i in 0..<h { stream[position][i] += dropped[i] }
+        let second = norm(stream[position], part, .feedForwardNormWeight, .feedForwardNormBias)
+        let output = drop(feedForward(second, part), step, layer, .feedForward, sequence, position)
+        for i in 0..<h { stream[position][i] += output[i] }
+      }
+    }
+    let matrix = model.hasTiedEmbeddings ? table : tensor(.head, .outputMatrix)
+    var sum = 0.0
+    for position in stream.indices {
+      let row = norm(stream[position], .head, .finalNormWeight, .finalNormBias)
+      let logits = Array(linear(row, matrix, nil)[0..<model.vocabularySize])
+      let largest = logits.max() ?? 0
+      sum += log(logits.reduce(0) { $0 + exp($1 - largest) }) + largest - logits[tokens[position + 1]]
+    }
+    return sum
+  }
+
+  private func attention(
+    _ rows: [[Double]], _ part: ModelPart, _ step: Int, _ layer: Int, _ sequence: Int
+  ) -> [[Double]] {
+    let d = model.headSize, heads = model.headCount, group = heads / model.keyValueHeadCount
+    let q = rows.enumerated().map { turn(split($1, part, .queryWeight, .queryBias, .queryNormWeight), $0) }
+    let k = rows.enumerated().map { turn(split($1, part, .keyWeight, .keyBias, .keyNormWeight), $0) }
+    let v = rows.map { split($0, part, .valueWeight, .valueBias, nil) }
+    let dropout = Dropout(seed: seed, step: step, layer: layer, site: .attentionCore)
+    return rows.indices.map { position in
+      var context = [Double](repeating: 0, count: heads * d)
+      for head in 0..<heads {
+        let seen = model.family == .bert ? 0..<rows.count : 0..<position + 1
+        let scores = seen.map { key in
+          (0..<d).reduce(0.0) { $0 + q[position][head][$1] * k[key][head / group][$1] } / Double(d).squareRoot()
+        }
+        let total = scores.reduce(0) { $0 + exp($1) }
+        var factors = [Float](repeating: 1, count: sequenceLength)
+        if model.hasDropout {
+          dropout.fill(
+            &factors, sequence: sequence, position: position,
+            range: head * sequenceLength..<(head + 1) * sequenceLength)
+        }
+        for key in seen {
+          let weight = exp(scores[key]) / total * Double(factors[key])
+          for i in 0..<d { context[head * d + i] += weight * v[key][head / group][i] }
+        }
+      }
+      return linear(context, tensor(part, .attentionOutputWeight), weights[part]?[.attentionOutputBias])
+    }
+  }
+
+  private func split(
+    _ row: [Double], _ part: ModelPart, _ weight: ParameterName, _ bias: ParameterName, _ norm: ParameterName?
+  ) -> [[Double]] {
+    let all = linear(row, tensor(part, weight), weights[part]?[bias])
+    return stride(from: 0, to: all.count, by: model.headSize).map { start in
+      let head = Array(all[start..<start + model.headSize])
+      guard let norm, let scales = weights[part]?[norm] else { return head }
+      let square = head.reduce(0) { $0 + $1 * $1 } / Double(head.count)
+      return zip(head, scales).map { $0 / (square + 1e-5).squareRoot() * $1 }
+    }
+  }
+
+  /// Rotation of every head by its position.
+  private func turn(_ heads: [[Double]], _ position: Int) -> [[Double]] {
+    guard model.family == .llama, model.positionCount == 0 else { return heads }
+    let half = model.headSize / 2
+    return heads.map { head in
+      var turned = head
+      for i in 0..<half {
+        let angle = Double(position) / pow(10_000, 2 * Double(i) / Double(model.headSize))
+        turned[i] = head[i] * cos(angle) - head[i + half] * sin(angle)
+        turned[i + half] = head[i] * sin(angle) + head[i + half] * cos(angle)
+      }
+      return turned
+    }
+  }
+
+  private func feedForward(_ row: [Double], _ part: ModelPart) -> [Double] {
+    var inner = linear(row, tensor(part, .upWeight), weights[part]?[.upBias])
+    if model.hasGatedFeedForward {
+      let gate = linear(row, tensor(part, .gateWeight), weights[part]?[.gateBias])
+      for i in inner.indices { inner[i] *= gate[i] / (1 + exp(-gate[i])) }
+    } else {
+      inner = inner.map { 0.5 * $0 * (1 + tanh((2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0))) }
+    }
+    return linear(inner, tensor(part, .downWeight), weights[part]?[.downBias])
+  }
+
+  private func norm(
+    _ row: [Double], _ part: ModelPart, _ weight: ParameterName, _ bias: ParameterName
+  ) -> [Double] {
+    let scales = tensor(part, weight)
+    let mean = model.family == .llama ? 0 : row.reduce(0, +) / Double(row.count)
+    let variance = row.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(row.count)
+    return row.indices.map {
+      (row[$0] - mean) / (variance + 1e-5).squareRoot() * scales[$0] + (weights[part]?[bias]?[$0] ?? 0)
+    }
+  }
+
+  /// Written for builds without optimisation, where loops over ranges and arrays cost ten times this.
+  private func linear(_ row: [Double], _ weight: [Double], _ bias: [Double]?) -> [Double] {
+    let width = row.count
+    var result = bias ?? [Double](repeating: 0, count: weight.count / width)
+    row.withUnsafeBufferPointer { row in
+      weight.withUnsafeBufferPointer { weight in
+        guard let row = row.baseAddress, var element = weight.baseAddress else { return }
+        var output = 0
+        while output < result.count {
+          var sum = 0.0
+          var i = 0
+          while i < width {
+            sum += row[i] * element.pointee
+            element += 1
+            i += 1
+          }
+          result[output] += sum
+          output += 1
+        }
+      }
+    }
+    return result
+  }
+
+  private func drop(
+    _ row: [Double], _ step: Int, _ layer: Int, _ site: Dropout.Site, _ sequence: Int, _ position: Int
+  ) -> [Double] {
+    guard model.hasDropout else { return row }
+    var factors = [Float](repeating: 1, count: row.count)
+    Dropout(seed: seed, step: step, layer: layer, site: site)
+      .fill(&factors, sequence: sequence, position: position, range: 0..<row.count)
+    return zip(row, factors).map { $0 * Double($1) }
+  }
+
+  private func tensor(_ part: ModelPart, _ name: ParameterName) -> [Double] { weights[part]?[name] ?? [] }
+}

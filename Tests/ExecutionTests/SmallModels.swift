@@ -1,0 +1,56 @@
+public import Documents
+public import Testing
+
+/// Models of every family and with every small part that a description can switch on, a few numbers wide.
+enum SmallModels {
+  static func gpt(tied: Bool = true, dropout: Bool = true, headSize: Int = 4) throws -> ModelDescription {
+    try ModelDescription(
+      name: "gpt", family: .gpt, layerCount: 2, hiddenSize: 16, headCount: 4, headSize: headSize, feedForwardSize: 24,
+      vocabularySize: 13, hasGatedFeedForward: false, hasTiedEmbeddings: tied, positionCount: 8, hasDropout: dropout)
+  }
+
+  static func llama(headCount: Int = 8, keyValueHeadCount: Int = 4) throws -> ModelDescription {
+    try ModelDescription(
+      name: "llama", family: .llama, layerCount: 2, hiddenSize: 16, headCount: headCount,
+      keyValueHeadCount: keyValueHeadCount, headSize: 4, feedForwardSize: 20, vocabularySize: 14,
+      hasGatedFeedForward: true, hasTiedEmbeddings: false)
+  }
+
+  static func bert() throws -> ModelDescription {
+    try ModelDescription(
+      name: "bert", family: .bert, layerCount: 2, hiddenSize: 16, headCount: 4, feedForwardSize: 16,
+      vocabularySize: 11, hasGatedFeedForward: false, hasTiedEmbeddings: false, positionCount: 16)
+  }
+
+  /// Per-head norms of queries and keys.
+  static func qwen3() throws -> ModelDescription {
+    try ModelDescription(
+      name: "qwen3", family: .llama, layerCount: 2, hiddenSize: 12, headCount: 8, keyValueHeadCount: 4, headSize: 6,
+      feedForwardSize: 16, vocabularySize: 16, hasGatedFeedForward: true, hasTiedEmbeddings: true,
+      hasQueryKeyNorm: true)
+  }
+
+  /// Biases of queries, keys and values alone.
+  static func qwen2() throws -> ModelDescription {
+    try ModelDescription(
+      name: "qwen2", family: .llama, layerCount: 2, hiddenSize: 16, headCount: 4, feedForwardSize: 24,
+      vocabularySize: 9, hasGatedFeedForward: true, hasTiedEmbeddings: false, hasQueryKeyValueBias: true)
+  }
+
+  /// What no shipped model has: gates with biases, query-key norms with biases and dropout, no positions at all.
+  static func unusual() throws -> ModelDescription {
+    try ModelDescription(
+      name: "unusual", family: .gpt, layerCount: 2, hiddenSize: 8, headCount: 8, keyValueHeadCount: 4, headSize: 3,
+      feedForwardSize: 12, vocabularySize: 7, hasGatedFeedForward: true, hasTiedEmbeddings: true,
+      hasAttentionOutputBias: false, hasQueryKeyNorm: true)
+  }
+
+  static func all() throws -> [ModelDescription] {
+    try [gpt(), gpt(tied: false, dropout: false, headSize: 3), llama(), bert(), qwen3(), qwen2(), unusual()]
+  }
+}
+
+extension ModelDescription: CustomTestStringConvertible {
+  /// The name alone, where a test names its arguments.
+  public var testDescription: String { name }
+}
