@@ -16,7 +16,8 @@ let package = Package(
     .executable(name: "sextant", targets: ["sextant"])
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
     // Floor 0: the two C libraries.
@@ -36,6 +37,11 @@ let package = Package(
     // Floor 4: seconds and bytes of a strategy on a cluster.
     .target(name: "Costing", dependencies: ["Documents", "JSONText", "Schedules"], swiftSettings: settings),
 
+    // Floor 4: measured links, by our own tools and from the outputs of others.
+    .target(
+      name: "Profiling", dependencies: ["Documents", "JSONText", .product(name: "Yams", package: "Yams")],
+      swiftSettings: settings),
+
     // Floor 5: the best plan with a bound, or the reason why there is none.
     .target(name: "Search", dependencies: ["Documents", "Costing"], swiftSettings: settings),
 
@@ -48,7 +54,7 @@ let package = Package(
     .executableTarget(
       name: "sextant",
       dependencies: [
-        "Documents", "JSONText", "Costing", "Search", "Execution",
+        "Documents", "JSONText", "Costing", "Profiling", "Search", "Execution",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -75,6 +81,9 @@ let package = Package(
     .testTarget(
       name: "ExecutionTests",
       dependencies: ["Execution", "Costing", "Documents", "JSONText", "Schedules", "Search", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "ProfilingTests", dependencies: ["Profiling", "Documents", "JSONText", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
       name: "CommandLineTests", dependencies: ["sextant", "Documents", "JSONText", "TestSupport"],

@@ -59,6 +59,11 @@ public struct Catalog: Sendable {
     try DeviceProfile(contentsOf: path(of: .device, nameOrPath))
   }
 
+  /// The measured links of a file or a shipped name.
+  public func links(_ nameOrPath: String) throws(DocumentError) -> MeasuredLinks {
+    try MeasuredLinks(contentsOf: path(of: .links, nameOrPath))
+  }
+
   func device(_ nameOrPath: String, relativeTo folder: String, mentionedAt field: Field) throws(DocumentError)
     -> DeviceProfile
   {

@@ -16,6 +16,16 @@ enum Format {
   /// Decimal gigabytes.
   static func gigabytes(_ bytes: Int) -> String { String(format: "%.1f GB", Double(bytes) / 1e9) }
 
+  /// Bytes per second of a link, in decimal units: `23.99 GB/s`.
+  static func linkRate(_ bytesPerSecond: Double) -> String {
+    switch bytesPerSecond {
+    case 1e12...: String(format: "%.2f TB/s", bytesPerSecond / 1e12)
+    case 1e9...: String(format: "%.2f GB/s", bytesPerSecond / 1e9)
+    case 1e6...: String(format: "%.2f MB/s", bytesPerSecond / 1e6)
+    default: String(format: "%.0f B/s", bytesPerSecond)
+    }
+  }
+
   static func percent(_ share: Double) -> String { String(format: "%.1f %%", share * 100) }
 
   /// Thousands apart: `12,345`.

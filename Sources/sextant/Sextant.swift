@@ -14,7 +14,7 @@ struct Sextant: ParsableCommand {
     version: toolVersion,
     subcommands: [
       PlanCommand.self, EstimateCommand.self, ExplainCommand.self, VerifyCommand.self, CalibrateCommand.self,
-      ValidateCommand.self,
+      ValidateCommand.self, ProfileCommand.self,
     ])
 
   /// As ArgumentParser's own, but that every error is one line, and that a closed pipe is an error and not a signal.

@@ -72,7 +72,8 @@ struct LinksIndex {
   var nodeCount: Int { indexOfName.count }
 
   init(names: [String], originCount: Int) {
-    indexOfName = Dictionary(names.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { first, _ in first })
+    indexOfName = Dictionary(
+      names.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { first, _ in first })
     self.originCount = originCount
   }
 

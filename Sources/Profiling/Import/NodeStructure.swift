@@ -1,0 +1,103 @@
+/// How the devices and network cards of a node hang together: structure, and datasheet rates where the tool states what
+/// they follow from. Nothing of it is measured.
+public struct NodeStructure: Sendable, Equatable {
+  /// What lies between two parts of a node, in the words of `nvidia-smi topo -m`, best first.
+  public enum Path: Sendable, Equatable, Comparable {
+    /// So many NVLinks.
+    case nvlink(Int)
+    /// At most one PCIe bridge.
+    case pix
+    /// Several PCIe bridges, no host bridge.
+    case pxb
+    /// A PCIe host bridge.
+    case phb
+    /// Host bridges of one NUMA node.
+    case node
+    /// The links between NUMA nodes.
+    case sys
+
+    /// The tool's word.
+    public var word: String {
+      switch self {
+      case .nvlink(let count): "NV\(count)"
+      case .pix: "PIX"
+      case .pxb: "PXB"
+      case .phb: "PHB"
+      case .node: "NODE"
+      case .sys: "SYS"
+      }
+    }
+
+    init?(word: String) {
+      switch word {
+      case "PIX": self = .pix
+      case "PXB": self = .pxb
+      case "PHB": self = .phb
+      case "NODE": self = .node
+      case "SYS", "SOC": self = .sys
+      default:
+        guard word.hasPrefix("NV"), let count = String(word.dropFirst(2)).plainCount, (1...1_000).contains(count) else {
+          return nil
+        }
+        self = .nvlink(count)
+      }
+    }
+
+    private var rank: Int {
+      switch self {
+      case .nvlink(let count): -count
+      case .pix: 1
+      case .pxb: 2
+      case .phb: 3
+      case .node: 4
+      case .sys: 5
+      }
+    }
+
+    /// Better is less.
+    public static func < (left: Path, right: Path) -> Bool { left.rank < right.rank }
+  }
+
+  public let devices: [String]
+  public let networkCards: [String]
+  /// Between devices; nil on the diagonal and where unknown.
+  public let deviceToDevice: [[Path?]]
+  /// From each device to each network card.
+  public let deviceToCard: [[Path?]]
+  /// A device's nominal rate over all its NVLinks, one direction; nil where the generation is not stated.
+  public var nvlinkBytesPerSecond: Double?
+  /// Nominal rate of each network card, one direction; nil where not stated.
+  public var cardBytesPerSecond: [Double?] = []
+
+  init(devices: [String], networkCards: [String], deviceToDevice: [[Path?]], deviceToCard: [[Path?]]) {
+    self.devices = devices
+    self.networkCards = networkCards
+    self.deviceToDevice = deviceToDevice
+    self.deviceToCard = deviceToCard
+  }
+
+  /// The best path that any device pair has and the worst; nil where there are no pairs.
+  public var deviceRange: ClosedRange<Path>? {
+    let paths = deviceToDevice.flatMap { $0.compactMap { $0 } }
+    guard let best = paths.min(), let worst = paths.max() else { return nil }
+    return best...worst
+  }
+
+  /// The network cards nearest to a device, and how near.
+  public func nearestCards(ofDevice index: Int) -> (path: Path, cards: [Int])? {
+    let paths = deviceToCard[index]
+    guard let best = paths.compactMap({ $0 }).min() else { return nil }
+    return (best, paths.indices.filter { paths[$0] == best })
+  }
+
+  /// What all network cards of the node send together, if every rate is known.
+  public var sharedBytesPerSecond: Double? {
+    guard !cardBytesPerSecond.isEmpty else { return nil }
+    var sum = 0.0
+    for rate in cardBytesPerSecond {
+      guard let rate else { return nil }
+      sum += rate
+    }
+    return sum
+  }
+}

@@ -1,0 +1,94 @@
+public import ArgumentParser
+import Documents
+import JSONText
+public import Profiling
+
+/// `sextant profile import`.
+struct ProfileImportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "import",
+    abstract: "Read what other tools measured or know of the links.",
+    discussion: """
+      Reads nccl-tests (text and -J), mpiGraph, the OSU micro-benchmarks, perftest (ib_write_bw and its kin), \
+      nvbandwidth (text and JSON), Galvatron's bandwidth files; and of structure nvidia-smi topo -m, NCCL's topology \
+      XML, Slurm's topology.conf and topology.yaml, topograph's models and ibnetdiscover. Several files make one \
+      document: of several figures of a pair the most trusted is taken, a collective of the very pair before rates \
+      under load, those before rates of an idle network. Files of structure give no rates; what they say is printed.
+      """)
+
+  @Argument(help: ArgumentHelp("Outputs of other tools.", valueName: "file"))
+  var files: [String]
+
+  @Option(
+    help: ArgumentHelp(
+      "What the files are, where their content does not say: \(ImportFormat.allCases.map(\.rawValue).joined(separator: ", ")).",
+      valueName: "format"))
+  var format: ImportFormat?
+
+  @Option(
+    help: ArgumentHelp(
+      "Sending and receiving host of a point-to-point test; one name for a test inside a node.", valueName: "a,b"))
+  var hosts: String?
+
+  @Option(help: "Ranks of a collective, where the tool does not print them.")
+  var ranks: Int?
+
+  @Option(help: "Nodes of a collective, where the tool does not print them.")
+  var nodes: Int?
+
+  @Option(help: "The collective of nccl-tests, where it is not printed.")
+  var collective: MeasuredLinks.CollectiveTimes.Kind?
+
+  @Option(help: "What the document is called.")
+  var name = "imported"
+
+  @Option(help: ArgumentHelp("Write the links document here.", valueName: "file"))
+  var output: String?
+
+  @Flag(help: "Print JSON: the links document, or the structure.")
+  var json = false
+
+  func validate() throws {
+    guard (2...134_217_728).contains(ranks ?? 2) else { throw ValidationError("--ranks is from 2 to 134217728") }
+    guard (1...134_217_728).contains(nodes ?? 1) else { throw ValidationError("--nodes is from 1 to 134217728") }
+    guard !name.isEmpty, name.count <= 200, name == name.oneLine else {
+      throw ValidationError("--name is of 1 to 200 printable characters")
+    }
+    guard let hosts else { return }
+    let names = Self.names(hosts)
+    guard (1...2).contains(names.count), names.allSatisfy({ $0.count <= 200 && $0 == $0.oneLine }) else {
+      throw ValidationError("--hosts is one or two names, separated by a comma")
+    }
+  }
+
+  private static func names(_ list: String) -> [String] { list.split(separator: ",").map(String.init) }
+
+  func run() throws {
+    try reportingErrors {
+      var context = ImportContext()
+      if let hosts {
+        let names = Self.names(hosts)
+        context.hosts = names.count == 1 ? [names[0], names[0]] : names
+      }
+      context.rankCount = ranks
+      context.nodeCount = nodes
+      context.collective = collective
+      var findings: [Findings] = []
+      for file in files {
+        findings.append(try ImportFormat.findings(of: ToolText(contentsOf: file), format: format, context: context))
+      }
+      let imported = try ImportedLinks(findings, name: name)
+      if let output {
+        guard let links = imported.links else {
+          throw complaint("--output: the files are of structure only and give no rates", .badInput)
+        }
+        try writeFileAtomically(Array(links.json.text(style: .pretty).utf8), to: output)
+      }
+      let report = ImportReport(findings: findings, imported: imported)
+      try emit(json ? report.json.text(style: .pretty) : report.text)
+    }
+  }
+}
+
+extension ImportFormat: ExpressibleByArgument {}
+extension MeasuredLinks.CollectiveTimes.Kind: ExpressibleByArgument {}

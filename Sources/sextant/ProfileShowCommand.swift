@@ -1,0 +1,47 @@
+import ArgumentParser
+import Documents
+import JSONText
+import Profiling
+
+/// `sextant profile show`.
+struct ProfileShowCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show",
+    abstract: "Show a links document: its matrix, what is slow, and what that costs a plan.",
+    discussion: """
+      A node is called slow when it sends or receives at least 10 % less than the median node, a link when it is at least \
+      10 % below what its sender and its receiver explain; both only where that is four times the usual deviation.
+      """)
+
+  @Argument(help: ArgumentHelp("A links document, or the name of a shipped one.", valueName: "links"))
+  var links: String
+
+  @Option(help: ArgumentHelp("Say what slow nodes and links cost this plan.", valueName: "file"))
+  var plan: String?
+
+  @Option(help: ArgumentHelp("Draw the matrix here, as SVG.", valueName: "file"))
+  var svg: String?
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func run() throws {
+    try reportingErrors {
+      let read = try Catalog.ofInstallation().links(links)
+      let priced = try plan.map { try PlanOnLinks(plan: Plan(contentsOf: $0), links: read, linksPath: links) }
+      if let svg {
+        let picture = LinkHeatMap(links: read).svg
+        guard !picture.isEmpty else { throw complaint("--svg: \(links) has no rates between nodes", .badInput) }
+        try writeFileAtomically(Array(picture.utf8), to: svg)
+      }
+      let report = LinksReport(links: read)
+      if json {
+        var members = report.jsonMembers
+        if let priced { members.append(JSONMember("plan", priced.json)) }
+        try emit(JSON.object(members).text(style: .pretty))
+      } else {
+        try emit(report.text + (priced?.text ?? ""))
+      }
+    }
+  }
+}
