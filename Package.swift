@@ -61,7 +61,8 @@ let package = Package(
 
     // Measures the figures of docs/measurements.md; never a test.
     .executableTarget(
-      name: "Benchmarks", dependencies: ["Documents", "Schedules", "Costing", "Search"], swiftSettings: settings),
+      name: "Benchmarks", dependencies: ["Documents", "Schedules", "Costing", "Search", "Execution"],
+      swiftSettings: settings),
 
     .target(
       name: "TestSupport", dependencies: ["Documents", "JSONText"], path: "Tests/TestSupport", swiftSettings: settings),

@@ -4,7 +4,7 @@ import Search
 
 /// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`.
 ///
-/// Pricing is measured on one core; a plan's wall time with as many threads as `plan` uses.
+/// Pricing is measured on one core; a plan's wall time with as many threads as `plan` uses; matrix products in CPU time.
 @main
 struct Benchmarks {
   static func main() throws {
@@ -18,6 +18,8 @@ struct Benchmarks {
     try reportPlan(cluster: "dgx-h100-128", model: "llama-3-70b", globalBatch: 1024, catalog: catalog)
     try reportPlan(cluster: "dgx-h100-128", model: "megatron-1t", globalBatch: 3072, catalog: catalog)
     try reportPlan(cluster: "frontier-128", model: "megatron-145b", globalBatch: 2048, catalog: catalog)
+    print("matrix products of the executor, one core")
+    reportMatrixProducts()
     print("placement, one core")
     try reportPlacement(catalog: catalog)
     print("plan on measured links, wall time, one run")

@@ -87,7 +87,8 @@ struct OutputHead: Sendable {
 
   /// Of cross-entropy and output matrix.
   /// - Parameters:
-  ///   - scale: 1 / tokens of the global batch, so that gradients are those of the mean over all of them.
+  ///   - scale: 1 / tokens of the global batch, so that gradients are those of the mean over all of them, times
+  ///     ``ModelShard/lossScale``.
   ///   - normalised: all tokens × hidden, the kept norm output; gathered once more under sequence parallelism.
   ///   - gradient: flat gradient buffer that holds the output matrix's.
   /// - Returns: all tokens × hidden, one addend of the gradient of `normalised` over the tensor group.

@@ -63,8 +63,8 @@ struct SerialReference: Sendable {
       for (layout, gradient) in zip(layouts, gradients) {
         squares += layout.sumOfSquares(gradient: gradient[...], range: 0..<layout.count)
       }
-      let norm = squares.squareRoot()
-      let scale = OptimizerState.clippingScale(norm: norm, settings: settings)
+      let norm = squares.squareRoot() / Double(shard.lossScale)
+      let scale = OptimizerState.clippingScale(norm: norm, settings: settings) / shard.lossScale
       for part in states.indices {
         states[part].update(gradient: gradients[part][...], scale: scale, step: step, settings: settings)
       }
@@ -77,7 +77,7 @@ struct SerialReference: Sendable {
   /// Tokens of the global batch, over which the loss is the mean.
   private var tokenCount: Int { globalBatch * shard.sequenceLength }
 
-  /// Forward and backward of one micro-batch.
+  /// Forward and backward of one micro-batch, gradients times ``ModelShard/lossScale``.
   /// - Parameter gradients: of all parts, added to.
   /// - Returns: the sum of the tokens' losses.
   func pass(_ microBatch: MicroBatch, weights: [[Float]], gradients: inout [[Float]]) -> Double {
@@ -100,7 +100,7 @@ struct SerialReference: Sendable {
     let loss = head.loss(exponentials: logits, exponentialSums: sums, targetLogits: targets, saved: &saved[last])
 
     let normalisedGradient = head.lossBackward(
-      scale: 1 / Float(tokenCount), normalised: normalised, buffer: weights[matrixPart], offset: offset.lowerBound,
+      scale: shard.lossScale / Float(tokenCount), normalised: normalised, buffer: weights[matrixPart], offset: offset.lowerBound,
       microBatch: microBatch, saved: saved[last], gradient: &gradients[matrixPart])
     var gradient = head.normaliseBackward(
       normalisedGradient: normalisedGradient, weights: weights[last], saved: saved[last], gradient: &gradients[last])

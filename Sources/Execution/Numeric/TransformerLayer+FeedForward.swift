@@ -67,12 +67,13 @@ extension TransformerLayer {
 
 /// The functions between the two products of the feed-forward part.
 enum Activation {
-  /// GELU in its tanh form (Hendrycks and Gimpel 2016), as GPT-2 has it: x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
-  static func gelu(_ x: Float) -> Float { 0.5 * x * (1 + tanh(inner(x))) }
+  /// GELU in its tanh form (Hendrycks and Gimpel 2016), as GPT-2 has it: x/2·(1 + tanh(u)) with
+  /// u = √(2/π)·(x + 0.044715·x³), which is x·σ(2u).
+  static func gelu(_ x: Float) -> Float { x / (1 + exp(-2 * inner(x))) }
 
   static func geluDerivative(_ x: Float) -> Float {
-    let t = tanh(inner(x))
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * scale * (1 + 3 * cubic * x * x)
+    let sigmoid = 1 / (1 + exp(-2 * inner(x)))
+    return sigmoid * (1 + 2 * x * (1 - sigmoid) * scale * (1 + 3 * cubic * x * x))
   }
 
   /// x·σ(x), the gate of SwiGLU (Shazeer 2020).
