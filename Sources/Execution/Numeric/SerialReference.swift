@@ -100,8 +100,8 @@ struct SerialReference: Sendable {
     let loss = head.loss(exponentials: logits, exponentialSums: sums, targetLogits: targets, saved: &saved[last])
 
     let normalisedGradient = head.lossBackward(
-      scale: shard.lossScale / Float(tokenCount), normalised: normalised, buffer: weights[matrixPart], offset: offset.lowerBound,
-      microBatch: microBatch, saved: saved[last], gradient: &gradients[matrixPart])
+      scale: shard.lossScale / Float(tokenCount), normalised: normalised, buffer: weights[matrixPart],
+      offset: offset.lowerBound, microBatch: microBatch, saved: saved[last], gradient: &gradients[matrixPart])
     var gradient = head.normaliseBackward(
       normalisedGradient: normalisedGradient, weights: weights[last], saved: saved[last], gradient: &gradients[last])
     for layer in layers.reversed() {
