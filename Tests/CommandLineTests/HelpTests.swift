@@ -5,7 +5,7 @@ import Testing
     let folder = try Workspace()
     let help = try await folder.sextant("--help").succeeded()
     #expect(try await folder.sextant().succeeded() == help)
-    for command in ["plan", "estimate", "explain", "validate", "calibrate"] {
+    for command in ["plan", "estimate", "explain", "validate", "calibrate", "profile"] {
       #expect(help.contains("  \(command) "))
       let own = try await folder.sextant(command, "--help").succeeded()
       #expect(own.contains("USAGE: sextant \(command)"))
