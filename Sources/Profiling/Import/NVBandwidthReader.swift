@@ -25,9 +25,9 @@ enum NVBandwidthReader {
       let line = text.lines[index], words = line.words
       index += 1
       if words.first == "Running", words.count == 2 {
-        test = String(words[1].last == "." ? words[1].dropLast() : words[1][...])
+        test = String(words[1].last == "." ? words[1].dropLast() : words[1][...]).asName ?? ""
       } else if words.first == "SUM", words.count >= 3, let sum = words.last?.plainNumber, let last = matrices.last {
-        let name = words[1]
+        let name = words[1].asName ?? ""
         if last.matrix.test.isEmpty {
           matrices[matrices.count - 1].matrix = Matrix(
             test: name, description: last.matrix.description, rows: last.matrix.rows)

@@ -43,11 +43,13 @@ enum PerftestReader {
       context.hosts = ["node-0", "node-0"]
     }
     if isBidirectional { findings.notes.append("both directions ran at once; half of the printed sum is each one's") }
-    let name = title.words.filter { $0 != "Test" && !$0.allSatisfy { $0 == "-" } }.joined(separator: " ")
+    let name =
+      title.words.filter { $0 != "Test" && !$0.allSatisfy { $0 == "-" } }.joined(separator: " ").asName ?? "perftest"
     context.place(
       isLatency
         ? [] : rows.map { .init(messageBytes: $0.size, bytesPerSecond: $0.value * (isBidirectional ? 0.5 : 1)) },
-      latencySeconds: isLatency ? first.value : nil, name: name, isBidirectional: isBidirectional, into: &findings)
+      latencySeconds: isLatency ? first.value : nil, name: name.asName ?? "perftest", isBidirectional: isBidirectional,
+      into: &findings)
     return findings
   }
 
