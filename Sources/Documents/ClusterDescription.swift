@@ -48,7 +48,8 @@ public struct ClusterDescription: Sendable, Equatable {
   /// Innermost first; spans grow, each divides the next, one equals ``devicesPerNode`` and the last covers the cluster.
   public let levels: [Level]
   public let host: Host?
-  /// Node-to-node rates that replace the nominal ones, in the order of ``nodeNames``.
+  /// Node-to-node rates that replace the nominal ones, of the nodes in ``nodeNames`` in their order, whatever others
+  /// were measured with them.
   public let measured: MeasuredLinks?
 
   /// The most devices that a cluster may have: a plan lists every one several times, and must stay readable.
@@ -83,7 +84,16 @@ public struct ClusterDescription: Sendable, Equatable {
       throw Contradiction("no level spans the \(devicesPerNode) devices of a node")
     }
     if let measured, measured.nodeNames != nodeNames {
-      throw Contradiction("the measured links \"\(measured.name)\" are of other nodes than the cluster's")
+      let indices = Dictionary(
+        measured.nodeNames.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { first, _ in first })
+      let places = nodeNames.compactMap { indices[$0] }
+      guard places.count == nodeNames.count else {
+        let missing = nodeNames.first { indices[$0] == nil }.map { ": \"\($0)\" is not among them" } ?? ""
+        throw Contradiction("the measured links \"\(measured.name)\" are of other nodes than the cluster's\(missing)")
+      }
+      self.measured = measured.selecting(places)
+    } else {
+      self.measured = measured
     }
     self.name = name
     self.source = source
@@ -92,7 +102,6 @@ public struct ClusterDescription: Sendable, Equatable {
     self.devicesPerNode = devicesPerNode
     self.levels = levels
     self.host = host
-    self.measured = measured
   }
 
   /// Parts of a cluster that cannot be together, as a sentence.

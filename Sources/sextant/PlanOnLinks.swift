@@ -38,7 +38,7 @@ struct PlanOnLinks {
         found: "\(indices.count) of them")
     }
     // Named as the plan's nodes, so that they can be the cluster's.
-    let own = links.arranged(indices, names: cluster.nodeNames)
+    let own = links.selecting(indices, names: cluster.nodeNames)
     let health = LinkHealth(own)
     func seconds(_ measured: MeasuredLinks) throws -> Double {
       let measuredCluster: ClusterDescription
@@ -85,8 +85,7 @@ struct PlanOnLinks {
     }
     let idle = costs.count { $0.seconds / measuredSeconds < 5e-5 }
     if idle > 0 {
-      result +=
-        "  \(Format.count(idle, of: "slow node or link").replacingOccurrences(of: "nodes or", with: "node or")) cost it nothing alone.\n"
+      result += "  The other \(Format.count(idle)) of what is slow cost it nothing alone.\n"
     }
     return result
       + "  Without any of them: \(Format.seconds(healedSeconds)), \(share(measuredSeconds - healedSeconds)) less.\n"

@@ -49,7 +49,7 @@ import Testing
     #expect(found.pairs.isEmpty)
     #expect(found.inside.map(\.bytesPerSecond) == [[[10_000 * 1_048_576.0]]])
     let stated = try Excerpt.findings(Excerpt.osuBandwidth, ImportContext(hosts: ["alpha", "alpha"]))
-    #expect(stated.pairs.isEmpty && stated.inside[0].host == "alpha")
+    #expect(stated.pairs.isEmpty && stated.inside[0].host == "alpha" && stated.inside[0].from == .device)
   }
 
   @Test func theArrowOfNvbandwidthSaysWhichIsTheSource() throws {

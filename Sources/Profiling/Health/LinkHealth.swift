@@ -161,23 +161,4 @@ extension MeasuredLinks {
       name: self.name, engine: engine, source: source, nodeNames: nodeNames,
       snapshots: [Snapshot(name: name, bytesPerSecond: rates)])
   }
-
-  /// The same links with the nodes in another order, or some of them only; rates are the median of the snapshots.
-  ///
-  /// - Parameters:
-  ///   - order: indices into the nodes, each once.
-  ///   - names: what the nodes are to be called, in the new order.
-  public func arranged(_ order: [Int], names: [String]) -> MeasuredLinks {
-    MeasuredLinks(
-      name: name, engine: engine, source: source, nodeNames: names,
-      snapshots: snapshots.isEmpty
-        ? []
-        : [
-          Snapshot(
-            name: "median",
-            bytesPerSecond: order.map { from in
-              order.map { to in from == to ? nil : medianBytesPerSecond(from: from, to: to) }
-            })
-        ])
-  }
 }

@@ -101,8 +101,8 @@ public struct ImportContext: Sendable, Equatable {
 
   /// A point-to-point finding between the hosts that were given, or, where none were, two that stand for them.
   func place(
-    _ points: [Findings.Point], latencySeconds: Double?, name: String, isBidirectional: Bool,
-    into findings: inout Findings
+    _ points: [Findings.Point], latencySeconds: Double?, name: String, end: MeasuredLinks.InsideLinks.End = .host,
+    isBidirectional: Bool, into findings: inout Findings
   ) {
     var hosts = hosts
     if hosts.count != 2 {
@@ -112,7 +112,7 @@ public struct ImportContext: Sendable, Equatable {
     guard hosts[0] != hosts[1] else {
       findings.inside.append(
         Findings.Inside(
-          name: name, host: hosts[0], from: .host, to: .host, isBidirectional: isBidirectional,
+          name: name, host: hosts[0], from: end, to: end, isBidirectional: isBidirectional,
           bytesPerSecond: points.last.map { [[$0.bytesPerSecond]] }, latencySeconds: latencySeconds.map { [[$0]] }))
       return
     }

@@ -7,7 +7,7 @@ import Documents
 /// a time is taken to be one when size over time is the algorithm bandwidth beside it. Which collective it was and how
 /// many ranks took part is printed by some versions only; else it follows from bus over algorithm bandwidth, reduction
 /// and root (nccl-tests, doc/PERFORMANCE.md), where that is unambiguous.
-public struct NCCLTestsReader {
+enum NCCLTestsReader {
   typealias Kind = MeasuredLinks.CollectiveTimes.Kind
 
   /// One row; seconds, nil where a half is missing.

@@ -3,7 +3,7 @@ import Documents
 /// The OSU micro-benchmarks: point-to-point bandwidth and latency, and the average latency of collectives.
 ///
 /// `MB/s` is 10^6 bytes a second. Rows of sizes follow the header, whose second column is the average; `-f` appends
-/// minimum, maximum and iterations, `--validation` a word. Neither hosts nor the number of ranks are printed.
+/// minimum, maximum and iterations, `--validation` a word. A title with `-CUDA` or its kin is of device memory. Neither hosts nor the number of ranks are printed.
 enum OSUReader {
   private typealias Kind = MeasuredLinks.CollectiveTimes.Kind
 
@@ -36,16 +36,17 @@ enum OSUReader {
     }
     guard let first = rows.first else { throw text.error("the table of \"\(title)\" has no rows") }
     var findings = Findings(engine: "osu", source: text.source)
+    let end: MeasuredLinks.InsideLinks.End = title.contains("MPI-") || title.contains("CCL") ? .device : .host
     switch test {
     case .bandwidth(let isBidirectional):
       let share = isBidirectional ? 0.5 : 1
       if isBidirectional { findings.notes.append("both directions ran at once; half of the sum is each one's") }
       context.place(
         rows.map { .init(messageBytes: $0.size, bytesPerSecond: $0.value * 1e6 * share) }, latencySeconds: nil,
-        name: isBidirectional ? "osu_bibw" : "osu_bw", isBidirectional: isBidirectional, into: &findings)
+        name: isBidirectional ? "osu_bibw" : "osu_bw", end: end, isBidirectional: isBidirectional, into: &findings)
     case .latency:
       context.place(
-        [], latencySeconds: first.value / 1e6, name: "osu_latency", isBidirectional: false, into: &findings)
+        [], latencySeconds: first.value / 1e6, name: "osu_latency", end: end, isBidirectional: false, into: &findings)
     case .collective(let kind):
       guard let rankCount = context.rankCount, rankCount > 1 else {
         throw text.error("\"\(title)\" does not say how many ranks took part; give --ranks")
