@@ -105,10 +105,17 @@ public struct CostModel: Sendable {
   /// The cost of a strategy from parts that were computed before.
   /// - Precondition: the strategy breaks no rule, and the parts are its own.
   public func cost(of strategy: Strategy, layout: LayoutCost, microBatch: MicroBatchCost) -> StrategyCost {
-    StrategyCost(
+    let host = StrategyCost.layerFloorSeconds(
+      strategy: strategy, framework: framework, devicesPerNode: layout.devicesPerNode)
+    return StrategyCost(
       strategy: strategy, job: job, microBatch: microBatch, layout: layout,
-      memory: MemoryModel(job: job, device: cluster.device, framework: framework, strategy: strategy), device: device,
-      framework: framework)
+      memory: MemoryModel(
+        job: job, device: cluster.device, framework: framework, strategy: strategy,
+        deviceBoundShare: framework.deviceBoundShare(
+          device: microBatch.layer.forwardSeconds + microBatch.layer.backwardSeconds, host: host),
+        isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
+          && strategy.pipelineDegree > 1 && strategy.dataDegree > 1 && strategy.worldSize > layout.devicesPerNode),
+      device: device, framework: framework)
   }
 
   /// The cost of one strategy.

@@ -52,8 +52,15 @@ public struct Estimate: Sendable {
 }
 
 extension DeviceProfile.Framework {
-  /// The peak that a run reports: the largest of all stages, or the first one's where the framework looks no further.
+  /// The peak that a run reports: of the stage, and of the kind of memory, that its framework looks at.
   func reportedPeakBytes(of stageMemory: [Prediction.StageMemory]) -> Int {
-    (reportsFirstStageMemory ? stageMemory.first?.peakBytes : stageMemory.map(\.peakBytes).max()) ?? 0
+    func reported(_ stage: Prediction.StageMemory) -> Int {
+      memory.reportedMemory == .allocated ? stage.allocatedBytes : stage.peakBytes
+    }
+    return switch memory.reportedStage {
+    case .first: stageMemory.first.map(reported) ?? 0
+    case .last: stageMemory.last.map(reported) ?? 0
+    case .largest: stageMemory.map(reported).max() ?? 0
+    }
   }
 }

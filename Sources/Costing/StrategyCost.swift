@@ -101,7 +101,7 @@ public struct StrategyCost: Sendable {
   }
 
   /// The launch floor of a layer, with what pipelines and tensor groups across nodes add to it.
-  private static func layerFloorSeconds(
+  static func layerFloorSeconds(
     strategy: Strategy, framework: DeviceProfile.Framework, devicesPerNode: Int
   ) -> Double {
     // Full recomputation launches the forward kernels, about a third of all, again.

@@ -92,6 +92,7 @@ extension DeviceProfile.Memory {
     var fields = try field.fields()
     reservedBytes = try fields.required("reserved_bytes").integer(in: 0...1_000_000_000_000)
     fragmentationFraction = try fields.required("fragmentation_fraction").fractionOrZero()
+    unreusedFraction = try fields.required("unreused_fraction").fractionOrZero()
     comfortableFraction = try fields.required("comfortable_fraction").fraction()
     let limit = try fields.required("limit_fraction")
     limitFraction = try limit.fraction()
@@ -104,6 +105,7 @@ extension DeviceProfile.Memory {
   var json: JSON {
     object(
       ("reserved_bytes", .integer(reservedBytes)), ("fragmentation_fraction", .number(fragmentationFraction)),
+      ("unreused_fraction", .number(unreusedFraction)),
       ("comfortable_fraction", .number(comfortableFraction)), ("limit_fraction", .number(limitFraction)))
   }
 }
@@ -168,17 +170,13 @@ extension DeviceProfile.Framework {
     gemmFactor = try fields.required("gemm_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
     elementWiseFactor = try fields.required("element_wise_factor").positiveNumber()
     layerSplit = try fields.required("layer_split").choice(of: DeviceProfile.LayerSplit.self)
-    logitsBytesPerEntry = try fields.required("logits_bytes_per_entry").number(
-      in: 0...64, expected: "a number from 0 to 64")
     logitsTrafficBytesPerEntry = try fields.required("logits_traffic_bytes_per_entry").number(
       in: 0...1_024, expected: "a number from 0 to 1024")
     gradientAccumulationFactor = try fields.required("gradient_accumulation_factor").number(
       in: 0...64, expected: "a number from 0 to 64")
-    bufferBytesPerParameter = try fields.required("buffer_bytes_per_parameter").number(
-      in: 0...64, expected: "a number from 0 to 64")
-    activationFactor = try fields.required("activation_factor").number(
-      in: 0.1...8, expected: "a number from 0.1 to 8")
-    reportsFirstStageMemory = try fields.required("reports_first_stage_memory").boolean()
+    hasFragileReplicatedPipelines = try fields.required("fragile_replicated_pipelines").boolean()
+    usesFlashAttention = try fields.required("flash_attention").boolean()
+    memory = try Memory(try fields.required("memory"))
     vocabularyMultiple = try fields.required("vocabulary_multiple").integer(in: 1...Self.largestVocabularyMultiple)
     try fields.finish()
   }
@@ -200,12 +198,11 @@ extension DeviceProfile.Framework {
       ("reduction_rate_fraction", .number(reductionRateFraction)),
       ("bucket_bytes", .number(bucketBytes)), ("gemm_factor", .number(gemmFactor)),
       ("element_wise_factor", .number(elementWiseFactor)),
-      ("layer_split", .string(layerSplit.rawValue)), ("logits_bytes_per_entry", .number(logitsBytesPerEntry)),
+      ("layer_split", .string(layerSplit.rawValue)),
       ("logits_traffic_bytes_per_entry", .number(logitsTrafficBytesPerEntry)),
       ("gradient_accumulation_factor", .number(gradientAccumulationFactor)),
-      ("buffer_bytes_per_parameter", .number(bufferBytesPerParameter)),
-      ("activation_factor", .number(activationFactor)),
-      ("reports_first_stage_memory", .boolean(reportsFirstStageMemory)),
+      ("fragile_replicated_pipelines", .boolean(hasFragileReplicatedPipelines)),
+      ("flash_attention", .boolean(usesFlashAttention)), ("memory", memory.json),
       ("vocabulary_multiple", .integer(vocabularyMultiple)))
   }
 }

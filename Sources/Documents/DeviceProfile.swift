@@ -49,10 +49,14 @@ public struct DeviceProfile: Sendable, Equatable {
 
   /// How much of the memory a run can use.
   public struct Memory: Sendable, Equatable {
-    /// Context, libraries and collective buffers that are there before the model is.
+    /// Library workspaces and other tensors that are there before the model is.
     public package(set) var reservedBytes: Int
-    /// Allocator overhead as a share of what is allocated.
+    /// Allocator overhead as a share of what comes and goes: activations and workspace. Weights, gradients and optimizer
+    /// are a few large blocks.
     public package(set) var fragmentationFraction: Double
+    /// Share of the smaller of two moments' blocks that the other cannot use: the last backward pass and the reduction of
+    /// gradients after it.
+    public package(set) var unreusedFraction: Double
     /// Peak below this share of the memory: fits.
     public package(set) var comfortableFraction: Double
     /// Peak above this share of the memory: does not fit. Between the two: risky.
@@ -120,19 +124,18 @@ public struct DeviceProfile: Sendable, Equatable {
     public package(set) var elementWiseFactor: Double
     /// How layers are split into stages when nobody says otherwise.
     public package(set) var layerSplit: LayerSplit
-    /// Bytes alive per entry of the logits while the loss is computed, all copies together.
-    public package(set) var logitsBytesPerEntry: Double
     /// Bytes of memory traffic per entry of the logits that the loss causes forward, and as many backward.
     public package(set) var logitsTrafficBytesPerEntry: Double
     /// Traffic of adding a micro-batch's gradients to the accumulated ones, as a multiple of reading the one and reading
     /// and writing the other; 0 where the products' kernels do it.
     public package(set) var gradientAccumulationFactor: Double
-    /// Buffers beside weights, gradients and optimizer, for each parameter of a rank.
-    public package(set) var bufferBytesPerParameter: Double
-    /// Activations that are kept, as a multiple of what the operations need.
-    public package(set) var activationFactor: Double
-    /// Whether the memory that a run reports is its first stage's, not the largest of all.
-    public package(set) var reportsFirstStageMemory: Bool
+    /// Whether runs that all-reduce gradients among replicas (ZeRO 0) whose pipelines leave a node often fail or crawl,
+    /// whatever memory they need: such strategies are risky at best.
+    public package(set) var hasFragileReplicatedPipelines: Bool
+    /// Whether attention is fused in runs that do not say.
+    public package(set) var usesFlashAttention: Bool
+    /// What it keeps in memory.
+    public package(set) var memory: Memory
     /// The vocabulary is padded to a multiple of this times the tensor degree.
     public package(set) var vocabularyMultiple: Int
 

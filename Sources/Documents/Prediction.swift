@@ -58,11 +58,12 @@ public struct Prediction: Sendable, Equatable {
     public let optimizerBytes: Int
     /// Kept from forward for backward, all micro-batches in flight.
     public let activationBytes: Int
-    /// What is alive only for a moment: recomputed layer, logits and loss, gathered weights.
+    /// What the worst moment takes beside activations: recomputed layer, logits and loss, gathered weights, a layer's
+    /// gradients, buffers.
     public let workspaceBytes: Int
-    /// Context, libraries and collective buffers (a coefficient).
+    /// What is there before the model is (a coefficient).
     public let reservedBytes: Int
-    /// The allocator's loss (a coefficient times the rest).
+    /// The allocator's loss: blocks that do not fit what is asked for, or are not free yet.
     public let fragmentationBytes: Int
 
     public init(
@@ -78,6 +79,10 @@ public struct Prediction: Sendable, Equatable {
       self.fragmentationBytes = fragmentationBytes
     }
 
+    /// What tensors take: the peak without what is there before the model, and without the allocator's loss.
+    public var allocatedBytes: Int { weightBytes + gradientBytes + optimizerBytes + activationBytes + workspaceBytes }
+
+    /// What is taken from the device.
     public var peakBytes: Int {
       weightBytes + gradientBytes + optimizerBytes + activationBytes + workspaceBytes + reservedBytes
         + fragmentationBytes

@@ -88,7 +88,7 @@ public struct Miniature: Sendable {
   private static func microBatchCount(of plan: Plan, pipelineDegree p: Int) -> Int {
     let planned = plan.microBatchCount
     guard plan.strategy.virtualStageCount > 1 else { return min(planned, 2 * p + 1) }
-    // As many as stages is a schedule of its own: all forward passes first.
+    // As many as stages leave no room for pairs on the first stages.
     return planned == plan.strategy.pipelineDegree ? p : 2 * p
   }
 
@@ -153,9 +153,9 @@ extension DeviceProfile {
     var profile = self
     profile.memory.reservedBytes = 0
     profile.memory.fragmentationFraction = 0
+    profile.memory.unreusedFraction = 0
     for index in profile.frameworks.indices {
-      profile.frameworks[index].activationFactor = 1
-      profile.frameworks[index].bufferBytesPerParameter = 0
+      profile.frameworks[index].memory.keepOnlyWhatOperationsNeed()
       profile.frameworks[index].vocabularyMultiple = Miniature.vocabularyMultiple
     }
     return profile

@@ -1,5 +1,5 @@
-import ArgumentParser
-import Costing
+public import ArgumentParser
+public import Costing
 import Documents
 import Foundation
 import JSONText
@@ -26,6 +26,9 @@ struct CalibrateCommand: ParsableCommand {
   @Option(help: "Leave out one family, model, nodes, device, tensor, pipeline, data or zero_stage at a time.")
   var folds: Grouping?
 
+  @Option(help: "Fit only the coefficients of time, or of memory; without it both.")
+  var part: Calibration.Part?
+
   @Option(help: ArgumentHelp("Write the fitted profile here.", valueName: "file"))
   var output: String?
 
@@ -48,6 +51,7 @@ struct CalibrateCommand: ParsableCommand {
       do {
         let calibration = try Calibration(
           runs: records, device: profile, catalog: catalog,
+          parts: part.map { [$0] } ?? Set(Calibration.Part.allCases),
           threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)
         let outcome = calibration.run(folds: folds)
         let text = outcome.profile.json.text(style: .pretty)
@@ -59,3 +63,5 @@ struct CalibrateCommand: ParsableCommand {
     }
   }
 }
+
+extension Calibration.Part: ExpressibleByArgument {}

@@ -22,18 +22,18 @@ struct CalibrationReport {
   }
 
   private var errors: String {
-    var table = Table(header: ["fitted runs", "runs", "time median", "mean", "bias"])
-    for (name, part) in outcome.validation.grouped(by: .family) { table.add(row(name, part.timeErrors)) }
-    table.add(row("all", outcome.validation.timeErrors))
+    var table = Table(header: ["fitted runs"] + Self.errorColumns)
+    for (name, part) in outcome.validation.grouped(by: .family) { table.add(row(name, part)) }
+    table.add(row("all", outcome.validation))
     return table.text
   }
 
   private var folds: String {
     guard !outcome.folds.isEmpty else { return "" }
-    var table = Table(header: ["left out of the fit", "runs", "time median", "mean", "bias"])
-    for fold in outcome.folds { table.add(row(fold.name, fold.validation.timeErrors)) }
+    var table = Table(header: ["left out of the fit"] + Self.errorColumns)
+    for fold in outcome.folds { table.add(row(fold.name, fold.validation)) }
     let cases = outcome.folds.flatMap(\.validation.cases)
-    table.add(row("all", Validation(cases: cases).timeErrors))
+    table.add(row("all", Validation(cases: cases)))
     return table.text
   }
 
@@ -46,9 +46,18 @@ struct CalibrationReport {
     return table.text
   }
 
-  private func row(_ name: String, _ errors: ErrorSummary) -> [String] {
-    [
-      name, "\(errors.count)", Format.percent(errors.medianAbsolute), Format.percent(errors.meanAbsolute),
+  private static let errorColumns = [
+    "runs", "time median", "mean", "bias", "runs", "memory median", "mean", "bias",
+  ]
+
+  private func row(_ name: String, _ validation: Validation) -> [String] {
+    [name] + columns(validation.timeErrors) + columns(validation.memoryErrors)
+  }
+
+  private func columns(_ errors: ErrorSummary) -> [String] {
+    guard errors.count > 0 else { return ["", "", "", ""] }
+    return [
+      "\(errors.count)", Format.percent(errors.medianAbsolute), Format.percent(errors.meanAbsolute),
       String(format: "%+.1f %%", errors.bias * 100),
     ]
   }

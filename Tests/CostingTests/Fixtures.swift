@@ -8,7 +8,7 @@ import JSONText
 enum Fixture {
   /// A device of 100 TFLOP/s in 16 bits, 10 in 32, and 1 TB/s, which reaches all of it unless said otherwise.
   static func device(
-    gemmHalfSize: Double = 0, reservedBytes: Int = 0, fragmentationFraction: Double = 0,
+    gemmHalfSize: Double = 0, reservedBytes: Int = 0, fragmentationFraction: Double = 0, unreusedFraction: Double = 0,
     memoryBytes: Int = 80_000_000_000, latencySeconds: Double = 0, framework: DeviceProfile.Framework = framework()
   ) -> DeviceProfile {
     DeviceProfile(
@@ -21,8 +21,8 @@ enum Fixture {
         gemmPeakFraction: 1, gemmHalfSize: gemmHalfSize, attentionPeakFraction: 0.5, memoryFraction: 1,
         unalignedAttentionFactor: 1),
       memory: .init(
-        reservedBytes: reservedBytes, fragmentationFraction: fragmentationFraction, comfortableFraction: 0.8,
-        limitFraction: 0.95),
+        reservedBytes: reservedBytes, fragmentationFraction: fragmentationFraction, unreusedFraction: unreusedFraction,
+        comfortableFraction: 0.8, limitFraction: 0.95),
       fabric: .init(
         scaleUpEfficiency: 1, scaleUpLatencySeconds: latencySeconds, scaleUpGroups: [], scaleOutEfficiency: 1,
         scaleOutLatencySeconds: latencySeconds),
@@ -40,10 +40,21 @@ enum Fixture {
       gradientOverlapFraction: gradientOverlap, shardedGradientOverlapFraction: gradientOverlap,
       gatherOverlapFraction: gatherOverlap, overlapsGradientReduce: false, reductionRateFraction: 1,
       bucketBytes: 1e24, gemmFactor: 1, elementWiseFactor: 1,
-      layerSplit: .even, logitsBytesPerEntry: Double(logitsBytesPerEntry),
+      layerSplit: .even,
       logitsTrafficBytesPerEntry: Double(logitsBytesPerEntry), gradientAccumulationFactor: 0,
-      bufferBytesPerParameter: 0, activationFactor: 1,
-      reportsFirstStageMemory: false, vocabularyMultiple: vocabularyMultiple)
+      hasFragileReplicatedPipelines: false, usesFlashAttention: false,
+      memory: memory(logitsBytesPerEntry: logitsBytesPerEntry),
+      vocabularyMultiple: vocabularyMultiple)
+  }
+
+  /// Nothing beside what operations need and the logits.
+  static func memory(logitsBytesPerEntry: Int = 10) -> DeviceProfile.Framework.Memory {
+    DeviceProfile.Framework.Memory(
+      reservedBytes: 0, activationFactor: 1, keepsActivatedGate: false,
+      logitsBytesPerEntry: Double(logitsBytesPerEntry),
+      backwardWorkspaceFactor: 0, separatesMicroBatchGradients: false, bucketBytesPerParameter: 0,
+      stepGradientCopies: 0, tensorBufferCount: 0, pendingActivationFactor: 0, reportedMemory: .reserved,
+      reportedStage: .largest)
   }
 
   static func cluster(

@@ -57,7 +57,7 @@ import Testing
     #expect(miniature.model.linkLevel(fromRank: 1, toRank: 2) == 1)
   }
 
-  /// Interleaved schedules want a multiple of the stages; as many micro-batches as stages is a schedule of its own.
+  /// Interleaved schedules want a multiple of the stages; as many micro-batches as stages stay as many.
   @Test(arguments: [(64, 8), (8, 4)])
   func microBatchesKeepTheSchedule(globalBatch: Int, expected: Int) throws {
     let plan = try statedPlan(

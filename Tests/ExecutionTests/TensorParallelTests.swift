@@ -107,7 +107,7 @@ import Testing
   @Test(arguments: try SmallModels.all(), Strategy.Recompute.allCases)
   func whatIsKeptIsWhatTheMemoryModelCounts(model: ModelDescription, recompute: Strategy.Recompute) throws {
     var device = try Shipped.catalog.device("a100-sxm4-80gb")
-    device.frameworks[0].activationFactor = 1
+    device.frameworks[0].memory.keepOnlyWhatOperationsNeed()
     device.frameworks[0].vocabularyMultiple = 1
     let job = try TrainingJob(model: model, sequenceLength: 8, globalBatch: 2)
     for division in Self.divisions {

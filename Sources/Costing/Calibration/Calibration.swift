@@ -12,12 +12,20 @@ public struct Calibration: Sendable {
   private struct Sample: Sendable {
     let run: MeasuredRun
     let workload: RunWorkload
+    /// In the fit of times.
     let weight: Double
+    /// In the fit of memory, to which slow runs tell as much as fast ones.
+    let memoryWeight: Double
 
     /// Whether its time is fitted to.
     var hasTime: Bool { run.measured.iterationSeconds != nil && !run.isMarked }
     /// Whether its peak memory is.
     var hasPeak: Bool { run.measured.iterationSeconds != nil && run.measured.peakBytes != nil }
+  }
+
+  /// What is fitted; the rest of the profile stays as it is.
+  public enum Part: String, Sendable, CaseIterable {
+    case time, memory
   }
 
   /// A coefficient after the fit.
@@ -69,13 +77,18 @@ public struct Calibration: Sendable {
   private let samples: [Sample]
   private let base: DeviceProfile
   private let frameworkIndices: [Int]
+  private let parts: Set<Part>
   private let threadCount: Int
 
   /// - Parameters:
   ///   - runs: those of other devices, failed ones and those of tier D or M are left out of the fit of times.
   ///   - device: the profile to start from.
+  ///   - parts: what to fit.
   /// - Throws: `TooFewRuns` when there is not enough to fit.
-  public init(runs: [MeasuredRun], device: DeviceProfile, catalog: Catalog, threadCount: Int) throws(TooFewRuns) {
+  public init(
+    runs: [MeasuredRun], device: DeviceProfile, catalog: Catalog, parts: Set<Part> = Set(Part.allCases),
+    threadCount: Int
+  ) throws(TooFewRuns) {
     var members: [(run: MeasuredRun, workload: RunWorkload, isFast: Bool)] = []
     for run in runs {
       guard let workload = try? RunWorkload(run, catalog: catalog), workload.cluster.device.name == device.name,
@@ -86,11 +99,18 @@ public struct Calibration: Sendable {
     // A family counts like the root of its size: a sweep of hundreds must not drown a table of ten. Runs that nobody would
     // choose count less: they tell launches and latencies, and suffer from much that is not described.
     let sizes = Dictionary(grouping: members, by: \.run.family).mapValues(\.count)
-    let weights = members.map { ($0.isFast ? 1 : Self.slowWeight) / Double(sizes[$0.run.family] ?? 1).squareRoot() }
+    let memoryWeights = members.map { 1 / Double(sizes[$0.run.family] ?? 1).squareRoot() }
+    let weights = zip(members, memoryWeights).map { ($0.isFast ? 1 : Self.slowWeight) * $1 }
     let mean = weights.reduce(0, +) / Double(max(1, weights.count))
-    samples = zip(members, weights).map { Sample(run: $0.run, workload: $0.workload, weight: $1 / mean) }
-    let timedCount = samples.count(where: \.hasTime)
-    guard timedCount >= 8 else { throw TooFewRuns(device: device.name, count: timedCount) }
+    let memoryMean = memoryWeights.reduce(0, +) / Double(max(1, weights.count))
+    samples = members.indices.map {
+      Sample(
+        run: members[$0].run, workload: members[$0].workload, weight: weights[$0] / mean,
+        memoryWeight: memoryWeights[$0] / memoryMean)
+    }
+    let count = samples.count(where: parts.contains(.time) ? \.hasTime : \.hasPeak)
+    guard count >= 8 else { throw TooFewRuns(device: device.name, count: count) }
+    self.parts = parts
     base = device
     let used = Set(members.map { $0.workload.frameworkName ?? device.frameworks[0].name })
     frameworkIndices = device.frameworks.indices.filter { used.contains(device.frameworks[$0].name) }
@@ -140,7 +160,7 @@ public struct Calibration: Sendable {
     {
       let told = coefficients.filter { group($0.name) == name && $0.isIdentified }
       guard !told.isEmpty else { continue }
-      let isMemory = name == "memory"
+      let isMemory = name.hasSuffix("memory")
       let errors = isMemory ? validation.memoryErrors : validation.timeErrors
       let runCount = samples.count(where: isMemory ? \.hasPeak : \.hasTime)
       let families = Set(validation.cases.map(\.run.family)).sorted().joined(separator: ", ")
@@ -165,17 +185,22 @@ public struct Calibration: Sendable {
   private func fit(_ samples: [Sample]) -> (profile: DeviceProfile, coefficients: [Fitted]) {
     var profile = base
     let timed = samples.filter(\.hasTime), measured = samples.filter(\.hasPeak)
-    var coefficients = fit(
-      Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base), of: &profile, to: timed
-    ) { sample, profile, scratch in
-      guard let seconds = sample.run.measured.iterationSeconds,
-        let predicted = try? sample.workload.iterationSeconds(device: profile, scratch: &scratch)
-      else { return .nan }
-      return log(predicted / seconds)
+    var coefficients: [Fitted] = []
+    if parts.contains(.time) {
+      coefficients += fit(
+        Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base), of: &profile, to: timed,
+        weights: timed.map(\.weight)
+      ) { sample, profile, scratch in
+        guard let seconds = sample.run.measured.iterationSeconds,
+          let predicted = try? sample.workload.iterationSeconds(device: profile, scratch: &scratch)
+        else { return .nan }
+        return log(predicted / seconds)
+      }
     }
-    guard measured.count >= 8 else { return (profile, coefficients) }
+    guard parts.contains(.memory), measured.count >= 8 else { return (profile, coefficients) }
     coefficients += fit(
-      Coefficient.ofMemory(frameworkIndices: frameworkIndices, profile: base), of: &profile, to: measured
+      Coefficient.ofMemory(frameworkIndices: frameworkIndices, profile: base), of: &profile, to: measured,
+      weights: measured.map(\.memoryWeight)
     ) { sample, profile, _ in
       guard let bytes = sample.run.measured.peakBytes, let peaks = try? sample.workload.peakBytes(device: profile)
       else { return .nan }
@@ -187,14 +212,14 @@ public struct Calibration: Sendable {
 
   /// Fits some coefficients to some samples, and writes what they tell into the profile.
   private func fit(
-    _ all: [Coefficient], of profile: inout DeviceProfile, to samples: [Sample],
+    _ all: [Coefficient], of profile: inout DeviceProfile, to samples: [Sample], weights: [Double],
     residual: @Sendable (Sample, DeviceProfile, inout EvaluationScratch) -> Double
   ) -> [Fitted] {
     let start = profile
     func solve(_ coefficients: [Coefficient]) -> RobustLeastSquares.Solution {
       let solver = RobustLeastSquares(
         unknowns: coefficients.map { $0.unknown(in: base) }, lossScale: Self.lossScale, iterationLimit: 40,
-        weights: samples.map(\.weight))
+        weights: weights)
       return solver.solve { values in
         var trial = start
         for (coefficient, value) in zip(coefficients, values) { coefficient.set(&trial, exp(value)) }

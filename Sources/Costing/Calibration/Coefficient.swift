@@ -91,14 +91,31 @@ struct Coefficient: Sendable {
       Coefficient(
         "memory/reserved_bytes", get: { Double($0.memory.reservedBytes) },
         set: { $0.memory.reservedBytes = Int($1.rounded()) }, 1e8...3e10, factor: 3),
-      Coefficient("memory/fragmentation_fraction", \.memory.fragmentationFraction, 1e-3...0.5, factor: 3),
+      Coefficient("memory/fragmentation_fraction", \.memory.fragmentationFraction, 1e-3...0.5, factor: 2),
+      Coefficient("memory/unreused_fraction", \.memory.unreusedFraction, 1e-3...1, factor: 2),
     ]
     for index in frameworkIndices {
-      let prefix = "frameworks/\(profile.frameworks[index].name)/"
-      coefficients += [
+      func framework(
+        _ key: String, _ path: any WritableKeyPath<DeviceProfile.Framework.Memory, Double> & Sendable,
+        _ range: ClosedRange<Double>, factor: Double
+      ) -> Coefficient {
         Coefficient(
-          prefix + "logits_bytes_per_entry", \.frameworks[index].logitsBytesPerEntry, 0.5...64, factor: 2),
-        Coefficient(prefix + "activation_factor", \.frameworks[index].activationFactor, 0.3...4, factor: 1.5),
+          "frameworks/\(profile.frameworks[index].name)/memory/\(key)",
+          get: { $0.frameworks[index].memory[keyPath: path] },
+          set: { $0.frameworks[index].memory[keyPath: path] = $1 }, range, factor: factor)
+      }
+      coefficients.append(
+        Coefficient(
+          "frameworks/\(profile.frameworks[index].name)/memory/reserved_bytes",
+          get: { Double($0.frameworks[index].memory.reservedBytes) },
+          set: { $0.frameworks[index].memory.reservedBytes = Int($1.rounded()) }, 1e8...3e10, factor: 3))
+      // Counted from a framework's source where that is known, so that little is left to fit: tight priors.
+      coefficients += [
+        framework("activation_factor", \.activationFactor, 0.3...4, factor: 1.1),
+        framework("logits_bytes_per_entry", \.logitsBytesPerEntry, 0.5...64, factor: 1.15),
+        framework("backward_workspace_factor", \.backwardWorkspaceFactor, 0.05...20, factor: 1.5),
+        framework("step_gradient_copies", \.stepGradientCopies, 0.1...4, factor: 1.3),
+        framework("pending_activation_factor", \.pendingActivationFactor, 0.1...8, factor: 1.3),
       ]
     }
     return coefficients.filter { $0.isThere(in: profile) }

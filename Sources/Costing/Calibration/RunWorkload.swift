@@ -28,10 +28,13 @@ public struct RunWorkload: Sendable {
 
       // With one rank in the tensor group the flag has nothing to divide.
       if pattern.tensorDegree == 1 { pattern.usesSequenceParallelism = false }
-      // A record that does not state FlashAttention is older than it, or plain.
+      // A record that does not state FlashAttention is older than it, or plain, or of a framework that has no other.
       if pattern.usesFlashAttention == nil {
-        pattern.usesFlashAttention = false
-        assumptions.append("attention is not fused")
+        let isFused =
+          (framework ?? cluster.device.frameworks[0]).usesFlashAttention
+          && cluster.device.hasFlashAttention(in: job.precision)
+        pattern.usesFlashAttention = isFused
+        assumptions.append("attention is \(isFused ? "" : "not ")fused")
       }
       if pattern.zeroStage == nil { assumptions.append("ZeRO 0") }
       if pattern.recompute == nil { assumptions.append("recompute none") }

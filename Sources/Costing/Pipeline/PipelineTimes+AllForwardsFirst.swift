@@ -1,5 +1,5 @@
 extension PipelineTimes {
-  /// All forwards, then all backwards: GPipe, and the interleaved schedule with as many micro-batches as stages.
+  /// All forwards, then all backwards: GPipe.
   ///
   /// With p stages, stage i runs its forward pass number n in step i + n, and its backward pass number n in step
   /// p − 1 − i + n of a second sweep. The source of a pass then lies in the step before: the neighbour's pass of the

@@ -22,10 +22,10 @@ extension PipelineTimes {
       switch kind {
       case .oneForwardOneBackward:
         advanceOneForwardOneBackward(microBatchCount: microBatchCount, stageEnds: stageEnds)
-      case .interleaved where microBatchCount > stageCount:
+      case .interleaved:
         advanceInterleaved(
           microBatchCount: microBatchCount, forwardEnds: forwardEnds, stageEnds: stageEnds)
-      case .interleaved, .gpipe:
+      case .gpipe:
         advanceAllForwardsFirst(microBatchCount: microBatchCount, stageEnds: stageEnds)
       }
     }

@@ -1,5 +1,5 @@
 extension PipelineTimes {
-  /// The interleaved 1F1B recurrence for more micro-batches than stages, two clocks per stage.
+  /// The interleaved 1F1B recurrence, two clocks per stage.
   ///
   /// With p stages and v chunks, stage i has δ = p − 1 − i stages below it and a warm-up of 2δ + (v − 1)p forward
   /// passes. In step s let it run forward pass number s + δ + (v − 1)p, then backward pass number s − δ, as far as
@@ -11,7 +11,7 @@ extension PipelineTimes {
   /// - Parameters:
   ///   - forwardEnds: All 0 at first; memory for the latest forward end of each stage.
   ///   - stageEnds: All 0 at first; at the end the end of each stage's last backward pass, in seconds.
-  /// - Precondition: The micro-batch count is a multiple of the stage count and greater.
+  /// - Precondition: The micro-batch count is a multiple of the stage count.
   func advanceInterleaved(
     microBatchCount: Int, forwardEnds: UnsafeMutableBufferPointer<Double>,
     stageEnds: UnsafeMutableBufferPointer<Double>

@@ -8,8 +8,7 @@ extension PipelineSchedule {
   /// | schedule | peak in flight |
   /// |---|---|
   /// | 1F1B | min(p − i, m) |
-  /// | interleaved, m > p | min(2(p − i − 1) + (v − 1)p + 1, m·v) |
-  /// | interleaved, m = p | m·v |
+  /// | interleaved | min(2(p − i − 1) + (v − 1)p + 1, m·v) |
   /// | GPipe | m |
   ///
   /// Narayanan et al. 2021 (arXiv 2104.04473), section 2.2, for 1F1B and GPipe; the others by counting. The test

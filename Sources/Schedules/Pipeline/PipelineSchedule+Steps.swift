@@ -2,13 +2,13 @@ extension PipelineSchedule {
   /// Forward passes a stage runs before its first pair of one forward and one backward.
   ///
   /// Every schedule here is warm-up forwards, then pairs (forward, backward), then cool-down backwards, and is told
-  /// from the others by this number alone. As Megatron-LM has it, with i the stage, p stages, v chunks, m micro-batches:
+  /// from the others by this number alone. As Megatron-LM has it (`get_pp_rank_microbatches`; earlier versions ran all forwards
+  /// first where m = p), with i the stage, p stages, v chunks, m micro-batches:
   ///
   /// | schedule | warm-up |
   /// |---|---|
   /// | 1F1B | min(m, p − i − 1) |
-  /// | interleaved, m > p | min(m·v, 2(p − i − 1) + (v − 1)p) |
-  /// | interleaved, m = p | m·v: all forwards first |
+  /// | interleaved | min(m·v, 2(p − i − 1) + (v − 1)p) |
   /// | GPipe | m |
   ///
   /// - Precondition: `stageIndex` is a stage of the pipeline.
@@ -20,7 +20,6 @@ extension PipelineSchedule {
     case .oneForwardOneBackward:
       return min(passCount, stagesBelow)
     case .interleaved:
-      if microBatchCount == stageCount { return passCount }
       return min(passCount, 2 * stagesBelow + (chunkCount - 1) * stageCount)
     case .gpipe:
       return passCount

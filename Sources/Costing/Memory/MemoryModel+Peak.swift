@@ -1,0 +1,71 @@
+public import Documents
+
+/// The peak of a stage: states that are always there, and the worst of the moments that come and go.
+extension MemoryModel {
+  /// What ZeRO holds, beyond its shards, of a part of the model that runs backward.
+  private func unshardedBytes(parameterCount: Int) -> Int {
+    guard strategy.dataDegree > 1 else { return 0 }
+    return switch strategy.zeroStage {
+    case .none, .optimizer: 0
+    // The part's gradient before it is reduced to the shard.
+    case .gradients: parameterCount * weightByteCount
+    // That, the part's gathered weights, and the next layer's on their way.
+    case .weights: (2 * parameterCount + parameters.layer) * weightByteCount
+    }
+  }
+
+  /// What comes and goes at the stage's worst moment within a micro-batch, bytes, its activations among them.
+  ///
+  /// Two moments: all micro-batches in flight while a layer, or the head with the logits, runs backward; and the end of a
+  /// backward pass, when one micro-batch's activations are gone and all of its gradients are there.
+  private func passBytes(isLast: Bool, parameterCount: Int, activationBytes: Int, chunkActivationBytes: Int) -> Int {
+    var workspace = layerWorkspaceBytes + unshardedBytes(parameterCount: parameters.layer)
+    if isLast {
+      workspace = max(workspace, logitsWorkspaceBytes + unshardedBytes(parameterCount: parameters.outputMatrix))
+    }
+    guard framework.separatesMicroBatchGradients else { return activationBytes + workspace }
+    let gradients = parameterCount * weightByteCount
+    return max(activationBytes + workspace, activationBytes - chunkActivationBytes + gradients)
+  }
+
+  /// Buffers that are alive throughout: gathers of the tensor group, buckets of an all-reduce of gradients.
+  private func bufferBytes(parameterCount: Int) -> Int {
+    guard strategy.dataDegree > 1, strategy.zeroStage == .none else { return tensorBufferBytes }
+    return tensorBufferBytes + Self.scaled(parameterCount, by: framework.bucketBytesPerParameter)
+  }
+
+  /// Peak bytes of a device of a stage that holds `layerCount` layers in all its chunks.
+  ///
+  /// The parts add up to the peak: activations are those of all micro-batches in flight, workspace is what the worst
+  /// moment takes beside them.
+  public func stageMemory(stage: Int, layerCount: Int) -> Prediction.StageMemory {
+    let d = strategy.dataDegree
+    let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
+    let shard = (parameterCount + d - 1) / d
+    let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
+    let chunkLayers = layerCount / strategy.virtualStageCount
+    let layersInFlight = inFlightCount(stage: stage) * chunkLayers
+    var activations = layersInFlight * layerActivationBytes
+    if isFirst { activations += embeddingInFlightCount * embeddingActivationBytes }
+    // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
+    if isLast { activations += headActivationBytes }
+    let weights = (strategy.zeroStage >= .weights ? shard : parameterCount) * weightByteCount
+    let gradients = (strategy.zeroStage >= .gradients ? shard : parameterCount) * gradientByteCount
+    let optimizer = (strategy.zeroStage >= .optimizer ? shard : parameterCount) * optimizerByteCount
+
+    let passes = passBytes(
+      isLast: isLast, parameterCount: parameterCount, activationBytes: activations,
+      chunkActivationBytes: chunkLayers * layerActivationBytes)
+    let step =
+      strategy.zeroStage == .optimizer && d > 1 ? Self.scaled(gradients, by: framework.stepGradientCopies) : 0
+    let counted = max(passes, step) + bufferBytes(parameterCount: parameterCount)
+    let pending = Double(layersInFlight) * pendingLayerBytes
+    let lost =
+      Double(counted) * memory.fragmentationFraction + pending
+      + min(Double(passes) + pending, Double(step)) * memory.unreusedFraction
+    return Prediction.StageMemory(
+      weightBytes: weights, gradientBytes: gradients, optimizerBytes: optimizer, activationBytes: activations,
+      workspaceBytes: counted - activations, reservedBytes: memory.reservedBytes + framework.reservedBytes,
+      fragmentationBytes: Int(lost.rounded(.up)))
+  }
+}

@@ -1,0 +1,103 @@
+import JSONText
+
+extension DeviceProfile.Framework {
+  /// What a framework keeps in memory beside what the operations and the optimizer need, and what it reports of it.
+  ///
+  /// Every coefficient has a value, 0, 1 or false, with which nothing is added to the exact counts.
+  public struct Memory: Sendable, Equatable {
+    /// What its runs take beside all that is counted and beside what the device profile reserves: a context of its own,
+    /// flat buffers, those of its communicators.
+    public package(set) var reservedBytes: Int
+    /// Activations that are kept, as a multiple of what the operations need.
+    public package(set) var activationFactor: Double
+    /// Whether a gated activation runs as separate operations, so that the activated gate is kept beside gate, value and
+    /// product; a fused one computes it again.
+    public package(set) var keepsActivatedGate: Bool
+    /// Bytes alive per entry of the logits while the loss is computed, all copies together.
+    public package(set) var logitsBytesPerEntry: Double
+    /// Gradients and temporaries of a layer that runs backward, as a multiple of the activations that a layer keeps.
+    public package(set) var backwardWorkspaceFactor: Double
+    /// Whether a micro-batch's gradients, in the weights' precision, are alive together until its backward pass ends and
+    /// are then added to the accumulated ones.
+    public package(set) var separatesMicroBatchGradients: Bool
+    /// Buckets of an all-reduce of gradients, bytes for each parameter of a rank; not there where ZeRO shards or where
+    /// there is one replica.
+    public package(set) var bucketBytesPerParameter: Double
+    /// Copies of a rank's accumulated gradients that ZeRO 1 makes to reduce them after the last backward pass.
+    public package(set) var stepGradientCopies: Double
+    /// Buffers of a micro-batch's whole activations (tokens times hidden size) that a tensor group's gathers keep.
+    public package(set) var tensorBufferCount: Double
+    /// Whole activations for each layer in flight that are no longer needed but not free either, since a collective of a
+    /// tensor group may still read them: while the host launches ahead of the device.
+    public package(set) var pendingActivationFactor: Double
+    /// What a run of this framework reports as its memory.
+    public package(set) var reportedMemory: ReportedMemory
+    /// Whose memory it reports.
+    public package(set) var reportedStage: ReportedStage
+
+    /// Sets everything that a framework adds to the exact counts to nothing; the loss keeps its copies of the logits.
+    package mutating func keepOnlyWhatOperationsNeed() {
+      reservedBytes = 0
+      activationFactor = 1
+      keepsActivatedGate = false
+      backwardWorkspaceFactor = 0
+      separatesMicroBatchGradients = false
+      bucketBytesPerParameter = 0
+      stepGradientCopies = 0
+      tensorBufferCount = 0
+      pendingActivationFactor = 0
+    }
+  }
+
+  /// What is called a run's memory.
+  public enum ReportedMemory: String, Sendable, CaseIterable {
+    /// Tensors that are alive, as PyTorch counts them: no context, no library workspace, no loss of the allocator.
+    case allocated
+    /// What the allocator has taken from the device, as a device's own tool shows it too: all of the above.
+    case reserved
+  }
+
+  /// The stage whose device is asked.
+  public enum ReportedStage: String, Sendable, CaseIterable {
+    case first, last, largest
+  }
+}
+
+extension DeviceProfile.Framework.Memory {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    reservedBytes = try fields.required("reserved_bytes").integer(in: 0...1_000_000_000_000)
+    activationFactor = try fields.required("activation_factor").number(
+      in: 0.1...8, expected: "a number from 0.1 to 8")
+    keepsActivatedGate = try fields.required("keeps_activated_gate").boolean()
+    logitsBytesPerEntry = try fields.required("logits_bytes_per_entry").number(
+      in: 0...64, expected: "a number from 0 to 64")
+    backwardWorkspaceFactor = try fields.required("backward_workspace_factor").number(
+      in: 0...64, expected: "a number from 0 to 64")
+    separatesMicroBatchGradients = try fields.required("separates_micro_batch_gradients").boolean()
+    bucketBytesPerParameter = try fields.required("bucket_bytes_per_parameter").number(
+      in: 0...64, expected: "a number from 0 to 64")
+    stepGradientCopies = try fields.required("step_gradient_copies").number(
+      in: 0...16, expected: "a number from 0 to 16")
+    tensorBufferCount = try fields.required("tensor_buffer_count").number(
+      in: 0...64, expected: "a number from 0 to 64")
+    pendingActivationFactor = try fields.required("pending_activation_factor").number(
+      in: 0...64, expected: "a number from 0 to 64")
+    reportedMemory = try fields.required("reported_memory").choice(of: DeviceProfile.Framework.ReportedMemory.self)
+    reportedStage = try fields.required("reported_stage").choice(of: DeviceProfile.Framework.ReportedStage.self)
+    try fields.finish()
+  }
+
+  var json: JSON {
+    object(
+      ("reserved_bytes", .integer(reservedBytes)), ("activation_factor", .number(activationFactor)),
+      ("keeps_activated_gate", .boolean(keepsActivatedGate)),
+      ("logits_bytes_per_entry", .number(logitsBytesPerEntry)),
+      ("backward_workspace_factor", .number(backwardWorkspaceFactor)),
+      ("separates_micro_batch_gradients", .boolean(separatesMicroBatchGradients)),
+      ("bucket_bytes_per_parameter", .number(bucketBytesPerParameter)),
+      ("step_gradient_copies", .number(stepGradientCopies)), ("tensor_buffer_count", .number(tensorBufferCount)),
+      ("pending_activation_factor", .number(pendingActivationFactor)),
+      ("reported_memory", .string(reportedMemory.rawValue)), ("reported_stage", .string(reportedStage.rawValue)))
+  }
+}
