@@ -59,7 +59,9 @@ struct LinkHeatMap {
         // What a browser shows when the pointer rests on a square.
         for from in 0..<count {
           for to in 0..<count where from != to {
-            let text = rates[from][to].map(Format.linkRate) ?? "not measured"
+            let text =
+              (rates[from][to].map(Format.linkRate) ?? "not measured")
+              + (links.isInferred(from: from, to: to) ? ", inferred" : "")
             lines.append(
               "<rect x=\"\(margin + to * cell)\" y=\"\(margin + from * cell)\" width=\"\(cell)\" height=\"\(cell)\" fill-opacity=\"0\"><title>\(escaped(links.nodeNames[from])) → \(escaped(links.nodeNames[to])): \(text)</title></rect>"
             )

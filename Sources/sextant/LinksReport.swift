@@ -44,10 +44,8 @@ struct LinksReport {
     var result =
       "\(Format.count(rates.count)) of \(Format.count(total, of: "directed pair")); "
       + "\(Format.linkRate(rates.min() ?? 0)) to \(Format.linkRate(rates.max() ?? 0)), median \(Format.linkRate(median))"
-    let inferred = links.snapshots.first?.originIndex.map { matrix in
-      matrix.reduce(0) { $0 + $1.count { $0.map { links.origins[$0].trust == .inferred } ?? false } }
-    }
-    if let inferred, inferred > 0 { result += "; \(Format.count(inferred)) of them inferred" }
+    let inferred = indices.reduce(0) { sum, from in sum + indices.count { links.isInferred(from: from, to: $0) } }
+    if inferred > 0 { result += "; \(Format.count(inferred)) of them inferred" }
     if links.snapshots.count > 1 { result += "; the median of \(links.snapshots.count) snapshots" }
     return result + ".\n"
   }
@@ -69,8 +67,17 @@ struct LinksReport {
       return table.text
     }
     var table = Table(header: ["GB/s from \\ to"] + links.nodeNames.map(\.oneLine))
-    for from in indices { table.add([links.nodeNames[from].oneLine] + indices.map { cell(rate(from, $0)) }) }
-    return table.text
+    var hasInferred = false
+    for from in indices {
+      table.add(
+        [links.nodeNames[from].oneLine]
+          + indices.map { to in
+            guard links.isInferred(from: from, to: to) else { return cell(rate(from, to)) }
+            hasInferred = true
+            return "~" + cell(rate(from, to))
+          })
+    }
+    return table.text + (hasInferred ? "  ~ is not measured but inferred.\n" : "")
   }
 
   private var outliers: String {
@@ -220,5 +227,15 @@ extension LinksReport {
             ])
           })),
     ]
+  }
+}
+
+extension MeasuredLinks {
+  /// Whether a rate was completed from other pairs in every snapshot that has it.
+  func isInferred(from: Int, to: Int) -> Bool {
+    let trusts = snapshots.compactMap { snapshot in
+      snapshot.originIndex?[from][to].map { origins[$0].trust }
+    }
+    return !trusts.isEmpty && trusts.allSatisfy { $0 == .inferred }
   }
 }

@@ -52,6 +52,27 @@ import Testing
     #expect(cost > 0 && abs(measured - healed - cost) < 1e-9 * measured)
   }
 
+  @Test func whatIsMissingOrInferredOrDisputedIsShown() async throws {
+    let folder = try Workspace()
+    let example = "\(Shipped.root)/Tests/DocumentsTests/Inputs/examples/links-full.json"
+    let text = try await folder.sextant("profile", "show", example, "--svg", "map.svg").succeeded()
+    #expect(text.contains("4 of 6 directed pairs"))
+    #expect(text.contains("2 of them inferred") && text.contains("~9.00") && text.contains("~8.75"))
+    #expect(text.contains("host-b → host-c: died in round 2"))
+    #expect(text.contains("device_to_device_memcpy_read_ce (both directions)"))
+    #expect(text.contains("all-reduce"))
+    #expect(try folder.text(of: "map.svg").contains("host-c → host-b: not measured"))
+  }
+
+  @Test func sourcesThatDisagreeAreShownWithTheirFiles() async throws {
+    let folder = try Workspace()
+    for (name, rate) in [("one.txt", "20000.00"), ("two.txt", "15000.00")] {
+      try folder.write("# OSU MPI Bandwidth Test v7.5\n# Size      Bandwidth (MB/s)\n4194304   \(rate)\n", to: name)
+    }
+    let text = try await folder.sextant("profile", "import", "one.txt", "two.txt", "--hosts", "a,b").succeeded()
+    #expect(text.contains("a → b: 15.00 GB/s taken (idle, osu, two.txt), 20.00 GB/s by osu (idle, one.txt), +33 %"))
+  }
+
   @Test func linksOfOtherNodesCannotPriceAPlan() async throws {
     let folder = try Workspace()
     try await folder.sextant(
