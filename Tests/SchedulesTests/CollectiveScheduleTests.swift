@@ -8,20 +8,46 @@ import Testing
   ) -> [[Int]] {
     var senders = buffers
     var results = receivers ?? buffers
+    // By receiver and sender: what is added up in the order of ranks when the last of it has come.
+    var collected = [[Int: (Range<Int>, [Int])]](repeating: [:], count: buffers.count)
+    let lastCollection = schedule.transfers.last { $0.action == .collect }?.stepIndex
     let stepCount = (schedule.transfers.map(\.stepIndex).max() ?? -1) + 1
     for step in 0..<stepCount {
       for transfer in schedule.transfers where transfer.stepIndex == step {
-        for (offset, element) in senders[transfer.fromRank][transfer.elementRange].enumerated() {
-          let index = transfer.destinationIndex + offset
-          switch transfer.action {
-          case .copy: results[transfer.toRank][index] = element
-          case .add: results[transfer.toRank][index] += element
+        let elements = Array(senders[transfer.fromRank][transfer.elementRange])
+        let range = transfer.destinationIndex..<transfer.destinationIndex + elements.count
+        switch transfer.action {
+        case .copy: results[transfer.toRank].replaceSubrange(range, with: elements)
+        case .add: for (index, element) in zip(range, elements) { results[transfer.toRank][index] += element }
+        case .maximum:
+          for (index, element) in zip(range, elements) {
+            results[transfer.toRank][index] = max(results[transfer.toRank][index], element)
+          }
+        case .collect: collected[transfer.toRank][transfer.fromRank] = (range, elements)
+        }
+      }
+      if step == lastCollection {
+        for receiver in collected.indices {
+          for (range, elements) in collected[receiver].values {
+            for (index, element) in zip(range, elements) { results[receiver][index] += element }
           }
         }
       }
       if receivers == nil { senders = results }
     }
     return results
+  }
+
+  /// Every way to route a gather or a reduction over n ranks.
+  static func algorithms(_ n: Int) -> [CollectiveAlgorithm] {
+    var degrees = [[n], [1, n]]
+    for inner in 2..<max(2, n) where n % inner == 0 {
+      degrees.append([inner, n / inner])
+      for middle in 2..<max(2, n / inner) where n / inner % middle == 0 {
+        degrees.append([inner, middle, n / inner / middle])
+      }
+    }
+    return [.ring, .direct] + degrees.map { .hierarchical(degrees: $0) }
   }
 
   /// Distinct numbers, so that every sum and every place can be told from the others.
@@ -45,37 +71,81 @@ import Testing
 
   @Test func `All-gather leaves every rank with every chunk`() {
     for (n, elementCount) in Self.shapes {
-      let schedule = CollectiveSchedule(.allGather, rankCount: n, elementCount: elementCount)
       let whole = Array(1..<(elementCount + 1))
-      let start = (0..<n).map { rank in
-        (0..<elementCount).map { schedule.chunk(rank).contains($0) ? whole[$0] : -1 }
+      for algorithm in Self.algorithms(n) {
+        let schedule = CollectiveSchedule(
+          .allGather, rankCount: n, elementCount: elementCount, algorithm: algorithm)
+        let start = (0..<n).map { rank in
+          (0..<elementCount).map { schedule.chunk(rank).contains($0) ? whole[$0] : -1 }
+        }
+        let end = Self.perform(schedule, on: start)
+        #expect(end == Array(repeating: whole, count: n), "n \(n), S \(elementCount), \(algorithm)")
       }
-      let end = Self.perform(schedule, on: start)
-      #expect(end == Array(repeating: whole, count: n), "n \(n), S \(elementCount)")
     }
   }
 
   @Test func `Reduce-scatter leaves every rank with its chunk of the sum`() {
     for (n, elementCount) in Self.shapes {
-      let schedule = CollectiveSchedule(.reduceScatter, rankCount: n, elementCount: elementCount)
       let start = Self.buffers(n, elementCount)
       let sum = (0..<elementCount).map { element in start.reduce(0) { $0 + $1[element] } }
-      let end = Self.perform(schedule, on: start)
-      for rank in 0..<n {
-        let chunk = schedule.chunk(rank)
-        #expect(end[rank][chunk] == sum[chunk], "n \(n), S \(elementCount), rank \(rank)")
+      for algorithm in Self.algorithms(n) {
+        let schedule = CollectiveSchedule(
+          .reduceScatter, rankCount: n, elementCount: elementCount, algorithm: algorithm)
+        let end = Self.perform(schedule, on: start)
+        for rank in 0..<n {
+          let chunk = schedule.chunk(rank)
+          #expect(end[rank][chunk] == sum[chunk], "n \(n), S \(elementCount), rank \(rank), \(algorithm)")
+        }
       }
     }
   }
 
   @Test func `All-reduce leaves every rank with the sum`() {
     for (n, elementCount) in Self.shapes {
-      let schedule = CollectiveSchedule(.allReduce, rankCount: n, elementCount: elementCount)
       let start = Self.buffers(n, elementCount)
       let sum = (0..<elementCount).map { element in start.reduce(0) { $0 + $1[element] } }
-      let end = Self.perform(schedule, on: start)
-      #expect(end == Array(repeating: sum, count: n), "n \(n), S \(elementCount)")
+      for algorithm in Self.algorithms(n) {
+        let schedule = CollectiveSchedule(
+          .allReduce, rankCount: n, elementCount: elementCount, algorithm: algorithm)
+        let end = Self.perform(schedule, on: start)
+        #expect(end == Array(repeating: sum, count: n), "n \(n), S \(elementCount), \(algorithm)")
+      }
     }
+  }
+
+  @Test func `All-reduce by maximum leaves every rank with the largest`() {
+    for (n, elementCount) in Self.shapes {
+      // Each rank has the largest somewhere.
+      let start = (0..<n).map { rank in (0..<elementCount).map { ($0 * 7 + rank * 5) % 11 } }
+      let largest = (0..<elementCount).map { element in start.map { $0[element] }.max() ?? 0 }
+      for algorithm in Self.algorithms(n) where algorithm != .direct {
+        let schedule = CollectiveSchedule(
+          .allReduce, rankCount: n, elementCount: elementCount, reduction: .maximum, algorithm: algorithm)
+        let end = Self.perform(schedule, on: start)
+        #expect(end == Array(repeating: largest, count: n), "n \(n), S \(elementCount), \(algorithm)")
+      }
+    }
+  }
+
+  @Test func `Whatever the route, every rank sends as much`() {
+    for n in 1...12 {
+      for algorithm in Self.algorithms(n) {
+        for kind in [CollectiveKind.allGather, .reduceScatter] {
+          let schedule = CollectiveSchedule(kind, rankCount: n, elementCount: 6 * n, algorithm: algorithm)
+          let sent = (0..<n).map { schedule.bytesSent(byRank: $0, bytesPerElement: 1) }
+          #expect(sent == Array(repeating: 6 * (n - 1), count: n), "\(kind.rawValue), n \(n), \(algorithm)")
+        }
+      }
+    }
+  }
+
+  /// 2 nodes of 4: between nodes each rank exchanges half of its quarter, not the seven eighths of a flat ring.
+  @Test func `A hierarchy spares the outer level`() {
+    let schedule = CollectiveSchedule(
+      .reduceScatter, rankCount: 8, elementCount: 64, algorithm: .hierarchical(degrees: [4, 2]))
+    let between = schedule.transfers.filter { $0.fromRank / 4 != $0.toRank / 4 }
+    #expect(between.reduce(0) { $0 + $1.elementRange.count } == 8 * 8)
+    #expect(between.allSatisfy { $0.stepIndex == 3 })
   }
 
   @Test

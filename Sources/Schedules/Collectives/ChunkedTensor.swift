@@ -1,5 +1,5 @@
 /// A tensor cut into one chunk per rank, and the messages that move the chunks.
-struct ChunkedTensor {
+struct ChunkedTensor: Sendable, Hashable {
   let chunkCount: Int
   let elementCount: Int
 
@@ -10,15 +10,91 @@ struct ChunkedTensor {
     return start..<(start + length + (index < longerCount ? 1 : 0))
   }
 
-  /// Step s: rank r passes chunk r − s on to rank r + 1. After n − 1 steps every chunk has gone all the way round.
-  func ringGather(firstStepIndex: Int) -> [CollectiveTransfer] {
-    ring(firstStepIndex: firstStepIndex, action: .copy) { rank, step in rank - step }
+  /// Steps of a gather, and of a reduction.
+  func stepCount(_ algorithm: CollectiveAlgorithm) -> Int {
+    switch algorithm {
+    case .ring, .direct: chunkCount - 1
+    case .hierarchical(let degrees): degrees.reduce(0) { $0 + $1 - 1 }
+    }
   }
 
-  /// Step s: rank r passes its partial sum of chunk r − s − 1 on to rank r + 1. Chunk k starts at rank k + 1 and its
-  /// sum is complete when it arrives at rank k.
-  func ringReduce() -> [CollectiveTransfer] {
-    ring(firstStepIndex: 0, action: .add) { rank, step in rank - step - 1 }
+  /// Messages after which every rank has every chunk.
+  func gather(_ algorithm: CollectiveAlgorithm, firstStepIndex: Int) -> [CollectiveTransfer] {
+    switch algorithm {
+    case .ring: rings(Hierarchy(degrees: [chunkCount]), firstStepIndex: firstStepIndex, action: .copy)
+    case .hierarchical(let degrees): rings(hierarchy(degrees), firstStepIndex: firstStepIndex, action: .copy)
+    case .direct: direct(firstStepIndex: firstStepIndex, action: .copy) { sender, _ in sender }
+    }
+  }
+
+  /// Messages after which every rank has its chunk of the sum (or maximum).
+  func reduce(_ algorithm: CollectiveAlgorithm, _ reduction: Reduction) -> [CollectiveTransfer] {
+    let action: CollectiveTransfer.Action = reduction == .sum ? .add : .maximum
+    switch algorithm {
+    case .ring: return rings(Hierarchy(degrees: [chunkCount]), firstStepIndex: 0, action: action)
+    case .hierarchical(let degrees): return rings(hierarchy(degrees), firstStepIndex: 0, action: action)
+    case .direct:
+      precondition(reduction == .sum, "a direct reduction is a sum")
+      return direct(firstStepIndex: 0, action: .collect) { _, receiver in receiver }
+    }
+  }
+
+  private func hierarchy(_ degrees: [Int]) -> Hierarchy {
+    precondition(
+      degrees.allSatisfy { $0 >= 1 } && degrees.reduce(1, *) == chunkCount,
+      "degrees \(degrees) do not multiply to \(chunkCount)")
+    return Hierarchy(degrees: degrees)
+  }
+
+  /// Rings level by level. A reduction goes from the innermost level out: step s of a level passes on, for ring number
+  /// i, the partial sums of what number i − s − 1 will be responsible for. A gather goes from the outermost level in and
+  /// passes on what number i − s is responsible for. With one level this is the ring of Patarasuk and Yuan: chunk k
+  /// starts at rank k + 1, and its sum is complete when it arrives at rank k.
+  private func rings(
+    _ hierarchy: Hierarchy, firstStepIndex: Int, action: CollectiveTransfer.Action
+  ) -> [CollectiveTransfer] {
+    let isGather = action == .copy
+    var messages: [CollectiveTransfer] = []
+    var stepIndex = firstStepIndex
+    let levels = Array(hierarchy.degrees.indices)
+    for level in isGather ? levels.reversed() : levels {
+      let degree = hierarchy.degrees[level], stride = hierarchy.stride(level)
+      for step in 0..<(degree - 1) {
+        for rank in 0..<chunkCount {
+          let number = rank / stride % degree
+          let next = rank + ((number + 1) % degree - number) * stride
+          // step + 1 is at most degree − 1, so one degree makes it at least 0.
+          let whose = (number - step - (isGather ? 0 : 1) + degree) % degree
+          for chunk in hierarchy.chunks(of: rank + (whose - number) * stride, level: level) {
+            let range = self.chunk(chunk)
+            messages.append(
+              CollectiveTransfer(
+                stepIndex: stepIndex, fromRank: rank, toRank: next, elementRange: range,
+                destinationIndex: range.lowerBound, action: action))
+          }
+        }
+        stepIndex += 1
+      }
+    }
+    return messages
+  }
+
+  /// Step s: rank r sends to rank r + s + 1, so that no rank receives twice in a step.
+  private func direct(
+    firstStepIndex: Int, action: CollectiveTransfer.Action, chunkIndex: (_ sender: Int, _ receiver: Int) -> Int
+  ) -> [CollectiveTransfer] {
+    var messages: [CollectiveTransfer] = []
+    for step in 0..<(chunkCount - 1) {
+      for rank in 0..<chunkCount {
+        let receiver = (rank + step + 1) % chunkCount
+        let range = chunk(chunkIndex(rank, receiver))
+        messages.append(
+          CollectiveTransfer(
+            stepIndex: firstStepIndex + step, fromRank: rank, toRank: receiver, elementRange: range,
+            destinationIndex: range.lowerBound, action: action))
+      }
+    }
+    return messages
   }
 
   /// Step s: ranks 0…2ˢ−1 have the tensor and send all of it to the rank 2ˢ above.
@@ -55,23 +131,20 @@ struct ChunkedTensor {
     }
     return messages
   }
+}
 
-  /// n − 1 steps in which every rank sends one chunk to the next rank; `chunkIndex` is taken modulo n.
-  private func ring(
-    firstStepIndex: Int, action: CollectiveTransfer.Action,
-    chunkIndex: (_ rank: Int, _ step: Int) -> Int
-  ) -> [CollectiveTransfer] {
-    var messages: [CollectiveTransfer] = []
-    for step in 0..<(chunkCount - 1) {
-      for rank in 0..<chunkCount {
-        // rank − step − 1 is at least −n, so one n makes it at least 0.
-        let range = chunk((chunkIndex(rank, step) + chunkCount) % chunkCount)
-        messages.append(
-          CollectiveTransfer(
-            stepIndex: firstStepIndex + step, fromRank: rank, toRank: (rank + 1) % chunkCount,
-            elementRange: range, destinationIndex: range.lowerBound, action: action))
-      }
-    }
-    return messages
+/// Ranks in rings inside rings: which chunks a rank is responsible for as a collective narrows from level to level.
+private struct Hierarchy {
+  /// Ranks of each level's rings, innermost first.
+  let degrees: [Int]
+
+  /// Distance between neighbours of a level's ring.
+  func stride(_ level: Int) -> Int { degrees[..<level].reduce(1, *) }
+
+  /// The chunks of which a rank holds the sums of its instance of a level, once the reduction at that level is done:
+  /// those whose owners agree with it up to this level. Inside the outermost level this is the rank's own chunk.
+  func chunks(of rank: Int, level: Int) -> StrideTo<Int> {
+    let span = stride(level + 1)
+    return Swift.stride(from: rank % span, to: degrees.reduce(1, *), by: span)
   }
 }

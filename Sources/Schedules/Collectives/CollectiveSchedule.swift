@@ -6,6 +6,10 @@
 /// |---|---|---|---|
 /// | all-gather, reduce-scatter | ring | n − 1 | (n − 1)/n · S |
 /// | all-reduce | ring | 2(n − 1) | 2(n − 1)/n · S |
+/// | all-gather, reduce-scatter | hierarchical, degrees d | Σ (d − 1) | (n − 1)/n · S |
+/// | all-reduce | hierarchical, degrees d | 2 Σ (d − 1) | 2(n − 1)/n · S |
+/// | all-gather, reduce-scatter | direct | n − 1 | (n − 1)/n · S |
+/// | all-reduce | direct, both ways | 2(n − 1) | 2(n − 1)/n · S |
 /// | broadcast | binomial tree from rank 0 | ⌈log₂ n⌉ | (n − 1) · S over all ranks together |
 /// | all-to-all | direct, rotated | n − 1 | (n − 1)/n · S |
 ///
@@ -15,6 +19,12 @@ public struct CollectiveSchedule: Sendable, Hashable {
   /// What the operation does.
   public let kind: CollectiveKind
 
+  /// How a reduction makes one number of two; without meaning for the other kinds.
+  public let reduction: Reduction
+
+  /// How the messages are routed.
+  public let algorithm: CollectiveAlgorithm
+
   /// Ranks of the group, n, at least 1.
   public let rankCount: Int
 
@@ -22,32 +32,41 @@ public struct CollectiveSchedule: Sendable, Hashable {
   /// buffer.
   public let elementCount: Int
 
+  private let tensor: ChunkedTensor
+
   /// Every message, by step, then by sender. Chunks of no element send no message.
   public let transfers: [CollectiveTransfer]
 
   /// The schedule of a collective.
   ///
-  /// - Precondition: `rankCount` is at least 1 and `elementCount` at least 0.
+  /// - Parameters:
+  ///   - reduction: Of reduce-scatter and all-reduce.
+  ///   - algorithm: Of all-gather, reduce-scatter and all-reduce; broadcast and all-to-all have one each.
+  /// - Precondition: `rankCount` is at least 1, `elementCount` at least 0, the degrees of a hierarchy multiply to
+  ///   `rankCount`, and a direct reduction is a sum.
   /// - Complexity: O(n²) messages, O(n) for broadcast.
-  public init(_ kind: CollectiveKind, rankCount: Int, elementCount: Int) {
+  public init(
+    _ kind: CollectiveKind, rankCount: Int, elementCount: Int, reduction: Reduction = .sum,
+    algorithm: CollectiveAlgorithm = .ring
+  ) {
     precondition(rankCount >= 1, "a group has at least 1 rank, found \(rankCount)")
     precondition(elementCount >= 0, "a tensor has at least 0 elements, found \(elementCount)")
     self.kind = kind
+    self.reduction = reduction
+    self.algorithm = algorithm
     self.rankCount = rankCount
     self.elementCount = elementCount
+    tensor = ChunkedTensor(chunkCount: rankCount, elementCount: elementCount)
     let messages: [CollectiveTransfer]
-    let tensor = ChunkedTensor(chunkCount: rankCount, elementCount: elementCount)
     switch kind {
-    case .allGather:
-      messages = tensor.ringGather(firstStepIndex: 0)
-    case .reduceScatter:
-      messages = tensor.ringReduce()
+    case .allGather: messages = tensor.gather(algorithm, firstStepIndex: 0)
+    case .reduceScatter: messages = tensor.reduce(algorithm, reduction)
     case .allReduce:
-      messages = tensor.ringReduce() + tensor.ringGather(firstStepIndex: rankCount - 1)
-    case .broadcast:
-      messages = tensor.binomialBroadcast()
-    case .allToAll:
-      messages = tensor.directExchange()
+      let reduce = tensor.reduce(algorithm, reduction)
+      let stepCount = tensor.stepCount(algorithm)
+      messages = reduce + tensor.gather(algorithm, firstStepIndex: stepCount)
+    case .broadcast: messages = tensor.binomialBroadcast()
+    case .allToAll: messages = tensor.directExchange()
     }
     transfers = messages.filter { !$0.elementRange.isEmpty }
   }
@@ -57,6 +76,14 @@ public struct CollectiveSchedule: Sendable, Hashable {
   ///
   /// - Precondition: `rank` is a rank of the group.
   public func chunk(_ rank: Int) -> Range<Int> {
+    precondition((0..<rankCount).contains(rank), "rank \(rank) is not one of \(rankCount)")
+    return tensor.chunk(rank)
+  }
+
+  /// The same, of a tensor of so many elements cut for `rankCount` ranks.
+  ///
+  /// - Precondition: `rank` is one of `rankCount` ranks.
+  public static func chunk(_ rank: Int, of rankCount: Int, elementCount: Int) -> Range<Int> {
     precondition((0..<rankCount).contains(rank), "rank \(rank) is not one of \(rankCount)")
     return ChunkedTensor(chunkCount: rankCount, elementCount: elementCount).chunk(rank)
   }
