@@ -66,4 +66,11 @@ public struct ParallelLayout: Sendable, Hashable {
       (0..<degree).map { first + $0 * stride }
     }
   }
+
+  /// The group of an axis that a rank is in, in the axis' order.
+  public func group(of axis: Axis, containing rank: Int) -> [Int] {
+    let stride = stride(of: axis), degree = degree(of: axis)
+    let first = rank - rank / stride % degree * stride
+    return (0..<degree).map { first + $0 * stride }
+  }
 }

@@ -1,0 +1,44 @@
+/// What a rank computes without talking to anyone.
+public enum Computation: Sendable, Hashable {
+  /// Begins a pass: takes what arrived for it, if its input comes from another stage, as the tensor that it works on.
+  case beginPass(PipelineStep)
+  /// Ends a pass: lays its result down to be sent, if another stage goes on with it.
+  case endPass(PipelineStep)
+  /// One piece of the forward pass of a micro-batch, keeping what its backward needs.
+  case forward(ModelPiece, ModelPart, microBatch: Int)
+  /// The same again in the backward pass, from the layer's kept input (``Strategy/Recompute/full``).
+  case recompute(ModelPiece, ModelPart, microBatch: Int)
+  /// One piece of the backward pass: consumes what its forward kept, adds to the part's gradient.
+  case backward(ModelPiece, ModelPart, microBatch: Int)
+  /// Frees a part's gathered weights (ZeRO 3).
+  case dropWeights(ModelPart)
+  /// Divides the accumulated gradient by the number of replicas whose gradients it sums.
+  case averageGradients(replicaCount: Int)
+  /// Squares and adds the gradients that this rank answers for, each parameter of the model on exactly one rank, and
+  /// likewise the losses of the micro-batches.
+  case sumScalars
+  /// Scales the gradient so that its norm over the whole model is at most ``IterationShape/maximumGradientNorm``.
+  case clipGradients
+  /// The optimizer's step on the parameters (or the shard of them) that this rank updates; clears the gradient.
+  case updateParameters
+}
+
+extension Computation: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .beginPass(let pass): "beginning of \(pass)"
+    case .endPass(let pass): "end of \(pass)"
+    case .forward(let piece, let part, let microBatch):
+      "forward of \(piece.rawValue), \(part), micro-batch \(microBatch)"
+    case .recompute(let piece, let part, let microBatch):
+      "forward again of \(piece.rawValue), \(part), micro-batch \(microBatch)"
+    case .backward(let piece, let part, let microBatch):
+      "backward of \(piece.rawValue), \(part), micro-batch \(microBatch)"
+    case .dropWeights(let part): "drop the gathered weights of \(part)"
+    case .averageGradients(let count): "average the gradients of \(count) replicas"
+    case .sumScalars: "sums of the gradient's squares and of the losses"
+    case .clipGradients: "clip the gradient"
+    case .updateParameters: "update the parameters"
+    }
+  }
+}

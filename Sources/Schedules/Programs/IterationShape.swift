@@ -1,0 +1,141 @@
+public import Documents
+
+/// What an iteration is lowered from: job, strategy, the split of layers, and the schedule.
+public struct IterationShape: Sendable {
+  public let job: TrainingJob
+  public let strategy: Strategy
+  /// Layers of each virtual stage, in the model's order.
+  public let layerCounts: [Int]
+  public let schedule: PipelineSchedule
+  /// Rows of the token table, divisible by the tensor degree.
+  public let paddedVocabularySize: Int
+  /// The gradient is scaled down to this norm; nil: it is left alone, and its norm is not computed.
+  public let maximumGradientNorm: Double?
+  /// How the collectives of each group are routed.
+  public let routes: CollectiveRoutes
+
+  /// - Precondition: the strategy breaks no rule for the job (``Strategy/violation(job:deviceCount:hasFlashAttention:allowsEmptyStages:)``),
+  ///   `layerCounts` has one count for each virtual stage, the schedule is of the strategy's stages and micro-batches.
+  public init(
+    job: TrainingJob, strategy: Strategy, layerCounts: [Int], schedule: PipelineSchedule, paddedVocabularySize: Int,
+    maximumGradientNorm: Double? = 1, routes: CollectiveRoutes = CollectiveRoutes()
+  ) {
+    precondition(layerCounts.count == schedule.stageCount * schedule.chunkCount, "a layer count for each virtual stage")
+    precondition(schedule.stageCount == strategy.pipelineDegree, "the schedule is of other stages than the strategy")
+    self.job = job
+    self.strategy = strategy
+    self.layerCounts = layerCounts
+    self.schedule = schedule
+    self.paddedVocabularySize = paddedVocabularySize
+    self.maximumGradientNorm = maximumGradientNorm
+    self.routes = routes
+  }
+
+  public var layout: ParallelLayout { ParallelLayout(strategy) }
+
+  /// Tokens of a micro-batch.
+  public var tokenCount: Int { strategy.microBatch * job.sequenceLength }
+
+  /// Elements of a micro-batch's activations between layers, whole.
+  public var activationElementCount: Int { tokenCount * job.model.hiddenSize }
+
+  /// Whether first and last stage each hold the matrix that embedding and head share.
+  public var copiesTiedMatrix: Bool { job.model.hasTiedEmbeddings && strategy.pipelineDegree > 1 }
+
+  /// Whether the head's parameters include an output matrix.
+  public var headOwnsMatrix: Bool { !job.model.hasTiedEmbeddings || copiesTiedMatrix }
+
+  /// Elements of one rank's part of the token table.
+  public var matrixElementCount: Int { paddedVocabularySize / strategy.tensorDegree * job.model.hiddenSize }
+
+  /// The parts of a virtual stage, in the order of a forward pass.
+  public func parts(ofVirtualStage virtualStage: Int) -> [ModelPart] {
+    let first = layerCounts[..<virtualStage].reduce(0, +)
+    var parts = (first..<first + layerCounts[virtualStage]).map(ModelPart.layer)
+    if virtualStage == 0 { parts.insert(.embedding, at: 0) }
+    if virtualStage == layerCounts.count - 1 { parts.append(.head) }
+    return parts
+  }
+
+  /// Parameters of a part on one rank.
+  public func parameterCount(of part: ModelPart) -> Int {
+    let model = job.model, t = strategy.tensorDegree
+    return switch part {
+    case .embedding: model.embeddingParameters(vocabularySize: paddedVocabularySize).perRank(tensorDegree: t)
+    case .layer: model.layerParameters.perRank(tensorDegree: t)
+    case .head:
+      model.headParameters(vocabularySize: paddedVocabularySize).perRank(tensorDegree: t)
+        + (copiesTiedMatrix ? matrixElementCount : 0)
+    }
+  }
+
+  /// Parameters of a part that every rank of a tensor group holds whole but has seen a part of the tokens or heads for:
+  /// their gradients are sums over the group. Under sequence parallelism all replicated ones; otherwise the norms of
+  /// queries and keys alone.
+  public func partialGradientCount(of part: ModelPart) -> Int {
+    let model = job.model
+    guard strategy.tensorDegree > 1 else { return 0 }
+    guard strategy.usesSequenceParallelism else {
+      guard case .layer = part, model.hasQueryKeyNorm else { return 0 }
+      return 2 * model.headSize
+    }
+    return switch part {
+    case .embedding: model.embeddingParameters(vocabularySize: paddedVocabularySize).replicated
+    case .layer: model.layerParameters.replicated
+    case .head: model.headParameters(vocabularySize: paddedVocabularySize).replicated
+    }
+  }
+
+  /// What a stage holds, and how it is divided among replicas.
+  public func parameters(ofStage stage: Int) -> StageParameters { StageParameters(self, stage: stage) }
+}
+
+/// How the collectives of tensor and data groups are routed: by a ring, where nothing else is said.
+public struct CollectiveRoutes: Sendable, Hashable {
+  /// By the group's axis, then by its first rank.
+  private var algorithms: [ParallelLayout.Axis: [Int: CollectiveAlgorithm]] = [:]
+
+  public init() {}
+
+  /// The same route for every group of an axis of a layout.
+  public init(_ algorithm: CollectiveAlgorithm, along axis: ParallelLayout.Axis, of layout: ParallelLayout) {
+    for group in layout.groups(of: axis) { self[axis, group[0]] = algorithm }
+  }
+
+  /// The route of the group of an axis that begins with a rank.
+  public subscript(axis: ParallelLayout.Axis, firstRank: Int) -> CollectiveAlgorithm {
+    get { algorithms[axis]?[firstRank] ?? .ring }
+    set { algorithms[axis, default: [:]][firstRank] = newValue }
+  }
+}
+
+/// The parameters of one rank of a stage: where each part lies in one flat buffer, and which elements each replica
+/// updates.
+public struct StageParameters: Sendable {
+  public struct Entry: Sendable {
+    public let part: ModelPart
+    /// Elements of the flat buffer of everything on the rank.
+    public let range: Range<Int>
+  }
+
+  /// In the order of the chunks, and in each of a forward pass.
+  public let entries: [Entry]
+  public let count: Int
+
+  init(_ shape: IterationShape, stage: Int) {
+    let p = shape.strategy.pipelineDegree
+    var entries: [Entry] = []
+    var next = 0
+    for chunk in 0..<shape.schedule.chunkCount {
+      for part in shape.parts(ofVirtualStage: chunk * p + stage) {
+        let count = shape.parameterCount(of: part)
+        entries.append(Entry(part: part, range: next..<next + count))
+        next += count
+      }
+    }
+    self.entries = entries
+    count = next
+  }
+
+  public func entry(of part: ModelPart) -> Entry? { entries.first { $0.part == part } }
+}

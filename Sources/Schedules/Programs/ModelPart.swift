@@ -1,0 +1,60 @@
+/// A part of the model that has parameters of its own: what ZeRO gathers and reduces at once.
+public enum ModelPart: Sendable, Hashable {
+  /// Token table and learned positions.
+  case embedding
+  /// A transformer block, counted from 0 at the embedding.
+  case layer(Int)
+  /// Final norm and output matrix; with tied embeddings the norm alone, or, on another stage than the embedding, the
+  /// norm and a copy of the embedding's matrix.
+  case head
+}
+
+extension ModelPart: Comparable {
+  /// In the order of a forward pass.
+  public static func < (left: Self, right: Self) -> Bool { left.position < right.position }
+
+  private var position: Int {
+    switch self {
+    case .embedding: -1
+    case .layer(let index): index
+    case .head: .max
+    }
+  }
+}
+
+extension ModelPart: CustomStringConvertible {
+  /// `layer 3`.
+  public var description: String {
+    switch self {
+    case .embedding: "embedding"
+    case .layer(let index): "layer \(index)"
+    case .head: "head"
+    }
+  }
+}
+
+/// What a rank computes between two collectives of its tensor group: the cut of the model that tensor parallelism makes
+/// (Shoeybi et al. 2019, figure 3), in the order of a forward pass.
+public enum ModelPiece: String, Sendable, Hashable, CaseIterable {
+  /// Rows of the rank's part of the vocabulary, zero for the other tokens.
+  case embeddingRows = "embedding rows"
+  /// Positions and dropout on the completed rows.
+  case embeddingOutput = "embedding output"
+  case attentionNorm = "attention norm"
+  /// Queries, keys, values, core and the rank's part of the output projection.
+  case attentionCore = "attention core"
+  /// Bias, dropout and residual on the completed sum.
+  case attentionOutput = "attention output"
+  case feedForwardNorm = "feed-forward norm"
+  /// Both products and what lies between them, on the rank's part of the width.
+  case feedForwardCore = "feed-forward core"
+  /// Bias, dropout and residual on the completed sum.
+  case feedForwardOutput = "feed-forward output"
+  case finalNorm = "final norm"
+  /// Logits of the rank's part of the vocabulary, and each token's largest.
+  case logits
+  /// Exponentials below the maximum, their sum, and the logit of each token's target where it is the rank's own.
+  case exponentials
+  /// Softmax, loss of each token, and their mean.
+  case loss
+}

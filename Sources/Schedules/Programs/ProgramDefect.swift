@@ -1,0 +1,95 @@
+/// What is wrong with a set of rank programs: facts, and a sentence.
+public enum ProgramDefect: Error, Sendable, Hashable {
+  /// A step of a rank's program.
+  public struct Place: Sendable, Hashable, CustomStringConvertible {
+    public let rank: Int
+    /// Index into the rank's program.
+    public let step: Int
+    public let what: ProgramStep
+
+    public var description: String { "rank \(rank) at step \(step) (\(what))" }
+  }
+
+  /// Not one program for each rank, in their order.
+  case ranks(expected: Int, found: [Int])
+  /// No stage holds a part of the model.
+  case unowned(ModelPart, replica: Int, tensorIndex: Int)
+  /// Two ranks that should hold different parts hold the same.
+  case ownedTwice(ModelPart, ranks: [Int])
+  /// A part is held by another stage than the layer ranges say.
+  case wrongStage(ModelPart, rank: Int, stage: Int, expected: Int)
+  /// A step waits for one that does not precede it on another stream.
+  case wait(Place, waitsFor: Int)
+  /// A group that is not one of the layout's for this kind of traffic.
+  case noGroup(Place, group: [Int])
+  /// A rank takes part in a collective of others.
+  case notAMember(Place)
+  /// Ranks of a group call for different collectives, or in different orders.
+  case order(Place, other: Place)
+  /// Ranks of a group call for the same collective of different sizes.
+  case size(Place, other: Place)
+  /// A rank of a group lacks a collective that another calls for.
+  case missing(Place, onRank: Int)
+  /// A collective of another size than its tensor has.
+  case elements(Place, expected: Int)
+  /// A message that its receiver does not wait for.
+  case unreceived(Place)
+  /// A wait for a message that nobody sends.
+  case unsent(Place)
+  /// A message to or from a rank that is not the neighbour in the pipeline.
+  case neighbour(Place, expected: Int)
+  /// A stage's passes are not those of the schedule.
+  case schedule(rank: Int, position: Int, expected: PipelineStep?, found: PipelineStep?)
+  /// A computation on a part that the rank does not hold.
+  case foreign(Place, ModelPart)
+  /// A piece of a pass is computed twice.
+  case repeated(Place)
+  /// A piece of a pass is not computed, or not where it belongs.
+  case uncomputed(ModelPiece, ModelPart, rank: Int, pass: PipelineStep)
+  /// Gradients are averaged over another number of replicas than were summed, or not at all.
+  case average(rank: Int, expected: Int, found: [Int])
+  /// Something that is done once an iteration is done more often, or never.
+  case once(String, rank: Int, count: Int, expected: Int)
+  /// Replicas exchange a tensor more or less often than their strategy says.
+  case exchanges(Operand, CollectiveKind, rank: Int, expected: Int, found: Int)
+}
+
+extension ProgramDefect: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .ranks(let expected, let found): "expected programs of ranks 0 to \(expected - 1), found \(found)"
+    case .unowned(let part, let replica, let tensor):
+      "\(part) is held by nobody in replica \(replica), tensor index \(tensor)"
+    case .ownedTwice(let part, let ranks):
+      "\(part) is held twice, by ranks \(ranks.map(String.init).joined(separator: " and "))"
+    case .wrongStage(let part, let rank, let stage, let expected):
+      "\(part) is on stage \(stage) (rank \(rank)), but belongs to stage \(expected)"
+    case .wait(let place, let wait):
+      "\(place) waits for step \(wait), which does not precede it on another stream"
+    case .noGroup(let place, let group):
+      "\(place): ranks \(group.map(String.init).joined(separator: ", ")) are no group of the layout"
+    case .notAMember(let place): "\(place) is not in the group"
+    case .order(let place, let other): "different collectives in one group: \(place), but \(other)"
+    case .size(let place, let other): "different sizes of one collective: \(place), but \(other)"
+    case .missing(let place, let rank): "\(place) has no counterpart on rank \(rank)"
+    case .elements(let place, let expected): "\(place): the tensor has \(expected) elements"
+    case .unreceived(let place): "\(place) is received by nobody"
+    case .unsent(let place): "\(place) is sent by nobody"
+    case .neighbour(let place, let expected): "\(place): the neighbour in the pipeline is rank \(expected)"
+    case .schedule(let rank, let position, let expected, let found):
+      "pass \(position) of rank \(rank) is \(found.map { "\($0)" } ?? "missing"), but the schedule says "
+        + (expected.map { "\($0)" } ?? "there is none")
+    case .foreign(let place, let part): "\(place): the rank does not hold \(part)"
+    case .repeated(let place): "\(place) is computed twice"
+    case .uncomputed(let piece, let part, let rank, let pass):
+      "\(piece.rawValue) of \(part) is not computed in \(pass) of rank \(rank)"
+    case .average(let rank, let expected, let found):
+      "rank \(rank) averages gradients over \(found.isEmpty ? "no" : found.map(String.init).joined(separator: ", ")) "
+        + "replicas, but \(expected) are summed"
+    case .once(let what, let rank, let count, let expected):
+      "rank \(rank): \(what) \(count) times in an iteration, not \(expected)"
+    case .exchanges(let operand, let kind, let rank, let expected, let found):
+      "rank \(rank): \(kind.rawValue) of \(operand) \(found) times in an iteration, not \(expected)"
+    }
+  }
+}

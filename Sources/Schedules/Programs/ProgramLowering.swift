@@ -1,0 +1,135 @@
+import Documents
+
+/// Writes the program of one rank.
+struct ProgramLowering {
+  let shape: IterationShape
+  let rank: Int
+  let place: ParallelLayout.Coordinates
+  let parameters: StageParameters
+  let tensorGroup: [Int]
+  let dataGroup: [Int]
+  let pipelineGroup: [Int]
+  var steps: [ProgramStep] = []
+  /// The last step of each stream.
+  private var last: [ProgramStep.Stream: Int] = [:]
+  /// The last step whose result the next step of a pass works on.
+  private var latest: Int?
+  /// What the next computation waits for beyond its predecessor.
+  private var pendingWaits: [Int] = []
+  /// The gather of each part's weights that is under way or done.
+  var gathers: [ModelPart: Int] = [:]
+  /// The last reduction of each part's gradient.
+  var reductions: [ModelPart: Int] = [:]
+
+  init(_ shape: IterationShape, rank: Int) {
+    self.shape = shape
+    self.rank = rank
+    let layout = shape.layout
+    let place = layout.coordinates(ofRank: rank)
+    self.place = place
+    parameters = shape.parameters(ofStage: place.stage)
+    tensorGroup = layout.group(of: .tensor, containing: rank)
+    dataGroup = layout.group(of: .data, containing: rank)
+    pipelineGroup = layout.group(of: .pipeline, containing: rank)
+  }
+
+  var strategy: Strategy { shape.strategy }
+  var job: TrainingJob { shape.job }
+  var isSequenceParallel: Bool { strategy.usesSequenceParallelism }
+  var gathersWeights: Bool { strategy.zeroStage >= .weights && strategy.dataDegree > 1 }
+  var reducesEveryMicroBatch: Bool { strategy.zeroStage >= .gradients }
+
+  mutating func program() -> RankProgram {
+    for step in shape.schedule.steps(ofStage: place.stage) {
+      switch step.pass {
+      case .forward: forwardPass(step)
+      case .backward: backwardPass(step)
+      }
+    }
+    finishIteration()
+    return RankProgram(rank: rank, parts: parameters.entries.map(\.part), steps: steps)
+  }
+
+  // MARK: Appending
+
+  /// Appends a step, with waits for steps of other streams only: those of its own are over anyway.
+  @discardableResult
+  mutating func append(
+    _ operation: ProgramStep.Operation, on stream: ProgramStep.Stream, after waits: [Int]
+  ) -> Int {
+    var distinct: [Int] = []
+    for wait in waits where steps[wait].stream != stream && !distinct.contains(wait) { distinct.append(wait) }
+    steps.append(ProgramStep(stream: stream, operation: operation, waitsFor: distinct))
+    last[stream] = steps.count - 1
+    return steps.count - 1
+  }
+
+  /// Appends a computation that works on what the step before it made.
+  @discardableResult
+  mutating func compute(_ computation: Computation) -> Int {
+    let waits = (latest.map { [$0] } ?? []) + pendingWaits
+    pendingWaits = []
+    let index = append(.compute(computation), on: .compute, after: waits)
+    latest = index
+    return index
+  }
+
+  /// Makes the next computation wait for a step.
+  mutating func waitNext(for index: Int?) {
+    if let index { pendingWaits.append(index) }
+  }
+
+  /// Appends a collective of the tensor group on what the step before it made; nothing when the group is one rank.
+  mutating func tensorCollective(
+    _ kind: CollectiveKind, of operand: Operand, elementCount: Int, elementByteCount: Int, reduction: Reduction = .sum
+  ) {
+    guard tensorGroup.count > 1 else { return }
+    let collective = Collective(
+      kind, of: operand, over: tensorGroup, elementCount: elementCount, elementByteCount: elementByteCount,
+      traffic: .tensor, reduction: reduction,
+      algorithm: shape.routes[.tensor, tensorGroup[0]])
+    latest = append(.collective(collective), on: .tensor, after: latest.map { [$0] } ?? [])
+  }
+
+  /// Appends a collective on the data stream after what was computed and communicated so far.
+  @discardableResult
+  mutating func dataCollective(
+    _ kind: CollectiveKind, of operand: Operand, over group: [Int], elementCount: Int, elementByteCount: Int,
+    traffic: TrafficKind, after waits: [Int]
+  ) -> Int {
+    let collective = Collective(
+      kind, of: operand, over: group, elementCount: elementCount, elementByteCount: elementByteCount, traffic: traffic,
+      algorithm: route(of: traffic))
+    return append(.collective(collective), on: .data, after: waits)
+  }
+
+  private func route(of traffic: TrafficKind) -> CollectiveAlgorithm {
+    switch traffic {
+    case .data: shape.routes[.data, dataGroup[0]]
+    case .tensor: shape.routes[.tensor, tensorGroup[0]]
+    case .pipeline, .embedding, .control: .ring
+    }
+  }
+
+  /// The last computation; 0 steps have none.
+  var lastComputation: [Int] { last[.compute].map { [$0] } ?? [] }
+
+  /// The next computation of a pass follows this step.
+  mutating func follow(_ index: Int?) { latest = index }
+
+  // MARK: Activations
+
+  /// A whole activation over the tensor group: partial sums are completed, to every rank or to each its part of the rows.
+  mutating func completeSum(of operand: Operand) {
+    tensorCollective(
+      isSequenceParallel ? .reduceScatter : .allReduce, of: operand, elementCount: shape.activationElementCount,
+      elementByteCount: job.precision.byteCount)
+  }
+
+  /// Rows that are divided along the sequence are brought together.
+  mutating func gatherRows(of operand: Operand) {
+    guard isSequenceParallel else { return }
+    tensorCollective(
+      .allGather, of: operand, elementCount: shape.activationElementCount, elementByteCount: job.precision.byteCount)
+  }
+}

@@ -1,0 +1,162 @@
+/// One step of a rank: an operation, the queue it is put in, and what else it waits for.
+///
+/// Steps of one stream run one after the other, in the order of the program. Between streams nothing is ordered but by
+/// `waitsFor`, as with events on a device's streams.
+public struct ProgramStep: Sendable, Hashable {
+  /// A queue of a device.
+  public enum Stream: String, Sendable, Hashable, CaseIterable {
+    case compute
+    /// Collectives of the tensor group.
+    case tensor
+    /// Sends to and receives from other stages.
+    case pipeline
+    /// Everything among replicas and once an iteration.
+    case data
+  }
+
+  public enum Operation: Sendable, Hashable {
+    case compute(Computation)
+    case collective(Collective)
+    case send(Transfer)
+    case receive(Transfer)
+  }
+
+  public let stream: Stream
+  public let operation: Operation
+  /// Steps of other streams that must have ended, by their index in the program; each is earlier in it.
+  public let waitsFor: [Int]
+
+  public init(stream: Stream, operation: Operation, waitsFor: [Int] = []) {
+    self.stream = stream
+    self.operation = operation
+    self.waitsFor = waitsFor
+  }
+}
+
+/// A tensor that a collective works on, in the place where the computations find it.
+public enum Operand: Sendable, Hashable {
+  /// The tensor that passes through the residual stream, or its gradient.
+  case stream
+  /// The tensor of the branch under way, or its gradient.
+  case branch
+  /// The kept input of the column-parallel product that runs backward.
+  case columnInput
+  /// Each token's largest logit.
+  case tokenMaximum
+  /// Each token's target logit.
+  case tokenTarget
+  /// Each token's sum of exponentials.
+  case tokenSum
+  /// What arrived for a pass, in parts.
+  case arrived(PipelineStep)
+  /// A part's weights.
+  case weights(ModelPart)
+  /// All weights of the rank.
+  case allWeights
+  /// A part's gradient of one micro-batch.
+  case gradient(ModelPart)
+  /// The accumulated gradient of everything on the rank.
+  case allGradients
+  /// The gradients of parameters that every rank of a tensor group holds whole, each rank having seen a part only.
+  case replicatedGradients
+  /// The same of one part and one micro-batch.
+  case replicatedGradientsOf(ModelPart)
+  /// The gradient of the output matrix that two stages share.
+  case tiedMatrixGradient
+  /// The gradient's sum of squares, and the loss.
+  case scalars
+}
+
+/// A collective operation as one of its ranks sees it.
+public struct Collective: Sendable, Hashable {
+  public let kind: CollectiveKind
+  public let reduction: Reduction
+  public let algorithm: CollectiveAlgorithm
+  /// The ranks that take part, in the order of their numbers inside the group.
+  public let group: [Int]
+  public let operand: Operand
+  /// Elements of the whole tensor.
+  public let elementCount: Int
+  /// Bytes of an element on the wire.
+  public let elementByteCount: Int
+  /// What it counts as.
+  public let traffic: TrafficKind
+
+  public init(
+    _ kind: CollectiveKind, of operand: Operand, over group: [Int], elementCount: Int, elementByteCount: Int,
+    traffic: TrafficKind, reduction: Reduction = .sum, algorithm: CollectiveAlgorithm = .ring
+  ) {
+    self.kind = kind
+    self.reduction = reduction
+    self.algorithm = algorithm
+    self.group = group
+    self.operand = operand
+    self.elementCount = elementCount
+    self.elementByteCount = elementByteCount
+    self.traffic = traffic
+  }
+
+  /// The messages.
+  public var schedule: CollectiveSchedule {
+    CollectiveSchedule(
+      kind, rankCount: group.count, elementCount: elementCount, reduction: reduction, algorithm: algorithm)
+  }
+}
+
+/// A message between two stages as its sender or its receiver sees it.
+public struct Transfer: Sendable, Hashable {
+  /// The rank at the other end.
+  public let peer: Int
+  /// The sender's pass whose result is sent.
+  public let source: PipelineStep
+  /// The receiver's pass that it is for.
+  public let target: PipelineStep
+  /// Elements of the message: the rank's part of the tensor.
+  public let elementCount: Int
+  /// Bytes of an element on the wire.
+  public let elementByteCount: Int
+
+  public init(peer: Int, source: PipelineStep, target: PipelineStep, elementCount: Int, elementByteCount: Int) {
+    self.peer = peer
+    self.source = source
+    self.target = target
+    self.elementCount = elementCount
+    self.elementByteCount = elementByteCount
+  }
+}
+
+extension ProgramStep: CustomStringConvertible {
+  /// What a report calls the step: `all-reduce of 512 elements over ranks 0, 1 (tensor)`.
+  public var description: String {
+    switch operation {
+    case .compute(let computation): "\(computation)"
+    case .collective(let it):
+      "\(it.kind.rawValue) of \(it.elementCount) elements (\(it.operand)) over ranks "
+        + "\(it.group.map(String.init).joined(separator: ", "))"
+    case .send(let it): "send of \(it.elementCount) elements for \(it.target) to rank \(it.peer)"
+    case .receive(let it): "receive of \(it.elementCount) elements for \(it.target) from rank \(it.peer)"
+    }
+  }
+}
+
+extension Operand: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .stream: "residual stream"
+    case .branch: "branch"
+    case .columnInput: "column-parallel input"
+    case .tokenMaximum: "largest logits"
+    case .tokenTarget: "target logits"
+    case .tokenSum: "sums of exponentials"
+    case .arrived(let pass): "what arrived for \(pass)"
+    case .weights(let part): "weights of \(part)"
+    case .allWeights: "weights"
+    case .gradient(let part): "gradient of \(part)"
+    case .allGradients: "gradients"
+    case .replicatedGradients: "gradients of replicated parameters"
+    case .replicatedGradientsOf(let part): "gradients of replicated parameters of \(part)"
+    case .tiedMatrixGradient: "gradient of the tied matrix"
+    case .scalars: "sum of squares and loss"
+    }
+  }
+}

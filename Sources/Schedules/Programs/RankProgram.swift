@@ -1,0 +1,27 @@
+import Documents
+
+/// Everything that one rank does in one iteration, in order.
+public struct RankProgram: Sendable, Hashable {
+  public let rank: Int
+  /// What the rank holds, in the order of its chunks.
+  public var parts: [ModelPart]
+  public var steps: [ProgramStep]
+
+  public init(rank: Int, parts: [ModelPart], steps: [ProgramStep]) {
+    self.rank = rank
+    self.parts = parts
+    self.steps = steps
+  }
+}
+
+extension IterationShape {
+  /// The programs of all ranks, by rank.
+  ///
+  /// - Complexity: O(ranks × micro-batches × layers).
+  public func programs() -> [RankProgram] {
+    (0..<layout.worldSize).map { rank in
+      var lowering = ProgramLowering(self, rank: rank)
+      return lowering.program()
+    }
+  }
+}
