@@ -1,5 +1,6 @@
 import Documents
 import Foundation
+import Schedules
 
 @testable import Execution
 

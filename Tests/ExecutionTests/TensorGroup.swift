@@ -1,4 +1,5 @@
 import Documents
+import Schedules
 
 @testable import Execution
 

@@ -1,4 +1,5 @@
 import Documents
+import Schedules
 import Testing
 
 @testable import Execution

@@ -1,4 +1,5 @@
 import Documents
+import Schedules
 
 /// Token embedding divided along the vocabulary, learned positions and dropout, as pieces between collectives.
 struct Embedding: Sendable {

@@ -1,3 +1,5 @@
+import Schedules
+
 /// Full tensors from the shards of a tensor group, and how far two sets of numbers are apart.
 enum ParameterComparison {
   /// The full part, in the layout of tensor degree 1, from the flat buffers of all ranks of a tensor group.

@@ -1,4 +1,5 @@
 import Documents
+import Schedules
 
 extension ParameterLayout {
   /// A full tensor and what tensor parallelism divides of it.

@@ -1,13 +1,5 @@
 import Documents
-
-/// A part of a model that keeps its parameters in one flat buffer.
-enum ModelPart: Sendable, Hashable {
-  /// Token embedding and learned positions.
-  case embedding
-  case layer(Int)
-  /// Final norm and, unless it is the embedding's own buffer that is used, the output matrix.
-  case head
-}
+import Schedules
 
 /// A tensor of parameters.
 enum ParameterName: Int, Sendable, CaseIterable {

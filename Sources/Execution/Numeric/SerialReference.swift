@@ -1,4 +1,5 @@
 import Documents
+import Schedules
 
 /// The whole model trained by one rank, micro-batch after micro-batch: what a parallel run has to agree with.
 ///
@@ -11,6 +12,9 @@ struct SerialReference: Sendable {
     let loss: Double
     /// Norm of all gradients, before clipping; each parameter once.
     let gradientNorm: Double
+    /// fp32 parameters after the step, by part, as full tensors (tensor degree 1); of tied embeddings the head's buffer
+    /// has no output matrix.
+    let parameters: [ModelPart: [Float]]
   }
 
   /// Outcome of a training.
@@ -68,10 +72,13 @@ struct SerialReference: Sendable {
       for part in states.indices {
         states[part].update(gradient: gradients[part][...], scale: scale, step: step, settings: settings)
       }
-      steps.append(Step(loss: loss / Double(tokenCount), gradientNorm: norm))
+      let parameters = zip(layouts, states).map { ($0.part, $1.masters) }
+      steps.append(
+        Step(
+          loss: loss / Double(tokenCount), gradientNorm: norm,
+          parameters: Dictionary(uniqueKeysWithValues: parameters)))
     }
-    let parameters = zip(layouts, states).map { ($0.part, $1.masters) }
-    return Result(steps: steps, parameters: Dictionary(uniqueKeysWithValues: parameters))
+    return Result(steps: steps, parameters: steps.last?.parameters ?? [:])
   }
 
   /// Tokens of the global batch, over which the loss is the mean.

@@ -1,4 +1,5 @@
 import Documents
+import Schedules
 
 /// One transformer block as pieces between collectives of the tensor group.
 ///

@@ -1,0 +1,193 @@
+import Costing
+import Documents
+import Schedules
+
+extension DryRun {
+  /// Executes given programs of a miniature: its own, or others that a test made of them.
+  init(
+    _ miniature: Miniature, options: Options, shape: IterationShape, programs: [RankProgram]
+  ) throws(Failure) {
+    let arithmetic = options.emulatesPrecision ? miniature.model.job.precision : .fp32
+    let setting = ExecutionSetting(
+      shape: shape,
+      optimizer: OptimizerSettings(
+        rule: options.optimizer == .sgd ? .sgd : .adam(), learningRate: options.optimizer == .sgd ? 0.1 : 1e-3,
+        clippingNorm: shape.maximumGradientNorm.map(Float.init)),
+      seed: options.seed, arithmetic: arithmetic)
+    let reference = SerialReference(
+      shard: setting.referenceShard, globalBatch: miniature.model.job.globalBatch,
+      microBatch: miniature.strategy.microBatch, settings: setting.optimizer
+    ).run(stepCount: options.stepCount)
+
+    let initial = setting.initialParameters
+    var run = MiniatureRun(setting: setting, programs: programs, usesThreads: options.usesThreads)
+    var steps: [Step] = []
+    var passes = (idle: 0, busy: 0)
+    for index in 0..<options.stepCount {
+      do { try run.iterate() } catch { throw Failure(description: "\(error)") }
+      let makespan = run.ranks.map(\.clock).max() ?? 0
+      passes = (makespan - (run.ranks.map(\.passCount).min() ?? 0), makespan)
+      let expected = reference.steps[index]
+      let parameters = run.parameters
+      let (error, part) = Self.largestError(parameters.values, reference: expected.parameters, since: initial)
+      steps.append(
+        Step(
+          loss: Comparison(executed: run.loss, reference: expected.loss),
+          gradientNorm: Comparison(executed: run.gradientNorm, reference: expected.gradientNorm),
+          parameterError: error, worstPart: part, replicasAgree: parameters.replicasAgree))
+    }
+    self.options = options
+    self.steps = steps
+    programStepCount = programs.reduce(0) { $0 + $1.steps.count }
+    traffic = Self.traffic(of: run, stepCount: options.stepCount, miniature: miniature)
+    memory = Self.memory(of: run, miniature: miniature, setting: setting)
+    bubble = Bubble(executedPasses: passes.idle, expectedPasses: shape.schedule.bubblePassCount)
+    tolerances = Self.tolerances(of: arithmetic, options.optimizer)
+    disagreements = Self.disagreements(
+      steps: steps, traffic: traffic, memory: memory, bubble: bubble, tolerances: tolerances)
+  }
+
+  /// What may remain between sums in one order and in another: of losses and norms some units in the last place of the
+  /// format, from the second step on with what the parameters differ by. A step of Adam divides a gradient by its own size, so that where that is near epsilon a difference of one
+  /// unit becomes many; descent along the gradient does not.
+  static func tolerances(of arithmetic: Precision, _ optimizer: Options.Optimizer) -> Tolerances {
+    let unit: Double =
+      switch arithmetic {
+      case .fp32: 0x1p-24
+      case .fp16: 0x1p-11
+      case .bf16: 0x1p-8
+      }
+    let isAdam = optimizer == .adam
+    return Tolerances(
+      firstScalars: 0x1p6 * unit, laterScalars: (isAdam ? 0x1p10 : 0x1p8) * unit,
+      parameters: (isAdam ? 0x1p18 : 0x1p10) * unit)
+  }
+
+  /// The part of the model that is furthest from the reference, in units of the largest change of any of its parameters.
+  private static func largestError(
+    _ values: [ModelPart: [Float]], reference: [ModelPart: [Float]], since initial: [ModelPart: [Float]]
+  ) -> (error: Double, part: String) {
+    var worst = (error: 0.0, part: "none")
+    for (part, expected) in reference.sorted(by: { $0.key < $1.key }) {
+      guard let found = values[part], let before = initial[part] else { return (.infinity, "\(part)") }
+      var change = 0.0, difference = 0.0
+      for index in expected.indices {
+        guard found[index].isFinite else { return (.infinity, "\(part)") }
+        change = max(change, abs(Double(expected[index]) - Double(before[index])))
+        difference = max(difference, abs(Double(expected[index]) - Double(found[index])))
+      }
+      let error = difference == 0 ? 0 : difference / max(change, .leastNormalMagnitude)
+      if error > worst.error { worst = (error, "\(part)") }
+    }
+    return worst
+  }
+
+  // MARK: Bytes
+
+  private static func traffic(of run: MiniatureRun, stepCount: Int, miniature: Miniature) -> [Traffic] {
+    let model = miniature.model
+    let counted = model.traffic(of: miniature.strategy, layerCounts: miniature.layerCounts)
+    var executed = TrafficCount(rankCount: run.ranks.count, levelCount: model.cluster.levels.count)
+    for rank in run.ranks {
+      for receiver in run.ranks.indices where receiver != rank.number {
+        let level = model.linkLevel(fromRank: rank.number, toRank: receiver)
+        for kind in TrafficKind.allCases {
+          executed.add(
+            rank.sentBytes[receiver * TrafficKind.allCases.count + kind.index] / stepCount, kind: kind,
+            fromRank: rank.number, level: level)
+        }
+      }
+    }
+    return TrafficKind.allCases.flatMap { kind in
+      model.cluster.levels.enumerated().compactMap { level, description -> Traffic? in
+        let row = Traffic(
+          kind: kind.rawValue, level: description.name, executedBytes: executed.byteCount(kind, level: level),
+          countedBytes: counted.byteCount(kind, level: level),
+          disagreeingRankCount: run.ranks.indices.count {
+            executed.byteCount(kind, level: level, fromRank: $0) != counted.byteCount(kind, level: level, fromRank: $0)
+          })
+        return row.executedBytes == 0 && row.countedBytes == 0 ? nil : row
+      }
+    }
+  }
+
+  private static func memory(of run: MiniatureRun, miniature: Miniature, setting: ExecutionSetting) -> [Memory] {
+    let model = miniature.model, p = miniature.strategy.pipelineDegree
+    let memoryModel = MemoryModel(
+      job: model.job, device: model.cluster.device, framework: model.framework, strategy: miniature.strategy)
+    return (0..<p).flatMap { stage in
+      let layers = stride(from: stage, to: miniature.layerCounts.count, by: p).reduce(0) {
+        $0 + miniature.layerCounts[$1]
+      }
+      let counted = memoryModel.stageMemory(stage: stage, layerCount: layers)
+      let ranks = run.ranks.filter { $0.state.place.stage == stage }
+      func row(_ kind: MemoryAccount.Kind, _ name: String, _ bytes: Int) -> Memory {
+        Memory(
+          stage: stage, kind: name, executedBytes: ranks.map { $0.state.memory.peakBytes(kind) }.max() ?? 0,
+          countedBytes: bytes)
+      }
+      return [
+        row(.weights, "weights", counted.weightBytes), row(.gradients, "gradients", counted.gradientBytes),
+        row(
+          .optimizer, "optimizer",
+          counted.optimizerBytes / model.job.optimizerByteCount * setting.optimizerByteCount),
+        row(.activations, "activations", counted.activationBytes),
+      ]
+    }
+  }
+
+  // MARK: Verdict
+
+  private static func disagreements(
+    steps: [Step], traffic: [Traffic], memory: [Memory], bubble: Bubble, tolerances: Tolerances
+  ) -> [String] {
+    var sentences: [String] = []
+    for (index, step) in steps.enumerated() {
+      let scalars = index == 0 ? tolerances.firstScalars : tolerances.laterScalars
+      for (name, error, limit) in [
+        ("the loss", step.loss.relativeError, scalars),
+        ("the gradient's norm", step.gradientNorm.relativeError, scalars),
+        ("the update of \(step.worstPart)", step.parameterError, tolerances.parameters),
+      ] where !(error <= limit) {
+        sentences.append("step \(index): \(name) differs from the serial reference's by \(error), more than \(limit)")
+      }
+      if !step.replicasAgree { sentences.append("step \(index): replicas hold different parameters") }
+    }
+    for row in traffic where row.executedBytes != row.countedBytes || row.disagreeingRankCount > 0 {
+      sentences.append(
+        "\(row.kind) traffic across \(row.level): \(row.executedBytes) bytes were sent, \(row.countedBytes) are counted"
+          + (row.disagreeingRankCount > 0 ? ", \(row.disagreeingRankCount) ranks differ" : ""))
+    }
+    for row in memory where row.executedBytes != row.countedBytes {
+      sentences.append(
+        "\(row.kind) of stage \(row.stage): \(row.executedBytes) bytes were held, \(row.countedBytes) are counted")
+    }
+    if bubble.executedPasses != bubble.expectedPasses {
+      sentences.append(
+        "\(bubble.executedPasses) passes of bubble were executed, the schedule says \(bubble.expectedPasses)")
+    }
+    return sentences
+  }
+}
+
+extension ExecutionSetting {
+  /// The whole model on one rank. The vocabulary is padded as for the ranks, so that padded rows exist in neither.
+  var referenceShard: ModelShard {
+    ModelShard(
+      model: job.model, sequenceLength: job.sequenceLength, usesFlashAttention: strategy.usesFlashAttention,
+      paddedVocabularySize: shape.paddedVocabularySize, seed: seed, elementByteCount: job.precision.byteCount,
+      arithmetic: arithmetic)
+  }
+
+  /// Layouts of all parts at tensor degree 1.
+  var referenceLayouts: [ParameterLayout] {
+    let shard = referenceShard
+    return [Embedding(shard: shard).layout]
+      + (0..<job.model.layerCount).map { TransformerLayer(shard: shard, index: $0).layout }
+      + [OutputHead(shard: shard, ownsOutputMatrix: !job.model.hasTiedEmbeddings).layout]
+  }
+
+  var initialParameters: [ModelPart: [Float]] {
+    Dictionary(uniqueKeysWithValues: referenceLayouts.map { ($0.part, $0.initialValues(seed: seed)) })
+  }
+}

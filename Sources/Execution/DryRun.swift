@@ -1,0 +1,159 @@
+import Costing
+import Documents
+import Schedules
+
+/// A miniature that was executed, and how what happened compares with a serial reference, with the counts of the cost
+/// model and with the schedule.
+public struct DryRun: Sendable {
+  /// How to execute.
+  public struct Options: Sendable, Equatable {
+    public enum Optimizer: String, Sendable, CaseIterable {
+      case adam, sgd
+    }
+
+    /// Optimizer steps, at least 1.
+    public var stepCount: Int
+    public var optimizer: Optimizer
+    /// Whether every rank has a thread of its own; the numbers are the same.
+    public var usesThreads: Bool
+    /// Whether what is kept or sent is rounded to the job's precision.
+    public var emulatesPrecision: Bool
+    /// Of parameters, data and dropout.
+    public var seed: UInt64
+
+    public init(
+      stepCount: Int = 3, optimizer: Optimizer = .adam, usesThreads: Bool = false, emulatesPrecision: Bool = false,
+      seed: UInt64 = 1
+    ) {
+      self.stepCount = stepCount
+      self.optimizer = optimizer
+      self.usesThreads = usesThreads
+      self.emulatesPrecision = emulatesPrecision
+      self.seed = seed
+    }
+  }
+
+  /// One number of a run beside the same of the reference.
+  public struct Comparison: Sendable, Equatable {
+    public let executed: Double
+    public let reference: Double
+
+    /// Difference, relative to the reference.
+    public var relativeError: Double {
+      executed == reference ? 0 : abs(executed - reference) / max(abs(reference), .leastNormalMagnitude)
+    }
+  }
+
+  /// One optimizer step.
+  public struct Step: Sendable, Equatable {
+    /// Mean over all tokens, before the update.
+    public let loss: Comparison
+    /// Of the whole model, before clipping.
+    public let gradientNorm: Comparison
+    /// Of all parameters after the update: the largest difference over the largest change since the beginning.
+    public let parameterError: Double
+    /// The part of the model in which that is.
+    public let worstPart: String
+    /// Whether replicas that should hold the same parameters do, bit for bit.
+    public let replicasAgree: Bool
+  }
+
+  /// Bytes of a kind that crossed a level of links in one iteration, over all ranks.
+  public struct Traffic: Sendable, Equatable {
+    public let kind: String
+    public let level: String
+    public let executedBytes: Int
+    public let countedBytes: Int
+    /// Ranks that did not send what was counted for them.
+    public let disagreeingRankCount: Int
+  }
+
+  /// The most bytes that ranks of a stage held of a kind at once.
+  public struct Memory: Sendable, Equatable {
+    public let stage: Int
+    public let kind: String
+    public let executedBytes: Int
+    public let countedBytes: Int
+  }
+
+  /// Idle passes of the stage that idles longest, all passes taken to be of one length.
+  public struct Bubble: Sendable, Equatable {
+    public let executedPasses: Int
+    public let expectedPasses: Int
+  }
+
+  /// Largest errors that are agreement.
+  public struct Tolerances: Sendable, Equatable {
+    /// Of the first step's loss and gradient norm, relative: parameters are still the same.
+    public let firstScalars: Double
+    /// Of those of later steps.
+    public let laterScalars: Double
+    /// Of a part's parameters, relative to their largest change.
+    public let parameters: Double
+  }
+
+  public let options: Options
+  public let steps: [Step]
+  public let traffic: [Traffic]
+  public let memory: [Memory]
+  public let bubble: Bubble
+  /// Steps of all programs in one iteration.
+  public let programStepCount: Int
+  /// How large errors may be.
+  public let tolerances: Tolerances
+  /// What does not agree, a sentence each; empty when everything does.
+  public let disagreements: [String]
+
+  /// Why a plan's miniature could not be executed to its end.
+  public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
+    public let description: String
+  }
+
+  /// Executes a miniature.
+  ///
+  /// - Throws: ``Failure``, with the reason, when its programs contradict each other or come to no end.
+  public init(_ miniature: Miniature, options: Options = Options()) throws(Failure) {
+    if let sentence = miniature.unsupported { throw Failure(description: sentence) }
+    let shape = miniature.shape
+    let programs = shape.programs()
+    if let defect = shape.defect(in: programs) { throw Failure(description: "\(defect)") }
+    try self.init(miniature, options: options, shape: shape, programs: programs)
+  }
+}
+
+extension Miniature {
+  /// What the executor does not do; nil if it can run the miniature.
+  public var unsupported: String? {
+    let model = model.job.model
+    return strategy.zeroStage >= .gradients && strategy.pipelineDegree > 1 && model.hasTiedEmbeddings
+      ? "ZeRO \(strategy.zeroStage.rawValue) with tied embeddings on two pipeline stages is not executed: their shards differ"
+      : nil
+  }
+
+  /// What its programs are lowered from.
+  var shape: IterationShape {
+    let layout = ParallelLayout(strategy)
+    var routes = CollectiveRoutes()
+    for axis in [ParallelLayout.Axis.tensor, .data] {
+      for group in layout.groups(of: axis) {
+        let degrees = model.collectiveDegrees(
+          firstRank: group[0], stride: layout.stride(of: axis), count: group.count)
+        if degrees.count > 1 { routes[axis, group[0]] = .hierarchical(degrees: degrees) }
+      }
+    }
+    let kind: PipelineScheduleKind = strategy.virtualStageCount > 1 ? .interleaved : .oneForwardOneBackward
+    let schedule: PipelineSchedule
+    do {
+      schedule = try PipelineSchedule(
+        kind: kind, stageCount: strategy.pipelineDegree, chunkCount: strategy.virtualStageCount,
+        microBatchCount: strategy.microBatchCount(globalBatch: model.job.globalBatch))
+    } catch {
+      preconditionFailure("a miniature's strategy breaks no rule: \(error)")
+    }
+    return IterationShape(
+      job: model.job, strategy: strategy, layerCounts: layerCounts, schedule: schedule,
+      paddedVocabularySize: model.job.model.paddedVocabularySize(
+        multiple: model.framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree),
+      routes: routes)
+  }
+}

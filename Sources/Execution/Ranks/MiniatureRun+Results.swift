@@ -1,0 +1,71 @@
+import Documents
+import Schedules
+
+/// What the ranks hold after an iteration.
+extension MiniatureRun {
+  /// Mean loss of the iteration, as all ranks were told.
+  var loss: Double { Double(ranks[0].state.scalars[1]) }
+
+  /// Norm of the gradient before clipping.
+  var gradientNorm: Double { Double(ranks[0].state.scalars[0]).squareRoot() }
+
+  /// All masters, whole: from the shards of replicas and of tensor groups.
+  ///
+  /// - Returns: by part, in the layout of tensor degree 1, and whether all copies that should be the same are: those of
+  ///   replicas that do not shard, of parameters that a tensor group does not divide, of a matrix on two stages.
+  var parameters: (values: [ModelPart: [Float]], replicasAgree: Bool) {
+    let layout = setting.shape.layout
+    var values: [ModelPart: [Float]] = [:]
+    var agree = true
+    for full in setting.referenceLayouts {
+      // By tensor index: the flat buffer of the rank, brought together from its replicas' shards.
+      var shards: [(layout: ParameterLayout, values: [Float])] = []
+      for tensor in 0..<layout.tensorDegree {
+        var buffer: [Float] = []
+        for rank in ranks where rank.state.place.tensor == tensor {
+          guard let index = rank.state.partIndex[full.part] else { continue }
+          let part = rank.state.parts[index]
+          if buffer.isEmpty {
+            buffer = [Float](repeating: .nan, count: part.layout.count)
+            shards.append((part.layout, buffer))
+          }
+          for (element, value) in zip(part.owned, part.optimizer.masters) {
+            if buffer[element].isNaN { buffer[element] = value }
+            // Replicas that do not shard hold the same numbers.
+            if buffer[element].bitPattern != value.bitPattern { agree = false }
+          }
+        }
+        if !shards.isEmpty { shards[shards.count - 1].values = buffer }
+      }
+      guard shards.count == layout.tensorDegree else { continue }
+      for shard in shards.dropFirst() {
+        let replicated = shard.layout.replicatedRange
+        if shard.values[replicated] != shards[0].values[replicated] { agree = false }
+      }
+      values[full.part] = ParameterComparison.assembled(shards: shards, as: full)
+    }
+    return (values, agree && tiedMatricesAgree)
+  }
+
+  /// Whether the two stages that hold a tied matrix hold the same one: bit for bit, but where each cuts it into shards of
+  /// its own, so that its sum among replicas was made in two orders. (Megatron-LM gives it a buffer of its own for this.)
+  private var tiedMatricesAgree: Bool {
+    guard setting.shape.copiesTiedMatrix, setting.strategy.zeroStage < .weights else { return true }
+    for rank in ranks where rank.state.place.stage == 0 {
+      let place = rank.state.place
+      guard
+        let other = ranks.last(where: {
+          $0.state.place.tensor == place.tensor && $0.state.place.data == place.data
+        }), let here = rank.state.partIndex[.embedding], let there = other.state.partIndex[.head],
+        let from = rank.state.parts[here].layout.range(of: .tokenEmbedding),
+        let to = other.state.parts[there].layout.range(of: .outputMatrix)
+      else { return false }
+      let mine = rank.state.parts[here].weights[from], theirs = other.state.parts[there].weights[to]
+      let isExact = setting.strategy.zeroStage == .none || setting.strategy.dataDegree <= 2
+      // Weights are of the order of 1, and an update is at most of that of the learning rate.
+      let limit = isExact ? 0 : 0.1 * setting.optimizer.learningRate
+      guard zip(mine, theirs).allSatisfy({ abs($0 - $1) <= limit }) else { return false }
+    }
+    return true
+  }
+}

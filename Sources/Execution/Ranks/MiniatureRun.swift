@@ -1,0 +1,80 @@
+import Foundation
+import Schedules
+
+/// All ranks of a miniature, run in one process.
+struct MiniatureRun {
+  let setting: ExecutionSetting
+  private(set) var ranks: [Rank]
+  private let network: Network
+  private let usesThreads: Bool
+
+  /// - Parameters:
+  ///   - programs: of every rank, by rank.
+  ///   - usesThreads: whether every rank has a thread of its own; otherwise ranks take turns, always in the same order.
+  init(setting: ExecutionSetting, programs: [RankProgram], usesThreads: Bool) {
+    self.setting = setting
+    self.usesThreads = usesThreads
+    let prepared = PreparedProgram.prepare(programs)
+    ranks = prepared.map { Rank(prepared: $0, all: prepared, setting: setting) }
+    network = Network(rankCount: programs.count, usesThreads: usesThreads)
+  }
+
+  /// Runs every program once to its end.
+  mutating func iterate() throws(ExecutionFailure) {
+    network.beginIteration()
+    for index in ranks.indices { ranks[index].beginIteration() }
+    if usesThreads { try runThreads() } else { try takeTurns() }
+    guard ranks.allSatisfy(\.hasEnded) else { throw .deadlock(among: ranks) }
+    for rank in ranks.indices where network.leftOverCount(at: rank) > 0 {
+      throw .leftOver(rank: rank, messageCount: network.leftOverCount(at: rank))
+    }
+  }
+
+  private mutating func takeTurns() throws(ExecutionFailure) {
+    var turn = Array(ranks.indices)
+    while !turn.isEmpty {
+      for rank in turn { try ranks[rank].advance(network) }
+      turn = network.nextWoken()
+    }
+  }
+
+  private mutating func runThreads() throws(ExecutionFailure) {
+    let seats = ranks.map(Seat.init)
+    ranks = []
+    let network = network
+    let group = DispatchGroup()
+    for seat in seats {
+      group.enter()
+      let thread = Thread {
+        seat.run(network)
+        group.leave()
+      }
+      thread.stackSize = 1 << 20
+      thread.start()
+    }
+    group.wait()
+    ranks = seats.map(\.rank)
+    if let failure = seats.compactMap(\.failure).first { throw failure }
+  }
+}
+
+/// A rank on its own thread.
+///
+/// `@unchecked Sendable`: its thread alone touches it until the group of all threads has been waited for, the starting
+/// thread alone before and after.
+private final class Seat: @unchecked Sendable {
+  var rank: Rank
+  var failure: ExecutionFailure?
+
+  init(_ rank: Rank) { self.rank = rank }
+
+  func run(_ network: Network) {
+    do {
+      repeat { try rank.advance(network) } while !rank.hasEnded && network.sleep(rank.number)
+      network.end()
+    } catch {
+      failure = error
+      network.stop()
+    }
+  }
+}

@@ -1,0 +1,246 @@
+import Documents
+import Schedules
+
+/// One rank as a state machine: it advances as far as what has arrived allows.
+struct Rank {
+  /// A collective that has begun.
+  fileprivate struct Running {
+    var buffer: [Float]
+    var round = 0
+    /// Whether the messages of the round were sent.
+    var hasSent = false
+    /// Receipts of the round that are done.
+    var receiptCount = 0
+    /// Addends that wait to be added up in the order of ranks, by sender.
+    var collected: [Int: (range: Range<Int>, elements: [Float])] = [:]
+  }
+
+  let number: Int
+  let prepared: PreparedProgram
+  /// All ranks' steps' numbers, see ``PreparedProgram/identities``: what a message's step must agree with.
+  private let meetings: [[Int]]
+  private(set) var state: RankState
+  /// Bytes sent in the iterations so far, by receiver and kind.
+  private(set) var sentBytes: [Int]
+  /// Passes waited for or done in the iteration.
+  private(set) var clock = 0
+  /// The last pass ended in the iteration.
+  private(set) var passCount = 0
+
+  private var cursors: [Int]
+  private var isDone: [Bool]
+  private var running: [Running?]
+  /// The clock when a pass' input was sent, and when a pass ended here.
+  private var arrivalTicks: [PipelineStep: Int] = [:]
+  private var endTicks: [PipelineStep: Int] = [:]
+
+  init(prepared: PreparedProgram, all: [PreparedProgram], setting: ExecutionSetting) {
+    number = prepared.program.rank
+    self.prepared = prepared
+    meetings = all.map(\.identities)
+    let layout = setting.shape.layout
+    state = RankState(
+      setting: setting, place: layout.coordinates(ofRank: number), parts: prepared.program.parts)
+    sentBytes = [Int](repeating: 0, count: layout.worldSize * TrafficKind.allCases.count)
+    cursors = [Int](repeating: 0, count: prepared.streams.count)
+    isDone = [Bool](repeating: false, count: prepared.program.steps.count)
+    running = [Running?](repeating: nil, count: prepared.streams.count)
+  }
+
+  private var steps: [ProgramStep] { prepared.program.steps }
+
+  /// Starts the program again, for the next iteration.
+  mutating func beginIteration() {
+    for stream in cursors.indices { cursors[stream] = 0 }
+    for index in isDone.indices { isDone[index] = false }
+    arrivalTicks = [:]
+    endTicks = [:]
+    clock = 0
+    passCount = 0
+  }
+
+  var hasEnded: Bool { zip(cursors, prepared.streams).allSatisfy { $0 == $1.count } }
+
+  /// Performs every step that can be performed now.
+  mutating func advance(_ network: Network) throws(ExecutionFailure) {
+    var moved = true
+    while moved {
+      moved = false
+      for stream in cursors.indices {
+        while cursors[stream] < prepared.streams[stream].count {
+          let index = prepared.streams[stream][cursors[stream]]
+          guard steps[index].waitsFor.allSatisfy({ isDone[$0] }), try perform(index, network) else { break }
+          isDone[index] = true
+          cursors[stream] += 1
+          moved = true
+        }
+      }
+    }
+  }
+
+  /// What the rank waits for: the first step that waits for a message, and the rank that is to send it.
+  var waiting: Waiting? {
+    for stream in cursors.indices where cursors[stream] < prepared.streams[stream].count {
+      let index = prepared.streams[stream][cursors[stream]]
+      guard steps[index].waitsFor.allSatisfy({ isDone[$0] }) else { continue }
+      switch steps[index].operation {
+      case .receive(let transfer): return Waiting(rank: number, step: index, what: steps[index], on: transfer.peer)
+      case .collective(let collective):
+        guard let running = running[stream], let part = prepared.parts[index], running.round < part.rounds.count
+        else { continue }
+        let round = part.rounds[running.round]
+        guard running.receiptCount < round.receipts.count else { continue }
+        return Waiting(
+          rank: number, step: index, what: steps[index],
+          on: collective.group[round.receipts[running.receiptCount].from])
+      case .compute, .send: continue
+      }
+    }
+    return nil
+  }
+
+  /// Performs a step, as far as it can be; whether it ended.
+  private mutating func perform(_ index: Int, _ network: Network) throws(ExecutionFailure) -> Bool {
+    switch steps[index].operation {
+    case .compute(let computation):
+      compute(computation)
+      return true
+    case .collective(let collective): return try advance(collective, index, network)
+    case .send(let transfer):
+      let elements = state.takeOutgoing(transfer.source)
+      send(
+        elements, to: transfer.peer, step: index, .pipeline, elementByteCount: transfer.elementByteCount,
+        tick: endTicks[transfer.source] ?? clock, network)
+      return true
+    case .receive(let transfer):
+      guard let message = network.take(at: number, from: transfer.peer, stream: ProgramStep.Stream.pipeline.index)
+      else { return false }
+      try check(message, from: transfer.peer, index, elementCount: transfer.elementCount)
+      arrivalTicks[transfer.target] = message.tick
+      state.putArrived(message.elements, for: transfer.target)
+      return true
+    }
+  }
+
+  private mutating func compute(_ computation: Computation) {
+    switch computation {
+    case .beginPass(let pass): clock = max(clock, arrivalTicks[pass] ?? 0)
+    case .endPass(let pass):
+      clock += 1
+      passCount += 1
+      endTicks[pass] = clock
+    default: break
+    }
+    state.perform(computation)
+  }
+
+  private mutating func send(
+    _ elements: [Float], to receiver: Int, step: Int, _ traffic: TrafficKind, elementByteCount: Int, tick: Int = 0,
+    _ network: Network
+  ) {
+    sentBytes[receiver * TrafficKind.allCases.count + traffic.index] += elements.count * elementByteCount
+    network.put(
+      Message(elements: elements, step: step, tick: tick), from: number, to: receiver,
+      stream: steps[step].stream.index)
+  }
+
+  /// A message is of the step that waits for it, or the ranks do not run the same thing.
+  private func check(
+    _ message: Message, from sender: Int, _ index: Int, elementCount: Int
+  ) throws(ExecutionFailure) {
+    guard meetings[sender][message.step] == prepared.identities[index] else {
+      throw .mismatch(
+        Mismatch(rank: number, step: index, what: steps[index], sender: sender, senderStep: message.step))
+    }
+    guard message.elements.count == elementCount else {
+      throw .size(
+        rank: number, step: index, what: steps[index], expected: elementCount, found: message.elements.count)
+    }
+  }
+
+  // MARK: Collectives
+
+  private mutating func advance(
+    _ collective: Collective, _ index: Int, _ network: Network
+  ) throws(ExecutionFailure) -> Bool {
+    guard let part = prepared.parts[index] else { throw .notAMember(rank: number, step: index, what: steps[index]) }
+    let stream = steps[index].stream.index
+    var now: Running
+    if let begun = running[stream] {
+      now = begun
+      running[stream] = nil
+    } else {
+      now = Running(buffer: state.load(collective.operand, of: collective, chunk: part.chunk))
+      guard now.buffer.count == collective.elementCount else {
+        throw .size(
+          rank: number, step: index, what: steps[index], expected: collective.elementCount, found: now.buffer.count)
+      }
+    }
+    while now.round < part.rounds.count {
+      let round = part.rounds[now.round]
+      if !now.hasSent {
+        for message in round.sends {
+          send(
+            Array(now.buffer[message.range]), to: collective.group[message.to], step: index, collective.traffic,
+            elementByteCount: collective.elementByteCount, network)
+        }
+        now.hasSent = true
+      }
+      while now.receiptCount < round.receipts.count {
+        let receipt = round.receipts[now.receiptCount]
+        let sender = collective.group[receipt.from]
+        guard let message = network.take(at: number, from: sender, stream: stream) else {
+          running[stream] = now
+          return false
+        }
+        try check(message, from: sender, index, elementCount: receipt.range.count)
+        now.receive(message.elements, receipt.range, receipt.action, from: receipt.from)
+        now.receiptCount += 1
+      }
+      if round.addsCollected { now.addCollected(chunk: part.chunk, own: collective.group.firstIndex(of: number) ?? 0) }
+      now.round += 1
+      now.hasSent = false
+      now.receiptCount = 0
+    }
+    state.store(now.buffer, collective.operand, of: collective, chunk: part.chunk)
+    return true
+  }
+}
+
+extension Rank.Running {
+  fileprivate mutating func receive(
+    _ elements: [Float], _ range: Range<Int>, _ action: CollectiveTransfer.Action, from sender: Int
+  ) {
+    switch action {
+    case .copy: buffer.replaceSubrange(range, with: elements)
+    case .add: for (element, addend) in zip(range, elements) { buffer[element] += addend }
+    case .maximum: for (element, other) in zip(range, elements) { buffer[element] = max(buffer[element], other) }
+    case .collect: collected[sender] = (range, elements)
+    }
+  }
+
+  /// Adds up what ranks sent of a chunk and its owner's own, in the order of the ranks.
+  fileprivate mutating func addCollected(chunk: Range<Int>, own: Int) {
+    let mine = Array(buffer[chunk])
+    var sum = [Float](repeating: 0, count: chunk.count)
+    for member in 0...max(own, collected.keys.max() ?? 0) {
+      guard let addend = member == own ? mine : collected[member]?.elements else { continue }
+      for index in sum.indices { sum[index] += addend[index] }
+    }
+    buffer.replaceSubrange(chunk, with: sum)
+    collected = [:]
+  }
+}
+
+extension TrafficKind {
+  /// Its place among all kinds.
+  var index: Int {
+    switch self {
+    case .tensor: 0
+    case .pipeline: 1
+    case .data: 2
+    case .embedding: 3
+    case .control: 4
+    }
+  }
+}

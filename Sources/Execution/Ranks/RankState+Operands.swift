@@ -1,0 +1,126 @@
+import Documents
+import Schedules
+
+/// What collectives and transfers work on, as flat buffers.
+extension RankState {
+  /// The whole tensor of a collective as this rank has it at the beginning: its addend, or its own chunk in place.
+  ///
+  /// - Parameter chunk: the rank's own chunk.
+  mutating func load(_ operand: Operand, of collective: Collective, chunk: Range<Int>) -> [Float] {
+    let isGather = collective.kind == .allGather
+    func placed(_ own: [Float]) -> [Float] {
+      guard isGather, own.count != collective.elementCount else { return own }
+      var whole = [Float](repeating: 0, count: collective.elementCount)
+      whole.replaceSubrange(chunk, with: own)
+      return whole
+    }
+    switch operand {
+    case .stream: return placed(stream.elements)
+    case .branch: return placed(branch.elements)
+    case .columnInput: return placed(columnInput.elements)
+    case .tokenMaximum: return tokenMaxima
+    case .tokenTarget: return tokenTargets
+    case .tokenSum: return tokenSums
+    case .arrived(let pass): return placed(arrived[pass]?.elements ?? [])
+    case .weights(let part):
+      let own = parts[index(of: part)]
+      return placed(shardsWeights ? own.weightShard : Array(own.weights[own.owned]))
+    case .allWeights: return parts.flatMap(\.weights)
+    case .gradient(let part):
+      let index = index(of: part)
+      let gradient = parts[index].gradient
+      parts[index].gradient = []
+      return setting.arithmetic == .fp32 ? gradient : gradient.map(setting.arithmetic.rounded)
+    case .allGradients: return parts.flatMap(\.gradient)
+    case .replicatedGradients: return parts.indices.flatMap { Array(parts[$0].gradient[partialRange($0)]) }
+    case .replicatedGradientsOf(let part):
+      let index = index(of: part)
+      return Array(parts[index].gradient[partialRange(index)])
+    case .tiedMatrixGradient:
+      let (index, range) = tiedMatrix
+      return Array(parts[index].gradient[range])
+    case .scalars: return scalars
+    }
+  }
+
+  /// Puts back what a collective left.
+  ///
+  /// - Parameter chunk: the rank's own chunk, all that a reduce-scatter completes.
+  mutating func store(_ buffer: [Float], _ operand: Operand, of collective: Collective, chunk: Range<Int>) {
+    switch operand {
+    case .stream: stream = activation(buffer, of: collective, chunk: chunk)
+    case .branch: branch = activation(buffer, of: collective, chunk: chunk)
+    case .columnInput: columnInput = activation(buffer, of: collective, chunk: chunk)
+    case .tokenMaximum: tokenMaxima = buffer
+    case .tokenTarget: tokenTargets = buffer
+    case .tokenSum: tokenSums = buffer
+    case .arrived(let pass): arrived[pass] = activation(buffer, of: collective, chunk: chunk)
+    case .weights(let part):
+      let index = index(of: part)
+      if shardsWeights { memory.add(buffer.count * setting.job.precision.byteCount, .workspace) }
+      parts[index].weights = buffer
+    case .allWeights:
+      for index in parts.indices { parts[index].weights = Array(buffer[flatRange(index)]) }
+    case .gradient(let part): accumulate(buffer, of: index(of: part))
+    case .allGradients:
+      for index in parts.indices { parts[index].gradient = Array(buffer[flatRange(index)]) }
+    case .replicatedGradients:
+      var next = 0
+      for index in parts.indices {
+        let range = partialRange(index)
+        parts[index].gradient.replaceSubrange(range, with: buffer[next..<next + range.count])
+        next += range.count
+      }
+    case .replicatedGradientsOf(let part):
+      let index = index(of: part)
+      parts[index].gradient.replaceSubrange(partialRange(index), with: buffer)
+    case .tiedMatrixGradient:
+      let (index, range) = tiedMatrix
+      parts[index].gradient.replaceSubrange(range, with: buffer)
+    case .scalars: scalars = buffer
+    }
+  }
+
+  /// Where a part lies in a buffer of everything on the rank.
+  private func flatRange(_ index: Int) -> Range<Int> {
+    let first = parts[..<index].reduce(0) { $0 + $1.layout.count }
+    return first..<first + parts[index].layout.count
+  }
+
+  /// Rows of the residual stream's width; sums are rounded like everything that is kept or sent.
+  private func activation(_ buffer: [Float], of collective: Collective, chunk: Range<Int>) -> Matrix {
+    let width = setting.job.model.hiddenSize
+    let elements = collective.kind == .reduceScatter ? Array(buffer[chunk]) : buffer
+    let matrix = Matrix(rowCount: elements.count / width, columnCount: width, elements: elements)
+    return collective.kind == .allGather ? matrix : shard.rounded(matrix)
+  }
+
+  private func partialRange(_ index: Int) -> Range<Int> {
+    parts[index].layout.partialRange(usesSequenceParallelism: shard.usesSequenceParallelism) ?? 0..<0
+  }
+
+  private var tiedMatrix: (part: Int, range: Range<Int>) {
+    let isFirst = place.stage == 0
+    let index = index(of: isFirst ? .embedding : .head)
+    return (index, parts[index].layout.range(of: isFirst ? .tokenEmbedding : .outputMatrix) ?? 0..<0)
+  }
+
+  // MARK: Between stages
+
+  /// The rank's part of a pass' result, to be sent: what is divided along the sequence whole, otherwise its chunk.
+  mutating func takeOutgoing(_ pass: PipelineStep) -> [Float] {
+    guard let result = outgoing.removeValue(forKey: pass) else { return [] }
+    let t = setting.strategy.tensorDegree
+    guard t > 1, !shard.usesSequenceParallelism else { return result.elements }
+    return Array(result.elements[CollectiveSchedule.chunk(place.tensor, of: t, elementCount: result.elements.count)])
+  }
+
+  mutating func putArrived(_ elements: [Float], for pass: PipelineStep) {
+    let width = setting.job.model.hiddenSize
+    // A part of the rows may end inside a row: it is completed before it is used.
+    arrived[pass] =
+      elements.count % width == 0
+      ? Matrix(rowCount: elements.count / width, columnCount: width, elements: elements)
+      : Matrix(rowCount: 1, columnCount: elements.count, elements: elements)
+  }
+}

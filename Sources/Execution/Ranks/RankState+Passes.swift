@@ -1,0 +1,252 @@
+import Documents
+import Schedules
+
+/// Computations of forward and backward passes.
+extension RankState {
+  mutating func perform(_ computation: Computation) {
+    switch computation {
+    case .beginPass(let pass):
+      if let input = arrived.removeValue(forKey: pass) { stream = input }
+    case .endPass(let pass):
+      outgoing[pass] = stream
+    case .forward(let piece, let part, let microBatch): forward(piece, part, microBatch)
+    case .recompute(let piece, let part, let microBatch): recompute(piece, part, microBatch)
+    case .backward(let piece, let part, let microBatch): backward(piece, part, microBatch)
+    case .dropWeights(let part): dropWeights(part)
+    case .averageGradients(let count): averageGradients(replicaCount: count)
+    case .sumScalars: sumScalars()
+    case .clipGradients:
+      clippingScale = OptimizerState.clippingScale(norm: Double(scalars[0]).squareRoot(), settings: setting.optimizer)
+    case .updateParameters: updateParameters()
+    }
+  }
+
+  // MARK: Forward
+
+  private mutating func forward(_ piece: ModelPiece, _ part: ModelPart, _ microBatch: Int) {
+    let visit = Visit(part: part, microBatch: microBatch)
+    var saved = kept.removeValue(forKey: visit) ?? SavedActivations()
+    let bytesBefore = saved.byteCount
+    switch part {
+    case .embedding: embeddingForward(piece, microBatch, &saved)
+    case .layer(let layer): layerForward(piece, layer, microBatch, &saved, keepsCore: !recomputesCore)
+    case .head: headForward(piece, visit, &saved)
+    }
+    if case .layer = part, setting.strategy.recompute == .full {
+      // Alive while the layer runs; its input alone is kept.
+      memory.add(saved.byteCount - bytesBefore, .workspace)
+      if piece == .feedForwardOutput {
+        memory.add(-saved.byteCount, .workspace)
+        saved = saved.layerInputOnly()
+        memory.add(saved.byteCount, .activations)
+      }
+    } else {
+      let softmaxBytes = piece == .loss ? saved.byteCount - bytesBefore : 0
+      memory.add(saved.byteCount - bytesBefore - softmaxBytes, .activations)
+      memory.add(softmaxBytes, .workspace)
+    }
+    kept[visit] = saved
+  }
+
+  private var recomputesCore: Bool { setting.strategy.recompute == .selective }
+
+  private mutating func embeddingForward(_ piece: ModelPiece, _ microBatch: Int, _ saved: inout SavedActivations) {
+    let weights = parts[index(of: .embedding)].weights
+    switch piece {
+    case .embeddingRows: branch = embedding.lookUp(weights: weights, microBatch: self.microBatch(microBatch))
+    case .embeddingOutput:
+      stream = embedding.finish(
+        sum: branch, weights: weights, microBatch: self.microBatch(microBatch), saved: &saved)
+    default: preconditionFailure("\(piece) is no piece of the embedding")
+    }
+  }
+
+  private mutating func layerForward(
+    _ piece: ModelPiece, _ index: Int, _ microBatch: Int, _ saved: inout SavedActivations, keepsCore: Bool
+  ) {
+    guard let layer = layers[index] else { preconditionFailure("layer \(index) is not on this rank") }
+    let weights = parts[self.index(of: .layer(index))].weights
+    switch piece {
+    case .attentionNorm, .feedForwardNorm:
+      branch = layer.normalise(piece.half, input: stream, weights: weights, saved: &saved)
+    case .attentionCore, .feedForwardCore:
+      branch = layer.product(
+        piece.half, normalised: branch, weights: weights, microBatch: self.microBatch(microBatch),
+        keepsCore: keepsCore, saved: &saved)
+    case .attentionOutput, .feedForwardOutput:
+      stream = layer.finish(
+        piece.half, sum: branch, input: stream, weights: weights, microBatch: self.microBatch(microBatch),
+        saved: &saved)
+    default: preconditionFailure("\(piece) is no piece of a layer")
+    }
+  }
+
+  private mutating func headForward(_ piece: ModelPiece, _ visit: Visit, _ saved: inout SavedActivations) {
+    switch piece {
+    case .finalNorm:
+      branch = head.normalise(input: stream, weights: parts[index(of: .head)].weights, saved: &saved)
+    case .logits:
+      let matrix = outputMatrix
+      logits = head.logits(normalised: branch, buffer: parts[matrix.part].weights, offset: matrix.offset)
+      tokenMaxima = head.maxima(logits)
+    case .exponentials:
+      tokenTargets = head.targetLogits(logits, maxima: tokenMaxima, microBatch: microBatch(visit.microBatch))
+      tokenSums = head.exponentialSums(&logits, maxima: tokenMaxima)
+    case .loss:
+      if let older = newestLoss, let softmax = kept[older]?.softmaxByteCount {
+        memory.add(-softmax, .workspace)
+        memory.add(softmax, .activations)
+      }
+      newestLoss = visit
+      let loss = head.loss(
+        exponentials: logits, exponentialSums: tokenSums, targetLogits: tokenTargets, saved: &saved)
+      // All ranks of the tensor group know it; one counts it.
+      if place.tensor == 0 { lossSum += loss }
+      logits = Matrix(rowCount: 0, columnCount: 0)
+    default: preconditionFailure("\(piece) is no piece of the head")
+    }
+  }
+
+  /// Where the output matrix lies: in the head's own buffer, or in the embedding's.
+  private var outputMatrix: (part: Int, offset: Int) {
+    let part = setting.shape.headOwnsMatrix ? ModelPart.head : .embedding
+    let name = setting.shape.headOwnsMatrix ? ParameterName.outputMatrix : .tokenEmbedding
+    let index = index(of: part)
+    return (index, parts[index].layout.range(of: name)?.lowerBound ?? 0)
+  }
+
+  // MARK: Forward again
+
+  private mutating func recompute(_ piece: ModelPiece, _ part: ModelPart, _ microBatch: Int) {
+    guard case .layer(let layer) = part else { preconditionFailure("only layers run again") }
+    if piece == .attentionNorm {
+      let input = kept[Visit(part: part, microBatch: microBatch)]?[.attentionNormInput]
+      guard let input else { preconditionFailure("\(part) has no kept input") }
+      waitingGradient = stream
+      stream = input
+      rebuilt = SavedActivations()
+    }
+    let bytesBefore = rebuilt.byteCount
+    var saved = rebuilt
+    rebuilt = SavedActivations()
+    layerForward(piece, layer, microBatch, &saved, keepsCore: true)
+    rebuilt = saved
+    memory.add(rebuilt.byteCount - bytesBefore, .workspace)
+    if piece == .feedForwardOutput { stream = waitingGradient }
+  }
+
+  // MARK: Backward
+
+  private mutating func backward(_ piece: ModelPiece, _ part: ModelPart, _ microBatch: Int) {
+    openGradient(of: part)
+    let visit = Visit(part: part, microBatch: microBatch)
+    guard let saved = kept[visit] else { preconditionFailure("nothing was kept of \(part), micro-batch \(microBatch)") }
+    switch part {
+    case .embedding: embeddingBackward(piece, microBatch, saved)
+    case .layer(let index): layerBackward(piece, index, visit, saved)
+    case .head: headBackward(piece, microBatch, saved)
+    }
+    if piece.isLastOfBackward { forget(visit) }
+  }
+
+  /// Gives back what a visit kept.
+  private mutating func forget(_ visit: Visit) {
+    guard let saved = kept.removeValue(forKey: visit) else { return }
+    if visit == newestLoss {
+      memory.add(-saved.softmaxByteCount, .workspace)
+      memory.add(saved.softmaxByteCount - saved.byteCount, .activations)
+      newestLoss = nil
+    } else {
+      memory.add(-saved.byteCount, .activations)
+    }
+    if rebuilt.byteCount > 0 {
+      memory.add(-rebuilt.byteCount, .workspace)
+      rebuilt = SavedActivations()
+    }
+  }
+
+  private mutating func embeddingBackward(_ piece: ModelPiece, _ microBatch: Int, _ saved: SavedActivations) {
+    let part = index(of: .embedding)
+    switch piece {
+    case .embeddingOutput:
+      branch = embedding.finishBackward(
+        outputGradient: stream, microBatch: self.microBatch(microBatch), saved: saved, gradient: &parts[part].gradient)
+    case .embeddingRows:
+      embedding.lookUpBackward(
+        sumGradient: branch, microBatch: self.microBatch(microBatch), gradient: &parts[part].gradient)
+    default: preconditionFailure("\(piece) is no piece of the embedding")
+    }
+  }
+
+  private mutating func layerBackward(
+    _ piece: ModelPiece, _ index: Int, _ visit: Visit, _ kept: SavedActivations
+  ) {
+    guard let layer = layers[index] else { preconditionFailure("layer \(index) is not on this rank") }
+    let part = self.index(of: .layer(index))
+    var saved = setting.strategy.recompute == .full ? rebuilt : kept
+    switch piece {
+    case .attentionOutput, .feedForwardOutput:
+      branch = layer.finishBackward(
+        piece.half, outputGradient: stream, microBatch: microBatch(visit.microBatch), saved: saved,
+        gradient: &parts[part].gradient)
+      columnInput = layer.normalised(piece.half, in: saved)
+    case .attentionCore, .feedForwardCore:
+      var coreBytes = 0
+      if piece == .attentionCore, recomputesCore, !setting.strategy.usesFlashAttention {
+        layer.rebuildCore(microBatch: microBatch(visit.microBatch), saved: &saved)
+        coreBytes = saved.byteCount - kept.byteCount
+      }
+      memory.add(coreBytes, .workspace)
+      branch = layer.productBackward(
+        piece.half, sumGradient: branch, normalised: columnInput, weights: parts[part].weights,
+        microBatch: microBatch(visit.microBatch), saved: saved, gradient: &parts[part].gradient)
+      memory.add(-coreBytes, .workspace)
+    case .attentionNorm, .feedForwardNorm:
+      stream = layer.normaliseBackward(
+        piece.half, normalisedGradient: branch, outputGradient: stream, weights: parts[part].weights, saved: saved,
+        gradient: &parts[part].gradient)
+    default: preconditionFailure("\(piece) is no piece of a layer")
+    }
+  }
+
+  private mutating func headBackward(_ piece: ModelPiece, _ microBatch: Int, _ saved: SavedActivations) {
+    switch piece {
+    case .loss: columnInput = saved[.finalNormOutput]
+    case .logits:
+      let matrix = outputMatrix
+      openGradient(of: parts[matrix.part].part)
+      branch = head.lossBackward(
+        scale: gradientScale, normalised: columnInput, buffer: parts[matrix.part].weights, offset: matrix.offset,
+        microBatch: self.microBatch(microBatch), saved: saved, gradient: &parts[matrix.part].gradient)
+    case .finalNorm:
+      let part = index(of: .head)
+      stream = head.normaliseBackward(
+        normalisedGradient: branch, weights: parts[part].weights, saved: saved, gradient: &parts[part].gradient)
+    default: preconditionFailure("\(piece) is no piece of the head")
+    }
+  }
+
+  /// Each replica's gradient is of the mean over its own tokens, times the scale of the loss; the mean over replicas
+  /// follows when they are summed.
+  private var gradientScale: Float {
+    shard.lossScale / Float(setting.job.globalBatch / dataDegree * setting.job.sequenceLength)
+  }
+}
+
+extension ModelPiece {
+  /// The half of a block that the piece is of.
+  fileprivate var half: TransformerLayer.Half {
+    switch self {
+    case .attentionNorm, .attentionCore, .attentionOutput: .attention
+    default: .feedForward
+    }
+  }
+
+  /// Whether a part's backward ends with it.
+  fileprivate var isLastOfBackward: Bool { [.embeddingRows, .attentionNorm, .finalNorm].contains(self) }
+}
+
+extension SavedActivations {
+  /// Bytes of the loss' softmax.
+  fileprivate var softmaxByteCount: Int { tensors.reduce(0) { $0 + ($1.name == .lossSoftmax ? $1.byteCount : 0) } }
+}

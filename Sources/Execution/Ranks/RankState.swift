@@ -1,0 +1,169 @@
+import Documents
+import Schedules
+
+/// What all ranks of an execution have in common.
+struct ExecutionSetting: Sendable {
+  let shape: IterationShape
+  let optimizer: OptimizerSettings
+  /// Of parameters, data and dropout.
+  let seed: UInt64
+  /// Format to which what is kept or sent is rounded.
+  let arithmetic: Precision
+
+  var job: TrainingJob { shape.job }
+  var strategy: Strategy { shape.strategy }
+
+  /// The share of the model of a place in a tensor group.
+  func shard(tensorIndex: Int) -> ModelShard {
+    ModelShard(
+      model: job.model, sequenceLength: job.sequenceLength, tensorDegree: strategy.tensorDegree,
+      tensorIndex: tensorIndex, usesSequenceParallelism: strategy.usesSequenceParallelism,
+      usesFlashAttention: strategy.usesFlashAttention, paddedVocabularySize: shape.paddedVocabularySize, seed: seed,
+      elementByteCount: job.precision.byteCount, arithmetic: arithmetic)
+  }
+
+  /// The sequences of a replica's micro-batch, out of the global batch.
+  func sequences(replica: Int, microBatch: Int) -> [Int] {
+    let first = replica * (job.globalBatch / strategy.dataDegree) + microBatch * strategy.microBatch
+    return Array(first..<first + strategy.microBatch)
+  }
+}
+
+/// The tensors of one rank: parameters with their gradients and optimizer states, what a pass works on, and what is kept
+/// for backward passes.
+struct RankState {
+  /// One part of the model on this rank.
+  struct Part {
+    let part: ModelPart
+    let layout: ParameterLayout
+    /// Elements that this rank updates, and under ZeRO 3 keeps: all of them, or its shard.
+    let owned: Range<Int>
+    /// As passes use them. Under ZeRO 3 empty but between gather and drop.
+    var weights: [Float]
+    /// Under ZeRO 3, the weights of `owned`.
+    var weightShard: [Float]
+    /// Of all elements; under ZeRO 2 and 3 of one micro-batch, empty in between.
+    var gradient: [Float]
+    /// Under ZeRO 2 and 3, the accumulated gradient of `owned`.
+    var gradientShard: [Float]
+    var optimizer: OptimizerState
+  }
+
+  /// A micro-batch's visit of a part.
+  struct Visit: Hashable {
+    let part: ModelPart
+    let microBatch: Int
+  }
+
+  let setting: ExecutionSetting
+  let place: ParallelLayout.Coordinates
+  let shard: ModelShard
+  let embedding: Embedding
+  let head: OutputHead
+  var layers: [Int: TransformerLayer] = [:]
+  var parts: [Part] = []
+  var partIndex: [ModelPart: Int] = [:]
+  var memory = MemoryAccount()
+  /// Optimizer steps done.
+  var step = 0
+
+  // What a pass works on.
+  var stream = Matrix(rowCount: 0, columnCount: 0)
+  var branch = Matrix(rowCount: 0, columnCount: 0)
+  var columnInput = Matrix(rowCount: 0, columnCount: 0)
+  var logits = Matrix(rowCount: 0, columnCount: 0)
+  var tokenMaxima: [Float] = []
+  var tokenTargets: [Float] = []
+  var tokenSums: [Float] = []
+  /// Inputs of passes that arrived, and results that wait to be sent.
+  var arrived: [PipelineStep: Matrix] = [:]
+  var outgoing: [PipelineStep: Matrix] = [:]
+  /// Kept from forward to backward.
+  var kept: [Visit: SavedActivations] = [:]
+  /// Of the layer that runs again.
+  var rebuilt = SavedActivations()
+  /// The gradient that waits while a layer runs again.
+  var waitingGradient = Matrix(rowCount: 0, columnCount: 0)
+  /// The micro-batch whose softmax is the newest: while its pass runs it is workspace, and kept from then on.
+  var newestLoss: Visit?
+  /// Sum over the tokens of the iteration's micro-batches so far.
+  var lossSum = 0.0
+  /// Sum of squares of the gradient, and the mean loss: this rank's share, then everybody's.
+  var scalars: [Float] = [0, 0]
+  var clippingScale: Float = 1
+
+  init(setting: ExecutionSetting, place: ParallelLayout.Coordinates, parts owned: [ModelPart]) {
+    self.setting = setting
+    self.place = place
+    shard = setting.shard(tensorIndex: place.tensor)
+    embedding = Embedding(shard: shard)
+    head = OutputHead(shard: shard, ownsOutputMatrix: setting.shape.headOwnsMatrix)
+    makeParts(owned)
+  }
+
+  var zeroStage: Strategy.ZeroStage { setting.strategy.zeroStage }
+  var dataDegree: Int { setting.strategy.dataDegree }
+  var shardsWeights: Bool { zeroStage >= .weights && dataDegree > 1 }
+  var shardsGradients: Bool { zeroStage >= .gradients }
+
+  private mutating func makeParts(_ owned: [ModelPart]) {
+    let layouts = owned.map { part -> ParameterLayout in
+      switch part {
+      case .embedding: return embedding.layout
+      case .head: return head.layout
+      case .layer(let index):
+        let layer = TransformerLayer(shard: shard, index: index)
+        layers[index] = layer
+        return layer.layout
+      }
+    }
+    let total = layouts.reduce(0) { $0 + $1.count }
+    // ZeRO 1 cuts everything on the rank at once, 2 and 3 each part.
+    let whole = CollectiveSchedule.chunk(place.data, of: dataDegree, elementCount: total)
+    var offset = 0
+    for layout in layouts {
+      let range: Range<Int>
+      switch zeroStage {
+      case .none: range = 0..<layout.count
+      case .optimizer:
+        let here = offset..<offset + layout.count
+        let common = whole.clamped(to: here)
+        range = common.lowerBound - offset..<common.upperBound - offset
+      case .gradients, .weights:
+        range = CollectiveSchedule.chunk(place.data, of: dataDegree, elementCount: layout.count)
+      }
+      offset += layout.count
+      let initial = layout.initialValues(seed: shard.seed)
+      let weights = initial.map(setting.arithmetic.rounded)
+      partIndex[layout.part] = parts.count
+      parts.append(
+        Part(
+          part: layout.part, layout: layout, owned: range, weights: shardsWeights ? [] : weights,
+          weightShard: shardsWeights ? Array(weights[range]) : [],
+          gradient: shardsGradients ? [] : [Float](repeating: 0, count: layout.count),
+          gradientShard: shardsGradients ? [Float](repeating: 0, count: range.count) : [],
+          optimizer: OptimizerState(masters: Array(initial[range]), settings: setting.optimizer)))
+    }
+    for part in parts {
+      memory.add((part.weights.count + part.weightShard.count) * setting.job.precision.byteCount, .weights)
+      memory.add((part.gradient.count + part.gradientShard.count) * setting.job.gradientByteCount, .gradients)
+      memory.add(part.owned.count * setting.optimizerByteCount, .optimizer)
+    }
+  }
+
+  func index(of part: ModelPart) -> Int {
+    guard let index = partIndex[part] else { preconditionFailure("\(part) is not on this rank") }
+    return index
+  }
+
+  func microBatch(_ index: Int) -> MicroBatch {
+    MicroBatch(step: step, sequences: setting.sequences(replica: place.data, microBatch: index))
+  }
+}
+
+extension ExecutionSetting {
+  /// Bytes of optimizer state per parameter: the job's for Adam; without its two fp32 moments for plain descent.
+  var optimizerByteCount: Int {
+    optimizer.rule == .sgd ? job.optimizerByteCount - 8 : job.optimizerByteCount
+  }
+}
