@@ -20,12 +20,28 @@ struct Benchmarks {
     try reportPlan(cluster: "frontier-128", model: "megatron-145b", globalBatch: 2048, catalog: catalog)
     print("matrix products of the executor, one core")
     reportMatrixProducts()
+    print("dry-runs")
+    try reportDryRuns(catalog: catalog)
     print("placement, one core")
     try reportPlacement(catalog: catalog)
     print("plan on measured links, wall time, one run")
     try reportMeasuredPlan(nodes: 16, model: "gpt3-175b", globalBatch: 512, catalog: catalog)
     try reportMeasuredPlan(nodes: 128, model: "gpt3-175b", globalBatch: 2048, catalog: catalog)
     try reportMeasuredPlan(nodes: 2048, model: "megatron-1t", globalBatch: 8192, catalog: catalog)
+  }
+
+  /// From small to large: the memory is that of the process so far.
+  private static func reportDryRuns(catalog: Catalog) throws {
+    let degrees = [(2, 2, 2), (4, 2, 2), (4, 4, 2), (4, 4, 4), (4, 4, 8)]
+    for (tensor, pipeline, data) in degrees {
+      try reportDryRun(
+        "tensor=\(tensor),pipeline=\(pipeline),data=\(data)", nodes: tensor * pipeline * data / 8, layers: 32,
+        catalog: catalog)
+    }
+    for layers in [16, 64, 96] {
+      try reportDryRun("tensor=4,pipeline=4,data=4", nodes: 8, layers: layers, catalog: catalog)
+    }
+    try reportDryRun("tensor=4,pipeline=4,data=4", nodes: 8, layers: 96, usesThreads: true, catalog: catalog)
   }
 
   static func model(_ cluster: String, _ model: String, _ globalBatch: Int, _ catalog: Catalog) throws -> CostModel {

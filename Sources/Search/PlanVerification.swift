@@ -114,3 +114,20 @@ public struct PlanVerification: Sendable {
     }
   }
 }
+
+extension PlanVerification {
+  /// Where a plan's time and memory are not what the model says: the part that needs no search.
+  ///
+  /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
+  public static func predictionDisagreements(of plan: Plan) throws(CostModel.Refusal) -> [Disagreement] {
+    let arranged = try CostModel(
+      cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName
+    ).arranged(plan.arrangement.nodeOrder)
+    var verification = Self(certificate: plan.certificate)
+    verification.compare(
+      plan.prediction, with: arranged.prediction(of: arranged.cost(of: plan.strategy), layerCounts: plan.layerCounts))
+    return verification.disagreements
+  }
+
+  private init(certificate: Certificate) { self.certificate = certificate }
+}

@@ -8,13 +8,13 @@ struct Sextant: ParsableCommand {
     commandName: "sextant",
     abstract: "Plans the parallel training of large models on a described cluster.",
     discussion: """
-      Exit codes: 0 good, 1 failure, 2 no feasible plan, 3 a plan does not hold, 64 usage, 65 bad input data, 130 \
+      Exit codes: 0 good, 1 failure, 2 no feasible plan, 3 a plan does not hold, or not in miniature, 64 usage, 65 bad input data, 130 \
       interrupted (with the best plan so far written).
       """,
     version: toolVersion,
     subcommands: [
-      PlanCommand.self, EstimateCommand.self, ExplainCommand.self, VerifyCommand.self, CalibrateCommand.self,
-      ValidateCommand.self, ProfileCommand.self,
+      PlanCommand.self, EstimateCommand.self, ExplainCommand.self, VerifyCommand.self, DryRunCommand.self,
+      CalibrateCommand.self, ValidateCommand.self, ProfileCommand.self,
     ])
 
   /// As ArgumentParser's own, but that every error is one line, and that a closed pipe is an error and not a signal.

@@ -1,0 +1,147 @@
+import Costing
+import Documents
+import Execution
+import Foundation
+import JSONText
+
+/// What a person, or a program, sees of a dry-run.
+struct DryRunReport {
+  let miniature: Miniature
+  let run: DryRun
+
+  var text: String {
+    let strategy = miniature.strategy, job = miniature.model.job
+    var text = """
+      The plan holds in miniature: \(Format.count(strategy.worldSize, of: "rank")) (tensor \(strategy.tensorDegree), \
+      data \(strategy.dataDegree), pipeline \(strategy.pipelineDegree)) trained \
+      \(Format.count(job.model.layerCount, of: "layer")) for \(Format.count(run.steps.count, of: "step")) of \
+      \(Format.count(strategy.microBatchCount(globalBatch: job.globalBatch), of: "micro-batch")), \
+      \(Format.count(run.programStepCount)) program steps an iteration.
+
+      """
+    if !miniature.changes.isEmpty {
+      let changes = miniature.changes.map { "\($0.what) \(Format.count($0.planned)) → \(Format.count($0.executed))" }
+      text += "Smaller than planned: \(changes.joined(separator: ", ")).\n"
+    }
+    return text + "\n" + [numbers, traffic, memory, bubble].joined(separator: "\n")
+  }
+
+  private var numbers: String {
+    var table = Table(header: ["step", "loss", "reference", "error", "norm's error", "parameters' error"])
+    for (index, step) in run.steps.enumerated() {
+      table.add([
+        "\(index)", String(format: "%.6f", step.loss.executed), String(format: "%.6f", step.loss.reference),
+        scientific(step.loss.relativeError), scientific(step.gradientNorm.relativeError),
+        scientific(step.parameterError),
+      ])
+    }
+    let limits = run.tolerances
+    return "Against the serial reference; errors up to \(scientific(limits.firstScalars)), then "
+      + "\(scientific(limits.laterScalars)), parameters \(scientific(limits.parameters)), are rounding\n" + table.text
+  }
+
+  private var traffic: String {
+    guard !run.traffic.isEmpty else { return "Nothing is sent\n" }
+    var table = Table(header: ["kind", "level", "bytes an iteration", "counted"], leftColumns: [0, 1])
+    for row in run.traffic {
+      table.add([row.kind, row.level, Format.count(row.executedBytes), Format.count(row.countedBytes)])
+    }
+    return "Bytes sent, all ranks together\n" + table.text
+  }
+
+  private var memory: String {
+    var table = Table(header: ["stage", "kind", "peak bytes", "counted"], leftColumns: [0, 1])
+    for row in run.memory {
+      table.add(["\(row.stage)", row.kind, Format.count(row.executedBytes), Format.count(row.countedBytes)])
+    }
+    return "Bytes held, the fullest rank of each stage\n" + table.text
+  }
+
+  private var bubble: String {
+    "Bubble: \(Format.count(run.bubble.executedPasses)) idle passes, as the schedule says\n"
+  }
+
+  private func scientific(_ value: Double) -> String { value == 0 ? "0" : String(format: "%.1e", value) }
+
+  var json: JSON {
+    .object([
+      JSONMember("holds", .boolean(run.disagreements.isEmpty)),
+      JSONMember("disagreements", .array(run.disagreements.map(JSON.string))),
+      JSONMember("miniature", miniatureJSON),
+      JSONMember(
+        "steps",
+        .array(
+          run.steps.map { step in
+            .object([
+              JSONMember("loss", comparison(step.loss)), JSONMember("gradient_norm", comparison(step.gradientNorm)),
+              JSONMember("parameter_error", finite(step.parameterError)),
+              JSONMember("worst_part", .string(step.worstPart)),
+              JSONMember("replicas_agree", .boolean(step.replicasAgree)),
+            ])
+          })),
+      JSONMember(
+        "tolerances",
+        .object([
+          JSONMember("first_scalars", .number(run.tolerances.firstScalars)),
+          JSONMember("later_scalars", .number(run.tolerances.laterScalars)),
+          JSONMember("parameters", .number(run.tolerances.parameters)),
+        ])),
+      JSONMember(
+        "traffic",
+        .array(
+          run.traffic.map { row in
+            .object([
+              JSONMember("kind", .string(row.kind)), JSONMember("level", .string(row.level)),
+              JSONMember("executed_bytes", .integer(row.executedBytes)),
+              JSONMember("counted_bytes", .integer(row.countedBytes)),
+              JSONMember("disagreeing_ranks", .integer(row.disagreeingRankCount)),
+            ])
+          })),
+      JSONMember(
+        "memory",
+        .array(
+          run.memory.map { row in
+            .object([
+              JSONMember("stage", .integer(row.stage)), JSONMember("kind", .string(row.kind)),
+              JSONMember("executed_bytes", .integer(row.executedBytes)),
+              JSONMember("counted_bytes", .integer(row.countedBytes)),
+            ])
+          })),
+      JSONMember(
+        "bubble",
+        .object([
+          JSONMember("executed_passes", .integer(run.bubble.executedPasses)),
+          JSONMember("expected_passes", .integer(run.bubble.expectedPasses)),
+        ])),
+      JSONMember("program_steps", .integer(run.programStepCount)),
+    ])
+  }
+
+  private var miniatureJSON: JSON {
+    .object([
+      JSONMember("strategy", miniature.strategy.json),
+      JSONMember("layer_counts", .array(miniature.layerCounts.map(JSON.integer))),
+      JSONMember("optimizer", .string(run.options.optimizer.rawValue)),
+      JSONMember("emulates_precision", .boolean(run.options.emulatesPrecision)),
+      JSONMember(
+        "changes",
+        .array(
+          miniature.changes.map {
+            .object([
+              JSONMember("what", .string($0.what)), JSONMember("planned", .integer($0.planned)),
+              JSONMember("executed", .integer($0.executed)),
+            ])
+          })),
+    ])
+  }
+
+  private func comparison(_ value: DryRun.Comparison) -> JSON {
+    .object([
+      JSONMember("executed", finite(value.executed)), JSONMember("reference", finite(value.reference)),
+      JSONMember("relative_error", finite(value.relativeError)),
+    ])
+  }
+
+  /// What is no number is null: JSON has no other word for it.
+  private func finite(_ value: Double) -> JSON { value.isFinite ? .number(value) : .null }
+}
