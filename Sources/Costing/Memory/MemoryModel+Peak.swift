@@ -41,7 +41,7 @@ extension MemoryModel {
   public func stageMemory(stage: Int, layerCount: Int) -> Prediction.StageMemory {
     let d = strategy.dataDegree
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
-    let shard = (parameterCount + d - 1) / d
+    let shard = shardCount(stage: stage, layerCount: layerCount)
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
     let chunkLayers = layerCount / strategy.virtualStageCount
     let layersInFlight = inFlightCount(stage: stage) * chunkLayers
