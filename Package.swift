@@ -17,6 +17,8 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "3.12.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
@@ -39,7 +41,14 @@ let package = Package(
 
     // Floor 4: measured links, by our own tools and from the outputs of others.
     .target(
-      name: "Profiling", dependencies: ["Documents", "JSONText", .product(name: "Yams", package: "Yams")],
+      name: "Profiling",
+      dependencies: [
+        "Documents", "JSONText",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Yams", package: "Yams"),
+      ],
       swiftSettings: settings),
 
     // Floor 5: the best plan with a bound, or the reason why there is none.
@@ -61,7 +70,13 @@ let package = Package(
 
     // Measures the figures of docs/measurements.md; never a test.
     .executableTarget(
-      name: "Benchmarks", dependencies: ["Documents", "Schedules", "Costing", "Search", "Execution"],
+      name: "Benchmarks",
+      dependencies: [
+        "Documents", "Schedules", "Costing", "Execution", "Profiling", "Search",
+        .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
       swiftSettings: settings),
 
     .target(

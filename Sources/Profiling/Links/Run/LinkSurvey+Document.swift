@@ -1,0 +1,56 @@
+public import Documents
+
+/// A survey as a links document, alone or added to the document of the run that it resumes.
+extension LinkSurvey {
+  /// What the document says beyond the survey.
+  public struct Caption: Sendable {
+    public let name: String
+    /// The run, in words.
+    public let source: String
+    /// When the run began, as ISO 8601 text.
+    public let time: String
+
+    public init(name: String, source: String, time: String) {
+      self.name = name
+      self.source = source
+      self.time = time
+    }
+  }
+
+  /// The links document.
+  ///
+  /// - Parameters:
+  ///   - earlier: the document that is resumed; what it knows stays unless it was measured again.
+  ///   - blocks: for each node what it shares with its nearest, to infer what a sampled run left out; nil infers nothing.
+  public func document(
+    _ caption: Caption, resuming earlier: MeasuredLinks? = nil, inferringFromBlocks blocks: [String]? = nil
+  ) -> MeasuredLinks {
+    var table = LinkTable(names: nodes.map(\.name), earlier: earlier)
+    let origin = table.origin(
+      MeasuredLinks.Origin(
+        engine: "tcp", source: caption.source, trust: isLoaded ? .loaded : .idle,
+        note: isLoaded ? "all pairs of a round at once" : "one pair at a time"))
+    for (from, row) in outcomes.enumerated() {
+      for (to, outcome) in row.enumerated() {
+        switch outcome {
+        case .measured(let measurement) where from == to: table.setLoopback(measurement, at: from, origin: origin)
+        case .measured(let measurement): table.set(measurement, from: from, to: to, origin: origin)
+        case .failed(let reason): table.setGap(reason, from: from, to: to)
+        case .notTried, .known: break
+        }
+      }
+    }
+    for (index, node) in nodes.enumerated() {
+      if let failure = node.failure { table.setRowGap(failure, of: index) }
+    }
+    if let blocks {
+      let inferred = table.origin(
+        MeasuredLinks.Origin(
+          engine: "tcp", source: caption.source, trust: .inferred,
+          note: "not measured: from the measured pairs of the same blocks and of the same nodes"))
+      table.infer(blocks: blocks, among: nodes.indices.filter { nodes[$0].failure == nil }, origin: inferred)
+    }
+    return table.document(
+      name: caption.name, source: caption.source, time: caption.time, load: isLoaded ? .loaded : .idle)
+  }
+}

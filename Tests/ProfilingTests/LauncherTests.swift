@@ -1,0 +1,69 @@
+import Foundation
+import Testing
+
+@testable import Profiling
+
+/// Where a process stands, as launchers and files say it.
+@Suite struct LauncherTests {
+  @Test func slurmSaysItInItsEnvironment() throws {
+    let environment = [
+      "SLURM_PROCID": "2", "SLURM_NTASKS": "4", "SLURM_LOCALID": "0", "SLURM_STEP_ID": "7", "SLURM_JOB_ID": "123",
+      "SLURM_STEP_NODELIST": "gpu[01-03],login", "SLURM_STEP_TASKS_PER_NODE": "1(x4)",
+      "SLURM_TOPOLOGY_ADDR": "s0.s4.gpu03", "SLURM_TOPOLOGY_ADDR_PATTERN": "switch.switch.node",
+    ]
+    let launcher = try #require(try Launcher(environment: environment))
+    #expect(launcher.rank == 2 && launcher.size == 4)
+    #expect(launcher.hostNames == ["gpu01", "gpu02", "gpu03", "login"])
+    #expect(launcher.runName == "slurm-123.7")
+    #expect(launcher.block == "s0.s4")
+    #expect(launcher.nodeName(hostName: "gpu03") == "gpu03")
+    #expect(!launcher.isOnOneMachine)
+  }
+
+  @Test func outsideOfSrunAJobIsNoRun() {
+    #expect(throws: LinkRunError.self) { try Launcher(environment: ["SLURM_PROCID": "0", "SLURM_NTASKS": "4"]) }
+  }
+
+  @Test func openMPIComesBeforeSlurm() throws {
+    let launcher = try #require(
+      try Launcher(environment: [
+        "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+        "OMPI_COMM_WORLD_LOCAL_SIZE": "4", "PMIX_NAMESPACE": "3.1", "SLURM_PROCID": "0", "SLURM_NTASKS": "1",
+      ]))
+    #expect(launcher.rank == 1 && launcher.size == 4 && launcher.isOnOneMachine)
+    #expect(launcher.nodeName(hostName: "gpu") == "gpu#1")
+    #expect(try Launcher(environment: ["HOME": "/root"]) == nil)
+  }
+
+  @Test(arguments: [
+    ["OMPI_COMM_WORLD_RANK": "4", "OMPI_COMM_WORLD_SIZE": "4"], ["OMPI_COMM_WORLD_RANK": "0"],
+    ["OMPI_COMM_WORLD_RANK": "x", "OMPI_COMM_WORLD_SIZE": "4"],
+    ["OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "0"],
+    ["SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0", "SLURM_NODELIST": "a[1-"],
+  ])
+  func nonsenseIsRefused(environment: [String: String]) {
+    #expect(throws: LinkRunError.self) { try Launcher(environment: environment) }
+  }
+
+  @Test func addressesAreReadAsTheyAreWritten() throws {
+    for text in ["node-0:29400", "10.0.0.1:1", "[fe80::1]:65535"] { #expect(try "\(Endpoint(text))" == text) }
+    for text in ["", "node", "node:", ":1", "node:65536", "node:-1", "fe80::1:5", "no de:1"] {
+      #expect(throws: LinkRunError.self, "\(text)") { try Endpoint(text) }
+    }
+  }
+
+  @Test func theRunFileIsForItsOwnerAlone() throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("sextant-\(UUID().uuidString)").path
+    let file = RunFile(path: path)
+    defer { file.remove() }
+    #expect(try file.read() == nil)
+    let content = RunFile.Content(token: .generated(), rendezvous: Endpoint(host: "127.0.0.1", port: 5))
+    try file.create(content)
+    #expect(try file.read() == content)
+    #expect(try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int == 0o600)
+    // Nobody's file is written over.
+    #expect(throws: LinkRunError.self) { try file.create(content) }
+    chmod(path, 0o640)
+    #expect(throws: LinkRunError.file(path, "can be read by others; its mode has to be 0600")) { try file.read() }
+  }
+}
