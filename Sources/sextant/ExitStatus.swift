@@ -3,12 +3,15 @@ import Costing
 import Documents
 import Foundation
 import JSONText
+import Profiling
 
 /// What the process ends with; the same for every subcommand.
 enum ExitStatus: Int32 {
   case failure = 1
   case infeasible = 2
   case disagreement = 3
+  /// A part was measured and written; the rest is named.
+  case partial = 4
   case usage = 64
   case badInput = 65
   case interrupted = 130
@@ -24,6 +27,13 @@ func reportingErrors(_ body: () throws -> Void) throws {
     throw complaint("\(error)", .badInput)
   } catch let error as CostModel.Refusal {
     throw complaint("\(error)", .badInput)
+  } catch let error as LinkRunError {
+    switch error {
+    case .launcher, .badAddress, .noInterface: throw ValidationError("\(error)")
+    case .interrupted: throw complaint("\(error)", .interrupted)
+    case .badToken, .file: throw complaint("\(error)", .badInput)
+    case .network, .coordinator: throw complaint("\(error)", .failure)
+    }
   } catch let error as FileError {
     throw complaint("\(error)", .failure)
   }

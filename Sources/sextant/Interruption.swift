@@ -11,13 +11,16 @@ struct Watch {
 
   /// Starts watching; from here on the first Ctrl-C asks to stop, and a second ends the process.
   ///
-  /// - Parameter timeLimitSeconds: nil for none.
-  init(timeLimitSeconds: Double?) {
+  /// - Parameters:
+  ///   - timeLimitSeconds: nil for none.
+  ///   - heedsTermination: whether SIGTERM counts as Ctrl-C, as which launchers such as mpirun hand it on.
+  init(timeLimitSeconds: Double?, heedsTermination: Bool = false) {
     deadline = timeLimitSeconds.map { ContinuousClock.now + .seconds($0) }
     signal(SIGINT) { _ in
       isInterrupted.store(true, ordering: .relaxed)
       signal(SIGINT, SIG_DFL)
     }
+    if heedsTermination { signal(SIGTERM) { _ in isInterrupted.store(true, ordering: .relaxed) } }
     // Who starts programs from a thread that takes no signals hands that on; then Ctrl-C would wait for ever.
     var interrupt = sigset_t()
     sigemptyset(&interrupt)

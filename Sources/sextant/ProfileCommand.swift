@@ -4,6 +4,6 @@ import ArgumentParser
 struct ProfileCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "profile",
-    abstract: "Read and show what the links of a cluster really deliver.",
-    subcommands: [ProfileImportCommand.self, ProfileShowCommand.self])
+    abstract: "Measure, read and show what the links of a cluster really deliver.",
+    subcommands: [ProfileLinksCommand.self, ProfileImportCommand.self, ProfileShowCommand.self])
 }

@@ -8,8 +8,8 @@ struct Sextant: ParsableCommand {
     commandName: "sextant",
     abstract: "Plans the parallel training of large models on a described cluster.",
     discussion: """
-      Exit codes: 0 good, 1 failure, 2 no feasible plan, 3 a plan does not hold, or not in miniature, 64 usage, 65 bad input data, 130 \
-      interrupted (with the best plan so far written).
+      Exit codes: 0 good, 1 failure, 2 no feasible plan, 3 a plan does not hold, or not in miniature, 4 links measured in \
+      part, 64 usage, 65 bad input data, 130 interrupted (with what there is so far written).
       """,
     version: toolVersion,
     subcommands: [

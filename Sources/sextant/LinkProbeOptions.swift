@@ -1,0 +1,45 @@
+import ArgumentParser
+import Profiling
+
+/// What is sent over every link and for how long; the same for every command that measures links.
+struct LinkProbeOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Sizes of the messages, ascending.", valueName: "bytes,…"))
+  var messageBytes = "4096,65536,1048576,8388608"
+
+  @Option(help: ArgumentHelp("Numbers of streams that share a message, ascending.", valueName: "count,…"))
+  var streams = "1,4"
+
+  @Option(help: ArgumentHelp("Messages of every size that are sent first and not counted.", valueName: "count"))
+  var warmUp = 3
+
+  @Option(help: ArgumentHelp("The fewest samples that make a median.", valueName: "count"))
+  var samples = 7
+
+  @Option(help: ArgumentHelp("Traffic for each size, number of streams and direction.", valueName: "seconds"))
+  var slot = 0.2
+
+  @Option(help: ArgumentHelp("A peer from which nothing moves for so long has stalled.", valueName: "seconds"))
+  var stallTimeout = 10.0
+
+  @Option(help: ArgumentHelp("Send no more than so much on each stream.", valueName: "bytes/s"))
+  var limitRate: Double?
+
+  func settings() throws -> ProbeSettings {
+    func numbers(_ text: String, _ option: String) throws -> [Int] {
+      let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+      guard !numbers.contains(nil) else { throw ValidationError("\(option): expected numbers, found \"\(text)\"") }
+      return numbers.compactMap(\.self)
+    }
+    let sizes = try numbers(messageBytes, "--message-bytes"), counts = try numbers(streams, "--streams")
+    do {
+      return try ProbeSettings(
+        messageBytes: sizes, streamCounts: counts, warmUpCount: warmUp, leastSampleCount: samples, slotSeconds: slot,
+        stallSeconds: stallTimeout, maximumBytesPerSecond: limitRate)
+    } catch {
+      throw ValidationError("\(error)")
+    }
+  }
+
+  /// The same as arguments, for nodes that this process starts.
+  var arguments: [String] { limitRate.map { ["--limit-rate", "\($0)"] } ?? [] }
+}
