@@ -2,12 +2,16 @@ import Costing
 import Documents
 import Search
 
-/// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`.
+/// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`, and `Benchmarks links`.
 ///
 /// Pricing is measured on one core; a plan's wall time with as many threads as `plan` uses; matrix products in CPU time.
 @main
 struct Benchmarks {
   static func main() throws {
+    if CommandLine.arguments.dropFirst().first == "links" {
+      print("loopback")
+      return try LinkThroughput.report()
+    }
     let catalog = Catalog.ofInstallation()
     print("pricing, one core")
     try reportPricing(cluster: "dgx-a100-16", model: "gpt3-175b", globalBatch: 512, catalog: catalog)
