@@ -123,7 +123,8 @@ public final class LinkCoordinator {
     }
     let wasInterrupted = isInterrupted()
     for node in nodes { node.connection?.send(.goodbye) }
-    settle()
+    // Who is interrupted may soon be killed, and has still to write.
+    settle(withinSeconds: wasInterrupted ? 0.05 : 1)
     listener.close()
     return survey(roundCount: roundCount, wasInterrupted: wasInterrupted)
   }
@@ -138,9 +139,9 @@ public final class LinkCoordinator {
     }
   }
 
-  /// Gives the goodbyes time to leave: until the nodes have closed, a second at most.
-  private func settle() {
-    let end = ContinuousClock.now + .seconds(1)
+  /// Gives the goodbyes time to leave: until the nodes have closed.
+  private func settle(withinSeconds seconds: Double) {
+    let end = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < end, nodes.contains(where: \.isPresent) {
       if let event = mailbox.take(withinSeconds: 0.05) { handle(event, isEnding: true) }
     }

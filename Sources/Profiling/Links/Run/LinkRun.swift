@@ -45,17 +45,20 @@ public struct LinkRun: Sendable {
     let ending = NodeEnding()
     Thread.detachNewThread {
       do throws(LinkRunError) {
-        try worker.run(invitation, isInterrupted: isInterrupted)
+        try worker.run(invitation, isInterrupted: { false })
         ending.set(nil)
       } catch {
         ending.set(error)
       }
     }
+    // Interrupted, it stays for a moment: launchers end the whole run when a process ends early, and rank 0, which is
+    // interrupted too, has to write.
     var interruptedSince: ContinuousClock.Instant?
     while !ending.isOver(withinSeconds: 0.05) {
       if isInterrupted(), interruptedSince == nil { interruptedSince = .now }
-      if let interruptedSince, (ContinuousClock.now - interruptedSince).inSeconds > 0.3 { throw .interrupted }
+      if let interruptedSince, (ContinuousClock.now - interruptedSince).inSeconds > 2 { break }
     }
+    if isInterrupted() { throw .interrupted }
     if let error = ending.error { throw error }
   }
 
