@@ -52,7 +52,7 @@ let package = Package(
       swiftSettings: settings),
 
     // Floor 5: the best plan with a bound, or the reason why there is none.
-    .target(name: "Search", dependencies: ["Documents", "Costing"], swiftSettings: settings),
+    .target(name: "Search", dependencies: ["Documents", "Costing", "IntegerProgramming"], swiftSettings: settings),
 
     // Floor 5: the plan executed in miniature. Optimised in debug builds too: its arithmetic is what tests wait for.
     .target(

@@ -10,8 +10,12 @@ public struct CostModel: Sendable {
   public let framework: DeviceProfile.Framework
   /// The nodes that are used, by their index in the cluster: node k of a layout is `nodeOrder[k]`.
   public private(set) var nodeOrder: [Int]
-  private(set) var fabric: Fabric
-  let device: DeviceSpeed
+  var fabric: Fabric
+  /// The links as measured, and what rings of so many nodes reach on them at best; nil unless bounds are asked for.
+  private var bestRings: (fabric: Fabric, rates: [Double])?
+  var device: DeviceSpeed
+  /// How many times as fast as described the hosts' links are, see ``scaling(_:by:)``.
+  var hostFactor = 1.0
 
   /// All nodes in the cluster's order.
   ///
@@ -47,11 +51,12 @@ public struct CostModel: Sendable {
     return copy
   }
 
-  /// The same, but every pair of nodes as fast as the fastest that was measured: what it says of a strategy's time is a
-  /// lower bound for every order of the nodes.
+  /// The same, but every pair of nodes as fast as the fastest that was measured, and rings of whole nodes as fast as any
+  /// ring of their length can be: what it says of a strategy's time is a lower bound for every order of the nodes.
   public func assumingBestLinks() -> Self {
     var copy = self
     copy.fabric = fabric.assumingBestLinks()
+    copy.bestRings = fabric.ringRates.map { (fabric, $0) }
     return copy
   }
 
@@ -90,7 +95,12 @@ public struct CostModel: Sendable {
   }
 
   /// The groups and boundaries of a layout; shared by the strategies that have it.
-  public func layoutCost(_ layout: ParallelLayout) -> LayoutCost { LayoutCost(layout, on: fabric) }
+  public func layoutCost(_ layout: ParallelLayout) -> LayoutCost {
+    let nodesPerStage = layout.tensorDegree * layout.dataDegree / cluster.devicesPerNode
+    guard let bestRings, nodesPerStage > 1, placesWholeNodes(layout) else { return LayoutCost(layout, on: fabric) }
+    let rate = min(bestRings.rates[nodesPerStage], bestRings.fabric.bestMeasuredBytesPerSecond)
+    return LayoutCost(layout, on: fabric, rings: bestRings.fabric.assumingLinks(bytesPerSecond: rate))
+  }
 
   /// The passes of a micro-batch; shared by the strategies that agree in what it depends on.
   public func microBatchCost(
@@ -106,7 +116,7 @@ public struct CostModel: Sendable {
   /// - Precondition: the strategy breaks no rule, and the parts are its own.
   public func cost(of strategy: Strategy, layout: LayoutCost, microBatch: MicroBatchCost) -> StrategyCost {
     let host = StrategyCost.layerFloorSeconds(
-      strategy: strategy, framework: framework, devicesPerNode: layout.devicesPerNode)
+      strategy: strategy, recompute: strategy.recompute, framework: framework, devicesPerNode: layout.devicesPerNode)
     return StrategyCost(
       strategy: strategy, job: job, microBatch: microBatch, layout: layout,
       memory: MemoryModel(
@@ -115,7 +125,7 @@ public struct CostModel: Sendable {
           device: microBatch.layer.forwardSeconds + microBatch.layer.backwardSeconds, host: host),
         isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
           && strategy.pipelineDegree > 1 && strategy.dataDegree > 1 && strategy.worldSize > layout.devicesPerNode),
-      device: device, framework: framework)
+      device: device, framework: framework, host: self.host)
   }
 
   /// The cost of one strategy.
@@ -136,20 +146,24 @@ public struct CostModel: Sendable {
 
   /// The prediction for a strategy whose layers are split as given.
   ///
-  /// - Parameter layerCounts: layers of each virtual stage, in the model's order.
-  public func prediction(of cost: StrategyCost, layerCounts: [Int]) -> Prediction {
+  /// - Parameters:
+  ///   - layerCounts: layers of each virtual stage, in the model's order.
+  ///   - choices: what each stage trades for memory; nil is what the strategy says of all.
+  public func prediction(of cost: StrategyCost, layerCounts: [Int], choices: [StageChoice]? = nil) -> Prediction {
     var scratch = EvaluationScratch()
-    let seconds = cost.iterationSeconds(layerCounts: layerCounts, scratch: &scratch)
-    let memory = cost.stageMemory(layerCounts: layerCounts)
+    let seconds = cost.iterationSeconds(layerCounts: layerCounts, choices: choices, scratch: &scratch)
+    let memory = cost.stageMemory(layerCounts: layerCounts, choices: choices)
     let tokens = Double(job.globalBatch) * Double(job.sequenceLength)
     let devices = Double(deviceCount)
     let peak = cluster.device.peakFLOPPerSecond(job.precision)
     let flop = job.model.modelFLOP(sequenceLength: job.sequenceLength, sequenceCount: job.globalBatch)
     return Prediction(
-      iterationSeconds: seconds, timeSplit: cost.timeSplit(layerCounts: layerCounts, scratch: &scratch),
+      iterationSeconds: seconds,
+      timeSplit: cost.timeSplit(layerCounts: layerCounts, choices: choices, scratch: &scratch),
       stageMemory: memory,
       // One stage without a layer still computes the loss; with more, frameworks that make them do not start.
       verdict: cost.stageLayerCounts(layerCounts).dropFirst().dropLast().count(where: { $0 == 0 }) > 1
+        || !cost.hostHolds(memory)
         ? .unfit : cost.memory.verdict(peakBytes: memory.map(\.peakBytes).max() ?? 0),
       tokensPerSecondPerDevice: tokens / seconds / devices,
       modelFLOPUtilization: flop / (seconds * devices * peak))

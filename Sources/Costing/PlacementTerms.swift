@@ -23,10 +23,13 @@ public struct PlacementTerms: Sendable {
 extension CostModel {
   /// Whether the order of the nodes is all there is to a strategy's placement: tensor groups lie inside nodes, and stages
   /// and nodes divide each other.
-  public func placesWholeNodes(_ strategy: Strategy) -> Bool {
-    let stageSize = strategy.tensorDegree * strategy.dataDegree
+  public func placesWholeNodes(_ strategy: Strategy) -> Bool { placesWholeNodes(ParallelLayout(strategy)) }
+
+  /// The same of a layout.
+  func placesWholeNodes(_ layout: ParallelLayout) -> Bool {
+    let stageSize = layout.tensorDegree * layout.dataDegree
     let devicesPerNode = cluster.devicesPerNode
-    return devicesPerNode % strategy.tensorDegree == 0
+    return devicesPerNode % layout.tensorDegree == 0
       && (stageSize % devicesPerNode == 0 || devicesPerNode % stageSize == 0)
   }
 
@@ -34,9 +37,13 @@ extension CostModel {
   ///
   /// Tails are linear in the links' rate here; the exact model judges what is found with them.
   ///
-  /// - Parameter layerCounts: layers of each virtual stage.
+  /// - Parameters:
+  ///   - layerCounts: layers of each virtual stage.
+  ///   - choices: what each stage trades for memory; nil is what the strategy says of all.
   /// - Precondition: ``placesWholeNodes(_:)``.
-  public func placementTerms(of strategy: Strategy, layerCounts: [Int]) -> PlacementTerms {
+  public func placementTerms(
+    of strategy: Strategy, layerCounts: [Int], choices: [StageChoice]? = nil
+  ) -> PlacementTerms {
     let stageSize = strategy.tensorDegree * strategy.dataDegree
     let layout = ParallelLayout(strategy)
     // Two points of the line that tails lie on.
@@ -48,12 +55,14 @@ extension CostModel {
     let p = strategy.pipelineDegree
     let layers = atFast.stageLayerCounts(layerCounts)
     func passes(_ cost: StrategyCost, _ stage: Int) -> StrategyCost.PassSeconds {
-      cost.passSeconds(layerCount: layers[stage], isFirst: stage == 0, isLast: stage == p - 1)
+      cost.passSeconds(
+        layerCount: layers[stage], recomputedCount: cost.recomputedCount(choices?[stage]), isFirst: stage == 0,
+        isLast: stage == p - 1)
     }
     func tail(_ cost: StrategyCost, _ stage: Int) -> Double {
       // Without a pipeline the ring may slow every micro-batch.
       let inPasses = p == 1 ? Double(cost.microBatchCount) * (passes(cost, 0).forward + passes(cost, 0).backward) : 0
-      return cost.tail(stage: stage, layerCount: layers[stage]).seconds + inPasses
+      return cost.tail(stage: stage, layerCount: layers[stage], choice: choices?[stage]).seconds + inPasses
     }
     var lead = 0.0
     let tails = (0..<p).map { stage in

@@ -17,16 +17,68 @@ extension StrategyCost {
   /// - Complexity: O(1).
   public var boundSeconds: Double {
     let p = strategy.pipelineDegree
-    let m = Double(microBatchCount)
-    guard p > 1 else {
-      let whole = passSeconds(layerCount: layerCount, isFirst: true, isLast: true)
-      return m * (whole.forward + whole.backward) + tailSeconds(stage: 0, layerCount: layerCount) + fixedSeconds
+    guard p > 1 else { return wholeSeconds(choice: nil) }
+    if strategy.virtualStageCount > 1 {
+      return interleavedBoundSeconds(layerWork: launchedLayer.sum, firstRecomputed: nil, lastRecomputed: nil)
     }
-    let work = leastWorkSeconds(stageCount: p)
-    let layer = launchedLayer
+    return pipelineBoundSeconds(workSeconds: leastWorkSeconds(stageCount: p), recomputedCount: nil)
+  }
+
+  /// No split of the layers takes less where stages choose for themselves, seconds.
+  ///
+  /// Stages recompute no more than their memory asks for: what all of them can keep leaves at least the rest of the
+  /// layers to recompute. Offloading adds time, so that bounds without it hold.
+  /// - Complexity: O(stages · log layers).
+  public func boundSeconds(freedom: StageFreedom, limitBytes: Int) -> Double {
+    guard freedom.choosesRecomputation else { return boundSeconds }
+    let p = strategy.pipelineDegree, v = strategy.virtualStageCount
+    func least(_ stage: Int, offloads: Bool) -> Int? {
+      memory.leastRecomputedLayerCount(
+        stage: stage, layerCount: layerCount / p, offloadsOptimizer: offloads, limitBytes: limitBytes)
+    }
+    if p == 1 {
+      return (freedom.choosesOffload ? [false, true] : [false]).reduce(.infinity) { bound, offloads in
+        guard let count = least(0, offloads: offloads) else { return bound }
+        return min(
+          bound, wholeSeconds(choice: StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)))
+      }
+    }
+    if v > 1 {
+      return interleavedBoundSeconds(
+        layerWork: launchedKeptLayer.sum, firstRecomputed: least(0, offloads: freedom.choosesOffload).map { $0 * v },
+        lastRecomputed: least(p - 1, offloads: freedom.choosesOffload).map { $0 * v })
+    }
+    var left = layerCount
+    for stage in 0..<p where left > 0 {
+      left -= memory.keptLayerCapacity(
+        stage: stage, limitBytes: limitBytes, layerCount: layerCount - (p - 1),
+        offloadsOptimizer: freedom.choosesOffload)
+    }
+    // What a recomputed layer adds at least, on a stage that waits for its launches or on one that does not; the head
+    // may run while the last stage would wait.
+    let added = Double(max(0, left)) * min(launchedLayer.sum - launchedKeptLayer.sum, layer.sum - keptLayer.sum)
+    let waiting = Double(layerCount - p + 1) * (launchedKeptLayer.sum - keptLayer.sum)
+    let work = embedding.sum + Double(layerCount) * launchedKeptLayer.sum + max(0, added + head.sum - waiting)
+    return pipelineBoundSeconds(workSeconds: work, recomputedCount: 0)
+  }
+
+  /// An iteration without a pipeline.
+  private func wholeSeconds(choice: StageChoice?) -> Double {
+    let whole = passSeconds(
+      layerCount: layerCount, recomputedCount: recomputedCount(choice), isFirst: true, isLast: true)
+    return Double(microBatchCount) * (whole.forward + whole.backward)
+      + tailSeconds(stage: 0, layerCount: layerCount, choice: choice) + fixedSeconds
+  }
+
+  /// - Parameters:
+  ///   - work: no split has less work in a micro-batch.
+  ///   - recomputedCount: 0 if stages may keep what they have room for, nil if they do as the strategy says.
+  private func pipelineBoundSeconds(workSeconds work: Double, recomputedCount: Int?) -> Double {
+    let p = strategy.pipelineDegree
+    let m = Double(microBatchCount)
+    let layer = recomputedCount == nil ? launchedLayer : launchedKeptLayer
     let layerWork = layer.forward + layer.backward
-    if strategy.virtualStageCount > 1 { return interleavedBoundSeconds(layerWork: layerWork) }
-    let last = passSeconds(layerCount: 1, isFirst: false, isLast: true)
+    let last = passSeconds(layerCount: 1, recomputedCount: recomputedCount, isFirst: false, isLast: true)
 
     let roundTrip = work + 2 * leastTransferSeconds * Double(p - 1)
     let spread = work / (1 - power(1 - 1 / m, p))
@@ -48,7 +100,7 @@ extension StrategyCost {
     return bound + leastTailSeconds + fixedSeconds
   }
 
-  private func interleavedBoundSeconds(layerWork: Double) -> Double {
+  private func interleavedBoundSeconds(layerWork: Double, firstRecomputed: Int?, lastRecomputed: Int?) -> Double {
     let p = strategy.pipelineDegree
     let m = Double(microBatchCount)
     let stageLayers = layerCount / p
@@ -58,10 +110,14 @@ extension StrategyCost {
     let before = Double(p - 1) * (chunkWork + 2 * leastTransferSeconds) + embedding.forward + embedding.backward
     // Of the last stage's chunks one has the head.
     let chunk = stageLayers / strategy.virtualStageCount
-    let lastChunk = passSeconds(layerCount: chunk, isFirst: false, isLast: true)
-    let last =
-      before + m * (Double(stageLayers - chunk) * layerWork + lastChunk.forward + lastChunk.backward)
-    let first = m * (Double(stageLayers) * layerWork + embedding.forward + embedding.backward)
+    let lastRecomputed = lastRecomputed.map { $0 / strategy.virtualStageCount }
+    let lastChunk = passSeconds(layerCount: chunk, recomputedCount: lastRecomputed, isFirst: false, isLast: true)
+    let otherChunk = passSeconds(layerCount: chunk, recomputedCount: lastRecomputed, isFirst: false, isLast: false)
+    let others = Double(strategy.virtualStageCount - 1)
+    let last = before + m * (others * otherChunk.sum + lastChunk.forward + lastChunk.backward)
+    let firstStage = passSeconds(
+      layerCount: stageLayers, recomputedCount: firstRecomputed, isFirst: true, isLast: false)
+    let first = m * firstStage.sum
     return max(last, first) + leastTailSeconds + fixedSeconds
   }
 

@@ -19,17 +19,25 @@ extension StrategyCost {
   }
 
   /// Peak bytes of a device of each stage when the layers are split as given.
-  public func stageMemory(layerCounts: [Int]) -> [Prediction.StageMemory] {
-    stageLayerCounts(layerCounts).enumerated().map { memory.stageMemory(stage: $0, layerCount: $1) }
+  ///
+  /// - Parameter choices: what each stage trades for memory; nil is what the strategy says of all.
+  public func stageMemory(layerCounts: [Int], choices: [StageChoice]? = nil) -> [Prediction.StageMemory] {
+    stageLayerCounts(layerCounts).enumerated().map {
+      memory.stageMemory(stage: $0, layerCount: $1, choice: choices?[$0])
+    }
   }
 
   /// Seconds of an iteration whose layers are split as given.
   ///
-  /// - Parameter layerCounts: layers of each virtual stage, in the model's order.
+  /// - Parameters:
+  ///   - layerCounts: layers of each virtual stage, in the model's order.
+  ///   - choices: what each stage trades for memory; nil is what the strategy says of all.
   /// - Complexity: O(micro-batches · virtual stages).
-  public func iterationSeconds(layerCounts: [Int], scratch: inout EvaluationScratch) -> Double {
-    runPipeline(layerCounts: layerCounts, withTransfers: true, scratch: &scratch)
-    return lastStage(layerCounts: layerCounts, endSeconds: scratch.endSeconds).iterationSeconds
+  public func iterationSeconds(
+    layerCounts: [Int], choices: [StageChoice]? = nil, scratch: inout EvaluationScratch
+  ) -> Double {
+    runPipeline(layerCounts: layerCounts, choices: choices, withTransfers: true, scratch: &scratch)
+    return lastStage(layerCounts: layerCounts, choices: choices, endSeconds: scratch.endSeconds).iterationSeconds
   }
 
   /// Paid once an iteration whatever the strategy.
@@ -44,12 +52,16 @@ extension StrategyCost {
   }
 
   /// Fills `scratch.endSeconds` with the end of each stage's last backward pass.
-  private func runPipeline(layerCounts: [Int], withTransfers: Bool, scratch: inout EvaluationScratch) {
+  private func runPipeline(
+    layerCounts: [Int], choices: [StageChoice]?, withTransfers: Bool, scratch: inout EvaluationScratch
+  ) {
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount
     var forward = [Double](repeating: 0, count: p * v), backward = forward
     for virtualStage in 0..<p * v {
       let passes = passSeconds(
-        layerCount: layerCounts[virtualStage], isFirst: virtualStage == 0, isLast: virtualStage == p * v - 1)
+        layerCount: layerCounts[virtualStage],
+        recomputedCount: strategy.recompute == .full ? choices?[virtualStage % p].recomputedLayerCount : nil,
+        isFirst: virtualStage == 0, isLast: virtualStage == p * v - 1)
       let index = virtualStage % p * v + virtualStage / p
       forward[index] = passes.forward
       backward[index] = passes.backward
@@ -68,7 +80,7 @@ extension StrategyCost {
   ///
   /// Tied embeddings are summed between first and last stage when both have reduced their gradients.
   private func lastStage(
-    layerCounts: [Int], endSeconds: [Double]
+    layerCounts: [Int], choices: [StageChoice]?, endSeconds: [Double]
   ) -> (stage: Int, tail: Tail, waitSeconds: Double, iterationSeconds: Double) {
     let p = strategy.pipelineDegree
     let layers = stageLayerCounts(layerCounts)
@@ -77,11 +89,12 @@ extension StrategyCost {
     var bothReduced = 0.0
     if embeddingSumSeconds > 0 {
       for stage in [0, p - 1] {
-        bothReduced = max(bothReduced, endSeconds[stage] + tail(stage: stage, layerCount: layers[stage]).dataSeconds)
+        let own = tail(stage: stage, layerCount: layers[stage], choice: choices?[stage])
+        bothReduced = max(bothReduced, endSeconds[stage] + own.dataSeconds)
       }
     }
     for stage in 0..<p {
-      let own = tail(stage: stage, layerCount: layers[stage])
+      let own = tail(stage: stage, layerCount: layers[stage], choice: choices?[stage])
       var reduced = endSeconds[stage] + own.dataSeconds
       var wait = 0.0
       if embeddingSumSeconds > 0, stage == 0 || stage == p - 1 {
@@ -95,26 +108,32 @@ extension StrategyCost {
   }
 
   /// Where the time of an iteration goes, on the stage that ends it.
-  func timeSplit(layerCounts: [Int], scratch: inout EvaluationScratch) -> Prediction.TimeSplit {
-    runPipeline(layerCounts: layerCounts, withTransfers: true, scratch: &scratch)
-    let last = lastStage(layerCounts: layerCounts, endSeconds: scratch.endSeconds)
+  func timeSplit(
+    layerCounts: [Int], choices: [StageChoice]? = nil, scratch: inout EvaluationScratch
+  ) -> Prediction.TimeSplit {
+    runPipeline(layerCounts: layerCounts, choices: choices, withTransfers: true, scratch: &scratch)
+    let last = lastStage(layerCounts: layerCounts, choices: choices, endSeconds: scratch.endSeconds)
     let end = scratch.endSeconds[last.stage]
     // Transfers cost what the pipeline would be faster by without them.
-    runPipeline(layerCounts: layerCounts, withTransfers: false, scratch: &scratch)
+    runPipeline(layerCounts: layerCounts, choices: choices, withTransfers: false, scratch: &scratch)
     let endWithoutTransfers = scratch.endSeconds[last.stage]
 
     let m = Double(microBatchCount)
-    let n = Double(stageLayerCounts(layerCounts)[last.stage])
+    let stageLayers = stageLayerCounts(layerCounts)[last.stage]
+    let recomputed = recomputedCount(choices?[last.stage])
+    // n layers as the strategy says, k that keep what the others recompute.
+    let n = Double(recomputed ?? stageLayers), k = Double(stageLayers - (recomputed ?? stageLayers))
     let isFirst = last.stage == 0, isLast = last.stage == strategy.pipelineDegree - 1
     func sum(_ part: (MicroBatchCost.Passes) -> Double) -> Double {
       m
-        * (n * part(microBatch.layer) + (isFirst ? part(microBatch.embedding) : 0)
+        * (n * part(microBatch.layer) + k * part(microBatch.keptLayer) + (isFirst ? part(microBatch.embedding) : 0)
           + (isLast ? part(microBatch.head) : 0))
     }
     let compute = sum { $0.forwardComputeSeconds + $0.backwardComputeSeconds }
     let recompute = sum { $0.recomputeSeconds }
     let tensor = sum { $0.forwardTensorSeconds + $0.backwardTensorSeconds }
-    let passes = passSeconds(layerCount: Int(n), isFirst: isFirst, isLast: isLast)
+    let passes = passSeconds(
+      layerCount: stageLayers, recomputedCount: recomputed, isFirst: isFirst, isLast: isLast)
     let busy = m * (passes.forward + passes.backward)
     // What the data-parallel group adds to every pass; what remains of the passes is waiting for the host.
     func added(_ total: PassSeconds, _ part: MicroBatchCost.Passes) -> Double {
@@ -122,7 +141,8 @@ extension StrategyCost {
     }
     let exposedInPasses =
       m
-      * (n * added(layer, microBatch.layer) + (isFirst ? added(embedding, microBatch.embedding) : 0)
+      * (n * added(layer, microBatch.layer) + k * added(keptLayer, microBatch.keptLayer)
+        + (isFirst ? added(embedding, microBatch.embedding) : 0)
         + (isLast ? added(head, microBatch.head) : 0))
     let waiting = busy - compute - recompute - tensor - exposedInPasses
     return Prediction.TimeSplit(

@@ -35,6 +35,11 @@ public struct StrategyCost: Sendable {
   public let layerFloorSeconds: Double
   /// One layer on a stage without head, launches included: what stages before the last grow by.
   public let launchedLayer: PassSeconds
+  /// The same three of a layer that is not recomputed where others are, in full.
+  let keptLayer: PassSeconds
+  let keptLayerFloorSeconds: Double
+  /// One kept layer on a stage without head, launches included.
+  public let launchedKeptLayer: PassSeconds
   /// What the embedding adds to the first stage, and the head to the last.
   public let embedding: PassSeconds
   /// What the head and the loss add to the last stage.
@@ -45,6 +50,8 @@ public struct StrategyCost: Sendable {
   let boundaryGatherSeconds: Double
   let framework: DeviceProfile.Framework
   let secondsPerMemoryByte: Double
+  /// The nodes' memory and its link to a device; nil if the cluster does not say.
+  let host: ClusterDescription.Host?
   /// Summing the gradients of tied embeddings between first and last stage.
   let embeddingSumSeconds: Double
 
@@ -53,7 +60,7 @@ public struct StrategyCost: Sendable {
 
   init(
     strategy: Strategy, job: TrainingJob, microBatch: MicroBatchCost, layout: LayoutCost, memory: MemoryModel,
-    device: DeviceSpeed, framework: DeviceProfile.Framework
+    device: DeviceSpeed, framework: DeviceProfile.Framework, host: ClusterDescription.Host?
   ) {
     self.strategy = strategy
     self.microBatch = microBatch
@@ -63,9 +70,10 @@ public struct StrategyCost: Sendable {
     microBatchCount = memory.microBatchCount
     layerCount = job.model.layerCount
     secondsPerMemoryByte = device.secondsPerMemoryByte
+    self.host = host
 
     layerFloorSeconds = Self.layerFloorSeconds(
-      strategy: strategy, framework: framework, devicesPerNode: layout.devicesPerNode)
+      strategy: strategy, recompute: strategy.recompute, framework: framework, devicesPerNode: layout.devicesPerNode)
     let group = layout.slowestDataGroup
     let parameters = memory.parameters
     layer = Self.withDataTraffic(
@@ -73,6 +81,17 @@ public struct StrategyCost: Sendable {
     var launched = layer
     launched.slow(by: framework.slowdown(device: layer.sum, host: layerFloorSeconds))
     launchedLayer = launched
+    if strategy.recompute == .full {
+      keptLayerFloorSeconds = Self.layerFloorSeconds(
+        strategy: strategy, recompute: .none, framework: framework, devicesPerNode: layout.devicesPerNode)
+      keptLayer = Self.withDataTraffic(
+        microBatch.keptLayer, parameterCount: parameters.layer, memory: memory, group: group, framework: framework)
+      var launched = keptLayer
+      launched.slow(by: framework.slowdown(device: keptLayer.sum, host: keptLayerFloorSeconds))
+      launchedKeptLayer = launched
+    } else {
+      (keptLayer, keptLayerFloorSeconds, launchedKeptLayer) = (layer, layerFloorSeconds, launchedLayer)
+    }
     embedding = Self.withDataTraffic(
       microBatch.embedding, parameterCount: parameters.embedding, memory: memory, group: group, framework: framework)
     head = Self.withDataTraffic(
@@ -102,10 +121,10 @@ public struct StrategyCost: Sendable {
 
   /// The launch floor of a layer, with what pipelines and tensor groups across nodes add to it.
   static func layerFloorSeconds(
-    strategy: Strategy, framework: DeviceProfile.Framework, devicesPerNode: Int
+    strategy: Strategy, recompute: Strategy.Recompute, framework: DeviceProfile.Framework, devicesPerNode: Int
   ) -> Double {
     // Full recomputation launches the forward kernels, about a third of all, again.
-    var floor = framework.layerFloorSeconds * (strategy.recompute == .full ? 4 / 3 : 1)
+    var floor = framework.layerFloorSeconds * (recompute == .full ? 4 / 3 : 1)
     floor += framework.tensorFloorSecondsPerRank * Double(strategy.tensorDegree - 1)
     if strategy.tensorDegree > 1, strategy.pipelineDegree > 1, strategy.worldSize > devicesPerNode {
       floor += framework.pipelineFloorSecondsPerTensorRank * Double(strategy.tensorDegree)
@@ -145,17 +164,26 @@ public struct StrategyCost: Sendable {
   /// Seconds of one micro-batch through `layerCount` layers of a stage, with embedding or head where they belong.
   ///
   /// - Parameters:
+  ///   - recomputedCount: how many of them are recomputed, see ``StageChoice``; nil is all where the strategy recomputes.
   ///   - isFirst: whether these layers follow the embedding.
   ///   - isLast: whether these layers are followed by the head.
   ///
   /// The host runs ahead while the device works on the head, so launches bound the stage, not each layer.
   @inline(__always)
-  public func passSeconds(layerCount: Int, isFirst: Bool, isLast: Bool) -> PassSeconds {
-    let n = Double(layerCount)
-    var seconds = PassSeconds(forward: n * launchedLayer.forward, backward: n * launchedLayer.backward)
+  public func passSeconds(
+    layerCount: Int, recomputedCount: Int? = nil, isFirst: Bool, isLast: Bool
+  ) -> PassSeconds {
+    // n layers as the strategy says, k that keep what the others recompute.
+    let n = Double(recomputedCount ?? layerCount), k = Double(layerCount - (recomputedCount ?? layerCount))
+    var seconds = PassSeconds(
+      forward: n * launchedLayer.forward + k * launchedKeptLayer.forward,
+      backward: n * launchedLayer.backward + k * launchedKeptLayer.backward)
     if isLast {
-      seconds = PassSeconds(forward: n * layer.forward + head.forward, backward: n * layer.backward + head.backward)
-      seconds.slow(by: framework.slowdown(device: seconds.sum, host: n * layerFloorSeconds))
+      seconds = PassSeconds(
+        forward: n * layer.forward + k * keptLayer.forward + head.forward,
+        backward: n * layer.backward + k * keptLayer.backward + head.backward)
+      seconds.slow(
+        by: framework.slowdown(device: seconds.sum, host: n * layerFloorSeconds + k * keptLayerFloorSeconds))
     }
     if isFirst {
       seconds.forward += embedding.forward
@@ -194,19 +222,31 @@ public struct StrategyCost: Sendable {
   }
 
   /// The tail of a stage that holds `layerCount` layers in all its chunks.
-  public func tail(stage: Int, layerCount: Int) -> Tail {
+  ///
+  /// - Parameter choice: what the stage trades for memory; nil is what the strategy says of all.
+  public func tail(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Tail {
     let traffic = traffic(stage: stage, layerCount: layerCount)
     var reduce = traffic.reduceSeconds, gather = traffic.gatherSeconds
     if strategy.overlapsGradientReduce, reduce + gather > 0 {
       // Reductions of early buckets run under the rest of the last micro-batch's backward, gathers under the first
       // forward of the next iteration.
       let passes = passSeconds(
-        layerCount: layerCount, isFirst: stage == 0, isLast: stage == strategy.pipelineDegree - 1)
+        layerCount: layerCount, recomputedCount: recomputedCount(choice), isFirst: stage == 0,
+        isLast: stage == strategy.pipelineDegree - 1)
       reduce -= reductionOverlapFraction * min(reduce, passes.backward)
       gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
     }
-    return Tail(
-      dataSeconds: reduce + gather, optimizerSeconds: optimizerSeconds(stage: stage, layerCount: layerCount))
+    var optimizer = optimizerSeconds(stage: stage, layerCount: layerCount)
+    if choice?.offloadsOptimizer == true, let host {
+      // States come for the step and go after it; nothing is taken to hide that.
+      optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layerCount: layerCount)) / host.bytesPerSecond
+    }
+    return Tail(dataSeconds: reduce + gather, optimizerSeconds: optimizer)
+  }
+
+  /// Recomputed layers of all chunks of a stage; nil where nothing is chosen, or nothing is recomputed in full.
+  public func recomputedCount(_ choice: StageChoice?) -> Int? {
+    strategy.recompute == .full ? choice.map { $0.recomputedLayerCount * strategy.virtualStageCount } : nil
   }
 
   /// Adam on a stage's parameters: it reads and writes its states, reads the gradient and writes the weight.
@@ -261,9 +301,9 @@ public struct StrategyCost: Sendable {
   }
 
   /// What follows the last backward pass of a stage at least, tied embeddings included, seconds.
-  public func tailSeconds(stage: Int, layerCount: Int) -> Double {
+  public func tailSeconds(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Double {
     let isEnd = stage == 0 || stage == strategy.pipelineDegree - 1
-    return tail(stage: stage, layerCount: layerCount).seconds + (isEnd ? embeddingSumSeconds : 0)
+    return tail(stage: stage, layerCount: layerCount, choice: choice).seconds + (isEnd ? embeddingSumSeconds : 0)
   }
 }
 

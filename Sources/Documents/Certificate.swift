@@ -42,10 +42,13 @@ public struct Certificate: Sendable, Equatable {
   public let completedCount: Int
   /// Completed ones whose best split was not proven: their own bound counts in ``lowerBoundSeconds``.
   public let unprovenCount: Int
+  /// Integer programs that GLPK solved for splits whose stages choose for themselves.
+  public let programCount: Int
 
   public init(
     ending: Ending, lowerBoundSeconds: Double, scoreSeconds: Double, enumeratedCount: Int, rejections: [Rejection],
-    memoryRejectedCount: Int, closedByBoundCount: Int, completedCount: Int, unprovenCount: Int
+    memoryRejectedCount: Int, closedByBoundCount: Int, completedCount: Int, unprovenCount: Int,
+    programCount: Int = 0
   ) {
     self.ending = ending
     self.lowerBoundSeconds = lowerBoundSeconds
@@ -56,6 +59,7 @@ public struct Certificate: Sendable, Equatable {
     self.closedByBoundCount = closedByBoundCount
     self.completedCount = completedCount
     self.unprovenCount = unprovenCount
+    self.programCount = programCount
   }
 
   /// How far the answer may be from the best, as a share of the answer; 0 is proven optimal under the model.
@@ -82,6 +86,7 @@ public struct Certificate: Sendable, Equatable {
     closedByBoundCount = try fields.required("closed_by_bound").integer(in: count)
     completedCount = try fields.required("completed").integer(in: count)
     unprovenCount = try fields.required("unproven").integer(in: count)
+    programCount = try fields.optional("programs")?.integer(in: count) ?? 0
     try fields.finish()
   }
 
@@ -94,6 +99,7 @@ public struct Certificate: Sendable, Equatable {
         .array(rejections.map { object(("rule", .string($0.rule)), ("count", .integer($0.count))) })
       ),
       ("rejected_by_memory", .integer(memoryRejectedCount)), ("closed_by_bound", .integer(closedByBoundCount)),
-      ("completed", .integer(completedCount)), ("unproven", .integer(unprovenCount)))
+      ("completed", .integer(completedCount)), ("unproven", .integer(unprovenCount)),
+      ("programs", programCount > 0 ? .integer(programCount) : nil))
   }
 }

@@ -37,6 +37,12 @@ public struct ClusterDescription: Sendable, Equatable {
     public let memoryBytes: Int
     /// Host to one device, one direction.
     public let bytesPerSecond: Double
+
+    /// A node's host side.
+    public init(memoryBytes: Int, bytesPerSecond: Double) {
+      self.memoryBytes = memoryBytes
+      self.bytesPerSecond = bytesPerSecond
+    }
   }
 
   public let name: String

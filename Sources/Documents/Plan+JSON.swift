@@ -37,6 +37,11 @@ extension Plan {
     }
     let layers = try fields.required("layer_counts")
     layerCounts = try Self.layerCounts(layers, strategy: strategy, job: job)
+    if let field = fields.optional("stage_choices") {
+      stageChoices = try Self.stageChoices(field, strategy: strategy, layerCounts: layerCounts, host: cluster.host)
+    } else {
+      stageChoices = nil
+    }
     let predictionField = try fields.required("prediction")
     prediction = try Prediction(predictionField)
     guard prediction.stageMemory.count == strategy.pipelineDegree else {
@@ -77,10 +82,25 @@ extension Plan {
     return counts
   }
 
+  /// Choices that say something, and can be followed.
+  private static func stageChoices(
+    _ field: Field, strategy: Strategy, layerCounts: [Int], host: ClusterDescription.Host?
+  ) throws(DocumentError) -> [StageChoice] {
+    var choices: [StageChoice] = []
+    for entry in try field.array(count: 1...16_384) {
+      choices.append(try StageChoice(entry, layerCount: layerCounts.max() ?? 0))
+    }
+    if let sentence = strategy.contradiction(of: choices, layerCounts: layerCounts, host: host) {
+      throw field.conflict(sentence)
+    }
+    return choices
+  }
+
   public var json: JSON {
     let head = object(
       ("schema", .string(DocumentSchema.plan.rawValue)), ("tool_version", .string(toolVersion)),
-      ("strategy", strategy.json), ("layer_counts", .integers(layerCounts)), ("prediction", prediction.json),
+      ("strategy", strategy.json), ("layer_counts", .integers(layerCounts)),
+      ("stage_choices", stageChoices.map { .array($0.map(\.json)) }), ("prediction", prediction.json),
       ("arrangement", arrangement.json(cluster: cluster)), ("fixed", fixed.json),
       ("certificate", certificate.json), ("alternatives", .array(alternatives.map(\.json))),
       ("kinds_that_do_not_fit", .strings(impossibleKinds)))
@@ -136,7 +156,8 @@ extension Plan {
     object(
       ("world_size", .integer(strategy.worldSize)), ("nodes", .integer(arrangement.nodeOrder.count)),
       ("processes_per_node", .integer(cluster.devicesPerNode)), ("rank_order", .string("tp-cp-ep-dp-pp")),
-      ("megatron_lm_arguments", .strings(megatronArguments)))
+      ("megatron_lm_arguments", .strings(megatronArguments)),
+      ("megatron_lm_stage_arguments", megatronStageArguments.map { .array($0.map { JSON.strings($0) }) }))
   }
 }
 
@@ -151,6 +172,13 @@ extension Plan.Alternative {
       counts.append(try entry.integer(in: 1...job.model.layerCount))
     }
     layerCounts = counts
+    stageChoices = try fields.optional("stage_choices").map { (field) throws(DocumentError) in
+      var choices: [StageChoice] = []
+      for entry in try field.array(count: 1...16_384) {
+        choices.append(try StageChoice(entry, layerCount: job.model.layerCount))
+      }
+      return choices
+    }
     iterationSeconds = try fields.required("iteration_seconds").positiveResult()
     tokensPerSecondPerDevice = try fields.required("tokens_per_second_per_device").positiveResult()
     modelFLOPUtilization = try fields.required("model_flop_utilization").nonNegativeResult()
@@ -165,6 +193,7 @@ extension Plan.Alternative {
       ("tokens_per_second_per_device", .number(tokensPerSecondPerDevice)),
       ("model_flop_utilization", .number(modelFLOPUtilization)), ("peak_bytes", .integer(peakBytes)),
       ("verdict", .string(verdict.rawValue)), ("layer_counts", .integers(layerCounts)),
+      ("stage_choices", stageChoices.map { .array($0.map(\.json)) }),
       ("strategy", strategy.json))
   }
 }

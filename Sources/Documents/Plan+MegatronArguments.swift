@@ -2,6 +2,8 @@
 extension Plan {
   /// Arguments that make `pretrain_gpt.py` train this job by this plan. Data, tokenizer, optimizer schedule and what does
   /// not bear on cost (rotary base and scaling, norm epsilon) are the user's.
+  ///
+  /// Where stages differ, ``megatronStageArguments`` come after these.
   public var megatronArguments: [String] {
     modelArguments + batchArguments + parallelArguments + memoryArguments
   }
@@ -50,7 +52,9 @@ extension Plan {
       arguments += ["--pipeline-model-parallel-layout", pipelineLayout]
     }
     switch strategy.zeroStage {
-    case .none: break
+    case .none:
+      // A single replica's optimizer offloads as the distributed one does.
+      if stageChoices?.contains(where: \.offloadsOptimizer) == true { arguments.append("--use-distributed-optimizer") }
     case .optimizer: arguments.append("--use-distributed-optimizer")
     case .gradients:
       arguments += [
@@ -72,14 +76,37 @@ extension Plan {
 
   private var memoryArguments: [String] {
     let attention = ["--attention-backend", strategy.usesFlashAttention ? "flash" : "unfused"]
-    switch strategy.recompute {
-    case .none: return attention
-    case .selective: return attention + ["--recompute-granularity", "selective"]
-    case .full:
-      return attention + [
-        "--recompute-granularity", "full", "--recompute-method", "uniform", "--recompute-num-layers", "1",
+    let selective = strategy.recompute == .selective ? ["--recompute-granularity", "selective"] : []
+    if let stageChoices {
+      // What all stages agree on.
+      let first = stageChoices.first.map(Self.arguments) ?? []
+      return attention + selective + (megatronStageArguments == nil ? first : [])
+    }
+    guard strategy.recompute == .full else { return attention + selective }
+    return attention + [
+      "--recompute-granularity", "full", "--recompute-method", "uniform", "--recompute-num-layers", "1",
+    ]
+  }
+
+  /// What the ranks of each stage get beside the common arguments; nil when stages do not differ.
+  ///
+  /// Every rank parses its own command line, and these arguments bear on nothing but its own layers and its own optimizer
+  /// states: a launcher appends the entry of the rank's stage, `rank / (tensor · data)`.
+  public var megatronStageArguments: [[String]]? {
+    guard let stageChoices, Set(stageChoices).count > 1 else { return nil }
+    return stageChoices.map(Self.arguments)
+  }
+
+  private static func arguments(_ choice: StageChoice) -> [String] {
+    var arguments: [String] = []
+    if choice.recomputedLayerCount > 0 {
+      arguments += [
+        "--recompute-granularity", "full", "--recompute-method", "block", "--recompute-num-layers",
+        "\(choice.recomputedLayerCount)",
       ]
     }
+    if choice.offloadsOptimizer { arguments.append("--offload-optimizer-states") }
+    return arguments
   }
 
   /// Uneven stages: `E` is the embedding, `t` a layer, `L` head and loss, `|` ends a stage.

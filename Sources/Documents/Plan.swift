@@ -6,6 +6,8 @@ public struct Plan: Sendable, Equatable {
     public let strategy: Strategy
     /// Layers of each virtual stage, see ``Plan/layerCounts``.
     public let layerCounts: [Int]
+    /// What each stage trades for memory, see ``Plan/stageChoices``.
+    public let stageChoices: [StageChoice]?
     public let iterationSeconds: Double
     public let peakBytes: Int
     public let tokensPerSecondPerDevice: Double
@@ -17,10 +19,12 @@ public struct Plan: Sendable, Equatable {
     public let reason: String
 
     public init(
-      strategy: Strategy, layerCounts: [Int], prediction: Prediction, kind: String?, reason: String
+      strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil, prediction: Prediction, kind: String?,
+      reason: String
     ) {
       self.strategy = strategy
       self.layerCounts = layerCounts
+      self.stageChoices = stageChoices
       iterationSeconds = prediction.iterationSeconds
       peakBytes = prediction.peakBytes
       tokensPerSecondPerDevice = prediction.tokensPerSecondPerDevice
@@ -42,6 +46,8 @@ public struct Plan: Sendable, Equatable {
   public let strategy: Strategy
   /// Layers of each virtual stage: `chunk · pipelineDegree + stage`, in the order the model has them.
   public let layerCounts: [Int]
+  /// What each pipeline stage trades for memory; nil when all do as the strategy says.
+  public let stageChoices: [StageChoice]?
   /// Which nodes are used, in which order.
   public let arrangement: NodeArrangement
   public let prediction: Prediction
@@ -53,9 +59,8 @@ public struct Plan: Sendable, Equatable {
 
   public init(
     toolVersion: String, cluster: ClusterDescription, job: TrainingJob, frameworkName: String, fixed: StrategyPattern,
-    strategy: Strategy, layerCounts: [Int], arrangement: NodeArrangement, prediction: Prediction,
-    certificate: Certificate, alternatives: [Alternative],
-    impossibleKinds: [String]
+    strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil, arrangement: NodeArrangement,
+    prediction: Prediction, certificate: Certificate, alternatives: [Alternative], impossibleKinds: [String]
   ) {
     self.toolVersion = toolVersion
     self.cluster = cluster
@@ -64,6 +69,7 @@ public struct Plan: Sendable, Equatable {
     self.fixed = fixed
     self.strategy = strategy
     self.layerCounts = layerCounts
+    self.stageChoices = stageChoices
     self.arrangement = arrangement
     self.prediction = prediction
     self.certificate = certificate

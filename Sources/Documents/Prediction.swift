@@ -65,10 +65,12 @@ public struct Prediction: Sendable, Equatable {
     public let reservedBytes: Int
     /// The allocator's loss: blocks that do not fit what is asked for, or are not free yet.
     public let fragmentationBytes: Int
+    /// Optimizer states in the host's memory, which are no part of the peak.
+    public let hostBytes: Int
 
     public init(
       weightBytes: Int, gradientBytes: Int, optimizerBytes: Int, activationBytes: Int, workspaceBytes: Int,
-      reservedBytes: Int, fragmentationBytes: Int
+      reservedBytes: Int, fragmentationBytes: Int, hostBytes: Int = 0
     ) {
       self.weightBytes = weightBytes
       self.gradientBytes = gradientBytes
@@ -77,6 +79,7 @@ public struct Prediction: Sendable, Equatable {
       self.workspaceBytes = workspaceBytes
       self.reservedBytes = reservedBytes
       self.fragmentationBytes = fragmentationBytes
+      self.hostBytes = hostBytes
     }
 
     /// What tensors take: the peak without what is there before the model, and without the allocator's loss.
@@ -183,6 +186,7 @@ extension Prediction.StageMemory {
     workspaceBytes = try bytes("workspace_bytes")
     reservedBytes = try bytes("reserved_bytes")
     fragmentationBytes = try bytes("fragmentation_bytes")
+    hostBytes = try fields.optional("host_bytes")?.integer(in: 1...1_000_000_000_000_000_000) ?? 0
     // The sum is there for people; it must agree.
     let peak = try fields.required("peak_bytes")
     try fields.finish()
@@ -198,6 +202,7 @@ extension Prediction.StageMemory {
   var json: JSON {
     .object(
       parts.map { JSONMember("\($0.name)_bytes", .integer($0.bytes)) } + [JSONMember("peak_bytes", .integer(peakBytes))]
+        + (hostBytes > 0 ? [JSONMember("host_bytes", .integer(hostBytes))] : [])
     )
   }
 }

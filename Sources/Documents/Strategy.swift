@@ -55,6 +55,15 @@ public struct Strategy: Sendable, Hashable {
     self.overlapsGradientReduce = overlapsGradientReduce
   }
 
+  /// The same with another recomputation.
+  public func with(recompute: Recompute) -> Strategy {
+    Strategy(
+      tensorDegree: tensorDegree, pipelineDegree: pipelineDegree, dataDegree: dataDegree,
+      virtualStageCount: virtualStageCount, microBatch: microBatch, zeroStage: zeroStage, recompute: recompute,
+      usesSequenceParallelism: usesSequenceParallelism, usesFlashAttention: usesFlashAttention,
+      overlapsGradientReduce: overlapsGradientReduce)
+  }
+
   /// Ranks in all.
   public var worldSize: Int { tensorDegree * pipelineDegree * dataDegree }
 

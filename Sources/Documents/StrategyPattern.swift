@@ -12,6 +12,8 @@ public struct StrategyPattern: Sendable, Equatable {
   public var usesSequenceParallelism: Bool?
   public var usesFlashAttention: Bool?
   public var overlapsGradientReduce: Bool?
+  /// `false` keeps optimizer states on the devices; stages are never made to offload.
+  public var offloadsOptimizer: Bool?
 
   /// The open pattern, which every strategy matches.
   public init() {}
@@ -70,6 +72,12 @@ public struct StrategyPattern: Sendable, Equatable {
     usesSequenceParallelism = try fields.optional("sequence_parallel")?.boolean()
     usesFlashAttention = try fields.optional("flash_attention")?.boolean()
     overlapsGradientReduce = try fields.optional("overlap_gradient_reduce")?.boolean()
+    if let offload = fields.optional("offload_optimizer") {
+      guard try !offload.boolean() else {
+        throw offload.conflict("which stages offload is for the search to choose; only false can be stated")
+      }
+      offloadsOptimizer = false
+    }
     if let schedule = fields.optional("schedule") {
       let isInterleaved = try schedule.choice(of: ScheduleName.self) == .interleaved
       if !isInterleaved, let virtualStageCount, virtualStageCount > 1 {
@@ -131,7 +139,8 @@ extension StrategyPattern {
       ("recompute", recompute.map { .string($0.rawValue) }),
       ("sequence_parallel", usesSequenceParallelism.map(JSON.boolean)),
       ("flash_attention", usesFlashAttention.map(JSON.boolean)),
-      ("overlap_gradient_reduce", overlapsGradientReduce.map(JSON.boolean)))
+      ("overlap_gradient_reduce", overlapsGradientReduce.map(JSON.boolean)),
+      ("offload_optimizer", offloadsOptimizer.map(JSON.boolean)))
   }
 }
 

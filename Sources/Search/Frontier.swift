@@ -13,6 +13,7 @@ struct Frontier {
     var closedByBoundCount = 0
     var completedCount = 0
     var unprovenCount = 0
+    var programCount = 0
   }
 
   /// What is known of a candidate.
@@ -23,6 +24,8 @@ struct Frontier {
     var completion: PlanSearch.Completion?
     /// Whether the last look left nothing out.
     var isProven: Bool
+    /// Integer programs that were solved for it.
+    var programCount = 0
   }
 
   private let priced: PricedLattice
@@ -72,6 +75,7 @@ struct Frontier {
       progress(position, candidates.count)
       let known = complete(index, cutoffSeconds: cutoff)
       lowerBound = min(lowerBound, known.boundSeconds)
+      walk.programCount += known.programCount
       if let completion = known.completion {
         walk.completedCount += 1
         if !known.isProven { walk.unprovenCount += 1 }
@@ -108,36 +112,50 @@ struct Frontier {
     let candidate = priced.candidates[index]
     let cost = priced.cost(of: candidate, model: model)
     var result = Knowledge(boundSeconds: .infinity, isProven: true)
+    // What is worse than a split that another point of the lattice has is of no interest.
+    var known = Double.infinity
     // First with headroom, then, with the surcharge, without.
     for verdict in [Prediction.Verdict.fits, .risky] where verdict == .risky || candidate.verdict == .fits {
       let surcharge = verdict == .fits ? 1 : PlanSearch.headroomSurcharge
-      let cutoff = min(cutoffSeconds, result.completion?.scoreSeconds ?? .infinity)
+      let cutoff = min(cutoffSeconds, known)
       guard
         let outcome = LayerSplitter.bestSplit(
-          of: cost, verdict: verdict, cutoffSeconds: cutoff / surcharge, scratch: &scratch)
+          of: cost, freedom: candidate.freedom, verdict: verdict, cutoffSeconds: cutoff / surcharge, scratch: &scratch)
       else { continue }
+      result.programCount += outcome.programCount
       result.isProven = result.isProven && outcome.isExhausted
       result.boundSeconds = min(result.boundSeconds, outcome.lowerBoundSeconds * surcharge)
       guard let layerCounts = outcome.layerCounts else { continue }
       // The split under the best links, and the best one on the nodes as they are arranged for it.
-      var placed = (layerCounts: layerCounts, seconds: outcome.iterationSeconds, nodeOrder: model.nodeOrder)
+      var placed = (
+        layerCounts: layerCounts, choices: outcome.choices, seconds: outcome.iterationSeconds,
+        nodeOrder: model.nodeOrder
+      )
       if arranger.isNeeded {
-        let arranged = arranger.cost(of: candidate.strategy, layerCounts: layerCounts)
+        let arranged = arranger.cost(of: candidate.strategy, layerCounts: layerCounts, choices: outcome.choices)
         // No order of the nodes was ruled out: what is proven is the bound.
         result.isProven = false
         guard
           let split = LayerSplitter.bestSplit(
-            of: arranged.cost, verdict: verdict, cutoffSeconds: cutoff / surcharge, scratch: &scratch),
+            of: arranged.cost, freedom: candidate.freedom, verdict: verdict, cutoffSeconds: cutoff / surcharge,
+            scratch: &scratch),
           let counts = split.layerCounts
         else { continue }
-        placed = (counts, split.iterationSeconds, arranged.nodeOrder)
+        result.programCount += split.programCount
+        placed = (counts, split.choices, split.iterationSeconds, arranged.nodeOrder)
       }
       // A split that was looked for among the risky ones may have headroom all the same.
-      let score = placed.seconds * (isRisky(cost, layerCounts: placed.layerCounts) ? surcharge : 1)
+      let isRisky = isRisky(cost, layerCounts: placed.layerCounts, choices: placed.choices)
+      let score = placed.seconds * (isRisky ? surcharge : 1)
       if score < cutoff {
+        known = score
+        result.completion = nil
+        guard
+          let named = Self.named(candidate.strategy, layerCounts: placed.layerCounts, choices: placed.choices)
+        else { continue }
         result.completion = PlanSearch.Completion(
-          strategy: candidate.strategy, layerCounts: placed.layerCounts, nodeOrder: placed.nodeOrder,
-          iterationSeconds: placed.seconds, scoreSeconds: score)
+          strategy: named.strategy, layerCounts: placed.layerCounts, choices: named.choices,
+          nodeOrder: placed.nodeOrder, iterationSeconds: placed.seconds, scoreSeconds: score)
       }
     }
     // Rounding of the surcharge aside, nothing is below what was found or asked for.
@@ -147,7 +165,22 @@ struct Frontier {
     return result
   }
 
-  private func isRisky(_ cost: StrategyCost, layerCounts: [Int]) -> Bool {
-    cost.stageMemory(layerCounts: layerCounts).contains { cost.memory.verdict(peakBytes: $0.peakBytes) != .fits }
+  /// What a split whose stages chose is called: without recomputed layers its recomputation is none. Nil if stages chose
+  /// what another point of the lattice has for all of them.
+  private static func named(
+    _ strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?
+  ) -> (strategy: Strategy, choices: [StageChoice]?)? {
+    guard let choices else { return (strategy, nil) }
+    let recomputesNothing = choices.allSatisfy { $0.recomputedLayerCount == 0 }
+    if !choices.contains(where: \.offloadsOptimizer) {
+      if choices == StageChoice.uniform(strategy, layerCounts: layerCounts) || recomputesNothing { return nil }
+    }
+    return (recomputesNothing && strategy.recompute == .full ? strategy.with(recompute: .none) : strategy, choices)
+  }
+
+  private func isRisky(_ cost: StrategyCost, layerCounts: [Int], choices: [StageChoice]?) -> Bool {
+    cost.stageMemory(layerCounts: layerCounts, choices: choices).contains {
+      cost.memory.verdict(peakBytes: $0.peakBytes) != .fits
+    }
   }
 }

@@ -12,11 +12,14 @@ import Documents
 /// | ZeRO stage | 0 to 3; 0 only without data parallelism, 0 or 1 with a pipeline |
 /// | recompute | none, full; and selective where attention is not fused |
 /// | sequence parallelism | on and off with tensor parallelism |
+/// | stages | all alike, or each with its own number of recomputed layers and its own offload of the optimizer |
 /// | FlashAttention, overlap of gradient reduction | what device and framework have, unless fixed |
 struct Lattice {
   /// The strategies of one layout; each names what it shares with others.
   struct Point: Sendable {
     let strategy: Strategy
+    /// What its stages may decide for themselves.
+    let freedom: StageFreedom
     /// Index into the layout's list of micro-batch costs.
     let microBatchCostIndex: Int
   }
@@ -45,12 +48,15 @@ struct Lattice {
   private let usesFlashAttention: Bool
   private let overlapsGradientReduce: Bool
   private let hasFlashAttention: Bool
+  /// Whether hosts could hold optimizer states, and nobody says that they are not to.
+  private let mayOffload: Bool
 
   /// - Parameter pattern: what is fixed; strategies that do not match are not part of the lattice.
   init(model: CostModel, pattern: StrategyPattern) {
     job = model.job
     self.pattern = pattern
     hasFlashAttention = model.hasFlashAttention
+    mayOffload = model.cluster.host != nil && pattern.offloadsOptimizer != false
     usesFlashAttention = pattern.usesFlashAttention ?? hasFlashAttention
     overlapsGradientReduce = pattern.overlapsGradientReduce ?? model.framework.overlapsGradientReduce
     var layouts: [ParallelLayout] = []
@@ -109,13 +115,29 @@ struct Lattice {
                 keyIndex[key] = index
                 keys.append(key)
               }
-              points.append(Point(strategy: strategy, microBatchCostIndex: index))
+              points.append(Point(strategy: strategy, freedom: .none, microBatchCostIndex: index))
+              let freedom = freedom(of: strategy)
+              if freedom != .none {
+                points.append(Point(strategy: strategy, freedom: freedom, microBatchCostIndex: index))
+              }
             }
           }
         }
       }
     }
     return (Branch(layout: layout, microBatchKeys: keys, points: points), rejections)
+  }
+
+  /// What stages of a strategy may decide for themselves, beside all doing as it says.
+  ///
+  /// Those that choose how much to recompute are found once, from full recomputation down to none.
+  private func freedom(of strategy: Strategy) -> StageFreedom {
+    let offloads = mayOffload && strategy.canOffloadOptimizer
+    if strategy.recompute == .full, pattern.recompute == nil {
+      return StageFreedom(choosesRecomputation: true, choosesOffload: offloads)
+    }
+    let isCovered = strategy.recompute == .none && pattern.recompute == nil
+    return offloads && !isCovered ? StageFreedom(choosesRecomputation: false, choosesOffload: true) : .none
   }
 
   private var recomputations: [Strategy.Recompute] {

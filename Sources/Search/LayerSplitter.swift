@@ -1,119 +1,181 @@
 import Costing
 import Documents
 
-/// Finds the split of layers into pipeline stages that makes one strategy fastest, within the memory of every stage.
+/// Finds the split of layers into pipeline stages, and what each stage trades for memory, that makes one strategy fastest
+/// within the memory of every device and node.
 ///
-/// Layers are alike, so a split is a composition of L into p positive parts. Every lower bound of the pipeline's time is
-/// a maximum of terms that depend on one stage's layers and on the layers before it, so a dynamic programme over (stage,
-/// layers used) gives the least bound over all splits; a depth-first search then evaluates, exactly, the splits whose
-/// bound is below the best found. When that search ends by itself its answer is the best split there is.
+/// Layers are alike, so a split is a composition of L into p positive parts with an option for each. Every lower bound of
+/// the pipeline's time is a maximum of terms of one stage, so a dynamic programme gives the least bound over all splits; a
+/// depth-first search then evaluates, exactly, the splits whose bound is below the best found. When that search ends by
+/// itself its answer is the best split there is. When it does not and stages have alternatives, which trade sums of time
+/// against the slowest stage and may share the memory of nodes, integer programs take over, see ``SplitProgram``.
 struct LayerSplitter {
   /// What is known of one strategy's best split.
   struct Outcome {
     /// The best split found; nil when none was evaluated.
     var layerCounts: [Int]?
+    /// What its stages trade for memory; nil when all do as the strategy says.
+    var choices: [StageChoice]?
     /// Its exact iteration time; infinite when none was evaluated.
     var iterationSeconds: Double
     /// No split takes less.
     var lowerBoundSeconds: Double
     /// Whether every split below the cutoff was looked at or ruled out: what was found is the best there is.
     var isExhausted: Bool
+    /// Integer programs that were solved for it.
+    var programCount = 0
   }
 
-  /// Stage × micro-batch steps that may be simulated for one strategy: a count, so that answers do not depend on speed.
+  /// Stage × micro-batch steps that may be simulated for one strategy, bounds included: a count, so that answers do not depend on speed.
   static let eventBudget = 4_000_000
+  /// The same before integer programs are asked, and after.
+  static let firstEventBudget = 100_000, lastEventBudget = 200_000
 
   private let cost: StrategyCost
+  private let options: StageOptions
   private let bounds: SplitBounds
-  private let capacities: [Int]
-  /// Least and most layers of the stages from i on.
-  private let capacityFrom: [Int]
+  private let cutoffSeconds: Double
   private var best: Outcome
-  private var budget = LayerSplitter.eventBudget
-  private var current: [Int] = []
+  private var budget = 0
+  private var current: [StageOption] = []
   private var scratch: EvaluationScratch
 
   /// The best split whose stages all have a verdict at least as good, if it is faster than `cutoffSeconds`.
   ///
   /// - Returns: nil when the layers do not fit at all.
   static func bestSplit(
-    of cost: StrategyCost, verdict: Prediction.Verdict, cutoffSeconds: Double, scratch: inout EvaluationScratch
+    of cost: StrategyCost, freedom: StageFreedom, verdict: Prediction.Verdict, cutoffSeconds: Double,
+    scratch: inout EvaluationScratch
   ) -> Outcome? {
-    guard let capacities = cost.layerCapacities(limitBytes: cost.memory.limitBytes(verdict)) else { return nil }
-    if cost.strategy.virtualStageCount > 1 || cost.strategy.pipelineDegree == 1 {
-      let even = evenLayerCounts(
-        layerCount: cost.layerCount,
-        virtualStageCount: cost.strategy.pipelineDegree * cost.strategy.virtualStageCount)
-      let seconds = cost.iterationSeconds(layerCounts: even, scratch: &scratch)
-      return Outcome(layerCounts: even, iterationSeconds: seconds, lowerBoundSeconds: seconds, isExhausted: true)
+    guard let options = StageOptions(cost, freedom: freedom, limitBytes: cost.memory.limitBytes(verdict)) else {
+      return nil
     }
-    var splitter = LayerSplitter(cost: cost, capacities: capacities, cutoffSeconds: cutoffSeconds, scratch: scratch)
-    splitter.run(cutoffSeconds: cutoffSeconds)
+    if cost.strategy.virtualStageCount > 1 || cost.strategy.pipelineDegree == 1 {
+      return bestOfEvenSplits(of: cost, options: options, scratch: &scratch)
+    }
+    var splitter = LayerSplitter(cost: cost, options: options, cutoffSeconds: cutoffSeconds, scratch: scratch)
+    splitter.run()
     scratch = splitter.scratch
     return splitter.best
   }
 
-  private init(cost: StrategyCost, capacities: [Int], cutoffSeconds: Double, scratch: EvaluationScratch) {
-    self.cost = cost
-    self.capacities = capacities
-    self.scratch = scratch
-    let p = capacities.count
-    var capacityFrom = [Int](repeating: 0, count: p + 1)
-    for stage in stride(from: p - 1, through: 0, by: -1) {
-      capacityFrom[stage] = min(cost.layerCount, capacityFrom[stage + 1] + capacities[stage])
+  /// Equal chunks, or no pipeline: stages offload where they must, or all that it saves recomputation.
+  private static func bestOfEvenSplits(
+    of cost: StrategyCost, options: StageOptions, scratch: inout EvaluationScratch
+  ) -> Outcome? {
+    let p = options.stageCount
+    let even = evenLayerCounts(
+      layerCount: cost.layerCount, virtualStageCount: p * cost.strategy.virtualStageCount)
+    var best: Outcome?
+    for offloads in options.hasAlternatives ? [false, true] : [false] {
+      let chosen = (0..<p).compactMap { stage in
+        let (first, second) = options.options(stage: stage, layers: cost.layerCount / p)
+        return offloads ? second ?? first : first
+      }
+      guard chosen.count == p, options.hostsHold(chosen) else { continue }
+      let choices = chosen[0].choice == nil ? nil : chosen.compactMap(\.choice)
+      let seconds = cost.iterationSeconds(layerCounts: even, choices: choices, scratch: &scratch)
+      if seconds < best?.iterationSeconds ?? .infinity {
+        best = Outcome(
+          layerCounts: even, choices: choices, iterationSeconds: seconds, lowerBoundSeconds: seconds,
+          isExhausted: true)
+      }
     }
-    self.capacityFrom = capacityFrom
-    bounds = SplitBounds(cost: cost, capacities: capacities, capacityFrom: capacityFrom)
-    best = Outcome(
-      layerCounts: nil, iterationSeconds: .infinity, lowerBoundSeconds: bounds.leastSeconds, isExhausted: false)
+    return best
   }
 
-  private mutating func run(cutoffSeconds: Double) {
-    current.reserveCapacity(capacities.count)
-    best.isExhausted =
-      best.lowerBoundSeconds >= cutoffSeconds
-      || descend(stage: 0, used: 0, boundSeconds: 0, cutoffSeconds: cutoffSeconds)
+  private init(cost: StrategyCost, options: StageOptions, cutoffSeconds: Double, scratch: EvaluationScratch) {
+    self.cost = cost
+    self.options = options
+    self.cutoffSeconds = cutoffSeconds
+    self.scratch = scratch
+    bounds = SplitBounds(cost: cost, options: options)
+    best = Outcome(
+      layerCounts: nil, choices: nil, iterationSeconds: .infinity, lowerBoundSeconds: bounds.leastSeconds,
+      isExhausted: false)
+  }
+
+  private mutating func run() {
+    current.reserveCapacity(options.stageCount)
+    best.isExhausted = best.lowerBoundSeconds >= cutoffSeconds
+    if !best.isExhausted {
+      budget = options.hasAlternatives ? Self.firstEventBudget : Self.eventBudget
+      best.isExhausted = descend(stage: 0, used: 0, boundSeconds: 0)
+    }
+    if !best.isExhausted, options.hasAlternatives {
+      solvePrograms()
+      best.isExhausted = best.lowerBoundSeconds >= limit
+      if !best.isExhausted {
+        budget = Self.lastEventBudget
+        best.isExhausted = descend(stage: 0, used: 0, boundSeconds: 0)
+      }
+    }
     // What was pruned is not below the best found, nor below the cutoff.
     if best.isExhausted {
       best.lowerBoundSeconds = min(best.iterationSeconds, max(best.lowerBoundSeconds, cutoffSeconds))
     }
   }
 
+  /// Asks integer programs for better splits and a better bound.
+  private mutating func solvePrograms() {
+    let program = SplitProgram(cost: cost, options: options)
+    let bound = program.leastSeconds(limitSeconds: limit) { chosen in
+      evaluate(chosen)
+      return limit
+    }
+    best.programCount = bound.programCount
+    best.lowerBoundSeconds = max(best.lowerBoundSeconds, min(bound.seconds, limit))
+  }
+
+  /// Prices a split exactly and keeps it if it is the best so far.
+  private mutating func evaluate(_ chosen: [StageOption]) {
+    let layerCounts = chosen.map(\.layers)
+    let choices = chosen[0].choice == nil ? nil : chosen.compactMap(\.choice)
+    let seconds = cost.iterationSeconds(layerCounts: layerCounts, choices: choices, scratch: &scratch)
+    if seconds < best.iterationSeconds {
+      best.iterationSeconds = seconds
+      best.layerCounts = layerCounts
+      best.choices = choices
+    }
+  }
+
   /// Explores all splits of the layers that are left among the stages from `stage` on.
   /// - Returns: whether nothing was left out for lack of budget.
-  private mutating func descend(stage: Int, used: Int, boundSeconds: Double, cutoffSeconds: Double) -> Bool {
-    let p = capacities.count
+  private mutating func descend(stage: Int, used: Int, boundSeconds: Double) -> Bool {
+    let p = options.stageCount
+    guard budget > 0 else { return false }
     if stage == p {
-      guard budget > 0 else { return false }
       budget -= p * cost.microBatchCount
-      let seconds = cost.iterationSeconds(layerCounts: current, scratch: &scratch)
-      if seconds < best.iterationSeconds {
-        best.iterationSeconds = seconds
-        best.layerCounts = current
-      }
+      evaluate(current)
       return true
     }
-    let left = cost.layerCount - used
-    let most = min(capacities[stage], left - (p - stage - 1))
-    let least = max(1, left - capacityFrom[stage + 1])
+    let left = options.layerCount - used
+    let most = min(options.capacities[stage], left - (p - stage - 1))
+    let least = max(1, left - options.capacityFrom[stage + 1])
     guard least <= most else { return true }
-    // Children by their bound; ties by fewer layers.
-    var children: [(bound: Double, layers: Int)] = []
+    // A bound costs about as much as ten steps.
+    budget -= 10 * (most - least + 1)
+    // Children by their bound; ties by fewer layers, then without offload.
+    var children: [(bound: Double, option: StageOption, place: Int)] = []
     for layers in least...most {
-      let bound = max(boundSeconds, bounds.seconds(stage: stage, used: used, layers: layers))
-      if bound < limit(cutoffSeconds) { children.append((bound, layers)) }
+      let (first, second) = options.options(stage: stage, layers: layers)
+      for option in [first, second] {
+        guard let option else { continue }
+        let bound = max(boundSeconds, bounds.seconds(stage: stage, used: used, option: option))
+        if bound < limit { children.append((bound, option, children.count)) }
+      }
     }
-    children.sort { $0 < $1 }
-    for child in children where child.bound < limit(cutoffSeconds) {
-      current.append(child.layers)
-      let isExhausted = descend(
-        stage: stage + 1, used: used + child.layers, boundSeconds: child.bound, cutoffSeconds: cutoffSeconds)
-      current.removeLast()
+    children.sort { ($0.bound, $0.place) < ($1.bound, $1.place) }
+    for child in children where child.bound < limit {
+      current.append(child.option)
+      defer { current.removeLast() }
+      guard options.hostsHold(current) else { continue }
+      let isExhausted = descend(stage: stage + 1, used: used + child.option.layers, boundSeconds: child.bound)
       if !isExhausted { return false }
     }
     return true
   }
 
   /// What a split has to beat.
-  private func limit(_ cutoffSeconds: Double) -> Double { min(cutoffSeconds, best.iterationSeconds) }
+  private var limit: Double { min(cutoffSeconds, best.iterationSeconds) }
 }

@@ -7,6 +7,8 @@ public struct MemoryShortage: Sendable, Equatable {
   public let strategy: Strategy
   /// A split with which it needs least.
   public let layerCounts: [Int]
+  /// What its stages trade for memory; nil when all do as the strategy says.
+  public let choices: [StageChoice]?
   /// The stage that needs most.
   public let stageIndex: Int
   /// What that stage needs, by kind.
@@ -29,18 +31,24 @@ public struct MemoryShortage: Sendable, Equatable {
   /// - Parameter pattern: what is fixed, here and in what would fit.
   /// - Returns: nil when the lattice has no strategy at all, so that memory is not what is short.
   init?(priced: PricedLattice, model: CostModel, pattern: StrategyPattern) {
-    var nearest: (strategy: Strategy, peakBytes: Int)?
-    for strategy in priced.unfit {
-      let cost = model.cost(of: strategy)
+    var nearest: (unfit: PricedLattice.Unfit, peakBytes: Int)?
+    for unfit in priced.unfit {
+      let cost = model.cost(of: unfit.strategy)
       // Only strategies that need less than the nearest so far are looked at more closely.
-      if let nearest, cost.layerCapacities(limitBytes: nearest.peakBytes - 1) == nil { continue }
-      nearest = (strategy, Self.leastPeakBytes(of: cost))
+      if let nearest, Self.split(of: cost, freedom: unfit.freedom, limitBytes: nearest.peakBytes - 1) == nil {
+        continue
+      }
+      guard let peak = Self.leastPeakBytes(of: cost, freedom: unfit.freedom) else { continue }
+      nearest = (unfit, peak)
     }
     guard let nearest else { return nil }
-    strategy = nearest.strategy
-    let cost = model.cost(of: nearest.strategy)
-    layerCounts = Self.split(of: cost, limitBytes: nearest.peakBytes)
-    let prediction = model.prediction(of: cost, layerCounts: layerCounts)
+    strategy = nearest.unfit.strategy
+    let cost = model.cost(of: strategy)
+    guard let split = Self.split(of: cost, freedom: nearest.unfit.freedom, limitBytes: nearest.peakBytes) else {
+      return nil
+    }
+    (layerCounts, choices) = split
+    let prediction = model.prediction(of: cost, layerCounts: layerCounts, choices: choices)
     stageIndex = prediction.tightestStageIndex
     stageMemory = prediction.stageMemory[stageIndex]
     limitBytes = cost.memory.limitBytes(.risky)
@@ -70,36 +78,51 @@ public struct MemoryShortage: Sendable, Equatable {
     return lattice.layouts.contains { layout in
       lattice.branch(layout).branch.points.contains { point in
         let memory = MemoryModel(job: job, device: cluster.device, framework: model.framework, strategy: point.strategy)
-        return memory.layerCapacities(limitBytes: memory.limitBytes(.risky), layerCount: job.model.layerCount) != nil
+        return memory.layerCapacities(
+          limitBytes: memory.limitBytes(.risky), layerCount: job.model.layerCount, freedom: point.freedom) != nil
       }
     }
   }
 
-  /// The least limit under which some split fits, by bisection: what fits under a limit fits under a larger one.
-  private static func leastPeakBytes(of cost: StrategyCost) -> Int {
+  /// The least limit under which some split fits, by bisection: what fits under a limit fits under a larger one. Nil if
+  /// none does, because hosts do not hold what stages would have to offload.
+  private static func leastPeakBytes(of cost: StrategyCost, freedom: StageFreedom) -> Int? {
+    func fits(_ limit: Int) -> Bool { split(of: cost, freedom: freedom, limitBytes: limit) != nil }
     var enough = 1
-    while cost.layerCapacities(limitBytes: enough) == nil { enough *= 2 }
+    while !fits(enough) {
+      guard enough < 1 << 60 else { return nil }
+      enough *= 2
+    }
     var short = enough / 2
     while enough - short > 1 {
       let middle = short + (enough - short) / 2
-      if cost.layerCapacities(limitBytes: middle) == nil { short = middle } else { enough = middle }
+      if fits(middle) { enough = middle } else { short = middle }
     }
     return enough
   }
 
-  /// A split within a limit: the stages take what they can hold, later ones leaving room for what comes before.
-  private static func split(of cost: StrategyCost, limitBytes: Int) -> [Int] {
+  /// A split within a limit: the stages take what they can hold, later ones leaving room for what comes before, and
+  /// offload only where they must.
+  private static func split(
+    of cost: StrategyCost, freedom: StageFreedom, limitBytes: Int
+  ) -> (layerCounts: [Int], choices: [StageChoice]?)? {
+    // Most limits are told apart by capacities alone.
+    guard cost.memory.layerCapacities(limitBytes: limitBytes, layerCount: cost.layerCount, freedom: freedom) != nil,
+      let options = StageOptions(cost, freedom: freedom, limitBytes: limitBytes)
+    else { return nil }
     let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
-    guard v == 1, p > 1, let capacities = cost.layerCapacities(limitBytes: limitBytes) else {
-      return evenLayerCounts(layerCount: cost.layerCount, virtualStageCount: p * v)
-    }
-    var counts = [Int](repeating: 1, count: p)
-    var left = cost.layerCount - p
-    for stage in counts.indices {
-      let more = min(left, capacities[stage] - 1)
+    var counts = [Int](repeating: p == 1 || v > 1 ? cost.layerCount / p : 1, count: p)
+    var left = cost.layerCount - counts.reduce(0, +)
+    for stage in counts.indices where left > 0 {
+      let more = min(left, options.capacities[stage] - counts[stage])
       counts[stage] += more
       left -= more
     }
-    return counts
+    let chosen = counts.indices.compactMap { options.options(stage: $0, layers: counts[$0]).0 }
+    guard chosen.count == p, options.hostsHold(chosen) else { return nil }
+    return (
+      v > 1 ? evenLayerCounts(layerCount: cost.layerCount, virtualStageCount: p * v) : counts,
+      chosen[0].choice == nil ? nil : chosen.compactMap(\.choice)
+    )
   }
 }

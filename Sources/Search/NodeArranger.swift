@@ -33,20 +33,24 @@ struct NodeArranger {
 
   /// The cost of a strategy on the nodes arranged for its layout.
   ///
-  /// - Parameter layerCounts: the split for which an order is searched, if none was for the layout.
-  mutating func cost(of strategy: Strategy, layerCounts: [Int]) -> (cost: StrategyCost, nodeOrder: [Int]) {
+  /// - Parameters:
+  ///   - layerCounts: the split for which an order is searched, if none was for the layout.
+  ///   - choices: what its stages trade for memory.
+  mutating func cost(
+    of strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?
+  ) -> (cost: StrategyCost, nodeOrder: [Int]) {
     let layout = ParallelLayout(strategy)
-    let arranged = byLayout[layout] ?? arrange(strategy, layerCounts: layerCounts)
+    let arranged = byLayout[layout] ?? arrange(strategy, layerCounts: layerCounts, choices: choices)
     byLayout[layout] = arranged
     return (arranged.model.cost(of: strategy, layout: arranged.layout), arranged.model.nodeOrder)
   }
 
   /// Searches the orders for a layout; the given one stays unless the model finds another faster.
-  private func arrange(_ strategy: Strategy, layerCounts: [Int]) -> Arranged {
+  private func arrange(_ strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?) -> Arranged {
     let layout = ParallelLayout(strategy)
     let given = Arranged(model: model, layout: model.layoutCost(layout))
     guard reasonNotToSearch(strategy) == nil else { return given }
-    let problem = problem(strategy, layerCounts: layerCounts)
+    let problem = problem(strategy, layerCounts: layerCounts, choices: choices)
     let isUsed = Set(model.nodeOrder)
     let hosts = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !isUsed.contains($0) }
     // A place is column · rows + row: the ranks' own order.
@@ -59,14 +63,14 @@ struct NodeArranger {
     var scratch = EvaluationScratch()
     func seconds(_ candidate: Arranged) -> Double {
       candidate.model.cost(of: strategy, layout: candidate.layout)
-        .iterationSeconds(layerCounts: layerCounts, scratch: &scratch)
+        .iterationSeconds(layerCounts: layerCounts, choices: choices, scratch: &scratch)
     }
     return seconds(placed) < seconds(given) ? placed : given
   }
 
   /// What is searched.
-  private func problem(_ strategy: Strategy, layerCounts: [Int]) -> PlacementProblem {
-    let terms = model.placementTerms(of: strategy, layerCounts: layerCounts)
+  private func problem(_ strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?) -> PlacementProblem {
+    let terms = model.placementTerms(of: strategy, layerCounts: layerCounts, choices: choices)
     let rows = terms.nodesPerStage
     let columns = model.nodeOrder.count / rows
     let stagesPerColumn = terms.stageSeconds.count / columns
@@ -94,7 +98,8 @@ struct NodeArranger {
   func arrangement(of completion: PlanSearch.Completion) -> NodeArrangement {
     var scratch = EvaluationScratch()
     func seconds(_ model: CostModel) -> Double {
-      model.cost(of: completion.strategy).iterationSeconds(layerCounts: completion.layerCounts, scratch: &scratch)
+      model.cost(of: completion.strategy).iterationSeconds(
+        layerCounts: completion.layerCounts, choices: completion.choices, scratch: &scratch)
     }
     let given = seconds(model)
     guard isNeeded, let links = model.cluster.measured else {

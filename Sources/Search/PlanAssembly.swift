@@ -13,26 +13,29 @@ extension PlanSearch.Result {
     let next = best.dropFirst().map { completion in
       let other = Self.prediction(of: completion, model: model)
       return Plan.Alternative(
-        strategy: completion.strategy, layerCounts: completion.layerCounts, prediction: other, kind: nil,
+        strategy: completion.strategy, layerCounts: completion.layerCounts, stageChoices: completion.choices,
+        prediction: other, kind: nil,
         reason: Self.reason(for: completion, other, losingTo: winner, prediction))
     }
     let kinds = self.kinds.compactMap { entry -> Plan.Alternative? in
       guard let completion = entry.completion else { return nil }
       let other = Self.prediction(of: completion, model: model)
       return Plan.Alternative(
-        strategy: completion.strategy, layerCounts: completion.layerCounts, prediction: other, kind: entry.kind,
+        strategy: completion.strategy, layerCounts: completion.layerCounts, stageChoices: completion.choices,
+        prediction: other, kind: entry.kind,
         reason: Self.reason(for: completion, other, losingTo: winner, prediction))
     }
     return Plan(
       toolVersion: toolVersion, cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
-      fixed: fixed, strategy: winner.strategy, layerCounts: winner.layerCounts,
+      fixed: fixed, strategy: winner.strategy, layerCounts: winner.layerCounts, stageChoices: winner.choices,
       arrangement: arrangement, prediction: prediction, certificate: certificate,
       alternatives: next + kinds, impossibleKinds: self.kinds.filter { $0.completion == nil }.map(\.kind))
   }
 
   private static func prediction(of completion: PlanSearch.Completion, model: CostModel) -> Prediction {
     let arranged = model.arranged(completion.nodeOrder)
-    return arranged.prediction(of: arranged.cost(of: completion.strategy), layerCounts: completion.layerCounts)
+    return arranged.prediction(
+      of: arranged.cost(of: completion.strategy), layerCounts: completion.layerCounts, choices: completion.choices)
   }
 
   /// Why one lost to another: how much, and which causes of time grew most.

@@ -37,6 +37,8 @@ public struct PlanSearch: Sendable {
     public let strategy: Strategy
     /// Layers of each virtual stage, in the model's order.
     public let layerCounts: [Int]
+    /// What each stage trades for memory; nil when all do as the strategy says.
+    public let choices: [StageChoice]?
     /// The nodes it was placed on, in order, by their index in the cluster.
     public let nodeOrder: [Int]
     /// The exact time of that split.
@@ -90,8 +92,10 @@ public struct PlanSearch: Sendable {
 
     var kinds: [(kind: String, completion: Completion?)] = []
     if let winner = main.best.first {
-      for kind in StrategyKind.others(than: winner.strategy) {
-        let members = priced.order.filter { kind.contains(priced.candidates[$0].strategy) }
+      for kind in StrategyKind.others(than: winner.strategy, stagesDiffer: winner.choices != nil) {
+        let members = priced.order.filter {
+          kind.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
+        }
         // A kind without members is no kind of this job's.
         guard kind.isPossible(in: priced) else { continue }
         let found = frontier.bestFirst(
@@ -109,7 +113,7 @@ public struct PlanSearch: Sendable {
         Certificate.Rejection(rule: $0.key, count: $0.value)
       },
       memoryRejectedCount: priced.memoryRejectedCount, closedByBoundCount: main.closedByBoundCount,
-      completedCount: main.completedCount, unprovenCount: main.unprovenCount)
+      completedCount: main.completedCount, unprovenCount: main.unprovenCount, programCount: main.programCount)
     return Result(
       best: main.best, arrangement: main.best.first.map(arranger.arrangement), certificate: certificate, kinds: kinds,
       shortage: main.best.isEmpty && main.ending == .exhausted

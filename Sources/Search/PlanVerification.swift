@@ -37,7 +37,8 @@ public struct PlanVerification: Sendable {
           resultCount: 1 + plan.alternatives.count { $0.kind == nil }, threadCount: threadCount)
       ).run().certificate
     let arranged = given.arranged(plan.arrangement.nodeOrder)
-    let prediction = arranged.prediction(of: arranged.cost(of: plan.strategy), layerCounts: plan.layerCounts)
+    let prediction = arranged.prediction(
+      of: arranged.cost(of: plan.strategy), layerCounts: plan.layerCounts, choices: plan.stageChoices)
     compare(plan.prediction, with: prediction)
     let score = prediction.iterationSeconds * (prediction.verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
     compareArrangement(of: plan, given: given, score: score)
@@ -79,12 +80,14 @@ public struct PlanVerification: Sendable {
       for (stated, part) in zip(pair.0.parts, pair.1.parts) {
         check("/prediction/stage_memory/\(stage)/\(part.name)_bytes", stated.bytes, part.bytes)
       }
+      check("/prediction/stage_memory/\(stage)/host_bytes", pair.0.hostBytes, pair.1.hostBytes)
     }
   }
 
   private mutating func compareArrangement(of plan: Plan, given: CostModel, score: Double) {
     let completion = PlanSearch.Completion(
-      strategy: plan.strategy, layerCounts: plan.layerCounts, nodeOrder: plan.arrangement.nodeOrder,
+      strategy: plan.strategy, layerCounts: plan.layerCounts, choices: plan.stageChoices,
+      nodeOrder: plan.arrangement.nodeOrder,
       iterationSeconds: plan.prediction.iterationSeconds, scoreSeconds: score)
     let computed = NodeArranger(model: given).arrangement(of: completion)
     let stated = plan.arrangement

@@ -8,6 +8,8 @@ struct PricedLattice: Sendable {
   /// A strategy that fits, with its bound.
   struct Candidate: Sendable {
     let strategy: Strategy
+    /// What its stages may decide for themselves.
+    let freedom: StageFreedom
     /// No split scores less, seconds; the surcharge is in it when no split fits comfortably.
     let boundSeconds: Double
     /// The best verdict that some split can have.
@@ -32,11 +34,17 @@ struct PricedLattice: Sendable {
     }
   }
 
+  /// A strategy that fits with no split.
+  struct Unfit: Sendable {
+    let strategy: Strategy
+    let freedom: StageFreedom
+  }
+
   /// One layout's share of the work, computed by one thread.
   private struct PricedBranch: Sendable {
     var costs: BranchCosts
     var candidates: [Candidate] = []
-    var unfit: [Strategy] = []
+    var unfit: [Unfit] = []
     var rejections: [String: Int] = [:]
     var enumeratedCount = 0
   }
@@ -47,7 +55,7 @@ struct PricedLattice: Sendable {
   let order: [Int]
   let branches: [BranchCosts]
   /// Strategies that fit with no split, in the lattice's order.
-  let unfit: [Strategy]
+  let unfit: [Unfit]
   let rejections: [String: Int]
   let enumeratedCount: Int
 
@@ -100,19 +108,27 @@ struct PricedLattice: Sendable {
     for point in branch.points {
       let cost = model.cost(
         of: point.strategy, layout: costs.layout, microBatch: costs.microBatches[point.microBatchCostIndex])
-      let verdict: Prediction.Verdict
-      if cost.layerCapacities(limitBytes: cost.memory.limitBytes(.fits)) != nil {
-        verdict = .fits
-      } else if cost.layerCapacities(limitBytes: cost.memory.limitBytes(.risky)) != nil {
-        verdict = .risky
-      } else {
-        priced.unfit.append(point.strategy)
+      let verdicts = [Prediction.Verdict.fits, .risky]
+      guard
+        let verdict = verdicts.first(where: {
+          cost.memory.layerCapacities(
+            limitBytes: cost.memory.limitBytes($0), layerCount: cost.layerCount, freedom: point.freedom) != nil
+        })
+      else {
+        priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))
         continue
       }
-      let bound = cost.boundSeconds
+      // The limit of a risky split bounds both; with more room less is recomputed.
+      var bound = cost.boundSeconds(freedom: point.freedom, limitBytes: cost.memory.limitBytes(.risky))
+      if verdict == .fits, point.freedom.choosesRecomputation {
+        bound = min(
+          bound * PlanSearch.headroomSurcharge,
+          cost.boundSeconds(freedom: point.freedom, limitBytes: cost.memory.limitBytes(.fits)))
+      }
       priced.candidates.append(
         Candidate(
-          strategy: point.strategy, boundSeconds: verdict == .fits ? bound : bound * PlanSearch.headroomSurcharge,
+          strategy: point.strategy, freedom: point.freedom,
+          boundSeconds: verdict == .fits ? bound : bound * PlanSearch.headroomSurcharge,
           verdict: verdict, branchIndex: branchIndex, microBatchCostIndex: point.microBatchCostIndex))
     }
     return priced

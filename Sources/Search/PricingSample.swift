@@ -6,6 +6,8 @@ public import Documents
 public struct PricingSample: Sendable {
   /// The strategy.
   public let strategy: Strategy
+  /// What its stages may decide for themselves.
+  public let freedom: StageFreedom
   /// Its groups, shared with other strategies of the layout.
   public let layout: LayoutCost
   /// Its passes, shared with other strategies that agree in what they depend on.
@@ -21,7 +23,8 @@ extension PlanSearch {
       let costs = PricedLattice.BranchCosts(branch, model: model)
       return branch.points.map {
         PricingSample(
-          strategy: $0.strategy, layout: costs.layout, microBatch: costs.microBatches[$0.microBatchCostIndex])
+          strategy: $0.strategy, freedom: $0.freedom, layout: costs.layout,
+          microBatch: costs.microBatches[$0.microBatchCostIndex])
       }
     }
   }

@@ -1,17 +1,34 @@
+import Costing
 import Documents
 
 /// A kind of strategy that differs from the winner in one respect, such as "no pipeline": to say why it lost.
 struct StrategyKind {
   let name: String
-  let contains: (Strategy) -> Bool
+  private let matches: (_ strategy: Strategy, _ stagesChoose: Bool) -> Bool
+
+  init(name: String, contains: @escaping (Strategy) -> Bool) {
+    self.name = name
+    matches = { strategy, _ in contains(strategy) }
+  }
+
+  private init(name: String, matches: @escaping (Strategy, Bool) -> Bool) {
+    self.name = name
+    self.matches = matches
+  }
+
+  /// Whether a point of the lattice is of this kind.
+  func contains(_ strategy: Strategy, _ freedom: StageFreedom) -> Bool { matches(strategy, freedom != .none) }
 
   /// Whether any strategy of the lattice is of this kind, whether it fits or not.
   func isPossible(in priced: PricedLattice) -> Bool {
-    priced.candidates.contains { contains($0.strategy) } || priced.unfit.contains(where: contains)
+    priced.candidates.contains { contains($0.strategy, $0.freedom) }
+      || priced.unfit.contains { contains($0.strategy, $0.freedom) }
   }
 
   /// Every other kind than a strategy's own, in a fixed order.
-  static func others(than winner: Strategy) -> [StrategyKind] {
+  ///
+  /// - Parameter stagesDiffer: whether its stages choose for themselves.
+  static func others(than winner: Strategy, stagesDiffer: Bool) -> [StrategyKind] {
     var kinds: [StrategyKind] = []
     kinds.append(
       winner.tensorDegree > 1
@@ -34,8 +51,11 @@ struct StrategyKind {
     for stage in Strategy.ZeroStage.allCases where stage != winner.zeroStage {
       kinds.append(StrategyKind(name: "ZeRO \(stage.rawValue)") { $0.zeroStage == stage })
     }
-    for recompute in Strategy.Recompute.allCases where recompute != winner.recompute {
-      kinds.append(StrategyKind(name: "recompute \(recompute.rawValue)") { $0.recompute == recompute })
+    for recompute in Strategy.Recompute.allCases where recompute != winner.recompute || stagesDiffer {
+      kinds.append(
+        StrategyKind(
+          name: "recompute \(recompute.rawValue)" + (stagesDiffer ? " everywhere" : ""),
+          matches: { $0.recompute == recompute && !$1 }))
     }
     kinds.append(
       winner.usesSequenceParallelism

@@ -53,8 +53,39 @@ struct PlanReport {
   }
 
   private var stagesSection: String {
-    guard plan.strategy.pipelineDegree > 1 else { return "" }
-    return "Layers of each virtual stage: \(Self.runs(plan.layerCounts))\n"
+    guard plan.strategy.pipelineDegree > 1 else { return choicesSection }
+    return "Layers of each virtual stage: \(Self.runs(plan.layerCounts))\n" + choicesSection
+  }
+
+  /// What stages trade for memory, where they choose for themselves.
+  private var choicesSection: String {
+    guard let choices = plan.stageChoices else { return "" }
+    var text = ""
+    if choices.contains(where: { $0.recomputedLayerCount > 0 }) {
+      let what = plan.strategy.virtualStageCount > 1 ? "each chunk, by stage," : "each stage"
+      text += "Of these, recomputed in \(what): \(Self.runs(choices.map(\.recomputedLayerCount)))\n"
+    }
+    let offloading = choices.indices.filter { choices[$0].offloadsOptimizer }
+    if !offloading.isEmpty {
+      let stages = offloading.count == choices.count ? "all stages" : "stages \(Self.ranges(offloading))"
+      let host = offloading.map { plan.prediction.stageMemory[$0].hostBytes }.max() ?? 0
+      text += "Optimizer states on the host but for the step: \(stages), up to \(Format.gigabytes(host)) a device\n"
+    }
+    return text
+  }
+
+  /// `0–3, 7` for neighbours 0 to 3 and a 7.
+  private static func ranges(_ numbers: [Int]) -> String {
+    var ranges: [ClosedRange<Int>] = []
+    for number in numbers {
+      if let last = ranges.last, last.upperBound + 1 == number {
+        ranges[ranges.count - 1] = last.lowerBound...number
+      } else {
+        ranges.append(number...number)
+      }
+    }
+    return ranges.map { $0.count > 1 ? "\($0.lowerBound)–\($0.upperBound)" : "\($0.lowerBound)" }.joined(
+      separator: ", ")
   }
 
   private var nodesSection: String {
@@ -103,6 +134,9 @@ struct PlanReport {
       \(Format.count(certificate.completedCount)) completed
 
       """
+    if certificate.programCount > 0 {
+      text += "  \(Format.count(certificate.programCount, of: "integer program")) solved for stages that choose\n"
+    }
     for rejection in certificate.rejections {
       text += "  \(Format.count(rejection.count)) left out: \(rejection.rule)\n"
     }

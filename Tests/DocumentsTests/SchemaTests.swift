@@ -261,10 +261,10 @@ func examplePlan() throws -> Plan {
   let catalog = Catalog(root: Checkout.root)
   let strategy = Strategy(
     tensorDegree: 2, pipelineDegree: 2, dataDegree: 1, virtualStageCount: 1, microBatch: 2, zeroStage: .none,
-    recompute: .none, usesSequenceParallelism: false, usesFlashAttention: true, overlapsGradientReduce: false)
+    recompute: .full, usesSequenceParallelism: false, usesFlashAttention: true, overlapsGradientReduce: false)
   let memory = Prediction.StageMemory(
     weightBytes: 1, gradientBytes: 2, optimizerBytes: 3, activationBytes: 4, workspaceBytes: 5, reservedBytes: 6,
-    fragmentationBytes: 7)
+    fragmentationBytes: 7, hostBytes: 8)
   let prediction = Prediction(
     iterationSeconds: 0.5,
     timeSplit: Prediction.TimeSplit(
@@ -276,6 +276,9 @@ func examplePlan() throws -> Plan {
     toolVersion: "0.0.0", cluster: try catalog.cluster("\(Checkout.inputs)/examples/cluster.json"),
     job: try TrainingJob(contentsOf: "\(Checkout.inputs)/examples/job.json", catalog: catalog),
     frameworkName: "megatron-lm", fixed: StrategyPattern(), strategy: strategy, layerCounts: [2, 2],
+    stageChoices: [
+      StageChoice(recomputedLayerCount: 1, offloadsOptimizer: true), StageChoice(recomputedLayerCount: 0),
+    ],
     arrangement: NodeArrangement(
       nodeOrder: [0, 1], reason: .searched, givenOrderSeconds: 0.625,
       moments: [NodeArrangement.Moment(name: "morning", givenOrderSeconds: 0.75, iterationSeconds: 0.5)]),
@@ -283,7 +286,7 @@ func examplePlan() throws -> Plan {
     certificate: Certificate(
       ending: .exhausted, lowerBoundSeconds: 0.5, scoreSeconds: 0.5, enumeratedCount: 10,
       rejections: [Certificate.Rejection(rule: "global batch does not divide", count: 3)], memoryRejectedCount: 2,
-      closedByBoundCount: 4, completedCount: 1, unprovenCount: 0),
+      closedByBoundCount: 4, completedCount: 1, unprovenCount: 0, programCount: 3),
     alternatives: [
       Plan.Alternative(
         strategy: strategy, layerCounts: [3, 1], prediction: prediction, kind: "without pipeline", reason: "slower")
@@ -346,8 +349,12 @@ extension DocumentSchema {
     }
   }
 
-  /// A list whose elements other parts refer to by index, which a schema cannot know.
-  fileprivate func isReferredTo(_ place: Path) -> Bool { self == .links && place.pointer == "/origins" }
+  /// What other parts refer to or follow from although it may be absent, which a schema cannot know.
+  fileprivate func isReferredTo(_ place: Path) -> Bool {
+    self == .links && place.pointer == "/origins"
+      || self == .plan
+        && ["/stage_choices", "/launch/megatron_lm_stage_arguments", "/cluster/host"].contains(place.pointer)
+  }
 
   /// Keys of a run record that its schema describes for those who write one, and that are not read.
   fileprivate func isUnread(_ place: Path) -> Bool {

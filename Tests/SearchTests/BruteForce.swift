@@ -31,11 +31,18 @@ struct BruteForce {
                     usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
                     overlapsGradientReduce: model.framework.overlapsGradientReduce)
                   guard model.violation(of: strategy) == nil, strategy.exclusion == nil else { continue }
-                  if let score = Self.bestScore(strategy, model: model, scratch: &scratch) {
-                    scores.append(score)
-                  } else {
-                    unfitCount += 1
-                  }
+                  let uniform = Self.bestScore(strategy, model: model, scratch: &scratch)
+                  if let score = uniform.score { scores.append(score) }
+                  if !uniform.fitsDevices { unfitCount += 1 }
+                  guard let choices = Self.choices(strategy, model: model) else { continue }
+                  let free = Self.bestScore(strategy, choosing: choices, model: model, scratch: &scratch)
+                  if !free.fitsDevices { unfitCount += 1 }
+                  guard let score = free.score else { continue }
+                  // What stages choose alike is another strategy of the lattice.
+                  let alike = [
+                    uniform, Self.bestScore(strategy.with(recompute: .none), model: model, scratch: &scratch),
+                  ].compactMap(\.score).min()
+                  if score < (alike ?? .infinity) * (1 - 1e-12) { scores.append(score) }
                 }
               }
             }
@@ -47,10 +54,36 @@ struct BruteForce {
     self.unfitCount = unfitCount
   }
 
-  private static func bestScore(_ strategy: Strategy, model: CostModel, scratch: inout EvaluationScratch) -> Double? {
+  /// What every stage of a strategy may choose, from the layers of a chunk; nil where stages have no choice.
+  private static func choices(
+    _ strategy: Strategy, model: CostModel
+  ) -> ((_ chunkLayers: Int) -> [StageChoice])? {
+    let offloads = model.cluster.host != nil && strategy.canOffloadOptimizer
+    switch strategy.recompute {
+    case .none: return nil
+    case .selective:
+      return offloads
+        ? { _ in [false, true].map { StageChoice(recomputedLayerCount: 0, offloadsOptimizer: $0) } } : nil
+    case .full:
+      return { layers in
+        (offloads ? [false, true] : [false]).flatMap { offload in
+          (0...layers).map { StageChoice(recomputedLayerCount: $0, offloadsOptimizer: offload) }
+        }
+      }
+    }
+  }
+
+  /// The best score of all splits and, with choices, of all combinations of what stages choose.
+  ///
+  /// With equal chunks all stages that gain from it offload, or only those that have to.
+  private static func bestScore(
+    _ strategy: Strategy, choosing choices: ((_ chunkLayers: Int) -> [StageChoice])? = nil, model: CostModel,
+    scratch: inout EvaluationScratch
+  ) -> (score: Double?, fitsDevices: Bool) {
     let cost = model.cost(of: strategy)
     let layers = model.job.model.layerCount
     var best: Double?
+    var fitsDevices = false
     let splits =
       strategy.virtualStageCount > 1
       ? [
@@ -59,17 +92,57 @@ struct BruteForce {
           count: strategy.pipelineDegree * strategy.virtualStageCount)
       ]
       : compositions(of: layers, into: strategy.pipelineDegree)
+    let p = strategy.pipelineDegree
     for split in splits {
       let stages = cost.stageLayerCounts(split)
-      let verdicts = stages.indices.map {
-        cost.memory.verdict(peakBytes: cost.memory.stageMemory(stage: $0, layerCount: stages[$0]).peakBytes)
+      for verdict in [Prediction.Verdict.fits, .risky] {
+        let limit = cost.memory.limitBytes(verdict)
+        // By stage, what keeps the limit.
+        let fitting = stages.indices.map { stage -> [StageChoice?] in
+          let all: [StageChoice?] = choices.map { $0(split[stage]) } ?? [nil]
+          return all.filter { choice in
+            cost.memory.stageMemory(stage: stage, layerCount: stages[stage], choice: choice).peakBytes <= limit
+          }
+        }
+        var combinations: [[StageChoice?]] = [[]]
+        for options in fitting {
+          var kept = options
+          // Recomputing more than needed only adds time.
+          if choices != nil {
+            kept = [false, true].compactMap { offload in
+              options.filter { $0?.offloadsOptimizer == offload }
+                .min { ($0?.recomputedLayerCount ?? 0) < ($1?.recomputedLayerCount ?? 0) }
+            }
+          }
+          combinations = combinations.flatMap { before in kept.map { before + [$0] } }
+        }
+        if strategy.virtualStageCount > 1, choices != nil {
+          let must = fitting.map {
+            $0.min { Self.order($0, offloadsFirst: false) < Self.order($1, offloadsFirst: false) }
+          }
+          let gains = fitting.map {
+            $0.min { Self.order($0, offloadsFirst: true) < Self.order($1, offloadsFirst: true) }
+          }
+          combinations = [must, gains].map { $0.compactMap { $0 } }.filter { $0.count == p }
+        }
+        for combination in combinations where combination.count == p {
+          let chosen = choices == nil ? nil : combination.compactMap { $0 }
+          let memory = cost.stageMemory(layerCounts: split, choices: chosen)
+          fitsDevices = true
+          guard cost.hostHolds(memory) else { continue }
+          let isRisky = memory.contains { cost.memory.verdict(peakBytes: $0.peakBytes) == .risky }
+          let seconds = cost.iterationSeconds(layerCounts: split, choices: chosen, scratch: &scratch)
+          best = min(best ?? .infinity, isRisky ? seconds * PlanSearch.headroomSurcharge : seconds)
+        }
       }
-      if verdicts.contains(.unfit) { continue }
-      let seconds = cost.iterationSeconds(layerCounts: split, scratch: &scratch)
-      let score = verdicts.contains(.risky) ? seconds * PlanSearch.headroomSurcharge : seconds
-      best = min(best ?? .infinity, score)
     }
-    return best
+    return (best, fitsDevices)
+  }
+
+  /// Fewer recomputed layers first or offload last, in that order or the other.
+  private static func order(_ choice: StageChoice?, offloadsFirst: Bool) -> (Int, Int) {
+    let count = choice?.recomputedLayerCount ?? 0, offload = choice?.offloadsOptimizer == true ? 1 : 0
+    return offloadsFirst ? (count, offload) : (offload, count)
   }
 
   /// All ways to write `total` as an ordered sum of `count` positive parts.

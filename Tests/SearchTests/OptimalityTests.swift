@@ -33,7 +33,8 @@ struct OptimalityTests {
       let problem = try RandomProblem(seed: seed)
       for completion in PlanSearch(model: problem.model).run().best {
         let prediction = problem.model.prediction(
-          of: problem.model.cost(of: completion.strategy), layerCounts: completion.layerCounts)
+          of: problem.model.cost(of: completion.strategy), layerCounts: completion.layerCounts,
+          choices: completion.choices)
         #expect(prediction.iterationSeconds == completion.iterationSeconds, "\(problem.description)")
         #expect(prediction.verdict != .unfit, "\(problem.description)")
         let surcharge = prediction.verdict == .risky ? PlanSearch.headroomSurcharge : 1

@@ -49,9 +49,16 @@ struct RandomProblem {
           name: "network", span: nodes * perNode, bytesPerSecond: pick([1e9, 2.5e10]),
           sharedBytesPerSecond: pick([nil, 2e10])))
     }
+    // Hosts with room for some of what stages could offload, or for all.
+    let host: ClusterDescription.Host? = pick([
+      nil,
+      ClusterDescription.Host(
+        memoryBytes: Int(Double(shape.parameterCount) * Double.random(in: 2...20, using: &random)),
+        bytesPerSecond: pick([3e9, 3e10, 3e11])),
+    ])
     let cluster = try ClusterDescription(
       name: "random", device: device, nodeNames: (0..<nodes).map { "node-\($0)" }, devicesPerNode: perNode,
-      levels: levels)
+      levels: levels, host: host)
     model = try CostModel(cluster: cluster, job: job)
     description =
       "seed \(seed): \(nodes)×\(perNode) devices, \(layers) layers of \(hidden), batch \(batch), \(memory) B"

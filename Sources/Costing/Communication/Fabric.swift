@@ -78,6 +78,14 @@ public struct Fabric: Sendable {
     return copy
   }
 
+  /// The same links, those of one level so many times as fast, measured ones included.
+  func scaling(levelIndex: Int, by factor: Double) -> Self {
+    var copy = self
+    copy.levels[levelIndex] = levels[levelIndex].with(bytesPerSecond: levels[levelIndex].bytesPerSecond * factor)
+    if levels[levelIndex].span > devicesPerNode { copy.measured?.scale(by: factor) }
+    return copy
+  }
+
   /// The same links, but every pair of nodes as fast as the fastest: no order of the nodes is faster.
   func assumingBestLinks() -> Self {
     measured == nil ? self : assumingLinks(bytesPerSecond: bestMeasuredBytesPerSecond)
@@ -87,6 +95,12 @@ public struct Fabric: Sendable {
   var bestMeasuredBytesPerSecond: Double {
     let nominal = levels.lazy.filter { $0.span > devicesPerNode }.map(\.bytesPerSecond).max() ?? .infinity
     return measured?.bestBytesPerSecond(orElse: nominal) ?? nominal
+  }
+
+  /// No ring through k nodes is faster than entry k, see ``MeasuredRates/ringRates(orElse:)``; nil without measurements.
+  var ringRates: [Double]? {
+    measured?.ringRates(
+      orElse: levels.lazy.filter { $0.span > devicesPerNode }.map(\.bytesPerSecond).max() ?? .infinity)
   }
 
   /// The same links, but every pair of nodes with the same rate.

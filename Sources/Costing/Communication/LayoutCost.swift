@@ -28,14 +28,17 @@ public struct LayoutCost: Sendable {
     static let none = Boundary(latencySeconds: 0, secondsPerByte: 0)
   }
 
+  /// - Parameter rings: where data-parallel groups run, if their links are known to be slower than others could be.
   /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(degrees) otherwise.
-  public init(_ layout: ParallelLayout, on fabric: Fabric) {
+  public init(_ layout: ParallelLayout, on fabric: Fabric, rings: Fabric? = nil) {
     self.layout = layout
     devicesPerNode = fabric.devicesPerNode
     let t = layout.tensorDegree, d = layout.dataDegree, p = layout.pipelineDegree
     let stageSize = t * d
 
-    func slowest(firsts: some Sequence<Int>, stride: Int, count: Int) -> CommunicationGroup {
+    func slowest(
+      firsts: some Sequence<Int>, stride: Int, count: Int, on fabric: Fabric
+    ) -> CommunicationGroup {
       var result = CommunicationGroup.alone
       for first in firsts { result = result.slower(fabric.group(first: first, stride: stride, count: count)) }
       return result
@@ -44,11 +47,12 @@ public struct LayoutCost: Sendable {
     let tensorIsAligned = fabric.isAligned(t)
     tensorGroup = slowest(
       firsts: tensorIsAligned ? stride(from: 0, to: 1, by: 1) : stride(from: 0, to: layout.worldSize, by: t),
-      stride: 1, count: t)
+      stride: 1, count: t, on: fabric)
     let stageIsAligned = tensorIsAligned && fabric.isAligned(stageSize)
     dataGroups = (0..<(stageIsAligned ? 1 : p)).map { stage in
       slowest(
-        firsts: (stage * stageSize)..<(stage * stageSize + (stageIsAligned ? 1 : t)), stride: t, count: d)
+        firsts: (stage * stageSize)..<(stage * stageSize + (stageIsAligned ? 1 : t)), stride: t, count: d,
+        on: rings ?? fabric)
     }
 
     func boundary(from stage: Int, distance: Int) -> Boundary {
@@ -74,7 +78,9 @@ public struct LayoutCost: Sendable {
       let boundariesAreAlike = stageIsAligned && fabric.levels.dropLast().allSatisfy { stageSize % $0.span == 0 }
       boundaries = (0..<(boundariesAreAlike ? 1 : p - 1)).map { boundary(from: $0, distance: stageSize) }
       wrap = boundary(from: 0, distance: stageSize * (p - 1))
-      embeddingGroup = slowest(firsts: 0..<(stageIsAligned ? 1 : stageSize), stride: stageSize * (p - 1), count: 2)
+      embeddingGroup = slowest(
+        firsts: 0..<(stageIsAligned ? 1 : stageSize), stride: stageSize * (p - 1), count: 2,
+        on: fabric)
     }
   }
 

@@ -10,6 +10,17 @@ struct DeviceSpeed: Sendable {
   let unalignedAttentionFactor: Double
   let secondsPerMemoryByte: Double
 
+  init(
+    secondsPerGEMMFLOP: Double, gemmHalfSize: Double, secondsPerAttentionFLOP: Double, unalignedAttentionFactor: Double,
+    secondsPerMemoryByte: Double
+  ) {
+    self.secondsPerGEMMFLOP = secondsPerGEMMFLOP
+    self.gemmHalfSize = gemmHalfSize
+    self.secondsPerAttentionFLOP = secondsPerAttentionFLOP
+    self.unalignedAttentionFactor = unalignedAttentionFactor
+    self.secondsPerMemoryByte = secondsPerMemoryByte
+  }
+
   /// - Parameter gemmFactor: a framework's own, see ``DeviceProfile/Framework/gemmFactor``.
   init(_ profile: DeviceProfile, precision: Precision, gemmFactor: Double = 1) {
     let peak = profile.peakFLOPPerSecond(precision)

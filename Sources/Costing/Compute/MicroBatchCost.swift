@@ -26,6 +26,8 @@ public struct MicroBatchCost: Sendable {
 
   /// One transformer block.
   public let layer: Passes
+  /// The same of a block that is not recomputed where others are, in full.
+  public let keptLayer: Passes
   /// Embedding look-up, on the first stage.
   public let embedding: Passes
   /// Final norm, output head and loss, on the last stage.
@@ -45,11 +47,15 @@ public struct MicroBatchCost: Sendable {
     let accumulation = { (parameters: ParameterCount) in
       Double(parameters.perRank(tensorDegree: tensorDegree)) * bytesEach * device.secondsPerMemoryByte
     }
-    var layer = Self.layer(
-      shape, device: device, framework: framework, group: tensorGroup, recompute: recompute,
-      sequenceParallel: sequenceParallel)
-    layer.backwardComputeSeconds += accumulation(model.layerParameters)
-    self.layer = layer
+    func layer(_ recompute: Strategy.Recompute) -> Passes {
+      var layer = Self.layer(
+        shape, device: device, framework: framework, group: tensorGroup, recompute: recompute,
+        sequenceParallel: sequenceParallel)
+      layer.backwardComputeSeconds += accumulation(model.layerParameters)
+      return layer
+    }
+    self.layer = layer(recompute)
+    keptLayer = recompute == .full ? layer(.none) : self.layer
     embedding = Self.embedding(shape, device: device, group: tensorGroup, sequenceParallel: sequenceParallel)
     var head = Self.head(
       shape, vocabularyShard: Double(vocabulary / tensorDegree), device: device, framework: framework,

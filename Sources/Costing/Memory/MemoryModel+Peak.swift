@@ -18,8 +18,11 @@ extension MemoryModel {
   ///
   /// Two moments: all micro-batches in flight while a layer, or the head with the logits, runs backward; and the end of a
   /// backward pass, when one micro-batch's activations are gone and all of its gradients are there.
-  private func passBytes(isLast: Bool, parameterCount: Int, activationBytes: Int, chunkActivationBytes: Int) -> Int {
-    var workspace = layerWorkspaceBytes + unshardedBytes(parameterCount: parameters.layer)
+  private func passBytes(
+    isLast: Bool, recomputes: Bool, parameterCount: Int, activationBytes: Int, chunkActivationBytes: Int
+  ) -> Int {
+    var workspace =
+      (recomputes ? layerWorkspaceBytes : keptLayerWorkspaceBytes) + unshardedBytes(parameterCount: parameters.layer)
     if isLast {
       workspace = max(workspace, logitsWorkspaceBytes + unshardedBytes(parameterCount: parameters.outputMatrix))
     }
@@ -38,14 +41,19 @@ extension MemoryModel {
   ///
   /// The parts add up to the peak: activations are those of all micro-batches in flight, workspace is what the worst
   /// moment takes beside them.
-  public func stageMemory(stage: Int, layerCount: Int) -> Prediction.StageMemory {
+  ///
+  /// - Parameter choice: what the stage trades for memory; nil is what the strategy says of all.
+  public func stageMemory(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Prediction.StageMemory {
     let d = strategy.dataDegree
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
     let shard = shardCount(stage: stage, layerCount: layerCount)
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
     let chunkLayers = layerCount / strategy.virtualStageCount
     let layersInFlight = inFlightCount(stage: stage) * chunkLayers
-    var activations = layersInFlight * layerActivationBytes
+    let recomputed = strategy.recompute == .full ? choice?.recomputedLayerCount ?? chunkLayers : chunkLayers
+    let chunkActivations =
+      recomputed * layerActivationBytes + (chunkLayers - recomputed) * keptLayerActivationBytes
+    var activations = inFlightCount(stage: stage) * chunkActivations
     if isFirst { activations += embeddingInFlightCount * embeddingActivationBytes }
     // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
     if isLast { activations += headActivationBytes }
@@ -54,15 +62,28 @@ extension MemoryModel {
     let optimizer = (strategy.zeroStage >= .optimizer ? shard : parameterCount) * optimizerByteCount
 
     let passes = passBytes(
-      isLast: isLast, parameterCount: parameterCount, activationBytes: activations,
-      chunkActivationBytes: chunkLayers * layerActivationBytes)
+      isLast: isLast, recomputes: strategy.recompute != .full || choice?.recomputedLayerCount != 0,
+      parameterCount: parameterCount, activationBytes: activations, chunkActivationBytes: chunkActivations)
     let step =
       strategy.zeroStage == .optimizer && d > 1 ? Self.scaled(gradients, by: framework.stepGradientCopies) : 0
-    let counted = max(passes, step) + bufferBytes(parameterCount: parameterCount)
+    let buffers = bufferBytes(parameterCount: parameterCount)
+    let counted = max(passes, step) + buffers
     let pending = Double(layersInFlight) * pendingLayerBytes
     let lost =
       Double(counted) * memory.fragmentationFraction + pending
       + min(Double(passes) + pending, Double(step)) * memory.unreusedFraction
+    if choice?.offloadsOptimizer == true {
+      // States are back for the step, when activations are gone: the larger of the two moments counts.
+      let atStep = step + buffers
+      let lostAtStep = Double(atStep) * memory.fragmentationFraction
+      let stepIsWorse = Double(optimizer + atStep) + lostAtStep > Double(counted) + lost
+      return Prediction.StageMemory(
+        weightBytes: weights, gradientBytes: gradients, optimizerBytes: stepIsWorse ? optimizer : 0,
+        activationBytes: stepIsWorse ? 0 : activations,
+        workspaceBytes: stepIsWorse ? atStep : counted - activations,
+        reservedBytes: memory.reservedBytes + framework.reservedBytes,
+        fragmentationBytes: Int((stepIsWorse ? lostAtStep : lost).rounded(.up)), hostBytes: optimizer)
+    }
     return Prediction.StageMemory(
       weightBytes: weights, gradientBytes: gradients, optimizerBytes: optimizer, activationBytes: activations,
       workspaceBytes: counted - activations, reservedBytes: memory.reservedBytes + framework.reservedBytes,

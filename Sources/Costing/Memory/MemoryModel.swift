@@ -21,6 +21,8 @@ public struct MemoryModel: Sendable {
   let microBatchCount: Int
   /// Of one layer and one micro-batch, kept from forward to backward.
   let layerActivationBytes: Int
+  /// The same of a layer that is not recomputed where others are, in full.
+  let keptLayerActivationBytes: Int
   /// The embedding's dropout mask, of one micro-batch.
   let embeddingActivationBytes: Int
   /// Inputs of the final norm and of the head, of one micro-batch.
@@ -30,6 +32,8 @@ public struct MemoryModel: Sendable {
   let lossActivationBytes: Int
   /// A layer that runs backward: its activations, while they are recomputed, and its gradients and temporaries.
   let layerWorkspaceBytes: Int
+  /// The same on a stage that recomputes nothing where others do, in full.
+  let keptLayerWorkspaceBytes: Int
   let logitsWorkspaceBytes: Int
   /// Buffers of a tensor group's gathers, alive throughout.
   let tensorBufferBytes: Int
@@ -93,6 +97,8 @@ public struct MemoryModel: Sendable {
     case .full: (layerActivationBytes, recomputed) = (sequenceTokens * model.hiddenSize * e, whole(core))
     }
     layerWorkspaceBytes = recomputed + Self.scaled(whole(core), by: framework.memory.backwardWorkspaceFactor)
+    keptLayerWorkspaceBytes = layerWorkspaceBytes - (strategy.recompute == .full ? recomputed : 0)
+    keptLayerActivationBytes = strategy.recompute == .full ? whole(core) : layerActivationBytes
     embeddingActivationBytes = model.hasDropout ? sequenceTokens * model.hiddenSize : 0
     headActivationBytes = 2 * sequenceTokens * model.hiddenSize * e
     lossActivationBytes = 4 * tokens * (vocabulary / t)

@@ -70,11 +70,29 @@ public struct OneForwardOneBackwardBound: Sendable {
       backwardSeconds: backwardSeconds, slowestFromHereSeconds: forwardSeconds + backwardSeconds)
   }
 
+  /// The same for a split whose work is more than the least: Σ_j C_j is given, or a lower bound of it.
+  public func stageTermSeconds(
+    _ stageIndex: Int, workSeconds: Double, prefixWorkSeconds: Double, forwardSeconds: Double, backwardSeconds: Double
+  ) -> Double {
+    stageTermSeconds(
+      stageIndex, workSeconds: workSeconds, prefixWorkSeconds: prefixWorkSeconds, forwardSeconds: forwardSeconds,
+      backwardSeconds: backwardSeconds, slowestFromHereSeconds: forwardSeconds + backwardSeconds)
+  }
+
   /// The same when the slowest C of the stages i … p − 1 is known: the pairs of a path with cycles may lie on that stage,
   /// since the path comes by there on its first way up.
   func stageTermSeconds(
     _ stageIndex: Int, prefixWorkSeconds: Double, forwardSeconds: Double, backwardSeconds: Double,
     slowestFromHereSeconds: Double
+  ) -> Double {
+    stageTermSeconds(
+      stageIndex, workSeconds: workSeconds, prefixWorkSeconds: prefixWorkSeconds, forwardSeconds: forwardSeconds,
+      backwardSeconds: backwardSeconds, slowestFromHereSeconds: slowestFromHereSeconds)
+  }
+
+  private func stageTermSeconds(
+    _ stageIndex: Int, workSeconds: Double, prefixWorkSeconds: Double, forwardSeconds: Double,
+    backwardSeconds: Double, slowestFromHereSeconds: Double
   ) -> Double {
     precondition(
       (0..<stageCount).contains(stageIndex), "stage \(stageIndex) is not one of \(stageCount)")

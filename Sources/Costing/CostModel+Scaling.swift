@@ -1,0 +1,50 @@
+public import Documents
+
+/// What would an iteration take if something were faster or slower?
+extension CostModel {
+  /// A coefficient or link whose rate can be asked about.
+  public enum Resource: Sendable, Hashable {
+    /// The device's rate of matrix products and fused attention.
+    case computation
+    /// The rate of the device's own memory.
+    case deviceMemory
+    /// The links of a level of the cluster, measured ones included, with what is shared of them.
+    case level(index: Int)
+    /// The link of a node's host to a device.
+    case host
+
+    /// Every resource of a cluster, in a fixed order.
+    public static func all(of cluster: ClusterDescription) -> [Resource] {
+      [.computation, .deviceMemory] + cluster.levels.indices.map { .level(index: $0) }
+        + (cluster.host == nil ? [] : [.host])
+    }
+  }
+
+  /// The same job where a resource is so many times as fast.
+  public func scaling(_ resource: Resource, by factor: Double) -> Self {
+    var copy = self
+    switch resource {
+    case .computation: copy.device = device.scaling(computation: factor, memory: 1)
+    case .deviceMemory: copy.device = device.scaling(computation: 1, memory: factor)
+    case .level(let index): copy.fabric = fabric.scaling(levelIndex: index, by: factor)
+    case .host: copy.hostFactor *= factor
+    }
+    return copy
+  }
+
+  /// The nodes' host side, as fast as it is asked about.
+  var host: ClusterDescription.Host? {
+    cluster.host.map {
+      ClusterDescription.Host(memoryBytes: $0.memoryBytes, bytesPerSecond: $0.bytesPerSecond * hostFactor)
+    }
+  }
+}
+
+extension DeviceSpeed {
+  fileprivate func scaling(computation: Double, memory: Double) -> Self {
+    Self(
+      secondsPerGEMMFLOP: secondsPerGEMMFLOP / computation, gemmHalfSize: gemmHalfSize,
+      secondsPerAttentionFLOP: secondsPerAttentionFLOP / computation,
+      unalignedAttentionFactor: unalignedAttentionFactor, secondsPerMemoryByte: secondsPerMemoryByte / memory)
+  }
+}

@@ -1,0 +1,129 @@
+import Documents
+
+/// What stages may decide for themselves.
+public struct StageFreedom: Sendable, Equatable {
+  /// How many layers are recomputed in full, from none to all.
+  public let choosesRecomputation: Bool
+  /// Whether optimizer states are offloaded.
+  public let choosesOffload: Bool
+
+  /// All stages as the strategy says.
+  public static let none = StageFreedom(choosesRecomputation: false, choosesOffload: false)
+
+  /// - Precondition: recomputation is chosen only where the strategy's is full.
+  public init(choosesRecomputation: Bool, choosesOffload: Bool) {
+    self.choosesRecomputation = choosesRecomputation
+    self.choosesOffload = choosesOffload
+  }
+}
+
+/// Memory of stages that choose.
+extension MemoryModel {
+  /// Optimizer states of one device of a stage, bytes, wherever they lie.
+  public func optimizerBytes(stage: Int, layerCount: Int) -> Int {
+    let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
+    let shards = strategy.zeroStage >= .optimizer ? strategy.dataDegree : 1
+    return (parameterCount + shards - 1) / shards * optimizerByteCount
+  }
+
+  /// The fewest recomputed layers per chunk with which a stage keeps a limit; nil if no number does.
+  ///
+  /// No layer needs no workspace, and from the first recomputed one on every further one saves.
+  /// - Complexity: O(log layers).
+  public func leastRecomputedLayerCount(
+    stage: Int, layerCount: Int, offloadsOptimizer: Bool, limitBytes: Int
+  ) -> Int? {
+    func fits(_ count: Int) -> Bool {
+      let choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloadsOptimizer)
+      return stageMemory(stage: stage, layerCount: layerCount, choice: choice).peakBytes <= limitBytes
+    }
+    if fits(0) { return 0 }
+    var enough = layerCount / strategy.virtualStageCount, short = 0
+    guard enough > 0, fits(enough) else { return nil }
+    while enough - short > 1 {
+      let middle = (enough + short) / 2
+      if fits(middle) { enough = middle } else { short = middle }
+    }
+    return enough
+  }
+
+  /// The most layers each stage can hold within a limit, whatever it chooses; nil when some stage cannot hold one, or all
+  /// together not all layers.
+  ///
+  /// What a host can hold is not looked at.
+  /// - Complexity: O(stages).
+  public func layerCapacities(limitBytes: Int, layerCount: Int, freedom: StageFreedom) -> [Int]? {
+    guard freedom != .none else { return layerCapacities(limitBytes: limitBytes, layerCount: layerCount) }
+    let p = strategy.pipelineDegree
+    let isFixed = strategy.virtualStageCount > 1 || p == 1
+    let most = isFixed ? layerCount / p : layerCount - (p - 1)
+    var capacities: [Int] = []
+    capacities.reserveCapacity(p)
+    var total = 0
+    for stage in 0..<p {
+      let capacity = layerCapacity(
+        stage: stage, limitBytes: limitBytes, layerCount: most, freedom: freedom, least: isFixed ? most : 1)
+      if capacity == 0 { return nil }
+      capacities.append(capacity)
+      total += capacity
+    }
+    return total >= layerCount ? capacities : nil
+  }
+
+  /// The most layers, up to `layerCount`, that a stage can hold without recomputing any.
+  func keptLayerCapacity(stage: Int, limitBytes: Int, layerCount: Int, offloadsOptimizer: Bool) -> Int {
+    let choice = StageChoice(recomputedLayerCount: 0, offloadsOptimizer: offloadsOptimizer)
+    return layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: 1) {
+      stageMemory(stage: stage, layerCount: $0, choice: choice).peakBytes
+    }
+  }
+
+  /// The most layers of one stage, from `least` to `layerCount`; 0 if not even the least.
+  private func layerCapacity(
+    stage: Int, limitBytes: Int, layerCount: Int, freedom: StageFreedom, least: Int
+  ) -> Int {
+    var capacity = 0
+    for offloads in freedom.choosesOffload ? [false, true] : [false] {
+      // Between none and all, memory is no less than at the better of the two.
+      for isRecomputed in freedom.choosesRecomputation ? [false, true] : [strategy.recompute == .full] {
+        capacity = max(
+          capacity,
+          layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: least) { layers in
+            let recomputed = isRecomputed ? layers / strategy.virtualStageCount : 0
+            return stageMemory(
+              stage: stage, layerCount: layers,
+              choice: StageChoice(recomputedLayerCount: recomputed, offloadsOptimizer: offloads)
+            ).peakBytes
+          })
+        if capacity == layerCount { return capacity }
+      }
+    }
+    return capacity
+  }
+
+  /// The most layers with which a peak that grows along a line, or from one line to a steeper one, keeps a limit.
+  private func layerCapacity(
+    limitBytes: Int, layerCount: Int, least: Int, peakBytes: (_ layerCount: Int) -> Int
+  ) -> Int {
+    if peakBytes(layerCount) <= limitBytes { return layerCount }
+    guard least < layerCount, peakBytes(least) <= limitBytes else { return 0 }
+    var enough = least, over = layerCount
+    // Almost a line: where it crosses the limit, and the next, are tried before halves.
+    let low = Double(peakBytes(least)), high = Double(peakBytes(layerCount))
+    let crossing = Double(least) + Double(layerCount - least) * (Double(limitBytes) - low) / (high - low)
+    var next = crossing.isFinite ? Int(crossing) : (enough + over) / 2
+    while over - enough > 1 {
+      next = min(max(next, enough + 1), over - 1)
+      if peakBytes(next) <= limitBytes {
+        enough = next
+        next += 1
+        if next == over { break }
+        if next > Int(crossing) + 1 { next = (enough + over) / 2 }
+      } else {
+        over = next
+        next = over == Int(crossing) + 1 ? enough + 1 : (enough + over) / 2
+      }
+    }
+    return enough
+  }
+}

@@ -1,0 +1,76 @@
+public import JSONText
+
+/// What one pipeline stage trades for memory: time for activations, transfers for optimizer states.
+///
+/// Stages of 1F1B differ in how many micro-batches they keep, so what the first has to give up the last need not. Both
+/// choices are a rank's own business in Megatron-LM: `--recompute-granularity full --recompute-method block` recomputes
+/// the first `--recompute-num-layers` layers of each chunk, and `--offload-optimizer-states` moves its optimizer's states
+/// to the host between steps. What shards the states is not: data-parallel ranks of all stages agree on it.
+public struct StageChoice: Sendable, Hashable {
+  /// Layers of each of the stage's chunks that are recomputed in backward; the others keep all activations.
+  public let recomputedLayerCount: Int
+  /// Whether optimizer states lie in the host's memory but for the step.
+  public let offloadsOptimizer: Bool
+
+  /// So many recomputed layers of each chunk.
+  public init(recomputedLayerCount: Int, offloadsOptimizer: Bool = false) {
+    self.recomputedLayerCount = recomputedLayerCount
+    self.offloadsOptimizer = offloadsOptimizer
+  }
+
+  /// Stages of layers as a strategy names them, when nothing is chosen for each.
+  ///
+  /// - Parameter layerCounts: layers of each virtual stage.
+  public static func uniform(_ strategy: Strategy, layerCounts: [Int]) -> [StageChoice] {
+    layerCounts.prefix(strategy.pipelineDegree).map {
+      StageChoice(recomputedLayerCount: strategy.recompute == .full ? $0 : 0)
+    }
+  }
+}
+
+extension StageChoice {
+  init(_ field: Field, layerCount: Int) throws(DocumentError) {
+    var fields = try field.fields()
+    recomputedLayerCount = try fields.required("recomputed_layers").integer(in: 0...layerCount)
+    offloadsOptimizer = try fields.required("offload_optimizer").boolean()
+    try fields.finish()
+  }
+
+  /// `{"recomputed_layers": 4, "offload_optimizer": false}`.
+  public var json: JSON {
+    object(("recomputed_layers", .integer(recomputedLayerCount)), ("offload_optimizer", .boolean(offloadsOptimizer)))
+  }
+}
+
+extension Strategy {
+  /// Whether optimizer states can be offloaded: Megatron's distributed optimizer does it, which a single replica may use
+  /// as well.
+  public var canOffloadOptimizer: Bool { zeroStage == .optimizer || zeroStage == .none && dataDegree == 1 }
+
+  /// What contradicts a choice for every stage; nil if nothing does.
+  ///
+  /// - Parameters:
+  ///   - layerCounts: layers of each virtual stage.
+  ///   - host: the nodes' host side, if the cluster describes it.
+  package func contradiction(of choices: [StageChoice], layerCounts: [Int], host: ClusterDescription.Host?) -> String? {
+    if choices.count != pipelineDegree {
+      return "expected a choice for each of \(pipelineDegree) stages, found \(choices.count)"
+    }
+    for (stage, choice) in choices.enumerated() {
+      for layers in stride(from: stage, to: layerCounts.count, by: pipelineDegree).map({ layerCounts[$0] })
+      where choice.recomputedLayerCount > layers {
+        return "stage \(stage) recomputes \(choice.recomputedLayerCount) layers of a chunk that has \(layers)"
+      }
+      if choice.recomputedLayerCount > 0, recompute != .full {
+        return "stage \(stage) recomputes layers, but the strategy's recompute is \(recompute.rawValue)"
+      }
+      if choice.offloadsOptimizer {
+        if host == nil { return "stage \(stage) offloads its optimizer, but the cluster describes no host" }
+        if !canOffloadOptimizer {
+          return "stage \(stage) offloads its optimizer, which needs ZeRO 1 or a single replica"
+        }
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,104 @@
+public import Costing
+public import Documents
+
+/// What a plan hangs on: how its time follows the rate of every resource, and by how much a rate would have to change for
+/// one of its alternatives to win.
+///
+/// The plan and its alternatives keep their layers, choices and nodes, and are priced again with one rate changed. The
+/// search is not made again: another strategy than the listed ones might win earlier.
+public struct Sensitivity: Sendable {
+  /// One resource.
+  public struct Entry: Sendable, Equatable {
+    /// What is made faster or slower.
+    public let resource: CostModel.Resource
+    /// Share by which an iteration is shorter where the resource is 1 % faster, over 1 %: 1 if all time is spent there.
+    public let timeShare: Double
+    /// The change of rate nearest to none with which an alternative scores less, and that alternative's index in the
+    /// plan; nil if none does between a quarter and four times the rate.
+    public let turningPoint: TurningPoint?
+  }
+
+  /// Where another plan begins to win.
+  public struct TurningPoint: Sendable, Equatable {
+    /// Times the rate.
+    public let factor: Double
+    /// Index of the alternative.
+    public let alternativeIndex: Int
+  }
+
+  /// Rates are asked about from a quarter to four times what they are, in steps of a tenth, then by bisection.
+  static let span = 4.0, step = 1.1
+
+  /// By resource, in a fixed order.
+  public let entries: [Entry]
+
+  /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
+  public init(_ plan: Plan) throws(CostModel.Refusal) {
+    let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName)
+      .arranged(plan.arrangement.nodeOrder)
+    var scratch = EvaluationScratch()
+    func seconds(
+      _ model: CostModel, _ strategy: Strategy, _ layerCounts: [Int], _ choices: [StageChoice]?
+    ) -> Double {
+      model.cost(of: strategy).iterationSeconds(layerCounts: layerCounts, choices: choices, scratch: &scratch)
+    }
+    func score(_ model: CostModel, of alternative: Plan.Alternative) -> Double {
+      seconds(model, alternative.strategy, alternative.layerCounts, alternative.stageChoices)
+        * (alternative.verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
+    }
+    let surcharge = plan.prediction.verdict == .fits ? 1 : PlanSearch.headroomSurcharge
+    /// The alternative that scores least, if it scores less than the plan.
+    func winner(_ resource: CostModel.Resource, _ factor: Double, among indices: [Int]) -> Int? {
+      let scaled = model.scaling(resource, by: factor)
+      var least = seconds(scaled, plan.strategy, plan.layerCounts, plan.stageChoices) * surcharge * (1 - 1e-9)
+      var winner: Int?
+      for index in indices {
+        let other = score(scaled, of: plan.alternatives[index])
+        if other < least { (least, winner) = (other, index) }
+      }
+      return winner
+    }
+    // What already scores less where nothing changes, on these nodes, is no alternative to turn to.
+    let rivals = plan.alternatives.indices.filter {
+      Self.canBePriced(plan.alternatives[$0], model: model) && winner(.computation, 1, among: [$0]) == nil
+    }
+    let own = seconds(model, plan.strategy, plan.layerCounts, plan.stageChoices)
+    entries = CostModel.Resource.all(of: plan.cluster).map { resource in
+      let faster = seconds(
+        model.scaling(resource, by: 1.01), plan.strategy, plan.layerCounts, plan.stageChoices)
+      return Entry(
+        resource: resource, timeShare: max(0, (own - faster) / own) * 101,
+        turningPoint: Self.turningPoint { factor in winner(resource, factor, among: rivals) })
+    }
+  }
+
+  /// Whether an alternative, which a reader takes as it is stated, is one.
+  private static func canBePriced(_ alternative: Plan.Alternative, model: CostModel) -> Bool {
+    let strategy = alternative.strategy, counts = alternative.layerCounts
+    return model.violation(of: strategy) == nil && counts.count == strategy.pipelineDegree * strategy.virtualStageCount
+      && counts.reduce(0, +) == model.job.model.layerCount
+      && alternative.stageChoices.map {
+        strategy.contradiction(of: $0, layerCounts: counts, host: model.cluster.host) == nil
+      } ?? true
+  }
+
+  /// The factor nearest to 1 at which there is a winner, on either side.
+  private static func turningPoint(_ winner: (_ factor: Double) -> Int?) -> TurningPoint? {
+    var inside = 1.0
+    while inside < span {
+      let outside = min(span, inside * step)
+      for (near, far) in [(inside, outside), (1 / inside, 1 / outside)] {
+        guard var index = winner(far) else { continue }
+        var (without, with) = (near, far)
+        // To a relative 1e-6, enough for people and the same everywhere.
+        while abs(with / without - 1) > 1e-6 {
+          let middle = (without * with).squareRoot()
+          if let found = winner(middle) { (with, index) = (middle, found) } else { without = middle }
+        }
+        return TurningPoint(factor: with, alternativeIndex: index)
+      }
+      inside = outside
+    }
+    return nil
+  }
+}

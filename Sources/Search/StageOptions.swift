@@ -1,0 +1,133 @@
+import Costing
+import Documents
+
+/// What a stage can be: so many layers, and what it trades for memory.
+struct StageOption {
+  let layers: Int
+  let choice: StageChoice?
+  let forwardSeconds: Double
+  let backwardSeconds: Double
+  /// What follows its last backward pass.
+  let tailSeconds: Double
+  /// Optimizer states that each of its devices keeps in the host's memory.
+  let hostBytes: Int
+
+  var workSeconds: Double { forwardSeconds + backwardSeconds }
+}
+
+/// The options of every stage of one strategy that keep a limit of memory and can be part of a best split.
+///
+/// A stage recomputes no more than it must, since that only adds time: there is one option for a number of layers, and a
+/// second if offloading its optimizer saves recomputation or makes it fit at all. What couples stages, layers apart, is
+/// the memory of the nodes they share.
+struct StageOptions {
+  let stageCount: Int
+  let layerCount: Int
+  /// The most layers of each stage.
+  let capacities: [Int]
+  /// The same of all stages from each on.
+  let capacityFrom: [Int]
+  /// Whether some stage has a choice for a number of layers.
+  let hasAlternatives: Bool
+  /// Nodes that hold parts of several stages: devices by stage, and the bytes they may offload together.
+  let sharedHosts: [[(stage: Int, deviceCount: Int)]]
+  let hostLimitBytes: Int
+
+  /// By stage and layers, two places each.
+  private let table: [StageOption?]
+  private let most: Int
+
+  /// - Returns: nil when the layers do not fit.
+  init?(_ cost: StrategyCost, freedom: StageFreedom, limitBytes: Int) {
+    guard
+      let memoryCapacities = cost.memory.layerCapacities(
+        limitBytes: limitBytes, layerCount: cost.layerCount, freedom: freedom)
+    else { return nil }
+    let p = cost.strategy.pipelineDegree
+    let shares = freedom.choosesOffload ? cost.hostShares : []
+    let hostLimit = cost.hostLimitBytes ?? 0
+    // A node's devices of one stage alone.
+    var devicesPerNode = [Int](repeating: 0, count: p)
+    for share in shares {
+      for part in share { devicesPerNode[part.stage] = max(devicesPerNode[part.stage], part.deviceCount) }
+    }
+    most = memoryCapacities.max() ?? 0
+    var table = [StageOption?](repeating: nil, count: p * (most + 1) * 2)
+    var capacities = [Int](repeating: 0, count: p)
+    var hasAlternatives = false
+    let isFixed = cost.strategy.virtualStageCount > 1 || p == 1
+    for stage in 0..<p {
+      for layers in (isFixed ? memoryCapacities[stage] : 1)...memoryCapacities[stage] {
+        func option(offloads: Bool) -> StageOption? {
+          var choice: StageChoice?
+          if freedom.choosesRecomputation {
+            guard
+              let count = cost.memory.leastRecomputedLayerCount(
+                stage: stage, layerCount: layers, offloadsOptimizer: offloads, limitBytes: limitBytes)
+            else { return nil }
+            choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)
+          } else if freedom.choosesOffload {
+            let chunk = layers / cost.strategy.virtualStageCount
+            choice = StageChoice(
+              recomputedLayerCount: cost.strategy.recompute == .full ? chunk : 0, offloadsOptimizer: offloads)
+          }
+          let memory = cost.memory.stageMemory(stage: stage, layerCount: layers, choice: choice)
+          guard memory.peakBytes <= limitBytes, memory.hostBytes * devicesPerNode[stage] <= hostLimit else {
+            return nil
+          }
+          let passes = cost.passSeconds(
+            layerCount: layers, recomputedCount: cost.recomputedCount(choice), isFirst: stage == 0,
+            isLast: stage == p - 1)
+          return StageOption(
+            layers: layers, choice: choice, forwardSeconds: passes.forward, backwardSeconds: passes.backward,
+            tailSeconds: cost.tailSeconds(stage: stage, layerCount: layers, choice: choice), hostBytes: memory.hostBytes
+          )
+        }
+        let kept = option(offloads: false)
+        var offloaded: StageOption?
+        if freedom.choosesOffload, kept?.choice?.recomputedLayerCount != 0 {
+          offloaded = option(offloads: true)
+          if let kept, let other = offloaded, kept.choice?.recomputedLayerCount == other.choice?.recomputedLayerCount {
+            offloaded = nil
+          }
+        }
+        guard kept != nil || offloaded != nil else { continue }
+        hasAlternatives = hasAlternatives || kept != nil && offloaded != nil
+        let place = (stage * (most + 1) + layers) * 2
+        table[place] = kept ?? offloaded
+        table[place + 1] = kept == nil ? nil : offloaded
+        capacities[stage] = layers
+      }
+      if capacities[stage] == 0 { return nil }
+    }
+    var capacityFrom = [Int](repeating: 0, count: p + 1)
+    for stage in stride(from: p - 1, through: 0, by: -1) {
+      capacityFrom[stage] = min(cost.layerCount, capacityFrom[stage + 1] + capacities[stage])
+    }
+    guard capacityFrom[0] >= cost.layerCount else { return nil }
+    self.table = table
+    self.capacities = capacities
+    self.capacityFrom = capacityFrom
+    self.hasAlternatives = hasAlternatives
+    stageCount = p
+    layerCount = cost.layerCount
+    hostLimitBytes = hostLimit
+    sharedHosts = shares.filter { $0.count > 1 }
+  }
+
+  /// The options of a stage with so many layers, one that does not offload first.
+  @inline(__always)
+  func options(stage: Int, layers: Int) -> (StageOption?, StageOption?) {
+    let place = (stage * (most + 1) + layers) * 2
+    return (table[place], table[place + 1])
+  }
+
+  /// Whether the nodes hold what the stages offload, or the first of them.
+  func hostsHold(_ chosen: [StageOption]) -> Bool {
+    sharedHosts.allSatisfy { share in
+      share.reduce(0) { sum, part in
+        part.stage < chosen.count ? sum + part.deviceCount * chosen[part.stage].hostBytes : sum
+      } <= hostLimitBytes
+    }
+  }
+}
