@@ -86,7 +86,8 @@ extension DryRun {
 
   private static func traffic(of run: MiniatureRun, stepCount: Int, miniature: Miniature) -> [Traffic] {
     let model = miniature.model
-    let counted = model.traffic(of: miniature.strategy, layerCounts: miniature.layerCounts)
+    let counted = model.traffic(
+      of: miniature.strategy, layerCounts: miniature.layerCounts, stageChoices: miniature.stageChoices)
     var executed = TrafficCount(rankCount: run.ranks.count, levelCount: model.cluster.levels.count)
     for rank in run.ranks {
       for receiver in run.ranks.indices where receiver != rank.number {
@@ -119,8 +120,15 @@ extension DryRun {
       let layers = stride(from: stage, to: miniature.layerCounts.count, by: p).reduce(0) {
         $0 + miniature.layerCounts[$1]
       }
-      let counted = memoryModel.stageMemory(stage: stage, layerCount: layers)
+      let choice = miniature.stageChoices?[stage]
+      // Each kind has its own worst moment: offloaded optimizer states are as large as any others during the step.
+      let counted = memoryModel.stageMemory(
+        stage: stage, layerCount: layers,
+        choice: choice.map { StageChoice(recomputedLayerCount: $0.recomputedLayerCount) })
+      let offloaded = memoryModel.stageMemory(stage: stage, layerCount: layers, choice: choice).hostBytes
       let ranks = run.ranks.filter { $0.state.place.stage == stage }
+      // The optimizer that runs may keep less than the job's.
+      func ofOptimizer(_ bytes: Int) -> Int { bytes / model.job.optimizerByteCount * setting.optimizerByteCount }
       func row(_ kind: MemoryAccount.Kind, _ name: String, _ bytes: Int) -> Memory {
         Memory(
           stage: stage, kind: name, executedBytes: ranks.map { $0.state.memory.peakBytes(kind) }.max() ?? 0,
@@ -128,11 +136,10 @@ extension DryRun {
       }
       return [
         row(.weights, "weights", counted.weightBytes), row(.gradients, "gradients", counted.gradientBytes),
-        row(
-          .optimizer, "optimizer",
-          counted.optimizerBytes / model.job.optimizerByteCount * setting.optimizerByteCount),
+        row(.optimizer, "optimizer", ofOptimizer(counted.optimizerBytes)),
         row(.activations, "activations", counted.activationBytes),
-      ]
+        row(.host, "offloaded", ofOptimizer(offloaded)),
+      ].filter { $0.executedBytes != 0 || $0.countedBytes != 0 || $0.kind != "offloaded" }
     }
   }
 

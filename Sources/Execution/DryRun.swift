@@ -151,7 +151,7 @@ extension Miniature {
       preconditionFailure("a miniature's strategy breaks no rule: \(error)")
     }
     return IterationShape(
-      job: model.job, strategy: strategy, layerCounts: layerCounts, schedule: schedule,
+      job: model.job, strategy: strategy, layerCounts: layerCounts, stageChoices: stageChoices, schedule: schedule,
       paddedVocabularySize: model.job.model.paddedVocabularySize(
         multiple: model.framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree),
       routes: routes)

@@ -23,6 +23,8 @@ public struct Miniature: Sendable {
   public let strategy: Strategy
   /// Layers of each virtual stage.
   public let layerCounts: [Int]
+  /// What each stage trades for memory; nil when all do as the strategy says.
+  public let stageChoices: [StageChoice]?
   /// What was shrunk, in a fixed order.
   public let changes: [Change]
 
@@ -81,6 +83,7 @@ public struct Miniature: Sendable {
     if let violation = model.violation(of: strategy) { throw .contradiction("\(violation)") }
     self.strategy = strategy
     self.layerCounts = layerCounts
+    stageChoices = plan.stageChoices.map { choices in stages.map { choices[$0] } }
     changes = Self.changes(plan: plan, job: model.job, strategy: strategy, microBatchCount: microBatchCount)
   }
 

@@ -36,9 +36,7 @@ public struct PlanVerification: Sendable {
         options: PlanSearch.Options(
           resultCount: 1 + plan.alternatives.count { $0.kind == nil }, threadCount: threadCount)
       ).run().certificate
-    let arranged = given.arranged(plan.arrangement.nodeOrder)
-    let prediction = arranged.prediction(
-      of: arranged.cost(of: plan.strategy), layerCounts: plan.layerCounts, choices: plan.stageChoices)
+    let prediction = Self.prediction(of: plan, model: given)
     compare(plan.prediction, with: prediction)
     let score = prediction.iterationSeconds * (prediction.verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
     compareArrangement(of: plan, given: given, score: score)
@@ -123,13 +121,17 @@ extension PlanVerification {
   ///
   /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
   public static func predictionDisagreements(of plan: Plan) throws(CostModel.Refusal) -> [Disagreement] {
-    let arranged = try CostModel(
-      cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName
-    ).arranged(plan.arrangement.nodeOrder)
+    let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName)
     var verification = Self(certificate: plan.certificate)
-    verification.compare(
-      plan.prediction, with: arranged.prediction(of: arranged.cost(of: plan.strategy), layerCounts: plan.layerCounts))
+    verification.compare(plan.prediction, with: prediction(of: plan, model: model))
     return verification.disagreements
+  }
+
+  /// What the model says of a plan's strategy, split and choices on its nodes.
+  private static func prediction(of plan: Plan, model: CostModel) -> Prediction {
+    let arranged = model.arranged(plan.arrangement.nodeOrder)
+    return arranged.prediction(
+      of: arranged.cost(of: plan.strategy), layerCounts: plan.layerCounts, choices: plan.stageChoices)
   }
 
   private init(certificate: Certificate) { self.certificate = certificate }

@@ -24,6 +24,37 @@ import Testing
     }
   }
 
+  /// The first stage recomputes some of its layers and keeps its optimizer states on the host, the last does neither.
+  @Test(arguments: [
+    "tensor=2,pipeline=2", "tensor=2,pipeline=2,virtual_stages=2,data=2,zero_stage=1,sequence_parallel=true",
+  ])
+  func stagesDoWhatEachHasChosen(pattern: String) throws {
+    let choices = [
+      StageChoice(recomputedLayerCount: 1, offloadsOptimizer: true), StageChoice(recomputedLayerCount: 0),
+    ]
+    let plan = try SmallPlans.plan(
+      pattern + ",recompute=full", .gpt, isTied: true, deviceCount: pattern.contains("data") ? 8 : 4,
+      stageChoices: choices)
+    let miniature = try Miniature(of: plan, rankLimit: 64)
+    #expect(miniature.stageChoices == choices)
+    let run = try DryRun(miniature, options: DryRun.Options(stepCount: 2))
+    #expect(run.disagreements.isEmpty)
+    func bytes(_ kind: String, stage: Int) -> Int? {
+      run.memory.first { $0.kind == kind && $0.stage == stage }?.executedBytes
+    }
+    #expect(bytes("offloaded", stage: 0) == bytes("optimizer", stage: 0))
+    #expect(bytes("offloaded", stage: 1) == nil)
+    // The same plan whose stages do not choose recomputes every layer and keeps less of each.
+    let all = try Miniature(
+      of: SmallPlans.plan(
+        pattern + ",recompute=full", .gpt, isTied: true, deviceCount: pattern.contains("data") ? 8 : 4), rankLimit: 64)
+    let uniform = try DryRun(all, options: DryRun.Options(stepCount: 2))
+    #expect(
+      uniform.memory.first { $0.kind == "activations" && $0.stage == 1 }!.executedBytes < bytes(
+        "activations", stage: 1)!)
+    #expect(uniform.steps.last?.loss.executed == run.steps.last?.loss.executed, "recomputing changes no number")
+  }
+
   /// ZeRO 2 and 3 divide a matrix differently on the two stages that share it.
   @Test func whatIsNotExecutedIsSaid() throws {
     let plan = try SmallPlans.plan("pipeline=2,data=2,zero_stage=2", .gpt, isTied: true, deviceCount: 4)

@@ -61,11 +61,11 @@ enum SmallPlans {
 
   static func plan(
     _ pattern: String, _ family: ModelDescription.Family, isTied: Bool, deviceCount: Int, layers: Int = 8,
-    layerCounts: [Int]? = nil
+    layerCounts: [Int]? = nil, stageChoices: [StageChoice]? = nil
   ) throws -> Plan {
     try statedPlan(
       pattern, cluster: cluster(deviceCount), model: model(family, isTied: isTied, layers: layers), globalBatch: 48,
-      sequenceLength: 64, layerCounts: layerCounts)
+      sequenceLength: 64, layerCounts: layerCounts, stageChoices: stageChoices)
   }
 
   /// A random strategy, most of them possible.

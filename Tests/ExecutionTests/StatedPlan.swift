@@ -5,7 +5,8 @@ import TestSupport
 /// A plan that nobody searched for: a strategy as stated, layers as the framework splits them, nodes in the cluster's order.
 func statedPlan(
   _ pattern: String, cluster: ClusterDescription, model: ModelDescription, globalBatch: Int, sequenceLength: Int = 2048,
-  precision: Precision = .bf16, layerCounts: [Int]? = nil, nodeOrder: [Int]? = nil
+  precision: Precision = .bf16, layerCounts: [Int]? = nil, stageChoices: [StageChoice]? = nil,
+  nodeOrder: [Int]? = nil
 ) throws -> Plan {
   let job = try TrainingJob(
     model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision)
@@ -13,11 +14,12 @@ func statedPlan(
   if let nodeOrder { costs = costs.arranged(nodeOrder) }
   let estimate = try Estimate(model: costs, pattern: StrategyPattern(text: pattern, source: "test"))
   let layerCounts = layerCounts ?? estimate.layerCounts
-  let prediction = costs.prediction(of: costs.cost(of: estimate.strategy), layerCounts: layerCounts)
+  let prediction = costs.prediction(
+    of: costs.cost(of: estimate.strategy), layerCounts: layerCounts, choices: stageChoices)
   let seconds = prediction.iterationSeconds
   return Plan(
     toolVersion: "test", cluster: cluster, job: job, frameworkName: costs.framework.name, fixed: StrategyPattern(),
-    strategy: estimate.strategy, layerCounts: layerCounts,
+    strategy: estimate.strategy, layerCounts: layerCounts, stageChoices: stageChoices,
     arrangement: NodeArrangement(
       nodeOrder: costs.nodeOrder, reason: .notMeasured, givenOrderSeconds: seconds, moments: []),
     prediction: prediction,

@@ -36,11 +36,17 @@ extension CostModel {
   /// | embedding | gradients of tied embeddings, between first and last stage |
   /// | control | two fp32 numbers over all ranks: the gradient's squared norm and the loss |
   ///
-  /// - Parameter layerCounts: layers of each virtual stage.
+  /// Optimizer states on their way to a host and back are not counted: no rank sends them to another.
+  ///
+  /// - Parameters:
+  ///   - layerCounts: layers of each virtual stage.
+  ///   - stageChoices: how many layers each stage recomputes; nil is what the strategy says of all.
   /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
   /// - Complexity: O(ranks · largest degree).
-  public func traffic(of strategy: Strategy, layerCounts: [Int]) -> TrafficCount {
-    var fold = TrafficFold(model: self, strategy: strategy, layerCounts: layerCounts)
+  public func traffic(
+    of strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil
+  ) -> TrafficCount {
+    var fold = TrafficFold(model: self, strategy: strategy, layerCounts: layerCounts, stageChoices: stageChoices)
     fold.countTensor()
     fold.countPipeline()
     fold.countData()
@@ -56,15 +62,16 @@ private struct TrafficFold {
   let strategy: Strategy
   let layout: ParallelLayout
   let memory: MemoryModel
-  /// Layers of each stage, and virtual stages on each.
+  /// Layers of each stage, all its chunks together, and how many of them are recomputed.
   let stageLayers: [Int]
+  let recomputedLayers: [Int]
   let microBatchCount: Int
   /// Elements of one micro-batch's activations, S.
   let activationCount: Int
   let tokenCount: Int
   var count: TrafficCount
 
-  init(model: CostModel, strategy: Strategy, layerCounts: [Int]) {
+  init(model: CostModel, strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]?) {
     self.model = model
     self.strategy = strategy
     layout = ParallelLayout(strategy)
@@ -74,6 +81,9 @@ private struct TrafficFold {
     stageLayers = (0..<p).map { stage in
       stride(from: stage, to: layerCounts.count, by: p).reduce(0) { $0 + layerCounts[$1] }
     }
+    recomputedLayers =
+      stageChoices?.map { $0.recomputedLayerCount * strategy.virtualStageCount }
+      ?? (strategy.recompute == .full ? stageLayers : [Int](repeating: 0, count: p))
     microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
     tokenCount = strategy.microBatch * model.job.sequenceLength
     activationCount = tokenCount * model.job.model.hiddenSize
@@ -145,16 +155,16 @@ private struct TrafficFold {
   private mutating func countTensor(stage: Int, group: Group) {
     let m = microBatchCount, S = activationCount, e = elementBytes
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
-    let passes = m * stageLayers[stage]
-    let sums = 4 + (strategy.recompute == .full ? 2 : 0)
+    let layers = m * stageLayers[stage]
+    let sums = 4 * layers + 2 * m * recomputedLayers[stage]
     if strategy.usesSequenceParallelism {
-      var gathers = passes * (sums + 2), scatters = passes * sums
+      var gathers = sums + 2 * layers, scatters = sums
       if isFirst { (gathers, scatters) = (gathers + m, scatters + m) }
       if isLast { (gathers, scatters) = (gathers + 2 * m, scatters + m) }
       allGather(S, bytes: e, times: gathers, .tensor, in: group)
       reduceScatter(S, bytes: e, times: scatters, .tensor, in: group)
     } else {
-      allReduce(S, bytes: e, times: passes * sums + (isFirst ? m : 0) + (isLast ? m : 0), .tensor, in: group)
+      allReduce(S, bytes: e, times: sums + (isFirst ? m : 0) + (isLast ? m : 0), .tensor, in: group)
       // What arrives from another stage, forward at every virtual stage but the first, backward at every one but the last.
       if strategy.pipelineDegree > 1 {
         let arrivals = 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)

@@ -1,8 +1,8 @@
 /// Bytes that a rank holds, by what they are, and the most it ever held of each.
 struct MemoryAccount: Sendable {
-  /// What bytes are held for; the kinds of the memory model.
+  /// What bytes are held for; the kinds of the memory model. Host bytes are not on the device.
   enum Kind: Int, CaseIterable, Sendable {
-    case weights, gradients, optimizer, activations, workspace
+    case weights, gradients, optimizer, activations, workspace, host
   }
 
   private(set) var live = [Int](repeating: 0, count: Kind.allCases.count)

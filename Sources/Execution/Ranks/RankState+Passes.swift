@@ -32,7 +32,7 @@ extension RankState {
     case .layer(let layer): layerForward(piece, layer, microBatch, &saved, keepsCore: !recomputesCore)
     case .head: headForward(piece, visit, &saved)
     }
-    if case .layer = part, setting.strategy.recompute == .full {
+    if setting.shape.recomputes(part) {
       // Alive while the layer runs; its input alone is kept.
       memory.add(saved.byteCount - bytesBefore, .workspace)
       if piece == .feedForwardOutput {
@@ -183,7 +183,7 @@ extension RankState {
   ) {
     guard let layer = layers[index] else { preconditionFailure("layer \(index) is not on this rank") }
     let part = self.index(of: .layer(index))
-    var saved = setting.strategy.recompute == .full ? rebuilt : kept
+    var saved = setting.shape.recomputes(.layer(index)) ? rebuilt : kept
     switch piece {
     case .attentionOutput, .feedForwardOutput:
       branch = layer.finishBackward(

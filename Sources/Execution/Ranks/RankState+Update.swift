@@ -60,6 +60,9 @@ extension RankState {
   }
 
   mutating func updateParameters() {
+    // Offloaded states are on the device for the step only.
+    if offloadsOptimizer { memory.add(optimizerBytes, .optimizer) }
+    defer { if offloadsOptimizer { memory.add(-optimizerBytes, .optimizer) } }
     for index in parts.indices {
       parts[index].optimizer.update(
         gradient: ownedGradient(index), scale: clippingScale / shard.lossScale, step: step, settings: setting.optimizer)

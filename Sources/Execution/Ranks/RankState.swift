@@ -105,6 +105,9 @@ struct RankState {
   var dataDegree: Int { setting.strategy.dataDegree }
   var shardsWeights: Bool { zeroStage >= .weights && dataDegree > 1 }
   var shardsGradients: Bool { zeroStage >= .gradients }
+  var offloadsOptimizer: Bool { setting.shape.offloadsOptimizer(stage: place.stage) }
+  /// Of the optimizer states of all that this rank updates.
+  var optimizerBytes: Int { parts.reduce(0) { $0 + $1.owned.count } * setting.optimizerByteCount }
 
   private mutating func makeParts(_ owned: [ModelPart]) {
     let layouts = owned.map { part -> ParameterLayout in
@@ -147,8 +150,8 @@ struct RankState {
     for part in parts {
       memory.add((part.weights.count + part.weightShard.count) * setting.job.precision.byteCount, .weights)
       memory.add((part.gradient.count + part.gradientShard.count) * setting.job.gradientByteCount, .gradients)
-      memory.add(part.owned.count * setting.optimizerByteCount, .optimizer)
     }
+    memory.add(optimizerBytes, offloadsOptimizer ? .host : .optimizer)
   }
 
   func index(of part: ModelPart) -> Int {

@@ -6,6 +6,8 @@ public struct IterationShape: Sendable {
   public let strategy: Strategy
   /// Layers of each virtual stage, in the model's order.
   public let layerCounts: [Int]
+  /// What each stage trades for memory; nil is what the strategy says of all.
+  public let stageChoices: [StageChoice]?
   public let schedule: PipelineSchedule
   /// Rows of the token table, divisible by the tensor degree.
   public let paddedVocabularySize: Int
@@ -13,23 +15,41 @@ public struct IterationShape: Sendable {
   public let maximumGradientNorm: Double?
   /// How the collectives of each group are routed.
   public let routes: CollectiveRoutes
+  /// By layer.
+  private let isRecomputed: [Bool]
 
   /// - Precondition: the strategy breaks no rule for the job (``Strategy/violation(job:deviceCount:hasFlashAttention:allowsEmptyStages:)``),
   ///   `layerCounts` has one count for each virtual stage, the schedule is of the strategy's stages and micro-batches.
   public init(
-    job: TrainingJob, strategy: Strategy, layerCounts: [Int], schedule: PipelineSchedule, paddedVocabularySize: Int,
-    maximumGradientNorm: Double? = 1, routes: CollectiveRoutes = CollectiveRoutes()
+    job: TrainingJob, strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil,
+    schedule: PipelineSchedule, paddedVocabularySize: Int, maximumGradientNorm: Double? = 1,
+    routes: CollectiveRoutes = CollectiveRoutes()
   ) {
     precondition(layerCounts.count == schedule.stageCount * schedule.chunkCount, "a layer count for each virtual stage")
     precondition(schedule.stageCount == strategy.pipelineDegree, "the schedule is of other stages than the strategy")
     self.job = job
     self.strategy = strategy
     self.layerCounts = layerCounts
+    self.stageChoices = stageChoices
     self.schedule = schedule
     self.paddedVocabularySize = paddedVocabularySize
     self.maximumGradientNorm = maximumGradientNorm
     self.routes = routes
+    isRecomputed = layerCounts.enumerated().flatMap { virtualStage, count in
+      let ofAll = strategy.recompute == .full ? count : 0
+      let recomputed = stageChoices?[virtualStage % strategy.pipelineDegree].recomputedLayerCount ?? ofAll
+      return (0..<count).map { $0 < recomputed }
+    }
   }
+
+  /// Whether a part's activations are computed again in backward: the first layers of each chunk, as many as its stage
+  /// says.
+  public func recomputes(_ part: ModelPart) -> Bool {
+    if case .layer(let layer) = part { isRecomputed[layer] } else { false }
+  }
+
+  /// Whether a stage's optimizer states lie in the host's memory but for the step.
+  public func offloadsOptimizer(stage: Int) -> Bool { stageChoices?[stage].offloadsOptimizer ?? false }
 
   public var layout: ParallelLayout { ParallelLayout(strategy) }
 

@@ -68,7 +68,7 @@ extension ProgramCheck {
     }
     return parts.reversed().flatMap { part -> [Computation] in
       var again: [Computation] = []
-      if case .layer = part, shape.strategy.recompute == .full {
+      if shape.recomputes(part) {
         again = part.pieces.map { .recompute($0, part, microBatch: microBatch) }
       }
       return again + part.backwardPieces.map { .backward($0, part, microBatch: microBatch) }

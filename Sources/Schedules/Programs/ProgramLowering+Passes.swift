@@ -30,7 +30,7 @@ extension ProgramLowering {
       switch part {
       case .embedding: backwardEmbedding(step.microBatchIndex)
       case .layer:
-        if strategy.recompute == .full { layerForward(part, step.microBatchIndex, again: true) }
+        if shape.recomputes(part) { layerForward(part, step.microBatchIndex, again: true) }
         backwardLayer(part, step.microBatchIndex)
       case .head: backwardHead(step.microBatchIndex)
       }
