@@ -29,7 +29,7 @@ struct ScatterPlot {
     var lines = [
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(Int(size) + 220) \(Int(size))\" font-family=\"sans-serif\" font-size=\"12\">",
       "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>",
-      "<text x=\"\(Int(margin))\" y=\"30\" font-size=\"16\">\(escaped(title))</text>",
+      "<text x=\"\(Int(margin))\" y=\"30\" font-size=\"16\">\(title.xmlEscaped)</text>",
     ]
     for exponent in Int(low)...Int(high) {
       let tick = pow(10, Double(exponent))
@@ -48,10 +48,10 @@ struct ScatterPlot {
       )
     }
     lines.append(
-      "<text x=\"\(Int(size / 2))\" y=\"\(Int(size) - 12)\" text-anchor=\"middle\">measured, \(escaped(quantity))</text>"
+      "<text x=\"\(Int(size / 2))\" y=\"\(Int(size) - 12)\" text-anchor=\"middle\">measured, \(quantity.xmlEscaped)</text>"
     )
     lines.append(
-      "<text transform=\"translate(16 \(Int(size / 2))) rotate(-90)\" text-anchor=\"middle\">predicted, \(escaped(quantity))</text>"
+      "<text transform=\"translate(16 \(Int(size / 2))) rotate(-90)\" text-anchor=\"middle\">predicted, \(quantity.xmlEscaped)</text>"
     )
     for (index, one) in series.enumerated() {
       let colour = colours[index % colours.count], opacity = index < colours.count ? "0.7" : "0.35"
@@ -63,12 +63,8 @@ struct ScatterPlot {
       lines.append(
         "<circle cx=\"\(Int(size) - 20)\" cy=\"\(legend)\" r=\"4\" fill=\"\(colour)\" fill-opacity=\"\(opacity)\"/>")
       lines.append(
-        "<text x=\"\(Int(size) - 8)\" y=\"\(legend + 4)\">\(escaped(one.name)) (\(one.points.count))</text>")
+        "<text x=\"\(Int(size) - 8)\" y=\"\(legend + 4)\">\(one.name.xmlEscaped) (\(one.points.count))</text>")
     }
     return lines.joined(separator: "\n") + "\n</svg>\n"
-  }
-
-  private func escaped(_ text: String) -> String {
-    text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
   }
 }

@@ -28,6 +28,11 @@ struct ValidateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Draw predicted against measured iteration times here, as SVG.", valueName: "file"))
   var plot: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Replace the figures of this page, between its two markers, and draw its plots beside it.", valueName: "file"))
+  var report: String?
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -39,15 +44,42 @@ struct ValidateCommand: ParsableCommand {
     try reportingErrors {
       var records: [MeasuredRun] = []
       for path in runs { records += try MeasuredRun.runs(contentsOf: path) }
-      let report = ValidationReport(
-        validation: Validation(runs: records, catalog: .ofInstallation()), grouping: by, worstCount: worst)
+      let validation = Validation(runs: records, catalog: .ofInstallation())
+      let table = ValidationReport(validation: validation, grouping: by, worstCount: worst)
       if let plot {
-        let svg = report.plot.svg
+        let svg = table.plot.svg
         guard !svg.isEmpty else { throw complaint("--plot: no run's time can be judged", .badInput) }
         try writeFileAtomically(Array(svg.utf8), to: plot)
       }
-      try emit(json ? report.json.text(style: .pretty) : report.text)
+      if let report { try rewrite(page: report, validation: validation) }
+      try emit(json ? table.json.text(style: .pretty) : table.text)
     }
+  }
+
+  /// Replaces the figures of a page and draws its plots: `accuracy.md` has `accuracy.svg` and `accuracy-errors.svg`.
+  private func rewrite(page path: String, validation: Validation) throws {
+    let plots = ValidationReport(validation: validation, grouping: .family, worstCount: 0)
+    let (times, errors) = (plots.plot.svg, plots.errorChart.svg)
+    guard !times.isEmpty else { throw complaint("--report: no run's time can be judged", .badInput) }
+    let bytes: [UInt8]
+    do {
+      bytes = try readFile(at: path, maximumByteCount: 1 << 24)
+    } catch {
+      throw complaint("\(path): \(error.reason)", .badInput)
+    }
+    let stem = path.hasSuffix(".md") ? String(path.dropLast(3)) : path
+    let name = stem.split(separator: "/").last.map(String.init) ?? stem
+    guard
+      let page = AccuracyReport(validation: validation).page(
+        replacingFiguresOf: String(decoding: bytes, as: UTF8.self),
+        plots: (times: "\(name).svg", errors: "\(name)-errors.svg"))
+    else {
+      throw complaint(
+        "\(path): the markers \"\(AccuracyReport.begin)\" and \"\(AccuracyReport.end)\" are not there", .badInput)
+    }
+    try writeFileAtomically(Array(times.utf8), to: "\(stem).svg")
+    try writeFileAtomically(Array(errors.utf8), to: "\(stem)-errors.svg")
+    try writeFileAtomically(Array(page.utf8), to: path)
   }
 }
 

@@ -18,9 +18,7 @@ struct ValidationReport {
     for (name, part) in validation.grouped(by: grouping) { table.add(row(name, part)) }
     table.add(row("all", validation))
     var text = table.text
-    if !validation.refused.isEmpty {
-      text += "\n\(Format.count(validation.refused.count)) records are not predicted (--json lists the reasons)\n"
-    }
+    if !validation.refused.isEmpty { text += "\n" + LeftOutRecords(validation.refused).text }
     if worstCount > 0 {
       var worst = Table(header: ["worst predictions", "predicted", "measured", "error"])
       for item in worstCases {
@@ -43,6 +41,15 @@ struct ValidationReport {
           item.run.measured.iterationSeconds.map { (measured: $0, predicted: item.prediction.iterationSeconds) }
         }
         return points.isEmpty ? nil : ScatterPlot.Series(name: name, points: points)
+      })
+  }
+
+  /// Errors of judged iteration times.
+  var errorChart: ErrorChart {
+    ErrorChart(
+      title: "Errors of iteration times by \(grouping.rawValue)",
+      groups: validation.grouped(by: grouping).map { name, part in
+        (name, part.cases.filter(\.isJudgedInTime).compactMap(\.timeError))
       })
   }
 

@@ -62,8 +62,9 @@ import Testing
   @Test func measuredRunsAreValidated() async throws {
     let folder = try Workspace()
     try folder.write(Self.records, to: "runs.jsonl")
-    #expect(
-      try await folder.sextant("validate", "--runs", "runs.jsonl").succeeded().contains("3 records are not predicted"))
+    let table = try await folder.sextant("validate", "--runs", "runs.jsonl").succeeded()
+    #expect(table.contains("3 records are left out:"))
+    #expect(table.contains("1 × strategy does not state pipeline: vague\n"))
     let text = try await folder.sextant("validate", "--runs", "runs.jsonl", "--json").succeeded()
     guard case .array(let refused) = Self.member("not_predicted", of: try JSON(parsing: Array(text.utf8))) else {
       Issue.record("no list: \(text)")
@@ -86,6 +87,29 @@ import Testing
     try folder.write(MeasuredRecords.record("slow", seconds: 500), to: "runs.jsonl")
     try await folder.sextant("validate", "--runs", "runs.jsonl", "--plot", "none.svg").failed(65, "--plot: ")
     #expect(try !folder.names.contains("none.svg"))
+  }
+
+  @Test func thePageOfTheModelsAccuracyIsRewrittenBetweenItsMarkers() async throws {
+    let folder = try Workspace()
+    try folder.write(MeasuredRecords.record("fast", seconds: 0.05), to: "runs.jsonl")
+    let before = "# Accuracy\n\nBy hand.\n\n<!-- figures: begin -->\nold\n<!-- figures: end -->\n\nMore.\n"
+    try folder.write(before, to: "accuracy.md")
+    let request = ["validate", "--runs", "runs.jsonl", "--report"]
+    try await folder.sextant(request + ["accuracy.md"]).succeeded()
+    let page = try folder.text(of: "accuracy.md")
+    #expect(page.hasPrefix("# Accuracy\n\nBy hand.\n\n<!-- figures: begin -->\n"))
+    #expect(page.hasSuffix("<!-- figures: end -->\n\nMore.\n") && !page.contains("old"))
+    #expect(page.contains("| invented | 1 | ") && page.contains("](accuracy-errors.svg)"))
+    for name in ["accuracy.svg", "accuracy-errors.svg"] {
+      #expect(XMLParser(data: Data(try folder.text(of: name).utf8)).parse(), "\(name)")
+    }
+    // Again: the same bytes.
+    try await folder.sextant(request + ["accuracy.md"]).succeeded()
+    #expect(try folder.text(of: "accuracy.md") == page)
+    try folder.write("no markers\n", to: "plain.md")
+    try await folder.sextant(request + ["plain.md"]).failed(65, "plain.md: the markers")
+    #expect(try folder.text(of: "plain.md") == "no markers\n" && !folder.names.contains("plain.svg"))
+    try await folder.sextant(request + ["none.md"]).failed(65, "none.md: No such file")
   }
 
   /// One that can be predicted, a model of experts, one without a pipeline degree, an unknown device.
