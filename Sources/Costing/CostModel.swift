@@ -38,7 +38,9 @@ public struct CostModel: Sendable {
     self.job = job
     nodeOrder = Array(0..<cluster.nodeCount)
     fabric = Fabric(cluster)
-    device = DeviceSpeed(cluster.device, precision: job.precision, gemmFactor: framework.gemmFactor)
+    device = DeviceSpeed(
+      cluster.device, precision: job.precision, gemmFactor: framework.gemmFactor,
+      attentionFactor: framework.attentionFactor)
   }
 
   /// The same job on the same cluster, with other nodes in the layout's places, or on some of them only.

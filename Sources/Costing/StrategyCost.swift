@@ -270,16 +270,17 @@ public struct StrategyCost: Sendable {
     let parameters = memory.parameterCount(stage: stage, layerCount: layerCount)
     let gradientBytes = Double(parameters * memory.gradientByteCount)
     let weightBytes = Double(parameters * memory.weightByteCount)
-    // Every further bucket pays its latency again.
-    func buckets(_ bytes: Double) -> Double {
-      max(0, bytes / framework.bucketBytes - 1) * Double(group.rankCount - 1) * group.latencySeconds
+    // Every further bucket pays latency and launch again.
+    func buckets(_ bytes: Double, passes: Double = 1) -> Double {
+      max(0, bytes / framework.bucketBytes - 1)
+        * (group.collectiveSeconds + passes * Double(group.rankCount - 1) * group.latencySeconds)
     }
     // Between nodes reductions reach less of the network than a large transfer does.
     let reach =
       layout.layout.tensorDegree * group.rankCount > layout.devicesPerNode ? framework.reductionRateFraction : 1
     let reduced = gradientBytes / reach, gathered = weightBytes / reach
     return switch strategy.zeroStage {
-    case .none: (group.allReduceSeconds(byteCount: reduced) + 2 * buckets(gradientBytes), 0)
+    case .none: (group.allReduceSeconds(byteCount: reduced) + buckets(gradientBytes, passes: 2), 0)
     case .optimizer:
       (
         group.reduceScatterSeconds(byteCount: reduced) + buckets(gradientBytes),

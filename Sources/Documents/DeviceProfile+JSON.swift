@@ -113,6 +113,7 @@ extension DeviceProfile.Memory {
 extension DeviceProfile.Fabric {
   init(_ field: Field) throws(DocumentError) {
     var fields = try field.fields()
+    collectiveSeconds = try fields.required("collective_seconds").nonNegativeNumber()
     scaleUpEfficiency = try fields.required("scale_up_efficiency").fraction()
     scaleUpLatencySeconds = try fields.required("scale_up_latency_seconds").nonNegativeNumber()
     var groups: [DeviceProfile.GroupShare] = []
@@ -131,7 +132,9 @@ extension DeviceProfile.Fabric {
 
   var json: JSON {
     object(
-      ("scale_up_efficiency", .number(scaleUpEfficiency)), ("scale_up_latency_seconds", .number(scaleUpLatencySeconds)),
+      ("collective_seconds", .number(collectiveSeconds)),
+      ("scale_up_efficiency", .number(scaleUpEfficiency)),
+      ("scale_up_latency_seconds", .number(scaleUpLatencySeconds)),
       ("scale_up_groups", .array(scaleUpGroups.map(\.json))), ("scale_out_efficiency", .number(scaleOutEfficiency)),
       ("scale_out_latency_seconds", .number(scaleOutLatencySeconds)))
   }
@@ -159,6 +162,7 @@ extension DeviceProfile.Framework {
     tensorFloorSecondsPerRank = try fields.required("tensor_floor_seconds_per_rank").nonNegativeNumber()
     tensorFloorSecondsPerNode = try fields.required("tensor_floor_seconds_per_node").nonNegativeNumber()
     tensorCollectiveSeconds = try fields.required("tensor_collective_seconds").nonNegativeNumber()
+    tensorRateFraction = try fields.required("tensor_rate_fraction").fraction()
     tensorOverlapFraction = try fields.required("tensor_overlap_fraction").fractionOrZero()
     iterationFixedSeconds = try fields.required("iteration_fixed_seconds").nonNegativeNumber()
     gradientOverlapFraction = try fields.required("gradient_overlap_fraction").fractionOrZero()
@@ -168,6 +172,7 @@ extension DeviceProfile.Framework {
     reductionRateFraction = try fields.required("reduction_rate_fraction").fraction()
     bucketBytes = try fields.required("bucket_bytes").positiveNumber()
     gemmFactor = try fields.required("gemm_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
+    attentionFactor = try fields.required("attention_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
     elementWiseFactor = try fields.required("element_wise_factor").positiveNumber()
     layerSplit = try fields.required("layer_split").choice(of: DeviceProfile.LayerSplit.self)
     logitsTrafficBytesPerEntry = try fields.required("logits_traffic_bytes_per_entry").number(
@@ -189,6 +194,7 @@ extension DeviceProfile.Framework {
       ("tensor_floor_seconds_per_rank", .number(tensorFloorSecondsPerRank)),
       ("tensor_floor_seconds_per_node", .number(tensorFloorSecondsPerNode)),
       ("tensor_collective_seconds", .number(tensorCollectiveSeconds)),
+      ("tensor_rate_fraction", .number(tensorRateFraction)),
       ("tensor_overlap_fraction", .number(tensorOverlapFraction)),
       ("iteration_fixed_seconds", .number(iterationFixedSeconds)),
       ("gradient_overlap_fraction", .number(gradientOverlapFraction)),
@@ -197,6 +203,7 @@ extension DeviceProfile.Framework {
       ("overlaps_gradient_reduce", .boolean(overlapsGradientReduce)),
       ("reduction_rate_fraction", .number(reductionRateFraction)),
       ("bucket_bytes", .number(bucketBytes)), ("gemm_factor", .number(gemmFactor)),
+      ("attention_factor", .number(attentionFactor)),
       ("element_wise_factor", .number(elementWiseFactor)),
       ("layer_split", .string(layerSplit.rawValue)),
       ("logits_traffic_bytes_per_entry", .number(logitsTrafficBytesPerEntry)),

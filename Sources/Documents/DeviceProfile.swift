@@ -65,6 +65,8 @@ public struct DeviceProfile: Sendable, Equatable {
 
   /// What the collective library reaches of nominal link rates.
   public struct Fabric: Sendable, Equatable {
+    /// What every collective takes beside its steps and bytes: its kernel's launch and the ranks finding each other.
+    public package(set) var collectiveSeconds: Double
     /// Share of the nominal rate inside a node, 0…1.
     public package(set) var scaleUpEfficiency: Double
     public package(set) var scaleUpLatencySeconds: Double
@@ -79,7 +81,12 @@ public struct DeviceProfile: Sendable, Equatable {
   /// Share of the nominal rate that groups of at most so many ranks reach inside a node.
   public struct GroupShare: Sendable, Equatable {
     public let rankCount: Int
-    public let efficiency: Double
+    public package(set) var efficiency: Double
+
+    package init(rankCount: Int, efficiency: Double) {
+      self.rankCount = rankCount
+      self.efficiency = efficiency
+    }
   }
 
   /// How a training framework drives the device.
@@ -102,6 +109,8 @@ public struct DeviceProfile: Sendable, Equatable {
     public package(set) var tensorFloorSecondsPerNode: Double
     /// What a collective of the tensor group costs before its first byte moves.
     public package(set) var tensorCollectiveSeconds: Double
+    /// Share of the links' rate that the tensor group's collectives reach beside computation, with the copies around them.
+    public package(set) var tensorRateFraction: Double
     /// Share of the tensor group's traffic that hides under computation, 0…1.
     public package(set) var tensorOverlapFraction: Double
     /// Paid once an iteration: data loading, logging, host synchronisation.
@@ -120,6 +129,8 @@ public struct DeviceProfile: Sendable, Equatable {
     public package(set) var bucketBytes: Double
     /// Time of matrix products, as a multiple of the device profile's.
     public package(set) var gemmFactor: Double
+    /// Time of fused attention, as a multiple of the device profile's.
+    public package(set) var attentionFactor: Double
     /// Memory traffic of element-wise operations, as a multiple of what fused kernels would move.
     public package(set) var elementWiseFactor: Double
     /// How layers are split into stages when nobody says otherwise.

@@ -9,6 +9,7 @@ public enum DocumentSchema: String, Sendable, CaseIterable {
   case job = "sextant.job/1"
   case plan = "sextant.plan/1"
   case run = "sextant.run/1"
+  case collective = "sextant.collective/1"
 }
 
 /// Reads the document in a file.
@@ -27,6 +28,27 @@ package func readDocument<Value>(
     throw DocumentError(source: path, location: "", expected: error.reason, found: nil)
   }
   return try decode(parse(bytes, source: path))
+}
+
+/// Reads a file of documents, one a line; empty lines are skipped.
+///
+/// - Parameter decode: makes the value of a line's root.
+/// - Throws: `DocumentError` that names the line.
+package func readLines<Value>(
+  of path: String, decode: (Field) throws(DocumentError) -> Value
+) throws(DocumentError) -> [Value] {
+  let bytes: [UInt8]
+  do {
+    bytes = try readFile(at: path, maximumByteCount: 1 << 30)
+  } catch {
+    throw DocumentError(source: path, location: "", expected: error.reason, found: nil)
+  }
+  var values: [Value] = []
+  for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
+    guard line.contains(where: { $0 != 0x20 && $0 != 0x0D && $0 != 0x09 }) else { continue }
+    values.append(try decode(parse(Array(line), source: "\(path):\(index + 1)")))
+  }
+  return values
 }
 
 /// The folder of a document, to which paths inside it are relative.

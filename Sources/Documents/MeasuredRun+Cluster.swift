@@ -27,7 +27,6 @@ extension MeasuredRun {
         found: "\(machine.deviceCount) devices in \(machine.nodeCount) nodes")
     }
     let perNode = machine.deviceCount / machine.nodeCount
-    var levels: [ClusterDescription.Level] = []
     // A stated number of links says more than the datasheet, which counts all that the chip has.
     let linkRate = machine.intraLinkCount.map { Double($0) * Self.bytesPerSecondPerLink }
     let intra =
@@ -37,26 +36,55 @@ extension MeasuredRun {
       let reason = machine.intraLinkCount.map { ", \($0) links" } ?? ""
       assumptions.append("links inside a node carry \(intra) bytes/s per device\(reason)")
     }
-    if perNode > 1 || machine.nodeCount == 1 {
-      levels.append(ClusterDescription.Level(name: "node", span: perNode, bytesPerSecond: intra))
-    }
-    if machine.nodeCount > 1 {
-      let nodeRate =
-        machine.interBytesPerSecondPerNode
-        ?? device.datasheet.scaleOutBytesPerSecond * Double(machine.devicesPerNode)
-      if machine.interBytesPerSecondPerNode == nil { assumptions.append("a node sends \(nodeRate) bytes/s") }
-      levels.append(
-        ClusterDescription.Level(
-          name: "network", span: machine.deviceCount, bytesPerSecond: nodeRate / Double(machine.devicesPerNode),
-          sharedBytesPerSecond: nodeRate))
+    let nodeRate =
+      machine.interBytesPerSecondPerNode
+      ?? device.datasheet.scaleOutBytesPerSecond * Double(machine.devicesPerNode)
+    if machine.nodeCount > 1, machine.interBytesPerSecondPerNode == nil {
+      assumptions.append("a node sends \(nodeRate) bytes/s")
     }
     do {
       let cluster = try ClusterDescription(
-        name: id, device: device, nodeNames: (0..<machine.nodeCount).map { "node-\($0)" }, devicesPerNode: perNode,
-        levels: levels)
+        name: id, device: device, nodeCount: machine.nodeCount, devicesPerNode: perNode,
+        // Of a node's links to the network a run on some of its devices has its part only.
+        bytesPerSecondInNode: intra, nodeBytesPerSecond: nodeRate,
+        networkBytesPerSecond: nodeRate / Double(machine.devicesPerNode))
       return (cluster, assumptions)
     } catch {
       throw DocumentError(source: id, location: "/cluster", expected: error.sentence, found: nil)
     }
+  }
+}
+
+extension ClusterDescription {
+  /// A cluster of one level inside a node and one between nodes, whose links a node's devices share.
+  fileprivate init(
+    name: String, device: DeviceProfile, nodeCount: Int, devicesPerNode: Int, bytesPerSecondInNode: Double,
+    nodeBytesPerSecond: Double, networkBytesPerSecond: Double
+  ) throws(Contradiction) {
+    var levels: [Level] = []
+    if devicesPerNode > 1 || nodeCount == 1 {
+      levels.append(Level(name: "node", span: devicesPerNode, bytesPerSecond: bytesPerSecondInNode))
+    }
+    if nodeCount > 1 {
+      levels.append(
+        Level(
+          name: "network", span: nodeCount * devicesPerNode, bytesPerSecond: networkBytesPerSecond,
+          sharedBytesPerSecond: nodeBytesPerSecond))
+    }
+    try self.init(
+      name: name, device: device, nodeNames: (0..<nodeCount).map { "node-\($0)" }, devicesPerNode: devicesPerNode,
+      levels: levels)
+  }
+}
+
+extension MeasuredCollective {
+  /// The nodes that it was measured on, with links of the datasheet where the record states none.
+  public func cluster(of device: DeviceProfile) throws(ClusterDescription.Contradiction) -> ClusterDescription {
+    let nodeRate =
+      interBytesPerSecondPerNode ?? device.datasheet.scaleOutBytesPerSecond * Double(devicesPerNode)
+    return try ClusterDescription(
+      name: source, device: device, nodeCount: nodeCount, devicesPerNode: devicesPerNode,
+      bytesPerSecondInNode: intraBytesPerSecondPerDevice ?? device.datasheet.scaleUpBytesPerSecond,
+      nodeBytesPerSecond: nodeRate, networkBytesPerSecond: nodeRate / Double(devicesPerNode))
   }
 }

@@ -48,19 +48,7 @@ extension MeasuredRun {
   /// Reads a file of run records, one JSON object a line; empty lines are skipped.
   /// - Throws: `DocumentError` that names the line.
   public static func runs(contentsOf path: String) throws(DocumentError) -> [MeasuredRun] {
-    let bytes: [UInt8]
-    do {
-      bytes = try readFile(at: path, maximumByteCount: 1 << 30)
-    } catch {
-      throw DocumentError(source: path, location: "", expected: error.reason, found: nil)
-    }
-    var runs: [MeasuredRun] = []
-    for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
-      guard line.contains(where: { $0 != 0x20 && $0 != 0x0D && $0 != 0x09 }) else { continue }
-      let source = "\(path):\(index + 1)"
-      runs.append(try MeasuredRun(try parse(Array(line), source: source)))
-    }
-    return runs
+    try readLines(of: path) { (field) throws(DocumentError) in try MeasuredRun(field) }
   }
 
   package init(_ field: Field) throws(DocumentError) {

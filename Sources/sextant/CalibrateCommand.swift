@@ -14,11 +14,18 @@ struct CalibrateCommand: ParsableCommand {
       not move it and are listed. With --folds it also says how well runs are predicted that were left out of the fit, \
       whole models or cluster sizes at a time.
 
+      Timed collectives (--collectives) tell the links without anything that training adds: they are fitted to first, and \
+      what they tell is left alone by the fit to runs. A fit that does not converge, or records that contradict one \
+      another, are refused, and nothing is written.
+
       Example: sextant calibrate --runs runs.jsonl --device h100-sxm5-80gb --folds model --output mine.json
       """)
 
   @Option(help: ArgumentHelp("Files of run records, one JSON object a line.", valueName: "file"))
-  var runs: [String]
+  var runs: [String] = []
+
+  @Option(help: ArgumentHelp("Files of timed collectives, one JSON object a line.", valueName: "file"))
+  var collectives: [String] = []
 
   @Option(help: ArgumentHelp("The device profile to start from.", valueName: "name|file"))
   var device: String
@@ -39,6 +46,10 @@ struct CalibrateCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
+    guard !runs.isEmpty || !collectives.isEmpty else {
+      throw ValidationError("nothing to fit to: --runs, --collectives or both")
+    }
+    guard folds == nil || !runs.isEmpty else { throw ValidationError("--folds leaves out runs, give --runs") }
     guard (1...256).contains(threads ?? 1) else { throw ValidationError("--threads is from 1 to 256") }
   }
 
@@ -47,20 +58,39 @@ struct CalibrateCommand: ParsableCommand {
       let catalog = Catalog.ofInstallation()
       var records: [MeasuredRun] = []
       for path in runs { records += try MeasuredRun.runs(contentsOf: path) }
-      let profile = try catalog.device(device)
-      do {
+      var timings: [MeasuredCollective] = []
+      for path in collectives { timings += try MeasuredCollective.collectives(contentsOf: path) }
+      let report = try fit(records: records, timings: timings, device: catalog.device(device), catalog: catalog)
+      let text = report.profile.json.text(style: .pretty)
+      if let output { try writeFileAtomically(Array(text.utf8), to: output) }
+      try emit(json ? text : report.text)
+    }
+  }
+
+  private func fit(
+    records: [MeasuredRun], timings: [MeasuredCollective], device: DeviceProfile, catalog: Catalog
+  ) throws -> CalibrationReport {
+    var report = CalibrationReport(profile: device)
+    do {
+      if !collectives.isEmpty {
+        let fit = try CollectiveFit(timings, device: device)
+        report.collectives = (try fit.run(), fit.otherDeviceCount)
+      }
+    } catch {
+      throw complaint("--collectives: \(error)", .badInput)
+    }
+    do {
+      if !runs.isEmpty {
         let calibration = try Calibration(
-          runs: records, device: profile, catalog: catalog,
+          runs: records, device: report.profile, held: report.heldCoefficients, catalog: catalog,
           parts: part.map { [$0] } ?? Set(Calibration.Part.allCases),
           threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)
-        let outcome = calibration.run(folds: folds)
-        let text = outcome.profile.json.text(style: .pretty)
-        if let output { try writeFileAtomically(Array(text.utf8), to: output) }
-        try emit(json ? text : CalibrationReport(outcome: outcome).text)
-      } catch let tooFew as Calibration.TooFewRuns {
-        throw complaint("--runs: \(tooFew)", .badInput)
+        report.runs = try calibration.run(folds: folds)
       }
+    } catch {
+      throw complaint("--runs: \(error)", .badInput)
     }
+    return report
   }
 }
 

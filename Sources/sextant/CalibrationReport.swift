@@ -1,50 +1,89 @@
 import Costing
+import Documents
 import Foundation
 
-/// What a person sees of a calibration: coefficients, errors before the eye and left out, and the outliers.
+/// What a person sees of a calibration: coefficients, errors before the eye and left out, the outliers, and what could not
+/// be fitted to.
 struct CalibrationReport {
-  let outcome: Calibration.Outcome
+  /// The profile that the calibration started from.
+  private let base: DeviceProfile
+  /// The fit to timed collectives, and how many were of other devices.
+  var collectives: (outcome: CollectiveFit.Outcome, otherDeviceCount: Int)?
+  /// The fit to runs.
+  var runs: Calibration.Outcome?
 
-  var text: String {
-    [coefficients, errors, folds, outliers].filter { !$0.isEmpty }.joined(separator: "\n")
+  init(profile: DeviceProfile) { base = profile }
+
+  /// The profile as fitted so far.
+  var profile: DeviceProfile { runs?.profile ?? collectives?.outcome.profile ?? base }
+
+  /// What timed collectives told: not the business of a fit to runs.
+  var heldCoefficients: Set<String> {
+    Set(collectives?.outcome.coefficients.filter(\.isIdentified).map(\.name) ?? [])
   }
 
-  private var coefficients: String {
+  var text: String {
+    [
+      collectives.map { table(of: $0.outcome.coefficients) } ?? "", collectiveErrors,
+      runs.map { table(of: $0.coefficients) } ?? "", errors, folds, outliers, leftOut,
+    ].filter { !$0.isEmpty }.joined(separator: "\n")
+  }
+
+  private func table(of coefficients: [Calibration.Fitted]) -> String {
     var table = Table(header: ["coefficient", "before", "after", "±", ""], leftColumns: [0, 4])
-    for fitted in outcome.coefficients {
+    for fitted in coefficients {
       table.add([
         fitted.name, String(format: "%.4g", fitted.before), String(format: "%.4g", fitted.after),
         fitted.isIdentified ? Format.percent(fitted.relativeDeviation) : "",
-        fitted.isIdentified ? "" : "not told by these runs, kept",
+        fitted.isIdentified ? "" : "not told by these records, kept",
       ])
     }
     return table.text
   }
 
+  private var collectiveErrors: String {
+    guard let (outcome, otherDeviceCount) = collectives else { return "" }
+    var table = Table(header: ["timed collectives", "timings", "median before", "mean", "median after", "mean", "bias"])
+    func add(_ name: String, _ before: ErrorSummary, _ after: ErrorSummary) {
+      table.add([
+        name, "\(after.count)", Format.percent(before.medianAbsolute), Format.percent(before.meanAbsolute),
+        Format.percent(after.medianAbsolute), Format.percent(after.meanAbsolute),
+        String(format: "%+.1f %%", after.bias * 100),
+      ])
+    }
+    for group in outcome.groups { add(group.name, group.before, group.after) }
+    add("all", outcome.before, outcome.after)
+    return table.text
+      + (otherDeviceCount == 0 ? "" : "\n\(Format.count(otherDeviceCount)) timings of other devices are left out\n")
+  }
+
   private var errors: String {
+    guard let runs else { return "" }
     var table = Table(header: ["fitted runs"] + Self.errorColumns)
-    for (name, part) in outcome.validation.grouped(by: .family) { table.add(row(name, part)) }
-    table.add(row("all", outcome.validation))
+    for (name, part) in runs.validation.grouped(by: .family) { table.add(row(name, part)) }
+    table.add(row("all", runs.validation))
     return table.text
   }
 
   private var folds: String {
-    guard !outcome.folds.isEmpty else { return "" }
+    guard let runs, !runs.folds.isEmpty else { return "" }
     var table = Table(header: ["left out of the fit"] + Self.errorColumns)
-    for fold in outcome.folds { table.add(row(fold.name, fold.validation)) }
-    let cases = outcome.folds.flatMap(\.validation.cases)
+    for fold in runs.folds { table.add(row(fold.name, fold.validation)) }
+    let cases = runs.folds.flatMap(\.validation.cases)
     table.add(row("all", Validation(cases: cases)))
     return table.text
   }
 
   private var outliers: String {
-    guard !outcome.outliers.isEmpty else { return "" }
-    var table = Table(header: ["\(outcome.outliers.count) runs that the fit disregards", "error"])
-    for outlier in outcome.outliers.prefix(20) {
+    guard let runs, !runs.outliers.isEmpty else { return "" }
+    var table = Table(header: ["\(runs.outliers.count) runs that the fit disregards", "error"])
+    for outlier in runs.outliers.prefix(20) {
       table.add([outlier.id, String(format: "%+.0f %%", outlier.error * 100)])
     }
     return table.text
   }
+
+  private var leftOut: String { runs.map { LeftOutRecords($0.leftOut).text } ?? "" }
 
   private static let errorColumns = [
     "runs", "time median", "mean", "bias", "runs", "memory median", "mean", "bias",

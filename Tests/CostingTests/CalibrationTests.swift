@@ -10,8 +10,8 @@ import Testing
 struct CalibrationTests {
   /// Records of runs that a device with other coefficients than the shipped profile's would have made, with 2 % noise.
   ///
-  /// - Parameter brokenEvery: every so many-th run takes three times as long; 0 for none.
-  private func runs(truth: DeviceProfile, brokenEvery: Int = 0) throws -> [MeasuredRun] {
+  /// - Parameter factor: how many times as long the run of each index takes, because something is broken.
+  private func runs(truth: DeviceProfile, factor: (Int) -> Double = { _ in 1 }) throws -> [MeasuredRun] {
     var random = SeededGenerator(seed: 7)
     var records: [MeasuredRun] = []
     for (hidden, layers) in [(1024, 24), (2048, 24), (4096, 16), (6144, 12)] {
@@ -35,7 +35,7 @@ struct CalibrationTests {
             var seconds = try RunWorkload(record, catalog: Shipped.catalog).estimate(device: truth).prediction
               .iterationSeconds
             seconds *= exp(Double.random(in: -0.02...0.02, using: &random))
-            if brokenEvery > 0, records.count % brokenEvery == 0 { seconds *= 3 }
+            seconds *= factor(records.count)
             let measured = text.replacingOccurrences(
               of: "\"iteration_seconds\": 1", with: "\"iteration_seconds\": \(seconds)")
             records.append(try MeasuredRun(parse(Array(measured.utf8), source: "run")))
@@ -78,7 +78,7 @@ struct CalibrationTests {
   func outliers() throws {
     let (base, truth) = try profiles()
     let outcome = try Calibration(
-      runs: runs(truth: truth, brokenEvery: 8), device: base, catalog: Shipped.catalog, threadCount: 1
+      runs: runs(truth: truth) { $0 % 8 == 0 ? 3 : 1 }, device: base, catalog: Shipped.catalog, threadCount: 1
     ).run(folds: nil)
     #expect(error(outcome) < 0.03)
     #expect(outcome.outliers.count == 9)
@@ -114,8 +114,60 @@ struct CalibrationTests {
   func tooFew() throws {
     let (base, truth) = try profiles()
     let runs = Array(try runs(truth: truth).prefix(7))
-    #expect(throws: Calibration.TooFewRuns.self) {
+    #expect(throws: CalibrationRefusal.tooFew("runs", device: base.name, count: 7)) {
       try Calibration(runs: runs, device: base, catalog: Shipped.catalog, threadCount: 1)
     }
+    #expect(throws: CalibrationRefusal.twice(id: runs[0].id)) {
+      try Calibration(runs: runs + runs, device: base, catalog: Shipped.catalog, threadCount: 1)
+    }
+  }
+
+  @Test("Runs of which most are far off whatever the coefficients are refused")
+  func contradictory() throws {
+    let (base, truth) = try profiles()
+    // Two of three runs broken, by different factors.
+    let torn = try runs(truth: truth) { [1.0, 6.0, 0.15][$0 % 3] }
+    #expect {
+      try Calibration(runs: torn, device: base, catalog: Shipped.catalog, threadCount: 2).run(folds: nil)
+    } throws: { error in
+      guard case CalibrationRefusal.contradictory("iteration times", let farOff, 72, _)? = error as? CalibrationRefusal
+      else { return false }
+      return farOff > 36
+    }
+  }
+
+  @Test("What collectives told is held")
+  func held() throws {
+    let (base, truth) = try profiles()
+    let name = "compute/gemm_peak_fraction"
+    let outcome = try Calibration(
+      runs: runs(truth: truth), device: base, held: [name], catalog: Shipped.catalog, threadCount: 2
+    ).run(folds: nil)
+    #expect(!outcome.coefficients.contains { $0.name == name })
+    #expect(outcome.profile.compute.gemmPeakFraction == base.compute.gemmPeakFraction)
+  }
+
+  @Test("Records that cannot be fitted to are listed with the reason")
+  func leftOut() throws {
+    let (base, truth) = try profiles()
+    let runs = try runs(truth: truth)
+    func record(_ id: String, device: String, sequence: String) throws -> MeasuredRun {
+      let text = """
+        {"schema": "sextant.run/1", "id": "\(id)", "family": "invented", "model": {"name": "gpt", "family": "gpt",
+          "layers": 2, "hidden": 1024, "heads": 8, "kv_heads": 8, "ffn_hidden": 4096, "vocab": 51200,
+          "gated_mlp": false, "tied_embeddings": true}, \(sequence)"global_batch": 8, "precision": "fp16",
+         "cluster": {"device": "\(device)", "nodes": 1, "devices_per_node": 1},
+         "strategy": {"tensor": 1, "pipeline": 1, "data": 1, "micro_batch": 1}, "measured": {"iteration_seconds": 1}}
+        """
+      return try MeasuredRun(parse(Array(text.utf8), source: "run"))
+    }
+    let foreign = try record("foreign", device: "v100-sxm2-32gb", sequence: "\"sequence_length\": 1024, ")
+    let half = try record("half", device: base.name, sequence: "")
+    let outcome = try Calibration(
+      runs: runs + [foreign, half], device: base, catalog: Shipped.catalog, threadCount: 2
+    ).run(folds: nil)
+    #expect(outcome.leftOut.map(\.id) == ["foreign", "half"])
+    #expect(outcome.leftOut[0].reason == "on another device, v100-sxm2-32gb")
+    #expect(outcome.leftOut[1].reason.contains("sequence_length"))
   }
 }

@@ -51,6 +51,41 @@ import Testing
     }
   }
 
+  @Test func everyCollectivePaysItsLaunchOnce() throws {
+    let gamma = 4e-5
+    for n in [2, 8] {
+      let launched = Fabric(
+        try Fixture.node(of: n, device: Fixture.device(latencySeconds: Self.alpha, collectiveSeconds: gamma))
+      )
+      .group(first: 0, stride: 1, count: n)
+      let free = try group(n)
+      for bytes in [8, 1e6, 1e10] {
+        #expect(agrees(launched.allReduceSeconds(byteCount: bytes), gamma + free.allReduceSeconds(byteCount: bytes)))
+        #expect(agrees(launched.allGatherSeconds(byteCount: bytes), gamma + free.allGatherSeconds(byteCount: bytes)))
+      }
+    }
+  }
+
+  @Test func aHierarchicalCollectiveIsOneForEveryLevel() throws {
+    let gamma = 1e-3
+    // Two nodes of four, a slow network: inside the node and between nodes, one collective each.
+    let levels = [
+      ClusterDescription.Level(name: "node", span: 4, bytesPerSecond: 100e9),
+      ClusterDescription.Level(name: "network", span: 8, bytesPerSecond: 1e9),
+    ]
+    func group(_ gamma: Double) throws -> CommunicationGroup {
+      Fabric(
+        try Fixture.cluster(
+          nodeCount: 2, devicesPerNode: 4, levels: levels, device: Fixture.device(collectiveSeconds: gamma))
+      ).group(first: 0, stride: 1, count: 8)
+    }
+    let bytes = 1e10
+    let free = try group(0), launched = try group(gamma)
+    #expect(free.allGatherSeconds(byteCount: bytes) < 7.0 / 8 * bytes / 4e9)
+    #expect(agrees(launched.allGatherSeconds(byteCount: bytes), free.allGatherSeconds(byteCount: bytes) + 2 * gamma))
+    #expect(agrees(launched.allReduceSeconds(byteCount: bytes), free.allReduceSeconds(byteCount: bytes) + 3 * gamma))
+  }
+
   @Test func oneRankCommunicatesNothing() throws {
     let alone = try group(1)
     #expect(alone == .alone)

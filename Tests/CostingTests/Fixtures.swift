@@ -9,7 +9,8 @@ enum Fixture {
   /// A device of 100 TFLOP/s in 16 bits, 10 in 32, and 1 TB/s, which reaches all of it unless said otherwise.
   static func device(
     gemmHalfSize: Double = 0, reservedBytes: Int = 0, fragmentationFraction: Double = 0, unreusedFraction: Double = 0,
-    memoryBytes: Int = 80_000_000_000, latencySeconds: Double = 0, framework: DeviceProfile.Framework = framework()
+    memoryBytes: Int = 80_000_000_000, latencySeconds: Double = 0, collectiveSeconds: Double = 0,
+    framework: DeviceProfile.Framework = framework()
   ) -> DeviceProfile {
     DeviceProfile(
       name: "round", title: "Round figures",
@@ -24,22 +25,24 @@ enum Fixture {
         reservedBytes: reservedBytes, fragmentationFraction: fragmentationFraction, unreusedFraction: unreusedFraction,
         comfortableFraction: 0.8, limitFraction: 0.95),
       fabric: .init(
-        scaleUpEfficiency: 1, scaleUpLatencySeconds: latencySeconds, scaleUpGroups: [], scaleOutEfficiency: 1,
-        scaleOutLatencySeconds: latencySeconds),
+        collectiveSeconds: collectiveSeconds, scaleUpEfficiency: 1, scaleUpLatencySeconds: latencySeconds,
+        scaleUpGroups: [], scaleOutEfficiency: 1, scaleOutLatencySeconds: latencySeconds),
       frameworks: [framework], provenance: [])
   }
 
   static func framework(
     floor: Double = 0, sharpness: Double = 64, gradientOverlap: Double = 0, gatherOverlap: Double = 0,
-    logitsBytesPerEntry: Int = 10, vocabularyMultiple: Int = 1
+    logitsBytesPerEntry: Int = 10, vocabularyMultiple: Int = 1, tensorRateFraction: Double = 1,
+    attentionFactor: Double = 1
   ) -> DeviceProfile.Framework {
     .init(
       name: "plain", layerFloorSeconds: floor, floorSharpness: sharpness, pipelineFloorSecondsPerTensorRank: 0,
-      tensorFloorSecondsPerRank: 0, tensorFloorSecondsPerNode: 0, tensorCollectiveSeconds: 0, tensorOverlapFraction: 0,
+      tensorFloorSecondsPerRank: 0, tensorFloorSecondsPerNode: 0, tensorCollectiveSeconds: 0,
+      tensorRateFraction: tensorRateFraction, tensorOverlapFraction: 0,
       iterationFixedSeconds: 0,
       gradientOverlapFraction: gradientOverlap, shardedGradientOverlapFraction: gradientOverlap,
       gatherOverlapFraction: gatherOverlap, overlapsGradientReduce: false, reductionRateFraction: 1,
-      bucketBytes: 1e24, gemmFactor: 1, elementWiseFactor: 1,
+      bucketBytes: 1e24, gemmFactor: 1, attentionFactor: attentionFactor, elementWiseFactor: 1,
       layerSplit: .even,
       logitsTrafficBytesPerEntry: Double(logitsBytesPerEntry), gradientAccumulationFactor: 0,
       hasFragileReplicatedPipelines: false, usesFlashAttention: false,

@@ -68,6 +68,18 @@ import Testing
     #expect(agrees(flop, job.model.modelFLOP(sequenceLength: 256, sequenceCount: 1), relative: 1e-9))
   }
 
+  @Test func aFrameworksOwnAttentionAndRateOfTensorGroupsAreFactors() throws {
+    let plain = try cost(tensor: 2)
+    let slow = try cost(tensor: 2, framework: Fixture.framework(tensorRateFraction: 0.25, attentionFactor: 3))
+    // Four times the bytes of two all-reduces, each way; the fixture's links have no latency.
+    #expect(plain.layer.forwardTensorSeconds > 0)
+    #expect(agrees(slow.layer.forwardTensorSeconds, 4 * plain.layer.forwardTensorSeconds))
+    #expect(agrees(slow.layer.backwardTensorSeconds, 4 * plain.layer.backwardTensorSeconds))
+    let core = try compute(Fixture.gpt(), tensor: 2).attentionCore
+    #expect(agrees(slow.layer.forwardComputeSeconds, plain.layer.forwardComputeSeconds + 2 * core))
+    #expect(agrees(slow.layer.backwardComputeSeconds, plain.layer.backwardComputeSeconds + 5 * core))
+  }
+
   @Test func groupedQueriesShrinkTheProjectionAndNotTheAttention() throws {
     let all = try compute(Fixture.llama(keyValueHeadCount: 8)), few = try compute(Fixture.llama(keyValueHeadCount: 2))
     #expect(all.attentionCore == few.attentionCore)

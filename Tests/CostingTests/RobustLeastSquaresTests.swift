@@ -60,4 +60,16 @@ struct RobustLeastSquaresTests {
     #expect(abs(solver.solve { [$0[0] - 3] }.values[0] - 1) < 1e-12)
     #expect(abs(solver.solve { [$0[0] + 3] }.values[0]) < 1e-12)
   }
+
+  @Test("A search that runs out of steps says so")
+  func convergence() {
+    func solve(limit: Int) -> RobustLeastSquares.Solution {
+      RobustLeastSquares(
+        unknowns: [0, 0].map { .init(lower: -50, upper: 50, prior: $0, spread: 20) }, lossScale: 0.05,
+        iterationLimit: limit
+      ).solve { values in [exp(values[0] + values[1]) - 30, exp(values[0] - values[1]) - 0.01] }
+    }
+    #expect(!solve(limit: 3).hasConverged)
+    #expect(solve(limit: 1_000).hasConverged)
+  }
 }

@@ -322,6 +322,7 @@ extension DocumentSchema {
       case .model: _ = try ModelDescription(field)
       case .job: _ = try TrainingJob(field, catalog: catalog, folder: ".")
       case .plan: _ = try Plan(field)
+      case .collective: _ = try MeasuredCollective(field)
       case .run:
         let run = try MeasuredRun(field)
         if case .failure = run.job { return .unpriced }

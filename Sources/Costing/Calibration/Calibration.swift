@@ -60,6 +60,8 @@ public struct Calibration: Sendable {
     public let validation: Validation
     /// Runs that the fit disregards, with their error: more than three times the loss scale off.
     public let outliers: [(id: String, error: Double)]
+    /// Records that could not be fitted to, in their order, with the reason.
+    public let leftOut: [(id: String, reason: String)]
     /// By group that was left out; empty when no folds were asked for.
     public let folds: [Fold]
   }
@@ -74,28 +76,52 @@ public struct Calibration: Sendable {
   /// A failed run that needs less than this share of the memory has crashed of something else.
   public static let crashShare = 0.5
 
+  /// Fewer measurements than this are not fitted to.
+  public static let leastCount = 8
+
   private let samples: [Sample]
+  private let leftOut: [(id: String, reason: String)]
+  /// Names of coefficients that are left as they are.
+  private let held: Set<String>
   private let base: DeviceProfile
   private let frameworkIndices: [Int]
   private let parts: Set<Part>
   private let threadCount: Int
 
   /// - Parameters:
-  ///   - runs: those of other devices, failed ones and those of tier D or M are left out of the fit of times.
+  ///   - runs: those of other devices are left out; failed ones and those of tier D or M do not count in the fit of times.
   ///   - device: the profile to start from.
+  ///   - held: names of coefficients that something better has told; they stay as they are.
   ///   - parts: what to fit.
-  /// - Throws: `TooFewRuns` when there is not enough to fit.
+  /// - Throws: `CalibrationRefusal` when there is not enough to fit, or two runs have one id.
   public init(
-    runs: [MeasuredRun], device: DeviceProfile, catalog: Catalog, parts: Set<Part> = Set(Part.allCases),
-    threadCount: Int
-  ) throws(TooFewRuns) {
+    runs: [MeasuredRun], device: DeviceProfile, held: Set<String> = [], catalog: Catalog,
+    parts: Set<Part> = Set(Part.allCases), threadCount: Int
+  ) throws(CalibrationRefusal) {
     var members: [(run: MeasuredRun, workload: RunWorkload, isFast: Bool)] = []
+    var leftOut: [(id: String, reason: String)] = []
+    var ids: Set<String> = []
     for run in runs {
-      guard let workload = try? RunWorkload(run, catalog: catalog), workload.cluster.device.name == device.name,
-        let estimate = try? workload.estimate(device: device)
-      else { continue }
-      members.append((run, workload, Validation.Case(run: run, estimate: estimate).isFast))
+      guard ids.insert(run.id).inserted else { throw .twice(id: run.id) }
+      do {
+        let workload = try RunWorkload(run, catalog: catalog)
+        guard workload.cluster.device.name == device.name else {
+          leftOut.append((run.id, "on another device, \(workload.cluster.device.name)"))
+          continue
+        }
+        // Predicted with an assumption, and nothing to fit to.
+        guard try run.strategy.get().microBatch != nil else {
+          leftOut.append((run.id, "strategy does not state micro_batch"))
+          continue
+        }
+        let estimate = try workload.estimate(device: device)
+        members.append((run, workload, Validation.Case(run: run, estimate: estimate).isFast))
+      } catch {
+        leftOut.append((run.id, "\(error)"))
+      }
     }
+    self.leftOut = leftOut
+    self.held = held
     // A family counts like the root of its size: a sweep of hundreds must not drown a table of ten. Runs that nobody would
     // choose count less: they tell launches and latencies, and suffer from much that is not described.
     let sizes = Dictionary(grouping: members, by: \.run.family).mapValues(\.count)
@@ -109,7 +135,7 @@ public struct Calibration: Sendable {
         memoryWeight: memoryWeights[$0] / memoryMean)
     }
     let count = samples.count(where: parts.contains(.time) ? \.hasTime : \.hasPeak)
-    guard count >= 8 else { throw TooFewRuns(device: device.name, count: count) }
+    guard count >= Self.leastCount else { throw .tooFew("runs", device: device.name, count: count) }
     self.parts = parts
     base = device
     let used = Set(members.map { $0.workload.frameworkName ?? device.frameworks[0].name })
@@ -117,24 +143,16 @@ public struct Calibration: Sendable {
     self.threadCount = threadCount
   }
 
-  /// There is not enough to fit.
-  public struct TooFewRuns: Error, Sendable, CustomStringConvertible {
-    /// The device profile's name.
-    public let device: String
-    /// Runs that could be fitted to.
-    public let count: Int
-    public var description: String {
-      "only \(count) runs on \(device) can be fitted to, at least 8 are needed"
-    }
-  }
-
   /// Runs the fit, and again without each group of the folds.
-  public func run(folds grouping: Grouping?) -> Outcome {
-    var (profile, coefficients) = fit(samples)
+  /// - Throws: `CalibrationRefusal` when a fit does not converge or the runs contradict one another.
+  public func run(folds grouping: Grouping?) throws(CalibrationRefusal) -> Outcome {
+    var (profile, coefficients) = try fit(samples)
     let validation = validation(of: samples, profile: profile)
     profile.provenance = provenance(of: coefficients, validation: validation)
     let outliers = validation.cases.compactMap { item -> (id: String, error: Double)? in
-      guard !item.run.isMarked, let error = item.timeError, abs(log(1 + error)) > 3 * Self.lossScale else { return nil }
+      guard !item.run.isMarked, let error = item.timeError,
+        abs(log(1 + error)) > CoefficientFit.outlierScales * Self.lossScale
+      else { return nil }
       return (item.run.id, error)
     }.sorted { (abs($0.error), $1.id) > (abs($1.error), $0.id) }
     var folds: [Fold] = []
@@ -143,12 +161,13 @@ public struct Calibration: Sendable {
       for name in Set(names).sorted() {
         let inside = zip(samples, names).filter { $0.1 == name }.map(\.0)
         let outside = zip(samples, names).filter { $0.1 != name }.map(\.0)
-        guard outside.count >= 8 else { continue }
-        folds.append(Fold(name: name, validation: self.validation(of: inside, profile: fit(outside).profile)))
+        guard outside.count(where: parts.contains(.time) ? \.hasTime : \.hasPeak) >= Self.leastCount else { continue }
+        folds.append(Fold(name: name, validation: self.validation(of: inside, profile: try fit(outside).profile)))
       }
     }
     return Outcome(
-      profile: profile, coefficients: coefficients, validation: validation, outliers: outliers, folds: folds)
+      profile: profile, coefficients: coefficients, validation: validation, outliers: outliers, leftOut: leftOut,
+      folds: folds)
   }
 
   /// Where each group of coefficients comes from now: these runs, or what it was before.
@@ -182,14 +201,16 @@ public struct Calibration: Sendable {
   }
 
   /// The profile that fits the samples best; coefficients they cannot tell as they were.
-  private func fit(_ samples: [Sample]) -> (profile: DeviceProfile, coefficients: [Fitted]) {
+  private func fit(
+    _ samples: [Sample]
+  ) throws(CalibrationRefusal) -> (profile: DeviceProfile, coefficients: [Fitted]) {
     var profile = base
     let timed = samples.filter(\.hasTime), measured = samples.filter(\.hasPeak)
     var coefficients: [Fitted] = []
     if parts.contains(.time) {
-      coefficients += fit(
-        Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base), of: &profile, to: timed,
-        weights: timed.map(\.weight)
+      coefficients += try fit(
+        Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base).filter { !held.contains($0.name) },
+        of: &profile, to: timed, weights: timed.map(\.weight), what: "iteration times"
       ) { sample, profile, scratch in
         guard let seconds = sample.run.measured.iterationSeconds,
           let predicted = try? sample.workload.iterationSeconds(device: profile, scratch: &scratch)
@@ -197,10 +218,10 @@ public struct Calibration: Sendable {
         return log(predicted / seconds)
       }
     }
-    guard parts.contains(.memory), measured.count >= 8 else { return (profile, coefficients) }
-    coefficients += fit(
+    guard parts.contains(.memory), measured.count >= Self.leastCount else { return (profile, coefficients) }
+    coefficients += try fit(
       Coefficient.ofMemory(frameworkIndices: frameworkIndices, profile: base), of: &profile, to: measured,
-      weights: measured.map(\.memoryWeight)
+      weights: measured.map(\.memoryWeight), what: "memory peaks"
     ) { sample, profile, _ in
       guard let bytes = sample.run.measured.peakBytes, let peaks = try? sample.workload.peakBytes(device: profile)
       else { return .nan }
@@ -212,41 +233,14 @@ public struct Calibration: Sendable {
 
   /// Fits some coefficients to some samples, and writes what they tell into the profile.
   private func fit(
-    _ all: [Coefficient], of profile: inout DeviceProfile, to samples: [Sample], weights: [Double],
-    residual: @Sendable (Sample, DeviceProfile, inout EvaluationScratch) -> Double
-  ) -> [Fitted] {
-    let start = profile
-    func solve(_ coefficients: [Coefficient]) -> RobustLeastSquares.Solution {
-      let solver = RobustLeastSquares(
-        unknowns: coefficients.map { $0.unknown(in: base) }, lossScale: Self.lossScale, iterationLimit: 40,
-        weights: weights)
-      return solver.solve { values in
-        var trial = start
-        for (coefficient, value) in zip(coefficients, values) { coefficient.set(&trial, exp(value)) }
-        return residuals(samples, trial, residual)
-      }
-    }
-    let first = solve(all)
-    // What is not told goes back to where it was, and the rest is fitted once more.
-    let told = all.indices.map { first.deviations[$0] < Self.identifiedShare * log(all[$0].factor) }
-    let second = solve(zip(all, told).filter(\.1).map(\.0))
-    var fitted: [Fitted] = []
-    var next = 0
-    for (coefficient, isTold) in zip(all, told) {
-      let before = coefficient.get(base)
-      var deviation = log(coefficient.factor)
-      if isTold {
-        coefficient.set(&profile, rounded(exp(second.values[next])))
-        deviation = second.deviations[next]
-        next += 1
-      }
-      fitted.append(
-        Fitted(
-          name: coefficient.name, before: before, after: coefficient.get(profile),
-          relativeDeviation: exp(deviation) - 1,
-          isIdentified: isTold))
-    }
-    return fitted
+    _ coefficients: [Coefficient], of profile: inout DeviceProfile, to samples: [Sample], weights: [Double],
+    what: String, residual: @Sendable (Sample, DeviceProfile, inout EvaluationScratch) -> Double
+  ) throws(CalibrationRefusal) -> [Fitted] {
+    let fit = CoefficientFit(
+      coefficients: coefficients, prior: base, weights: weights, lossScale: Self.lossScale, what: what)
+    let solution = try fit.solve(from: profile) { residuals(samples, $0, residual) }
+    profile = solution.profile
+    return solution.coefficients
   }
 
   /// Shares of the memory between which a run is risky: of the runs that failed for want of memory one in twenty is
@@ -265,9 +259,10 @@ public struct Calibration: Sendable {
     let before = profile.memory
     let isTold = failed.count >= 20 && succeeded.count >= 20
     if isTold {
-      let comfortable = rounded(min(max(quantile(failed, 0.05), 0.3), 0.95))
+      let comfortable = min(max(quantile(failed, 0.05), 0.3), 0.95).rounded(significantDigits: 4)
       profile.memory.comfortableFraction = comfortable
-      profile.memory.limitFraction = min(1, max(rounded(quantile(succeeded, 0.98)), comfortable))
+      profile.memory.limitFraction = min(
+        1, max(quantile(succeeded, 0.98).rounded(significantDigits: 4), comfortable))
     }
     return [
       Fitted(
@@ -295,13 +290,6 @@ public struct Calibration: Sendable {
       }
     }
     return results.withLock { $0 }
-  }
-
-  /// Four significant digits: more would be noise in a shipped file.
-  private func rounded(_ value: Double) -> Double {
-    guard value > 0 else { return value }
-    let scale = pow(10, (3 - floor(log10(value))))
-    return (value * scale).rounded() / scale
   }
 }
 

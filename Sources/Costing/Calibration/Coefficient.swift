@@ -48,7 +48,7 @@ struct Coefficient: Sendable {
   /// memory bandwidth, latencies inside a node and buckets are not here: training runs do not tell them apart from these.
   static func ofTime(frameworkIndices: [Int], profile: DeviceProfile) -> [Coefficient] {
     var coefficients = [
-      Coefficient("compute/gemm_peak_fraction", \.compute.gemmPeakFraction, 0.1...1, factor: 1.15),
+      Coefficient("compute/gemm_peak_fraction", \.compute.gemmPeakFraction, 0.1...1, factor: 1.05),
       Coefficient("compute/attention_peak_fraction", \.compute.attentionPeakFraction, 0.02...1, factor: 1.5),
       Coefficient("fabric/scale_up_efficiency", \.fabric.scaleUpEfficiency, 0.05...1, factor: 1.3),
       Coefficient("fabric/scale_out_efficiency", \.fabric.scaleOutEfficiency, 0.02...1, factor: 1.5),
@@ -66,21 +66,52 @@ struct Coefficient: Sendable {
       }
       coefficients += [
         framework("layer_floor_seconds", \.layerFloorSeconds, 1e-6...0.1, factor: 1.5),
+        framework("floor_sharpness", \.floorSharpness, 1...64, factor: 1.5),
         framework(
           "pipeline_floor_seconds_per_tensor_rank", \.pipelineFloorSecondsPerTensorRank, 1e-6...0.1, factor: 1.5),
         framework("tensor_floor_seconds_per_rank", \.tensorFloorSecondsPerRank, 1e-7...0.01, factor: 2),
         framework("tensor_floor_seconds_per_node", \.tensorFloorSecondsPerNode, 1e-6...0.1, factor: 1.5),
         framework("tensor_collective_seconds", \.tensorCollectiveSeconds, 1e-7...1e-2, factor: 2),
+        framework("tensor_rate_fraction", \.tensorRateFraction, 0.05...1, factor: 1.3),
         framework("tensor_overlap_fraction", \.tensorOverlapFraction, 1e-3...1, factor: 1.3),
         framework("iteration_fixed_seconds", \.iterationFixedSeconds, 1e-6...10, factor: 1.7),
         framework("gradient_overlap_fraction", \.gradientOverlapFraction, 1e-3...1, factor: 1.3),
         framework("sharded_gradient_overlap_fraction", \.shardedGradientOverlapFraction, 1e-3...1, factor: 1.3),
         framework("gather_overlap_fraction", \.gatherOverlapFraction, 1e-3...1, factor: 1.5),
         framework("reduction_rate_fraction", \.reductionRateFraction, 0.02...1, factor: 1.35),
-        framework("gemm_factor", \.gemmFactor, 0.5...3, factor: 1.15),
+        framework("gemm_factor", \.gemmFactor, 0.5...3, factor: 1.2),
+        framework("attention_factor", \.attentionFactor, 0.3...5, factor: 1.3),
         framework("element_wise_factor", \.elementWiseFactor, 0.2...10, factor: 1.35),
         framework("logits_traffic_bytes_per_entry", \.logitsTrafficBytesPerEntry, 2...200, factor: 1.35),
       ]
+    }
+    return coefficients.filter { $0.isThere(in: profile) }
+  }
+
+  /// What timed collectives can tell. Spreads are wide: nothing else is fitted at the same time.
+  ///
+  /// A profile with shares by group size, of devices that are linked directly, has those fitted one by one, and the share
+  /// inside a node is that of the largest; one without has a single share.
+  static func ofFabric(profile: DeviceProfile) -> [Coefficient] {
+    var coefficients = [
+      Coefficient("fabric/collective_seconds", \.fabric.collectiveSeconds, 1e-7...1e-2, factor: 10),
+      Coefficient("fabric/scale_up_latency_seconds", \.fabric.scaleUpLatencySeconds, 1e-8...1e-3, factor: 10),
+      Coefficient("fabric/scale_out_efficiency", \.fabric.scaleOutEfficiency, 0.02...1, factor: 3),
+      Coefficient("fabric/scale_out_latency_seconds", \.fabric.scaleOutLatencySeconds, 1e-7...5e-3, factor: 10),
+    ]
+    if profile.fabric.scaleUpGroups.isEmpty {
+      coefficients.append(
+        Coefficient("fabric/scale_up_efficiency", \.fabric.scaleUpEfficiency, 0.05...1, factor: 3))
+    }
+    for (index, group) in profile.fabric.scaleUpGroups.enumerated() {
+      let isLargest = index == profile.fabric.scaleUpGroups.count - 1
+      coefficients.append(
+        Coefficient(
+          "fabric/scale_up_groups/\(group.rankCount)", get: { $0.fabric.scaleUpGroups[index].efficiency },
+          set: {
+            $0.fabric.scaleUpGroups[index].efficiency = $1
+            if isLargest { $0.fabric.scaleUpEfficiency = $1 }
+          }, 0.02...1, factor: 3))
     }
     return coefficients.filter { $0.isThere(in: profile) }
   }

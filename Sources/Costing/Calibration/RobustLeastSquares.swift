@@ -21,7 +21,12 @@ struct RobustLeastSquares {
     var values: [Double]
     /// Standard deviation that data and prior together leave each unknown.
     var deviations: [Double]
+    /// Whether the search ended because no step improved, and not because it ran out of steps.
+    var hasConverged: Bool
   }
+
+  /// A step that improves the loss by a smaller share than this is the last.
+  static let leastGain = 1e-5
 
   let unknowns: [Unknown]
   /// Residuals beyond this are treated more and more as outliers.
@@ -37,6 +42,7 @@ struct RobustLeastSquares {
     var r = residuals(x)
     var loss = loss(r, x)
     var damping = 1e-3
+    var hasConverged = false
     for _ in 0..<iterationLimit {
       let (normal, gradient) = normalEquations(at: x, r, residuals)
       var improved = false
@@ -53,18 +59,21 @@ struct RobustLeastSquares {
           let gain = (loss - nextLoss) / max(loss, 1e-300)
           (x, r, loss) = (next, nextResiduals, nextLoss)
           damping = max(damping / 5, 1e-9)
-          improved = gain > 1e-7
+          improved = gain > Self.leastGain
           break
         }
         damping *= 4
       }
-      if !improved { break }
+      if !improved {
+        hasConverged = true
+        break
+      }
     }
     let (normal, _) = normalEquations(at: x, r, residuals)
     // The robust scale of the residuals turns curvature into a variance.
     let scale = max((median(r.map(abs)) ?? 0) * 1.4826, 1e-3)
     let deviations = inverseDiagonal(normal, noise: scale * scale).map { $0.squareRoot() }
-    return Solution(values: x, deviations: deviations)
+    return Solution(values: x, deviations: deviations, hasConverged: hasConverged)
   }
 
   private func loss(_ residuals: [Double], _ x: [Double]) -> Double {

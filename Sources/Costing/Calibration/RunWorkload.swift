@@ -20,7 +20,7 @@ public struct RunWorkload: Sendable {
       var pattern = try run.strategy.get()
       for (key, isMissing) in [
         ("tensor", pattern.tensorDegree == nil), ("pipeline", pattern.pipelineDegree == nil),
-        ("data", pattern.dataDegree == nil), ("micro_batch", pattern.microBatch == nil),
+        ("data", pattern.dataDegree == nil),
       ] where isMissing { throw Refusal("strategy does not state \(key)") }
       var (cluster, assumptions) = try run.cluster(catalog: catalog)
       let framework = run.framework.flatMap { cluster.device.framework(named: $0) }
@@ -29,19 +29,21 @@ public struct RunWorkload: Sendable {
       // With one rank in the tensor group the flag has nothing to divide.
       if pattern.tensorDegree == 1 { pattern.usesSequenceParallelism = false }
       // A record that does not state FlashAttention is older than it, or plain, or of a framework that has no other.
+      let habits = framework ?? cluster.device.frameworks[0]
       if pattern.usesFlashAttention == nil {
-        let isFused =
-          (framework ?? cluster.device.frameworks[0]).usesFlashAttention
-          && cluster.device.hasFlashAttention(in: job.precision)
+        let isFused = habits.usesFlashAttention && cluster.device.hasFlashAttention(in: job.precision)
         pattern.usesFlashAttention = isFused
         assumptions.append("attention is \(isFused ? "" : "not ")fused")
+      }
+      if pattern.microBatch == nil {
+        pattern.microBatch = 1
+        assumptions.append("micro-batch 1")
       }
       if pattern.zeroStage == nil { assumptions.append("ZeRO 0") }
       if pattern.recompute == nil { assumptions.append("recompute none") }
       if pattern.overlapsGradientReduce == nil {
-        let used = framework ?? cluster.device.frameworks[0]
         assumptions.append(
-          "gradient reduction is \(used.overlapsGradientReduce ? "" : "not ")overlapped, as \(used.name) does by default"
+          "gradient reduction is \(habits.overlapsGradientReduce ? "" : "not ")overlapped, as \(habits.name) does by default"
         )
       }
       self.cluster = cluster

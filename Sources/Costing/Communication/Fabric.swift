@@ -35,6 +35,8 @@ public struct Fabric: Sendable {
 
   private(set) var levels: [Level]
   let devicesPerNode: Int
+  /// What every collective takes beside steps and bytes.
+  let collectiveSeconds: Double
   /// What groups of few ranks reach inside a node, as a multiple of what the levels say; empty where a switch serves all.
   let scaleUpGroups: [(rankCount: Int, factor: Double)]
   /// Median measured rates between nodes; nil where none were measured.
@@ -65,6 +67,7 @@ public struct Fabric: Sendable {
     }
     self.levels = levels
     devicesPerNode = cluster.devicesPerNode
+    collectiveSeconds = fabric.collectiveSeconds
     scaleUpGroups = fabric.scaleUpGroups.map { ($0.rankCount, $0.efficiency / fabric.scaleUpEfficiency) }
     measured = cluster.measured.map {
       MeasuredRates($0, snapshotIndex: snapshotIndex)
@@ -144,7 +147,7 @@ public struct Fabric: Sendable {
   func group(first: Int, stride: Int, count: Int) -> CommunicationGroup {
     guard count > 1 else { return .alone }
     var ring = Double.infinity, latency = 0.0
-    var hierarchicalLatency = 0.0, hierarchicalSecondsPerByte = 0.0
+    var hierarchicalLatency = -collectiveSeconds, hierarchicalSecondsPerByte = 0.0
     var isRegular = true
     for level in levels {
       let shape = members(first: first, stride: stride, count: count, of: level)
@@ -158,14 +161,14 @@ public struct Fabric: Sendable {
         ring = min(ring, Double(shape.fewestInside) * rate)
         latency = max(latency, level.latencySeconds)
         let parts = Double(shape.partCount)
-        hierarchicalLatency += (parts - 1) * level.latencySeconds
+        hierarchicalLatency += collectiveSeconds + (parts - 1) * level.latencySeconds
         hierarchicalSecondsPerByte += (parts - 1) / parts / Double(shape.mostInside) / rate
         isRegular = isRegular && shape.fewestInside == shape.mostInside
       }
       if shape.holdsAll { break }
     }
     return CommunicationGroup(
-      rankCount: count, ringBytesPerSecond: ring, latencySeconds: latency,
+      rankCount: count, ringBytesPerSecond: ring, latencySeconds: latency, collectiveSeconds: collectiveSeconds,
       // A hierarchical collective needs equal parts.
       hierarchicalLatencySeconds: isRegular ? hierarchicalLatency : .infinity,
       hierarchicalSecondsPerByte: isRegular ? hierarchicalSecondsPerByte : .infinity)

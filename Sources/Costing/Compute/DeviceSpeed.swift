@@ -21,12 +21,14 @@ struct DeviceSpeed: Sendable {
     self.secondsPerMemoryByte = secondsPerMemoryByte
   }
 
-  /// - Parameter gemmFactor: a framework's own, see ``DeviceProfile/Framework/gemmFactor``.
-  init(_ profile: DeviceProfile, precision: Precision, gemmFactor: Double = 1) {
+  /// - Parameters:
+  ///   - gemmFactor: a framework's own, see ``DeviceProfile/Framework/gemmFactor``.
+  ///   - attentionFactor: likewise ``DeviceProfile/Framework/attentionFactor``.
+  init(_ profile: DeviceProfile, precision: Precision, gemmFactor: Double = 1, attentionFactor: Double = 1) {
     let peak = profile.peakFLOPPerSecond(precision)
     secondsPerGEMMFLOP = gemmFactor / (peak * profile.compute.gemmPeakFraction)
     gemmHalfSize = profile.compute.gemmHalfSize
-    secondsPerAttentionFLOP = 1 / (peak * profile.compute.attentionPeakFraction)
+    secondsPerAttentionFLOP = attentionFactor / (peak * profile.compute.attentionPeakFraction)
     unalignedAttentionFactor = profile.compute.unalignedAttentionFactor
     secondsPerMemoryByte = 1 / (profile.datasheet.memoryBytesPerSecond * profile.compute.memoryFraction)
   }

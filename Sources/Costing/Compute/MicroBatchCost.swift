@@ -70,12 +70,14 @@ public struct MicroBatchCost: Sendable {
     recompute: Strategy.Recompute, sequenceParallel: Bool
   ) -> Passes {
     let compute = LayerComputeSeconds(shape, on: device, elementWiseFactor: framework.elementWiseFactor)
-    let tensorBytes = shape.tokens * shape.hidden * shape.elementByteCount
+    let activationBytes = shape.tokens * shape.hidden * shape.elementByteCount
     // Attention and feed-forward each sum once forward and once backward (Shoeybi et al. 2019, figure 4); under sequence
     // parallelism each sum is a gather and a scatter, and backward gathers the inputs of the two column-parallel layers
     // once more, under the product that does not need them (Korthikanti et al. 2022, section 4.2.2).
     var passes = Passes()
     let constant = group.rankCount > 1 ? framework.tensorCollectiveSeconds : 0
+    // A share of the rate: the bytes that would take as long at the full one.
+    let tensorBytes = activationBytes / framework.tensorRateFraction
     // What a framework runs beside its products hides for a share.
     func exposed(_ seconds: Double, under computation: Double) -> Double {
       seconds - framework.tensorOverlapFraction * min(seconds, computation)
