@@ -16,7 +16,9 @@ import Testing
     #expect(plan.certificate.ending == .exhausted)
     #expect(plan.job.globalBatch == 8)
 
-    #expect(try await folder.sextant("explain", "plan.json").succeeded() == summary)
+    let explained = try await folder.sextant("explain", "plan.json").succeeded()
+    #expect(explained.hasPrefix(summary))
+    #expect(explained.dropFirst(summary.count).contains("What the plan hangs on"))
     #expect(try await folder.sextant("explain", "plan.json", "--json").succeeded() == document)
     #expect(try folder.names == ["plan.json"])
   }
