@@ -7,7 +7,7 @@ struct PlanReport {
   var text: String {
     [
       heading, strategySection, bestSection, PredictionReport(prediction: plan.prediction).text, stagesSection,
-      nodesSection, searchSection, kindsSection,
+      nodesSection, unmeasuredSection, searchSection, kindsSection,
     ]
     .filter { !$0.isEmpty }.joined(separator: "\n")
   }
@@ -115,6 +115,22 @@ struct PlanReport {
       return "Nodes: \(gain) against the cluster's order (\(moments.joined(separator: ", ")))\n  \(shown)\(rest)\n"
         + leftOut
     }
+  }
+
+  /// Pairs of the plan's nodes that are priced without a measurement, though others have one.
+  private var unmeasuredSection: String {
+    guard let links = plan.cluster.measured else { return "" }
+    let nodes = plan.arrangement.nodeOrder
+    let missing = nodes.reduce(0) { count, from in
+      count + nodes.count { $0 != from && links.medianBytesPerSecond(from: from, to: $0) == nil }
+    }
+    guard missing > 0 else { return "" }
+    let all = nodes.count * (nodes.count - 1)
+    return """
+      Links: \(Format.count(missing)) of \(Format.count(all)) between these nodes were not measured and count at the \
+      cluster's nominal rate
+
+      """
   }
 
   private var searchSection: String {

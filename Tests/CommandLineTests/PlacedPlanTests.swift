@@ -68,7 +68,7 @@ import Testing
     try await folder.sextant("verify", "plan.json").failed(3, "sextant: plan.json: does not hold: ")
   }
 
-  @Test func linksThatDifferByChanceLeaveTheOrderAlone() async throws {
+  @Test func linksThatDifferByChanceLeaveTheOrderAloneAndMissingOnesAreSaid() async throws {
     let folder = try Workspace()
     let text = try String(contentsOfFile: Shipped.root + "/Profiles/links/a100-hdr-16.json", encoding: .utf8)
     let links = try JSON(parsing: Array(text.utf8))
@@ -80,7 +80,11 @@ import Testing
           "bytes_per_second",
           .array(
             (0..<16).map { row in
-              .array((0..<16).map { $0 == row ? .null : .number(Double.random(in: 18e9...20e9, using: &random)) })
+              .array(
+                (0..<16).map { column in
+                  let rate = JSON.number(Double.random(in: 18e9...20e9, using: &random))
+                  return column == row || (row == 3 && column < 2) ? .null : rate
+                })
             })),
       ])
     }
@@ -88,7 +92,10 @@ import Testing
     let cluster = try String(contentsOfFile: Shipped.root + "/Clusters/a100-hdr-16.json", encoding: .utf8)
     try folder.write(
       try JSON(parsing: Array(cluster.utf8)).replacing("/measured", with: .string("links.json")), to: "cluster.json")
-    try await folder.sextant(["plan", "--cluster", "cluster.json", "--output", "plan.json"] + Self.request).succeeded()
+    let summary = try await folder.sextant(
+      ["plan", "--cluster", "cluster.json", "--output", "plan.json"] + Self.request
+    ).succeeded()
+    #expect(summary.contains("Links: 2 of 240 between these nodes were not measured"))
     let plan = try Plan(contentsOf: folder.file("plan.json"))
     #expect(plan.arrangement.reason == .withinNoise)
     #expect(plan.arrangement.nodeOrder == Array(0..<16))
