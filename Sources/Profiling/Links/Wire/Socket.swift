@@ -4,7 +4,7 @@ import Synchronization
 /// A blocking TCP socket that never waits for ever: every call is bounded by the stall time and by a deadline.
 ///
 /// Closed with its last reference. Plain sockets on threads of their own, and not the event loop, carry the data: they
-/// measured faster (docs/measurements.md).
+/// measured a little faster (docs/measurements.md), and a stalled peer holds up its own thread only.
 final class Socket: Sendable {
   private let descriptor: CInt
   private let stallSeconds: Double
