@@ -72,12 +72,14 @@ public struct SSHLaunch: Sendable {
       }
       do {
         try process.run()
-        try input.fileHandleForWriting.write(contentsOf: Data((token.text + "\n").utf8))
-        try input.fileHandleForWriting.close()
-        started.processes.withLock { $0.append(process) }
       } catch {
         failure(rank, "cannot start \(command[0])")
+        continue
       }
+      started.processes.withLock { $0.append(process) }
+      // Who has ended already takes no token; why is told when its end is noticed.
+      try? input.fileHandleForWriting.write(contentsOf: Data((token.text + "\n").utf8))
+      try? input.fileHandleForWriting.close()
     }
     return started
   }
