@@ -21,9 +21,10 @@ public struct StageFreedom: Sendable, Equatable {
 extension MemoryModel {
   /// Optimizer states of one device of a stage, bytes, wherever they lie.
   public func optimizerBytes(stage: Int, layerCount: Int) -> Int {
-    let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
-    let shards = strategy.zeroStage >= .optimizer ? strategy.dataDegree : 1
-    return (parameterCount + shards - 1) / shards * optimizerByteCount
+    let count =
+      strategy.zeroStage >= .optimizer
+      ? shardCount(stage: stage, layerCount: layerCount) : parameterCount(stage: stage, layerCount: layerCount)
+    return count * optimizerByteCount
   }
 
   /// The fewest recomputed layers per chunk with which a stage keeps a limit; nil if no number does.

@@ -103,6 +103,9 @@ private struct TrafficFold {
     let first: Int
     let stride: Int
     let degrees: [Int]
+
+    /// The rank at a place of the group.
+    func rank(_ place: Int) -> Int { first + place * stride }
   }
 
   private func group(first: Int, stride: Int, count: Int) -> Group {
@@ -119,20 +122,16 @@ private struct TrafficFold {
   private mutating func allGather(
     _ elements: Int, bytes: Int, times: Int, _ kind: TrafficKind, in group: Group
   ) {
-    guard times > 0 else { return }
     CollectiveVolume(degrees: group.degrees, elementCount: elements).forEachAllGatherPair { from, to, elements in
-      send(
-        elements * bytes * times, kind, from: group.first + from * group.stride, to: group.first + to * group.stride)
+      send(elements * bytes * times, kind, from: group.rank(from), to: group.rank(to))
     }
   }
 
   private mutating func reduceScatter(
     _ elements: Int, bytes: Int, times: Int, _ kind: TrafficKind, in group: Group
   ) {
-    guard times > 0 else { return }
     CollectiveVolume(degrees: group.degrees, elementCount: elements).forEachReduceScatterPair { from, to, elements in
-      send(
-        elements * bytes * times, kind, from: group.first + from * group.stride, to: group.first + to * group.stride)
+      send(elements * bytes * times, kind, from: group.rank(from), to: group.rank(to))
     }
   }
 
