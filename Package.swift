@@ -9,6 +9,9 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+// Optimised in debug builds too: arithmetic that tests wait for.
+let arithmetic = settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
 // Floors, ground floor first: a target imports only from floors below its own (docs/architecture.md).
 let package = Package(
   name: "sextant",
@@ -37,7 +40,7 @@ let package = Package(
     .target(name: "Schedules", dependencies: ["Documents"], swiftSettings: settings),
 
     // Floor 4: seconds and bytes of a strategy on a cluster.
-    .target(name: "Costing", dependencies: ["Documents", "JSONText", "Schedules"], swiftSettings: settings),
+    .target(name: "Costing", dependencies: ["Documents", "JSONText", "Schedules"], swiftSettings: arithmetic),
 
     // Floor 4: measured links, by our own tools and from the outputs of others.
     .target(
@@ -52,12 +55,10 @@ let package = Package(
       swiftSettings: settings),
 
     // Floor 5: the best plan with a bound, or the reason why there is none.
-    .target(name: "Search", dependencies: ["Documents", "Costing", "IntegerProgramming"], swiftSettings: settings),
+    .target(name: "Search", dependencies: ["Documents", "Costing", "IntegerProgramming"], swiftSettings: arithmetic),
 
-    // Floor 5: the plan executed in miniature. Optimised in debug builds too: its arithmetic is what tests wait for.
-    .target(
-      name: "Execution", dependencies: ["Documents", "Schedules", "Costing"],
-      swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
+    // Floor 5: the plan executed in miniature.
+    .target(name: "Execution", dependencies: ["Documents", "Schedules", "Costing"], swiftSettings: arithmetic),
 
     // Floor 6: the command line.
     .executableTarget(

@@ -36,14 +36,15 @@ struct LinksOnNamespacesTests {
   }
 
   /// Within 5 %. Never faster than the link: what else the machine does can only slow it down, so a figure that is too
-  /// low is measured again, three times at most.
+  /// low is measured again until the machine has been free for long enough, five minutes at most.
   @Test(arguments: [4, 8])
   func everyEntryIsRecovered(count: Int) async throws {
     let folder = try Workspace()
     let hosts = try NetworkNamespaces(
       upload: (0..<count).map { 20 + 10 * $0 }, download: (0..<count).map { 100 - 8 * $0 }, subnet: count)
     var shares = [[Double]](repeating: [Double](repeating: 0, count: count), count: count)
-    for _ in 0..<3 {
+    let start = ContinuousClock.now
+    while !shares.allSatisfy({ $0.allSatisfy { $0 > 0.95 } }), start.duration(to: .now) < .seconds(300) {
       try await measure(hosts, in: folder).succeeded()
       let links = try MeasuredLinks(contentsOf: folder.file("links.json"))
       #expect(links.nodeNames == (0..<count).map { "host-\($0)" })
@@ -56,7 +57,6 @@ struct LinksOnNamespacesTests {
         }
         shares[from][from] = 1
       }
-      if shares.allSatisfy({ $0.allSatisfy { $0 > 0.95 } }) { break }
     }
     #expect(shares.allSatisfy { $0.allSatisfy { $0 > 0.95 } }, "\(shares)")
   }
