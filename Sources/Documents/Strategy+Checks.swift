@@ -11,6 +11,11 @@ public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertibl
   case sequenceParallelismNeedsTensor
   case noFlashAttention
   case shardedGradientsInPipeline(zeroStage: Int)
+  case shardsNotNested(weights: Int, gradients: Int, optimizer: Int, replicas: Int)
+  case secondaryDoesNotDivide(secondary: Int, weights: Int)
+  case secondaryIsRedundant(secondary: Int, weights: Int)
+  case nothingToQuantise(what: String, of: String)
+  case shardLevelsInPipeline
 
   public var description: String {
     switch self {
@@ -36,6 +41,16 @@ public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertibl
       "the device has no FlashAttention"
     case .shardedGradientsInPipeline(let stage):
       "ZeRO \(stage) reduces gradients every micro-batch, which defeats a pipeline"
+    case .shardsNotNested(let weights, let gradients, let optimizer, let replicas):
+      "shard degrees of weights \(weights), gradients \(gradients), optimizer \(optimizer) and data degree \(replicas) do not each divide the next"
+    case .secondaryDoesNotDivide(let secondary, let weights):
+      "the secondary shard degree \(secondary) does not divide the weights' \(weights)"
+    case .secondaryIsRedundant(let secondary, let weights):
+      "a secondary partition of degree \(secondary) repeats the weights' own of \(weights)"
+    case .nothingToQuantise(let what, let verb):
+      "\(what) cannot be quantised where no replicas \(verb) them"
+    case .shardLevelsInPipeline:
+      "shard levels of weights or gradients, and quantised collectives, defeat a pipeline"
     }
   }
 
@@ -53,6 +68,11 @@ public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertibl
     case .sequenceParallelismNeedsTensor: "sequence parallelism without tensor parallelism"
     case .noFlashAttention: "no FlashAttention on the device"
     case .shardedGradientsInPipeline: "ZeRO 2 or 3 with a pipeline"
+    case .shardsNotNested: "shard degrees are not nested"
+    case .secondaryDoesNotDivide: "secondary shard degree does not divide the weights'"
+    case .secondaryIsRedundant: "secondary partition repeats the primary"
+    case .nothingToQuantise: "nothing to quantise"
+    case .shardLevelsInPipeline: "shard levels with a pipeline"
     }
   }
 }
@@ -94,6 +114,11 @@ extension Strategy {
     }
     if job.globalBatch % (dataDegree * microBatch) != 0 {
       return .batchDoesNotDivide(globalBatch: job.globalBatch, data: dataDegree, microBatch: microBatch)
+    }
+    if hasShardLevels,
+      let violation = sharding.violation(replicaCount: dataDegree, hasPipeline: pipelineDegree > 1)
+    {
+      return violation
     }
     if virtualStageCount > 1 {
       if pipelineDegree == 1 { return .interleavingNeedsPipeline }

@@ -30,7 +30,10 @@ public struct Strategy: Sendable, Hashable {
   public let virtualStageCount: Int
   /// Sequences of one micro-batch.
   public let microBatch: Int
+  /// The kinds of state that replicas shard.
   public let zeroStage: ZeroStage
+  /// How, where it is not what the ZeRO stage says: every kind among all replicas, nothing quantised.
+  let shardLevels: Sharding?
   public let recompute: Recompute
   /// Whether norms, dropout and residuals are divided along the sequence among the tensor group.
   public let usesSequenceParallelism: Bool
@@ -38,29 +41,42 @@ public struct Strategy: Sendable, Hashable {
   /// Whether gradient reductions run under the last backward pass.
   public let overlapsGradientReduce: Bool
 
+  /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage` says, which counts for nothing else.
   public init(
     tensorDegree: Int, pipelineDegree: Int, dataDegree: Int, virtualStageCount: Int = 1, microBatch: Int = 1,
-    zeroStage: ZeroStage = .none, recompute: Recompute = .none, usesSequenceParallelism: Bool = false,
-    usesFlashAttention: Bool = false, overlapsGradientReduce: Bool = false
+    zeroStage: ZeroStage = .none, sharding: Sharding? = nil, recompute: Recompute = .none,
+    usesSequenceParallelism: Bool = false, usesFlashAttention: Bool = false, overlapsGradientReduce: Bool = false
   ) {
     self.tensorDegree = tensorDegree
     self.pipelineDegree = pipelineDegree
     self.dataDegree = dataDegree
     self.virtualStageCount = virtualStageCount
     self.microBatch = microBatch
-    self.zeroStage = zeroStage
+    if let sharding, sharding != Sharding(zeroStage, replicaCount: dataDegree) {
+      self.zeroStage = sharding.stage
+      shardLevels = sharding == Sharding(sharding.stage, replicaCount: dataDegree) ? nil : sharding
+    } else {
+      self.zeroStage = zeroStage
+      shardLevels = nil
+    }
     self.recompute = recompute
     self.usesSequenceParallelism = usesSequenceParallelism
     self.usesFlashAttention = usesFlashAttention
     self.overlapsGradientReduce = overlapsGradientReduce
   }
 
+  /// How replicas divide weights, gradients and optimizer states.
+  public var sharding: Sharding { shardLevels ?? Sharding(zeroStage, replicaCount: dataDegree) }
+
+  /// Whether states are divided otherwise than among all replicas, or anything is quantised.
+  public var hasShardLevels: Bool { shardLevels != nil }
+
   /// The same with another recomputation.
   public func with(recompute: Recompute) -> Strategy {
     Strategy(
       tensorDegree: tensorDegree, pipelineDegree: pipelineDegree, dataDegree: dataDegree,
-      virtualStageCount: virtualStageCount, microBatch: microBatch, zeroStage: zeroStage, recompute: recompute,
-      usesSequenceParallelism: usesSequenceParallelism, usesFlashAttention: usesFlashAttention,
+      virtualStageCount: virtualStageCount, microBatch: microBatch, zeroStage: zeroStage, sharding: shardLevels,
+      recompute: recompute, usesSequenceParallelism: usesSequenceParallelism, usesFlashAttention: usesFlashAttention,
       overlapsGradientReduce: overlapsGradientReduce)
   }
 

@@ -8,6 +8,14 @@ public struct StrategyPattern: Sendable, Equatable {
   public var virtualStageCount: Int?
   public var microBatch: Int?
   public var zeroStage: Strategy.ZeroStage?
+  /// Shard degrees, see ``Sharding``.
+  public var weightDegree: Int?
+  public var gradientDegree: Int?
+  public var optimizerDegree: Int?
+  /// 1 is no secondary partition.
+  public var secondaryDegree: Int?
+  public var quantisesWeights: Bool?
+  public var quantisesGradients: Bool?
   public var recompute: Strategy.Recompute?
   public var usesSequenceParallelism: Bool?
   public var usesFlashAttention: Bool?
@@ -68,6 +76,12 @@ public struct StrategyPattern: Sendable, Equatable {
       throw fsdp.error(
         expected: "false or one of \(FullySharded.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", "))")
     }
+    weightDegree = try fields.optional("weight_shards")?.integer(in: degree)
+    gradientDegree = try fields.optional("gradient_shards")?.integer(in: degree)
+    optimizerDegree = try fields.optional("optimizer_shards")?.integer(in: degree)
+    secondaryDegree = try fields.optional("secondary_shards")?.integer(in: degree)
+    quantisesWeights = try fields.optional("quantise_weights")?.boolean()
+    quantisesGradients = try fields.optional("quantise_gradients")?.boolean()
     recompute = try fields.optional("recompute")?.choice(of: Strategy.Recompute.self)
     usesSequenceParallelism = try fields.optional("sequence_parallel")?.boolean()
     usesFlashAttention = try fields.optional("flash_attention")?.boolean()
@@ -108,9 +122,38 @@ public struct StrategyPattern: Sendable, Equatable {
     return agrees(tensorDegree, strategy.tensorDegree) && agrees(pipelineDegree, strategy.pipelineDegree)
       && agrees(dataDegree, strategy.dataDegree) && agrees(virtualStageCount, strategy.virtualStageCount)
       && agrees(microBatch, strategy.microBatch) && agrees(zeroStage, strategy.zeroStage)
+      && matches(strategy.sharding)
       && agrees(recompute, strategy.recompute) && agrees(usesSequenceParallelism, strategy.usesSequenceParallelism)
       && agrees(usesFlashAttention, strategy.usesFlashAttention)
       && agrees(overlapsGradientReduce, strategy.overlapsGradientReduce)
+  }
+
+  /// Whether shard degrees and what is quantised agree with every part that is stated.
+  public func matches(_ sharding: Sharding) -> Bool {
+    func agrees<Value: Equatable>(_ stated: Value?, _ value: Value) -> Bool { stated == nil || stated == value }
+    return agrees(weightDegree, sharding.weightDegree) && agrees(gradientDegree, sharding.gradientDegree)
+      && agrees(optimizerDegree, sharding.optimizerDegree) && agrees(secondaryDegree, sharding.secondaryDegree ?? 1)
+      && agrees(quantisesWeights, sharding.quantisesWeights) && agrees(quantisesGradients, sharding.quantisesGradients)
+  }
+
+  /// Whether anything is stated of shard degrees or quantisation.
+  public var statesSharding: Bool {
+    weightDegree != nil || gradientDegree != nil || optimizerDegree != nil || secondaryDegree != nil
+      || quantisesWeights != nil || quantisesGradients != nil
+  }
+
+  /// Shard degrees among so many replicas: what is stated, what follows, the rest as the ZeRO stage says; nil when nothing
+  /// is stated.
+  private func sharding(replicaCount: Int) -> Sharding? {
+    guard statesSharding else { return nil }
+    let plain = Sharding(zeroStage ?? .none, replicaCount: replicaCount)
+    let weights = weightDegree ?? plain.weightDegree
+    let gradients = gradientDegree ?? max(plain.gradientDegree, weights)
+    return Sharding(
+      weightDegree: weights, gradientDegree: gradients,
+      optimizerDegree: optimizerDegree ?? (gradients > 1 ? replicaCount : plain.optimizerDegree),
+      secondaryDegree: secondaryDegree.flatMap { $0 > 1 ? $0 : nil }, quantisesWeights: quantisesWeights ?? false,
+      quantisesGradients: quantisesGradients ?? false)
   }
 
   /// The strategy with the open parts at their plainest: degree 1, nothing sharded or recomputed, and the data degree
@@ -120,10 +163,11 @@ public struct StrategyPattern: Sendable, Equatable {
     let pipeline = pipelineDegree ?? 1
     let divisor = tensor.multipliedReportingOverflow(by: pipeline)
     let rest = divisor.overflow ? 1 : Swift.max(1, deviceCount / divisor.partialValue)
+    let sharding = sharding(replicaCount: dataDegree ?? rest)
     return Strategy(
       tensorDegree: tensor, pipelineDegree: pipeline, dataDegree: dataDegree ?? rest,
       virtualStageCount: virtualStageCount ?? 1, microBatch: microBatch ?? 1, zeroStage: zeroStage ?? .none,
-      recompute: recompute ?? .none, usesSequenceParallelism: usesSequenceParallelism ?? false,
+      sharding: sharding, recompute: recompute ?? .none, usesSequenceParallelism: usesSequenceParallelism ?? false,
       usesFlashAttention: usesFlashAttention ?? flashAttention,
       overlapsGradientReduce: overlapsGradientReduce ?? overlap)
   }
@@ -136,6 +180,10 @@ extension StrategyPattern {
       ("tensor", tensorDegree.map(JSON.integer)), ("pipeline", pipelineDegree.map(JSON.integer)),
       ("data", dataDegree.map(JSON.integer)), ("virtual_stages", virtualStageCount.map(JSON.integer)),
       ("micro_batch", microBatch.map(JSON.integer)), ("zero_stage", zeroStage.map { .integer($0.rawValue) }),
+      ("weight_shards", weightDegree.map(JSON.integer)), ("gradient_shards", gradientDegree.map(JSON.integer)),
+      ("optimizer_shards", optimizerDegree.map(JSON.integer)), ("secondary_shards", secondaryDegree.map(JSON.integer)),
+      ("quantise_weights", quantisesWeights.map(JSON.boolean)),
+      ("quantise_gradients", quantisesGradients.map(JSON.boolean)),
       ("recompute", recompute.map { .string($0.rawValue) }),
       ("sequence_parallel", usesSequenceParallelism.map(JSON.boolean)),
       ("flash_attention", usesFlashAttention.map(JSON.boolean)),
@@ -145,12 +193,19 @@ extension StrategyPattern {
 }
 
 extension Strategy {
-  /// The `strategy` object of run records and plans.
+  /// The `strategy` object of run records and plans, with shard degrees where they are not what the ZeRO stage says.
   public var json: JSON {
-    object(
+    let levels = shardLevels
+    return object(
       ("tensor", .integer(tensorDegree)), ("pipeline", .integer(pipelineDegree)), ("data", .integer(dataDegree)),
       ("virtual_stages", .integer(virtualStageCount)), ("micro_batch", .integer(microBatch)),
-      ("zero_stage", .integer(zeroStage.rawValue)), ("recompute", .string(recompute.rawValue)),
+      ("zero_stage", .integer(zeroStage.rawValue)), ("weight_shards", levels.map { .integer($0.weightDegree) }),
+      ("gradient_shards", levels.map { .integer($0.gradientDegree) }),
+      ("optimizer_shards", levels.map { .integer($0.optimizerDegree) }),
+      ("secondary_shards", levels?.secondaryDegree.map(JSON.integer)),
+      ("quantise_weights", levels.map { .boolean($0.quantisesWeights) }),
+      ("quantise_gradients", levels.map { .boolean($0.quantisesGradients) }),
+      ("recompute", .string(recompute.rawValue)),
       ("sequence_parallel", .boolean(usesSequenceParallelism)), ("flash_attention", .boolean(usesFlashAttention)),
       ("schedule", .string(virtualStageCount > 1 ? "1f1b-interleaved" : "1f1b")),
       ("overlap_gradient_reduce", .boolean(overlapsGradientReduce)))
@@ -168,10 +223,31 @@ extension Strategy {
     guard !size.overflow, !size.partialValue.multipliedReportingOverflow(by: data).overflow else {
       throw field.error(expected: "degrees whose product can be counted")
     }
+    let sharding = pattern.statesSharding ? try Self.sharding(pattern, zeroStage: zero, field: field) : nil
     self.init(
       tensorDegree: tensor, pipelineDegree: pipeline, dataDegree: data, virtualStageCount: chunks,
-      microBatch: microBatch, zeroStage: zero, recompute: recompute, usesSequenceParallelism: sequence,
+      microBatch: microBatch, zeroStage: zero, sharding: sharding, recompute: recompute,
+      usesSequenceParallelism: sequence,
       usesFlashAttention: flash, overlapsGradientReduce: overlap)
+  }
+
+  /// Shard degrees with every part stated but a secondary partition that there is not.
+  private static func sharding(
+    _ pattern: StrategyPattern, zeroStage: ZeroStage, field: Field
+  ) throws(DocumentError) -> Sharding {
+    guard let weights = pattern.weightDegree, let gradients = pattern.gradientDegree,
+      let optimizer = pattern.optimizerDegree, let quantisesWeights = pattern.quantisesWeights,
+      let quantisesGradients = pattern.quantisesGradients
+    else { throw field.error(expected: "shard degrees with every part stated, or none of them") }
+    let sharding = Sharding(
+      weightDegree: weights, gradientDegree: gradients, optimizerDegree: optimizer,
+      secondaryDegree: pattern.secondaryDegree.flatMap { $0 > 1 ? $0 : nil }, quantisesWeights: quantisesWeights,
+      quantisesGradients: quantisesGradients)
+    guard sharding.stage == zeroStage else {
+      throw field.conflict(
+        "shard degrees \(weights), \(gradients), \(optimizer) are not of ZeRO stage \(zeroStage.rawValue)")
+    }
+    return sharding
   }
 
   /// The keys of ``json`` as one line: `tensor=8,pipeline=4,…`, which `--strategy` reads.

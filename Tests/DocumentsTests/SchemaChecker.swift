@@ -70,6 +70,12 @@ struct SchemaChecker {
     case ("const", let constant, _): return unless(value == constant)
     case ("required", .array(let keys), .object):
       return unless(keys.allSatisfy { value.member($0.word ?? "") != nil })
+    case ("dependentRequired", .object(let triggers), .object):
+      return unless(
+        triggers.allSatisfy { trigger in
+          guard value.member(trigger.key) != nil, case .array(let keys) = trigger.value else { return true }
+          return keys.allSatisfy { value.member($0.word ?? "") != nil }
+        })
     case ("properties", .object(let properties), .object):
       for property in properties {
         if let member = value.member(property.key),
@@ -100,7 +106,8 @@ struct SchemaChecker {
     case ("maximum", let bound, .integer), ("maximum", let bound, .number): return unless(value.double <= bound.double)
     case ("exclusiveMinimum", let bound, .integer), ("exclusiveMinimum", let bound, .number):
       return unless(value.double > bound.double)
-    case ("required", _, _), ("properties", _, _), ("additionalProperties", .boolean(false), _), ("items", _, _),
+    case ("required", _, _), ("dependentRequired", _, _), ("properties", _, _),
+      ("additionalProperties", .boolean(false), _), ("items", _, _),
       ("minItems", _, _), ("maxItems", _, _), ("uniqueItems", _, _), ("minLength", _, _), ("maxLength", _, _),
       ("pattern", .string(#"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"#), _), ("minimum", _, _), ("maximum", _, _),
       ("exclusiveMinimum", _, _):

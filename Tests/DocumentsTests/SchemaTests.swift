@@ -252,6 +252,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
       return .object(members + unwritten)
     }
     if let plan { examples.append(("the plan of the tests", plan)) }
+    examples.append(("the plan of shard levels", try exampleShardedPlan().json))
   }
   return examples
 }
@@ -292,6 +293,23 @@ func examplePlan() throws -> Plan {
         strategy: strategy, layerCounts: [3, 1], prediction: prediction, kind: "without pipeline", reason: "slower")
     ],
     impossibleKinds: ["without tensor parallelism"])
+}
+
+/// The same with replicas that divide their states by levels.
+func exampleShardedPlan() throws -> Plan {
+  let plan = try examplePlan()
+  let strategy = Strategy(
+    tensorDegree: 1, pipelineDegree: 1, dataDegree: 4, microBatch: 2,
+    sharding: Sharding(
+      weightDegree: 4, gradientDegree: 4, optimizerDegree: 4, secondaryDegree: 2, quantisesWeights: true,
+      quantisesGradients: true))
+  let prediction = Prediction(
+    iterationSeconds: 0.5, timeSplit: plan.prediction.timeSplit, stageMemory: [plan.prediction.stageMemory[0]],
+    verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25)
+  return Plan(
+    toolVersion: "0.0.0", cluster: plan.cluster, job: plan.job, frameworkName: "megatron-lm", fixed: StrategyPattern(),
+    strategy: strategy, layerCounts: [4], stageChoices: nil, arrangement: plan.arrangement, prediction: prediction,
+    certificate: plan.certificate, alternatives: [], impossibleKinds: [])
 }
 
 // MARK: - Readers
