@@ -1,0 +1,64 @@
+/// Evenly spaced ranks, in ascending order: what every group of a layout, and every part of one, is.
+public struct RankGroup: Sendable, Hashable {
+  /// The first rank.
+  public let first: Int
+  /// Distance in ranks between neighbours, at least 1.
+  public let stride: Int
+  /// Ranks in all, at least 1.
+  public let count: Int
+
+  public init(first: Int, stride: Int, count: Int) {
+    self.first = first
+    self.stride = stride
+    self.count = count
+  }
+
+  /// The rank at a place, counted from 0.
+  public func rank(_ place: Int) -> Int { first + place * stride }
+
+  /// All ranks, in order.
+  public var ranks: [Int] { (0..<count).map(rank) }
+
+  /// The place of a member.
+  /// - Precondition: the rank is a member.
+  public func place(of rank: Int) -> Int { (rank - first) / stride }
+
+  /// A part of the group: `count` members beginning with the one at `place`, every `step`-th.
+  public func part(fromPlace place: Int, step: Int = 1, count: Int) -> RankGroup {
+    RankGroup(first: rank(place), stride: step * stride, count: count)
+  }
+
+  /// How a group that leaves its node lies on the nodes: X nodes with Y members each.
+  public struct NodeSplit: Sendable, Hashable {
+    /// Members in one node, Y: consecutive places.
+    public let insideCount: Int
+    /// Nodes, X, at least 2.
+    public let acrossCount: Int
+  }
+
+  /// How the group lies on nodes of so many consecutive ranks; nil where it stays inside one node, or has more members on
+  /// some of its nodes than on others.
+  ///
+  /// - Complexity: O(nodes), at most O(count).
+  public func nodeSplit(devicesPerNode: Int) -> NodeSplit? {
+    guard count > 1, rank(count - 1) / devicesPerNode > first / devicesPerNode else { return nil }
+    // Members in front of the first node's end.
+    let inside = (devicesPerNode - first % devicesPerNode + stride - 1) / stride
+    guard count % inside == 0 else { return nil }
+    for place in Swift.stride(from: 0, to: count, by: inside) {
+      let node = rank(place) / devicesPerNode
+      guard rank(place + inside - 1) / devicesPerNode == node,
+        place == 0 || rank(place - 1) / devicesPerNode < node
+      else { return nil }
+    }
+    return NodeSplit(insideCount: inside, acrossCount: count / inside)
+  }
+}
+
+extension ParallelLayout {
+  /// The group of an axis that a rank is in, in the axis' order.
+  public func rankGroup(of axis: Axis, containing rank: Int) -> RankGroup {
+    let stride = stride(of: axis), degree = degree(of: axis)
+    return RankGroup(first: rank - rank / stride % degree * stride, stride: stride, count: degree)
+  }
+}

@@ -1,0 +1,31 @@
+public import Documents
+
+/// The elements of a tensor that a replica keeps: each range lies inside the one before.
+public struct ShardRanges: Sendable, Hashable {
+  /// Of the weights.
+  public let weights: Range<Int>
+  /// Of the accumulated gradient.
+  public let gradients: Range<Int>
+  /// Of the optimizer states.
+  public let optimizer: Range<Int>
+  /// Of the secondary copy of the weights, which is cut out of the whole tensor; empty without one.
+  public let secondary: Range<Int>
+}
+
+extension Sharding {
+  /// What a replica keeps of a tensor: a chunk of it, of that a chunk, and again, chunks as collectives cut them.
+  public func ranges(ofReplica replica: Int, replicaCount: Int, elementCount: Int) -> ShardRanges {
+    func chunk(_ family: Family, of outer: Range<Int>) -> Range<Int> {
+      let own = CollectiveSchedule.chunk(
+        place(ofReplica: replica, in: family, replicaCount: replicaCount),
+        of: degree(of: family, replicaCount: replicaCount), elementCount: outer.count)
+      return outer.lowerBound + own.lowerBound..<outer.lowerBound + own.upperBound
+    }
+    let whole = 0..<elementCount
+    let weights = chunk(.weights, of: whole)
+    let gradients = chunk(.gradients, of: weights)
+    return ShardRanges(
+      weights: weights, gradients: gradients, optimizer: chunk(.optimizer, of: gradients),
+      secondary: secondaryDegree == nil ? 0..<0 : chunk(.secondary, of: whole))
+  }
+}
