@@ -29,7 +29,10 @@ public struct StrategyCost: Sendable {
   public let memory: MemoryModel
   let microBatch: MicroBatchCost
   let layout: LayoutCost
-  /// One layer, with what the data-parallel group's per-micro-batch traffic adds.
+  /// The subgroups that the strategy's sharding communicates in.
+  let groups: ShardGroups
+  /// One layer, with what the data-parallel group's per-micro-batch traffic adds; the mean of an iteration's
+  /// micro-batches, as all passes here.
   public let layer: PassSeconds
   /// The host needs this to launch a layer's kernels, forward and backward: no stage is faster.
   public let layerFloorSeconds: Double
@@ -44,6 +47,8 @@ public struct StrategyCost: Sendable {
   public let embedding: PassSeconds
   /// What the head and the loss add to the last stage.
   public let head: PassSeconds
+  /// The parts of the last stage in the first micro-batch and in later ones, where they differ.
+  private let unevenMicroBatches: (first: StageParts, later: StageParts)?
   /// Bytes of activations that one rank sends across a stage boundary, one direction.
   public let boundaryByteCount: Int
   /// Completing the activations on all ranks of a tensor group after a transfer that was split among them.
@@ -74,31 +79,49 @@ public struct StrategyCost: Sendable {
 
     layerFloorSeconds = Self.layerFloorSeconds(
       strategy: strategy, recompute: strategy.recompute, framework: framework, devicesPerNode: layout.devicesPerNode)
-    let group = layout.slowestDataGroup
+    let groups = layout.shardGroups(strategy.sharding)
+    self.groups = groups
+    let m = microBatchCount
+    func part(_ passes: MicroBatchCost.Passes, _ parameterCount: Int, borrowedCount: Int = 0) -> MicroBatches {
+      Self.withShardTraffic(
+        passes, parameterCount: parameterCount, borrowedCount: borrowedCount, memory: memory, groups: groups,
+        framework: framework, secondsPerMemoryByte: device.secondsPerMemoryByte)
+    }
+    func launched(_ layer: MicroBatches, floor: Double) -> PassSeconds {
+      layer.map { passes in
+        var slowed = passes
+        slowed.slow(by: framework.slowdown(device: passes.sum, host: floor))
+        return slowed
+      }.mean(of: m)
+    }
     let parameters = memory.parameters
-    layer = Self.withDataTraffic(
-      microBatch.layer, parameterCount: parameters.layer, memory: memory, group: group, framework: framework)
-    var launched = layer
-    launched.slow(by: framework.slowdown(device: layer.sum, host: layerFloorSeconds))
-    launchedLayer = launched
+    let layers = part(microBatch.layer, parameters.layer)
+    layer = layers.mean(of: m)
+    launchedLayer = launched(layers, floor: layerFloorSeconds)
+    let keptLayers: MicroBatches
     if strategy.recompute == .full {
       keptLayerFloorSeconds = Self.layerFloorSeconds(
         strategy: strategy, recompute: .none, framework: framework, devicesPerNode: layout.devicesPerNode)
-      keptLayer = Self.withDataTraffic(
-        microBatch.keptLayer, parameterCount: parameters.layer, memory: memory, group: group, framework: framework)
-      var launched = keptLayer
-      launched.slow(by: framework.slowdown(device: keptLayer.sum, host: keptLayerFloorSeconds))
-      launchedKeptLayer = launched
+      keptLayers = part(microBatch.keptLayer, parameters.layer)
+      keptLayer = keptLayers.mean(of: m)
+      launchedKeptLayer = launched(keptLayers, floor: keptLayerFloorSeconds)
     } else {
+      keptLayers = layers
       (keptLayer, keptLayerFloorSeconds, launchedKeptLayer) = (layer, layerFloorSeconds, launchedLayer)
     }
-    embedding = Self.withDataTraffic(
-      microBatch.embedding, parameterCount: parameters.embedding, memory: memory, group: group, framework: framework)
-    head = Self.withDataTraffic(
-      microBatch.head, parameterCount: parameters.head,
-      // A tied head on the embedding's own stage gathers the embedding once more; its gradient waits for the embedding's.
-      borrowedCount: job.model.hasTiedEmbeddings && strategy.pipelineDegree == 1 ? parameters.embedding : 0,
-      memory: memory, group: group, framework: framework)
+    embedding = part(microBatch.embedding, parameters.embedding).mean(of: m)
+    // A tied head on the embedding's own stage gathers the embedding once more; its gradient waits for the embedding's.
+    let heads = part(
+      microBatch.head, parameters.head,
+      borrowedCount: job.model.hasTiedEmbeddings && strategy.pipelineDegree == 1 ? parameters.embedding : 0)
+    head = heads.mean(of: m)
+    unevenMicroBatches =
+      strategy.sharding.secondaryDegree == nil
+      ? nil
+      : (
+        first: StageParts(layer: layers.first, keptLayer: keptLayers.first, head: heads.first),
+        later: StageParts(layer: layers.later, keptLayer: keptLayers.later, head: heads.later)
+      )
 
     // Each rank of a tensor group holds all of a stage's output, or its part along the sequence; either way it sends
     // only its part, and without sequence parallelism the receivers gather the rest among themselves
@@ -135,33 +158,15 @@ public struct StrategyCost: Sendable {
     return floor
   }
 
-  /// Adds to a part's passes what ZeRO 2 and 3 communicate in every micro-batch: weights gathered before forward and
-  /// backward, gradients reduced during backward, hidden under computation as far as the framework does:
-  /// `max(computation, communication) + (1 − o) · min(computation, communication)`.
-  ///
-  /// - Parameter borrowedCount: parameters of another part that the passes need as well.
-  private static func withDataTraffic(
-    _ passes: MicroBatchCost.Passes, parameterCount: Int, borrowedCount: Int = 0, memory: MemoryModel,
-    group: CommunicationGroup, framework: DeviceProfile.Framework
-  ) -> PassSeconds {
-    let stage = memory.strategy.zeroStage
-    guard stage >= .gradients, group.rankCount > 1 else {
-      return PassSeconds(forward: passes.forwardSeconds, backward: passes.backwardSeconds)
-    }
-    let bytes = Double(parameterCount * memory.weightByteCount)
-    let gather =
-      stage >= .weights
-      ? group.allGatherSeconds(byteCount: Double((parameterCount + borrowedCount) * memory.weightByteCount)) : 0
-    let scatter = group.reduceScatterSeconds(byteCount: bytes)
-    let overlap = stage >= .weights ? framework.gatherOverlapFraction : framework.shardedGradientOverlapFraction
-    func phase(_ computation: Double, _ communication: Double) -> Double {
-      max(computation, communication) + (1 - overlap) * min(computation, communication)
-    }
-    return PassSeconds(
-      forward: phase(passes.forwardSeconds, gather), backward: phase(passes.backwardSeconds, gather + scatter))
+  /// What the passes of the last stage are made of.
+  private struct StageParts: Sendable {
+    let layer: PassSeconds
+    let keptLayer: PassSeconds
+    let head: PassSeconds
   }
 
-  /// Seconds of one micro-batch through `layerCount` layers of a stage, with embedding or head where they belong.
+  /// Seconds of one micro-batch through `layerCount` layers of a stage, with embedding or head where they belong, the mean
+  /// of an iteration's micro-batches.
   ///
   /// - Parameters:
   ///   - recomputedCount: how many of them are recomputed, see ``StageChoice``; nil is all where the strategy recomputes.
@@ -179,11 +184,20 @@ public struct StrategyCost: Sendable {
       forward: n * launchedLayer.forward + k * launchedKeptLayer.forward,
       backward: n * launchedLayer.backward + k * launchedKeptLayer.backward)
     if isLast {
-      seconds = PassSeconds(
-        forward: n * layer.forward + k * keptLayer.forward + head.forward,
-        backward: n * layer.backward + k * keptLayer.backward + head.backward)
-      seconds.slow(
-        by: framework.slowdown(device: seconds.sum, host: n * layerFloorSeconds + k * keptLayerFloorSeconds))
+      func launched(_ parts: StageParts) -> PassSeconds {
+        var seconds = PassSeconds(
+          forward: n * parts.layer.forward + k * parts.keptLayer.forward + parts.head.forward,
+          backward: n * parts.layer.backward + k * parts.keptLayer.backward + parts.head.backward)
+        seconds.slow(
+          by: framework.slowdown(device: seconds.sum, host: n * layerFloorSeconds + k * keptLayerFloorSeconds))
+        return seconds
+      }
+      if let unevenMicroBatches {
+        seconds = MicroBatches(first: launched(unevenMicroBatches.first), later: launched(unevenMicroBatches.later))
+          .mean(of: microBatchCount)
+      } else {
+        seconds = launched(StageParts(layer: layer, keptLayer: keptLayer, head: head))
+      }
     }
     if isFirst {
       seconds.forward += embedding.forward
@@ -208,103 +222,6 @@ public struct StrategyCost: Sendable {
   /// Seconds of a transfer from the last stage to the first, between chunks.
   public var wrapTransferSeconds: Double {
     layout.wrap.seconds(byteCount: Double(boundaryByteCount)) + boundaryGatherSeconds
-  }
-
-  /// What a stage does after its last backward pass.
-  public struct Tail: Sendable, Equatable {
-    /// Reduction of gradients and gather of updated weights, as far as nothing hides them.
-    public let dataSeconds: Double
-    /// The optimizer step.
-    public let optimizerSeconds: Double
-
-    /// All of it.
-    public var seconds: Double { dataSeconds + optimizerSeconds }
-  }
-
-  /// The tail of a stage that holds `layerCount` layers in all its chunks.
-  ///
-  /// - Parameter choice: what the stage trades for memory; nil is what the strategy says of all.
-  public func tail(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Tail {
-    let traffic = traffic(stage: stage, layerCount: layerCount)
-    var reduce = traffic.reduceSeconds, gather = traffic.gatherSeconds
-    if strategy.overlapsGradientReduce, reduce + gather > 0 {
-      // Reductions of early buckets run under the rest of the last micro-batch's backward, gathers under the first
-      // forward of the next iteration.
-      let passes = passSeconds(
-        layerCount: layerCount, recomputedCount: recomputedCount(choice), isFirst: stage == 0,
-        isLast: stage == strategy.pipelineDegree - 1)
-      reduce -= reductionOverlapFraction * min(reduce, passes.backward)
-      gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
-    }
-    var optimizer = optimizerSeconds(stage: stage, layerCount: layerCount)
-    if choice?.offloadsOptimizer == true, let host {
-      // States come for the step and go after it; nothing is taken to hide that.
-      optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layerCount: layerCount)) / host.bytesPerSecond
-    }
-    return Tail(dataSeconds: reduce + gather, optimizerSeconds: optimizer)
-  }
-
-  /// Recomputed layers of all chunks of a stage; nil where nothing is chosen, or nothing is recomputed in full.
-  public func recomputedCount(_ choice: StageChoice?) -> Int? {
-    strategy.recompute == .full ? choice.map { $0.recomputedLayerCount * strategy.virtualStageCount } : nil
-  }
-
-  /// Adam on a stage's parameters: it reads and writes its states, reads the gradient and writes the weight.
-  private func optimizerSeconds(stage: Int, layerCount: Int) -> Double {
-    let shards = strategy.zeroStage >= .optimizer ? strategy.dataDegree : 1
-    let bytesEach = 2 * memory.optimizerByteCount + memory.gradientByteCount + memory.weightByteCount
-    let parameters = memory.parameterCount(stage: stage, layerCount: layerCount)
-    return Double(parameters) / Double(shards) * Double(bytesEach) * secondsPerMemoryByte
-  }
-
-  /// Share of the gradient reduction that the framework hides.
-  private var reductionOverlapFraction: Double {
-    strategy.zeroStage >= .optimizer
-      ? framework.shardedGradientOverlapFraction : framework.gradientOverlapFraction
-  }
-
-  /// What a stage's data-parallel group communicates once an iteration, nothing hidden.
-  private func traffic(stage: Int, layerCount: Int) -> (reduceSeconds: Double, gatherSeconds: Double) {
-    let group = layout.dataGroup(ofStage: stage)
-    guard group.rankCount > 1 else { return (0, 0) }
-    let parameters = memory.parameterCount(stage: stage, layerCount: layerCount)
-    let gradientBytes = Double(parameters * memory.gradientByteCount)
-    let weightBytes = Double(parameters * memory.weightByteCount)
-    // Every further bucket pays latency and launch again.
-    func buckets(_ bytes: Double, passes: Double = 1) -> Double {
-      max(0, bytes / framework.bucketBytes - 1)
-        * (group.collectiveSeconds + passes * Double(group.rankCount - 1) * group.latencySeconds)
-    }
-    // Between nodes reductions reach less of the network than a large transfer does.
-    let reach =
-      layout.layout.tensorDegree * group.rankCount > layout.devicesPerNode ? framework.reductionRateFraction : 1
-    let reduced = gradientBytes / reach, gathered = weightBytes / reach
-    return switch strategy.zeroStage {
-    case .none: (group.allReduceSeconds(byteCount: reduced) + buckets(gradientBytes, passes: 2), 0)
-    case .optimizer:
-      (
-        group.reduceScatterSeconds(byteCount: reduced) + buckets(gradientBytes),
-        group.allGatherSeconds(byteCount: gathered) + buckets(weightBytes)
-      )
-    case .gradients: (0, group.allGatherSeconds(byteCount: gathered) + buckets(weightBytes))
-    case .weights: (0, 0)
-    }
-  }
-
-  /// The part of a stage's tail that no overlap can hide, tied embeddings included: grows with the layers, and is never
-  /// more than the tail.
-  func unhidableTailSeconds(stage: Int, layerCount: Int) -> Double {
-    let traffic = traffic(stage: stage, layerCount: layerCount)
-    let hides = strategy.overlapsGradientReduce
-    return traffic.reduceSeconds * (hides ? 1 - reductionOverlapFraction : 1)
-      + traffic.gatherSeconds * (hides ? 1 - framework.gatherOverlapFraction : 1)
-      + optimizerSeconds(stage: stage, layerCount: layerCount) + (stage == 0 ? embeddingSumSeconds : 0)
-  }
-
-  /// What follows the last backward pass of a stage at least, tied embeddings included, seconds.
-  public func tailSeconds(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Double {
-    let isEnd = stage == 0 || stage == strategy.pipelineDegree - 1
-    return tail(stage: stage, layerCount: layerCount, choice: choice).seconds + (isEnd ? embeddingSumSeconds : 0)
   }
 }
 

@@ -44,9 +44,11 @@ import Testing
     let d = n / t / p
     let b = try pick([1, 2, 4]), v = p > 1 ? try pick([1, 1, 2, 3]) : 1
     let m = v > 1 ? p * (try pick([1, 2, 3])) : try pick([1, 2, 3, 5, 8, p, 2 * p + 1, 24])
+    let zeroStage = try pick(Strategy.ZeroStage.allCases)
     let strategy = Strategy(
       tensorDegree: t, pipelineDegree: p, dataDegree: d, virtualStageCount: v, microBatch: b,
-      zeroStage: try pick(Strategy.ZeroStage.allCases), recompute: try pick(Strategy.Recompute.allCases),
+      zeroStage: zeroStage, sharding: try pick([nil, try sharding(replicaCount: d, hasPipeline: p > 1, pick)]),
+      recompute: try pick(Strategy.Recompute.allCases),
       usesSequenceParallelism: try pick([true, false]) && t > 1, usesFlashAttention: try pick([true, false]),
       overlapsGradientReduce: try pick([true, false]))
     let costing = try CostModel(
@@ -68,12 +70,31 @@ import Testing
     return Sample(model: costing, cost: costing.cost(of: strategy), layerCounts: counts, seed: seed)
   }
 
+  /// Nested degrees, with a secondary partition or quantised collectives half of the time where rules allow them.
+  private func sharding(replicaCount: Int, hasPipeline: Bool, _ pick: ([Int]) throws -> Int) throws -> Sharding? {
+    func divisors(_ number: Int) -> [Int] { (1...number).filter { number % $0 == 0 } }
+    let o = try pick(divisors(replicaCount)), g = hasPipeline ? 1 : try pick(divisors(o)), w = try pick(divisors(g))
+    let s = try pick(divisors(w))
+    let sharding = Sharding(
+      weightDegree: w, gradientDegree: g, optimizerDegree: o,
+      secondaryDegree: try pick([0, 1]) == 1 && s > 1 && s < w ? s : nil,
+      quantisesWeights: try pick([0, 1]) == 1 && !hasPipeline,
+      quantisesGradients: try pick([0, 1]) == 1 && !hasPipeline)
+    return o > 1 ? sharding : nil
+  }
+
   /// Of so many draws, those that break no rule: about half.
   private func samples(drawCount: UInt64) throws -> [Sample] {
     let samples = try (0..<drawCount).compactMap(sample)
     #expect(samples.count > drawCount / 4)
     #expect(samples.contains { $0.cost.strategy.virtualStageCount > 1 })
     #expect(samples.contains { $0.cost.embeddingSumSeconds > 0 })
+    for pipelined in [false, true] {
+      #expect(
+        samples.contains { $0.cost.strategy.hasShardLevels && ($0.cost.strategy.pipelineDegree > 1) == pipelined })
+    }
+    #expect(samples.contains { $0.cost.strategy.sharding.secondaryDegree != nil })
+    #expect(samples.contains { $0.cost.strategy.sharding.quantisesGradients })
     return samples
   }
 

@@ -136,8 +136,13 @@ public struct Fabric: Sendable {
 
   /// Whether blocks of `size` consecutive ranks all see the same links: no two nodes were measured, and at every level a
   /// block fills whole instances or lies inside one. Then one group, or one sender, stands for all.
-  func isAligned(_ size: Int) -> Bool {
-    measured == nil && levels.dropLast().allSatisfy { $0.span % size == 0 || size % $0.span == 0 }
+  func isAligned(_ size: Int) -> Bool { measured == nil && dividesLevels(size) }
+
+  /// Whether blocks of `size` consecutive ranks all see the same links, as far as they stay inside a node.
+  func isAlignedInNode(_ size: Int) -> Bool { size <= devicesPerNode && dividesLevels(size) }
+
+  private func dividesLevels(_ size: Int) -> Bool {
+    levels.dropLast().allSatisfy { $0.span % size == 0 || size % $0.span == 0 }
   }
 
   /// The group of `count` ranks `first`, `first + stride`, …, on which every other rank of the cluster runs a group of
@@ -149,6 +154,7 @@ public struct Fabric: Sendable {
     var ring = Double.infinity, latency = 0.0
     var hierarchicalLatency = -collectiveSeconds, hierarchicalSecondsPerByte = 0.0
     var isRegular = true
+    var reached = 1, allToAllLatency = 0.0, allToAllSecondsPerByte = 0.0
     for level in levels {
       let shape = members(first: first, stride: stride, count: count, of: level)
       if shape.partCount > 1 {
@@ -164,6 +170,11 @@ public struct Fabric: Sendable {
         hierarchicalLatency += collectiveSeconds + (parts - 1) * level.latencySeconds
         hierarchicalSecondsPerByte += (parts - 1) / parts / Double(shape.mostInside) / rate
         isRegular = isRegular && shape.fewestInside == shape.mostInside
+        // Of a rank's peers, those in its instance of this level but not in one below.
+        let within = shape.holdsAll ? count : max(reached, min(count, shape.mostInside * shape.partCount))
+        allToAllLatency += Double(within - reached) * level.latencySeconds
+        allToAllSecondsPerByte += Double(within - reached) / Double(count) / rate
+        reached = within
       }
       if shape.holdsAll { break }
     }
@@ -171,7 +182,8 @@ public struct Fabric: Sendable {
       rankCount: count, ringBytesPerSecond: ring, latencySeconds: latency, collectiveSeconds: collectiveSeconds,
       // A hierarchical collective needs equal parts.
       hierarchicalLatencySeconds: isRegular ? hierarchicalLatency : .infinity,
-      hierarchicalSecondsPerByte: isRegular ? hierarchicalSecondsPerByte : .infinity)
+      hierarchicalSecondsPerByte: isRegular ? hierarchicalSecondsPerByte : .infinity,
+      allToAllLatencySeconds: allToAllLatency, allToAllSecondsPerByte: allToAllSecondsPerByte)
   }
 
   /// Members of a group at each level that it spreads over, innermost first; their product is `count` where a

@@ -1,4 +1,5 @@
 public import Documents
+import Synchronization
 
 /// The groups and boundaries of one layout on a fabric: what its collectives and transfers run over.
 ///
@@ -17,6 +18,8 @@ public struct LayoutCost: Sendable {
   let wrap: Boundary
   /// The slowest pair of a rank of the first and of the last stage, over which tied embeddings are reduced.
   let embeddingGroup: CommunicationGroup
+  private let fabric: Fabric
+  private let shardGroups = ShardGroupMemo()
 
   /// α and β of a point-to-point transfer.
   struct Boundary: Sendable, Equatable {
@@ -32,27 +35,22 @@ public struct LayoutCost: Sendable {
   /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(degrees) otherwise.
   public init(_ layout: ParallelLayout, on fabric: Fabric, rings: Fabric? = nil) {
     self.layout = layout
+    self.fabric = fabric
     devicesPerNode = fabric.devicesPerNode
     let t = layout.tensorDegree, d = layout.dataDegree, p = layout.pipelineDegree
     let stageSize = t * d
 
-    func slowest(
-      firsts: some Sequence<Int>, stride: Int, count: Int, on fabric: Fabric
-    ) -> CommunicationGroup {
-      var result = CommunicationGroup.alone
-      for first in firsts { result = result.slower(fabric.group(first: first, stride: stride, count: count)) }
-      return result
-    }
-
     let tensorIsAligned = fabric.isAligned(t)
-    tensorGroup = slowest(
-      firsts: tensorIsAligned ? stride(from: 0, to: 1, by: 1) : stride(from: 0, to: layout.worldSize, by: t),
-      stride: 1, count: t, on: fabric)
+    tensorGroup = fabric.slowest(
+      of: stride(from: 0, to: tensorIsAligned ? 1 : layout.worldSize, by: t).lazy.map {
+        RankGroup(first: $0, stride: 1, count: t)
+      })
     let stageIsAligned = tensorIsAligned && fabric.isAligned(stageSize)
     dataGroups = (0..<(stageIsAligned ? 1 : p)).map { stage in
-      slowest(
-        firsts: (stage * stageSize)..<(stage * stageSize + (stageIsAligned ? 1 : t)), stride: t, count: d,
-        on: rings ?? fabric)
+      (rings ?? fabric).slowest(
+        of: (stage * stageSize..<stage * stageSize + (stageIsAligned ? 1 : t)).lazy.map {
+          RankGroup(first: $0, stride: t, count: d)
+        })
     }
 
     func boundary(from stage: Int, distance: Int) -> Boundary {
@@ -78,9 +76,10 @@ public struct LayoutCost: Sendable {
       let boundariesAreAlike = stageIsAligned && fabric.levels.dropLast().allSatisfy { stageSize % $0.span == 0 }
       boundaries = (0..<(boundariesAreAlike ? 1 : p - 1)).map { boundary(from: $0, distance: stageSize) }
       wrap = boundary(from: 0, distance: stageSize * (p - 1))
-      embeddingGroup = slowest(
-        firsts: 0..<(stageIsAligned ? 1 : stageSize), stride: stageSize * (p - 1), count: 2,
-        on: fabric)
+      embeddingGroup = fabric.slowest(
+        of: (0..<(stageIsAligned ? 1 : stageSize)).lazy.map {
+          RankGroup(first: $0, stride: stageSize * (p - 1), count: 2)
+        })
     }
   }
 
@@ -92,5 +91,71 @@ public struct LayoutCost: Sendable {
   /// The boundary between a stage and the next.
   func boundary(afterStage stage: Int) -> Boundary {
     boundaries.count == 1 ? boundaries[0] : boundaries[stage]
+  }
+
+  /// The subgroups that a sharding communicates in, the same object for all strategies that ask.
+  func shardGroups(_ sharding: Sharding) -> ShardGroups {
+    shardGroups.groups(sharding) { ShardGroups(sharding, in: self) }
+  }
+
+  /// Groups of every `stride`-th of `stride · count` neighbours of a data-parallel group: the slowest of each stage, or one
+  /// entry if all stages are alike.
+  ///
+  /// - Parameter withHops: whether packed gradients may be exchanged in them.
+  /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(count) otherwise.
+  func subgroups(stride: Int, count: Int, withHops: Bool) -> [ShardGroup] {
+    if count == 1 { return [.alone] }
+    let t = layout.tensorDegree, stageSize = t * layout.dataDegree
+    // Members lie in consecutive blocks of `step` ranks, each at the same place.
+    let step = t * stride, extent = step * count
+    let isAlike = [step, extent].allSatisfy { fabric.isAligned($0) || fabric.isAlignedInNode($0) }
+    return (0..<(isAlike ? 1 : layout.pipelineDegree)).map { stage in
+      let first = stage * stageSize
+      let groups = (first..<(isAlike ? first + 1 : first + stageSize)).lazy.filter { ($0 - first) % extent < step }
+        .map { RankGroup(first: $0, stride: step, count: count) }
+      // The whole group's links may be known to be slower, see `init`.
+      let group = count == layout.dataDegree ? dataGroup(ofStage: stage) : fabric.slowest(of: groups)
+      return ShardGroup(group: group, hops: withHops ? hops(of: groups) : nil)
+    }
+  }
+
+  /// How groups that leave their nodes exchange packed gradients; nil if they lie on their nodes unevenly, or each in its
+  /// own way.
+  private func hops(of groups: some Sequence<RankGroup>) -> ShardGroup.Hops? {
+    var result: ShardGroup.Hops?
+    for group in groups where group.rank(group.count - 1) / devicesPerNode > group.first / devicesPerNode {
+      guard let split = group.nodeSplit(devicesPerNode: devicesPerNode), result == nil || split == result?.split else {
+        return nil
+      }
+      let own = ShardGroup.Hops(
+        split: split, inside: fabric.group(group.part(fromPlace: 0, count: split.insideCount)),
+        across: fabric.group(group.part(fromPlace: 0, step: split.insideCount, count: split.acrossCount)))
+      result = result?.slower(own) ?? own
+    }
+    return result
+  }
+}
+
+/// What was asked of a layout's subgroups before: pricing asks for the same few shardings again and again.
+private final class ShardGroupMemo: Sendable {
+  private let known = Mutex<[ShardGroups]>([])
+
+  func groups(_ sharding: Sharding, compute: () -> ShardGroups) -> ShardGroups {
+    known.withLock { known in
+      if let groups = known.first(where: { $0.sharding == sharding }) { return groups }
+      let groups = compute()
+      known.append(groups)
+      return groups
+    }
+  }
+}
+
+extension Fabric {
+  fileprivate func group(_ ranks: RankGroup) -> CommunicationGroup {
+    group(first: ranks.first, stride: ranks.stride, count: ranks.count)
+  }
+
+  fileprivate func slowest(of groups: some Sequence<RankGroup>) -> CommunicationGroup {
+    groups.reduce(.alone) { $0.slower(group($1)) }
   }
 }

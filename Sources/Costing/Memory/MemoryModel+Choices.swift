@@ -21,10 +21,7 @@ public struct StageFreedom: Sendable, Equatable {
 extension MemoryModel {
   /// Optimizer states of one device of a stage, bytes, wherever they lie.
   public func optimizerBytes(stage: Int, layerCount: Int) -> Int {
-    let count =
-      strategy.zeroStage >= .optimizer
-      ? shardCount(stage: stage, layerCount: layerCount) : parameterCount(stage: stage, layerCount: layerCount)
-    return count * optimizerByteCount
+    shardCount(stage: stage, layerCount: layerCount, degree: sharding.optimizerDegree) * optimizerByteCount
   }
 
   /// The fewest recomputed layers per chunk with which a stage keeps a limit; nil if no number does.

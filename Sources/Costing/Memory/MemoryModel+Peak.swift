@@ -2,16 +2,19 @@ public import Documents
 
 /// The peak of a stage: states that are always there, and the worst of the moments that come and go.
 extension MemoryModel {
-  /// What ZeRO holds, beyond its shards, of a part of the model that runs backward.
+  /// What is held, beyond shards, of a part of the model that runs backward.
   private func unshardedBytes(parameterCount: Int) -> Int {
-    guard strategy.dataDegree > 1 else { return 0 }
-    return switch strategy.zeroStage {
-    case .none, .optimizer: 0
-    // The part's gradient before it is reduced to the shard.
-    case .gradients: parameterCount * weightByteCount
-    // That, the part's gathered weights, and the next layer's on their way.
-    case .weights: (2 * parameterCount + parameters.layer) * weightByteCount
+    var count = 0
+    // The part's gradient before it is reduced to the shard, and between two reductions what the first leaves of it.
+    if sharding.gradientDegree > 1 {
+      count += parameterCount
+      if sharding.weightDegree > 1, sharding.gradientDegree > sharding.weightDegree {
+        count += (parameterCount + sharding.weightDegree - 1) / sharding.weightDegree
+      }
     }
+    // The part's gathered weights, and the next layer's on their way.
+    if sharding.weightDegree > 1 { count += parameterCount + parameters.layer }
+    return count * weightByteCount
   }
 
   /// What comes and goes at the stage's worst moment within a micro-batch, bytes, its activations among them.
@@ -46,7 +49,6 @@ extension MemoryModel {
   public func stageMemory(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Prediction.StageMemory {
     let d = strategy.dataDegree
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
-    let shard = shardCount(stage: stage, layerCount: layerCount)
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
     let chunkLayers = layerCount / strategy.virtualStageCount
     let layersInFlight = inFlightCount(stage: stage) * chunkLayers
@@ -57,9 +59,9 @@ extension MemoryModel {
     if isFirst { activations += embeddingInFlightCount * embeddingActivationBytes }
     // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
     if isLast { activations += headActivationBytes }
-    let weights = (strategy.zeroStage >= .weights ? shard : parameterCount) * weightByteCount
-    let gradients = (strategy.zeroStage >= .gradients ? shard : parameterCount) * gradientByteCount
-    let optimizer = (strategy.zeroStage >= .optimizer ? shard : parameterCount) * optimizerByteCount
+    let weights = weightBytes(stage: stage, layerCount: layerCount)
+    let gradients = gradientBytes(stage: stage, layerCount: layerCount)
+    let optimizer = optimizerBytes(stage: stage, layerCount: layerCount)
 
     let passes = passBytes(
       isLast: isLast, recomputes: strategy.recompute != .full || choice?.recomputedLayerCount != 0,

@@ -18,6 +18,8 @@ public struct MemoryModel: Sendable {
 
   let parameters: RankParameters
   let strategy: Strategy
+  /// How replicas divide weights, gradients and optimizer states.
+  let sharding: Sharding
   let microBatchCount: Int
   /// Of one layer and one micro-batch, kept from forward to backward.
   let layerActivationBytes: Int
@@ -69,6 +71,7 @@ public struct MemoryModel: Sendable {
       embedding: model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: t),
       head: head.perRank(tensorDegree: t) + copy, outputMatrix: outputMatrix)
     self.strategy = strategy
+    sharding = strategy.sharding
     microBatchCount = strategy.microBatchCount(globalBatch: job.globalBatch)
     weightByteCount = job.precision.byteCount
     gradientByteCount = job.gradientByteCount
@@ -126,16 +129,32 @@ public struct MemoryModel: Sendable {
       + (stage == strategy.pipelineDegree - 1 ? parameters.head : 0)
   }
 
-  /// Parameters of a stage that one data-parallel rank holds the shard of: ZeRO 1 cuts a stage's parameters once, 2 and 3
-  /// cut every part by itself, since parts are gathered and reduced one by one.
-  func shardCount(stage: Int, layerCount: Int) -> Int {
-    let d = strategy.dataDegree
-    func shard(_ parameters: Int) -> Int { (parameters + d - 1) / d }
-    guard strategy.zeroStage >= .gradients else {
+  /// Parameters of a stage that one rank holds of what `degree` ranks divide, the largest shard: where gradients are
+  /// whole a stage's parameters are cut once, otherwise every part by itself, since parts are gathered and reduced one by
+  /// one.
+  ///
+  /// Nested divisions, each with its longer shards first, leave ⌈⌈n/a⌉/b⌉ = ⌈n/(ab)⌉.
+  func shardCount(stage: Int, layerCount: Int, degree: Int) -> Int {
+    func shard(_ parameters: Int) -> Int { (parameters + degree - 1) / degree }
+    guard degree > 1, sharding.gradientDegree > 1 else {
       return shard(parameterCount(stage: stage, layerCount: layerCount))
     }
     return layerCount * shard(parameters.layer) + (stage == 0 ? shard(parameters.embedding) : 0)
       + (stage == strategy.pipelineDegree - 1 ? shard(parameters.head) : 0)
+  }
+
+  /// Bytes of the weights that one rank of a stage holds throughout, its part of a secondary partition among them.
+  func weightBytes(stage: Int, layerCount: Int) -> Int {
+    var count = shardCount(stage: stage, layerCount: layerCount, degree: sharding.weightDegree)
+    if let secondary = sharding.secondaryDegree {
+      count += shardCount(stage: stage, layerCount: layerCount, degree: secondary)
+    }
+    return count * weightByteCount
+  }
+
+  /// Bytes of the accumulated gradient that one rank of a stage holds.
+  func gradientBytes(stage: Int, layerCount: Int) -> Int {
+    shardCount(stage: stage, layerCount: layerCount, degree: sharding.gradientDegree) * gradientByteCount
   }
 
   /// Chunk-micro-batches whose activations a stage keeps at its worst moment.

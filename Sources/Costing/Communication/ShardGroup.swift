@@ -1,0 +1,106 @@
+import Documents
+import Schedules
+
+/// Groups of one family, as collectives of weights and gradients see the slowest of them.
+struct ShardGroup: Sendable, Equatable {
+  /// The two exchanges of packed gradients, in each node and then between nodes, see ``Schedules/QuantisedExchange``.
+  struct Hops: Sendable, Equatable {
+    let split: RankGroup.NodeSplit
+    let inside: CommunicationGroup
+    let across: CommunicationGroup
+
+    func slower(_ other: Self) -> Self {
+      Hops(split: split, inside: inside.slower(other.inside), across: across.slower(other.across))
+    }
+  }
+
+  let group: CommunicationGroup
+  /// Nil where groups stay inside their nodes or lie on them unevenly: nothing is packed there.
+  let hops: Hops?
+
+  static let alone = ShardGroup(group: .alone, hops: nil)
+
+  /// The slower of two, part by part.
+  func slower(_ other: Self) -> Self {
+    guard let hops, let others = other.hops, hops.split == others.split else {
+      return ShardGroup(group: group.slower(other.group), hops: nil)
+    }
+    return ShardGroup(group: group.slower(other.group), hops: hops.slower(others))
+  }
+
+  /// The volume of a gather of `elementCount` elements.
+  ///
+  /// Packed, each rank reads its shard and writes codes, and unpacks what all have sent, its own as well.
+  func gatherVolume(elementCount: Int, byteCount: Int, isQuantised: Bool) -> ShardVolume {
+    let plain = Double(elementCount * byteCount)
+    guard isQuantised, hops != nil else { return ShardVolume(bytes: plain) }
+    let n = group.rankCount
+    let packed = Double(
+      Quantisation.weights.gatheredWordCount(elementCount: elementCount, rankCount: n) * Quantisation.wordByteCount)
+    return ShardVolume(bytes: packed, kernelBytes: (plain + packed) / Double(n) + packed + plain)
+  }
+
+  /// The volume of a reduction of `elementCount` elements to shards.
+  ///
+  /// Packed, a rank packs and unpacks twice, sums in fp32: its whole tensor for its node, what the node has summed for the
+  /// others.
+  func reduceVolume(elementCount: Int, byteCount: Int, isQuantised: Bool) -> ShardVolume {
+    let plain = Double(elementCount * byteCount)
+    guard isQuantised, let split = hops?.split, elementCount % (2 * group.rankCount) == 0 else {
+      return ShardVolume(bytes: plain)
+    }
+    let ofNode = elementCount / split.insideCount
+    func packed(_ elementCount: Int, count: Int) -> Double {
+      Double(count * Quantisation.gradients.wordCount(elementCount: elementCount) * Quantisation.wordByteCount)
+    }
+    let inside = split.insideCount > 1 ? packed(ofNode, count: split.insideCount) : 0
+    let across = packed(ofNode / split.acrossCount, count: split.acrossCount)
+    // In and out: tensor and codes, codes and the node's sum, that sum and codes, codes and shard.
+    let sum = split.insideCount > 1 ? 4 * Double(ofNode) : plain
+    let first = split.insideCount > 1 ? plain + inside + inside + sum : 0
+    let second = sum + across + across + plain / Double(group.rankCount)
+    return ShardVolume(insideBytes: inside, acrossBytes: across, kernelBytes: first + second)
+  }
+
+  /// Seconds on the links to gather a volume.
+  func gatherSeconds(_ volume: ShardVolume) -> Double { group.allGatherSeconds(byteCount: volume.bytes) }
+
+  /// Seconds on the links to reduce a volume to shards.
+  func reduceSeconds(_ volume: ShardVolume) -> Double {
+    guard let hops, volume.acrossBytes > 0 else { return group.reduceScatterSeconds(byteCount: volume.bytes) }
+    let exact = volume.bytes > 0 ? group.reduceScatterSeconds(byteCount: volume.bytes) : 0
+    return exact + hops.inside.allToAllSeconds(byteCount: volume.insideBytes)
+      + hops.across.allToAllSeconds(byteCount: volume.acrossBytes)
+  }
+}
+
+/// What a collective of weights or gradients moves: on links, and through a device's memory to pack and unpack.
+struct ShardVolume: Sendable, Equatable {
+  /// Of the whole tensor, in an all-gather or a reduce-scatter.
+  var bytes = 0.0
+  /// What a rank sends in an exchange inside its node, its own part included.
+  var insideBytes = 0.0
+  /// The same between nodes.
+  var acrossBytes = 0.0
+  /// Read and written to pack and unpack.
+  var kernelBytes = 0.0
+
+  static func + (left: Self, right: Self) -> Self {
+    ShardVolume(
+      bytes: left.bytes + right.bytes, insideBytes: left.insideBytes + right.insideBytes,
+      acrossBytes: left.acrossBytes + right.acrossBytes, kernelBytes: left.kernelBytes + right.kernelBytes)
+  }
+
+  static func * (volume: Self, count: Int) -> Self {
+    let count = Double(count)
+    return ShardVolume(
+      bytes: volume.bytes * count, insideBytes: volume.insideBytes * count, acrossBytes: volume.acrossBytes * count,
+      kernelBytes: volume.kernelBytes * count)
+  }
+
+  /// What takes as long where links reach only a share of their rate.
+  func atRate(_ share: Double) -> Self {
+    ShardVolume(
+      bytes: bytes / share, insideBytes: insideBytes, acrossBytes: acrossBytes / share, kernelBytes: kernelBytes)
+  }
+}

@@ -1,0 +1,64 @@
+import Documents
+
+/// The groups of each stage that one sharding communicates in, priced; see ``Documents/Sharding/Family``.
+///
+/// A reference, since all strategies of a layout with the same sharding have the same.
+final class ShardGroups: Sendable {
+  /// One stage's groups, each family's by its slowest.
+  struct Families: Sendable, Equatable {
+    let weights: ShardGroup
+    let secondary: ShardGroup
+    let gradients: ShardGroup
+    let optimizer: ShardGroup
+    let replicas: ShardGroup
+
+    fileprivate init(_ group: (Sharding.Family) -> ShardGroup) {
+      weights = group(.weights)
+      secondary = group(.secondary)
+      gradients = group(.gradients)
+      optimizer = group(.optimizer)
+      replicas = group(.replicas)
+    }
+
+    fileprivate func slower(_ other: Self) -> Self {
+      Families { self[$0].slower(other[$0]) }
+    }
+
+    private subscript(family: Sharding.Family) -> ShardGroup {
+      switch family {
+      case .weights: weights
+      case .secondary: secondary
+      case .gradients: gradients
+      case .optimizer: optimizer
+      case .replicas: replicas
+      }
+    }
+  }
+
+  let sharding: Sharding
+  /// One entry if all stages are alike.
+  private let stages: [Families]
+  /// Of all stages, which wait for each other in every micro-batch.
+  let slowest: Families
+
+  /// - Precondition: the degrees divide each other, see ``Sharding``.
+  init(_ sharding: Sharding, in layout: LayoutCost) {
+    self.sharding = sharding
+    let replicaCount = layout.layout.dataDegree
+    let families = Sharding.Family.allCases.map { family in
+      layout.subgroups(
+        stride: sharding.stride(of: family), count: sharding.degree(of: family, replicaCount: replicaCount),
+        withHops: sharding.isQuantised)
+    }
+    stages = (0..<(families.map(\.count).max() ?? 1)).map { stage in
+      Families { family in
+        let groups = families[Sharding.Family.allCases.firstIndex(of: family) ?? 0]
+        return groups.count == 1 ? groups[0] : groups[stage]
+      }
+    }
+    slowest = stages.dropFirst().reduce(stages[0]) { $0.slower($1) }
+  }
+
+  /// The groups of a stage.
+  func families(ofStage stage: Int) -> Families { stages.count == 1 ? stages[0] : stages[stage] }
+}

@@ -1,0 +1,79 @@
+import Documents
+
+/// What replicas communicate in every micro-batch: weights gathered, gradients reduced.
+extension StrategyCost {
+  /// Passes in the first micro-batch of an iteration, and in each later one: after the first forward pass, weights are
+  /// gathered from a secondary partition where there is one.
+  struct MicroBatches {
+    let first: PassSeconds
+    let later: PassSeconds
+
+    /// The mean of `count` micro-batches, so that `count` times it is their exact sum.
+    func mean(of count: Int) -> PassSeconds {
+      guard first != later else { return first }
+      func mean(_ seconds: KeyPath<PassSeconds, Double>) -> Double {
+        (first[keyPath: seconds] + Double(count - 1) * later[keyPath: seconds]) / Double(count)
+      }
+      return PassSeconds(forward: mean(\.forward), backward: mean(\.backward))
+    }
+
+    /// Both after `body`.
+    func map(_ body: (PassSeconds) -> PassSeconds) -> Self { Self(first: body(first), later: body(later)) }
+  }
+
+  /// Adds to a part's passes what sharded weights and gradients communicate in every micro-batch, hidden under
+  /// computation as far as the framework does: `max(computation, communication) + (1 − o) · min(computation, communication)`.
+  ///
+  /// Weights are gathered before forward and backward (Rajbhandari et al. 2020), within the secondary partition once it
+  /// exists (Wang et al. 2023); gradients are reduced during backward, first among the ranks that hold the weights once,
+  /// then among those that hold the gradient once. Packing and unpacking of quantised collectives keeps the device busy
+  /// like computation.
+  ///
+  /// - Parameter borrowedCount: parameters of another part that the passes need as well.
+  static func withShardTraffic(
+    _ passes: MicroBatchCost.Passes, parameterCount: Int, borrowedCount: Int = 0, memory: MemoryModel,
+    groups: ShardGroups, framework: DeviceProfile.Framework, secondsPerMemoryByte: Double
+  ) -> MicroBatches {
+    let sharding = groups.sharding
+    guard sharding.gradientDegree > 1 else {
+      let plain = PassSeconds(forward: passes.forwardSeconds, backward: passes.backwardSeconds)
+      return MicroBatches(first: plain, later: plain)
+    }
+    let families = groups.slowest
+    let bytesEach = memory.weightByteCount
+    func gather(_ group: ShardGroup) -> ShardTraffic {
+      let volume = group.gatherVolume(
+        elementCount: parameterCount + borrowedCount, byteCount: bytesEach, isQuantised: sharding.quantisesWeights)
+      return ShardTraffic(seconds: group.gatherSeconds(volume), kernelBytes: volume.kernelBytes)
+    }
+    func reduce(_ group: ShardGroup, dividedBy degree: Int) -> ShardTraffic {
+      let volume = group.reduceVolume(
+        elementCount: (parameterCount + degree - 1) / degree, byteCount: bytesEach,
+        isQuantised: sharding.quantisesGradients)
+      return ShardTraffic(seconds: group.reduceSeconds(volume), kernelBytes: volume.kernelBytes)
+    }
+    let first = gather(families.weights)
+    let later = sharding.secondaryDegree == nil ? first : gather(families.secondary)
+    let reduced = reduce(families.weights, dividedBy: 1) + reduce(families.gradients, dividedBy: sharding.weightDegree)
+    let overlap =
+      sharding.weightDegree > 1 ? framework.gatherOverlapFraction : framework.shardedGradientOverlapFraction
+    func phase(_ seconds: Double, _ traffic: ShardTraffic) -> Double {
+      let computation = seconds + traffic.kernelBytes * secondsPerMemoryByte
+      return max(computation, traffic.seconds) + (1 - overlap) * min(computation, traffic.seconds)
+    }
+    let backward = phase(passes.backwardSeconds, later + reduced)
+    return MicroBatches(
+      first: PassSeconds(forward: phase(passes.forwardSeconds, first), backward: backward),
+      later: PassSeconds(forward: phase(passes.forwardSeconds, later), backward: backward))
+  }
+
+  /// Seconds on links, and bytes through a device's own memory to pack and unpack.
+  private struct ShardTraffic {
+    let seconds: Double
+    let kernelBytes: Double
+
+    static func + (left: Self, right: Self) -> Self {
+      ShardTraffic(seconds: left.seconds + right.seconds, kernelBytes: left.kernelBytes + right.kernelBytes)
+    }
+  }
+}

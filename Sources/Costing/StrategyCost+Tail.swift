@@ -1,0 +1,139 @@
+public import Documents
+
+/// What follows the last backward pass: gradients summed, the optimizer's step, weights gathered.
+extension StrategyCost {
+  /// What a stage does after its last backward pass.
+  public struct Tail: Sendable, Equatable {
+    /// Reduction of gradients and gather of updated weights, as far as nothing hides them.
+    public let dataSeconds: Double
+    /// The optimizer step.
+    public let optimizerSeconds: Double
+
+    /// All of it.
+    public var seconds: Double { dataSeconds + optimizerSeconds }
+  }
+
+  /// The tail of a stage that holds `layerCount` layers in all its chunks.
+  ///
+  /// - Parameter choice: what the stage trades for memory; nil is what the strategy says of all.
+  public func tail(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Tail {
+    let traffic = traffic(stage: stage, layerCount: layerCount)
+    var reduce = traffic.reduceSeconds, gather = traffic.gatherSeconds
+    if strategy.overlapsGradientReduce, reduce + gather > 0 {
+      // Reductions of early buckets run under the rest of the last micro-batch's backward, gathers under the first
+      // forward of the next iteration.
+      let passes = passSeconds(
+        layerCount: layerCount, recomputedCount: recomputedCount(choice), isFirst: stage == 0,
+        isLast: stage == strategy.pipelineDegree - 1)
+      reduce -= reductionOverlapFraction * min(reduce, passes.backward)
+      gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
+    }
+    let packing = traffic.kernelSeconds
+    var optimizer = optimizerSeconds(stage: stage, layerCount: layerCount)
+    if choice?.offloadsOptimizer == true, let host {
+      // States come for the step and go after it; nothing is taken to hide that.
+      optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layerCount: layerCount)) / host.bytesPerSecond
+    }
+    return Tail(dataSeconds: reduce + gather + packing, optimizerSeconds: optimizer)
+  }
+
+  /// Recomputed layers of all chunks of a stage; nil where nothing is chosen, or nothing is recomputed in full.
+  public func recomputedCount(_ choice: StageChoice?) -> Int? {
+    strategy.recompute == .full ? choice.map { $0.recomputedLayerCount * strategy.virtualStageCount } : nil
+  }
+
+  /// Adam on a stage's parameters: it reads and writes its states, reads the gradient and writes the weight.
+  private func optimizerSeconds(stage: Int, layerCount: Int) -> Double {
+    let bytesEach = 2 * memory.optimizerByteCount + memory.gradientByteCount + memory.weightByteCount
+    let parameters = memory.parameterCount(stage: stage, layerCount: layerCount)
+    return Double(parameters) / Double(groups.sharding.optimizerDegree) * Double(bytesEach) * secondsPerMemoryByte
+  }
+
+  /// Share of the gradient reduction that the framework hides.
+  private var reductionOverlapFraction: Double {
+    strategy.zeroStage >= .optimizer
+      ? framework.shardedGradientOverlapFraction : framework.gradientOverlapFraction
+  }
+
+  /// What a stage's data-parallel group communicates once an iteration, nothing hidden: gradients reduced from 1/g to
+  /// 1/o and summed over the replicas of each shard, updated weights gathered from 1/o to 1/w; and what packing takes.
+  private func traffic(
+    stage: Int, layerCount: Int
+  ) -> (reduceSeconds: Double, gatherSeconds: Double, kernelSeconds: Double) {
+    let families = groups.families(ofStage: stage), sharding = groups.sharding
+    let w = sharding.weightDegree, g = sharding.gradientDegree, o = sharding.optimizerDegree
+    let gradient = memory.gradientByteCount, weight = memory.weightByteCount
+    var kernelBytes = 0.0
+    /// One collective, bucket by bucket, of what is left of the parameters when `divisor` ranks have divided them.
+    ///
+    /// - Parameter extent: replicas among which the group's members are spread.
+    func seconds(
+      in group: ShardGroup, extent: Int, divisor: Int, passes: Double = 1, volume: (Int) -> ShardVolume,
+      seconds: (ShardVolume) -> Double
+    ) -> Double {
+      guard group.group.rankCount > 1 else { return 0 }
+      let moved = stepVolume(stage: stage, layerCount: layerCount, divisor: divisor, volume: volume)
+      kernelBytes += moved.kernelBytes
+      // Every further bucket pays latency and launch again.
+      let buckets =
+        max(0, (moved.bytes + moved.insideBytes + moved.acrossBytes) / framework.bucketBytes - 1)
+        * (group.group.collectiveSeconds + passes * Double(group.group.rankCount - 1) * group.group.latencySeconds)
+      // Between nodes reductions reach less of the network than a large transfer does.
+      let leavesNode = layout.layout.tensorDegree * extent > layout.devicesPerNode
+      return seconds(moved.atRate(leavesNode ? framework.reductionRateFraction : 1)) + buckets
+    }
+    let shards = families.optimizer
+    let reduce =
+      seconds(in: shards, extent: o, divisor: g) {
+        shards.reduceVolume(elementCount: $0, byteCount: gradient, isQuantised: sharding.quantisesGradients)
+      } seconds: {
+        shards.reduceSeconds($0)
+      }
+      + seconds(in: families.replicas, extent: layout.layout.dataDegree, divisor: o, passes: 2) {
+        ShardVolume(bytes: Double($0 * gradient))
+      } seconds: {
+        families.replicas.group.allReduceSeconds(byteCount: $0.bytes)
+      }
+    func gather(in group: ShardGroup, extent: Int, divisor: Int) -> Double {
+      seconds(in: group, extent: extent, divisor: divisor) {
+        group.gatherVolume(elementCount: $0, byteCount: weight, isQuantised: sharding.quantisesWeights)
+      } seconds: {
+        group.gatherSeconds($0)
+      }
+    }
+    let gathered =
+      gather(in: shards, extent: o, divisor: g) + gather(in: families.gradients, extent: g, divisor: w)
+    return (reduce, gathered, kernelBytes * secondsPerMemoryByte)
+  }
+
+  /// The volume of a collective of the step: of all parameters at once where gradients are whole, otherwise part by part.
+  private func stepVolume(
+    stage: Int, layerCount: Int, divisor: Int, volume: (Int) -> ShardVolume
+  ) -> ShardVolume {
+    guard groups.sharding.gradientDegree > 1, groups.sharding.isQuantised else {
+      return volume(memory.shardCount(stage: stage, layerCount: layerCount, degree: divisor))
+    }
+    let parameters = memory.parameters
+    func part(_ count: Int) -> ShardVolume { volume((count + divisor - 1) / divisor) }
+    var sum = part(parameters.layer) * layerCount
+    if stage == 0 { sum = sum + part(parameters.embedding) }
+    if stage == strategy.pipelineDegree - 1 { sum = sum + part(parameters.head) }
+    return sum
+  }
+
+  /// The part of a stage's tail that no overlap can hide, tied embeddings included: grows with the layers, and is never
+  /// more than the tail.
+  func unhidableTailSeconds(stage: Int, layerCount: Int) -> Double {
+    let traffic = traffic(stage: stage, layerCount: layerCount)
+    let hides = strategy.overlapsGradientReduce
+    return traffic.reduceSeconds * (hides ? 1 - reductionOverlapFraction : 1)
+      + traffic.gatherSeconds * (hides ? 1 - framework.gatherOverlapFraction : 1) + traffic.kernelSeconds
+      + optimizerSeconds(stage: stage, layerCount: layerCount) + (stage == 0 ? embeddingSumSeconds : 0)
+  }
+
+  /// What follows the last backward pass of a stage at least, tied embeddings included, seconds.
+  public func tailSeconds(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Double {
+    let isEnd = stage == 0 || stage == strategy.pipelineDegree - 1
+    return tail(stage: stage, layerCount: layerCount, choice: choice).seconds + (isEnd ? embeddingSumSeconds : 0)
+  }
+}

@@ -1,0 +1,170 @@
+import Documents
+import Schedules
+import Testing
+
+@testable import Costing
+
+/// Seconds of what shard degrees communicate, worked out by hand on two nodes of four devices: 100 GB/s inside, 10 GB/s
+/// for each device between them, no latency, nothing hidden, 1 TB/s of device memory.
+@Suite struct ShardTimeTests {
+  private static let inside = 100e9, across = 10e9, memory = 1e12
+  /// Parameters of a layer.
+  private static let layer = Double(StateMemoryTests.layer)
+  private static let all = 4 * layer + Double(StateMemoryTests.embedding + StateMemoryTests.finalNorm)
+
+  private static func cost(
+    _ sharding: Sharding, microBatchCount: Int = 1, framework: DeviceProfile.Framework = Fixture.framework()
+  ) throws -> StrategyCost {
+    let cluster = try Fixture.cluster(
+      nodeCount: 2, devicesPerNode: 4,
+      levels: [
+        .init(name: "node", span: 4, bytesPerSecond: inside), .init(name: "network", span: 8, bytesPerSecond: across),
+      ], device: Fixture.device(framework: framework))
+    let job = try Fixture.job(
+      Fixture.gpt(), globalBatch: 8 * microBatchCount, accumulatesGradientsInFP32: true)
+    let model = try CostModel(cluster: cluster, job: job)
+    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 8, sharding: sharding)
+    #expect(model.violation(of: strategy) == nil)
+    return model.cost(of: strategy)
+  }
+
+  /// What the replicas add to a layer's passes.
+  private static func added(_ cost: StrategyCost) -> (forward: Double, backward: Double) {
+    (
+      cost.layer.forward - cost.microBatch.layer.forwardSeconds,
+      cost.layer.backward - cost.microBatch.layer.backwardSeconds
+    )
+  }
+
+  /// Differences of larger numbers.
+  private func agree(_ left: Double, _ right: Double) -> Bool { agrees(left, right, relative: 1e-9) }
+
+  @Test func weightsAreGatheredAndGradientsReducedInTheirOwnGroups() throws {
+    let gather = 2 * Self.layer * 3 / 4 / Self.inside
+    // A quarter of the gradient, among pairs of devices on both nodes.
+    let outer = 2 * Self.layer / 4 / 2 / Self.across
+    let added = try Self.added(Self.cost(Sharding(weightDegree: 4, gradientDegree: 8, optimizerDegree: 8)))
+    #expect(agree(added.forward, gather))
+    #expect(agree(added.backward, 2 * gather + outer))
+    // Hybrid sharding: nothing leaves the node in a micro-batch.
+    let hybrid = try Self.added(Self.cost(Sharding(weightDegree: 4, gradientDegree: 4, optimizerDegree: 4)))
+    #expect(agree(hybrid.forward, gather))
+    #expect(agree(hybrid.backward, 2 * gather))
+    // Gradients alone.
+    let gradients = try Self.added(Self.cost(Sharding(weightDegree: 1, gradientDegree: 4, optimizerDegree: 8)))
+    #expect(gradients.forward == 0)
+    #expect(agree(gradients.backward, gather))
+  }
+
+  @Test func theStepReducesSumsAndGathersOnce() throws {
+    func tail(_ w: Int, _ g: Int, _ o: Int) throws -> StrategyCost.Tail {
+      let cost = try Self.cost(Sharding(weightDegree: w, gradientDegree: g, optimizerDegree: o))
+      return cost.tail(stage: 0, layerCount: 4)
+    }
+    let psi = Self.all, half = 1.0 / 2 / Self.across, quarters = 3.0 / 4 / Self.inside
+    // Quarters of the gradient to eighths, eighths of the weights to quarters to all of them.
+    #expect(agree(try tail(1, 4, 8).dataSeconds, (4 * psi / 4 + 2 * psi / 4) * half + 2 * psi * quarters))
+    #expect(agree(try tail(2, 4, 8).dataSeconds, (6 * psi / 4) * half + 2 * psi / 2 * (1.0 / 2 / Self.inside)))
+    #expect(agree(try tail(4, 4, 8).dataSeconds, (6 * psi / 4) * half))
+    // Two copies of every optimizer shard: an all-reduce, once there and once back.
+    #expect(agree(try tail(4, 4, 4).dataSeconds, 2 * (4 * psi / 4) * half))
+    #expect(agree(try tail(1, 1, 4).dataSeconds, 4 * psi * quarters + 2 * (4 * psi / 4) * half + 2 * psi * quarters))
+    #expect(try tail(8, 8, 8).dataSeconds == 0)
+    // Adam reads and writes 12 bytes, reads a gradient of 4 and writes a weight of 2.
+    for o in [4, 8] {
+      #expect(agree(try tail(4, 4, o).optimizerSeconds, psi / Double(o) * 30 / Self.memory))
+    }
+  }
+
+  @Test func aSecondaryPartitionKeepsAllGathersButTheFirstInItsNode() throws {
+    let sharding = Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, secondaryDegree: 4)
+    // Hierarchical: half of a quarter between nodes, three quarters inside.
+    let all = 2 * Self.layer * (1.0 / 2 / 4 / Self.across + 3.0 / 4 / Self.inside)
+    let node = 2 * Self.layer * 3 / 4 / Self.inside
+    for m in [1, 2, 5] {
+      let cost = try Self.cost(sharding, microBatchCount: m)
+      let added = Self.added(cost)
+      #expect(agree(Double(m) * added.forward, all + Double(m - 1) * node), "\(m) micro-batches")
+      #expect(agree(added.backward, node + all), "\(m) micro-batches")
+    }
+  }
+
+  /// A host that slows the device makes passes nonlinear in their parts; micro-batches still add up one by one.
+  @Test func everyLaterMicroBatchAddsTheSame() throws {
+    let sharding = Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, secondaryDegree: 2)
+    let seconds = try (1...5).map { m in
+      var scratch = EvaluationScratch()
+      return try Self.cost(sharding, microBatchCount: m, framework: Fixture.framework(floor: 1e-3, sharpness: 2))
+        .iterationSeconds(layerCounts: [4], scratch: &scratch)
+    }
+    let added = zip(seconds, seconds.dropFirst()).map { $1 - $0 }
+    for next in added { #expect(agree(next, added[0])) }
+    // The first pays for gathers between nodes.
+    #expect(seconds[0] > added[0] * 1.01)
+  }
+
+  @Test func packedWeightsTakeTheirWordsAndTheKernels() throws {
+    // Eight shards of a layer, a code a byte and a step for every 2,048 of them.
+    let shard = StateMemoryTests.layer / 8
+    let words = Double(8 * ((shard + 3) / 4 + (shard + 2047) / 2048)), bytes = 4 * words
+    let links = bytes * (1.0 / 2 / 4 / Self.across + 3.0 / 4 / Self.inside)
+    let kernels = (2 * Self.layer / 8 + bytes / 8 + bytes + 2 * Self.layer) / Self.memory
+    let packed = try Self.added(
+      Self.cost(Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, quantisesWeights: true)))
+    #expect(agree(packed.forward, links + kernels))
+    // About half of the bytes.
+    #expect(abs(bytes / (2 * Self.layer) - 0.501) < 0.001)
+  }
+
+  @Test func packedGradientsAreExchangedTwice() throws {
+    let n = StateMemoryTests.layer
+    func bytes(_ elements: Int, count: Int) -> Double {
+      Double(4 * count * ((elements + 7) / 8 + (elements + 255) / 256))
+    }
+    let inside = bytes(n / 4, count: 4), across = bytes(n / 8, count: 2)
+    let links = inside * 3 / 4 / Self.inside + across / 2 / Self.across
+    // Layer and codes; codes and the node's sum in fp32; that and codes; codes and the shard.
+    let kernels =
+      (2 * Self.layer + 2 * inside + Self.layer + Self.layer + 2 * across + 2 * Self.layer / 8) / Self.memory
+    let exact = try Self.added(Self.cost(Sharding(.weights, replicaCount: 8)))
+    let packed = try Self.added(
+      Self.cost(Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, quantisesGradients: true)))
+    #expect(packed.forward == exact.forward)
+    #expect(agree(packed.backward - exact.forward, links + kernels))
+    // Among pairs of both nodes there is one exchange, of a quarter.
+    let pairs = try Self.added(
+      Self.cost(Sharding(weightDegree: 4, gradientDegree: 8, optimizerDegree: 8, quantisesGradients: true)))
+    let one = bytes(n / 8, count: 2)
+    let gather = 2 * Self.layer * 3 / 4 / Self.inside
+    let pairKernels = (2 * Self.layer / 4 + 2 * one + 2 * Self.layer / 8) / Self.memory
+    #expect(agree(pairs.backward - 2 * gather, one / 2 / Self.across + pairKernels))
+  }
+
+  @Test func nothingIsPackedInsideANode() throws {
+    let exact = Sharding(weightDegree: 4, gradientDegree: 4, optimizerDegree: 4)
+    let packed = Sharding(
+      weightDegree: 4, gradientDegree: 4, optimizerDegree: 4, quantisesWeights: true, quantisesGradients: true)
+    let (plain, quantised) = (try Self.cost(exact), try Self.cost(packed))
+    #expect(plain.layer == quantised.layer && plain.head == quantised.head)
+    #expect(plain.tail(stage: 0, layerCount: 4) == quantised.tail(stage: 0, layerCount: 4))
+  }
+
+  /// The step packs what it moves between nodes: 16 bits of weights to 8, 32 of gradients to 4.
+  @Test func theStepPacksBetweenNodesOnly() throws {
+    func data(_ quantises: Bool) throws -> Double {
+      try Self.cost(
+        Sharding(
+          weightDegree: 1, gradientDegree: 4, optimizerDegree: 8, quantisesWeights: quantises,
+          quantisesGradients: quantises)
+      ).tail(stage: 0, layerCount: 4).dataSeconds
+    }
+    let psi = Self.all, half = 1.0 / 2 / Self.across, node = 2 * psi * 3 / 4 / Self.inside
+    let packed = (psi / 4 * (0.5 + 4.0 / 256) + psi / 4 * (1 + 4.0 / 2048)) * half + node
+    let kernels =
+      (psi / 4 * (4 + 2 * 0.5) + psi / 8 * 4 + psi / 4 * (2 + 1 + 1.0 / 2 * 3)) / Self.memory
+    let links = try data(true)
+    #expect(try links < data(false))
+    // Steps of short runs add a little.
+    #expect(agrees(links, packed + kernels, relative: 0.01))
+  }
+}
