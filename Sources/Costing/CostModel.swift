@@ -126,7 +126,8 @@ public struct CostModel: Sendable {
         deviceBoundShare: framework.deviceBoundShare(
           device: microBatch.layer.forwardSeconds + microBatch.layer.backwardSeconds, host: host),
         isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
-          && strategy.pipelineDegree > 1 && strategy.dataDegree > 1 && strategy.worldSize > layout.devicesPerNode),
+          && strategy.pipelineDegree > 1 && strategy.dataDegree > 1 && strategy.worldSize > layout.devicesPerNode,
+        devicesPerNode: layout.devicesPerNode),
       device: device, framework: framework, host: self.host)
   }
 

@@ -124,11 +124,12 @@ public struct LayoutCost: Sendable {
   private func hops(of groups: some Sequence<RankGroup>) -> ShardGroup.Hops? {
     var result: ShardGroup.Hops?
     for group in groups where group.rank(group.count - 1) / devicesPerNode > group.first / devicesPerNode {
-      guard let split = group.nodeSplit(devicesPerNode: devicesPerNode), result == nil || split == result?.split else {
-        return nil
-      }
+      guard let packing = ShardPacking(group, devicesPerNode: devicesPerNode),
+        result == nil || packing == result?.packing
+      else { return nil }
+      let split = packing.split
       let own = ShardGroup.Hops(
-        split: split, inside: fabric.group(group.part(fromPlace: 0, count: split.insideCount)),
+        packing: packing, inside: fabric.group(group.part(fromPlace: 0, count: split.insideCount)),
         across: fabric.group(group.part(fromPlace: 0, step: split.insideCount, count: split.acrossCount)))
       result = result?.slower(own) ?? own
     }

@@ -1,16 +1,13 @@
-import Documents
-import Schedules
-
 /// Groups of one family, as collectives of weights and gradients see the slowest of them.
 struct ShardGroup: Sendable, Equatable {
   /// The two exchanges of packed gradients, in each node and then between nodes, see ``Schedules/QuantisedExchange``.
   struct Hops: Sendable, Equatable {
-    let split: RankGroup.NodeSplit
+    let packing: ShardPacking
     let inside: CommunicationGroup
     let across: CommunicationGroup
 
     func slower(_ other: Self) -> Self {
-      Hops(split: split, inside: inside.slower(other.inside), across: across.slower(other.across))
+      Hops(packing: packing, inside: inside.slower(other.inside), across: across.slower(other.across))
     }
   }
 
@@ -22,7 +19,7 @@ struct ShardGroup: Sendable, Equatable {
 
   /// The slower of two, part by part.
   func slower(_ other: Self) -> Self {
-    guard let hops, let others = other.hops, hops.split == others.split else {
+    guard let hops, let others = other.hops, hops.packing == others.packing else {
       return ShardGroup(group: group.slower(other.group), hops: nil)
     }
     return ShardGroup(group: group.slower(other.group), hops: hops.slower(others))
@@ -33,11 +30,10 @@ struct ShardGroup: Sendable, Equatable {
   /// Packed, each rank reads its shard and writes codes, and unpacks what all have sent, its own as well.
   func gatherVolume(elementCount: Int, byteCount: Int, isQuantised: Bool) -> ShardVolume {
     let plain = Double(elementCount * byteCount)
-    guard isQuantised, hops != nil else { return ShardVolume(bytes: plain) }
-    let n = group.rankCount
-    let packed = Double(
-      Quantisation.weights.gatheredWordCount(elementCount: elementCount, rankCount: n) * Quantisation.wordByteCount)
-    return ShardVolume(bytes: packed, kernelBytes: (plain + packed) / Double(n) + packed + plain)
+    guard isQuantised, let packing = hops?.packing else { return ShardVolume(bytes: plain) }
+    let packed = Double(packing.gatheredByteCount(elementCount: elementCount))
+    return ShardVolume(
+      bytes: packed, kernelBytes: (plain + packed) / Double(packing.rankCount) + packed + plain)
   }
 
   /// The volume of a reduction of `elementCount` elements to shards.
@@ -46,19 +42,14 @@ struct ShardGroup: Sendable, Equatable {
   /// others.
   func reduceVolume(elementCount: Int, byteCount: Int, isQuantised: Bool) -> ShardVolume {
     let plain = Double(elementCount * byteCount)
-    guard isQuantised, let split = hops?.split, elementCount % (2 * group.rankCount) == 0 else {
+    guard isQuantised, let exchange = hops?.packing.exchange(elementCount: elementCount) else {
       return ShardVolume(bytes: plain)
     }
-    let ofNode = elementCount / split.insideCount
-    func packed(_ elementCount: Int, count: Int) -> Double {
-      Double(count * Quantisation.gradients.wordCount(elementCount: elementCount) * Quantisation.wordByteCount)
-    }
-    let inside = split.insideCount > 1 ? packed(ofNode, count: split.insideCount) : 0
-    let across = packed(ofNode / split.acrossCount, count: split.acrossCount)
-    // In and out: tensor and codes, codes and the node's sum, that sum and codes, codes and shard.
-    let sum = split.insideCount > 1 ? 4 * Double(ofNode) : plain
-    let first = split.insideCount > 1 ? plain + inside + inside + sum : 0
-    let second = sum + across + across + plain / Double(group.rankCount)
+    let inside = Double(exchange.insideByteCount), across = Double(exchange.acrossByteCount)
+    // In and out: tensor and codes, codes and the node's sum; then what there is to pack and codes, codes and shard.
+    let sum = inside > 0 ? 4 * Double(exchange.nodeSumCount) : plain
+    let first = inside > 0 ? plain + 2 * inside + sum : 0
+    let second = sum + 2 * across + plain / Double(group.rankCount)
     return ShardVolume(insideBytes: inside, acrossBytes: across, kernelBytes: first + second)
   }
 

@@ -14,7 +14,7 @@ extension MemoryModel {
     }
     // The part's gathered weights, and the next layer's on their way.
     if sharding.weightDegree > 1 { count += parameterCount + parameters.layer }
-    return count * weightByteCount
+    return count * weightByteCount + (packing?.passBytes(parameterCount: parameterCount) ?? 0)
   }
 
   /// What comes and goes at the stage's worst moment within a micro-batch, bytes, its activations among them.
@@ -34,6 +34,18 @@ extension MemoryModel {
     return max(activationBytes + workspace, activationBytes - chunkActivationBytes + gradients)
   }
 
+  /// What the optimizer's step needs beside states: copies of the gradients where all are reduced at once, and packed
+  /// ones.
+  private func stepBytes(parameterCount: Int, gradientBytes: Int) -> Int {
+    let isWhole = sharding.gradientDegree == 1
+    let copies =
+      isWhole && sharding.optimizerDegree > 1 ? Self.scaled(gradientBytes, by: framework.stepGradientCopies) : 0
+    guard let packing else { return copies }
+    return copies
+      + packing.stepBytes(
+        parameterCount: isWhole ? parameterCount : max(parameters.layer, parameters.embedding, parameters.outputMatrix))
+  }
+
   /// Buffers that are alive throughout: gathers of the tensor group, buckets of an all-reduce of gradients.
   private func bufferBytes(parameterCount: Int) -> Int {
     guard strategy.dataDegree > 1, strategy.zeroStage == .none else { return tensorBufferBytes }
@@ -47,7 +59,6 @@ extension MemoryModel {
   ///
   /// - Parameter choice: what the stage trades for memory; nil is what the strategy says of all.
   public func stageMemory(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Prediction.StageMemory {
-    let d = strategy.dataDegree
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
     let chunkLayers = layerCount / strategy.virtualStageCount
@@ -66,8 +77,7 @@ extension MemoryModel {
     let passes = passBytes(
       isLast: isLast, recomputes: strategy.recompute != .full || choice?.recomputedLayerCount != 0,
       parameterCount: parameterCount, activationBytes: activations, chunkActivationBytes: chunkActivations)
-    let step =
-      strategy.zeroStage == .optimizer && d > 1 ? Self.scaled(gradients, by: framework.stepGradientCopies) : 0
+    let step = stepBytes(parameterCount: parameterCount, gradientBytes: gradients)
     let buffers = bufferBytes(parameterCount: parameterCount)
     let counted = max(passes, step) + buffers
     let pending = Double(layersInFlight) * pendingLayerBytes

@@ -20,6 +20,8 @@ public struct MemoryModel: Sendable {
   let strategy: Strategy
   /// How replicas divide weights, gradients and optimizer states.
   let sharding: Sharding
+  /// Nil where nothing is quantised.
+  let packing: PackingBuffers?
   let microBatchCount: Int
   /// Of one layer and one micro-batch, kept from forward to backward.
   let layerActivationBytes: Int
@@ -55,9 +57,10 @@ public struct MemoryModel: Sendable {
   ///   ``Documents/DeviceProfile/Framework/deviceBoundShare(device:host:)``. 1 asks for the most memory.
   /// - Parameter isFragile: whether the framework often fails with the strategy whatever memory it needs: it then never
   ///   simply fits.
+  /// - Parameter devicesPerNode: groups that stay inside so many consecutive ranks pack nothing.
   public init(
     job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
-    deviceBoundShare: Double = 1, isFragile: Bool = false
+    deviceBoundShare: Double = 1, isFragile: Bool = false, devicesPerNode: Int = .max
   ) {
     let model = job.model
     let t = strategy.tensorDegree
@@ -72,6 +75,7 @@ public struct MemoryModel: Sendable {
       head: head.perRank(tensorDegree: t) + copy, outputMatrix: outputMatrix)
     self.strategy = strategy
     sharding = strategy.sharding
+    packing = PackingBuffers(strategy, devicesPerNode: devicesPerNode)
     microBatchCount = strategy.microBatchCount(globalBatch: job.globalBatch)
     weightByteCount = job.precision.byteCount
     gradientByteCount = job.gradientByteCount

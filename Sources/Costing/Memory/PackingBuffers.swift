@@ -1,0 +1,53 @@
+import Documents
+
+/// Buffers of quantised collectives on one rank, bytes.
+///
+/// A gather holds what all ranks have sent; an exchange what it sends and receives, twice, and in fp32 what its node has
+/// summed.
+struct PackingBuffers: Sendable {
+  private let sharding: Sharding
+  private let weights: ShardPacking?
+  private let gradients: ShardPacking?
+  private let optimizer: ShardPacking?
+
+  /// - Returns: nil where nothing is quantised.
+  init?(_ strategy: Strategy, devicesPerNode: Int) {
+    sharding = strategy.sharding
+    guard sharding.isQuantised else { return nil }
+    let layout = ParallelLayout(strategy)
+    func packing(_ family: Sharding.Family) -> ShardPacking? {
+      ShardPacking(strategy.sharding.group(of: family, containing: 0, in: layout), devicesPerNode: devicesPerNode)
+    }
+    (weights, gradients, optimizer) = (packing(.weights), packing(.gradients), packing(.optimizer))
+  }
+
+  /// While a part of the model runs backward: its weights are gathered, and its gradient is reduced.
+  func passBytes(parameterCount: Int) -> Int {
+    guard sharding.gradientDegree > 1 else { return 0 }
+    return gatherBytes(weights, parameterCount)
+      + max(
+        exchangeBytes(weights, parameterCount),
+        exchangeBytes(gradients, parameterCount, dividedBy: sharding.weightDegree))
+  }
+
+  /// At the step, of a tensor that is reduced and gathered at once.
+  func stepBytes(parameterCount: Int) -> Int {
+    max(
+      exchangeBytes(optimizer, parameterCount, dividedBy: sharding.gradientDegree),
+      gatherBytes(optimizer, parameterCount, dividedBy: sharding.gradientDegree),
+      gatherBytes(gradients, parameterCount, dividedBy: sharding.weightDegree))
+  }
+
+  private func gatherBytes(_ packing: ShardPacking?, _ parameterCount: Int, dividedBy degree: Int = 1) -> Int {
+    guard sharding.quantisesWeights, let packing else { return 0 }
+    return packing.gatheredByteCount(elementCount: (parameterCount + degree - 1) / degree)
+  }
+
+  private func exchangeBytes(_ packing: ShardPacking?, _ parameterCount: Int, dividedBy degree: Int = 1) -> Int {
+    guard sharding.quantisesGradients,
+      let exchange = packing?.exchange(elementCount: (parameterCount + degree - 1) / degree)
+    else { return 0 }
+    return 2 * (exchange.insideByteCount + exchange.acrossByteCount)
+      + (exchange.insideByteCount > 0 ? 4 * exchange.nodeSumCount : 0)
+  }
+}
