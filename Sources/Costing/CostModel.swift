@@ -127,7 +127,7 @@ public struct CostModel: Sendable {
           device: microBatch.layer.forwardSeconds + microBatch.layer.backwardSeconds, host: host),
         isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
           && strategy.pipelineDegree > 1 && strategy.dataDegree > 1 && strategy.worldSize > layout.devicesPerNode,
-        devicesPerNode: layout.devicesPerNode),
+        packing: layout.shardGroups(strategy.sharding).packing),
       device: device, framework: framework, host: self.host)
   }
 

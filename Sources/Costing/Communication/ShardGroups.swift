@@ -36,6 +36,8 @@ final class ShardGroups: Sendable {
   }
 
   let sharding: Sharding
+  /// What quantised collectives need of memory.
+  let packing: PackingBuffers?
   /// One entry if all stages are alike.
   private let stages: [Families]
   /// Of all stages, which wait for each other in every micro-batch.
@@ -44,6 +46,7 @@ final class ShardGroups: Sendable {
   /// - Precondition: the degrees divide each other, see ``Sharding``.
   init(_ sharding: Sharding, in layout: LayoutCost) {
     self.sharding = sharding
+    packing = PackingBuffers(sharding, in: layout.layout, devicesPerNode: layout.devicesPerNode)
     let replicaCount = layout.layout.dataDegree
     let families = Sharding.Family.allCases.map { family in
       layout.subgroups(

@@ -62,6 +62,16 @@ public struct MemoryModel: Sendable {
     job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
     deviceBoundShare: Double = 1, isFragile: Bool = false, devicesPerNode: Int = .max
   ) {
+    self.init(
+      job: job, device: device, framework: framework, strategy: strategy, deviceBoundShare: deviceBoundShare,
+      isFragile: isFragile, packing: PackingBuffers(strategy, devicesPerNode: devicesPerNode))
+  }
+
+  /// - Parameter packing: the strategy's own, which all strategies of a layout with the same sharding share.
+  init(
+    job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
+    deviceBoundShare: Double, isFragile: Bool, packing: PackingBuffers?
+  ) {
     let model = job.model
     let t = strategy.tensorDegree
     let vocabulary = model.paddedVocabularySize(multiple: framework.vocabularyMultiple, tensorDegree: t)
@@ -75,7 +85,7 @@ public struct MemoryModel: Sendable {
       head: head.perRank(tensorDegree: t) + copy, outputMatrix: outputMatrix)
     self.strategy = strategy
     sharding = strategy.sharding
-    packing = PackingBuffers(strategy, devicesPerNode: devicesPerNode)
+    self.packing = packing
     microBatchCount = strategy.microBatchCount(globalBatch: job.globalBatch)
     weightByteCount = job.precision.byteCount
     gradientByteCount = job.gradientByteCount

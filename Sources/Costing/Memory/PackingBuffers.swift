@@ -12,11 +12,15 @@ struct PackingBuffers: Sendable {
 
   /// - Returns: nil where nothing is quantised.
   init?(_ strategy: Strategy, devicesPerNode: Int) {
-    sharding = strategy.sharding
+    self.init(strategy.sharding, in: ParallelLayout(strategy), devicesPerNode: devicesPerNode)
+  }
+
+  /// The same of every strategy of a layout.
+  init?(_ sharding: Sharding, in layout: ParallelLayout, devicesPerNode: Int) {
     guard sharding.isQuantised else { return nil }
-    let layout = ParallelLayout(strategy)
+    self.sharding = sharding
     func packing(_ family: Sharding.Family) -> ShardPacking? {
-      ShardPacking(strategy.sharding.group(of: family, containing: 0, in: layout), devicesPerNode: devicesPerNode)
+      ShardPacking(sharding.group(of: family, containing: 0, in: layout), devicesPerNode: devicesPerNode)
     }
     (weights, gradients, optimizer) = (packing(.weights), packing(.gradients), packing(.optimizer))
   }
