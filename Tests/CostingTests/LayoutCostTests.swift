@@ -57,6 +57,58 @@ import Testing
     }
   }
 
+  /// Every evenly spaced part of a data-parallel group, packed or not.
+  @Test(arguments: clusters.indices)
+  func alignedPartsOfGroupsCostWhatLookingAtEveryPartSays(index: Int) throws {
+    let (name, nodeCount, perNode, levels) = Self.clusters[index]
+    let nothing = [[Double?]](repeating: [Double?](repeating: nil, count: nodeCount), count: nodeCount)
+    let plain = Fabric(try Fixture.cluster(nodeCount: nodeCount, devicesPerNode: perNode, levels: levels))
+    let measured = Fabric(
+      try Fixture.cluster(
+        nodeCount: nodeCount, devicesPerNode: perNode, levels: levels, measured: Fixture.links(nothing)))
+    for layout in Self.layouts(deviceCount: nodeCount * perNode) where layout.pipelineDegree <= 2 {
+      let short = LayoutCost(layout, on: plain), long = LayoutCost(layout, on: measured)
+      let d = layout.dataDegree
+      for extent in 1...d where d % extent == 0 {
+        for stride in 1...extent where extent % stride == 0 {
+          let parts = [short, long].map { $0.subgroups(stride: stride, count: extent / stride, withHops: true) }
+          for stage in 0..<layout.pipelineDegree {
+            let both = parts.map { $0[min(stage, $0.count - 1)] }
+            #expect(both[0] == both[1], "\(name): \(layout), stage \(stage), \(extent / stride) every \(stride)")
+          }
+        }
+      }
+    }
+  }
+
+  /// One rank of each node in every group: all groups of a node at once share what it sends.
+  @Test func groupsAcrossNodesShareTheirLinks() throws {
+    let fabric = Fabric(
+      try Fixture.cluster(
+        nodeCount: 8, devicesPerNode: 8, levels: [Self.level(8, 100e9), Self.level(64, 20e9, shared: 80e9)]))
+    let layout = LayoutCost(ParallelLayout(tensorDegree: 1, dataDegree: 64, pipelineDegree: 1), on: fabric)
+    // An eighth of the shared links each, whether they hold one rank of a node or every other.
+    let rails = try #require(layout.subgroups(stride: 8, count: 8, withHops: true).first)
+    #expect(rails.group.ringBytesPerSecond == 10e9)
+    #expect(rails.hops?.packing.split.insideCount == 1)
+    let halves = try #require(layout.subgroups(stride: 2, count: 32, withHops: true).first)
+    #expect(halves.group.ringBytesPerSecond == 40e9)
+    #expect(halves.hops?.packing.split.insideCount == 4)
+    // Seven of eight parts to other nodes, straight, and as a ring.
+    let bytes = 8e9, latency = 7 * 64e-6
+    #expect(agrees(rails.group.allToAllSeconds(byteCount: bytes), latency + 7e9 / 10e9))
+    #expect(agrees(rails.group.allGatherSeconds(byteCount: bytes), latency + 7e9 / 10e9))
+  }
+
+  @Test func theGroupsOfAShardingAreMadeOnce() throws {
+    let layout = LayoutCost(
+      ParallelLayout(tensorDegree: 1, dataDegree: 128, pipelineDegree: 1),
+      on: Fabric(try Shipped.catalog.cluster("frontier-16")))
+    let sharding = Sharding(weightDegree: 2, gradientDegree: 8, optimizerDegree: 128)
+    #expect(layout.shardGroups(sharding) === layout.shardGroups(sharding))
+    #expect(layout.shardGroups(sharding) !== layout.shardGroups(Sharding(.weights, replicaCount: 128)))
+  }
+
   @Test func alignedLayoutsOfAUniformClusterAreNotLookedAtStageByStage() throws {
     let fabric = Fabric(try Shipped.catalog.cluster("dgx-a100-128"))
     let cost = LayoutCost(ParallelLayout(tensorDegree: 8, dataDegree: 2, pipelineDegree: 64), on: fabric)
