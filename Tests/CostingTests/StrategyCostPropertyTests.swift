@@ -141,4 +141,38 @@ import Testing
       #expect(again.bitPattern == prediction.iterationSeconds.bitPattern, "\(first)")
     }
   }
+
+  /// What the search prunes measured clusters with: every pair of nodes as fast as the fastest, rings of whole nodes as fast
+  /// as any can be.
+  @Test func noOrderOfTheNodesIsFasterThanTheBestLinks() throws {
+    let cluster = try Shipped.catalog.cluster("a100-hdr-16"), model = try Shipped.catalog.model("megatron-22b")
+    var scratch = EvaluationScratch()
+    var generator = SeededGenerator(seed: 7)
+    var levelled = 0
+    for _ in 0..<60 {
+      func pick<Element>(_ elements: [Element]) throws -> Element {
+        try #require(elements.randomElement(using: &generator))
+      }
+      let t = try pick([1, 2, 4, 8]), p = try pick([1, 1, 2, 4])
+      let d = cluster.deviceCount / t / p
+      let strategy = Strategy(
+        tensorDegree: t, pipelineDegree: p, dataDegree: d,
+        sharding: try sharding(replicaCount: d, hasPipeline: p > 1, pick), recompute: .full)
+      let costing = try CostModel(
+        cluster: cluster,
+        job: TrainingJob(model: model, sequenceLength: 1024, globalBatch: 2 * d, precision: .bf16))
+      guard costing.violation(of: strategy) == nil else { continue }
+      if strategy.hasShardLevels { levelled += 1 }
+      func seconds(_ model: CostModel) -> Double {
+        model.cost(of: strategy).iterationSeconds(
+          layerCounts: evenLayerCounts(layerCount: model.job.model.layerCount, virtualStageCount: p), scratch: &scratch)
+      }
+      let best = seconds(costing.assumingBestLinks())
+      for _ in 0..<3 {
+        let order = Array(0..<cluster.nodeCount).shuffled(using: &generator)
+        #expect(best <= seconds(costing.arranged(order)) * (1 + 1e-12), "\(strategy.text), \(order)")
+      }
+    }
+    #expect(levelled > 20)
+  }
 }
