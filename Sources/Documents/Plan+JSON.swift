@@ -23,6 +23,7 @@ extension Plan {
       throw framework.error(expected: "a framework of the device profile")
     }
     fixed = try StrategyPattern(fields.required("fixed"))
+    allowance = try fields.optional("allowed").map { (field) throws(DocumentError) in try Allowance(field) } ?? .exact
     arrangement = try NodeArrangement(fields.required("arrangement"), cluster: cluster)
     let strategyField = try fields.required("strategy")
     strategy = try Strategy(strategyField)
@@ -34,6 +35,9 @@ extension Plan {
     }
     guard fixed.matches(strategy) else {
       throw strategyField.conflict("the strategy does not agree with what is fixed")
+    }
+    guard allowance.permits(strategy, devicesPerNode: cluster.devicesPerNode) else {
+      throw strategyField.conflict("the strategy changes values by more than is allowed")
     }
     let layers = try fields.required("layer_counts")
     layerCounts = try Self.layerCounts(layers, strategy: strategy, job: job)
@@ -48,6 +52,8 @@ extension Plan {
       throw predictionField.conflict(
         "stage_memory is of \(prediction.stageMemory.count) stages, but the pipeline has \(strategy.pipelineDegree)")
     }
+    shardingOptions = try Self.shardingOptions(
+      fields.optional("sharding_options"), strategy: strategy, cluster: cluster)
     certificate = try Certificate(fields.required("certificate"))
     var alternatives: [Alternative] = []
     for entry in try fields.required("alternatives").array(count: 0...1_000) {
@@ -82,6 +88,24 @@ extension Plan {
     return counts
   }
 
+  /// The options, of which the first is the strategy's own.
+  private static func shardingOptions(
+    _ field: Field?, strategy: Strategy, cluster: ClusterDescription
+  ) throws(DocumentError) -> [ShardingOption] {
+    guard let field else { return [] }
+    guard strategy.hasShardLevels else {
+      throw field.conflict("sharding_options are of shard levels, which the strategy has not")
+    }
+    var options: [ShardingOption] = []
+    for entry in try field.array(count: 1...16) {
+      options.append(try ShardingOption(entry, levelCount: cluster.levels.count))
+    }
+    guard options[0].sharding == strategy.sharding else {
+      throw field.conflict("the first of the sharding_options is not the strategy's")
+    }
+    return options
+  }
+
   /// Choices that say something, and can be followed.
   private static func stageChoices(
     _ field: Field, strategy: Strategy, layerCounts: [Int], host: ClusterDescription.Host?
@@ -101,8 +125,10 @@ extension Plan {
       ("schema", .string(DocumentSchema.plan.rawValue)), ("tool_version", .string(toolVersion)),
       ("strategy", strategy.json), ("layer_counts", .integers(layerCounts)),
       ("stage_choices", stageChoices.map { .array($0.map(\.json)) }), ("prediction", prediction.json),
+      ("sharding_options", shardingOptions.isEmpty ? nil : .array(shardingOptions.map(\.json))),
       ("arrangement", arrangement.json(cluster: cluster)), ("fixed", fixed.json),
-      ("certificate", certificate.json), ("alternatives", .array(alternatives.map(\.json))),
+      ("allowed", allowance.json), ("certificate", certificate.json),
+      ("alternatives", .array(alternatives.map(\.json))),
       ("kinds_that_do_not_fit", .strings(impossibleKinds)))
     let inputs = object(("framework", .string(frameworkName)), ("job", job.json), ("cluster", cluster.json))
     guard case .object(let first) = head, case .object(let last) = inputs else { return head }
@@ -112,8 +138,8 @@ extension Plan {
   /// What follows from strategy, job and cluster, section by section.
   private var derivedSections: [(key: String, value: JSON)] {
     [
-      ("stages", stagesSection), ("schedule", scheduleSection), ("placement", placementSection),
-      ("groups", groupsSection), ("launch", launchSection),
+      ("decisions", decisionsSection), ("stages", stagesSection), ("schedule", scheduleSection),
+      ("placement", placementSection), ("groups", groupsSection), ("launch", launchSection),
     ]
   }
 
@@ -150,14 +176,6 @@ extension Plan {
       ParallelLayout.Axis.allCases.map { axis in
         JSONMember(axis.rawValue, .array(layout.groups(of: axis).map { JSON.integers($0) }))
       })
-  }
-
-  private var launchSection: JSON {
-    object(
-      ("world_size", .integer(strategy.worldSize)), ("nodes", .integer(arrangement.nodeOrder.count)),
-      ("processes_per_node", .integer(cluster.devicesPerNode)), ("rank_order", .string("tp-cp-ep-dp-pp")),
-      ("megatron_lm_arguments", .strings(megatronArguments)),
-      ("megatron_lm_stage_arguments", megatronStageArguments.map { .array($0.map { JSON.strings($0) }) }))
   }
 }
 

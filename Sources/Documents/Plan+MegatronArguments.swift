@@ -1,11 +1,13 @@
 /// The plan in the words of Megatron-LM's command line (flags of megatron-core 0.20).
 extension Plan {
   /// Arguments that make `pretrain_gpt.py` train this job by this plan. Data, tokenizer, optimizer schedule and what does
-  /// not bear on cost (rotary base and scaling, norm epsilon) are the user's.
+  /// not bear on cost (rotary base and scaling, norm epsilon) are the user's. Nil where Megatron-LM has no words for how
+  /// replicas divide their states.
   ///
   /// Where stages differ, ``megatronStageArguments`` come after these.
-  public var megatronArguments: [String] {
-    modelArguments + batchArguments + parallelArguments + memoryArguments
+  public var megatronArguments: [String]? {
+    guard let shardArguments else { return nil }
+    return modelArguments + batchArguments + parallelArguments + shardArguments + overlapArguments + memoryArguments
   }
 
   private var modelArguments: [String] {
@@ -51,27 +53,41 @@ extension Plan {
     } else if Set(layerCounts).count > 1 {
       arguments += ["--pipeline-model-parallel-layout", pipelineLayout]
     }
-    switch strategy.zeroStage {
-    case .none:
-      // A single replica's optimizer offloads as the distributed one does.
-      if stageChoices?.contains(where: \.offloadsOptimizer) == true { arguments.append("--use-distributed-optimizer") }
-    case .optimizer: arguments.append("--use-distributed-optimizer")
-    case .gradients:
-      arguments += [
-        "--use-megatron-fsdp", "--use-distributed-optimizer", "--data-parallel-sharding-strategy", "optim_grads",
-        "--no-gradient-accumulation-fusion", "--ckpt-format", "fsdp_dtensor",
-      ]
-    case .weights:
-      arguments += [
-        "--use-megatron-fsdp", "--use-distributed-optimizer", "--data-parallel-sharding-strategy",
-        "optim_grads_params", "--no-gradient-accumulation-fusion", "--ckpt-format", "fsdp_dtensor",
-      ]
-    }
-    if strategy.overlapsGradientReduce {
-      arguments.append("--overlap-grad-reduce")
-      if strategy.zeroStage >= .optimizer { arguments.append("--overlap-param-gather") }
-    }
     return arguments
+  }
+
+  /// How replicas divide weights, gradients and optimizer states: the distributed optimizer, whole or in several instances,
+  /// and Megatron-FSDP, whole, hybrid or with optimizer states divided further among the instances.
+  private var shardArguments: [String]? {
+    let sharding = strategy.sharding, n = strategy.dataDegree
+    let optimizer = sharding.optimizerDegree
+    guard sharding.secondaryDegree == nil, !sharding.isQuantised else { return nil }
+    func fullySharded(_ what: String, instances: Int = 1, outer: String = "no_shard") -> [String] {
+      ["--use-megatron-fsdp", "--use-distributed-optimizer", "--data-parallel-sharding-strategy", what]
+        + (instances > 1
+          ? ["--num-distributed-optimizer-instances", "\(instances)", "--outer-dp-sharding-strategy", outer] : [])
+        + ["--no-gradient-accumulation-fusion", "--ckpt-format", "fsdp_dtensor"]
+    }
+    switch (sharding.weightDegree, sharding.gradientDegree) {
+    case (1, 1):
+      guard strategy.zeroStage == .optimizer else {
+        // A single replica's optimizer offloads as the distributed one does.
+        return stageChoices?.contains(where: \.offloadsOptimizer) == true ? ["--use-distributed-optimizer"] : []
+      }
+      return ["--use-distributed-optimizer"]
+        + (optimizer < n ? ["--num-distributed-optimizer-instances", "\(n / optimizer)"] : [])
+    case (1, n) where optimizer == n: return fullySharded("optim_grads")
+    case (let weights, let gradients) where weights == gradients && weights > 1:
+      if optimizer == weights { return fullySharded("optim_grads_params", instances: n / weights) }
+      return optimizer == n
+        ? fullySharded("optim_grads_params", instances: n / weights, outer: "optim") : nil
+    default: return nil
+    }
+  }
+
+  private var overlapArguments: [String] {
+    guard strategy.overlapsGradientReduce else { return [] }
+    return ["--overlap-grad-reduce"] + (strategy.zeroStage >= .optimizer ? ["--overlap-param-gather"] : [])
   }
 
   private var memoryArguments: [String] {

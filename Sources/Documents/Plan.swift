@@ -43,6 +43,8 @@ public struct Plan: Sendable, Equatable {
   public let frameworkName: String
   /// What was fixed before the search, and so was not searched.
   public let fixed: StrategyPattern
+  /// What may change values.
+  public let allowance: Allowance
   public let strategy: Strategy
   /// Layers of each virtual stage: `chunk · pipelineDegree + stage`, in the order the model has them.
   public let layerCounts: [Int]
@@ -51,6 +53,8 @@ public struct Plan: Sendable, Equatable {
   /// Which nodes are used, in which order.
   public let arrangement: NodeArrangement
   public let prediction: Prediction
+  /// The plan's shard degrees and those of known schemes, side by side; empty where they are a ZeRO stage's.
+  public let shardingOptions: [ShardingOption]
   public let certificate: Certificate
   /// The next best, then the best of every other kind.
   public let alternatives: [Alternative]
@@ -59,19 +63,22 @@ public struct Plan: Sendable, Equatable {
 
   public init(
     toolVersion: String, cluster: ClusterDescription, job: TrainingJob, frameworkName: String, fixed: StrategyPattern,
-    strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil, arrangement: NodeArrangement,
-    prediction: Prediction, certificate: Certificate, alternatives: [Alternative], impossibleKinds: [String]
+    allowance: Allowance = .exact, strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil,
+    arrangement: NodeArrangement, prediction: Prediction, shardingOptions: [ShardingOption] = [],
+    certificate: Certificate, alternatives: [Alternative], impossibleKinds: [String]
   ) {
     self.toolVersion = toolVersion
     self.cluster = cluster
     self.job = job
     self.frameworkName = frameworkName
     self.fixed = fixed
+    self.allowance = allowance
     self.strategy = strategy
     self.layerCounts = layerCounts
     self.stageChoices = stageChoices
     self.arrangement = arrangement
     self.prediction = prediction
+    self.shardingOptions = shardingOptions
     self.certificate = certificate
     self.alternatives = alternatives
     self.impossibleKinds = impossibleKinds

@@ -80,6 +80,15 @@ public struct Strategy: Sendable, Hashable {
       overlapsGradientReduce: overlapsGradientReduce)
   }
 
+  /// The same with other shard degrees.
+  public func with(sharding: Sharding) -> Strategy {
+    Strategy(
+      tensorDegree: tensorDegree, pipelineDegree: pipelineDegree, dataDegree: dataDegree,
+      virtualStageCount: virtualStageCount, microBatch: microBatch, sharding: sharding, recompute: recompute,
+      usesSequenceParallelism: usesSequenceParallelism, usesFlashAttention: usesFlashAttention,
+      overlapsGradientReduce: overlapsGradientReduce)
+  }
+
   /// Ranks in all.
   public var worldSize: Int { tensorDegree * pipelineDegree * dataDegree }
 

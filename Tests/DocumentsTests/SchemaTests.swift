@@ -252,7 +252,8 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
       return .object(members + unwritten)
     }
     if let plan { examples.append(("the plan of the tests", plan)) }
-    examples.append(("the plan of shard levels", try exampleShardedPlan().json))
+    examples.append(("the plan of ZeRO++", try exampleShardedPlan().json))
+    examples.append(("the plan of shards within the node", try exampleHybridPlan().json))
   }
   return examples
 }
@@ -295,21 +296,38 @@ func examplePlan() throws -> Plan {
     impossibleKinds: ["without tensor parallelism"])
 }
 
-/// The same with replicas that divide their states by levels.
+/// The same with replicas that divide their states as ZeRO++ does.
 func exampleShardedPlan() throws -> Plan {
-  let plan = try examplePlan()
-  let strategy = Strategy(
-    tensorDegree: 1, pipelineDegree: 1, dataDegree: 4, microBatch: 2,
+  try examplePlan(
     sharding: Sharding(
       weightDegree: 4, gradientDegree: 4, optimizerDegree: 4, secondaryDegree: 2, quantisesWeights: true,
-      quantisesGradients: true))
+      quantisesGradients: true),
+    allowance: Allowance(quantisationTolerance: 0.2))
+}
+
+/// The same with replicas that divide their states within the node.
+func exampleHybridPlan() throws -> Plan {
+  try examplePlan(
+    sharding: Sharding(weightDegree: 2, gradientDegree: 2, optimizerDegree: 2), allowance: .exact)
+}
+
+private func examplePlan(sharding: Sharding, allowance: Allowance) throws -> Plan {
+  let plan = try examplePlan()
+  let strategy = Strategy(
+    tensorDegree: 1, pipelineDegree: 1, dataDegree: 4, microBatch: 2, sharding: sharding)
   let prediction = Prediction(
     iterationSeconds: 0.5, timeSplit: plan.prediction.timeSplit, stageMemory: [plan.prediction.stageMemory[0]],
     verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25)
+  let options = [("this plan", sharding), ("ZeRO 3", Sharding(.weights, replicaCount: 4))].map { name, sharding in
+    ShardingOption(
+      name: name, sharding: sharding, iterationSeconds: 0.5, peakBytes: 10, verdict: .fits,
+      sentBytes: plan.cluster.levels.map(\.span))
+  }
   return Plan(
     toolVersion: "0.0.0", cluster: plan.cluster, job: plan.job, frameworkName: "megatron-lm", fixed: StrategyPattern(),
-    strategy: strategy, layerCounts: [4], stageChoices: nil, arrangement: plan.arrangement, prediction: prediction,
-    certificate: plan.certificate, alternatives: [], impossibleKinds: [])
+    allowance: allowance, strategy: strategy, layerCounts: [4], stageChoices: nil, arrangement: plan.arrangement,
+    prediction: prediction, shardingOptions: options, certificate: plan.certificate, alternatives: [],
+    impossibleKinds: [])
 }
 
 // MARK: - Readers
@@ -372,7 +390,15 @@ extension DocumentSchema {
   fileprivate func isReferredTo(_ place: Path) -> Bool {
     self == .links && place.pointer == "/origins"
       || self == .plan
-        && ["/stage_choices", "/launch/megatron_lm_stage_arguments", "/cluster/host"].contains(place.pointer)
+        && ([
+          "/stage_choices", "/cluster/host", "/allowed", "/strategy/secondary_shards",
+          "/sharding_options/0/secondary_shards",
+          "/launch/megatron_lm_arguments", "/launch/megatron_lm_stage_arguments", "/launch/torchtitan_arguments",
+          "/launch/deepspeed_config", "/launch/deepspeed_config/data_types",
+        ].contains(place.pointer)
+          || place.pointer.hasPrefix("/launch/deepspeed_config/zero_optimization/")
+            && !place.pointer.hasSuffix("/stage") && !place.pointer.hasSuffix("/overlap_comm")
+          || place.pointer.hasSuffix("/relative_error"))
   }
 
   /// Keys of a run record that its schema describes for those who write one, and that are not read.

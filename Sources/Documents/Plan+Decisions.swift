@@ -1,0 +1,53 @@
+import JSONText
+
+/// Every decision of a plan, and whether it bears on the values that are computed.
+extension Plan {
+  /// What a decision does to the training's result.
+  public enum DecisionClass: String, Sendable, CaseIterable {
+    /// The same sums, in another order or place.
+    case exact
+    /// The same method with rounded values.
+    case numericallyDifferent = "numerically-different"
+  }
+
+  /// One decision.
+  public struct Decision: Sendable, Equatable {
+    /// What was decided, as documents call it.
+    public let name: String
+    public let effect: DecisionClass
+    /// Relative error of the values that are changed, see ``QuantisationError``, to four decimals; nil where none are.
+    public let relativeError: Double?
+
+    init(_ name: String, _ effect: DecisionClass = .exact, relativeError: Double? = nil) {
+      self.name = name
+      self.effect = effect
+      // What other machines' mathematical libraries make of the last digits is no difference.
+      self.relativeError = relativeError.map { ($0 * 1e4).rounded() / 1e4 }
+    }
+  }
+
+  /// The plan's decisions, in a fixed order; those that were open only.
+  public var decisions: [Decision] {
+    var decisions = [Decision("degrees"), Decision("micro_batch"), Decision("layer_split")]
+    if strategy.recompute != .none { decisions.append(Decision("recompute")) }
+    if stageChoices?.contains(where: \.offloadsOptimizer) == true { decisions.append(Decision("offload_optimizer")) }
+    if strategy.dataDegree > 1 { decisions.append(Decision("sharding")) }
+    let error = strategy.quantisationError(devicesPerNode: cluster.devicesPerNode)
+    if strategy.sharding.quantisesWeights {
+      decisions.append(Decision("quantise_weights", .numericallyDifferent, relativeError: error.weights))
+    }
+    if strategy.sharding.quantisesGradients {
+      decisions.append(Decision("quantise_gradients", .numericallyDifferent, relativeError: error.gradients))
+    }
+    return decisions
+  }
+
+  var decisionsSection: JSON {
+    .array(
+      decisions.map {
+        object(
+          ("decision", .string($0.name)), ("class", .string($0.effect.rawValue)),
+          ("relative_error", $0.relativeError.map(JSON.number)))
+      })
+  }
+}
