@@ -55,7 +55,9 @@ let package = Package(
       swiftSettings: settings),
 
     // Floor 5: the best plan with a bound, or the reason why there is none.
-    .target(name: "Search", dependencies: ["Documents", "Costing", "IntegerProgramming"], swiftSettings: arithmetic),
+    .target(
+      name: "Search", dependencies: ["Documents", "Schedules", "Costing", "IntegerProgramming"],
+      swiftSettings: arithmetic),
 
     // Floor 5: the plan executed in miniature.
     .target(name: "Execution", dependencies: ["Documents", "Schedules", "Costing"], swiftSettings: arithmetic),

@@ -2,26 +2,22 @@ import Costing
 import Documents
 import Search
 
-/// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`, and `Benchmarks links`.
+/// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`, `Benchmarks links`, and `Benchmarks
+/// plans` for pricing and plans alone.
 ///
 /// Pricing is measured on one core; a plan's wall time with as many threads as `plan` uses; matrix products in CPU time.
 @main
 struct Benchmarks {
   static func main() throws {
+    if CommandLine.arguments.dropFirst().first == "plans" {
+      return try reportPlans(catalog: Catalog.ofInstallation())
+    }
     if CommandLine.arguments.dropFirst().first == "links" {
       print("loopback")
       return try LinkThroughput.report()
     }
     let catalog = Catalog.ofInstallation()
-    print("pricing, one core")
-    try reportPricing(cluster: "dgx-a100-16", model: "gpt3-175b", globalBatch: 512, catalog: catalog)
-    try reportPricing(cluster: "dgx-h100-128", model: "gpt3-175b", globalBatch: 2048, catalog: catalog)
-    print("plan, wall time")
-    try reportPlan(cluster: "dgx-a100-16", model: "gpt3-175b", globalBatch: 512, catalog: catalog)
-    try reportPlan(cluster: "dgx-h100-128", model: "gpt3-175b", globalBatch: 2048, catalog: catalog)
-    try reportPlan(cluster: "dgx-h100-128", model: "llama-3-70b", globalBatch: 1024, catalog: catalog)
-    try reportPlan(cluster: "dgx-h100-128", model: "megatron-1t", globalBatch: 3072, catalog: catalog)
-    try reportPlan(cluster: "frontier-128", model: "megatron-145b", globalBatch: 2048, catalog: catalog)
+    try reportPlans(catalog: catalog)
     print("matrix products of the executor, one core")
     reportMatrixProducts()
     print("dry-runs")
@@ -32,6 +28,22 @@ struct Benchmarks {
     try reportMeasuredPlan(nodes: 16, model: "gpt3-175b", globalBatch: 512, catalog: catalog)
     try reportMeasuredPlan(nodes: 128, model: "gpt3-175b", globalBatch: 2048, catalog: catalog)
     try reportMeasuredPlan(nodes: 2048, model: "megatron-1t", globalBatch: 8192, catalog: catalog)
+  }
+
+  /// How fast strategies are priced, and whole plans made.
+  private static func reportPlans(catalog: Catalog) throws {
+    print("pricing, one core")
+    try reportPricing(cluster: "dgx-a100-16", model: "gpt3-175b", globalBatch: 512, catalog: catalog)
+    try reportPricing(cluster: "dgx-h100-128", model: "gpt3-175b", globalBatch: 2048, catalog: catalog)
+    try reportPricing(cluster: "frontier-128", model: "megatron-145b", globalBatch: 2048, catalog: catalog)
+    print("plan, wall time")
+    try reportPlan(cluster: "dgx-a100-16", model: "gpt3-175b", globalBatch: 512, catalog: catalog)
+    try reportPlan(cluster: "dgx-h100-16", model: "gpt3-175b", globalBatch: 512, catalog: catalog)
+    try reportPlan(cluster: "dgx-h100-128", model: "gpt3-175b", globalBatch: 2048, catalog: catalog)
+    try reportPlan(cluster: "dgx-h100-128", model: "llama-3-70b", globalBatch: 1024, catalog: catalog)
+    try reportPlan(cluster: "dgx-h100-128", model: "megatron-1t", globalBatch: 3072, catalog: catalog)
+    try reportPlan(cluster: "frontier-16", model: "megatron-22b", globalBatch: 512, catalog: catalog)
+    try reportPlan(cluster: "frontier-128", model: "megatron-145b", globalBatch: 2048, catalog: catalog)
   }
 
   /// From small to large: the memory is that of the process so far.
@@ -58,12 +70,14 @@ struct Benchmarks {
 
   static func reportPricing(cluster: String, model name: String, globalBatch: Int, catalog: Catalog) throws {
     let model = try model(cluster, name, globalBatch, catalog)
-    let pricing = Pricing(model: model)
-    let bounds = pricing.boundRate()
-    let exact = pricing.exactRate()
-    print(
-      "  \(name) on \(cluster): \(bounds.perSecond) bounds/s (\(bounds.count) strategies), "
-        + "\(exact.perSecond) exact/s (\(exact.meanEvents) stage × micro-batch steps each)")
+    for (kind, hasShardLevels) in [("all", nil), ("no levels", false), ("levels", true)] as [(String, Bool?)] {
+      let pricing = Pricing(model: model, hasShardLevels: hasShardLevels)
+      let bounds = pricing.boundRate()
+      let exact = pricing.exactRate()
+      print(
+        "  \(name) on \(cluster), \(kind): \(bounds.perSecond) bounds/s (\(bounds.count) strategies), "
+          + "\(exact.perSecond) exact/s (\(exact.meanEvents) stage × micro-batch steps each)")
+    }
   }
 
   static func reportPlan(cluster: String, model name: String, globalBatch: Int, catalog: Catalog) throws {

@@ -7,9 +7,12 @@ struct Pricing {
   private let model: CostModel
   private let samples: [PricingSample]
 
-  init(model: CostModel) {
+  /// - Parameter hasShardLevels: strategies with shard levels only, or without them only; nil is all.
+  init(model: CostModel, hasShardLevels: Bool? = nil) {
     self.model = model
-    samples = PlanSearch(model: model).pricingSamples()
+    samples = PlanSearch(model: model).pricingSamples().filter {
+      hasShardLevels == nil || $0.strategy.hasShardLevels == hasShardLevels
+    }
   }
 
   /// Bounds, memory check included: what every strategy of the lattice costs the search.

@@ -9,7 +9,7 @@ import Documents
 /// | tensor, pipeline, data | every triple whose product is the device count |
 /// | micro-batch | every divisor of global batch / data |
 /// | virtual stages | 1, and every divisor of layers / pipeline where interleaving is possible |
-/// | ZeRO stage | 0 to 3; 0 only without data parallelism, 0 or 1 with a pipeline |
+/// | shard degrees | ZeRO 0 to 3, and every nesting of the cluster's own levels, see ``ShardingChoices`` |
 /// | recompute | none, full; and selective where attention is not fused |
 /// | sequence parallelism | on and off with tensor parallelism |
 /// | stages | all alike, or each with its own number of recomputed layers and its own offload of the optimizer |
@@ -45,16 +45,20 @@ struct Lattice {
 
   private let job: TrainingJob
   private let pattern: StrategyPattern
+  private let shardingChoices: ShardingChoices
   private let usesFlashAttention: Bool
   private let overlapsGradientReduce: Bool
   private let hasFlashAttention: Bool
   /// Whether hosts could hold optimizer states, and nobody says that they are not to.
   private let mayOffload: Bool
 
-  /// - Parameter pattern: what is fixed; strategies that do not match are not part of the lattice.
-  init(model: CostModel, pattern: StrategyPattern) {
+  /// - Parameters:
+  ///   - pattern: what is fixed; strategies that do not match are not part of the lattice.
+  ///   - allowance: what may change values.
+  init(model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact) {
     job = model.job
     self.pattern = pattern
+    shardingChoices = ShardingChoices(cluster: model.cluster, pattern: pattern, allowance: allowance)
     hasFlashAttention = model.hasFlashAttention
     mayOffload = model.cluster.host != nil && pattern.offloadsOptimizer != false
     usesFlashAttention = pattern.usesFlashAttention ?? hasFlashAttention
@@ -91,19 +95,22 @@ struct Lattice {
     if let fixed = pattern.microBatch, perReplica % fixed != 0 {
       rejections["the fixed micro-batch does not divide a replica's batch"] = 1
     }
+    let choices = shardingChoices.choices(layout)
+    if let violation = choices.violation { rejections[violation.rule, default: 0] += 1 }
     for microBatch in divisors(of: perReplica) where pattern.microBatch ?? microBatch == microBatch {
       for recompute in recomputations {
         for sequenceParallel in sequenceParallelisms(layout) {
           let key = MicroBatchKey(
             microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
             usesFlashAttention: usesFlashAttention)
-          for zeroStage in zeroStages(layout) {
+          for choice in choices.all {
             for chunks in virtualStageCounts(layout) {
               let strategy = Strategy(
                 tensorDegree: layout.tensorDegree, pipelineDegree: layout.pipelineDegree,
                 dataDegree: layout.dataDegree, virtualStageCount: chunks, microBatch: microBatch,
-                zeroStage: zeroStage, recompute: recompute, usesSequenceParallelism: sequenceParallel,
-                usesFlashAttention: usesFlashAttention, overlapsGradientReduce: overlapsGradientReduce)
+                zeroStage: choice.zeroStage, sharding: choice.sharding, recompute: recompute,
+                usesSequenceParallelism: sequenceParallel, usesFlashAttention: usesFlashAttention,
+                overlapsGradientReduce: overlapsGradientReduce)
               if let violation = strategy.violation(
                 job: job, deviceCount: layout.worldSize, hasFlashAttention: hasFlashAttention) ?? strategy.exclusion
               {
@@ -149,11 +156,6 @@ struct Lattice {
   private func sequenceParallelisms(_ layout: ParallelLayout) -> [Bool] {
     if let fixed = pattern.usesSequenceParallelism { return [fixed] }
     return layout.tensorDegree > 1 ? [false, true] : [false]
-  }
-
-  private func zeroStages(_ layout: ParallelLayout) -> [Strategy.ZeroStage] {
-    if let fixed = pattern.zeroStage { return [fixed] }
-    return layout.dataDegree > 1 ? Strategy.ZeroStage.allCases : [.none]
   }
 
   private func virtualStageCounts(_ layout: ParallelLayout) -> [Int] {

@@ -32,7 +32,9 @@ public struct MemoryShortage: Sendable, Equatable {
   /// - Returns: nil when the lattice has no strategy at all, so that memory is not what is short.
   init?(priced: PricedLattice, model: CostModel, pattern: StrategyPattern) {
     var nearest: (unfit: PricedLattice.Unfit, peakBytes: Int)?
-    for unfit in priced.unfit {
+    // With shard levels a strategy never needs less than with its ZeRO stage, which is in the lattice unless degrees are
+    // fixed.
+    for unfit in priced.unfit where pattern.statesSharding || !unfit.strategy.hasShardLevels {
       let cost = model.cost(of: unfit.strategy)
       // Only strategies that need less than the nearest so far are looked at more closely.
       if let nearest, Self.split(of: cost, freedom: unfit.freedom, limitBytes: nearest.peakBytes - 1) == nil {
@@ -77,6 +79,7 @@ public struct MemoryShortage: Sendable, Equatable {
     let lattice = Lattice(model: model, pattern: pattern)
     return lattice.layouts.contains { layout in
       lattice.branch(layout).branch.points.contains { point in
+        guard pattern.statesSharding || !point.strategy.hasShardLevels else { return false }
         let memory = MemoryModel(job: job, device: cluster.device, framework: model.framework, strategy: point.strategy)
         return memory.layerCapacities(
           limitBytes: memory.limitBytes(.risky), layerCount: job.model.layerCount, freedom: point.freedom) != nil

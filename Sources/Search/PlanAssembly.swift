@@ -6,8 +6,11 @@ extension PlanSearch.Result {
   /// - Parameters:
   ///   - model: the model that was searched.
   ///   - fixed: the search's pattern.
+  ///   - allowance: what the search was allowed.
   /// - Returns: nil when nothing was found.
-  public func plan(model: CostModel, fixed: StrategyPattern, toolVersion: String) -> Plan? {
+  public func plan(
+    model: CostModel, fixed: StrategyPattern, allowance: Allowance = .exact, toolVersion: String
+  ) -> Plan? {
     guard let winner = best.first, let arrangement else { return nil }
     let prediction = Self.prediction(of: winner, model: model)
     let next = best.dropFirst().map { completion in
@@ -27,8 +30,12 @@ extension PlanSearch.Result {
     }
     return Plan(
       toolVersion: toolVersion, cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
-      fixed: fixed, strategy: winner.strategy, layerCounts: winner.layerCounts, stageChoices: winner.choices,
-      arrangement: arrangement, prediction: prediction, certificate: certificate,
+      fixed: fixed, allowance: allowance, strategy: winner.strategy, layerCounts: winner.layerCounts,
+      stageChoices: winner.choices, arrangement: arrangement, prediction: prediction,
+      shardingOptions: ShardingComparison.options(
+        of: winner.strategy, layerCounts: winner.layerCounts, choices: winner.choices,
+        model: model.arranged(winner.nodeOrder)),
+      certificate: certificate,
       alternatives: next + kinds, impossibleKinds: self.kinds.filter { $0.completion == nil }.map(\.kind))
   }
 

@@ -64,12 +64,20 @@ public struct PlanSearch: Sendable {
   let model: CostModel
   /// What is fixed.
   public let pattern: StrategyPattern
+  /// What may change values.
+  public let allowance: Allowance
   let options: Options
 
-  /// - Parameter pattern: what is fixed; the search stays among the strategies that match.
-  public init(model: CostModel, pattern: StrategyPattern = StrategyPattern(), options: Options = Options()) {
+  /// - Parameters:
+  ///   - pattern: what is fixed; the search stays among the strategies that match.
+  ///   - allowance: what may change values.
+  public init(
+    model: CostModel, pattern: StrategyPattern = StrategyPattern(), allowance: Allowance = .exact,
+    options: Options = Options()
+  ) {
     self.model = model
     self.pattern = pattern
+    self.allowance = allowance
     self.options = options
   }
 
@@ -83,7 +91,8 @@ public struct PlanSearch: Sendable {
   ) -> Result {
     // Bounds must hold for every order of the nodes.
     let bounding = model.assumingBestLinks()
-    let priced = PricedLattice(model: bounding, pattern: pattern, threadCount: options.threadCount)
+    let priced = PricedLattice(
+      model: bounding, pattern: pattern, allowance: allowance, threadCount: options.threadCount)
     let arranger = NodeArranger(model: model)
     var frontier = Frontier(priced: priced, model: bounding, arranger: arranger)
     let main = frontier.bestFirst(

@@ -32,12 +32,13 @@ public struct PlanVerification: Sendable {
     ).arranged(Array(plan.arrangement.nodeOrder.indices))
     certificate =
       PlanSearch(
-        model: given, pattern: plan.fixed,
+        model: given, pattern: plan.fixed, allowance: plan.allowance,
         options: PlanSearch.Options(
           resultCount: 1 + plan.alternatives.count { $0.kind == nil }, threadCount: threadCount)
       ).run().certificate
     let prediction = Self.prediction(of: plan, model: given)
     compare(plan.prediction, with: prediction)
+    compareShardings(of: plan, given: given)
     let score = prediction.iterationSeconds * (prediction.verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
     compareArrangement(of: plan, given: given, score: score)
     check("/certificate/score_seconds", plan.certificate.scoreSeconds, score)
@@ -79,6 +80,23 @@ public struct PlanVerification: Sendable {
         check("/prediction/stage_memory/\(stage)/\(part.name)_bytes", stated.bytes, part.bytes)
       }
       check("/prediction/stage_memory/\(stage)/host_bytes", pair.0.hostBytes, pair.1.hostBytes)
+    }
+  }
+
+  private mutating func compareShardings(of plan: Plan, given: CostModel) {
+    let computed = ShardingComparison.options(
+      of: plan.strategy, layerCounts: plan.layerCounts, choices: plan.stageChoices,
+      model: given.arranged(plan.arrangement.nodeOrder))
+    check("/sharding_options: count", plan.shardingOptions.count, computed.count)
+    for (index, pair) in zip(plan.shardingOptions, computed).enumerated() {
+      let path = "/sharding_options/\(index)"
+      check("\(path)/name", pair.0.name, pair.1.name)
+      check("\(path)/iteration_seconds", pair.0.iterationSeconds, pair.1.iterationSeconds)
+      check("\(path)/peak_bytes", pair.0.peakBytes, pair.1.peakBytes)
+      check("\(path)/verdict", pair.0.verdict.rawValue, pair.1.verdict.rawValue)
+      for (level, bytes) in zip(pair.0.sentBytes, pair.1.sentBytes).enumerated() {
+        check("\(path)/sent_bytes/\(level)", bytes.0, bytes.1)
+      }
     }
   }
 

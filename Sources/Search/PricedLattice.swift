@@ -61,8 +61,8 @@ struct PricedLattice: Sendable {
 
   var memoryRejectedCount: Int { unfit.count }
 
-  init(model: CostModel, pattern: StrategyPattern, threadCount: Int) {
-    let lattice = Lattice(model: model, pattern: pattern)
+  init(model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, threadCount: Int) {
+    let lattice = Lattice(model: model, pattern: pattern, allowance: allowance)
     let layouts = lattice.layouts
     let results = Mutex([PricedBranch?](repeating: nil, count: layouts.count))
     // Each branch is written to its own place, so that the order of threads leaves no trace.
@@ -97,6 +97,26 @@ struct PricedLattice: Sendable {
     }
   }
 
+  /// Best first.
+  private static let verdicts = [Prediction.Verdict.fits, .risky]
+
+  /// Points of a layout that differ in shard degrees of the same kinds of state only.
+  private struct MemoryKind: Hashable {
+    let microBatchCostIndex: Int
+    let virtualStageCount: Int
+    let zeroStage: Strategy.ZeroStage
+    let choosesRecomputation: Bool
+    let choosesOffload: Bool
+
+    init(_ point: Lattice.Point) {
+      microBatchCostIndex = point.microBatchCostIndex
+      virtualStageCount = point.strategy.virtualStageCount
+      zeroStage = point.strategy.zeroStage
+      choosesRecomputation = point.freedom.choosesRecomputation
+      choosesOffload = point.freedom.choosesOffload
+    }
+  }
+
   private static func price(
     _ layout: ParallelLayout, of lattice: Lattice, branchIndex: Int, model: CostModel
   ) -> PricedBranch {
@@ -105,16 +125,25 @@ struct PricedLattice: Sendable {
     var priced = PricedBranch(costs: costs)
     priced.rejections = rejections
     priced.enumeratedCount = branch.points.count
+    // Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
+    var leastMemory: [MemoryKind: [Prediction.Verdict]] = [:]
     for point in branch.points {
+      let kind = MemoryKind(point)
+      let verdicts = point.strategy.hasShardLevels ? leastMemory[kind] ?? Self.verdicts : Self.verdicts
+      if verdicts.isEmpty {
+        priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))
+        continue
+      }
       let cost = model.cost(
         of: point.strategy, layout: costs.layout, microBatch: costs.microBatches[point.microBatchCostIndex])
-      let verdicts = [Prediction.Verdict.fits, .risky]
-      guard
-        let verdict = verdicts.first(where: {
-          cost.memory.layerCapacities(
-            limitBytes: cost.memory.limitBytes($0), layerCount: cost.layerCount, freedom: point.freedom) != nil
-        })
-      else {
+      let verdict = verdicts.first {
+        cost.memory.layerCapacities(
+          limitBytes: cost.memory.limitBytes($0), layerCount: cost.layerCount, freedom: point.freedom) != nil
+      }
+      if !point.strategy.hasShardLevels {
+        leastMemory[kind] = verdict.map { $0 == .fits ? Self.verdicts : [.risky] } ?? []
+      }
+      guard let verdict else {
         priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))
         continue
       }

@@ -17,7 +17,7 @@ public struct PricingSample: Sendable {
 extension PlanSearch {
   /// Every strategy of the lattice, in its order, whether it fits or not.
   public func pricingSamples() -> [PricingSample] {
-    let lattice = Lattice(model: model, pattern: pattern)
+    let lattice = Lattice(model: model, pattern: pattern, allowance: allowance)
     return lattice.layouts.flatMap { layout -> [PricingSample] in
       let branch = lattice.branch(layout).branch
       let costs = PricedLattice.BranchCosts(branch, model: model)

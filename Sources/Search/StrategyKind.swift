@@ -51,6 +51,14 @@ struct StrategyKind {
     for stage in Strategy.ZeroStage.allCases where stage != winner.zeroStage {
       kinds.append(StrategyKind(name: "ZeRO \(stage.rawValue)") { $0.zeroStage == stage })
     }
+    kinds.append(
+      winner.hasShardLevels
+        ? StrategyKind(name: "without shard levels") { !$0.hasShardLevels }
+        : StrategyKind(name: "shard levels") { $0.hasShardLevels })
+    kinds.append(
+      winner.sharding.isQuantised
+        ? StrategyKind(name: "exact") { !$0.sharding.isQuantised }
+        : StrategyKind(name: "quantised collectives") { $0.sharding.isQuantised })
     for recompute in Strategy.Recompute.allCases where recompute != winner.recompute || stagesDiffer {
       kinds.append(
         StrategyKind(

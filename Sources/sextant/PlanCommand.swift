@@ -21,6 +21,8 @@ struct PlanCommand: ParsableCommand {
       "Parts of the strategy that are not to be searched, such as tensor=8,zero_stage=1.", valueName: "key=value,…"))
   var fix: String?
 
+  @OptionGroup var methods: AllowanceOptions
+
   @Option(
     help: ArgumentHelp(
       "Use so many of the cluster's nodes: the best to leave out where links were measured, else the last.",
@@ -54,6 +56,7 @@ struct PlanCommand: ParsableCommand {
   func run() throws {
     try reportingErrors {
       let pattern = try fix.map { (text) throws(DocumentError) in try StrategyPattern(text: text, source: "--fix") }
+      if let pattern { try methods.check(pattern) }
       var model = try workload.costModel(catalog: .ofInstallation())
       if let nodes {
         guard (1...model.cluster.nodeCount).contains(nodes) else {
@@ -62,7 +65,7 @@ struct PlanCommand: ParsableCommand {
         model = model.arranged(Array(0..<nodes))
       }
       let search = PlanSearch(
-        model: model, pattern: pattern ?? StrategyPattern(),
+        model: model, pattern: pattern ?? StrategyPattern(), allowance: methods.allowance,
         options: PlanSearch.Options(
           resultCount: top, threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount))
       let watch = Watch(timeLimitSeconds: timeLimit)
@@ -71,7 +74,10 @@ struct PlanCommand: ParsableCommand {
         interruption: { watch.interruption },
         progress: { done, total in progress.show(done: done, of: total, doing: "strategies") })
       progress.clear()
-      guard let plan = result.plan(model: model, fixed: search.pattern, toolVersion: toolVersion) else {
+      guard
+        let plan = result.plan(
+          model: model, fixed: search.pattern, allowance: search.allowance, toolVersion: toolVersion)
+      else {
         if result.certificate.ending == .interrupted {
           throw complaint("interrupted before any strategy was completed", .interrupted)
         }

@@ -6,8 +6,9 @@ struct PlanReport {
 
   var text: String {
     [
-      heading, strategySection, bestSection, PredictionReport(prediction: plan.prediction).text, stagesSection,
-      nodesSection, unmeasuredSection, searchSection, kindsSection,
+      heading, strategySection, DecisionsReport(plan: plan).text, bestSection,
+      PredictionReport(prediction: plan.prediction).text, stagesSection, ShardingReport(plan: plan).text, nodesSection,
+      unmeasuredSection, searchSection, kindsSection,
     ]
     .filter { !$0.isEmpty }.joined(separator: "\n")
   }
@@ -173,7 +174,7 @@ struct PlanReport {
     var words = ["tensor \(strategy.tensorDegree) × pipeline \(strategy.pipelineDegree) × data \(strategy.dataDegree)"]
     if strategy.virtualStageCount > 1 { words.append("\(strategy.virtualStageCount) chunks a stage, interleaved") }
     words.append("micro-batch \(strategy.microBatch)")
-    words.append("ZeRO \(strategy.zeroStage.rawValue)")
+    words += ShardingWords.words(strategy)
     words.append("recompute \(strategy.recompute.rawValue)")
     if strategy.usesSequenceParallelism { words.append("sequence parallel") }
     if strategy.usesFlashAttention { words.append("FlashAttention") }
@@ -181,13 +182,13 @@ struct PlanReport {
     return words.joined(separator: ", ")
   }
 
-  /// A strategy as a table cell: `t8 p8 d2 b1 v2 z1 selective sp`.
+  /// A strategy as a table cell: `t8 p8 d2 b1 v2 z1 selective sp`; with shard levels `z3(2|8|128)`.
   static func short(_ strategy: Strategy) -> String {
     var words = [
       "t\(strategy.tensorDegree)", "p\(strategy.pipelineDegree)", "d\(strategy.dataDegree)", "b\(strategy.microBatch)",
     ]
     if strategy.virtualStageCount > 1 { words.append("v\(strategy.virtualStageCount)") }
-    words.append("z\(strategy.zeroStage.rawValue)")
+    words.append(ShardingWords.short(strategy))
     if strategy.recompute != .none { words.append(strategy.recompute.rawValue) }
     if strategy.usesSequenceParallelism { words.append("sp") }
     return words.joined(separator: " ")

@@ -22,12 +22,12 @@ struct BruteForce {
         let data = devices / tensor / pipeline
         for microBatch in 1...job.globalBatch {
           for chunks in 1...layers {
-            for zero in Strategy.ZeroStage.allCases where data > 1 || zero == .none {
+            for sharding in Self.shardings(replicas: data, tensor: tensor, cluster: cluster) {
               for recompute in Strategy.Recompute.allCases where !(hasFlash && recompute == .selective) {
                 for sequenceParallel in [false, true] {
                   let strategy = Strategy(
                     tensorDegree: tensor, pipelineDegree: pipeline, dataDegree: data, virtualStageCount: chunks,
-                    microBatch: microBatch, zeroStage: zero, recompute: recompute,
+                    microBatch: microBatch, sharding: sharding, recompute: recompute,
                     usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
                     overlapsGradientReduce: model.framework.overlapsGradientReduce)
                   guard model.violation(of: strategy) == nil, strategy.exclusion == nil else { continue }
@@ -52,6 +52,26 @@ struct BruteForce {
     }
     self.scores = scores.sorted()
     self.unfitCount = unfitCount
+  }
+
+  /// Every nesting of 1, the replicas in an instance of some level, and all, with and without a secondary partition.
+  static func shardings(replicas: Int, tensor: Int, cluster: ClusterDescription) -> [Sharding] {
+    let degrees = (1...replicas).filter { degree in
+      degree == 1 || degree == replicas || cluster.levels.contains { $0.span == degree * tensor }
+    }
+    var shardings: [Sharding] = []
+    for w in degrees {
+      for g in degrees {
+        for o in degrees where g % w == 0 && o % g == 0 && replicas % o == 0 {
+          for s in degrees where s == 1 || s < w && w % s == 0 {
+            shardings.append(
+              Sharding(
+                weightDegree: w, gradientDegree: g, optimizerDegree: o, secondaryDegree: s > 1 ? s : nil))
+          }
+        }
+      }
+    }
+    return shardings
   }
 
   /// What every stage of a strategy may choose, from the layers of a chunk; nil where stages have no choice.

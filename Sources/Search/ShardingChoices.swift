@@ -1,0 +1,117 @@
+import Documents
+
+/// How the replicas of a layout may divide weights, gradients and optimizer states.
+///
+/// Degrees are 1, as many replicas as one instance of each level of the cluster's links holds, and all; weights, gradients
+/// and optimizer states take every nesting of three of them, with a secondary partition at every degree between 1 and the
+/// weights'. In a pipeline only optimizer states are divided by levels. ZeRO's stages are among these and come first, so
+/// that of equals the plainest wins.
+///
+/// Degrees between two levels are not looked at unless they are fixed.
+struct ShardingChoices {
+  /// One way.
+  struct Choice: Sendable {
+    let zeroStage: Strategy.ZeroStage
+    /// Nil where the stage says it all.
+    let sharding: Sharding?
+  }
+
+  private let levels: [ClusterDescription.Level]
+  private let devicesPerNode: Int
+  private let pattern: StrategyPattern
+  private let allowance: Allowance
+
+  /// - Parameters:
+  ///   - pattern: what is fixed; degrees that it states need not be a level's.
+  ///   - allowance: what may change values.
+  init(cluster: ClusterDescription, pattern: StrategyPattern, allowance: Allowance) {
+    levels = cluster.levels
+    devicesPerNode = cluster.devicesPerNode
+    self.pattern = pattern
+    self.allowance = allowance
+  }
+
+  /// All ways to divide a layout's states, and the rule that is broken where there is none.
+  func choices(_ layout: ParallelLayout) -> (all: [Choice], violation: StrategyViolation?) {
+    let replicas = layout.dataDegree
+    guard replicas > 1 else {
+      let alone = Sharding(.none, replicaCount: 1)
+      return pattern.matches(alone)
+        ? ([Choice(zeroStage: pattern.zeroStage ?? .none, sharding: nil)], nil) : ([], notNested(replicas))
+    }
+    let classic = Strategy.ZeroStage.allCases.map { Sharding($0, replicaCount: replicas) }
+    let isPiped = layout.pipelineDegree > 1
+    let levelled = exact(layout).filter { !classic.contains($0) }
+    let exact = classic + levelled
+    let quantised = isPiped ? [] : exact.flatMap { quantisations(of: $0, layout: layout) }
+    let all = (exact + quantised).filter {
+      pattern.matches($0) && (pattern.zeroStage ?? $0.stage) == $0.stage
+    }
+    if all.isEmpty {
+      let dividesMore = [pattern.weightDegree, pattern.gradientDegree].contains { ($0 ?? 1) > 1 }
+      return ([], isPiped && dividesMore ? .shardLevelsInPipeline : notNested(replicas))
+    }
+    return (all.map { Choice(zeroStage: $0.stage, sharding: $0) }, nil)
+  }
+
+  private func notNested(_ replicas: Int) -> StrategyViolation {
+    .shardsNotNested(
+      weights: pattern.weightDegree ?? 1, gradients: pattern.gradientDegree ?? 1,
+      optimizer: pattern.optimizerDegree ?? 1, replicas: replicas)
+  }
+
+  /// 1, the replicas in an instance of each level, and all, ascending.
+  private func degrees(_ layout: ParallelLayout) -> [Int] {
+    let replicas = layout.dataDegree, tensor = layout.tensorDegree
+    let inside = levels.compactMap { level -> Int? in
+      let members = level.span / tensor
+      return level.span % tensor == 0 && members > 1 && members < replicas && replicas % members == 0
+        ? members : nil
+    }
+    return [1] + inside + [replicas]
+  }
+
+  /// Every nesting of the degrees, nothing quantised.
+  private func exact(_ layout: ParallelLayout) -> [Sharding] {
+    let degrees = degrees(layout), isPiped = layout.pipelineDegree > 1
+    let none = isPiped ? [1] : degrees
+    var shardings: [Sharding] = []
+    for weights in pattern.weightDegree.map({ [$0] }) ?? none {
+      for gradients in pattern.gradientDegree.map({ [$0] }) ?? none where gradients % weights == 0 {
+        for optimizer in pattern.optimizerDegree.map({ [$0] }) ?? degrees {
+          for secondary in [1] + secondaries(degrees, weights: weights) {
+            let sharding = Sharding(
+              weightDegree: weights, gradientDegree: gradients, optimizerDegree: optimizer,
+              secondaryDegree: secondary > 1 ? secondary : nil)
+            if sharding.violation(replicaCount: layout.dataDegree, hasPipeline: isPiped) == nil {
+              shardings.append(sharding)
+            }
+          }
+        }
+      }
+    }
+    return shardings
+  }
+
+  /// Degrees of a secondary partition.
+  private func secondaries(_ degrees: [Int], weights: Int) -> [Int] {
+    if let fixed = pattern.secondaryDegree { return fixed > 1 ? [fixed] : [] }
+    return degrees.filter { $0 > 1 && $0 < weights }
+  }
+
+  /// The same degrees with weights, gradients or both quantised, as far as that is allowed and some group leaves its node.
+  private func quantisations(of sharding: Sharding, layout: ParallelLayout) -> [Sharding] {
+    guard allowance.quantisationTolerance != nil else { return [] }
+    return [(true, false), (false, true), (true, true)].compactMap { weights, gradients in
+      let quantised = Sharding(
+        weightDegree: sharding.weightDegree, gradientDegree: sharding.gradientDegree,
+        optimizerDegree: sharding.optimizerDegree, secondaryDegree: sharding.secondaryDegree,
+        quantisesWeights: weights, quantisesGradients: gradients)
+      let strategy = Strategy(
+        tensorDegree: layout.tensorDegree, pipelineDegree: 1, dataDegree: layout.dataDegree, sharding: quantised)
+      let error = strategy.quantisationError(devicesPerNode: devicesPerNode)
+      guard !weights || error.weights > 0, !gradients || error.gradients > 0 else { return nil }
+      return allowance.permits(strategy, devicesPerNode: devicesPerNode) ? quantised : nil
+    }
+  }
+}

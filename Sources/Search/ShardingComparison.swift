@@ -1,0 +1,59 @@
+public import Costing
+public import Documents
+import Schedules
+
+/// Why a plan divides its states by levels: the same strategy with the known schemes' degrees, priced side by side.
+public enum ShardingComparison {
+  /// The strategy's own degrees, then the known schemes of its layout that can be run and differ: ZeRO of the same stage,
+  /// ZeRO 3, hybrid within the node, hpZ and ZeRO++. Empty where replicas divide their states as a ZeRO stage says.
+  ///
+  /// Layers, recomputation and micro-batch stay as they are; another scheme might do better with others, which the best of
+  /// every other kind tells.
+  ///
+  /// - Parameters:
+  ///   - strategy: breaks no rule.
+  ///   - model: arranged as the plan is.
+  /// - Complexity: O(ranks · largest degree) for each, for counting bytes.
+  public static func options(
+    of strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?, model: CostModel
+  ) -> [ShardingOption] {
+    guard strategy.hasShardLevels else { return [] }
+    var options: [ShardingOption] = []
+    for (name, sharding) in schemes(of: strategy, devicesPerNode: model.cluster.devicesPerNode) {
+      guard !options.contains(where: { $0.sharding == sharding }) else { continue }
+      let other = strategy.with(sharding: sharding)
+      guard model.violation(of: other) == nil,
+        choices.map({ other.contradiction(of: $0, layerCounts: layerCounts, host: model.cluster.host) == nil }) ?? true
+      else { continue }
+      let prediction = model.prediction(of: model.cost(of: other), layerCounts: layerCounts, choices: choices)
+      let traffic = model.traffic(of: other, layerCounts: layerCounts, stageChoices: choices)
+      options.append(
+        ShardingOption(
+          name: name, sharding: sharding, iterationSeconds: prediction.iterationSeconds,
+          peakBytes: prediction.peakBytes, verdict: prediction.verdict,
+          sentBytes: model.cluster.levels.indices.map { traffic.byteCount(.data, level: $0) }))
+    }
+    return options
+  }
+
+  private static func schemes(of strategy: Strategy, devicesPerNode: Int) -> [(String, Sharding)] {
+    let own = strategy.sharding, n = strategy.dataDegree
+    let stage = Sharding(strategy.zeroStage, replicaCount: n)
+    var schemes = [("this plan", own)]
+    if own.isQuantised { schemes.append(("the same, exact", own.exact)) }
+    schemes.append(("ZeRO \(strategy.zeroStage.rawValue)", stage))
+    guard strategy.pipelineDegree == 1 else { return schemes }
+    schemes.append(("ZeRO 3", Sharding(.weights, replicaCount: n)))
+    let inside = devicesPerNode % strategy.tensorDegree == 0 ? devicesPerNode / strategy.tensorDegree : 1
+    guard inside > 1, inside < n, n % inside == 0 else { return schemes }
+    func whole(quantised: Bool) -> Sharding {
+      Sharding(
+        weightDegree: n, gradientDegree: n, optimizerDegree: n, secondaryDegree: inside, quantisesWeights: quantised,
+        quantisesGradients: quantised)
+    }
+    return schemes + [
+      ("hybrid within the node", Sharding(weightDegree: inside, gradientDegree: inside, optimizerDegree: inside)),
+      ("hpZ", whole(quantised: false)), ("ZeRO++", whole(quantised: true)),
+    ]
+  }
+}
