@@ -41,9 +41,8 @@ extension StrategyCost {
     }
     let families = groups.slowest
     let bytesEach = memory.weightByteCount
-    func gather(_ group: ShardGroup) -> ShardTraffic {
-      let volume = group.gatherVolume(
-        elementCount: parameterCount + borrowedCount, byteCount: bytesEach, isQuantised: sharding.quantisesWeights)
+    func gather(_ group: ShardGroup, _ count: Int, isQuantised: Bool) -> ShardTraffic {
+      let volume = group.gatherVolume(elementCount: count, byteCount: bytesEach, isQuantised: isQuantised)
       return ShardTraffic(seconds: group.gatherSeconds(volume), kernelBytes: volume.kernelBytes)
     }
     func reduce(_ group: ShardGroup, dividedBy degree: Int) -> ShardTraffic {
@@ -52,8 +51,18 @@ extension StrategyCost {
         isQuantised: sharding.quantisesGradients)
       return ShardTraffic(seconds: group.reduceSeconds(volume), kernelBytes: volume.kernelBytes)
     }
-    let first = gather(families.weights)
-    let later = sharding.secondaryDegree == nil ? first : gather(families.secondary)
+    let all = parameterCount + borrowedCount
+    let first: ShardTraffic, later: ShardTraffic
+    if sharding.secondaryDegree == nil {
+      first = gather(families.weights, all, isQuantised: sharding.quantisesWeights)
+      later = first
+    } else {
+      // What is borrowed was gathered before by the part whose it is.
+      first =
+        gather(families.weights, parameterCount, isQuantised: sharding.quantisesWeights)
+        + (borrowedCount > 0 ? gather(families.secondary, borrowedCount, isQuantised: false) : .none)
+      later = gather(families.secondary, all, isQuantised: false)
+    }
     let reduced = reduce(families.weights, dividedBy: 1) + reduce(families.gradients, dividedBy: sharding.weightDegree)
     let overlap =
       sharding.weightDegree > 1 ? framework.gatherOverlapFraction : framework.shardedGradientOverlapFraction
@@ -71,6 +80,8 @@ extension StrategyCost {
   private struct ShardTraffic {
     let seconds: Double
     let kernelBytes: Double
+
+    static let none = ShardTraffic(seconds: 0, kernelBytes: 0)
 
     static func + (left: Self, right: Self) -> Self {
       ShardTraffic(seconds: left.seconds + right.seconds, kernelBytes: left.kernelBytes + right.kernelBytes)

@@ -13,17 +13,19 @@ import Testing
   private static let all = 4 * layer + Double(StateMemoryTests.embedding + StateMemoryTests.finalNorm)
 
   private static func cost(
-    _ sharding: Sharding, microBatchCount: Int = 1, framework: DeviceProfile.Framework = Fixture.framework()
+    _ sharding: Sharding, nodeCount: Int = 2, microBatchCount: Int = 1,
+    framework: DeviceProfile.Framework = Fixture.framework()
   ) throws -> StrategyCost {
     let cluster = try Fixture.cluster(
-      nodeCount: 2, devicesPerNode: 4,
+      nodeCount: nodeCount, devicesPerNode: 4,
       levels: [
-        .init(name: "node", span: 4, bytesPerSecond: inside), .init(name: "network", span: 8, bytesPerSecond: across),
+        .init(name: "node", span: 4, bytesPerSecond: inside),
+        .init(name: "network", span: 4 * nodeCount, bytesPerSecond: across),
       ], device: Fixture.device(framework: framework))
     let job = try Fixture.job(
-      Fixture.gpt(), globalBatch: 8 * microBatchCount, accumulatesGradientsInFP32: true)
+      Fixture.gpt(), globalBatch: 4 * nodeCount * microBatchCount, accumulatesGradientsInFP32: true)
     let model = try CostModel(cluster: cluster, job: job)
-    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 8, sharding: sharding)
+    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 4 * nodeCount, sharding: sharding)
     #expect(model.violation(of: strategy) == nil)
     return model.cost(of: strategy)
   }
@@ -87,6 +89,31 @@ import Testing
       #expect(agree(Double(m) * added.forward, all + Double(m - 1) * node), "\(m) micro-batches")
       #expect(agree(added.backward, node + all), "\(m) micro-batches")
     }
+  }
+
+  /// The tied head finds the embedding's matrix in the secondary partition, where its look-up has left it.
+  @Test func whatTheHeadBorrowsWasGatheredBefore() throws {
+    func added(_ secondary: Int?) throws -> Double {
+      let cost = try Self.cost(
+        Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, secondaryDegree: secondary))
+      return cost.head.forward - cost.microBatch.head.forwardSeconds
+    }
+    let norm = 2 * Double(StateMemoryTests.finalNorm), matrix = 2 * Double(StateMemoryTests.embedding)
+    let all = 1.0 / 2 / 4 / Self.across + 3.0 / 4 / Self.inside, node = 3.0 / 4 / Self.inside
+    #expect(agree(try added(nil), (norm + matrix) * all))
+    #expect(agree(try added(4), norm * all + matrix * node))
+  }
+
+  /// A secondary partition holds what was unpacked, and its own gathers pack nothing, even where they leave a node.
+  @Test func aSecondaryPartitionPacksNothing() throws {
+    func backward(_ quantises: Bool) throws -> Double {
+      let cost = try Self.cost(
+        Sharding(
+          weightDegree: 16, gradientDegree: 16, optimizerDegree: 16, secondaryDegree: 8, quantisesWeights: quantises),
+        nodeCount: 4)
+      return cost.layer.backward
+    }
+    #expect(try backward(true) == backward(false))
   }
 
   /// A host that slows the device makes passes nonlinear in their parts; micro-batches still add up one by one.
