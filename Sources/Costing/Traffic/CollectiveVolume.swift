@@ -38,12 +38,13 @@ struct CollectiveVolume {
       var pieces = [Int](repeating: 0, count: outer)
       for rank in 0..<n { pieces[rank % outer] += chunkLength(rank) }
       if degree > 1 {
+        // What goes round in each ring: the pieces of its members.
+        var totals = [Int](repeating: 0, count: inner)
+        for place in 0..<outer { totals[place % inner] += pieces[place] }
         for rank in 0..<n {
           let below = rank % inner, place = rank / inner % degree
           let next = rank + ((place + 1) % degree - place) * inner
-          var total = 0
-          for member in 0..<degree { total += pieces[below + member * inner] }
-          body(rank, next, total, pieces[rank % outer], pieces[next % outer])
+          body(rank, next, totals[below], pieces[rank % outer], pieces[next % outer])
         }
       }
       inner = outer
