@@ -138,8 +138,8 @@ extension Plan {
   /// What follows from strategy, job and cluster, section by section.
   private var derivedSections: [(key: String, value: JSON)] {
     [
-      ("decisions", decisionsSection), ("stages", stagesSection), ("schedule", scheduleSection),
-      ("placement", placementSection), ("groups", groupsSection), ("launch", launchSection),
+      ("stages", stagesSection), ("schedule", scheduleSection), ("placement", placementSection),
+      ("groups", groupsSection), ("launch", launchSection), ("decisions", decisionsSection),
     ]
   }
 
