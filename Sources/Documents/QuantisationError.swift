@@ -59,15 +59,14 @@ extension Strategy {
   /// quantised.
   ///
   /// Rounds are independent, so that k of them leave √k times the error of one. Weights are rounded once by each group that
-  /// leaves its node on their way from optimizer shard to use; gradients twice where such a group has several ranks on
+  /// leaves its node on their way from optimizer shard to use, a second copy's gathers aside; gradients twice where such a group has several ranks on
   /// each node, once within the node and once between nodes, and once where it has one.
   ///
   /// - Parameter devicesPerNode: of the cluster that the strategy runs on.
   public func quantisationError(devicesPerNode: Int) -> (weights: Double, gradients: Double) {
     let data = ParallelLayout(self).rankGroup(of: .data, containing: 0)
     // Of each family of groups the members on a node, where some group leaves its node and lies evenly on several.
-    let families = [Sharding.Family.weights, .gradients, .optimizer, .secondary]
-    let members = families.map { family -> Int? in
+    let members = [Sharding.Family.weights, .gradients, .optimizer].map { family -> Int? in
       guard sharding.degree(of: family, replicaCount: dataDegree) > 1 else { return nil }
       return sharding.groups(of: family, inDataGroup: data).compactMap {
         $0.nodeSplit(devicesPerNode: devicesPerNode)?.insideCount
@@ -76,7 +75,7 @@ extension Strategy {
     var weightRounds = 0, gradientRounds = 0
     if sharding.quantisesWeights { weightRounds = members.count { $0 != nil } }
     if sharding.quantisesGradients {
-      gradientRounds = members.dropLast().reduce(0) { $0 + ($1.map { $0 > 1 ? 2 : 1 } ?? 0) }
+      gradientRounds = members.reduce(0) { $0 + ($1.map { $0 > 1 ? 2 : 1 } ?? 0) }
     }
     return (
       weightRounds > 0 ? QuantisationError.weights * Double(weightRounds).squareRoot() : 0,
