@@ -68,7 +68,8 @@ extension CostModel {
     let tails = (0..<p).map { stage in
       let first = tail(atFast, stage), second = tail(atSlow, stage)
       let slope = max(0, (second - first) / (1 / slow - 1 / fast))
-      defer { lead += passes(atFast, stage).backward }
+      // With chunks only the first one's backward pass is still to come on the stages before.
+      defer { lead += passes(atFast, stage).backward / Double(strategy.virtualStageCount) }
       return (baseSeconds: first - slope / fast - lead, byteCount: slope)
     }
     let n = cluster.nodeCount

@@ -21,7 +21,9 @@ struct NodeArranger {
 
   /// Of every search: the same input gives the same order.
   private static let seed: UInt64 = 1
-  private static let evaluationsPerNode = 4_000, evaluationLimit = 400_000
+  /// Few nodes are annealed from the given order, where every move is tried often; more from one made place by place, which
+  /// swaps alone would not find.
+  private static let evaluationsPerNode = 4_000, evaluationsOfMany = 100_000
 
   init(model: CostModel) {
     self.model = model
@@ -54,8 +56,11 @@ struct NodeArranger {
     let isUsed = Set(model.nodeOrder)
     let hosts = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !isUsed.contains($0) }
     // A place is column · rows + row: the ranks' own order.
-    var search = PlacementSearch(problem, order: hosts, seed: Self.seed)
-    let found = search.walk(evaluationCount: min(Self.evaluationsPerNode * hosts.count, Self.evaluationLimit))
+    let areFew = hosts.count <= PlacementSearch.fullMoveHostCount
+    var search = PlacementSearch(
+      problem, order: areFew ? hosts : problem.startingOrder(given: hosts), seed: Self.seed)
+    let found = search.walk(
+      evaluationCount: areFew ? Self.evaluationsPerNode * hosts.count : Self.evaluationsOfMany)
     let nodeOrder = Array(found.order.prefix(problem.placeCount))
     guard nodeOrder != model.nodeOrder else { return given }
     let arranged = model.arranged(nodeOrder)
@@ -84,7 +89,7 @@ struct NodeArranger {
       hostCount: model.cluster.nodeCount, rowCount: rows, columnCount: columns,
       hopSecondsPerByte: terms.hopSecondsPerByte, ringSecondsPerByte: terms.ringSecondsPerByte,
       hopByteCount: Double(terms.hopByteCount), microBatchCount: terms.microBatchCount,
-      stageSeconds: terms.stageSeconds, tails: tails)
+      stageSeconds: terms.stageSeconds, tails: tails, rowsWait: true)
   }
 
   /// Why a strategy's nodes keep their order; nil if orders are searched.

@@ -10,7 +10,8 @@
 ///     max over rows ( 2 L_0 + (m − 1) · max_i (S_i + 2 L_i) / (p − i) ) + max over columns ( base + bytes · slowest edge of the ring )
 ///
 /// With m = 1 and a tail on the first column only it is the objective of Pipette's worker dedication (Yim et al. 2024,
-/// equations 4 to 6).
+/// equations 4 to 6). The cost model lets all replicas of a stage wait for the slowest transfer of theirs: rows that wait
+/// for each other are one row of the slowest hops.
 public struct PlacementProblem: Sendable {
   /// What follows the last backward pass of a column's stages.
   public struct Tail: Sendable, Equatable {
@@ -32,6 +33,8 @@ public struct PlacementProblem: Sendable {
   public let rowCount: Int
   /// Hosts of a row.
   public let columnCount: Int
+  /// Whether rows wait for each other at every hop.
+  public let rowsWait: Bool
   let stagesPerHost: Int
   /// Seconds per byte of a transfer between stages, from host times `hostCount` plus to host.
   let hopSecondsPerByte: [Double]
@@ -50,11 +53,12 @@ public struct PlacementProblem: Sendable {
   ///   - hopByteCount: bytes of a transfer, one direction, one micro-batch.
   ///   - stageSeconds: forward and backward pass of one micro-batch, of every stage; a multiple of `columnCount`.
   ///   - tails: one for each column.
+  ///   - rowsWait: whether a hop takes as long as the slowest of all rows, not only for its own row.
   /// - Precondition: matrices of `hostCount`² finite positive entries (the diagonal is not read), and at least as many hosts
   ///   as places.
   public init(
     hostCount: Int, rowCount: Int, columnCount: Int, hopSecondsPerByte: [Double], ringSecondsPerByte: [Double],
-    hopByteCount: Double, microBatchCount: Int, stageSeconds: [Double], tails: [Tail]
+    hopByteCount: Double, microBatchCount: Int, stageSeconds: [Double], tails: [Tail], rowsWait: Bool = false
   ) {
     precondition(hostCount >= rowCount * columnCount && tails.count == columnCount)
     precondition(stageSeconds.count % columnCount == 0)
@@ -66,6 +70,7 @@ public struct PlacementProblem: Sendable {
     self.ringSecondsPerByte = ringSecondsPerByte
     self.hopByteCount = hopByteCount
     self.tails = tails
+    self.rowsWait = rowsWait
     let further = Double(microBatchCount - 1)
     furtherMicroBatches = further
     let p = stageSeconds.count
@@ -84,48 +89,53 @@ public struct PlacementProblem: Sendable {
   /// Places that are filled.
   public var placeCount: Int { rowCount * columnCount }
 
-  /// Seconds of the pipelines of one row.
+  /// Seconds of a transfer from one host to another.
   @inline(__always)
-  func rowSeconds(_ row: Int, order: UnsafePointer<Int32>, hops: UnsafePointer<Double>) -> Double {
+  func hopSeconds(from: Int32, to: Int32) -> Double {
+    hopByteCount * hopSecondsPerByte[Int(from) &* hostCount &+ Int(to)]
+  }
+
+  /// Seconds per byte of a ring's edge from one host to another.
+  @inline(__always)
+  func edge(from: Int32, to: Int32) -> Double { ringSecondsPerByte[Int(from) &* hostCount &+ Int(to)] }
+
+  /// Seconds of the pipelines of a row whose hops are given.
+  ///
+  /// - Parameters:
+  ///   - hops: seconds of transfers.
+  ///   - first: where the hop into the first column would be.
+  ///   - stride: from one column to the next.
+  @inline(__always)
+  func rowSeconds(hops: UnsafePointer<Double>, first: Int, stride: Int) -> Double {
     var transfers = 0.0, period = 0.0
-    var place = (columnCount - 1) * rowCount + row
-    var next = Int(order[place])
-    var stage = columnCount * stagesPerHost - 1
+    var stage = periodBase.count - 1
+    var place = first + (columnCount - 1) * stride
     return periodBase.withUnsafeBufferPointer { base in
       periodPerSecond.withUnsafeBufferPointer { perSecond in
-        for column in (0..<columnCount).reversed() {
-          if column < columnCount - 1 {
-            place -= rowCount
-            let host = Int(order[place])
-            transfers += hopByteCount * hops[host &* hostCount &+ next]
-            next = host
-          }
+        while true {
           for _ in 0..<stagesPerHost {
             period = max(period, base[stage] + perSecond[stage] * transfers)
             stage &-= 1
           }
+          guard place > first else { return 2 * transfers + period }
+          transfers += hops[place]
+          place &-= stride
         }
-        return 2 * transfers + period
       }
     }
   }
 
   /// Seconds of the tail of one column, by the slowest edge of its ring and by the mean one.
+  ///
+  /// - Parameter edges: seconds per byte of the ring's edge into each place.
   @inline(__always)
-  func tailSeconds(_ column: Int, order: UnsafePointer<Int32>, rings: UnsafePointer<Double>) -> (
-    slowest: Double, mean: Double
-  ) {
+  func tailSeconds(_ column: Int, edges: UnsafePointer<Double>) -> (slowest: Double, mean: Double) {
     let tail = tails[column]
     guard tail.byteCount > 0, rowCount > 1 else { return (tail.baseSeconds, tail.baseSeconds) }
-    let first = column * rowCount
     var slowest = 0.0, sum = 0.0
-    var from = Int(order[first + rowCount - 1])
-    for place in first..<first + rowCount {
-      let to = Int(order[place])
-      let edge = rings[from &* hostCount &+ to]
-      slowest = max(slowest, edge)
-      sum += edge
-      from = to
+    for place in column * rowCount..<(column + 1) * rowCount {
+      slowest = max(slowest, edges[place])
+      sum += edges[place]
     }
     return (tail.baseSeconds + tail.byteCount * slowest, tail.baseSeconds + tail.byteCount * sum / Double(rowCount))
   }
@@ -134,14 +144,7 @@ public struct PlacementProblem: Sendable {
   ///
   /// - Complexity: O(hosts · stages per host).
   public func seconds(order: [Int]) -> Double {
-    let order = order.map(Int32.init)
-    var slowestRow = 0.0, slowestTail = -Double.infinity
-    for row in 0..<rowCount {
-      slowestRow = max(slowestRow, rowSeconds(row, order: order, hops: hopSecondsPerByte))
-    }
-    for column in 0..<columnCount {
-      slowestTail = max(slowestTail, tailSeconds(column, order: order, rings: ringSecondsPerByte).slowest)
-    }
-    return slowestRow + slowestTail
+    var search = PlacementSearch(self, order: order, seed: 0)
+    return search.walk(evaluationCount: 0).seconds
   }
 }

@@ -1,70 +1,106 @@
 import Foundation
 
 /// Looks for the order of hosts with the least time by simulated annealing: the moves of Pipette's worker dedication (Yim
-/// et al. 2024, section 4), a temperature relative to the time, and only the rows and rings evaluated that a move touches.
+/// et al. 2024, section 4) and a temperature relative to the time.
+///
+/// Only what a move touches is looked up again: the transfers and ring edges at the places whose hosts changed. Rows and
+/// columns are sums and maxima of those, kept beside one another.
 public struct PlacementSearch {
-  /// Accepted is a time worse by this share, 1/e of the time, at the start and at the end.
+  /// Accepted is a time worse by this share, 1/e of the time, at the start and at the end. With more hosts than
+  /// ``fullMoveHostCount`` both are less in proportion: a move changes so much less of all.
   private static let firstTemperature = 0.01, lastTemperature = 1e-5
+
+  /// With more hosts than this segments that move are short and other moves swap two hosts: a long segment touches all
+  /// rows and costs as much as a look at everything.
+  static let fullMoveHostCount = 64
+  private static let longestSegment = 16
 
   /// How much the means weigh beside the maxima.
   private static let guidance = 0.3
 
   private let problem: PlacementProblem
+  private let shape: PlacementShape
   private var order: [Int32]
-  private var saved: [Int32]
+  /// Seconds of the transfer into each place from the one before it in its row; 0 for the first column.
+  private var hopSeconds: [Double]
+  /// Seconds per byte of the ring's edge into each place from the one before it in its column.
+  private var edges: [Double]
+  /// Of every row; where rows wait for each other, of one with the slowest hops and of one with the mean ones.
   private var rowSeconds: [Double]
+  /// Where rows wait: seconds of the transfers into each column, the slowest and the mean.
+  private var slowestHops: [Double]
+  private var meanHops: [Double]
   private var tailSeconds: [(slowest: Double, mean: Double)]
+  // What was there before a move.
+  private var savedOrder: [Int32]
+  private var savedHops: [Double]
+  private var savedEdges: [Double]
   private var savedRows: [Double]
+  private var savedSlowestHops: [Double]
+  private var savedMeanHops: [Double]
   private var savedTails: [(slowest: Double, mean: Double)]
   private var random: SplitMix64
 
   /// - Parameter order: all hosts, each once; places take the first ones.
   public init(_ problem: PlacementProblem, order: [Int], seed: UInt64) {
     self.problem = problem
+    shape = PlacementShape(rowCount: problem.rowCount, columnCount: problem.columnCount)
     self.order = order.map(Int32.init)
-    saved = self.order
-    rowSeconds = [Double](repeating: 0, count: problem.rowCount)
-    tailSeconds = [(slowest: Double, mean: Double)](repeating: (0, 0), count: problem.columnCount)
+    savedOrder = self.order
+    hopSeconds = [Double](repeating: 0, count: shape.placeCount)
+    edges = hopSeconds
+    savedHops = hopSeconds
+    savedEdges = hopSeconds
+    rowSeconds = [Double](repeating: 0, count: problem.rowsWait ? 2 : problem.rowCount)
     savedRows = rowSeconds
+    slowestHops = [Double](repeating: 0, count: problem.columnCount)
+    meanHops = slowestHops
+    savedSlowestHops = slowestHops
+    savedMeanHops = slowestHops
+    tailSeconds = [(slowest: Double, mean: Double)](repeating: (0, 0), count: problem.columnCount)
     savedTails = tailSeconds
     random = SplitMix64(seed: seed)
+    evaluate(0..<shape.placeCount)
   }
 
   /// The best order seen in a walk of so many evaluations, and its time; never worse than the order the walk began with.
   public mutating func walk(evaluationCount count: Int) -> (order: [Int], seconds: Double) {
-    evaluate(rows: 0..<problem.rowCount, columns: 0..<problem.columnCount)
     var (seconds, current) = total
     var best = (order: order, seconds: seconds)
-    let places = problem.placeCount
     guard problem.hostCount > 1, count > 0 else { return (order.map(Int.init), seconds) }
     let cooling = pow(Self.lastTemperature / Self.firstTemperature, 1 / Double(count))
-    var temperature = Self.firstTemperature
+    var temperature =
+      Self.firstTemperature * min(1, Double(Self.fullMoveHostCount) / Double(problem.hostCount))
     for _ in 0..<count {
       temperature *= cooling
       let touched = move()
       // Moves among hosts that are left out change nothing.
-      guard touched.lowerBound < places else { continue }
-      let rows = rowsTouched(touched), columns = columnsTouched(touched)
-      save(rows: rows, columns: columns)
-      evaluate(rows: rows, columns: columns)
+      guard touched.first.lowerBound < shape.placeCount else { continue }
+      save(touched.first)
+      save(touched.second)
+      evaluate(touched.first)
+      if !touched.second.isEmpty { evaluate(touched.second) }
       let trial = total
       if trial.guide <= current * (1 - temperature * log(random.unit())) {
         (seconds, current) = trial
         if seconds < best.seconds { best = (order, seconds) }
       } else {
-        for place in touched { order[place] = saved[place] }
-        restore(rows: rows, columns: columns)
+        restore(touched.first)
+        restore(touched.second)
       }
     }
-    order = best.order
     return (best.order.map(Int.init), best.seconds)
   }
 
   private var total: (seconds: Double, guide: Double) {
     var row = 0.0, rows = 0.0, tail = -Double.infinity, mean = 0.0
-    for seconds in rowSeconds {
-      row = max(row, seconds)
-      rows += seconds
+    if problem.rowsWait {
+      (row, rows) = (rowSeconds[0], rowSeconds[1] * 2)
+    } else {
+      for seconds in rowSeconds {
+        row = max(row, seconds)
+        rows += seconds
+      }
     }
     for column in tailSeconds {
       tail = max(tail, column.slowest)
@@ -73,17 +109,23 @@ public struct PlacementSearch {
     return (row + tail, row + tail + Self.guidance * (rows / Double(rowSeconds.count) + mean))
   }
 
-  /// Changes the order at random and says which places may have changed; their hosts are in `saved`.
-  private mutating func move() -> Range<Int> {
+  /// Changes the order at random and says which places may have changed.
+  private mutating func move() -> (first: Range<Int>, second: Range<Int>) {
     let count = order.count
+    let isLarge = count > Self.fullMoveHostCount
     var first = random.index(below: count), second = random.index(below: count - 1)
     if second >= first { second += 1 }
     if first > second { swap(&first, &second) }
-    let touched = first..<second + 1
-    for place in touched { saved[place] = order[place] }
-    switch random.index(below: 5) {
-    case 0:
+    let kind = random.index(below: 5)
+    if isLarge, kind > 1 { second = min(second, first + 1 + random.index(below: Self.longestSegment - 1)) }
+    if kind == 0 || isLarge && kind == 1 {
+      savedOrder[first] = order[first]
+      savedOrder[second] = order[second]
       order.swapAt(first, second)
+      return (first..<first + 1, second..<second + 1)
+    }
+    for place in first...second { savedOrder[place] = order[place] }
+    switch kind {
     case 1:
       reverse(first, second)
     case 2:
@@ -96,7 +138,7 @@ public struct PlacementSearch {
       reverse(first, middle - 1)
       rotate(first, middle, second)
     }
-    return touched
+    return (first..<second + 1, 0..<0)
   }
 
   /// Reverses the places `first...last`.
@@ -118,34 +160,77 @@ public struct PlacementSearch {
     reverse(first, last)
   }
 
-  private func columnsTouched(_ touched: Range<Int>) -> Range<Int> {
-    let last = min(touched.upperBound, problem.placeCount) - 1
-    return touched.lowerBound / problem.rowCount..<last / problem.rowCount + 1
-  }
-
-  /// A superset: rows between the least and the greatest.
-  private func rowsTouched(_ touched: Range<Int>) -> Range<Int> {
-    let last = min(touched.upperBound, problem.placeCount) - 1
-    let low = touched.lowerBound % problem.rowCount, high = last % problem.rowCount
-    return touched.lowerBound / problem.rowCount == last / problem.rowCount ? low..<high + 1 : 0..<problem.rowCount
-  }
-
-  private mutating func save(rows: Range<Int>, columns: Range<Int>) {
-    for row in rows { savedRows[row] = rowSeconds[row] }
-    for column in columns { savedTails[column] = tailSeconds[column] }
-  }
-
-  private mutating func restore(rows: Range<Int>, columns: Range<Int>) {
-    for row in rows { rowSeconds[row] = savedRows[row] }
-    for column in columns { tailSeconds[column] = savedTails[column] }
-  }
-
-  private mutating func evaluate(rows: Range<Int>, columns: Range<Int>) {
-    for row in rows {
-      rowSeconds[row] = problem.rowSeconds(row, order: order, hops: problem.hopSecondsPerByte)
+  /// Remembers what changes with the hosts of some places, whose own are in `savedOrder`.
+  private mutating func save(_ places: Range<Int>) {
+    let hops = shape.hops(places), ring = shape.edges(places)
+    for place in hops.0 { savedHops[place] = hopSeconds[place] }
+    for place in hops.1 { savedHops[place] = hopSeconds[place] }
+    for place in ring.0 { savedEdges[place] = edges[place] }
+    for place in ring.1 { savedEdges[place] = edges[place] }
+    for row in rowsEvaluated(places).0 { savedRows[row] = rowSeconds[row] }
+    for row in rowsEvaluated(places).1 { savedRows[row] = rowSeconds[row] }
+    for column in shape.columns(places) { savedTails[column] = tailSeconds[column] }
+    guard problem.rowsWait else { return }
+    for column in shape.columnsReached(places) {
+      savedSlowestHops[column] = slowestHops[column]
+      savedMeanHops[column] = meanHops[column]
     }
-    for column in columns {
-      tailSeconds[column] = problem.tailSeconds(column, order: order, rings: problem.ringSecondsPerByte)
+  }
+
+  private mutating func restore(_ places: Range<Int>) {
+    for place in places { order[place] = savedOrder[place] }
+    let hops = shape.hops(places), ring = shape.edges(places)
+    for place in hops.0 { hopSeconds[place] = savedHops[place] }
+    for place in hops.1 { hopSeconds[place] = savedHops[place] }
+    for place in ring.0 { edges[place] = savedEdges[place] }
+    for place in ring.1 { edges[place] = savedEdges[place] }
+    for row in rowsEvaluated(places).0 { rowSeconds[row] = savedRows[row] }
+    for row in rowsEvaluated(places).1 { rowSeconds[row] = savedRows[row] }
+    for column in shape.columns(places) { tailSeconds[column] = savedTails[column] }
+    guard problem.rowsWait else { return }
+    for column in shape.columnsReached(places) {
+      slowestHops[column] = savedSlowestHops[column]
+      meanHops[column] = savedMeanHops[column]
     }
+  }
+
+  /// Entries of `rowSeconds` that change with the hosts of some places.
+  @inline(__always)
+  private func rowsEvaluated(_ places: Range<Int>) -> (Range<Int>, Range<Int>) {
+    problem.rowsWait ? (rowSeconds.indices, 0..<0) : shape.rows(places)
+  }
+
+  /// Looks up what changed with the hosts of some places.
+  private mutating func evaluate(_ places: Range<Int>) {
+    let hops = shape.hops(places)
+    for place in hops.0 {
+      hopSeconds[place] = problem.hopSeconds(from: order[place - shape.rowCount], to: order[place])
+    }
+    for place in hops.1 {
+      hopSeconds[place] = problem.hopSeconds(from: order[place - shape.rowCount], to: order[place])
+    }
+    if problem.rowsWait {
+      for column in shape.columnsReached(places) {
+        var slowest = 0.0, sum = 0.0
+        for place in column * shape.rowCount..<(column + 1) * shape.rowCount {
+          slowest = max(slowest, hopSeconds[place])
+          sum += hopSeconds[place]
+        }
+        slowestHops[column] = slowest
+        meanHops[column] = sum / Double(shape.rowCount)
+      }
+      rowSeconds[0] = problem.rowSeconds(hops: slowestHops, first: 0, stride: 1)
+      rowSeconds[1] = problem.rowSeconds(hops: meanHops, first: 0, stride: 1)
+    } else {
+      let rows = shape.rows(places)
+      for row in rows.0 { rowSeconds[row] = problem.rowSeconds(hops: hopSeconds, first: row, stride: shape.rowCount) }
+      for row in rows.1 { rowSeconds[row] = problem.rowSeconds(hops: hopSeconds, first: row, stride: shape.rowCount) }
+    }
+    if problem.rowCount > 1 {
+      let ring = shape.edges(places)
+      for place in ring.0 { edges[place] = problem.edge(from: order[Int(shape.before[place])], to: order[place]) }
+      for place in ring.1 { edges[place] = problem.edge(from: order[Int(shape.before[place])], to: order[place]) }
+    }
+    for column in shape.columns(places) { tailSeconds[column] = problem.tailSeconds(column, edges: edges) }
   }
 }
