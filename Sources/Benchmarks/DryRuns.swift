@@ -53,7 +53,7 @@ extension Benchmarks {
   }
 
   /// The most memory that the process ever had.
-  private static var peakMegabytes: Int {
+  static var peakMegabytes: Int {
     var usage = rusage()
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     // Linux counts in 1,024 bytes.

@@ -60,6 +60,6 @@ extension Benchmarks {
     let gain = 1 - plan.prediction.iterationSeconds / plan.arrangement.givenOrderSeconds
     print(
       "  \(name) on \(8 * nodes) devices: \(seconds) s, gap \(plan.certificate.gap), \(gain) below the given order, "
-        + "\(plan.certificate.completedCount) completed")
+        + "\(plan.certificate.completedCount) completed, peak \(peakMegabytes) MB so far")
   }
 }

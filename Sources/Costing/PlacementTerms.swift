@@ -33,6 +33,26 @@ extension CostModel {
       && (stageSize % devicesPerNode == 0 || devicesPerNode % stageSize == 0)
   }
 
+  /// The groups and boundaries of a layout for every order of the nodes of which one thing is known: no ring through the
+  /// nodes of a stage has all its edges faster. Other links are as fast as the fastest.
+  ///
+  /// - Parameter ringSecondsPerByte: of the slowest edge, as in ``PlacementTerms/ringSecondsPerByte``.
+  public func layoutCost(_ layout: ParallelLayout, ringSecondsPerByte: Double) -> LayoutCost {
+    // Rings reach the same share of every link's rate.
+    let probe = fabric.bestMeasuredBytesPerSecond
+    let share = fabric.assumingLinks(bytesPerSecond: probe).ringBytesPerSecond(fromNode: 0, toNode: 1) / probe
+    return LayoutCost(
+      layout, on: fabric.assumingBestLinks(),
+      rings: fabric.assumingLinks(bytesPerSecond: 1 / (ringSecondsPerByte * share)))
+  }
+
+  /// The same with one pair of the cluster's nodes as fast, both ways, as the fastest of all.
+  public func withFastestLink(between node: Int, and other: Int) -> Self {
+    var copy = self
+    copy.fabric = fabric.withFastestLink(between: node, and: other)
+    return copy
+  }
+
   /// What the order of the nodes changes about a strategy.
   ///
   /// Tails are linear in the links' rate here; the exact model judges what is found with them.

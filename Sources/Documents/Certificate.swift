@@ -40,15 +40,18 @@ public struct Certificate: Sendable, Equatable {
   public let closedByBoundCount: Int
   /// Given their best split of layers and priced exactly.
   public let completedCount: Int
-  /// Completed ones whose best split was not proven: their own bound counts in ``lowerBoundSeconds``.
+  /// Completed ones of which a better split, or a better order of the nodes, was not ruled out: their own bound counts in
+  /// ``lowerBoundSeconds``.
   public let unprovenCount: Int
   /// Integer programs that GLPK solved for splits whose stages choose for themselves.
   public let programCount: Int
+  /// What is proven of every completed strategy, in the order in which they were completed; empty where nobody asked.
+  public let proofs: [Proof]
 
   public init(
     ending: Ending, lowerBoundSeconds: Double, scoreSeconds: Double, enumeratedCount: Int, rejections: [Rejection],
     memoryRejectedCount: Int, closedByBoundCount: Int, completedCount: Int, unprovenCount: Int,
-    programCount: Int = 0
+    programCount: Int = 0, proofs: [Proof] = []
   ) {
     self.ending = ending
     self.lowerBoundSeconds = lowerBoundSeconds
@@ -60,6 +63,7 @@ public struct Certificate: Sendable, Equatable {
     self.completedCount = completedCount
     self.unprovenCount = unprovenCount
     self.programCount = programCount
+    self.proofs = proofs
   }
 
   /// How far the answer may be from the best, as a share of the answer; 0 is proven optimal under the model.
@@ -87,6 +91,9 @@ public struct Certificate: Sendable, Equatable {
     completedCount = try fields.required("completed").integer(in: count)
     unprovenCount = try fields.required("unproven").integer(in: count)
     programCount = try fields.optional("programs")?.integer(in: count) ?? 0
+    var proofs: [Proof] = []
+    for entry in try fields.optional("proofs")?.array(count: 0...100_000) ?? [] { proofs.append(try Proof(entry)) }
+    self.proofs = proofs
     try fields.finish()
   }
 
@@ -100,6 +107,7 @@ public struct Certificate: Sendable, Equatable {
       ),
       ("rejected_by_memory", .integer(memoryRejectedCount)), ("closed_by_bound", .integer(closedByBoundCount)),
       ("completed", .integer(completedCount)), ("unproven", .integer(unprovenCount)),
-      ("programs", programCount > 0 ? .integer(programCount) : nil))
+      ("programs", programCount > 0 ? .integer(programCount) : nil),
+      ("proofs", proofs.isEmpty ? nil : .array(proofs.map(\.json))))
   }
 }

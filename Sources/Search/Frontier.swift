@@ -14,6 +14,8 @@ struct Frontier {
     var completedCount = 0
     var unprovenCount = 0
     var programCount = 0
+    /// Of what was completed, in that order.
+    var proofs: [Certificate.Proof] = []
   }
 
   /// What is known of a candidate.
@@ -26,6 +28,8 @@ struct Frontier {
     var isProven: Bool
     /// Integer programs that were solved for it.
     var programCount = 0
+    var splitProof = Certificate.Proof.Split.single
+    var orderProof = Certificate.Proof.Order.alike
   }
 
   private let priced: PricedLattice
@@ -78,6 +82,7 @@ struct Frontier {
       walk.programCount += known.programCount
       if let completion = known.completion {
         walk.completedCount += 1
+        walk.proofs.append(proof(index, known))
         if !known.isProven { walk.unprovenCount += 1 }
         if completion.scoreSeconds < cutoff {
           let place = best.firstIndex { (completion.scoreSeconds, index) < ($0.completion.scoreSeconds, $0.index) }
@@ -88,6 +93,7 @@ struct Frontier {
         walk.closedByBoundCount += 1
       } else {
         walk.completedCount += 1
+        walk.proofs.append(proof(index, known))
         walk.unprovenCount += 1
       }
       position += 1
@@ -124,7 +130,9 @@ struct Frontier {
       else { continue }
       result.programCount += outcome.programCount
       result.isProven = result.isProven && outcome.isExhausted
-      result.boundSeconds = min(result.boundSeconds, outcome.lowerBoundSeconds * surcharge)
+      result.splitProof = result.splitProof.weaker(Self.splitProof(outcome, candidate.strategy))
+      var bound = outcome.lowerBoundSeconds * surcharge
+      defer { result.boundSeconds = min(result.boundSeconds, bound) }
       guard let layerCounts = outcome.layerCounts else { continue }
       // The split under the best links, and the best one on the nodes as they are arranged for it.
       var placed = (
@@ -135,6 +143,15 @@ struct Frontier {
         let arranged = arranger.cost(of: candidate.strategy, layerCounts: layerCounts, choices: outcome.choices)
         // No order of the nodes was ruled out: what is proven is the bound.
         result.isProven = false
+        result.programCount += arranged.programCount
+        result.orderProof = arranged.bounding == nil ? .bound : .integerPrograms
+        if let bounding = arranged.bounding,
+          let ofAll = LayerSplitter.bestSplit(
+            of: bounding, freedom: candidate.freedom, verdict: verdict, cutoffSeconds: cutoff / surcharge,
+            scratch: &scratch)
+        {
+          bound = max(bound, ofAll.lowerBoundSeconds * surcharge)
+        }
         guard
           let split = LayerSplitter.bestSplit(
             of: arranged.cost, freedom: candidate.freedom, verdict: verdict, cutoffSeconds: cutoff / surcharge,
@@ -142,6 +159,7 @@ struct Frontier {
           let counts = split.layerCounts
         else { continue }
         result.programCount += split.programCount
+        result.splitProof = result.splitProof.weaker(Self.splitProof(split, candidate.strategy))
         placed = (counts, split.choices, split.iterationSeconds, arranged.nodeOrder)
       }
       // A split that was looked for among the risky ones may have headroom all the same.
@@ -158,11 +176,31 @@ struct Frontier {
           nodeOrder: placed.nodeOrder, iterationSeconds: placed.seconds, scoreSeconds: score)
       }
     }
+    if arranger.isNeeded {
+      // What takes no longer than its bound is the best of all orders.
+      if let score = result.completion?.scoreSeconds { result.isProven = result.boundSeconds >= score * (1 - 1e-12) }
+      if !result.isProven { result.orderProof = .unproven }
+    }
     // Rounding of the surcharge aside, nothing is below what was found or asked for.
     if result.isProven { result.boundSeconds = result.completion?.scoreSeconds ?? cutoffSeconds }
     if !result.boundSeconds.isFinite { result.boundSeconds = cutoffSeconds }
     knowledge[index] = result
     return result
+  }
+
+  /// What ended a search among splits.
+  private static func splitProof(_ outcome: LayerSplitter.Outcome, _ strategy: Strategy) -> Certificate.Proof.Split {
+    if !outcome.isExhausted { return .unproven }
+    if strategy.virtualStageCount > 1 || strategy.pipelineDegree == 1 { return .single }
+    return outcome.programCount > 0 ? .integerPrograms : .exhausted
+  }
+
+  private func proof(_ index: Int, _ known: Knowledge) -> Certificate.Proof {
+    let candidate = priced.candidates[index]
+    return Certificate.Proof(
+      strategy: candidate.strategy.text, stagesChoose: candidate.freedom != .none,
+      scoreSeconds: known.completion?.scoreSeconds, lowerBoundSeconds: known.boundSeconds, split: known.splitProof,
+      order: known.orderProof)
   }
 
   /// What a split whose stages chose is called: without recomputed layers its recomputation is none. Nil if stages chose
@@ -182,5 +220,13 @@ struct Frontier {
     cost.stageMemory(layerCounts: layerCounts, choices: choices).contains {
       cost.memory.verdict(peakBytes: $0.peakBytes) != .fits
     }
+  }
+}
+
+extension Certificate.Proof.Split {
+  /// The one that says less; cases are in that order.
+  fileprivate func weaker(_ other: Self) -> Self {
+    let order = Self.allCases
+    return (order.firstIndex(of: self) ?? 0) < (order.firstIndex(of: other) ?? 0) ? other : self
   }
 }

@@ -22,6 +22,9 @@ public struct MemoryShortage: Sendable, Equatable {
   /// Longest sequence among halvings with which something fits; nil if none does.
   public let sufficientSequenceLength: Int?
 
+  /// The least further recomputation with which something fits where what is fixed allows less; nil if none does.
+  public let sufficientRecompute: Strategy.Recompute?
+
   /// How far the tightest stage is over the limit, bytes.
   public var excessBytes: Int { stageMemory.peakBytes - limitBytes }
 
@@ -61,6 +64,11 @@ public struct MemoryShortage: Sendable, Equatable {
       guard let larger = model.cluster.resized(nodeCount: nodes) else { return false }
       return Self.fits(cluster: larger, job: model.job, framework: model.framework.name, pattern: pattern)
     }
+    sufficientRecompute = Self.furtherRecomputations(pattern).first { recompute in
+      var allowing = pattern
+      allowing.recompute = recompute
+      return Self.fits(cluster: model.cluster, job: model.job, framework: model.framework.name, pattern: allowing)
+    }
     sufficientSequenceLength = sequence(first: model.job.sequenceLength / 2) { $0 / 2 }.prefix { $0 >= 128 }.first {
       guard
         let shorter = try? TrainingJob(
@@ -68,6 +76,15 @@ public struct MemoryShortage: Sendable, Equatable {
           precision: model.job.precision, accumulatesGradientsInFP32: model.job.accumulatesGradientsInFP32)
       else { return false }
       return Self.fits(cluster: model.cluster, job: shorter, framework: model.framework.name, pattern: pattern)
+    }
+  }
+
+  /// Kinds of recomputation beyond the fixed one, the least first.
+  private static func furtherRecomputations(_ pattern: StrategyPattern) -> [Strategy.Recompute] {
+    switch pattern.recompute {
+    case .none?: [.selective, .full]
+    case .selective: [.full]
+    case .full, nil: []
     }
   }
 

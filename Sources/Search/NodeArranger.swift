@@ -3,17 +3,31 @@ import Documents
 
 /// Puts the nodes of a measured cluster into the order in which a strategy is fastest.
 ///
-/// Orders are searched once per layout, for the first of its strategies that is completed, and serve the others: what a
-/// placement is good for are the layout's boundaries and rings.
+/// Orders are searched once per layout, for the first of its strategies that is completed, and each strategy takes the one
+/// that is best for it: what a placement is good for are the layout's boundaries and rings.
 struct NodeArranger {
   /// The nodes in the order that was given.
   private let model: CostModel
-  private var byLayout: [ParallelLayout: Arranged] = [:]
+  private var byLayout: [ParallelLayout: [Arranged]] = [:]
+  private var scratch = EvaluationScratch()
 
   /// A layout on the nodes it was placed on.
   private struct Arranged {
     let model: CostModel
     let layout: LayoutCost
+    /// What bounds the layout in every order, where integer programs said more of it; and how many were solved.
+    var bounding: LayoutCost?
+    var programCount = 0
+  }
+
+  /// A strategy on its nodes.
+  struct Placed {
+    let cost: StrategyCost
+    let nodeOrder: [Int]
+    /// No order takes less than with this; nil where no more is known than of all strategies.
+    let bounding: StrategyCost?
+    /// Integer programs that were solved for its order, by the first of its layout.
+    let programCount: Int
   }
 
   /// Whether the links differ by no more than they change from one measurement to the next.
@@ -40,41 +54,71 @@ struct NodeArranger {
   ///   - choices: what its stages trade for memory.
   mutating func cost(
     of strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?
-  ) -> (cost: StrategyCost, nodeOrder: [Int]) {
+  ) -> Placed {
     let layout = ParallelLayout(strategy)
-    let arranged = byLayout[layout] ?? arrange(strategy, layerCounts: layerCounts, choices: choices)
-    byLayout[layout] = arranged
-    return (arranged.model.cost(of: strategy, layout: arranged.layout), arranged.model.nodeOrder)
+    let known = byLayout[layout]
+    let orders = known ?? arrange(strategy, layerCounts: layerCounts, choices: choices)
+    byLayout[layout] = orders
+    // The objective that was searched is not the whole model, which decides; the given order comes first.
+    var best = 0, least = Double.infinity
+    for (index, arranged) in orders.enumerated() where orders.count > 1 {
+      let seconds = arranged.model.cost(of: strategy, layout: arranged.layout)
+        .iterationSeconds(layerCounts: layerCounts, choices: choices, scratch: &scratch)
+      if seconds < least { (best, least) = (index, seconds) }
+    }
+    let arranged = orders[best]
+    return Placed(
+      cost: arranged.model.cost(of: strategy, layout: arranged.layout), nodeOrder: arranged.model.nodeOrder,
+      bounding: arranged.bounding.map { model.cost(of: strategy, layout: $0) },
+      programCount: known == nil ? arranged.programCount : 0)
   }
 
-  /// Searches the orders for a layout; the given one stays unless the model finds another faster.
-  private func arrange(_ strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?) -> Arranged {
+  /// The given order, and those that a search found for a layout.
+  private func arrange(_ strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?) -> [Arranged] {
     let layout = ParallelLayout(strategy)
-    let given = Arranged(model: model, layout: model.layoutCost(layout))
-    guard reasonNotToSearch(strategy) == nil else { return given }
+    var given = Arranged(model: model, layout: model.layoutCost(layout))
+    guard reasonNotToSearch(strategy) == nil else { return [given] }
     let problem = problem(strategy, layerCounts: layerCounts, choices: choices)
     let isUsed = Set(model.nodeOrder)
     let hosts = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !isUsed.contains($0) }
     // A place is column · rows + row: the ranks' own order.
-    let areFew = hosts.count <= PlacementSearch.fullMoveHostCount
-    var search = PlacementSearch(
-      problem, order: areFew ? hosts : problem.startingOrder(given: hosts), seed: Self.seed)
-    let found = search.walk(
-      evaluationCount: areFew ? Self.evaluationsPerNode * hosts.count : Self.evaluationsOfMany)
-    let nodeOrder = Array(found.order.prefix(problem.placeCount))
-    guard nodeOrder != model.nodeOrder else { return given }
-    let arranged = model.arranged(nodeOrder)
-    let placed = Arranged(model: arranged, layout: arranged.layoutCost(layout))
-    var scratch = EvaluationScratch()
-    func seconds(_ candidate: Arranged) -> Double {
-      candidate.model.cost(of: strategy, layout: candidate.layout)
-        .iterationSeconds(layerCounts: layerCounts, choices: choices, scratch: &scratch)
+    var orders = candidateOrders(problem, given: hosts)
+    if problem.columnCount == 1, problem.rowCount > 2, hosts.count <= RingProgram.hostLimit {
+      let proven = RingProgram(
+        hostCount: hosts.count, length: problem.rowCount, secondsPerByte: problem.ringSecondsPerByte
+      ).best(
+        known: Array(orders[0].prefix(problem.rowCount)),
+        noneBelow: PlacementBound(problem).leastThreshold(hosts: problem.rowCount, isOneRing: true))
+      orders[0] = proven.ring
+      given.bounding = model.layoutCost(layout, ringSecondsPerByte: proven.bound)
+      given.programCount = proven.programCount
     }
-    return seconds(placed) < seconds(given) ? placed : given
+    return [given]
+      + orders.map { order in
+        let arranged = model.arranged(Array(order.prefix(problem.placeCount)))
+        return Arranged(
+          model: arranged, layout: arranged.layoutCost(layout), bounding: given.bounding,
+          programCount: given.programCount)
+      }
+  }
+
+  /// Orders of all hosts worth a look, the one that was searched for longest first.
+  private func candidateOrders(_ problem: PlacementProblem, given: [Int]) -> [[Int]] {
+    func walk(from order: [Int], evaluationCount: Int) -> [Int] {
+      var search = PlacementSearch(problem, order: order, seed: Self.seed)
+      return search.walk(evaluationCount: evaluationCount).order
+    }
+    let starts = problem.startingOrders(given: given)
+    guard given.count > PlacementSearch.fullMoveHostCount else {
+      return [walk(from: given, evaluationCount: Self.evaluationsPerNode * given.count)] + starts
+    }
+    let times = starts.map(problem.seconds(order:))
+    let best = starts.indices.min { times[$0] < times[$1] } ?? 0
+    return [starts[best], given].map { walk(from: $0, evaluationCount: Self.evaluationsOfMany) } + starts
   }
 
   /// What is searched.
-  private func problem(_ strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?) -> PlacementProblem {
+  func problem(_ strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?) -> PlacementProblem {
     let terms = model.placementTerms(of: strategy, layerCounts: layerCounts, choices: choices)
     let rows = terms.nodesPerStage
     let columns = model.nodeOrder.count / rows

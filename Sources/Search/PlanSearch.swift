@@ -13,18 +13,18 @@ public struct PlanSearch: Sendable {
 
   /// When to stop, and how to go about it.
   public struct Options: Sendable {
-    /// Best strategies to find, each with its best split.
+    /// Best strategies to find, each with its best split; at least one.
     public var resultCount: Int
     /// Strategies to complete at most: a count, so that the same input gives the same answer.
     public var completionLimit: Int
-    /// Threads that price the lattice.
+    /// Threads that price the lattice; at least one.
     public var threadCount: Int
 
     /// How much to find, and when to stop.
     public init(resultCount: Int = 5, completionLimit: Int = 20_000, threadCount: Int = 1) {
-      self.resultCount = resultCount
+      self.resultCount = max(1, resultCount)
       self.completionLimit = completionLimit
-      self.threadCount = threadCount
+      self.threadCount = max(1, threadCount)
     }
   }
 
@@ -122,7 +122,8 @@ public struct PlanSearch: Sendable {
         Certificate.Rejection(rule: $0.key, count: $0.value)
       },
       memoryRejectedCount: priced.memoryRejectedCount, closedByBoundCount: main.closedByBoundCount,
-      completedCount: main.completedCount, unprovenCount: main.unprovenCount, programCount: main.programCount)
+      completedCount: main.completedCount, unprovenCount: main.unprovenCount, programCount: main.programCount,
+      proofs: main.proofs)
     return Result(
       best: main.best, arrangement: main.best.first.map(arranger.arrangement), certificate: certificate, kinds: kinds,
       shortage: main.best.isEmpty && main.ending == .exhausted

@@ -125,6 +125,7 @@ public struct PlanVerification: Sendable {
     case .exhausted, .completionLimit:
       check("/certificate/ending", stated.ending.rawValue, again.ending.rawValue)
       check("/certificate/lower_bound_seconds", stated.lowerBoundSeconds, again.lowerBoundSeconds)
+      compareProofs(stated.proofs, with: again.proofs)
     case .timeLimit, .interrupted:
       // Where such a search ends cannot be repeated; its bound may only be too modest.
       if stated.lowerBoundSeconds > again.scoreSeconds * (1 + Self.tolerance) {
@@ -135,6 +136,27 @@ public struct PlanVerification: Sendable {
 }
 
 extension PlanVerification {
+  /// What was proven of every strategy has to be proven again; a plan may leave it out.
+  private mutating func compareProofs(_ stated: [Certificate.Proof], with computed: [Certificate.Proof]) {
+    guard !stated.isEmpty else { return }
+    check("/certificate/proofs: count", stated.count, computed.count)
+    for (index, pair) in zip(stated, computed).enumerated() {
+      let path = "/certificate/proofs/\(index)"
+      check("\(path)/strategy", pair.0.strategy, pair.1.strategy)
+      check("\(path)/stages_choose", "\(pair.0.stagesChoose)", "\(pair.1.stagesChoose)")
+      if let score = pair.0.scoreSeconds, let again = pair.1.scoreSeconds {
+        check("\(path)/score_seconds", score, again)
+      } else if (pair.0.scoreSeconds == nil) != (pair.1.scoreSeconds == nil) {
+        check(
+          "\(path)/score_seconds", "\(pair.0.scoreSeconds.map { "\($0)" } ?? "none")",
+          "\(pair.1.scoreSeconds.map { "\($0)" } ?? "none")")
+      }
+      check("\(path)/lower_bound_seconds", pair.0.lowerBoundSeconds, pair.1.lowerBoundSeconds)
+      check("\(path)/split", pair.0.split.rawValue, pair.1.split.rawValue)
+      check("\(path)/order", pair.0.order.rawValue, pair.1.order.rawValue)
+    }
+  }
+
   /// Where a plan's time and memory are not what the model says: the part that needs no search.
   ///
   /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.

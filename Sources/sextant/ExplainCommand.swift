@@ -21,7 +21,8 @@ struct ExplainCommand: ParsableCommand {
       try emit(
         json
           ? plan.json.text(style: .pretty)
-          : PlanReport(plan: plan).text + SensitivityReport(plan: plan, sensitivity: Sensitivity(plan)).text)
+          : PlanReport(plan: plan).text + SensitivityReport(plan: plan, sensitivity: Sensitivity(plan)).text
+            + OrderGainReport(plan: plan, gain: OrderGain(plan)).text + ProofReport(certificate: plan.certificate).text)
     }
   }
 }

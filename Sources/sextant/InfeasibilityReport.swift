@@ -26,6 +26,9 @@ struct InfeasibilityReport {
   /// The smallest change of each limit that makes something fit.
   private func changes(_ shortage: MemoryShortage) -> String {
     var changes = ["\(Format.gigabytes(shortage.neededDeviceBytes)) of memory a device"]
+    if let recompute = shortage.sufficientRecompute {
+      changes.append("recompute=\(recompute.rawValue) instead of what is fixed")
+    }
     if let nodes = shortage.sufficientNodeCount {
       changes.append("\(Format.count(nodes)) nodes instead of \(Format.count(model.nodeOrder.count))")
     }

@@ -18,6 +18,11 @@ import Testing
     (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch"], "--global-batch"),
     (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--top", "0"], "--top"),
     (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--threads", "0"], "--threads"),
+    (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--nodes", "0"], "--nodes"),
+    (
+      ["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--time-limit", "0"],
+      "--time-limit"
+    ),
     (
       ["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--time-limit", "nan"],
       "--time-limit"

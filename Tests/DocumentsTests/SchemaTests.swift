@@ -288,7 +288,12 @@ func examplePlan() throws -> Plan {
     certificate: Certificate(
       ending: .exhausted, lowerBoundSeconds: 0.5, scoreSeconds: 0.5, enumeratedCount: 10,
       rejections: [Certificate.Rejection(rule: "global batch does not divide", count: 3)], memoryRejectedCount: 2,
-      closedByBoundCount: 4, completedCount: 1, unprovenCount: 0, programCount: 3),
+      closedByBoundCount: 4, completedCount: 1, unprovenCount: 0, programCount: 3,
+      proofs: [
+        Certificate.Proof(
+          strategy: "t2 p2", stagesChoose: true, scoreSeconds: 0.5, lowerBoundSeconds: 0.5, split: .integerPrograms,
+          order: .bound)
+      ]),
     alternatives: [
       Plan.Alternative(
         strategy: strategy, layerCounts: [3, 1], prediction: prediction, kind: "without pipeline", reason: "slower")

@@ -114,6 +114,25 @@ struct CertificateTests {
     }
   }
 
+  @Test("Where recomputation is fixed, allowing more of it is among what makes a plan fit")
+  func allowedRecomputation() throws {
+    let model = try model(cluster: "dgx-a100-1", model: "megatron-22b", batch: 64)
+    var pattern = StrategyPattern()
+    (pattern.tensorDegree, pattern.microBatch) = (8, 64)
+    pattern.recompute = Strategy.Recompute.none
+    let fixed = PlanSearch(model: model, pattern: pattern).run()
+    #expect(fixed.best.isEmpty)
+    let enough = try #require(fixed.shortage?.sufficientRecompute)
+    #expect(enough != Strategy.Recompute.none)
+    pattern.recompute = enough
+    #expect(!PlanSearch(model: model, pattern: pattern).run().best.isEmpty)
+    // More than all there is cannot be allowed.
+    pattern.recompute = .full
+    pattern.microBatch = 1
+    let large = try self.model(cluster: "dgx-a100-1", model: "gpt3-175b", batch: 16)
+    #expect(PlanSearch(model: large, pattern: pattern).run().shortage?.sufficientRecompute == nil)
+  }
+
   @Test("Where no strategy is possible at all, memory is not blamed")
   func nothingPossible() throws {
     var pattern = StrategyPattern()

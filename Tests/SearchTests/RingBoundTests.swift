@@ -66,4 +66,42 @@ struct RingBoundTests {
     #expect(compared >= 500)
     #expect(sharper >= 10)
   }
+
+  @Test("What a completed strategy is said to be proven of holds against all orders")
+  func proofsHoldForEveryOrder() throws {
+    var proven = 0, byPrograms = 0
+    for seed in UInt64(1)...4 {
+      let model = try model(seed: seed)
+      // Tensor groups inside of nodes, so that orders are searched.
+      var pattern = StrategyPattern()
+      (pattern.tensorDegree, pattern.pipelineDegree) = (2, 1)
+      let found = PlanSearch(model: model, pattern: pattern, options: .init(resultCount: 12)).run()
+      #expect(found.certificate.proofs.count == found.certificate.completedCount)
+      #expect(
+        found.certificate.proofs.count { $0.order == .unproven || $0.split == .unproven }
+          >= found.certificate.unprovenCount)
+      for proof in found.certificate.proofs {
+        if let score = proof.scoreSeconds { #expect(proof.lowerBoundSeconds <= score * (1 + 1e-12)) }
+      }
+      let orders = PlacementTests.permutations(of: Array(0..<6)).filter { $0[0] == 0 }
+      var scratch = EvaluationScratch()
+      for completion in found.best where completion.choices == nil {
+        guard
+          let proof = found.certificate.proofs.first(where: {
+            $0.strategy == completion.strategy.text && !$0.stagesChoose
+          })
+        else { continue }
+        guard proof.order == .bound || proof.order == .integerPrograms else { continue }
+        proven += 1
+        if proof.order == .integerPrograms { byPrograms += 1 }
+        for order in orders {
+          let seconds = model.arranged(order).cost(of: completion.strategy).iterationSeconds(
+            layerCounts: completion.layerCounts, scratch: &scratch)
+          #expect(seconds >= completion.iterationSeconds * (1 - 1e-12), "seed \(seed): \(proof.strategy) \(order)")
+        }
+      }
+    }
+    #expect(proven >= 4)
+    #expect(byPrograms >= 1)
+  }
 }

@@ -89,6 +89,13 @@ public struct Fabric: Sendable {
     return copy
   }
 
+  /// The same links, but one pair of the cluster's nodes as fast, both ways, as the fastest of all.
+  func withFastestLink(between node: Int, and other: Int) -> Self {
+    var copy = self
+    copy.measured?.setBytesPerSecond(bestMeasuredBytesPerSecond, between: node, and: other)
+    return copy
+  }
+
   /// The same links, but every pair of nodes as fast as the fastest: no order of the nodes is faster.
   func assumingBestLinks() -> Self {
     measured == nil ? self : assumingLinks(bytesPerSecond: bestMeasuredBytesPerSecond)

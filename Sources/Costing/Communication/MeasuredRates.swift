@@ -28,6 +28,12 @@ struct MeasuredRates: Sendable {
   /// Makes all links so many times as fast.
   mutating func scale(by factor: Double) { rates = rates.map { $0 * factor } }
 
+  /// Sets the rate between two nodes of the cluster, both ways.
+  mutating func setBytesPerSecond(_ rate: Double, between node: Int, and other: Int) {
+    rates[node * nodeCount + other] = rate
+    rates[other * nodeCount + node] = rate
+  }
+
   /// The rate between two nodes of the layout; nil where it was not measured.
   func bytesPerSecond(from: Int, to: Int) -> Double? {
     bytesPerSecond(fromNode: nodeOrder[from], toNode: nodeOrder[to])

@@ -58,7 +58,7 @@ public struct PlacementBound {
   }
 
   /// The least of the links' seconds per byte at which so many hosts may lie on rings.
-  private func leastThreshold(hosts: Int, isOneRing: Bool) -> Double {
+  func leastThreshold(hosts: Int, isOneRing: Bool) -> Double {
     let n = problem.hostCount
     var values: [Double] = []
     for from in 0..<n {
