@@ -144,14 +144,15 @@ extension StrategyCost {
       * (n * added(layer, microBatch.layer) + k * added(keptLayer, microBatch.keptLayer)
         + (isFirst ? added(embedding, microBatch.embedding) : 0)
         + (isLast ? added(head, microBatch.head) : 0))
+    // What rounding leaves is neither waiting nor bubble.
+    func beyondRounding(_ seconds: Double) -> Double { seconds > 1e-12 * busy ? seconds : 0 }
     let waiting = busy - compute - recompute - tensor - exposedInPasses
     return Prediction.TimeSplit(
       computeSeconds: compute, recomputeSeconds: recompute,
-      // What rounding leaves is no waiting.
-      launchSeconds: waiting > 1e-12 * busy ? waiting : 0, tensorSeconds: tensor,
+      launchSeconds: beyondRounding(waiting), tensorSeconds: tensor,
       pipelineSeconds: max(0, end - endWithoutTransfers),
       dataSeconds: exposedInPasses + last.tail.dataSeconds + last.waitSeconds,
-      bubbleSeconds: max(0, endWithoutTransfers - busy), optimizerSeconds: last.tail.optimizerSeconds,
+      bubbleSeconds: beyondRounding(endWithoutTransfers - busy), optimizerSeconds: last.tail.optimizerSeconds,
       fixedSeconds: fixedSeconds)
   }
 }

@@ -128,6 +128,10 @@ import Testing
     for next in added { #expect(agree(next, added[0])) }
     // The first pays for gathers between nodes.
     #expect(seconds[0] > added[0] * 1.01)
+    // There is no pipeline, and nothing of the mean's rounding is called a bubble.
+    var scratch = EvaluationScratch()
+    let split = try Self.cost(sharding, microBatchCount: 7).timeSplit(layerCounts: [4], scratch: &scratch)
+    #expect(split.bubbleSeconds == 0)
   }
 
   @Test func packedWeightsTakeTheirWordsAndTheKernels() throws {
