@@ -9,8 +9,7 @@ import Testing
     var senders = buffers
     var results = receivers ?? buffers
     // By receiver and sender: what is added up in the order of ranks when the last of it has come.
-    var collected = [[Int: (Range<Int>, [Int])]](repeating: [:], count: buffers.count)
-    let lastCollection = schedule.transfers.last { $0.action == .collect }?.stepIndex
+    var collected = [[(Range<Int>, [Int])]](repeating: [], count: buffers.count)
     let stepCount = (schedule.transfers.map(\.stepIndex).max() ?? -1) + 1
     for step in 0..<stepCount {
       for transfer in schedule.transfers where transfer.stepIndex == step {
@@ -23,14 +22,15 @@ import Testing
           for (index, element) in zip(range, elements) {
             results[transfer.toRank][index] = max(results[transfer.toRank][index], element)
           }
-        case .collect: collected[transfer.toRank][transfer.fromRank] = (range, elements)
+        case .collect: collected[transfer.toRank].append((range, elements))
         }
       }
-      if step == lastCollection {
+      if schedule.additionSteps.contains(step) {
         for receiver in collected.indices {
-          for (range, elements) in collected[receiver].values {
+          for (range, elements) in collected[receiver] {
             for (index, element) in zip(range, elements) { results[receiver][index] += element }
           }
+          collected[receiver] = []
         }
       }
       if receivers == nil { senders = results }
@@ -47,7 +47,7 @@ import Testing
         degrees.append([inner, middle, n / inner / middle])
       }
     }
-    return [.ring, .direct] + degrees.map { .hierarchical(degrees: $0) }
+    return [.ring, .direct] + degrees.map { .hierarchical(degrees: $0) } + degrees.map { .directByLevel(degrees: $0) }
   }
 
   /// Distinct numbers, so that every sum and every place can be told from the others.
@@ -118,7 +118,7 @@ import Testing
       // Each rank has the largest somewhere.
       let start = (0..<n).map { rank in (0..<elementCount).map { ($0 * 7 + rank * 5) % 11 } }
       let largest = (0..<elementCount).map { element in start.map { $0[element] }.max() ?? 0 }
-      for algorithm in Self.algorithms(n) where algorithm != .direct {
+      for algorithm in Self.algorithms(n) where !algorithm.isDirect {
         let schedule = CollectiveSchedule(
           .allReduce, rankCount: n, elementCount: elementCount, reduction: .maximum, algorithm: algorithm)
         let end = Self.perform(schedule, on: start)
@@ -222,6 +222,15 @@ import Testing
             && seen.insert([1, transfer.stepIndex, transfer.toRank]).inserted,
           "\(kind.rawValue), n \(n), S \(elementCount), step \(transfer.stepIndex)")
       }
+    }
+  }
+}
+
+extension CollectiveAlgorithm {
+  fileprivate var isDirect: Bool {
+    switch self {
+    case .direct, .directByLevel: true
+    case .ring, .hierarchical: false
     }
   }
 }

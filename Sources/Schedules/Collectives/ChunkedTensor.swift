@@ -14,7 +14,17 @@ struct ChunkedTensor: Sendable, Hashable {
   func stepCount(_ algorithm: CollectiveAlgorithm) -> Int {
     switch algorithm {
     case .ring, .direct: chunkCount - 1
-    case .hierarchical(let degrees): degrees.reduce(0) { $0 + $1 - 1 }
+    case .hierarchical(let degrees), .directByLevel(let degrees): degrees.reduce(0) { $0 + $1 - 1 }
+    }
+  }
+
+  /// Steps of a reduction at whose end what was laid aside is added up.
+  func additionSteps(_ algorithm: CollectiveAlgorithm) -> [Int] {
+    switch algorithm {
+    case .ring, .hierarchical: []
+    case .direct: chunkCount > 1 ? [chunkCount - 2] : []
+    case .directByLevel(let degrees):
+      degrees.indices.filter { degrees[$0] > 1 }.map { level in degrees[...level].reduce(0) { $0 + $1 - 1 } - 1 }
     }
   }
 
@@ -24,6 +34,7 @@ struct ChunkedTensor: Sendable, Hashable {
     case .ring: rings(Hierarchy(degrees: [chunkCount]), firstStepIndex: firstStepIndex, action: .copy)
     case .hierarchical(let degrees): rings(hierarchy(degrees), firstStepIndex: firstStepIndex, action: .copy)
     case .direct: direct(firstStepIndex: firstStepIndex, action: .copy) { sender, _ in sender }
+    case .directByLevel(let degrees): levels(hierarchy(degrees), firstStepIndex: firstStepIndex, action: .copy)
     }
   }
 
@@ -36,6 +47,9 @@ struct ChunkedTensor: Sendable, Hashable {
     case .direct:
       precondition(reduction == .sum, "a direct reduction is a sum")
       return direct(firstStepIndex: 0, action: .collect) { _, receiver in receiver }
+    case .directByLevel(let degrees):
+      precondition(reduction == .sum, "a direct reduction is a sum")
+      return levels(hierarchy(degrees), firstStepIndex: 0, action: .collect)
     }
   }
 
@@ -70,6 +84,36 @@ struct ChunkedTensor: Sendable, Hashable {
             messages.append(
               CollectiveTransfer(
                 stepIndex: stepIndex, fromRank: rank, toRank: next, elementRange: range,
+                destinationIndex: range.lowerBound, action: action))
+          }
+        }
+        stepIndex += 1
+      }
+    }
+    return messages
+  }
+
+  /// Direct exchanges level by level: a reduction goes from the innermost level out, and in step s of a level rank number i
+  /// sends number i + s + 1 the partial sums of what that one will be responsible for; a gather goes from the outermost
+  /// level in, and rank number i sends what it is responsible for itself.
+  private func levels(
+    _ hierarchy: Hierarchy, firstStepIndex: Int, action: CollectiveTransfer.Action
+  ) -> [CollectiveTransfer] {
+    let isGather = action == .copy
+    var messages: [CollectiveTransfer] = []
+    var stepIndex = firstStepIndex
+    let levels = Array(hierarchy.degrees.indices)
+    for level in isGather ? levels.reversed() : levels {
+      let degree = hierarchy.degrees[level], stride = hierarchy.stride(level)
+      for step in 0..<(degree - 1) {
+        for rank in 0..<chunkCount {
+          let number = rank / stride % degree
+          let receiver = rank + ((number + step + 1) % degree - number) * stride
+          for chunk in hierarchy.chunks(of: isGather ? rank : receiver, level: level) {
+            let range = self.chunk(chunk)
+            messages.append(
+              CollectiveTransfer(
+                stepIndex: stepIndex, fromRank: rank, toRank: receiver, elementRange: range,
                 destinationIndex: range.lowerBound, action: action))
           }
         }

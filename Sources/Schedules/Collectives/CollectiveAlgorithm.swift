@@ -13,4 +13,9 @@ public enum CollectiveAlgorithm: Sendable, Hashable {
   /// Every rank sends each chunk straight to its owner, which adds up what it has from all ranks in the order of the
   /// ranks: the order of additions depends on nothing else, so results agree bit for bit whatever the chunks.
   case direct
+
+  /// The same at each level in turn, innermost first, of a hierarchy as in ``hierarchical(degrees:)``: what a level's ranks
+  /// add up, they add in the order of their numbers. A sum over all ranks made this way has the same bits as one made by
+  /// a reduction among the ranks of the innermost level, then one of its results among those of the next, and so on.
+  case directByLevel(degrees: [Int])
 }

@@ -10,6 +10,7 @@
 /// | all-reduce | hierarchical, degrees d | 2 Σ (d − 1) | 2(n − 1)/n · S |
 /// | all-gather, reduce-scatter | direct | n − 1 | (n − 1)/n · S |
 /// | all-reduce | direct, both ways | 2(n − 1) | 2(n − 1)/n · S |
+/// | all-gather, reduce-scatter, all-reduce | direct by level | as hierarchical | as hierarchical |
 /// | broadcast | binomial tree from rank 0 | ⌈log₂ n⌉ | (n − 1) · S over all ranks together |
 /// | all-to-all | direct, rotated | n − 1 | (n − 1)/n · S |
 ///
@@ -36,6 +37,9 @@ public struct CollectiveSchedule: Sendable, Hashable {
 
   /// Every message, by step, then by sender. Chunks of no element send no message.
   public let transfers: [CollectiveTransfer]
+
+  /// Steps at whose end what was laid aside is added up.
+  public let additionSteps: [Int]
 
   /// The schedule of a collective.
   ///
@@ -69,6 +73,7 @@ public struct CollectiveSchedule: Sendable, Hashable {
     case .allToAll: messages = tensor.directExchange()
     }
     transfers = messages.filter { !$0.elementRange.isEmpty }
+    additionSteps = [.reduceScatter, .allReduce].contains(kind) ? tensor.additionSteps(algorithm) : []
   }
 
   /// The elements that belong to a rank: the tensor is cut into n chunks whose lengths differ by at most one, longer

@@ -8,13 +8,12 @@ public struct CollectiveTransfer: Sendable, Hashable {
     case add
     /// Keep the larger of them and its own.
     case maximum
-    /// Lay them aside, by sender, until all ranks' have come; then add all up in the order of the ranks, its own in
-    /// its place.
+    /// Lay them aside, by sender, until all ranks' have come (``CollectiveSchedule/additionSteps``); then add all up in
+    /// the order of the ranks, its own in its place.
     case collect
   }
 
   /// The round, counted from 0. Messages of one round are independent: they read what the round before left.
-  /// What was laid aside (``Action/collect``) is added up before the first round that reads it.
   public let stepIndex: Int
 
   /// The sender, a rank of the group.

@@ -38,3 +38,8 @@ public struct Quantisation: Sendable, Hashable {
     rankCount * wordCount(elementCount: (elementCount + rankCount - 1) / rankCount)
   }
 }
+
+extension Quantisation: CustomStringConvertible {
+  /// `INT8`.
+  public var description: String { "INT\(bitCount)" }
+}

@@ -10,6 +10,13 @@ public struct ShardRanges: Sendable, Hashable {
   public let optimizer: Range<Int>
   /// Of the secondary copy of the weights, which is cut out of the whole tensor; empty without one.
   public let secondary: Range<Int>
+
+  public init(weights: Range<Int>, gradients: Range<Int>, optimizer: Range<Int>, secondary: Range<Int>) {
+    self.weights = weights
+    self.gradients = gradients
+    self.optimizer = optimizer
+    self.secondary = secondary
+  }
 }
 
 extension Sharding {
@@ -27,5 +34,19 @@ extension Sharding {
     return ShardRanges(
       weights: weights, gradients: gradients, optimizer: chunk(.optimizer, of: gradients),
       secondary: secondaryDegree == nil ? 0..<0 : chunk(.secondary, of: whole))
+  }
+
+  /// Of a tensor of so many elements, those that are reduced or gathered over a family of groups, as a replica sees them:
+  /// what all members of its group together hold.
+  public func elementCount(
+    over family: Family, ofReplica replica: Int, replicaCount: Int, elementCount: Int
+  ) -> Int {
+    let ranges = ranges(ofReplica: replica, replicaCount: replicaCount, elementCount: elementCount)
+    return switch family {
+    case .weights, .secondary: elementCount
+    case .gradients: ranges.weights.count
+    case .optimizer: ranges.gradients.count
+    case .replicas: ranges.optimizer.count
+    }
   }
 }

@@ -12,6 +12,10 @@ public enum Computation: Sendable, Hashable {
   case backward(ModelPiece, ModelPart, microBatch: Int)
   /// Frees a part's gathered weights (ZeRO 3).
   case dropWeights(ModelPart)
+  /// Keeps the rank's slice of a part's gathered weights, from which they are gathered until the optimizer's step.
+  case keepSecondary(ModelPart)
+  /// Frees all slices of the secondary copy: the optimizer's step makes them old.
+  case dropSecondary
   /// Divides the accumulated gradient by the number of replicas whose gradients it sums.
   case averageGradients(replicaCount: Int)
   /// Squares and adds the gradients that this rank answers for, each parameter of the model on exactly one rank, and
@@ -35,6 +39,8 @@ extension Computation: CustomStringConvertible {
     case .backward(let piece, let part, let microBatch):
       "backward of \(piece.rawValue), \(part), micro-batch \(microBatch)"
     case .dropWeights(let part): "drop the gathered weights of \(part)"
+    case .keepSecondary(let part): "keep the secondary slice of \(part)"
+    case .dropSecondary: "drop the secondary slices"
     case .averageGradients(let count): "average the gradients of \(count) replicas"
     case .sumScalars: "sums of the gradient's squares and of the losses"
     case .clipGradients: "clip the gradient"

@@ -13,6 +13,8 @@ public struct IterationShape: Sendable {
   public let paddedVocabularySize: Int
   /// The gradient is scaled down to this norm; nil: it is left alone, and its norm is not computed.
   public let maximumGradientNorm: Double?
+  /// Consecutive ranks of a node: quantised collectives are for groups that leave it.
+  public let devicesPerNode: Int
   /// How the collectives of each group are routed.
   public let routes: CollectiveRoutes
   /// By layer.
@@ -23,7 +25,7 @@ public struct IterationShape: Sendable {
   public init(
     job: TrainingJob, strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil,
     schedule: PipelineSchedule, paddedVocabularySize: Int, maximumGradientNorm: Double? = 1,
-    routes: CollectiveRoutes = CollectiveRoutes()
+    devicesPerNode: Int = .max, routes: CollectiveRoutes = CollectiveRoutes()
   ) {
     precondition(layerCounts.count == schedule.stageCount * schedule.chunkCount, "a layer count for each virtual stage")
     precondition(schedule.stageCount == strategy.pipelineDegree, "the schedule is of other stages than the strategy")
@@ -34,6 +36,7 @@ public struct IterationShape: Sendable {
     self.schedule = schedule
     self.paddedVocabularySize = paddedVocabularySize
     self.maximumGradientNorm = maximumGradientNorm
+    self.devicesPerNode = devicesPerNode
     self.routes = routes
     isRecomputed = layerCounts.enumerated().flatMap { virtualStage, count in
       let ofAll = strategy.recompute == .full ? count : 0
@@ -112,20 +115,19 @@ public struct IterationShape: Sendable {
 
 /// How the collectives of tensor and data groups are routed: by a ring, where nothing else is said.
 public struct CollectiveRoutes: Sendable, Hashable {
-  /// By the group's axis, then by its first rank.
-  private var algorithms: [ParallelLayout.Axis: [Int: CollectiveAlgorithm]] = [:]
+  private var algorithms: [RankGroup: CollectiveAlgorithm] = [:]
 
   public init() {}
 
   /// The same route for every group of an axis of a layout.
   public init(_ algorithm: CollectiveAlgorithm, along axis: ParallelLayout.Axis, of layout: ParallelLayout) {
-    for group in layout.groups(of: axis) { self[axis, group[0]] = algorithm }
+    for group in layout.groups(of: axis) { self[layout.rankGroup(of: axis, containing: group[0])] = algorithm }
   }
 
-  /// The route of the group of an axis that begins with a rank.
-  public subscript(axis: ParallelLayout.Axis, firstRank: Int) -> CollectiveAlgorithm {
-    get { algorithms[axis]?[firstRank] ?? .ring }
-    set { algorithms[axis, default: [:]][firstRank] = newValue }
+  /// The route of a group.
+  public subscript(group: RankGroup) -> CollectiveAlgorithm {
+    get { algorithms[group] ?? .ring }
+    set { algorithms[group] = newValue }
   }
 }
 

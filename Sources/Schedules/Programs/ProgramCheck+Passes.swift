@@ -1,6 +1,6 @@
 import Documents
 
-/// What a rank computes and exchanges, against its schedule and strategy.
+/// What a rank computes, against its schedule.
 extension ProgramCheck {
   /// The passes of a rank, in the schedule's order.
   func passes(of program: RankProgram) throws(ProgramDefect) {
@@ -97,59 +97,6 @@ extension ProgramCheck {
       throw .once(what, rank: program.rank, count: count, expected: expected)
     }
   }
-
-  /// Gradients and weights are exchanged as often as the ZeRO stage says, in the way it says.
-  func exchanges(of program: RankProgram) throws(ProgramDefect) {
-    var found: [Exchange: Int] = [:]
-    for step in program.steps {
-      guard case .collective(let it) = step.operation, it.operand.isOfParameters else { continue }
-      found[Exchange(operand: it.operand, kind: it.kind), default: 0] += 1
-    }
-    let expected = expectedExchanges(rank: program.rank)
-    // In an order of their own: that of a set differs from run to run.
-    for exchange in Set(found.keys).union(expected.keys).sorted(by: { "\($0)" < "\($1)" }) {
-      let wanted = expected[exchange] ?? 0, got = found[exchange] ?? 0
-      if wanted != got {
-        throw .exchanges(exchange.operand, exchange.kind, rank: program.rank, expected: wanted, found: got)
-      }
-    }
-  }
-
-  private struct Exchange: Hashable {
-    let operand: Operand
-    let kind: CollectiveKind
-  }
-
-  private func expectedExchanges(rank: Int) -> [Exchange: Int] {
-    let stage = layout.coordinates(ofRank: rank).stage, strategy = shape.strategy
-    let m = shape.schedule.microBatchCount, isReplicated = layout.dataDegree > 1
-    let parts = shape.parameters(ofStage: stage).entries.map(\.part)
-    var expected: [Exchange: Int] = [:]
-    func add(_ operand: Operand, _ kind: CollectiveKind, _ count: Int) {
-      expected[Exchange(operand: operand, kind: kind), default: 0] += count
-    }
-    if layout.worldSize > 1 { add(.scalars, .allReduce, 1) }
-    guard strategy.zeroStage >= .gradients else {
-      if parts.contains(where: { shape.partialGradientCount(of: $0) > 0 }) { add(.replicatedGradients, .allReduce, 1) }
-      if shape.copiesTiedMatrix, stage == 0 || stage == layout.pipelineDegree - 1 {
-        add(.tiedMatrixGradient, .allReduce, 1)
-      }
-      if isReplicated {
-        add(.allGradients, strategy.zeroStage == .none ? .allReduce : .reduceScatter, 1)
-        if strategy.zeroStage == .optimizer { add(.allWeights, .allGather, 1) }
-      }
-      return expected
-    }
-    for part in parts {
-      if shape.partialGradientCount(of: part) > 0 { add(.replicatedGradientsOf(part), .allReduce, m) }
-      add(.gradient(part), .reduceScatter, m)
-      guard isReplicated else { continue }
-      // Forward and backward; a tied head on the embedding's stage needs the embedding's matrix as well.
-      let sharesMatrix = part == .embedding && !shape.headOwnsMatrix
-      add(.weights(part), .allGather, strategy.zeroStage == .weights ? m * (sharesMatrix ? 4 : 2) : 1)
-    }
-    return expected
-  }
 }
 
 extension ModelPart {
@@ -165,14 +112,4 @@ extension ModelPart {
 
   /// Those that run backward, in that order; the exponentials go with the loss.
   var backwardPieces: [ModelPiece] { pieces.reversed().filter { $0 != .exponentials } }
-}
-
-extension Operand {
-  /// Whether it is of parameters or of the iteration, and not of a pass.
-  fileprivate var isOfParameters: Bool {
-    switch self {
-    case .stream, .branch, .columnInput, .tokenMaximum, .tokenTarget, .tokenSum, .arrived: false
-    default: true
-    }
-  }
 }

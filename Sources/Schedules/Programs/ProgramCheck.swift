@@ -22,6 +22,7 @@ extension IterationShape {
         try check.pieces(of: program)
         try check.ending(of: program)
         try check.exchanges(of: program)
+        try check.secondary(of: program)
       }
       try check.collectivesMeet()
       try check.transfersMeet()
@@ -77,40 +78,6 @@ struct ProgramCheck {
       where !(0..<index).contains(wait) || program.steps[wait].stream == step.stream {
         throw .wait(place(program, index), waitsFor: wait)
       }
-    }
-  }
-
-  /// Collectives run over the groups of their kind, and are of their tensors' sizes.
-  func groups(of program: RankProgram) throws(ProgramDefect) {
-    let pipeline = layout.group(of: .pipeline, containing: program.rank)
-    for (index, step) in program.steps.enumerated() {
-      guard case .collective(let collective) = step.operation else { continue }
-      guard collective.group.contains(program.rank) else { throw .notAMember(place(program, index)) }
-      let expected =
-        switch collective.traffic {
-        case .tensor: layout.group(of: .tensor, containing: program.rank)
-        case .data: layout.group(of: .data, containing: program.rank)
-        case .embedding: [pipeline[0], pipeline[pipeline.count - 1]]
-        case .control: Array(0..<layout.worldSize)
-        case .pipeline: [Int]()
-        }
-      guard collective.group == expected else { throw .noGroup(place(program, index), group: collective.group) }
-      let elements = elementCount(of: collective.operand, rank: program.rank)
-      guard collective.elementCount == elements else { throw .elements(place(program, index), expected: elements) }
-    }
-  }
-
-  private func elementCount(of operand: Operand, rank: Int) -> Int {
-    let held = shape.parameters(ofStage: layout.coordinates(ofRank: rank).stage)
-    return switch operand {
-    case .stream, .branch, .columnInput, .arrived: shape.activationElementCount
-    case .tokenMaximum, .tokenTarget, .tokenSum: shape.tokenCount
-    case .weights(let part), .gradient(let part): shape.parameterCount(of: part)
-    case .allWeights, .allGradients: held.count
-    case .replicatedGradients: held.entries.reduce(0) { $0 + shape.partialGradientCount(of: $1.part) }
-    case .replicatedGradientsOf(let part): shape.partialGradientCount(of: part)
-    case .tiedMatrixGradient: shape.matrixElementCount
-    case .scalars: 2
     }
   }
 

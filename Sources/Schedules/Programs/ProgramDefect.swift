@@ -51,7 +51,9 @@ public enum ProgramDefect: Error, Sendable, Hashable {
   /// Something that is done once an iteration is done more often, or never.
   case once(String, rank: Int, count: Int, expected: Int)
   /// Replicas exchange a tensor more or less often than their strategy says.
-  case exchanges(Operand, CollectiveKind, rank: Int, expected: Int, found: Int)
+  case exchanges(Operand, CollectiveKind, Quantisation?, rank: Int, expected: Int, found: Int)
+  /// A slice of the secondary copy is kept, used, dropped or outlived when it should not be.
+  case secondary(Place)
 }
 
 extension ProgramDefect: CustomStringConvertible {
@@ -88,8 +90,11 @@ extension ProgramDefect: CustomStringConvertible {
         + "replicas, but \(expected) are summed"
     case .once(let what, let rank, let count, let expected):
       "rank \(rank): \(what) \(count) times in an iteration, not \(expected)"
-    case .exchanges(let operand, let kind, let rank, let expected, let found):
-      "rank \(rank): \(kind.rawValue) of \(operand) \(found) times in an iteration, not \(expected)"
+    case .exchanges(let operand, let kind, let packing, let rank, let expected, let found):
+      "rank \(rank): \(kind.rawValue) of \(operand)\(packing.map { " as \($0)" } ?? "") \(found) times in an iteration, "
+        + "not \(expected)"
+    case .secondary(let place):
+      "\(place) does not fit the secondary weights, which are kept from their first gather to the optimizer's step"
     }
   }
 }

@@ -8,6 +8,7 @@ extension ProgramLowering {
     receive(step)
     for part in parts {
       gatherAhead(&ahead, of: part)
+      keepSecondary(for: part)
       switch part {
       case .embedding: forwardEmbedding(step.microBatchIndex)
       case .layer: layerForward(part, step.microBatchIndex, again: false)

@@ -2,7 +2,7 @@ import Documents
 
 /// What replicas exchange, and the end of an iteration.
 extension ProgramLowering {
-  // MARK: ZeRO 3: weights come and go
+  // MARK: Sharded weights come and go
 
   /// Lets the gathers of a part and of the one after it begin, and the next computation wait for the part's own.
   ///
@@ -26,11 +26,27 @@ extension ProgramLowering {
 
   private mutating func gather(_ part: ModelPart) {
     guard let entry = parameters.entry(of: part) else { return }
+    // The first gather of an iteration is of the weights that were updated; after it there are slices nearer by.
+    let isFirst = gatheredParts.insert(part).inserted
+    let family: Sharding.Family = sharding.secondaryDegree == nil || isFirst ? .weights : .secondary
     // Not before what was computed so far: a gathered part is held from here on.
-    gathers[part] = dataCollective(
-      .allGather, of: .weights(part), over: dataGroup, elementCount: entry.range.count,
-      elementByteCount: job.precision.byteCount, traffic: .data,
+    gathers[part] = gatherWeights(
+      family == .weights ? .weights(part) : .secondaryWeights(part), over: family, elementCount: entry.range.count,
       after: lastComputation)
+  }
+
+  /// Appends a gather of weights, packed where its group leaves the node.
+  @discardableResult
+  private mutating func gatherWeights(
+    _ operand: Operand, over family: Sharding.Family, elementCount: Int, after waits: [Int]
+  ) -> Int {
+    let group = shape.group(of: family, containing: rank)
+    let packing = family == .secondary ? nil : shape.weightPacking(over: group)
+    return dataCollective(
+      .allGather, of: operand, over: group,
+      elementCount: packing?.gatheredWordCount(elementCount: elementCount, rankCount: group.count) ?? elementCount,
+      elementByteCount: packing == nil ? job.precision.byteCount : Quantisation.wordByteCount, traffic: .data,
+      packing: packing, after: waits)
   }
 
   mutating func drop(_ part: ModelPart) {
@@ -39,49 +55,88 @@ extension ProgramLowering {
     gathers[part] = nil
   }
 
-  // MARK: ZeRO 2 and 3: gradients are reduced in every micro-batch
+  /// Keeps slices of what was gathered for the first time.
+  mutating func keepSecondary(for part: ModelPart) {
+    guard sharding.secondaryDegree != nil else { return }
+    for needed in weightsNeeded(by: part) where keptParts.insert(needed).inserted { compute(.keepSecondary(needed)) }
+  }
 
-  /// A part's gradient is written again only when its last one has been taken.
-  mutating func waitForReduction(of part: ModelPart) { waitNext(for: reductions[part]) }
+  // MARK: Sharded gradients are reduced in every micro-batch
+
+  /// A part's gradient is written again only when its last one has been taken; and while one part's is reduced only one more
+  /// is written, or every part's would be held whole.
+  mutating func waitForReduction(of part: ModelPart) {
+    waitNext(for: reductions[part])
+    waitNext(for: reductionOrder.dropLast().last)
+  }
 
   mutating func reduceGradient(of part: ModelPart) {
-    guard reducesEveryMicroBatch, let entry = parameters.entry(of: part) else { return }
+    guard !shape.reducesOnce, let entry = parameters.entry(of: part) else { return }
     let partial = shape.partialGradientCount(of: part)
     var waits = lastComputation
     if partial > 0 {
-      waits = [
+      waits.insert(
         dataCollective(
           .allReduce, of: .replicatedGradientsOf(part), over: tensorGroup, elementCount: partial,
-          elementByteCount: job.precision.byteCount, traffic: .tensor, after: waits)
-      ]
+          elementByteCount: job.precision.byteCount, traffic: .tensor, after: waits), at: 0)
     }
-    reductions[part] = dataCollective(
-      .reduceScatter, of: .gradient(part), over: dataGroup, elementCount: entry.range.count,
-      elementByteCount: job.precision.byteCount, traffic: .data,
-      after: waits + lastComputation)
+    for family in shape.microBatchFamilies {
+      reductions[part] = reduceScatter(
+        .gradient(part, family), .nodeGradient(part, family), over: family, of: entry.range.count,
+        elementByteCount: job.precision.byteCount, after: waits)
+    }
+    if let last = reductions[part] { reductionOrder.append(last) }
+  }
+
+  /// Appends a reduction to shards: exact, or packed, within the node and then between nodes.
+  ///
+  /// - Parameter elementCount: of the whole tensor.
+  private mutating func reduceScatter(
+    _ operand: Operand, _ nodeOperand: Operand, over family: Sharding.Family, of elementCount: Int,
+    elementByteCount: Int, after waits: [Int]
+  ) -> Int {
+    let group = shape.group(of: family, containing: rank)
+    let count = shape.elementCount(over: family, rank: rank, of: elementCount)
+    guard let exchange = shape.exchange(over: group, elementCount: count) else {
+      return dataCollective(
+        .reduceScatter, of: operand, over: group, elementCount: count, elementByteCount: elementByteCount,
+        traffic: .data, after: waits)
+    }
+    if exchange.insideCount > 1 {
+      dataCollective(
+        .allToAll, of: operand, over: exchange.insideGroup(of: rank), elementCount: exchange.insideWordCount,
+        elementByteCount: Quantisation.wordByteCount, traffic: .data, packing: QuantisedExchange.quantisation,
+        after: waits)
+    }
+    return dataCollective(
+      .allToAll, of: nodeOperand, over: exchange.acrossGroup(of: rank), elementCount: exchange.acrossWordCount,
+      elementByteCount: Quantisation.wordByteCount, traffic: .data, packing: QuantisedExchange.quantisation,
+      after: waits)
   }
 
   // MARK: Once an iteration
 
   mutating func finishIteration() {
     var done = lastComputation
-    if !reducesEveryMicroBatch {
+    if shape.reducesOnce {
       sumPartialGradients(after: &done)
       // The sums of the replicas first, so that both stages add up the same numbers in the same order. With the optimizer
       // sharded nobody holds the whole sum afterwards, and shards of the two stages are not the same elements.
-      if strategy.zeroStage == .none { reduceGradients(after: &done) }
+      if sharding.optimizerDegree == 1 { reduceGradients(after: &done) }
       sumTiedMatrix(after: &done)
-      if strategy.zeroStage == .optimizer { reduceGradients(after: &done) }
+      if sharding.optimizerDegree > 1 { reduceGradients(after: &done) }
     } else {
       done += reductions.values.sorted()
+      for entry in parameters.entries { reduceShard(entry, after: &done) }
     }
     follow(done.last)
     for index in done { waitNext(for: index) }
     if strategy.dataDegree > 1 { compute(.averageGradients(replicaCount: strategy.dataDegree)) }
     shareScalars()
     if shape.maximumGradientNorm != nil { compute(.clipGradients) }
+    if sharding.secondaryDegree != nil { compute(.dropSecondary) }
     compute(.updateParameters)
-    if strategy.dataDegree > 1, [.optimizer, .gradients].contains(strategy.zeroStage) { gatherUpdatedWeights() }
+    gatherUpdatedWeights()
   }
 
   private mutating func sumPartialGradients(after done: inout [Int]) {
@@ -97,7 +152,7 @@ extension ProgramLowering {
   private mutating func sumTiedMatrix(after done: inout [Int]) {
     let lastStage = strategy.pipelineDegree - 1
     guard shape.copiesTiedMatrix, place.stage == 0 || place.stage == lastStage else { return }
-    let ends = [pipelineGroup[0], pipelineGroup[lastStage]]
+    let ends = RankGroup(first: pipelineGroup[0], stride: pipelineGroup[lastStage] - pipelineGroup[0], count: 2)
     done = [
       dataCollective(
         .allReduce, of: .tiedMatrixGradient, over: ends, elementCount: shape.matrixElementCount,
@@ -105,35 +160,65 @@ extension ProgramLowering {
     ]
   }
 
+  /// Everything on the rank at once: to the shards of an optimizer group, and over the groups that hold the same shards.
   private mutating func reduceGradients(after done: inout [Int]) {
-    guard strategy.dataDegree > 1 else { return }
-    done = [
+    if sharding.optimizerDegree > 1 {
+      done = [
+        reduceScatter(
+          .allGradients, .allNodeGradients, over: .optimizer, of: parameters.count,
+          elementByteCount: job.gradientByteCount, after: done)
+      ]
+    }
+    sumReplicas(
+      sharding.optimizerDegree > 1 ? .gradientShards : .allGradients, of: parameters.count, after: &done)
+  }
+
+  /// What was accumulated of a part: from the gradient's shard to the optimizer's, and over the replicas that hold the same.
+  private mutating func reduceShard(_ entry: StageParameters.Entry, after done: inout [Int]) {
+    if shape.group(of: .optimizer, containing: rank).count > 1 {
+      done.append(
+        reduceScatter(
+          .gradient(entry.part, .optimizer), .nodeGradient(entry.part, .optimizer), over: .optimizer,
+          of: entry.range.count, elementByteCount: job.gradientByteCount, after: done))
+    }
+    sumReplicas(.gradient(entry.part, .replicas), of: entry.range.count, after: &done)
+  }
+
+  /// Sums a shard over the replicas that all hold it.
+  private mutating func sumReplicas(_ operand: Operand, of elementCount: Int, after done: inout [Int]) {
+    let group = shape.group(of: .replicas, containing: rank)
+    guard group.count > 1 else { return }
+    done.append(
       dataCollective(
-        strategy.zeroStage == .none ? .allReduce : .reduceScatter, of: .allGradients, over: dataGroup,
-        elementCount: parameters.count, elementByteCount: job.gradientByteCount, traffic: .data, after: done)
-    ]
+        .allReduce, of: operand, over: group,
+        elementCount: shape.elementCount(over: .replicas, rank: rank, of: elementCount),
+        elementByteCount: job.gradientByteCount, traffic: .data, after: done))
   }
 
   private mutating func shareScalars() {
     let summed = compute(.sumScalars)
     guard shape.layout.worldSize > 1 else { return }
     let reduced = dataCollective(
-      .allReduce, of: .scalars, over: Array(0..<shape.layout.worldSize), elementCount: 2, elementByteCount: 4,
-      traffic: .control, after: [summed])
+      .allReduce, of: .scalars, over: RankGroup(first: 0, stride: 1, count: shape.layout.worldSize), elementCount: 2,
+      elementByteCount: 4, traffic: .control, after: [summed])
     waitNext(for: reduced)
   }
 
+  /// From what each rank has updated to what it keeps of the weights: the outer groups first, so that what crosses the slow
+  /// links crosses them once.
   private mutating func gatherUpdatedWeights() {
-    if strategy.zeroStage == .optimizer {
-      dataCollective(
-        .allGather, of: .allWeights, over: dataGroup, elementCount: parameters.count,
-        elementByteCount: job.precision.byteCount, traffic: .data, after: lastComputation)
-    } else {
-      for entry in parameters.entries {
-        dataCollective(
-          .allGather, of: .weights(entry.part), over: dataGroup, elementCount: entry.range.count,
-          elementByteCount: job.precision.byteCount, traffic: .data,
-          after: lastComputation)
+    guard !shape.reducesOnce else {
+      if sharding.optimizerDegree > 1 {
+        gatherWeights(.allWeights, over: .optimizer, elementCount: parameters.count, after: lastComputation)
+      }
+      return
+    }
+    for entry in parameters.entries {
+      for family in [Sharding.Family.optimizer, .gradients]
+      where shape.group(of: family, containing: rank).count > 1 {
+        gatherWeights(
+          .updatedWeights(entry.part, family), over: family,
+          elementCount: shape.elementCount(over: family, rank: rank, of: entry.range.count), after: lastComputation)
       }
     }
   }

@@ -6,8 +6,7 @@ struct ProgramLowering {
   let rank: Int
   let place: ParallelLayout.Coordinates
   let parameters: StageParameters
-  let tensorGroup: [Int]
-  let dataGroup: [Int]
+  let tensorGroup: RankGroup
   let pipelineGroup: [Int]
   var steps: [ProgramStep] = []
   /// The last step of each stream.
@@ -20,6 +19,11 @@ struct ProgramLowering {
   var gathers: [ModelPart: Int] = [:]
   /// The last reduction of each part's gradient.
   var reductions: [ModelPart: Int] = [:]
+  /// All of them, in order.
+  var reductionOrder: [Int] = []
+  /// Parts that were gathered in this iteration, and those of which a secondary slice was kept.
+  var gatheredParts: Set<ModelPart> = []
+  var keptParts: Set<ModelPart> = []
 
   init(_ shape: IterationShape, rank: Int) {
     self.shape = shape
@@ -28,16 +32,15 @@ struct ProgramLowering {
     let place = layout.coordinates(ofRank: rank)
     self.place = place
     parameters = shape.parameters(ofStage: place.stage)
-    tensorGroup = layout.group(of: .tensor, containing: rank)
-    dataGroup = layout.group(of: .data, containing: rank)
+    tensorGroup = layout.rankGroup(of: .tensor, containing: rank)
     pipelineGroup = layout.group(of: .pipeline, containing: rank)
   }
 
   var strategy: Strategy { shape.strategy }
   var job: TrainingJob { shape.job }
   var isSequenceParallel: Bool { strategy.usesSequenceParallelism }
-  var gathersWeights: Bool { strategy.zeroStage >= .weights && strategy.dataDegree > 1 }
-  var reducesEveryMicroBatch: Bool { strategy.zeroStage >= .gradients }
+  var sharding: Sharding { shape.sharding }
+  var gathersWeights: Bool { sharding.weightDegree > 1 }
 
   mutating func program() -> RankProgram {
     for step in shape.schedule.steps(ofStage: place.stage) {
@@ -85,30 +88,22 @@ struct ProgramLowering {
   ) {
     guard tensorGroup.count > 1 else { return }
     let collective = Collective(
-      kind, of: operand, over: tensorGroup, elementCount: elementCount, elementByteCount: elementByteCount,
-      traffic: .tensor, reduction: reduction,
-      algorithm: shape.routes[.tensor, tensorGroup[0]])
+      kind, of: operand, over: tensorGroup.ranks, elementCount: elementCount, elementByteCount: elementByteCount,
+      traffic: .tensor, reduction: reduction, algorithm: shape.routes[tensorGroup])
     latest = append(.collective(collective), on: .tensor, after: latest.map { [$0] } ?? [])
   }
 
   /// Appends a collective on the data stream after what was computed and communicated so far.
   @discardableResult
   mutating func dataCollective(
-    _ kind: CollectiveKind, of operand: Operand, over group: [Int], elementCount: Int, elementByteCount: Int,
-    traffic: TrafficKind, after waits: [Int]
+    _ kind: CollectiveKind, of operand: Operand, over group: RankGroup, elementCount: Int, elementByteCount: Int,
+    traffic: TrafficKind, packing: Quantisation? = nil, after waits: [Int]
   ) -> Int {
+    let isRouted = [.data, .tensor].contains(traffic) && kind != .allToAll
     let collective = Collective(
-      kind, of: operand, over: group, elementCount: elementCount, elementByteCount: elementByteCount, traffic: traffic,
-      algorithm: route(of: traffic))
+      kind, of: operand, over: group.ranks, elementCount: elementCount, elementByteCount: elementByteCount,
+      traffic: traffic, algorithm: isRouted ? shape.routes[group] : .ring, packing: packing)
     return append(.collective(collective), on: .data, after: waits)
-  }
-
-  private func route(of traffic: TrafficKind) -> CollectiveAlgorithm {
-    switch traffic {
-    case .data: shape.routes[.data, dataGroup[0]]
-    case .tensor: shape.routes[.tensor, tensorGroup[0]]
-    case .pipeline, .embedding, .control: .ring
-    }
   }
 
   /// The last computation; 0 steps have none.

@@ -1,3 +1,5 @@
+public import Documents
+
 /// One step of a rank: an operation, the queue it is put in, and what else it waits for.
 ///
 /// Steps of one stream run one after the other, in the order of the program. Between streams nothing is ordered but by
@@ -49,14 +51,26 @@ public enum Operand: Sendable, Hashable {
   case tokenSum
   /// What arrived for a pass, in parts.
   case arrived(PipelineStep)
-  /// A part's weights.
+  /// A part's weights, for a pass: from the shards that replicas keep.
   case weights(ModelPart)
-  /// All weights of the rank.
+  /// The same from the slices of the secondary copy.
+  case secondaryWeights(ModelPart)
+  /// What replicas keep of a part's updated weights, from the shards that members of a family of groups have updated or
+  /// gathered: over the optimizer's groups a gradient shard's worth, then over the gradients' a weight shard's.
+  case updatedWeights(ModelPart, Sharding.Family)
+  /// All weights of the rank, each replica of an optimizer group having updated its own.
   case allWeights
-  /// A part's gradient of one micro-batch.
-  case gradient(ModelPart)
+  /// A part's gradient, reduced to the shards of a family of groups: over the weights' and the gradients' that of one
+  /// micro-batch, over the optimizer's and among replicas what was accumulated.
+  case gradient(ModelPart, Sharding.Family)
+  /// What the ranks of a node have summed of it, on its way to other nodes.
+  case nodeGradient(ModelPart, Sharding.Family)
   /// The accumulated gradient of everything on the rank.
   case allGradients
+  /// What the ranks of a node have summed of it, on its way to other nodes.
+  case allNodeGradients
+  /// The shard of it that the rank updates, held by several replicas.
+  case gradientShards
   /// The gradients of parameters that every rank of a tensor group holds whole, each rank having seen a part only.
   case replicatedGradients
   /// The same of one part and one micro-batch.
@@ -81,10 +95,13 @@ public struct Collective: Sendable, Hashable {
   public let elementByteCount: Int
   /// What it counts as.
   public let traffic: TrafficKind
+  /// How numbers are packed into the words that travel, which are then the elements; nil where they travel as they are.
+  public let packing: Quantisation?
 
   public init(
     _ kind: CollectiveKind, of operand: Operand, over group: [Int], elementCount: Int, elementByteCount: Int,
-    traffic: TrafficKind, reduction: Reduction = .sum, algorithm: CollectiveAlgorithm = .ring
+    traffic: TrafficKind, reduction: Reduction = .sum, algorithm: CollectiveAlgorithm = .ring,
+    packing: Quantisation? = nil
   ) {
     self.kind = kind
     self.reduction = reduction
@@ -94,6 +111,7 @@ public struct Collective: Sendable, Hashable {
     self.elementCount = elementCount
     self.elementByteCount = elementByteCount
     self.traffic = traffic
+    self.packing = packing
   }
 
   /// The messages.
@@ -131,7 +149,7 @@ extension ProgramStep: CustomStringConvertible {
     switch operation {
     case .compute(let computation): "\(computation)"
     case .collective(let it):
-      "\(it.kind.rawValue) of \(it.elementCount) elements (\(it.operand)) over ranks "
+      "\(it.kind.rawValue) of \(it.elementCount) elements (\(it.operand)\(it.packing.map { " as \($0)" } ?? "")) over ranks "
         + "\(it.group.map(String.init).joined(separator: ", "))"
     case .send(let it): "send of \(it.elementCount) elements for \(it.target) to rank \(it.peer)"
     case .receive(let it): "receive of \(it.elementCount) elements for \(it.target) from rank \(it.peer)"
@@ -150,13 +168,29 @@ extension Operand: CustomStringConvertible {
     case .tokenSum: "sums of exponentials"
     case .arrived(let pass): "what arrived for \(pass)"
     case .weights(let part): "weights of \(part)"
+    case .secondaryWeights(let part): "secondary weights of \(part)"
+    case .updatedWeights(let part, let family): "updated weights of \(part) over \(family.rawValue) shards"
     case .allWeights: "weights"
-    case .gradient(let part): "gradient of \(part)"
+    case .gradient(let part, let family):
+      "gradient of \(part) over \(family.rawValue)\(family == .replicas ? "" : " shards")"
+    case .nodeGradient(let part, let family): "node's gradient of \(part) over \(family.rawValue) shards"
     case .allGradients: "gradients"
+    case .allNodeGradients: "node's gradients"
+    case .gradientShards: "shards of gradients"
     case .replicatedGradients: "gradients of replicated parameters"
     case .replicatedGradientsOf(let part): "gradients of replicated parameters of \(part)"
     case .tiedMatrixGradient: "gradient of the tied matrix"
     case .scalars: "sum of squares and loss"
+    }
+  }
+}
+
+extension Operand {
+  /// Whether it is a sum of the ranks of a node, for other nodes.
+  public var isOfNode: Bool {
+    switch self {
+    case .nodeGradient, .allNodeGradients: true
+    default: false
     }
   }
 }
