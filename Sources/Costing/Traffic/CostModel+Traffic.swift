@@ -32,7 +32,7 @@ extension CostModel {
   /// |---|---|
   /// | tensor | each block sums S twice forward and twice backward (Shoeybi et al. 2019); under sequence parallelism each sum is a gather and a scatter, and backward gathers two inputs again (Korthikanti et al. 2022); full recomputation repeats the forward ones; embedding, head and loss have their own; without sequence parallelism what crossed a stage boundary in parts is gathered; gradients of parameters that all ranks of the group hold, but each computes in part, are summed |
   /// | pipeline | S/t of each rank, each boundary, each direction, each micro-batch |
-  /// | data | gradients reduced and weights gathered, once an iteration of a stage's parameters at ZeRO 0 and 1, every micro-batch of each part at 2 and 3 |
+  /// | data | gradients reduced and weights gathered, once an iteration of a stage's parameters where whole gradients are kept (ZeRO 0 and 1), every micro-batch of each part otherwise, and once what is left between the degrees of gradients, optimizer states and replicas; quantised, words of codes and steps |
   /// | embedding | gradients of tied embeddings, between first and last stage |
   /// | control | two fp32 numbers over all ranks: the gradient's squared norm and the loss |
   ///
@@ -198,30 +198,20 @@ private struct TrafficFold {
 
   mutating func countData() {
     guard strategy.dataDegree > 1 else { return }
-    for stage in 0..<strategy.pipelineDegree {
-      for group in groups(of: .data, inStage: stage) { countData(stage: stage, group: group) }
-    }
-  }
-
-  private mutating func countData(stage: Int, group: Group) {
-    let m = microBatchCount
-    let all = memory.parameterCount(stage: stage, layerCount: stageLayers[stage])
-    let weight = memory.weightByteCount, gradient = memory.gradientByteCount
-    switch strategy.zeroStage {
-    case .none: allReduce(all, bytes: gradient, times: 1, .data, in: group)
-    case .optimizer:
-      reduceScatter(all, bytes: gradient, times: 1, .data, in: group)
-      allGather(all, bytes: weight, times: 1, .data, in: group)
-    case .gradients:
-      for part in parts(ofStage: stage) {
-        reduceScatter(part.parameters, bytes: weight, times: m * part.copies, .data, in: group)
-        allGather(part.parameters, bytes: weight, times: part.copies, .data, in: group)
+    for ranks in layout.groups(of: .data) {
+      let stage = layout.coordinates(ofRank: ranks[0]).stage
+      var replicas = ReplicaTraffic(
+        model: model, sharding: strategy.sharding, data: layout.rankGroup(of: .data, containing: ranks[0]),
+        weightByteCount: memory.weightByteCount, gradientByteCount: memory.gradientByteCount, count: count)
+      if strategy.zeroStage < .gradients {
+        replicas.countOnce(memory.parameterCount(stage: stage, layerCount: stageLayers[stage]))
+      } else {
+        for part in parts(ofStage: stage) {
+          replicas.countPart(
+            part.parameters, copies: part.copies, uses: part.uses, microBatchCount: microBatchCount)
+        }
       }
-    case .weights:
-      for part in parts(ofStage: stage) {
-        reduceScatter(part.parameters, bytes: weight, times: m * part.copies, .data, in: group)
-        allGather(part.parameters, bytes: weight, times: m * part.copies * part.uses, .data, in: group)
-      }
+      count = replicas.count
     }
   }
 
@@ -243,7 +233,7 @@ private struct TrafficFold {
 
   // MARK: Parts
 
-  /// What ZeRO 2 and 3 gather and reduce at once.
+  /// What is gathered and reduced at once where gradients are sharded.
   private struct Part {
     let parameters: Int
     /// Of those that every rank of the tensor group holds: how many gradients it computes only in part.
