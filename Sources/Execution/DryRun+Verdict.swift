@@ -13,7 +13,7 @@ extension DryRun {
       optimizer: OptimizerSettings(
         rule: options.optimizer == .sgd ? .sgd : .adam(), learningRate: options.optimizer == .sgd ? 0.1 : 1e-3,
         clippingNorm: shape.maximumGradientNorm.map(Float.init)),
-      seed: options.seed, arithmetic: arithmetic)
+      seed: options.seed, arithmetic: arithmetic, errorFeedback: options.errorFeedback)
     let reference = SerialReference(
       shard: setting.referenceShard, globalBatch: miniature.model.job.globalBatch,
       microBatch: miniature.strategy.microBatch, settings: setting.optimizer
@@ -42,15 +42,26 @@ extension DryRun {
     traffic = Self.traffic(of: run, stepCount: options.stepCount, miniature: miniature)
     memory = Self.memory(of: run, miniature: miniature, setting: setting)
     bubble = Bubble(executedPasses: passes.idle, expectedPasses: shape.schedule.bubblePassCount)
-    tolerances = Self.tolerances(of: arithmetic, options.optimizer)
+    tolerances = Self.tolerances(of: arithmetic, options.optimizer, packings: programs.packings)
     disagreements = Self.disagreements(
       steps: steps, traffic: traffic, memory: memory, bubble: bubble, tolerances: tolerances)
   }
 
   /// What may remain between sums in one order and in another: of losses and norms some units in the last place of the
-  /// format, from the second step on with what the parameters differ by. A step of Adam divides a gradient by its own size, so that where that is near epsilon a difference of one
-  /// unit becomes many; descent along the gradient does not.
-  static func tolerances(of arithmetic: Precision, _ optimizer: Options.Optimizer) -> Tolerances {
+  /// format, from the second step on with what the parameters differ by. A step of Adam divides a gradient by its own
+  /// size, so that where that is near epsilon a difference of one unit becomes many; descent along the gradient does not.
+  ///
+  /// Packed numbers are off by up to one code: 2⁻⁷ of a group's largest weight, 2⁻³ of its largest gradient, the latter
+  /// in each of two hops. So the first loss may differ by two codes of the weights, or not at all where those are not
+  /// packed; the first norm by two codes; under plain descent a parameter by both hops' codes of gradients that are twice
+  /// as large on one replica as in the mean, 4 · 2⁻³ of the largest change, and by what a network makes of weights that
+  /// are off, 32 · 2⁻⁷; later norms with the parameters. Adam's change of a parameter has its size whatever the
+  /// gradient's, and a gradient below its code may have either sign: it may differ by two changes.
+  ///
+  /// - Parameter packings: how what replicas send each other is packed, as far as it is.
+  static func tolerances(
+    of arithmetic: Precision, _ optimizer: Options.Optimizer, packings: Set<Quantisation> = []
+  ) -> Tolerances {
     let unit: Double =
       switch arithmetic {
       case .fp32: 0x1p-24
@@ -58,9 +69,14 @@ extension DryRun {
       case .bf16: 0x1p-8
       }
     let isAdam = optimizer == .adam
+    let weightCode = packings.contains(.weights) ? 0x1p-7 : 0
+    let gradientCode = packings.contains(.gradients) ? 0x1p-3 : 0
+    let code = max(weightCode, gradientCode), spread = 32 * weightCode + 4 * gradientCode
+    let first = 0x1p6 * unit
     return Tolerances(
-      firstScalars: 0x1p6 * unit, laterScalars: (isAdam ? 0x1p10 : 0x1p8) * unit,
-      parameters: (isAdam ? 0x1p18 : 0x1p10) * unit)
+      firstLoss: max(first, 2 * weightCode), firstScalars: max(first, 2 * code),
+      laterScalars: max((isAdam ? 0x1p10 : 0x1p8) * unit, spread),
+      parameters: max((isAdam ? 0x1p18 : 0x1p10) * unit, spread > 0 && isAdam ? 2 : spread))
   }
 
   /// The part of the model that is furthest from the reference, in units of the largest change of any of its parameters.
@@ -152,7 +168,7 @@ extension DryRun {
     for (index, step) in steps.enumerated() {
       let scalars = index == 0 ? tolerances.firstScalars : tolerances.laterScalars
       for (name, error, limit) in [
-        ("the loss", step.loss.relativeError, scalars),
+        ("the loss", step.loss.relativeError, index == 0 ? tolerances.firstLoss : scalars),
         ("the gradient's norm", step.gradientNorm.relativeError, scalars),
         ("the update of \(step.worstPart)", step.parameterError, tolerances.parameters),
       ] where !(error <= limit) {
@@ -174,6 +190,19 @@ extension DryRun {
         "\(bubble.executedPasses) passes of bubble were executed, the schedule says \(bubble.expectedPasses)")
     }
     return sentences
+  }
+}
+
+extension [RankProgram] {
+  /// How what their collectives move is packed, as far as it is.
+  fileprivate var packings: Set<Quantisation> {
+    var found: Set<Quantisation> = []
+    for program in self {
+      for case .collective(let collective) in program.steps.map(\.operation) {
+        if let packing = collective.packing { found.insert(packing) }
+      }
+    }
+    return found
   }
 }
 

@@ -20,16 +20,19 @@ public struct DryRun: Sendable {
     public var emulatesPrecision: Bool
     /// Of parameters, data and dropout.
     public var seed: UInt64
+    /// Whether quantised exchanges of gradients make up for what they left out; nil if not.
+    public var errorFeedback: ErrorFeedback?
 
     public init(
       stepCount: Int = 3, optimizer: Optimizer = .adam, usesThreads: Bool = false, emulatesPrecision: Bool = false,
-      seed: UInt64 = 1
+      seed: UInt64 = 1, errorFeedback: ErrorFeedback? = nil
     ) {
       self.stepCount = stepCount
       self.optimizer = optimizer
       self.usesThreads = usesThreads
       self.emulatesPrecision = emulatesPrecision
       self.seed = seed
+      self.errorFeedback = errorFeedback
     }
   }
 
@@ -84,7 +87,9 @@ public struct DryRun: Sendable {
 
   /// Largest errors that are agreement.
   public struct Tolerances: Sendable, Equatable {
-    /// Of the first step's loss and gradient norm, relative: parameters are still the same.
+    /// Of the first step's loss, relative: parameters are still the same.
+    public let firstLoss: Double
+    /// Of its gradient norm.
     public let firstScalars: Double
     /// Of those of later steps.
     public let laterScalars: Double
@@ -124,21 +129,31 @@ public struct DryRun: Sendable {
 extension Miniature {
   /// What the executor does not do; nil if it can run the miniature.
   public var unsupported: String? {
-    let model = model.job.model
-    return strategy.zeroStage >= .gradients && strategy.pipelineDegree > 1 && model.hasTiedEmbeddings
-      ? "ZeRO \(strategy.zeroStage.rawValue) with tied embeddings on two pipeline stages is not executed: their shards differ"
-      : nil
+    if strategy.zeroStage >= .gradients, strategy.pipelineDegree > 1, model.job.model.hasTiedEmbeddings {
+      return "ZeRO \(strategy.zeroStage.rawValue) with tied embeddings on two pipeline stages is not executed: "
+        + "their shards differ"
+    }
+    if strategy.sharding.isQuantised, strategy.tensorDegree > 1 {
+      return
+        "quantised collectives with a tensor degree of \(strategy.tensorDegree) are not executed: ranks of a tensor "
+        + "group pack the parameters that all of them hold with steps of their own, and let them drift apart"
+    }
+    return nil
   }
 
   /// What its programs are lowered from.
   var shape: IterationShape {
     let layout = ParallelLayout(strategy)
     var routes = CollectiveRoutes()
-    for axis in [ParallelLayout.Axis.tensor, .data] {
-      for group in layout.groups(of: axis) {
-        let degrees = model.collectiveDegrees(
-          firstRank: group[0], stride: layout.stride(of: axis), count: group.count)
-        if degrees.count > 1 { routes[axis, group[0]] = .hierarchical(degrees: degrees) }
+    func route(_ group: RankGroup) {
+      let degrees = model.collectiveDegrees(firstRank: group.first, stride: group.stride, count: group.count)
+      if degrees.count > 1 { routes[group] = .hierarchical(degrees: degrees) }
+    }
+    for group in layout.groups(of: .tensor) { route(layout.rankGroup(of: .tensor, containing: group[0])) }
+    for group in layout.groups(of: .data) {
+      let data = layout.rankGroup(of: .data, containing: group[0])
+      for family in Sharding.Family.allCases {
+        for group in strategy.sharding.groups(of: family, inDataGroup: data) { route(group) }
       }
     }
     let kind: PipelineScheduleKind = strategy.virtualStageCount > 1 ? .interleaved : .oneForwardOneBackward
@@ -154,6 +169,6 @@ extension Miniature {
       job: model.job, strategy: strategy, layerCounts: layerCounts, stageChoices: stageChoices, schedule: schedule,
       paddedVocabularySize: model.job.model.paddedVocabularySize(
         multiple: model.framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree),
-      routes: routes)
+      devicesPerNode: model.cluster.devicesPerNode, routes: routes)
   }
 }

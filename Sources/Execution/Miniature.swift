@@ -7,7 +7,8 @@ public import Documents
 /// Layers, layer ranges, virtual stages, ZeRO stage, recomputation, attention kernel, sequence parallelism, tied
 /// embeddings, biases, dropout and the order of the nodes stay the plan's. Widths, vocabulary, sequence and the number of
 /// micro-batches shrink always; the data-parallel and then the pipeline degree shrink where the ranks are too many, but
-/// never to one where the plan has more: every kind of group remains.
+/// never to one where the plan has more: every kind of group remains. Shard degrees shrink with the data-parallel degree,
+/// the outer ones first.
 public struct Miniature: Sendable {
   /// A size that is not the plan's.
   public struct Change: Sendable, Equatable {
@@ -57,15 +58,20 @@ public struct Miniature: Sendable {
     let microBatchCount = Self.microBatchCount(of: plan, pipelineDegree: p)
     let strategy = Strategy(
       tensorDegree: planned.tensorDegree, pipelineDegree: p, dataDegree: degrees.data, virtualStageCount: v,
-      microBatch: min(planned.microBatch, 2), zeroStage: planned.zeroStage, recompute: planned.recompute,
-      usesSequenceParallelism: planned.usesSequenceParallelism, usesFlashAttention: planned.usesFlashAttention,
+      microBatch: min(planned.microBatch, 2), zeroStage: planned.zeroStage,
+      sharding: planned.hasShardLevels
+        ? planned.sharding.shrunk(from: planned.dataDegree, to: degrees.data) : nil,
+      recompute: planned.recompute, usesSequenceParallelism: planned.usesSequenceParallelism,
+      usesFlashAttention: planned.usesFlashAttention,
       overlapsGradientReduce: planned.overlapsGradientReduce)
     do {
       let sequenceLength = Self.sequenceLength(of: plan)
       let job = try TrainingJob(
         model: Self.model(
           of: plan.job.model, layerCount: layerCounts.reduce(0, +), tensorDegree: planned.tensorDegree,
-          sequenceLength: sequenceLength),
+          sequenceLength: sequenceLength,
+          // Quantised exchanges are possible where twice their ranks divide a part.
+          layerDivisor: strategy.sharding.quantisesGradients ? 2 * strategy.sharding.optimizerDegree : 1),
         sequenceLength: sequenceLength, globalBatch: degrees.data * strategy.microBatch * microBatchCount,
         precision: plan.job.precision, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32)
       let cluster = try degrees.cluster(of: plan).replacing(device: plan.cluster.device.withoutOverheads())
@@ -102,7 +108,7 @@ public struct Miniature: Sendable {
   }
 
   private static func model(
-    of planned: ModelDescription, layerCount: Int, tensorDegree t: Int, sequenceLength: Int
+    of planned: ModelDescription, layerCount: Int, tensorDegree t: Int, sequenceLength: Int, layerDivisor: Int
   ) throws(ModelDescription.Contradiction) -> ModelDescription {
     let headSize = 4
     let keyValueHeads = t == 1 ? min(2, planned.keyValueHeadCount) : t
@@ -114,15 +120,24 @@ public struct Miniature: Sendable {
     let feedForward = Double(hidden) * Double(planned.feedForwardSize) / Double(planned.hiddenSize)
     // Three short of a whole number of rows, so that the vocabulary is padded.
     let vocabulary = min(planned.vocabularySize, max(32, vocabularyMultiple * t) - 3)
-    return try ModelDescription(
-      name: planned.name, family: planned.family, layerCount: layerCount, hiddenSize: hidden, headCount: heads,
-      keyValueHeadCount: keyValueHeads, headSize: headSize,
-      feedForwardSize: t * max(1, Int((feedForward / Double(t)).rounded())), vocabularySize: vocabulary,
-      hasGatedFeedForward: planned.hasGatedFeedForward, hasTiedEmbeddings: planned.hasTiedEmbeddings,
-      positionCount: planned.positionCount > 0 ? sequenceLength : 0,
-      hasQueryKeyValueBias: planned.hasQueryKeyValueBias, hasAttentionOutputBias: planned.hasAttentionOutputBias,
-      hasFeedForwardBias: planned.hasFeedForwardBias, hasQueryKeyNorm: planned.hasQueryKeyNorm,
-      hasDropout: planned.hasDropout)
+    func model(feedForwardSize: Int) throws(ModelDescription.Contradiction) -> ModelDescription {
+      try ModelDescription(
+        name: planned.name, family: planned.family, layerCount: layerCount, hiddenSize: hidden, headCount: heads,
+        keyValueHeadCount: keyValueHeads, headSize: headSize,
+        feedForwardSize: feedForwardSize, vocabularySize: vocabulary,
+        hasGatedFeedForward: planned.hasGatedFeedForward, hasTiedEmbeddings: planned.hasTiedEmbeddings,
+        positionCount: planned.positionCount > 0 ? sequenceLength : 0,
+        hasQueryKeyValueBias: planned.hasQueryKeyValueBias, hasAttentionOutputBias: planned.hasAttentionOutputBias,
+        hasFeedForwardBias: planned.hasFeedForwardBias, hasQueryKeyNorm: planned.hasQueryKeyNorm,
+        hasDropout: planned.hasDropout)
+    }
+    let narrowest = try model(feedForwardSize: t * max(1, Int((feedForward / Double(t)).rounded())))
+    // A little wider, where that makes a layer divide.
+    for step in 0..<layerDivisor {
+      let wider = try model(feedForwardSize: narrowest.feedForwardSize + step * t)
+      if wider.layerParameters.perRank(tensorDegree: t) % layerDivisor == 0 { return wider }
+    }
+    return narrowest
   }
 
   /// The miniature's vocabulary is padded to a multiple of this times the tensor degree.
@@ -134,6 +149,18 @@ public struct Miniature: Sendable {
     let model = plan.job.model, small = job.model
     return [
       Change(what: "data degree", planned: plan.strategy.dataDegree, executed: strategy.dataDegree),
+      Change(
+        what: "weight shard degree", planned: plan.strategy.sharding.weightDegree,
+        executed: strategy.sharding.weightDegree),
+      Change(
+        what: "gradient shard degree", planned: plan.strategy.sharding.gradientDegree,
+        executed: strategy.sharding.gradientDegree),
+      Change(
+        what: "optimizer shard degree", planned: plan.strategy.sharding.optimizerDegree,
+        executed: strategy.sharding.optimizerDegree),
+      Change(
+        what: "secondary shard degree", planned: plan.strategy.sharding.secondaryDegree ?? 1,
+        executed: strategy.sharding.secondaryDegree ?? 1),
       Change(what: "pipeline degree", planned: plan.strategy.pipelineDegree, executed: strategy.pipelineDegree),
       Change(what: "layers", planned: model.layerCount, executed: small.layerCount),
       Change(what: "micro-batches", planned: plan.microBatchCount, executed: microBatchCount),
@@ -165,6 +192,31 @@ extension DeviceProfile {
   }
 }
 
+extension Sharding {
+  /// The shard degrees of fewer replicas: inner groups stay as large as they are, as far as enough replicas are left for the
+  /// outer ones to be of two at least. Nil where they are not.
+  func shrunk(from replicaCount: Int, to fewer: Int) -> Sharding? {
+    // How many groups of one kind are in one of the next.
+    let inner = secondaryDegree.map { [$0, weightDegree / $0] } ?? [weightDegree]
+    let planned =
+      inner + [gradientDegree / weightDegree, optimizerDegree / gradientDegree, replicaCount / optimizerDegree]
+    func fitted(_ planned: ArraySlice<Int>, _ product: Int) -> [Int]? {
+      guard let first = planned.first else { return product == 1 ? [] : nil }
+      guard first > 1 else { return fitted(planned.dropFirst(), product).map { [1] + $0 } }
+      for factor in Swift.stride(from: min(first, product), to: 1, by: -1) where product % factor == 0 {
+        if let outer = fitted(planned.dropFirst(), product / factor) { return [factor] + outer }
+      }
+      return nil
+    }
+    guard let factors = fitted(planned[...], fewer) else { return nil }
+    let weights = factors[..<inner.count].reduce(1, *), gradients = weights * factors[inner.count]
+    return Sharding(
+      weightDegree: weights, gradientDegree: gradients, optimizerDegree: gradients * factors[inner.count + 1],
+      secondaryDegree: secondaryDegree == nil ? nil : factors[0], quantisesWeights: quantisesWeights,
+      quantisesGradients: quantisesGradients)
+  }
+}
+
 /// The degrees of a miniature and the devices it occupies.
 private struct Degrees {
   let pipeline: Int
@@ -181,7 +233,9 @@ private struct Degrees {
         let fillsNodes = ranks % inNode == 0
         let fillsPart =
           ranks < inNode && plan.cluster.levels.allSatisfy { $0.span >= ranks || ranks % $0.span == 0 }
-        guard fillsNodes || fillsPart else { continue }
+        guard fillsNodes || fillsPart, strategy.sharding.shrunk(from: strategy.dataDegree, to: d) != nil else {
+          continue
+        }
         if ranks <= rankLimit {
           (pipeline, data, worldSize) = (p, d, ranks)
           return

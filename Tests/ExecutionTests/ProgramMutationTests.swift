@@ -30,9 +30,13 @@ import Testing
     static let sharded = "tensor=2,data=4,zero_stage=3"
     static let zeroTwo = "tensor=2,data=4,zero_stage=2"
     static let plain = "tensor=2,data=4"
+    static let levels = "data=8,weight_shards=2,gradient_shards=4,optimizer_shards=8"
+    static let replicated = "data=8,weight_shards=2,gradient_shards=2,optimizer_shards=4"
+    static let secondary = "data=8,zero_stage=3,secondary_shards=4"
+    static let quantised = "data=8,zero_stage=3,secondary_shards=4,quantise_weights=true,quantise_gradients=true"
   }
 
-  static let mutations = holders + waits + groups + collectives + transfers + passes + endings
+  static let mutations = holders + waits + groups + collectives + transfers + passes + endings + levels + quantised
 
   /// Who runs, and who holds what.
   private static let holders: [Mutation] = {
@@ -306,13 +310,15 @@ import Testing
       })
     all.append(
       Mutation(
-        "ZeRO 2: updated weights stay scattered", "all-gather of weights of layer 3 0 times", plan: Mutation.zeroTwo
+        "ZeRO 2: updated weights stay scattered",
+        "all-gather of updated weights of layer 3 over gradients shards 0 times",
+        plan: Mutation.zeroTwo
       ) {
-        $0.dropEverywhere { $0.isCollective(.weights(.layer(3))) }
+        $0.dropEverywhere { $0.isCollective(.updatedWeights(.layer(3), .gradients)) }
       })
     all.append(
       Mutation("ZeRO 2: a gradient is not reduced", "reduce-scatter of gradient of layer 3", plan: Mutation.zeroTwo) {
-        $0.drop(0) { $0.isCollective(.gradient(.layer(3))) }
+        $0.drop(0) { $0.isCollective(.gradient(.layer(3), .gradients)) }
       })
     all.append(
       Mutation(
@@ -325,6 +331,121 @@ import Testing
         "ZeRO 3: weights are gathered once too often", "all-gather of weights of layer 3", plan: Mutation.sharded
       ) {
         $0.double(0) { $0.isCollective(.weights(.layer(3))) }
+      })
+    return all
+  }()
+
+  /// Shard degrees and the secondary copy.
+  private static let levels: [Mutation] = {
+    var all: [Mutation] = []
+    all.append(
+      Mutation("a reduction over the ranks of another level", "ranks 0, 4 are no group", plan: Mutation.levels) {
+        $0.editCollective(0, { $0.operand == .gradient(.layer(1), .gradients) }) { $0.with(group: [0, 4]) }
+      })
+    all.append(
+      Mutation("a shard as large as the whole", "the tensor has", plan: Mutation.levels) {
+        $0.editCollective(0, { $0.operand == .gradient(.layer(1), .gradients) }) {
+          $0.with(elementCount: 2 * $0.elementCount)
+        }
+      })
+    all.append(
+      Mutation(
+        "a level is left out in a micro-batch", "reduce-scatter of gradient of layer 1 over gradients shards",
+        plan: Mutation.levels
+      ) { $0.drop(3) { $0.isCollective(.gradient(.layer(1), .gradients)) } })
+    all.append(
+      Mutation(
+        "shards are not reduced at the step", "reduce-scatter of gradient of layer 1 over optimizer shards 0 times",
+        plan: Mutation.levels
+      ) { $0.dropEverywhere { $0.isCollective(.gradient(.layer(1), .optimizer)) } })
+    all.append(
+      Mutation(
+        "shards are reduced in every micro-batch", "over optimizer shards 2 times in an iteration, not 1",
+        plan: Mutation.levels
+      ) { $0.double(3) { $0.isCollective(.gradient(.layer(1), .optimizer)) } })
+    all.append(
+      Mutation(
+        "updated shards stay scattered", "all-gather of updated weights of layer 1 over optimizer shards 0 times",
+        plan: Mutation.levels
+      ) { $0.dropEverywhere { $0.isCollective(.updatedWeights(.layer(1), .optimizer)) } })
+    all.append(
+      Mutation(
+        "replicas of a shard stay apart", "all-reduce of gradient of layer 1 over replicas 0 times",
+        plan: Mutation.replicated
+      ) { $0.dropEverywhere { $0.isCollective(.gradient(.layer(1), .replicas)) } })
+    all.append(
+      Mutation("a mean of one level only", "averages gradients over 4 replicas, but 8", plan: Mutation.replicated) {
+        $0.edit(3, where: { $0.isCompute(.averageGradients(replicaCount: 8)) }) { _, _ in
+          .operation(.compute(.averageGradients(replicaCount: 4)))
+        }
+      })
+    all.append(
+      Mutation("a secondary slice is not kept", "does not fit the secondary weights", plan: Mutation.secondary) {
+        $0.drop(2) { $0.isCompute(.keepSecondary(.layer(1))) }
+      })
+    all.append(
+      Mutation("a secondary slice is kept twice", "does not fit the secondary weights", plan: Mutation.secondary) {
+        $0.double(2) { $0.isCompute(.keepSecondary(.layer(1))) }
+      })
+    all.append(
+      Mutation("old secondary slices stay", "does not fit the secondary weights", plan: Mutation.secondary) {
+        $0.drop(2) { $0.isCompute(.dropSecondary) }
+      })
+    all.append(
+      Mutation("secondary slices go too soon", "does not fit the secondary weights", plan: Mutation.secondary) {
+        $0.edit(2, where: { $0.isCompute(.dropWeights(.layer(1))) }) { _, _ in .operation(.compute(.dropSecondary)) }
+      })
+    all.append(
+      Mutation("a secondary copy that is not the plan's", "does not fit the secondary weights", plan: Mutation.sharded)
+      {
+        $0.edit(2, where: { $0.isCompute(.dropWeights(.layer(1))) }) { _, _ in
+          .operation(.compute(.keepSecondary(.layer(1))))
+        }
+      })
+    all.append(
+      Mutation("weights cross nodes again", "all-gather of", plan: Mutation.secondary) {
+        $0.editEverywhere({ $0.isCollective(.secondaryWeights(.layer(1))) }) {
+          $0.with(operand: .weights(.layer(1)), group: Array(0..<8))
+        }
+      })
+    return all
+  }()
+
+  /// Packed gathers and exchanges.
+  private static let quantised: [Mutation] = {
+    var all: [Mutation] = []
+    all.append(
+      Mutation("weights travel as they are", "all-gather of weights of layer 1", plan: Mutation.quantised) { programs in
+        guard let count = try? shape(Mutation.quantised).parameterCount(of: .layer(1))
+        else { return false }
+        return programs.editEverywhere({ $0.isCollective(.weights(.layer(1))) }) {
+          $0.with(elementCount: count, elementByteCount: 2, packing: .some(nil))
+        }
+      })
+    all.append(
+      Mutation("secondary slices are packed", "the tensor has", plan: Mutation.quantised) {
+        $0.editEverywhere({ $0.isCollective(.secondaryWeights(.layer(1))) }) { $0.with(packing: .weights) }
+      })
+    all.append(
+      Mutation("no steps for the codes", "the tensor has", plan: Mutation.quantised) {
+        $0.editCollective(1, { $0.operand == .weights(.layer(1)) }) {
+          $0.with(elementCount: $0.elementCount - $0.group.count)
+        }
+      })
+    all.append(
+      Mutation(
+        "gradients stay in their node", "all-to-all of node's gradient of layer 1 over weights shards as INT4 0 times",
+        plan: Mutation.quantised
+      ) { $0.dropEverywhere { $0.isCollective(.nodeGradient(.layer(1), .weights)) } })
+    all.append(
+      Mutation(
+        "gradients are not summed in their node",
+        "all-to-all of gradient of layer 1 over weights shards as INT4 0 times",
+        plan: Mutation.quantised
+      ) { $0.dropEverywhere { $0.isCollective(.gradient(.layer(1), .weights)) } })
+    all.append(
+      Mutation("an exchange in the wrong order", "ranks 0, 4 are no group", plan: Mutation.quantised) {
+        $0.editCollective(0, { $0.operand == .gradient(.layer(1), .weights) }) { $0.with(group: [0, 4]) }
       })
     return all
   }()

@@ -50,7 +50,7 @@ extension MiniatureRun {
   /// Whether the two stages that hold a tied matrix hold the same one: bit for bit, but where each cuts it into shards of
   /// its own, so that its sum among replicas was made in two orders. (Megatron-LM gives it a buffer of its own for this.)
   private var tiedMatricesAgree: Bool {
-    guard setting.shape.copiesTiedMatrix, setting.strategy.zeroStage < .weights else { return true }
+    guard setting.shape.copiesTiedMatrix, setting.shape.sharding.weightDegree == 1 else { return true }
     for rank in ranks where rank.state.place.stage == 0 {
       let place = rank.state.place
       guard
@@ -61,7 +61,7 @@ extension MiniatureRun {
         let to = other.state.parts[there].layout.range(of: .outputMatrix)
       else { return false }
       let mine = rank.state.parts[here].weights[from], theirs = other.state.parts[there].weights[to]
-      let isExact = setting.strategy.zeroStage == .none || setting.strategy.dataDegree <= 2
+      let isExact = setting.shape.sharding.optimizerDegree == 1 || setting.strategy.dataDegree <= 2
       // Weights are of the order of 1, and an update is at most of that of the learning rate.
       let limit = isExact ? 0 : 0.1 * setting.optimizer.learningRate
       guard zip(mine, theirs).allSatisfy({ abs($0 - $1) <= limit }) else { return false }

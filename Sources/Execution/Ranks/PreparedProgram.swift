@@ -117,8 +117,8 @@ extension PreparedProgram.Part {
       rounds[transfer.toRank][transfer.stepIndex].receipts.append(
         (transfer.fromRank, first..<first + transfer.elementRange.count, transfer.action))
     }
-    if let last = schedule.transfers.last(where: { $0.action == .collect })?.stepIndex {
-      for rank in rounds.indices { rounds[rank][last].addsCollected = true }
+    for step in schedule.additionSteps where step < roundCount {
+      for rank in rounds.indices { rounds[rank][step].addsCollected = true }
     }
     return rounds.enumerated().map { rank, rounds in
       // Rounds in which a rank is idle cost it nothing.

@@ -6,13 +6,15 @@ struct Rank {
   /// A collective that has begun.
   fileprivate struct Running {
     var buffer: [Float]
+    /// Of an all-to-all, whose send buffer stays as it is: what has come, by sender.
+    var received: [Float]?
     var round = 0
     /// Whether the messages of the round were sent.
     var hasSent = false
     /// Receipts of the round that are done.
     var receiptCount = 0
     /// Addends that wait to be added up in the order of ranks, by sender.
-    var collected: [Int: (range: Range<Int>, elements: [Float])] = [:]
+    var collected: [Int: [(range: Range<Int>, elements: [Float])]] = [:]
   }
 
   let number: Int
@@ -175,6 +177,13 @@ struct Rank {
         throw .size(
           rank: number, step: index, what: steps[index], expected: collective.elementCount, found: now.buffer.count)
       }
+      if collective.kind == .allToAll {
+        // A rank's own part is no message.
+        let own = (collective.group.firstIndex(of: number) ?? 0) * part.chunk.count
+        var received = [Float](repeating: 0, count: collective.group.count * part.chunk.count)
+        received.replaceSubrange(own..<own + part.chunk.count, with: now.buffer[part.chunk])
+        now.received = received
+      }
     }
     while now.round < part.rounds.count {
       let round = part.rounds[now.round]
@@ -197,12 +206,12 @@ struct Rank {
         now.receive(message.elements, receipt.range, receipt.action, from: receipt.from)
         now.receiptCount += 1
       }
-      if round.addsCollected { now.addCollected(chunk: part.chunk, own: collective.group.firstIndex(of: number) ?? 0) }
+      if round.addsCollected { now.addCollected(own: collective.group.firstIndex(of: number) ?? 0) }
       now.round += 1
       now.hasSent = false
       now.receiptCount = 0
     }
-    state.store(now.buffer, collective.operand, of: collective, chunk: part.chunk)
+    state.store(now.received ?? now.buffer, collective.operand, of: collective, chunk: part.chunk)
     return true
   }
 }
@@ -211,23 +220,31 @@ extension Rank.Running {
   fileprivate mutating func receive(
     _ elements: [Float], _ range: Range<Int>, _ action: CollectiveTransfer.Action, from sender: Int
   ) {
+    if received != nil {
+      received?.replaceSubrange(range, with: elements)
+      return
+    }
     switch action {
     case .copy: buffer.replaceSubrange(range, with: elements)
     case .add: for (element, addend) in zip(range, elements) { buffer[element] += addend }
     case .maximum: for (element, other) in zip(range, elements) { buffer[element] = max(buffer[element], other) }
-    case .collect: collected[sender] = (range, elements)
+    case .collect: collected[sender, default: []].append((range, elements))
     }
   }
 
-  /// Adds up what ranks sent of a chunk and its owner's own, in the order of the ranks.
-  fileprivate mutating func addCollected(chunk: Range<Int>, own: Int) {
-    let mine = Array(buffer[chunk])
-    var sum = [Float](repeating: 0, count: chunk.count)
-    for member in 0...max(own, collected.keys.max() ?? 0) {
-      guard let addend = member == own ? mine : collected[member]?.elements else { continue }
-      for index in sum.indices { sum[index] += addend[index] }
+  /// Adds up what ranks sent and this rank's own, in the order of the ranks.
+  fileprivate mutating func addCollected(own: Int) {
+    guard let ranges = collected.first?.value.map(\.range) else { return }
+    let members = (Array(collected.keys) + [own]).sorted()
+    for (piece, range) in ranges.enumerated() {
+      let mine = Array(buffer[range])
+      var sum = [Float](repeating: 0, count: range.count)
+      for member in members {
+        guard let addend = member == own ? mine : collected[member]?[piece].elements else { continue }
+        for index in sum.indices { sum[index] += addend[index] }
+      }
+      buffer.replaceSubrange(range, with: sum)
     }
-    buffer.replaceSubrange(chunk, with: sum)
     collected = [:]
   }
 }

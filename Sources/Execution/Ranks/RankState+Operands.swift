@@ -9,7 +9,7 @@ extension RankState {
   mutating func load(_ operand: Operand, of collective: Collective, chunk: Range<Int>) -> [Float] {
     let isGather = collective.kind == .allGather
     func placed(_ own: [Float]) -> [Float] {
-      guard isGather, own.count != collective.elementCount else { return own }
+      guard isGather, own.count == chunk.count, own.count != collective.elementCount else { return own }
       var whole = [Float](repeating: 0, count: collective.elementCount)
       whole.replaceSubrange(chunk, with: own)
       return whole
@@ -22,16 +22,13 @@ extension RankState {
     case .tokenTarget: return tokenTargets
     case .tokenSum: return tokenSums
     case .arrived(let pass): return placed(arrived[pass]?.elements ?? [])
-    case .weights(let part):
-      let own = parts[index(of: part)]
-      return placed(shardsWeights ? own.weightShard : Array(own.weights[own.owned]))
-    case .allWeights: return parts.flatMap(\.weights)
-    case .gradient(let part):
-      let index = index(of: part)
-      let gradient = parts[index].gradient
-      parts[index].gradient = []
-      return setting.arithmetic == .fp32 ? gradient : gradient.map(setting.arithmetic.rounded)
-    case .allGradients: return parts.flatMap(\.gradient)
+    case .weights, .secondaryWeights, .updatedWeights, .allWeights:
+      let shard = gatheredShard(operand)
+      guard let packing = collective.packing else { return placed(shard) }
+      return placed(packed(shard, packing, wordCount: chunk.count))
+    case .gradient, .nodeGradient, .allGradients, .allNodeGradients, .gradientShards:
+      guard let packing = collective.packing else { return takeGradient(operand) }
+      return exchangeLoad(operand, of: collective, packing)
     case .replicatedGradients: return parts.indices.flatMap { Array(parts[$0].gradient[partialRange($0)]) }
     case .replicatedGradientsOf(let part):
       let index = index(of: part)
@@ -55,15 +52,14 @@ extension RankState {
     case .tokenTarget: tokenTargets = buffer
     case .tokenSum: tokenSums = buffer
     case .arrived(let pass): arrived[pass] = activation(buffer, of: collective, chunk: chunk)
-    case .weights(let part):
-      let index = index(of: part)
-      if shardsWeights { memory.add(buffer.count * setting.job.precision.byteCount, .workspace) }
-      parts[index].weights = buffer
-    case .allWeights:
-      for index in parts.indices { parts[index].weights = Array(buffer[flatRange(index)]) }
-    case .gradient(let part): accumulate(buffer, of: index(of: part))
-    case .allGradients:
-      for index in parts.indices { parts[index].gradient = Array(buffer[flatRange(index)]) }
+    case .weights, .secondaryWeights, .updatedWeights, .allWeights:
+      storeWeights(unpacked(buffer, of: collective), operand)
+    case .gradient, .nodeGradient, .allGradients, .allNodeGradients, .gradientShards:
+      if collective.packing != nil {
+        exchangeStore(buffer, operand, of: collective)
+      } else {
+        putGradient(collective.kind == .reduceScatter ? Array(buffer[chunk]) : buffer, operand)
+      }
     case .replicatedGradients:
       var next = 0
       for index in parts.indices {
@@ -79,12 +75,6 @@ extension RankState {
       parts[index].gradient.replaceSubrange(range, with: buffer)
     case .scalars: scalars = buffer
     }
-  }
-
-  /// Where a part lies in a buffer of everything on the rank.
-  private func flatRange(_ index: Int) -> Range<Int> {
-    let first = parts[..<index].reduce(0) { $0 + $1.layout.count }
-    return first..<first + parts[index].layout.count
   }
 
   /// Rows of the residual stream's width; sums are rounded like everything that is kept or sent.

@@ -13,6 +13,8 @@ extension RankState {
     case .recompute(let piece, let part, let microBatch): recompute(piece, part, microBatch)
     case .backward(let piece, let part, let microBatch): backward(piece, part, microBatch)
     case .dropWeights(let part): dropWeights(part)
+    case .keepSecondary(let part): keepSecondary(part)
+    case .dropSecondary: dropSecondary()
     case .averageGradients(let count): averageGradients(replicaCount: count)
     case .sumScalars: sumScalars()
     case .clipGradients:

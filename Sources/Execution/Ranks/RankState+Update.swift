@@ -12,9 +12,10 @@ extension RankState {
   }
 
   /// Adds this rank's shard of a reduced gradient to what it accumulates, and gives the whole back.
-  mutating func accumulate(_ reduced: [Float], of index: Int) {
-    let owned = parts[index].owned
-    for (position, element) in owned.enumerated() { parts[index].gradientShard[position] += reduced[element] }
+  mutating func accumulate(_ shard: some Collection<Float>, of index: Int) {
+    for (element, addend) in zip(parts[index].gradientShard.indices, shard) {
+      parts[index].gradientShard[element] += addend
+    }
     memory.add(-parts[index].layout.count * setting.job.precision.byteCount, .workspace)
   }
 
@@ -23,6 +24,23 @@ extension RankState {
     memory.add(-parts[index].weights.count * setting.job.precision.byteCount, .workspace)
     parts[index].weights = []
   }
+
+  // MARK: The secondary copy
+
+  mutating func keepSecondary(_ part: ModelPart) {
+    let index = index(of: part)
+    parts[index].secondary = Array(parts[index].weights[parts[index].ranges.secondary])
+    memory.add(parts[index].secondary.count * setting.job.precision.byteCount, .weights)
+  }
+
+  mutating func dropSecondary() {
+    for index in parts.indices {
+      memory.add(-parts[index].secondary.count * setting.job.precision.byteCount, .weights)
+      parts[index].secondary = []
+    }
+  }
+
+  // MARK: Once an iteration
 
   mutating func averageGradients(replicaCount: Int) {
     let count = Float(replicaCount)
@@ -34,13 +52,14 @@ extension RankState {
 
   /// The accumulated gradient of what this rank updates of a part.
   private func ownedGradient(_ index: Int) -> ArraySlice<Float> {
-    shardsGradients ? parts[index].gradientShard[...] : parts[index].gradient[parts[index].owned]
+    shardsGradients
+      ? parts[index].gradientShard[parts[index].ownedInGradientShard] : parts[index].gradient[parts[index].owned]
   }
 
   mutating func sumScalars() {
     var squares = 0.0
     // Replicas that hold the same gradient count it once.
-    if zeroStage >= .optimizer || place.data == 0 {
+    if place.data < sharding.optimizerDegree {
       for index in parts.indices {
         let part = parts[index]
         let gradient = ownedGradient(index)
@@ -67,15 +86,18 @@ extension RankState {
       parts[index].optimizer.update(
         gradient: ownedGradient(index), scale: clippingScale / shard.lossScale, step: step, settings: setting.optimizer)
       let updated = parts[index].optimizer.masters.map(setting.arithmetic.rounded)
-      if shardsWeights {
-        parts[index].weightShard = updated
-      } else {
-        parts[index].weights.replaceSubrange(parts[index].owned, with: updated)
-      }
+      keepWeights(updated, index, parts[index].owned)
       for element in parts[index].gradient.indices { parts[index].gradient[element] = 0 }
       for element in parts[index].gradientShard.indices { parts[index].gradientShard[element] = 0 }
     }
     step += 1
+  }
+}
+
+extension RankState.Part {
+  /// The elements that this rank updates, counted from the first of its shard of the gradient.
+  var ownedInGradientShard: Range<Int> {
+    owned.lowerBound - ranges.gradients.lowerBound..<owned.upperBound - ranges.gradients.lowerBound
   }
 }
 

@@ -9,6 +9,8 @@ struct ExecutionSetting: Sendable {
   let seed: UInt64
   /// Format to which what is kept or sent is rounded.
   let arithmetic: Precision
+  /// Whether quantised exchanges make up for what they left out the time before.
+  var errorFeedback: ErrorFeedback?
 
   var job: TrainingJob { shape.job }
   var strategy: Strategy { shape.strategy }
@@ -36,17 +38,25 @@ struct RankState {
   struct Part {
     let part: ModelPart
     let layout: ParameterLayout
-    /// Elements that this rank updates, and under ZeRO 3 keeps: all of them, or its shard.
-    let owned: Range<Int>
-    /// As passes use them. Under ZeRO 3 empty but between gather and drop.
+    /// What this rank keeps of the part's weights, gradient and optimizer states.
+    let ranges: ShardRanges
+    /// As passes use them. Where weights are sharded empty but between gather and drop.
     var weights: [Float]
-    /// Under ZeRO 3, the weights of `owned`.
+    /// Where they are sharded, the weights of `ranges.weights`.
     var weightShard: [Float]
-    /// Of all elements; under ZeRO 2 and 3 of one micro-batch, empty in between.
+    /// From an iteration's first gather to its optimizer step, this rank's slice of the gathered weights, where a secondary
+    /// copy is kept.
+    var secondary: [Float] = []
+    /// Of all elements; where gradients are sharded of one micro-batch, empty in between.
     var gradient: [Float]
-    /// Under ZeRO 2 and 3, the accumulated gradient of `owned`.
+    /// What a reduction over a weights' group has left of it, until the next has taken it.
+    var reduced: [Float] = []
+    /// Where gradients are sharded, the accumulated gradient of `ranges.gradients`.
     var gradientShard: [Float]
     var optimizer: OptimizerState
+
+    /// Elements that this rank updates.
+    var owned: Range<Int> { ranges.optimizer }
   }
 
   /// A micro-batch's visit of a part.
@@ -91,6 +101,10 @@ struct RankState {
   /// Sum of squares of the gradient, and the mean loss: this rank's share, then everybody's.
   var scalars: [Float] = [0, 0]
   var clippingScale: Float = 1
+  /// What the ranks of this one's node have summed in a quantised exchange, until it goes to other nodes.
+  var nodeSum: [Float] = []
+  /// What quantised exchanges owe, see ``ErrorFeedback``.
+  var owed: [Operand: QuantisationError] = [:]
 
   init(setting: ExecutionSetting, place: ParallelLayout.Coordinates, parts owned: [ModelPart]) {
     self.setting = setting
@@ -101,10 +115,10 @@ struct RankState {
     makeParts(owned)
   }
 
-  var zeroStage: Strategy.ZeroStage { setting.strategy.zeroStage }
+  var sharding: Sharding { setting.shape.sharding }
   var dataDegree: Int { setting.strategy.dataDegree }
-  var shardsWeights: Bool { zeroStage >= .weights && dataDegree > 1 }
-  var shardsGradients: Bool { zeroStage >= .gradients }
+  var shardsWeights: Bool { sharding.weightDegree > 1 }
+  var shardsGradients: Bool { !setting.shape.reducesOnce }
   var offloadsOptimizer: Bool { setting.shape.offloadsOptimizer(stage: place.stage) }
   /// Of the optimizer states of all that this rank updates.
   var optimizerBytes: Int { parts.reduce(0) { $0 + $1.owned.count } * setting.optimizerByteCount }
@@ -120,20 +134,17 @@ struct RankState {
         return layer.layout
       }
     }
-    let total = layouts.reduce(0) { $0 + $1.count }
-    // ZeRO 1 cuts everything on the rank at once, 2 and 3 each part.
-    let whole = CollectiveSchedule.chunk(place.data, of: dataDegree, elementCount: total)
+    // Where whole gradients are kept, everything on the rank is cut at once, otherwise each part.
+    let all = sharding.ranges(
+      ofReplica: place.data, replicaCount: dataDegree, elementCount: layouts.reduce(0) { $0 + $1.count })
     var offset = 0
     for layout in layouts {
-      let range: Range<Int>
-      switch zeroStage {
-      case .none: range = 0..<layout.count
-      case .optimizer:
-        let here = offset..<offset + layout.count
-        let common = whole.clamped(to: here)
-        range = common.lowerBound - offset..<common.upperBound - offset
-      case .gradients, .weights:
-        range = CollectiveSchedule.chunk(place.data, of: dataDegree, elementCount: layout.count)
+      var ranges = sharding.ranges(ofReplica: place.data, replicaCount: dataDegree, elementCount: layout.count)
+      if setting.shape.reducesOnce {
+        let common = all.optimizer.clamped(to: offset..<offset + layout.count)
+        ranges = ShardRanges(
+          weights: ranges.weights, gradients: ranges.gradients,
+          optimizer: common.lowerBound - offset..<common.upperBound - offset, secondary: ranges.secondary)
       }
       offset += layout.count
       let initial = layout.initialValues(seed: shard.seed)
@@ -141,11 +152,11 @@ struct RankState {
       partIndex[layout.part] = parts.count
       parts.append(
         Part(
-          part: layout.part, layout: layout, owned: range, weights: shardsWeights ? [] : weights,
-          weightShard: shardsWeights ? Array(weights[range]) : [],
+          part: layout.part, layout: layout, ranges: ranges, weights: shardsWeights ? [] : weights,
+          weightShard: shardsWeights ? Array(weights[ranges.weights]) : [],
           gradient: shardsGradients ? [] : [Float](repeating: 0, count: layout.count),
-          gradientShard: shardsGradients ? [Float](repeating: 0, count: range.count) : [],
-          optimizer: OptimizerState(masters: Array(initial[range]), settings: setting.optimizer)))
+          gradientShard: shardsGradients ? [Float](repeating: 0, count: ranges.gradients.count) : [],
+          optimizer: OptimizerState(masters: Array(initial[ranges.optimizer]), settings: setting.optimizer)))
     }
     for part in parts {
       memory.add((part.weights.count + part.weightShard.count) * setting.job.precision.byteCount, .weights)

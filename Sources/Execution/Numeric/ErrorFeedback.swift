@@ -1,0 +1,64 @@
+import Schedules
+
+/// Error feedback of quantised gradients, as in LoCo (Xie et al. 2024): what packing has left out is added the next time.
+///
+/// With e = 0 at first, u = g + e is packed in place of g, and e becomes β·e + (1 − β)·(u − û), û being what u is unpacked
+/// to. Each exchange has an e of its own for each of its two hops, kept as INT8.
+public struct ErrorFeedback: Sendable, Equatable {
+  /// How much of e stays, β.
+  public var decay: Float
+  /// Reductions after which e is 0 again.
+  public var resetInterval: Int
+
+  public init(decay: Float = 0.8, resetInterval: Int = 1024) {
+    self.decay = decay
+    self.resetInterval = resetInterval
+  }
+}
+
+/// What packing has left out of one tensor so far, e.
+struct QuantisationError: Sendable {
+  private var words: [Float] = []
+  private var reductionCount = 0
+
+  /// Bytes that are kept.
+  var byteCount: Int { words.count * Quantisation.wordByteCount }
+
+  /// Packs a tensor's runs, each by itself, with what is owed, and notes what is owed from now on.
+  ///
+  /// - Returns: the words of all runs.
+  mutating func pack(
+    _ values: [Float], runCount: Int, _ packing: Quantisation, _ feedback: ErrorFeedback
+  ) -> [Float] {
+    let owed =
+      words.isEmpty
+      ? [Float](repeating: 0, count: values.count)
+      : Quantisation.weights.unpack(words[...], elementCount: values.count)
+    let sum = zip(values, owed).map { $0 + $1 }
+    let sent = packing.packRuns(sum, runCount: runCount)
+    let length = values.count / runCount, wordCount = packing.wordCount(elementCount: length)
+    var error = owed
+    for run in 0..<runCount {
+      let seen = packing.unpack(sent[run * wordCount..<(run + 1) * wordCount], elementCount: length)
+      for (element, value) in zip(run * length..<(run + 1) * length, seen) {
+        error[element] = feedback.decay * owed[element] + (1 - feedback.decay) * (sum[element] - value)
+      }
+    }
+    reductionCount += 1
+    words = []
+    if reductionCount % feedback.resetInterval == 0 { error = error.map { _ in 0 } }
+    Quantisation.weights.pack(error[...], into: &words)
+    return sent
+  }
+}
+
+extension Quantisation {
+  /// The words of equal runs, each packed by itself.
+  func packRuns(_ values: [Float], runCount: Int) -> [Float] {
+    let length = values.count / runCount
+    var words: [Float] = []
+    words.reserveCapacity(runCount * wordCount(elementCount: length))
+    for run in 0..<runCount { pack(values[run * length..<(run + 1) * length], into: &words) }
+    return words
+  }
+}
