@@ -198,4 +198,65 @@ import Testing
     // Steps of short runs add a little.
     #expect(agrees(links, packed + kernels, relative: 0.01))
   }
+
+  /// The volumes that are priced, added up over all ranks, are the bytes that are counted message by message.
+  @Test(arguments: [
+    Sharding(weightDegree: 1, gradientDegree: 4, optimizerDegree: 8),
+    Sharding(weightDegree: 2, gradientDegree: 4, optimizerDegree: 8),
+    Sharding(weightDegree: 4, gradientDegree: 4, optimizerDegree: 4),
+    Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, secondaryDegree: 4),
+    Sharding(
+      weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, secondaryDegree: 2, quantisesWeights: true,
+      quantisesGradients: true),
+    Sharding(weightDegree: 2, gradientDegree: 4, optimizerDegree: 8, quantisesWeights: true, quantisesGradients: true),
+    Sharding(weightDegree: 4, gradientDegree: 8, optimizerDegree: 8, quantisesGradients: true),
+  ])
+  func whatIsPricedIsWhatIsSent(sharding: Sharding) throws {
+    let m = 3
+    let cluster = try Fixture.cluster(
+      nodeCount: 2, devicesPerNode: 4,
+      levels: [
+        .init(name: "node", span: 4, bytesPerSecond: Self.inside),
+        .init(name: "network", span: 8, bytesPerSecond: Self.across),
+      ])
+    let model = try CostModel(
+      cluster: cluster, job: Fixture.job(Fixture.gpt(), globalBatch: 8 * m, accumulatesGradientsInFP32: true))
+    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 8, sharding: sharding)
+    let families = model.cost(of: strategy).groups.slowest
+    /// Bytes of all eight ranks.
+    func sent(_ group: ShardGroup, _ volume: ShardVolume, passes: Double = 1) -> Double {
+      func others(_ count: Int) -> Double { 8 * Double(count - 1) / Double(count) }
+      let hops = group.hops?.packing.split
+      return passes * others(group.group.rankCount) * volume.bytes
+        + others(hops?.insideCount ?? 1) * volume.insideBytes + others(hops?.acrossCount ?? 1) * volume.acrossBytes
+    }
+    func gather(_ group: ShardGroup, _ count: Int, packs: Bool = true) -> Double {
+      let volume = group.gatherVolume(
+        elementCount: count, byteCount: 2, isQuantised: packs && sharding.quantisesWeights)
+      return sent(group, volume)
+    }
+    func reduce(_ group: ShardGroup, _ count: Int, bytes: Int) -> Double {
+      sent(
+        group,
+        group.reduceVolume(elementCount: count, byteCount: bytes, isQuantised: sharding.quantisesGradients))
+    }
+    let w = sharding.weightDegree, g = sharding.gradientDegree, o = sharding.optimizerDegree
+    var expected = 0.0
+    for (n, copies, uses) in [
+      (StateMemoryTests.layer, 4, 2), (StateMemoryTests.embedding, 1, 4), (StateMemoryTests.finalNorm, 1, 2),
+    ] {
+      let secondary = sharding.secondaryDegree == nil ? 0 : m * uses - 1
+      let part =
+        Double(m * uses - secondary) * gather(families.weights, n)
+        + Double(secondary) * gather(families.secondary, n, packs: false)
+        + Double(m) * (reduce(families.weights, n, bytes: 2) + reduce(families.gradients, n / w, bytes: 2))
+        + reduce(families.optimizer, n / g, bytes: 4)
+        + sent(families.replicas, ShardVolume(bytes: Double(4 * n / o)), passes: 2)
+        + gather(families.optimizer, n / g) + gather(families.gradients, n / w)
+      expected += Double(copies) * part
+    }
+    let traffic = model.traffic(of: strategy, layerCounts: [4])
+    let counted = traffic.byteCount(.data, level: 0) + traffic.byteCount(.data, level: 1)
+    #expect(agree(Double(counted), expected), "\(counted), \(expected)")
+  }
 }
