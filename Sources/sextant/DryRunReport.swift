@@ -36,7 +36,11 @@ struct DryRunReport {
       ])
     }
     let limits = run.tolerances
-    return "Against the serial reference; errors up to \(scientific(limits.firstScalars)), then "
+    let first =
+      limits.firstLoss == limits.firstScalars
+      ? scientific(limits.firstLoss)
+      : "\(scientific(limits.firstLoss)) of the loss, \(scientific(limits.firstScalars)) of the norm"
+    return "Against the serial reference; errors up to \(first), then "
       + "\(scientific(limits.laterScalars)), parameters \(scientific(limits.parameters)), are rounding\n" + table.text
   }
 
@@ -82,6 +86,7 @@ struct DryRunReport {
       JSONMember(
         "tolerances",
         .object([
+          JSONMember("first_loss", .number(run.tolerances.firstLoss)),
           JSONMember("first_scalars", .number(run.tolerances.firstScalars)),
           JSONMember("later_scalars", .number(run.tolerances.laterScalars)),
           JSONMember("parameters", .number(run.tolerances.parameters)),
