@@ -22,14 +22,14 @@ extension CostModel {
 
   /// The same job where a resource is so many times as fast.
   public func scaling(_ resource: Resource, by factor: Double) -> Self {
-    var copy = self
-    switch resource {
-    case .computation: copy.device = device.scaling(computation: factor, memory: 1)
-    case .deviceMemory: copy.device = device.scaling(computation: 1, memory: factor)
-    case .level(let index): copy.fabric = fabric.scaling(levelIndex: index, by: factor)
-    case .host: copy.hostFactor *= factor
+    changing {
+      switch resource {
+      case .computation: $0.device = $0.device.scaling(computation: factor, memory: 1)
+      case .deviceMemory: $0.device = $0.device.scaling(computation: 1, memory: factor)
+      case .level(let index): $0.fabric = $0.fabric.scaling(levelIndex: index, by: factor)
+      case .host: $0.hostFactor *= factor
+      }
     }
-    return copy
   }
 
   /// The nodes' host side, as fast as it is asked about.

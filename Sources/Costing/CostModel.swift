@@ -16,6 +16,8 @@ public struct CostModel: Sendable {
   var device: DeviceSpeed
   /// How many times as fast as described the hosts' links are, see ``scaling(_:by:)``.
   var hostFactor = 1.0
+  /// Of a mixed cluster, the same job as if all nodes had the devices of one kind, by kind; otherwise empty.
+  private(set) var kinds: [CostModel] = []
 
   /// All nodes in the cluster's order.
   ///
@@ -41,32 +43,47 @@ public struct CostModel: Sendable {
     device = DeviceSpeed(
       cluster.device, precision: job.precision, gemmFactor: framework.gemmFactor,
       attentionFactor: framework.attentionFactor)
+    if cluster.isMixed {
+      var kinds: [CostModel] = []
+      for index in cluster.devices.indices {
+        kinds.append(
+          try CostModel(cluster: cluster.assuming(deviceIndex: index), job: job, frameworkName: framework.name))
+      }
+      self.kinds = kinds
+    }
+  }
+
+  /// Changes this model, and of a mixed cluster that of each kind of device.
+  func changing(_ change: (inout Self) -> Void) -> Self {
+    var copy = self
+    change(&copy)
+    copy.kinds = kinds.map { $0.changing(change) }
+    return copy
   }
 
   /// The same job on the same cluster, with other nodes in the layout's places, or on some of them only.
   ///
   /// - Parameter nodeOrder: indices into the cluster's nodes, each once.
   public func arranged(_ nodeOrder: [Int]) -> Self {
-    var copy = self
-    copy.nodeOrder = nodeOrder
-    copy.fabric = fabric.arranged(nodeOrder)
-    return copy
+    changing {
+      $0.nodeOrder = nodeOrder
+      $0.fabric = $0.fabric.arranged(nodeOrder)
+    }
   }
 
   /// The same, but every pair of nodes as fast as the fastest that was measured, and rings of whole nodes as fast as any
   /// ring of their length can be: what it says of a strategy's time is a lower bound for every order of the nodes.
   public func assumingBestLinks() -> Self {
-    var copy = self
-    copy.fabric = fabric.assumingBestLinks()
-    copy.bestRings = fabric.ringRates.map { (fabric, $0) }
-    return copy
+    changing {
+      let measured = $0.fabric
+      $0.fabric = measured.assumingBestLinks()
+      $0.bestRings = measured.ringRates.map { (measured, $0) }
+    }
   }
 
   /// The same with the links of one snapshot instead of the median of all.
   public func observing(snapshot index: Int) -> Self {
-    var copy = self
-    copy.fabric = Fabric(cluster, snapshotIndex: index).arranged(nodeOrder)
-    return copy
+    changing { $0.fabric = Fabric($0.cluster, snapshotIndex: index).arranged($0.nodeOrder) }
   }
 
   /// Devices that are used.
@@ -87,7 +104,7 @@ public struct CostModel: Sendable {
   }
 
   /// Whether attention can be fused on this device in the job's precision.
-  public var hasFlashAttention: Bool { cluster.device.hasFlashAttention(in: job.precision) }
+  public var hasFlashAttention: Bool { cluster.devices.allSatisfy { $0.hasFlashAttention(in: job.precision) } }
 
   /// The first rule that a strategy breaks; nil if it can be priced.
   public func violation(of strategy: Strategy) -> StrategyViolation? {
@@ -98,6 +115,12 @@ public struct CostModel: Sendable {
 
   /// The groups and boundaries of a layout; shared by the strategies that have it.
   public func layoutCost(_ layout: ParallelLayout) -> LayoutCost {
+    if !kinds.isEmpty {
+      let each = kinds.map { $0.layoutCost(layout) }
+      var first = each[0]
+      first.kinds = each
+      return first
+    }
     let nodesPerStage = layout.tensorDegree * layout.dataDegree / cluster.devicesPerNode
     guard let bestRings, nodesPerStage > 1, placesWholeNodes(layout) else { return LayoutCost(layout, on: fabric) }
     let rate = min(bestRings.rates[nodesPerStage], bestRings.fabric.bestMeasuredBytesPerSecond)
@@ -108,7 +131,17 @@ public struct CostModel: Sendable {
   public func microBatchCost(
     layout: LayoutCost, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool
   ) -> MicroBatchCost {
-    MicroBatchCost(
+    if !kinds.isEmpty {
+      let each = zip(kinds, layout.kinds).map { kind, layout in
+        kind.microBatchCost(
+          layout: layout, microBatch: microBatch, recompute: recompute, sequenceParallel: sequenceParallel,
+          flashAttention: flashAttention)
+      }
+      var first = each[0]
+      first.kinds = each
+      return first
+    }
+    return MicroBatchCost(
       job: job, device: device, framework: framework, tensorGroup: layout.tensorGroup,
       tensorDegree: layout.layout.tensorDegree, microBatch: microBatch, recompute: recompute,
       sequenceParallel: sequenceParallel, flashAttention: flashAttention)
@@ -117,6 +150,17 @@ public struct CostModel: Sendable {
   /// The cost of a strategy from parts that were computed before.
   /// - Precondition: the strategy breaks no rule, and the parts are its own.
   public func cost(of strategy: Strategy, layout: LayoutCost, microBatch: MicroBatchCost) -> StrategyCost {
+    if !kinds.isEmpty {
+      let each = kinds.indices.map {
+        kinds[$0].cost(of: strategy, layout: layout.kinds[$0], microBatch: microBatch.kinds[$0])
+      }
+      return each[0].mixed(
+        DeviceKinds(
+          each,
+          kindsOfStage: (0..<strategy.pipelineDegree).map {
+            cluster.deviceKinds(ofStage: $0, of: layout.layout, nodeOrder: nodeOrder)
+          }))
+    }
     let host = StrategyCost.layerFloorSeconds(
       strategy: strategy, recompute: strategy.recompute, framework: framework, devicesPerNode: layout.devicesPerNode)
     return StrategyCost(
@@ -147,6 +191,13 @@ public struct CostModel: Sendable {
         sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention))
   }
 
+  /// Of a device of the nodes that are used.
+  private var meanPeakFLOPPerSecond: Double {
+    guard cluster.isMixed else { return cluster.device.peakFLOPPerSecond(job.precision) }
+    let peaks = cluster.devices.map { $0.peakFLOPPerSecond(job.precision) }
+    return nodeOrder.reduce(0) { $0 + peaks[cluster.deviceOfNode[$1]] } / Double(nodeOrder.count)
+  }
+
   /// The prediction for a strategy whose layers are split as given.
   ///
   /// - Parameters:
@@ -158,7 +209,7 @@ public struct CostModel: Sendable {
     let memory = cost.stageMemory(layerCounts: layerCounts, choices: choices)
     let tokens = Double(job.globalBatch) * Double(job.sequenceLength)
     let devices = Double(deviceCount)
-    let peak = cluster.device.peakFLOPPerSecond(job.precision)
+    let peak = meanPeakFLOPPerSecond
     let flop = job.model.modelFLOP(sequenceLength: job.sequenceLength, sequenceCount: job.globalBatch)
     return Prediction(
       iterationSeconds: seconds,
@@ -167,7 +218,7 @@ public struct CostModel: Sendable {
       // One stage without a layer still computes the loss; with more, frameworks that make them do not start.
       verdict: cost.stageLayerCounts(layerCounts).dropFirst().dropLast().count(where: { $0 == 0 }) > 1
         || !cost.hostHolds(memory)
-        ? .unfit : cost.memory.verdict(peakBytes: memory.map(\.peakBytes).max() ?? 0),
+        ? .unfit : cost.verdict(of: memory),
       tokensPerSecondPerDevice: tokens / seconds / devices,
       modelFLOPUtilization: flop / (seconds * devices * peak))
   }

@@ -16,6 +16,7 @@ extension StrategyCost {
   /// With interleaving all stages have L/p layers, and a stage's work follows its first arrival.
   /// - Complexity: O(1).
   public var boundSeconds: Double {
+    if let devices { return mixedBoundSeconds(devices, freedom: .none) }
     let p = strategy.pipelineDegree
     guard p > 1 else { return wholeSeconds(choice: nil) }
     if strategy.virtualStageCount > 1 {
@@ -29,9 +30,10 @@ extension StrategyCost {
   /// Stages recompute no more than their memory asks for: what all of them can keep leaves at least the rest of the
   /// layers to recompute. Offloading adds time, so that bounds without it hold.
   /// - Complexity: O(stages · log layers).
-  public func boundSeconds(freedom: StageFreedom, limitBytes: Int) -> Double {
+  public func boundSeconds(freedom: StageFreedom, within limit: MemoryLimit) -> Double {
+    if let devices { return mixedBoundSeconds(devices, freedom: freedom) }
     guard freedom.choosesRecomputation else { return boundSeconds }
-    let p = strategy.pipelineDegree, v = strategy.virtualStageCount
+    let p = strategy.pipelineDegree, v = strategy.virtualStageCount, limitBytes = memory.limitBytes(limit)
     func least(_ stage: Int, offloads: Bool) -> Int? {
       memory.leastRecomputedLayerCount(
         stage: stage, layerCount: layerCount / p, offloadsOptimizer: offloads, limitBytes: limitBytes)
@@ -130,7 +132,7 @@ extension StrategyCost {
   }
 
   /// What stage 0 does after the pipeline at least: with one layer, and with all hidden that overlap could hide.
-  private var leastTailSeconds: Double {
+  var leastTailSeconds: Double {
     let layers = strategy.virtualStageCount > 1 ? layerCount / strategy.pipelineDegree : 1
     return unhidableTailSeconds(stage: 0, layerCount: layers)
   }

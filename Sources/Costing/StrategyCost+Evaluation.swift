@@ -23,7 +23,7 @@ extension StrategyCost {
   /// - Parameter choices: what each stage trades for memory; nil is what the strategy says of all.
   public func stageMemory(layerCounts: [Int], choices: [StageChoice]? = nil) -> [Prediction.StageMemory] {
     stageLayerCounts(layerCounts).enumerated().map {
-      memory.stageMemory(stage: $0, layerCount: $1, choice: choices?[$0])
+      stageMemory(stage: $0, layerCount: $1, choice: choices?[$0])
     }
   }
 
@@ -41,7 +41,9 @@ extension StrategyCost {
   }
 
   /// Paid once an iteration whatever the strategy.
-  public var fixedSeconds: Double { framework.iterationFixedSeconds }
+  public var fixedSeconds: Double {
+    devices?.costs.map(\.fixedSeconds).max() ?? framework.iterationFixedSeconds
+  }
 
   /// Whether middle stages have the same data-parallel groups.
   public var hasUniformTails: Bool { layout.dataGroups.count == 1 }
@@ -58,7 +60,7 @@ extension StrategyCost {
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount
     var forward = [Double](repeating: 0, count: p * v), backward = forward
     for virtualStage in 0..<p * v {
-      let passes = passSeconds(
+      let passes = pace(ofStage: virtualStage % p).passSeconds(
         layerCount: layerCounts[virtualStage],
         recomputedCount: strategy.recompute == .full ? choices?[virtualStage % p].recomputedLayerCount : nil,
         isFirst: virtualStage == 0, isLast: virtualStage == p * v - 1)
@@ -118,6 +120,7 @@ extension StrategyCost {
     runPipeline(layerCounts: layerCounts, choices: choices, withTransfers: false, scratch: &scratch)
     let endWithoutTransfers = scratch.endSeconds[last.stage]
 
+    let own = pace(ofStage: last.stage)
     let m = Double(microBatchCount)
     let stageLayers = stageLayerCounts(layerCounts)[last.stage]
     let recomputed = recomputedCount(choices?[last.stage])
@@ -126,13 +129,13 @@ extension StrategyCost {
     let isFirst = last.stage == 0, isLast = last.stage == strategy.pipelineDegree - 1
     func sum(_ part: (MicroBatchCost.Passes) -> Double) -> Double {
       m
-        * (n * part(microBatch.layer) + k * part(microBatch.keptLayer) + (isFirst ? part(microBatch.embedding) : 0)
-          + (isLast ? part(microBatch.head) : 0))
+        * (n * part(own.microBatch.layer) + k * part(own.microBatch.keptLayer)
+          + (isFirst ? part(own.microBatch.embedding) : 0) + (isLast ? part(own.microBatch.head) : 0))
     }
     let compute = sum { $0.forwardComputeSeconds + $0.backwardComputeSeconds }
     let recompute = sum { $0.recomputeSeconds }
     let tensor = sum { $0.forwardTensorSeconds + $0.backwardTensorSeconds }
-    let passes = passSeconds(
+    let passes = own.passSeconds(
       layerCount: stageLayers, recomputedCount: recomputed, isFirst: isFirst, isLast: isLast)
     let busy = m * (passes.forward + passes.backward)
     // What the data-parallel group adds to every pass; what remains of the passes is waiting for the host.
@@ -141,9 +144,9 @@ extension StrategyCost {
     }
     let exposedInPasses =
       m
-      * (n * added(layer, microBatch.layer) + k * added(keptLayer, microBatch.keptLayer)
-        + (isFirst ? added(embedding, microBatch.embedding) : 0)
-        + (isLast ? added(head, microBatch.head) : 0))
+      * (n * added(own.layer, own.microBatch.layer) + k * added(own.keptLayer, own.microBatch.keptLayer)
+        + (isFirst ? added(own.embedding, own.microBatch.embedding) : 0)
+        + (isLast ? added(own.head, own.microBatch.head) : 0))
     // What rounding leaves is neither waiting nor bubble.
     func beyondRounding(_ seconds: Double) -> Double { seconds > 1e-12 * busy ? seconds : 0 }
     let waiting = busy - compute - recompute - tensor - exposedInPasses

@@ -17,6 +17,7 @@ extension StrategyCost {
   ///
   /// - Parameter choice: what the stage trades for memory; nil is what the strategy says of all.
   public func tail(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Tail {
+    if devices != nil { return pace(ofStage: stage).tail(stage: stage, layerCount: layerCount, choice: choice) }
     let traffic = traffic(stage: stage, layerCount: layerCount)
     var reduce = traffic.reduceSeconds, gather = traffic.gatherSeconds
     if strategy.overlapsGradientReduce, reduce + gather > 0 {

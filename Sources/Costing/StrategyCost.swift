@@ -57,11 +57,19 @@ public struct StrategyCost: Sendable {
   let secondsPerMemoryByte: Double
   /// The nodes' memory and its link to a device; nil if the cluster does not say.
   let host: ClusterDescription.Host?
-  /// Summing the gradients of tied embeddings between first and last stage.
-  let embeddingSumSeconds: Double
+  private let ownEmbeddingSumSeconds: Double
 
   /// Layers of the model.
   public let layerCount: Int
+  /// On a mixed cluster, what stages cost on the devices that they lie on; nil where all devices are alike.
+  private(set) var devices: DeviceKinds?
+
+  /// The same where stages lie on different devices.
+  func mixed(_ devices: DeviceKinds) -> StrategyCost {
+    var copy = self
+    copy.devices = devices
+    return copy
+  }
 
   init(
     strategy: Strategy, job: TrainingJob, microBatch: MicroBatchCost, layout: LayoutCost, memory: MemoryModel,
@@ -136,9 +144,9 @@ public struct StrategyCost: Sendable {
       let rows = job.model.paddedVocabularySize(
         multiple: framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree)
       let bytes = rows / strategy.tensorDegree * job.model.hiddenSize * job.gradientByteCount
-      embeddingSumSeconds = layout.embeddingGroup.allReduceSeconds(byteCount: Double(bytes))
+      ownEmbeddingSumSeconds = layout.embeddingGroup.allReduceSeconds(byteCount: Double(bytes))
     } else {
-      embeddingSumSeconds = 0
+      ownEmbeddingSumSeconds = 0
     }
   }
 
@@ -214,14 +222,32 @@ public struct StrategyCost: Sendable {
     return embedding.sum + Double(layerCount) * launchedLayer.sum + max(0, head.sum - waiting)
   }
 
+  /// Summing the gradients of tied embeddings between first and last stage.
+  var embeddingSumSeconds: Double {
+    devices == nil
+      ? ownEmbeddingSumSeconds
+      : max(
+        pace(ofStage: 0).ownEmbeddingSumSeconds, pace(ofStage: strategy.pipelineDegree - 1).ownEmbeddingSumSeconds)
+  }
+
   /// Seconds of a transfer from a stage to the next, activations forward or gradients backward.
   public func transferSeconds(afterStage stage: Int) -> Double {
-    layout.boundary(afterStage: stage).seconds(byteCount: Double(boundaryByteCount)) + boundaryGatherSeconds
+    if devices != nil {
+      // The slower end, by what its kind of device reaches of the links.
+      return max(
+        pace(ofStage: stage).transferSeconds(afterStage: stage),
+        pace(ofStage: stage + 1).transferSeconds(afterStage: stage))
+    }
+    return layout.boundary(afterStage: stage).seconds(byteCount: Double(boundaryByteCount)) + boundaryGatherSeconds
   }
 
   /// Seconds of a transfer from the last stage to the first, between chunks.
   public var wrapTransferSeconds: Double {
-    layout.wrap.seconds(byteCount: Double(boundaryByteCount)) + boundaryGatherSeconds
+    if devices != nil {
+      return max(
+        pace(ofStage: 0).wrapTransferSeconds, pace(ofStage: strategy.pipelineDegree - 1).wrapTransferSeconds)
+    }
+    return layout.wrap.seconds(byteCount: Double(boundaryByteCount)) + boundaryGatherSeconds
   }
 }
 

@@ -16,12 +16,9 @@ extension ClusterDescription {
     let name = try fields.required("name").name()
     let source = try fields.optional("source")?.string() ?? ""
     let deviceField = try fields.required("device")
-    let device =
-      deviceField.isString
-      ? try catalog.device(deviceField.string(), relativeTo: folder, mentionedAt: deviceField)
-      : try DeviceProfile(deviceField)
     let devicesPerNode = try fields.required("devices_per_node").integer(in: 1...1_024)
     let nodeNames = try Self.nodeNames(fields.required("nodes"))
+    let runs = try Self.deviceRuns(deviceField, nodeCount: nodeNames.count, catalog: catalog, folder: folder)
     var levels: [Level] = []
     for entry in try fields.required("levels").array(count: 1...8) { levels.append(try Level(entry)) }
     let host = try fields.optional("host").map { (host) throws(DocumentError) in try Host(host) }
@@ -35,11 +32,46 @@ extension ClusterDescription {
     try fields.finish()
     do {
       try self.init(
-        name: name, source: source, device: device, nodeNames: nodeNames, devicesPerNode: devicesPerNode,
-        levels: levels, host: host, measured: measured)
+        name: name, source: source, devices: runs.map(\.device),
+        deviceOfNode: runs.enumerated().flatMap { [Int](repeating: $0.offset, count: $0.element.nodeCount) },
+        nodeNames: nodeNames, devicesPerNode: devicesPerNode, levels: levels, host: host, measured: measured)
     } catch {
       throw field.conflict(error.sentence)
     }
+  }
+
+  /// Consecutive nodes with the same device: one run of all nodes, or a list of runs that add up to them.
+  private static func deviceRuns(
+    _ field: Field, nodeCount: Int, catalog: Catalog, folder: String
+  ) throws(DocumentError) -> [(device: DeviceProfile, nodeCount: Int)] {
+    func device(_ field: Field) throws(DocumentError) -> DeviceProfile {
+      field.isString
+        ? try catalog.device(field.string(), relativeTo: folder, mentionedAt: field) : try DeviceProfile(field)
+    }
+    guard field.isArray else { return [(try device(field), nodeCount)] }
+    var runs: [(device: DeviceProfile, nodeCount: Int)] = []
+    for entry in try field.array(count: 1...131_072) {
+      var fields = try entry.fields()
+      runs.append(
+        (try device(fields.required("device")), try fields.required("nodes").integer(in: 1...131_072)))
+      try fields.finish()
+    }
+    let sum = runs.reduce(0) { $0 + $1.nodeCount }
+    guard sum == nodeCount else {
+      throw field.conflict("the devices are those of \(sum) nodes, but the cluster has \(nodeCount)")
+    }
+    return runs
+  }
+
+  /// The device of all nodes, or runs of nodes with the same.
+  private var deviceJSON: JSON {
+    guard isMixed else { return device.json }
+    var runs: [(kind: Int, nodeCount: Int)] = []
+    for kind in deviceOfNode {
+      if runs.last?.kind == kind { runs[runs.count - 1].nodeCount += 1 } else { runs.append((kind, 1)) }
+    }
+    return .array(
+      runs.map { object(("device", devices[$0.kind].json), ("nodes", .integer($0.nodeCount))) })
   }
 
   /// A count, which names the nodes `node-0` and so on, or a list of names.
@@ -57,7 +89,7 @@ extension ClusterDescription {
     let isCounted = nodeNames == (0..<nodeNames.count).map { "node-\($0)" }
     return object(
       ("schema", .string(DocumentSchema.cluster.rawValue)), ("name", .string(name)),
-      ("source", source.isEmpty ? nil : .string(source)), ("device", device.json),
+      ("source", source.isEmpty ? nil : .string(source)), ("device", deviceJSON),
       ("nodes", isCounted ? .integer(nodeNames.count) : .strings(nodeNames)),
       ("devices_per_node", .integer(devicesPerNode)), ("levels", .array(levels.map(\.json))), ("host", host?.json),
       ("measured", measured?.json))

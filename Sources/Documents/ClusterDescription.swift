@@ -47,8 +47,10 @@ public struct ClusterDescription: Sendable, Equatable {
 
   public let name: String
   public let source: String
-  /// The device in every node.
-  public private(set) var device: DeviceProfile
+  /// The kinds of device, in the order of the first node that has them; one where all nodes are alike.
+  public private(set) var devices: [DeviceProfile]
+  /// The kind of device in each node, an index into ``devices``.
+  public private(set) var deviceOfNode: [Int]
   public let nodeNames: [String]
   public let devicesPerNode: Int
   /// Innermost first; spans grow, each divides the next, one equals ``devicesPerNode`` and the last covers the cluster.
@@ -61,14 +63,51 @@ public struct ClusterDescription: Sendable, Equatable {
   /// The most devices that a cluster may have: a plan lists every one several times, and must stay readable.
   static let largestDeviceCount = 1_048_576
 
+  /// The device in every node; of a mixed cluster, in the first.
+  public var device: DeviceProfile { devices[0] }
+  /// Whether nodes differ in their devices.
+  public var isMixed: Bool { devices.count > 1 }
   public var nodeCount: Int { nodeNames.count }
   public var deviceCount: Int { nodeNames.count * devicesPerNode }
 
+  /// The most kinds of device in one cluster: every order of the kinds is searched.
+  static let largestKindCount = 4
+
+  /// A cluster whose nodes all have the same device.
+  ///
   /// - Throws: a sentence when levels, nodes and devices do not fit together.
   public init(
     name: String, source: String = "", device: DeviceProfile, nodeNames: [String], devicesPerNode: Int,
     levels: [Level], host: Host? = nil, measured: MeasuredLinks? = nil
   ) throws(Contradiction) {
+    try self.init(
+      name: name, source: source, devices: [device], deviceOfNode: [Int](repeating: 0, count: nodeNames.count),
+      nodeNames: nodeNames, devicesPerNode: devicesPerNode, levels: levels, host: host, measured: measured)
+  }
+
+  /// A cluster whose nodes may have different devices, the same number of them in every node.
+  ///
+  /// - Parameter deviceOfNode: for each node, an index into `devices`, which need not be in order and may be equal.
+  /// - Throws: a sentence when levels, nodes and devices do not fit together.
+  public init(
+    name: String, source: String = "", devices: [DeviceProfile], deviceOfNode: [Int], nodeNames: [String],
+    devicesPerNode: Int, levels: [Level], host: Host? = nil, measured: MeasuredLinks? = nil
+  ) throws(Contradiction) {
+    guard deviceOfNode.count == nodeNames.count, deviceOfNode.allSatisfy(devices.indices.contains) else {
+      throw Contradiction("\(nodeNames.count) nodes need a device each, found \(deviceOfNode.count)")
+    }
+    // Equal profiles are one kind, and kinds are numbered as nodes need them.
+    var kinds: [DeviceProfile] = []
+    var kindOfIndex: [Int: Int] = [:]
+    for index in deviceOfNode where kindOfIndex[index] == nil {
+      let known = kinds.firstIndex(of: devices[index])
+      kindOfIndex[index] = known ?? kinds.count
+      if known == nil { kinds.append(devices[index]) }
+    }
+    let kindOfNode = deviceOfNode.map { kindOfIndex[$0] ?? 0 }
+    guard kinds.count <= Self.largestKindCount else {
+      throw Contradiction("\(kinds.count) kinds of device are more than \(Self.largestKindCount)")
+    }
     guard Set(nodeNames).count == nodeNames.count else { throw Contradiction("two nodes have the same name") }
     guard var below = levels.first?.span else { throw Contradiction("a cluster needs a level of links") }
     for level in levels.dropFirst() {
@@ -103,7 +142,8 @@ public struct ClusterDescription: Sendable, Equatable {
     }
     self.name = name
     self.source = source
-    self.device = device
+    self.devices = kinds
+    self.deviceOfNode = kindOfNode
     self.nodeNames = nodeNames
     self.devicesPerNode = devicesPerNode
     self.levels = levels
@@ -119,8 +159,23 @@ public struct ClusterDescription: Sendable, Equatable {
   /// The same cluster with other devices in its nodes, such as a profile with other coefficients.
   public func replacing(device: DeviceProfile) -> ClusterDescription {
     var copy = self
-    copy.device = device
+    copy.devices = [device]
+    copy.deviceOfNode = [Int](repeating: 0, count: nodeCount)
     return copy
+  }
+
+  /// The same cluster as if all nodes had the devices of one kind.
+  public func assuming(deviceIndex: Int) -> ClusterDescription {
+    isMixed ? replacing(device: devices[deviceIndex]) : self
+  }
+
+  /// The kinds of device on which a pipeline stage lies, as indices into ``devices``, ascending.
+  ///
+  /// - Parameter nodeOrder: the nodes that are used, by index: node k of the layout is `nodeOrder[k]`.
+  public func deviceKinds(ofStage stage: Int, of layout: ParallelLayout, nodeOrder: [Int]) -> [Int] {
+    let stageSize = layout.tensorDegree * layout.dataDegree
+    let nodes = stage * stageSize / devicesPerNode...((stage + 1) * stageSize - 1) / devicesPerNode
+    return Set(nodeOrder[nodes].map { deviceOfNode[$0] }).sorted()
   }
 
   /// The same cluster with another number of nodes and no measured links: what if there were more of them?
@@ -142,8 +197,11 @@ public struct ClusterDescription: Sendable, Equatable {
           latencySeconds: network.latencySeconds, efficiency: network.efficiency,
           sharedBytesPerSecond: network.sharedBytesPerSecond, oversubscription: network.oversubscription))
     }
+    // Kinds of device in the proportions and the order that they have.
     return try? ClusterDescription(
-      name: name, source: source, device: device, nodeNames: (0..<nodeCount).map { "node-\($0)" },
+      name: name, source: source, devices: devices,
+      deviceOfNode: (0..<nodeCount).map { deviceOfNode[$0 * self.nodeCount / nodeCount] },
+      nodeNames: (0..<nodeCount).map { "node-\($0)" },
       devicesPerNode: devicesPerNode, levels: levels, host: host)
   }
 }

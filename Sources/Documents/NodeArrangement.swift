@@ -10,6 +10,8 @@ public struct NodeArrangement: Sendable, Equatable {
     case withinNoise = "within-noise"
     /// Tensor groups span nodes, or stages and nodes do not divide each other: orders were not searched.
     case notSearched = "not-searched"
+    /// Nodes differ in their devices: those of a kind stand together, and which kind comes first was searched.
+    case byDevice = "by-device"
     /// Orders were searched; this one is the best that was found.
     case searched
   }

@@ -12,9 +12,8 @@ extension Plan {
 
   /// The stage that exceeds the device's limit most, at the plan's full size; nil if all fit.
   public var memoryExcess: MemoryExcess? {
-    let device = cluster.device
-    let limit = Int(Double(device.datasheet.memoryBytes) * device.memory.limitFraction)
-    let stage = prediction.tightestStageIndex
+    let stage = tightestStageIndex
+    let limit = smallestDevice(ofStage: stage).usableMemoryBytes
     let peak = prediction.stageMemory[stage].peakBytes
     return peak > limit ? MemoryExcess(stage: stage, peakBytes: peak, limitBytes: limit) : nil
   }

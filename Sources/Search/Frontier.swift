@@ -217,9 +217,7 @@ struct Frontier {
   }
 
   private func isRisky(_ cost: StrategyCost, layerCounts: [Int], choices: [StageChoice]?) -> Bool {
-    cost.stageMemory(layerCounts: layerCounts, choices: choices).contains {
-      cost.memory.verdict(peakBytes: $0.peakBytes) != .fits
-    }
+    cost.verdict(of: cost.stageMemory(layerCounts: layerCounts, choices: choices)) != .fits
   }
 }
 

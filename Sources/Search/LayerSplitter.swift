@@ -47,7 +47,7 @@ struct LayerSplitter {
     of cost: StrategyCost, freedom: StageFreedom, verdict: Prediction.Verdict, cutoffSeconds: Double,
     scratch: inout EvaluationScratch
   ) -> Outcome? {
-    guard let options = StageOptions(cost, freedom: freedom, limitBytes: cost.memory.limitBytes(verdict)) else {
+    guard let options = StageOptions(cost, freedom: freedom, limit: MemoryLimit(verdict)) else {
       return nil
     }
     if cost.strategy.virtualStageCount > 1 || cost.strategy.pipelineDegree == 1 {

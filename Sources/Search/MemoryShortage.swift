@@ -34,29 +34,32 @@ public struct MemoryShortage: Sendable, Equatable {
   /// - Parameter pattern: what is fixed, here and in what would fit.
   /// - Returns: nil when the lattice has no strategy at all, so that memory is not what is short.
   init?(priced: PricedLattice, model: CostModel, pattern: StrategyPattern) {
-    var nearest: (unfit: PricedLattice.Unfit, peakBytes: Int)?
+    var nearest: (unfit: PricedLattice.Unfit, excessBytes: Int)?
     // With shard levels a strategy never needs less than with its ZeRO stage, which is in the lattice unless degrees are
     // fixed.
     for unfit in priced.unfit where pattern.statesSharding || !unfit.strategy.hasShardLevels {
       let cost = model.cost(of: unfit.strategy)
       // Only strategies that need less than the nearest so far are looked at more closely.
-      if let nearest, Self.split(of: cost, freedom: unfit.freedom, limitBytes: nearest.peakBytes - 1) == nil {
+      if let nearest, Self.split(of: cost, freedom: unfit.freedom, excessBytes: nearest.excessBytes - 1) == nil {
         continue
       }
-      guard let peak = Self.leastPeakBytes(of: cost, freedom: unfit.freedom) else { continue }
-      nearest = (unfit, peak)
+      guard let excess = Self.leastExcessBytes(of: cost, freedom: unfit.freedom) else { continue }
+      nearest = (unfit, excess)
     }
     guard let nearest else { return nil }
     strategy = nearest.unfit.strategy
     let cost = model.cost(of: strategy)
-    guard let split = Self.split(of: cost, freedom: nearest.unfit.freedom, limitBytes: nearest.peakBytes) else {
+    guard let split = Self.split(of: cost, freedom: nearest.unfit.freedom, excessBytes: nearest.excessBytes) else {
       return nil
     }
     (layerCounts, choices) = split
-    let prediction = model.prediction(of: cost, layerCounts: layerCounts, choices: choices)
-    stageIndex = prediction.tightestStageIndex
-    stageMemory = prediction.stageMemory[stageIndex]
-    limitBytes = cost.memory.limitBytes(.risky)
+    let memory = cost.stageMemory(layerCounts: layerCounts, choices: choices)
+    let limits = memory.indices.map { cost.limitBytes(MemoryLimit(.risky), stage: $0) }
+    // The first of the stages that are furthest over what their devices may hold.
+    stageIndex =
+      memory.indices.max { (memory[$0].peakBytes - limits[$0], $1) < (memory[$1].peakBytes - limits[$1], $0) } ?? 0
+    stageMemory = memory[stageIndex]
+    limitBytes = limits[stageIndex]
     // A profile that allows next to nothing of the memory asks for more than can be counted.
     let needed = (Double(stageMemory.peakBytes) / model.cluster.device.memory.limitFraction).rounded(.up)
     neededDeviceBytes = Int(exactly: needed) ?? .max
@@ -97,6 +100,10 @@ public struct MemoryShortage: Sendable, Equatable {
     return lattice.layouts.contains { layout in
       lattice.branch(layout).branch.points.contains { point in
         guard pattern.statesSharding || !point.strategy.hasShardLevels else { return false }
+        if cluster.isMixed {
+          return model.cost(of: point.strategy).layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom)
+            != nil
+        }
         let memory = MemoryModel(job: job, device: cluster.device, framework: model.framework, strategy: point.strategy)
         return memory.layerCapacities(
           limitBytes: memory.limitBytes(.risky), layerCount: job.model.layerCount, freedom: point.freedom) != nil
@@ -104,10 +111,10 @@ public struct MemoryShortage: Sendable, Equatable {
     }
   }
 
-  /// The least limit under which some split fits, by bisection: what fits under a limit fits under a larger one. Nil if
-  /// none does, because hosts do not hold what stages would have to offload.
-  private static func leastPeakBytes(of cost: StrategyCost, freedom: StageFreedom) -> Int? {
-    func fits(_ limit: Int) -> Bool { split(of: cost, freedom: freedom, limitBytes: limit) != nil }
+  /// The fewest bytes beyond the devices' limits with which some split fits, by bisection: what fits within a limit fits
+  /// within a larger one. Nil if none does, because hosts do not hold what stages would have to offload.
+  private static func leastExcessBytes(of cost: StrategyCost, freedom: StageFreedom) -> Int? {
+    func fits(_ excess: Int) -> Bool { split(of: cost, freedom: freedom, excessBytes: excess) != nil }
     var enough = 1
     while !fits(enough) {
       guard enough < 1 << 60 else { return nil }
@@ -121,14 +128,15 @@ public struct MemoryShortage: Sendable, Equatable {
     return enough
   }
 
-  /// A split within a limit: the stages take what they can hold, later ones leaving room for what comes before, and
+  /// A split within so many bytes beyond the devices' limits: the stages take what they can hold, later ones leaving room for what comes before, and
   /// offload only where they must.
   private static func split(
-    of cost: StrategyCost, freedom: StageFreedom, limitBytes: Int
+    of cost: StrategyCost, freedom: StageFreedom, excessBytes: Int
   ) -> (layerCounts: [Int], choices: [StageChoice]?)? {
+    let limit = MemoryLimit(.risky, extraBytes: excessBytes)
     // Most limits are told apart by capacities alone.
-    guard cost.memory.layerCapacities(limitBytes: limitBytes, layerCount: cost.layerCount, freedom: freedom) != nil,
-      let options = StageOptions(cost, freedom: freedom, limitBytes: limitBytes)
+    guard cost.layerCapacities(within: limit, freedom: freedom) != nil,
+      let options = StageOptions(cost, freedom: freedom, limit: limit)
     else { return nil }
     let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
     var counts = [Int](repeating: p == 1 || v > 1 ? cost.layerCount / p : 1, count: p)

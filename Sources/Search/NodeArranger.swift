@@ -44,8 +44,8 @@ struct NodeArranger {
     isWithinNoise = model.cluster.measured.map { LinkNoise($0).hidesLinks } ?? false
   }
 
-  /// Whether the order of the nodes matters: their links were measured.
-  var isNeeded: Bool { model.cluster.measured != nil && model.nodeOrder.count > 1 }
+  /// Whether orders are searched for their links: these were measured, and all nodes have the same devices.
+  var isNeeded: Bool { model.cluster.measured != nil && model.nodeOrder.count > 1 && !model.cluster.isMixed }
 
   /// The cost of a strategy on the nodes arranged for its layout.
   ///
@@ -138,7 +138,7 @@ struct NodeArranger {
 
   /// Why a strategy's nodes keep their order; nil if orders are searched.
   private func reasonNotToSearch(_ strategy: Strategy) -> NodeArrangement.Reason? {
-    guard isNeeded else { return .notMeasured }
+    guard isNeeded else { return model.cluster.isMixed ? .byDevice : .notMeasured }
     if isWithinNoise { return .withinNoise }
     return model.placesWholeNodes(strategy) ? nil : .notSearched
   }
@@ -151,14 +151,11 @@ struct NodeArranger {
         layerCounts: completion.layerCounts, choices: completion.choices, scratch: &scratch)
     }
     let given = seconds(model)
-    guard isNeeded, let links = model.cluster.measured else {
-      return NodeArrangement(
-        nodeOrder: completion.nodeOrder, reason: .notMeasured, givenOrderSeconds: given, moments: [])
-    }
-    let moments = links.snapshots.indices.map { index in
+    let snapshots = model.nodeOrder.count > 1 ? model.cluster.measured?.snapshots ?? [] : []
+    let moments = snapshots.indices.map { index in
       let then = model.observing(snapshot: index)
       return NodeArrangement.Moment(
-        name: links.snapshots[index].name, givenOrderSeconds: seconds(then),
+        name: snapshots[index].name, givenOrderSeconds: seconds(then),
         iterationSeconds: seconds(then.arranged(completion.nodeOrder)))
     }
     return NodeArrangement(

@@ -89,11 +89,18 @@ public struct PlanSearch: Sendable {
   public func run(
     interruption: () -> Interruption? = { nil }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) -> Result {
-    // Bounds must hold for every order of the nodes.
-    let bounding = model.assumingBestLinks()
+    model.cluster.isMixed
+      ? runOverKinds(interruption: interruption, progress: progress)
+      : runInOrder(interruption: interruption, progress: progress)
+  }
+
+  /// The search with kinds of device in the model's order.
+  func runInOrder(interruption: () -> Interruption?, progress: (_ done: Int, _ total: Int) -> Void) -> Result {
+    let arranger = NodeArranger(model: model)
+    // Bounds must hold for every order of the nodes that may be chosen.
+    let bounding = arranger.isNeeded ? model.assumingBestLinks() : model
     let priced = PricedLattice(
       model: bounding, pattern: pattern, allowance: allowance, threadCount: options.threadCount)
-    let arranger = NodeArranger(model: model)
     var frontier = Frontier(priced: priced, model: bounding, arranger: arranger)
     let main = frontier.bestFirst(
       among: priced.order, resultCount: options.resultCount, completionLimit: options.completionLimit,

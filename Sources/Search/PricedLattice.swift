@@ -137,8 +137,7 @@ struct PricedLattice: Sendable {
       let cost = model.cost(
         of: point.strategy, layout: costs.layout, microBatch: costs.microBatches[point.microBatchCostIndex])
       let verdict = verdicts.first {
-        cost.memory.layerCapacities(
-          limitBytes: cost.memory.limitBytes($0), layerCount: cost.layerCount, freedom: point.freedom) != nil
+        cost.layerCapacities(within: MemoryLimit($0), freedom: point.freedom) != nil
       }
       if !point.strategy.hasShardLevels {
         leastMemory[kind] = verdict.map { $0 == .fits ? Self.verdicts : [.risky] } ?? []
@@ -148,11 +147,11 @@ struct PricedLattice: Sendable {
         continue
       }
       // The limit of a risky split bounds both; with more room less is recomputed.
-      var bound = cost.boundSeconds(freedom: point.freedom, limitBytes: cost.memory.limitBytes(.risky))
+      var bound = cost.boundSeconds(freedom: point.freedom, within: MemoryLimit(.risky))
       if verdict == .fits, point.freedom.choosesRecomputation {
         bound = min(
           bound * PlanSearch.headroomSurcharge,
-          cost.boundSeconds(freedom: point.freedom, limitBytes: cost.memory.limitBytes(.fits)))
+          cost.boundSeconds(freedom: point.freedom, within: MemoryLimit(.fits)))
       }
       priced.candidates.append(
         Candidate(

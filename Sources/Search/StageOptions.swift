@@ -38,10 +38,9 @@ struct StageOptions {
   private let most: Int
 
   /// - Returns: nil when the layers do not fit.
-  init?(_ cost: StrategyCost, freedom: StageFreedom, limitBytes: Int) {
+  init?(_ cost: StrategyCost, freedom: StageFreedom, limit: MemoryLimit) {
     guard
-      let memoryCapacities = cost.memory.layerCapacities(
-        limitBytes: limitBytes, layerCount: cost.layerCount, freedom: freedom)
+      let memoryCapacities = cost.layerCapacities(within: limit, freedom: freedom)
     else { return nil }
     let p = cost.strategy.pipelineDegree
     let shares = freedom.choosesOffload ? cost.hostShares : []
@@ -62,8 +61,8 @@ struct StageOptions {
           var choice: StageChoice?
           if freedom.choosesRecomputation {
             guard
-              let count = cost.memory.leastRecomputedLayerCount(
-                stage: stage, layerCount: layers, offloadsOptimizer: offloads, limitBytes: limitBytes)
+              let count = cost.leastRecomputedLayerCount(
+                stage: stage, layerCount: layers, offloadsOptimizer: offloads, within: limit)
             else { return nil }
             choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)
           } else if freedom.choosesOffload {
@@ -71,11 +70,12 @@ struct StageOptions {
             choice = StageChoice(
               recomputedLayerCount: cost.strategy.recompute == .full ? chunk : 0, offloadsOptimizer: offloads)
           }
-          let memory = cost.memory.stageMemory(stage: stage, layerCount: layers, choice: choice)
-          guard memory.peakBytes <= limitBytes, memory.hostBytes * devicesPerNode[stage] <= hostLimit else {
+          let memory = cost.stageMemory(stage: stage, layerCount: layers, choice: choice)
+          guard cost.holds(memory, stage: stage, within: limit), memory.hostBytes * devicesPerNode[stage] <= hostLimit
+          else {
             return nil
           }
-          let passes = cost.passSeconds(
+          let passes = cost.pace(ofStage: stage).passSeconds(
             layerCount: layers, recomputedCount: cost.recomputedCount(choice), isFirst: stage == 0,
             isLast: stage == p - 1)
           return StageOption(

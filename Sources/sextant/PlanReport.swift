@@ -16,21 +16,31 @@ struct PlanReport {
   private var heading: String {
     let cluster = plan.cluster, job = plan.job
     return """
-      \(job.model.name) on \(cluster.name): \(Format.count(plan.deviceCount)) × \(cluster.device.title) in \
+      \(job.model.name) on \(cluster.name): \(devices) in \
       \(Format.count(plan.arrangement.nodeOrder.count, of: "node")), global batch \(Format.count(job.globalBatch)), sequence \
       \(Format.count(job.sequenceLength)), \(job.precision.rawValue), \(plan.frameworkName)
 
       """
   }
 
+  /// `128 × H100`; of a mixed cluster each kind with its count.
+  private var devices: String {
+    let cluster = plan.cluster
+    return cluster.devices.indices.compactMap { kind in
+      let nodes = plan.arrangement.nodeOrder.count { cluster.deviceOfNode[$0] == kind }
+      return nodes == 0 ? nil : "\(Format.count(nodes * cluster.devicesPerNode)) × \(cluster.devices[kind].title)"
+    }.joined(separator: " and ")
+  }
+
   private var strategySection: String {
     let prediction = plan.prediction
+    let stage = plan.tightestStageIndex
     return """
       \(Self.words(plan.strategy)), \(Format.count(plan.microBatchCount, of: "micro-batch"))
       \(Format.seconds(prediction.iterationSeconds)) an iteration, \
       \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \
-      MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.peakBytes)) of \
-      \(Format.gigabytes(plan.cluster.device.datasheet.memoryBytes)) (\(Self.words(prediction.verdict)))
+      MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.stageMemory[stage].peakBytes)) of \
+      \(Format.gigabytes(plan.smallestDevice(ofStage: stage).datasheet.memoryBytes)) (\(Self.words(prediction.verdict)))
 
       """
   }
@@ -102,6 +112,10 @@ struct PlanReport {
       return "Nodes: in the cluster's order; their links differ no more than from one measurement to the next\n"
     case .notSearched:
       return "Nodes: in the cluster's order; for tensor groups or stages across parts of nodes no other is searched\n"
+    case .byDevice:
+      let order = arrangement.nodeOrder.map { plan.cluster.devices[plan.cluster.deviceOfNode[$0]].title }
+      let runs = order.indices.filter { $0 == 0 || order[$0] != order[$0 - 1] }.map { order[$0] }
+      return "Nodes: those with the same device together, \(runs.joined(separator: " before "))\n"
     case .searched where !isMoved: return "Nodes: in the cluster's order; no faster one was found\n"
     case .searched:
       // How much longer or shorter the iteration is than in the cluster's order.

@@ -16,7 +16,7 @@ struct BruteForce {
     var scratch = EvaluationScratch()
     var scores: [Double] = []
     var unfitCount = 0
-    let hasFlash = cluster.device.datasheet.hasFlashAttention
+    let hasFlash = model.hasFlashAttention
     for tensor in 1...devices where devices % tensor == 0 {
       for pipeline in 1...devices where devices % (tensor * pipeline) == 0 {
         let data = devices / tensor / pipeline
@@ -116,12 +116,13 @@ struct BruteForce {
     for split in splits {
       let stages = cost.stageLayerCounts(split)
       for verdict in [Prediction.Verdict.fits, .risky] {
-        let limit = cost.memory.limitBytes(verdict)
+        let limit = MemoryLimit(verdict)
         // By stage, what keeps the limit.
         let fitting = stages.indices.map { stage -> [StageChoice?] in
           let all: [StageChoice?] = choices.map { $0(split[stage]) } ?? [nil]
           return all.filter { choice in
-            cost.memory.stageMemory(stage: stage, layerCount: stages[stage], choice: choice).peakBytes <= limit
+            let memory = cost.stageMemory(stage: stage, layerCount: stages[stage], choice: choice)
+            return cost.holds(memory, stage: stage, within: limit)
           }
         }
         var combinations: [[StageChoice?]] = [[]]
@@ -150,7 +151,7 @@ struct BruteForce {
           let memory = cost.stageMemory(layerCounts: split, choices: chosen)
           fitsDevices = true
           guard cost.hostHolds(memory) else { continue }
-          let isRisky = memory.contains { cost.memory.verdict(peakBytes: $0.peakBytes) == .risky }
+          let isRisky = cost.verdict(of: memory) == .risky
           let seconds = cost.iterationSeconds(layerCounts: split, choices: chosen, scratch: &scratch)
           best = min(best ?? .infinity, isRisky ? seconds * PlanSearch.headroomSurcharge : seconds)
         }

@@ -8,10 +8,11 @@ struct RandomProblem {
   let model: CostModel
   let description: String
 
-  init(seed: UInt64) throws {
+  /// - Parameter isMixed: whether some nodes have a slower device with another memory.
+  init(seed: UInt64, isMixed: Bool = false) throws {
     var random = SeededGenerator(seed: seed)
     func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random) ?? values[0] }
-    let nodes = pick([1, 2, 4]), perNode = pick([2, 4])
+    let nodes = isMixed ? pick([2, 3, 4]) : pick([1, 2, 4]), perNode = pick([2, 4])
     let layers = Int.random(in: 1...8, using: &random)
     let hidden = pick([512, 1024, 2048])
     let heads = pick([4, 8])
@@ -56,9 +57,21 @@ struct RandomProblem {
         memoryBytes: Int(Double(shape.parameterCount) * Double.random(in: 2...20, using: &random)),
         bytesPerSecond: pick([3e9, 3e10, 3e11])),
     ])
+    var devices = [device], deviceOfNode = [Int](repeating: 0, count: nodes)
+    if isMixed {
+      let speed = Double.random(in: 0.3...1, using: &random), room = Double.random(in: 0.5...1.5, using: &random)
+      let slower = device.json.replacing("/datasheet/memory_bytes", with: .integer(Int(Double(memory) * room)))
+        .replacing(
+          "/compute/gemm_peak_fraction", with: .number(device.compute.gemmPeakFraction * speed)
+        )
+        .replacing("/name", with: .string("slower"))
+      devices.append(try DeviceProfile(Field(slower, source: "slower")))
+      for node in 0..<nodes { deviceOfNode[node] = node == 0 ? 0 : pick([0, 1]) }
+      deviceOfNode[nodes - 1] = 1
+    }
     let cluster = try ClusterDescription(
-      name: "random", device: device, nodeNames: (0..<nodes).map { "node-\($0)" }, devicesPerNode: perNode,
-      levels: levels, host: host)
+      name: "random", devices: devices, deviceOfNode: deviceOfNode, nodeNames: (0..<nodes).map { "node-\($0)" },
+      devicesPerNode: perNode, levels: levels, host: host)
     model = try CostModel(cluster: cluster, job: job)
     description =
       "seed \(seed): \(nodes)×\(perNode) devices, \(layers) layers of \(hidden), batch \(batch), \(memory) B"

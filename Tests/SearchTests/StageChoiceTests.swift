@@ -30,7 +30,7 @@ struct StageChoiceTests {
         && sample.strategy.virtualStageCount == 1
       {
         let cost = problem.model.cost(of: sample.strategy, layout: sample.layout, microBatch: sample.microBatch)
-        guard let options = StageOptions(cost, freedom: sample.freedom, limitBytes: cost.memory.limitBytes(.fits)),
+        guard let options = StageOptions(cost, freedom: sample.freedom, limit: MemoryLimit(.fits)),
           options.hasAlternatives
         else { continue }
         // All splits with all options.

@@ -8,6 +8,8 @@ public struct LayoutCost: Sendable {
   /// The layout whose groups these are.
   public let layout: ParallelLayout
   let devicesPerNode: Int
+  /// On a mixed cluster, the same as each kind of device reaches it; otherwise empty.
+  var kinds: [LayoutCost] = []
   /// The slowest tensor group; all stages wait for theirs.
   public let tensorGroup: CommunicationGroup
   /// The slowest data-parallel group of each stage; one entry if all stages are alike.

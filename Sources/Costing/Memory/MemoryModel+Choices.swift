@@ -53,19 +53,26 @@ extension MemoryModel {
   public func layerCapacities(limitBytes: Int, layerCount: Int, freedom: StageFreedom) -> [Int]? {
     guard freedom != .none else { return layerCapacities(limitBytes: limitBytes, layerCount: layerCount) }
     let p = strategy.pipelineDegree
-    let isFixed = strategy.virtualStageCount > 1 || p == 1
-    let most = isFixed ? layerCount / p : layerCount - (p - 1)
     var capacities: [Int] = []
     capacities.reserveCapacity(p)
     var total = 0
     for stage in 0..<p {
       let capacity = layerCapacity(
-        stage: stage, limitBytes: limitBytes, layerCount: most, freedom: freedom, least: isFixed ? most : 1)
+        stage: stage, limitBytes: limitBytes, layerCount: layerCount, freedom: freedom)
       if capacity == 0 { return nil }
       capacities.append(capacity)
       total += capacity
     }
     return total >= layerCount ? capacities : nil
+  }
+
+  /// The most layers a stage can hold within a limit, whatever it chooses; 0 if not as many as it must.
+  func layerCapacity(stage: Int, limitBytes: Int, layerCount: Int, freedom: StageFreedom) -> Int {
+    let p = strategy.pipelineDegree
+    let isFixed = strategy.virtualStageCount > 1 || p == 1
+    let most = isFixed ? layerCount / p : layerCount - (p - 1)
+    return layerCapacity(
+      stage: stage, limitBytes: limitBytes, layerCount: most, freedom: freedom, least: isFixed ? most : 1)
   }
 
   /// The most layers, up to `layerCount`, that a stage can hold without recomputing any.
