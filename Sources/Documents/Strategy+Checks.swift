@@ -16,6 +16,7 @@ public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertibl
   case secondaryIsRedundant(secondary: Int, weights: Int)
   case nothingToQuantise(what: String, of: String)
   case shardLevelsInPipeline
+  case quantisedTensorGroups
 
   public var description: String {
     switch self {
@@ -51,6 +52,8 @@ public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertibl
       "\(what) cannot be quantised where no replicas \(verb) them"
     case .shardLevelsInPipeline:
       "shard levels of weights or gradients, and quantised collectives, defeat a pipeline"
+    case .quantisedTensorGroups:
+      "with tensor groups quantised collectives pack the norms that all ranks hold with steps of their own, so that copies drift apart"
     }
   }
 
@@ -73,6 +76,7 @@ public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertibl
     case .secondaryIsRedundant: "secondary partition repeats the primary"
     case .nothingToQuantise: "nothing to quantise"
     case .shardLevelsInPipeline: "shard levels with a pipeline"
+    case .quantisedTensorGroups: "quantised collectives with tensor groups"
     }
   }
 }
@@ -82,8 +86,8 @@ extension Strategy {
   ///
   /// The rules are those of the frameworks: tensor parallelism divides heads, key-value heads and feed-forward width;
   /// interleaving wants equal chunks and a multiple of the pipeline degree of micro-batches (Narayanan et al. 2021,
-  /// section 2.2). ZeRO 2 and 3 with a pipeline can be run, and are estimated, but the search leaves them out
-  /// (``exclusion``).
+  /// section 2.2). ZeRO 2 and 3 with a pipeline, and quantised collectives with tensor groups, can be
+  /// run, and are estimated, but the search leaves them out (``exclusion``).
   ///
   /// - Parameter allowsEmptyStages: whether the framework runs stages without layers.
   public func violation(
@@ -134,6 +138,8 @@ extension Strategy {
 
   /// The rule by which the search leaves out a strategy that could be run; nil if it does not.
   public var exclusion: StrategyViolation? {
-    pipelineDegree > 1 && zeroStage >= .gradients ? .shardedGradientsInPipeline(zeroStage: zeroStage.rawValue) : nil
+    if tensorDegree > 1, sharding.isQuantised { return .quantisedTensorGroups }
+    return pipelineDegree > 1 && zeroStage >= .gradients
+      ? .shardedGradientsInPipeline(zeroStage: zeroStage.rawValue) : nil
   }
 }

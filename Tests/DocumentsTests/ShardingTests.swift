@@ -69,6 +69,19 @@ import Testing
     #expect(!violation.rule.isEmpty)
   }
 
+  /// Run and priced, but not searched: each rank of a tensor group would pack shared norms with steps of its own.
+  @Test func quantisedCollectivesWithTensorGroupsAreNotSearched() throws {
+    for (text, isExcluded) in [
+      ("tensor=2,zero_stage=3,quantise_weights=true", true), ("tensor=2,zero_stage=1,quantise_gradients=true", true),
+      ("tensor=1,zero_stage=3,quantise_weights=true", false), ("tensor=2,zero_stage=3", false),
+    ] {
+      let strategy = try StrategyPattern(text: text, source: "--strategy").completed(
+        deviceCount: 8, flashAttention: false, overlap: false)
+      #expect(try Self.violation(text) == nil, "\(text)")
+      #expect((strategy.exclusion == .quantisedTensorGroups) == isExcluded, "\(text)")
+    }
+  }
+
   @Test func optimizerStatesMayBeDividedByLevelsInAPipeline() throws {
     #expect(try Self.violation("pipeline=2,optimizer_shards=2") == nil)
   }
