@@ -12,130 +12,76 @@ struct ChunkedTensor: Sendable, Hashable {
 
   /// Steps of a gather, and of a reduction.
   func stepCount(_ algorithm: CollectiveAlgorithm) -> Int {
-    switch algorithm {
-    case .ring, .direct: chunkCount - 1
-    case .hierarchical(let degrees), .directByLevel(let degrees): degrees.reduce(0) { $0 + $1 - 1 }
-    }
+    hierarchy(algorithm).degrees.reduce(0) { $0 + $1 - 1 }
   }
 
   /// Steps of a reduction at whose end what was laid aside is added up.
   func additionSteps(_ algorithm: CollectiveAlgorithm) -> [Int] {
-    switch algorithm {
-    case .ring, .hierarchical: []
-    case .direct: chunkCount > 1 ? [chunkCount - 2] : []
-    case .directByLevel(let degrees):
-      degrees.indices.filter { degrees[$0] > 1 }.map { level in degrees[...level].reduce(0) { $0 + $1 - 1 } - 1 }
+    guard algorithm.isDirect else { return [] }
+    let degrees = hierarchy(algorithm).degrees
+    return degrees.indices.filter { degrees[$0] > 1 }.map { level in
+      degrees[...level].reduce(0) { $0 + $1 - 1 } - 1
     }
   }
 
   /// Messages after which every rank has every chunk.
   func gather(_ algorithm: CollectiveAlgorithm, firstStepIndex: Int) -> [CollectiveTransfer] {
-    switch algorithm {
-    case .ring: rings(Hierarchy(degrees: [chunkCount]), firstStepIndex: firstStepIndex, action: .copy)
-    case .hierarchical(let degrees): rings(hierarchy(degrees), firstStepIndex: firstStepIndex, action: .copy)
-    case .direct: direct(firstStepIndex: firstStepIndex, action: .copy) { sender, _ in sender }
-    case .directByLevel(let degrees): levels(hierarchy(degrees), firstStepIndex: firstStepIndex, action: .copy)
-    }
+    exchange(algorithm, firstStepIndex: firstStepIndex, action: .copy)
   }
 
   /// Messages after which every rank has its chunk of the sum (or maximum).
   func reduce(_ algorithm: CollectiveAlgorithm, _ reduction: Reduction) -> [CollectiveTransfer] {
-    let action: CollectiveTransfer.Action = reduction == .sum ? .add : .maximum
+    precondition(reduction == .sum || !algorithm.isDirect, "a direct reduction is a sum")
+    return exchange(
+      algorithm, firstStepIndex: 0, action: algorithm.isDirect ? .collect : reduction == .sum ? .add : .maximum)
+  }
+
+  /// One level for all ranks where the algorithm has none of its own.
+  private func hierarchy(_ algorithm: CollectiveAlgorithm) -> Hierarchy {
     switch algorithm {
-    case .ring: return rings(Hierarchy(degrees: [chunkCount]), firstStepIndex: 0, action: action)
-    case .hierarchical(let degrees): return rings(hierarchy(degrees), firstStepIndex: 0, action: action)
-    case .direct:
-      precondition(reduction == .sum, "a direct reduction is a sum")
-      return direct(firstStepIndex: 0, action: .collect) { _, receiver in receiver }
-    case .directByLevel(let degrees):
-      precondition(reduction == .sum, "a direct reduction is a sum")
-      return levels(hierarchy(degrees), firstStepIndex: 0, action: .collect)
+    case .ring, .direct: return Hierarchy(degrees: [chunkCount])
+    case .hierarchical(let degrees), .directByLevel(let degrees):
+      precondition(
+        degrees.allSatisfy { $0 >= 1 } && degrees.reduce(1, *) == chunkCount,
+        "degrees \(degrees) do not multiply to \(chunkCount)")
+      return Hierarchy(degrees: degrees)
     }
   }
 
-  private func hierarchy(_ degrees: [Int]) -> Hierarchy {
-    precondition(
-      degrees.allSatisfy { $0 >= 1 } && degrees.reduce(1, *) == chunkCount,
-      "degrees \(degrees) do not multiply to \(chunkCount)")
-    return Hierarchy(degrees: degrees)
-  }
-
-  /// Rings level by level. A reduction goes from the innermost level out: step s of a level passes on, for ring number
-  /// i, the partial sums of what number i − s − 1 will be responsible for. A gather goes from the outermost level in and
-  /// passes on what number i − s is responsible for. With one level this is the ring of Patarasuk and Yuan: chunk k
-  /// starts at rank k + 1, and its sum is complete when it arrives at rank k.
-  private func rings(
-    _ hierarchy: Hierarchy, firstStepIndex: Int, action: CollectiveTransfer.Action
+  /// Level by level, a reduction from the innermost out, a gather from the outermost in.
+  ///
+  /// In rings, step s of a level passes on to the next, for ring number i, the partial sums of what number i − s − 1 will be
+  /// responsible for; a gather passes on what number i − s is responsible for. With one level this is the ring of Patarasuk
+  /// and Yuan: chunk k starts at rank k + 1, and its sum is complete when it arrives at rank k.
+  ///
+  /// Directly, in step s of a level number i sends number i + s + 1, so that no rank receives twice in a step: the partial
+  /// sums of what that one will be responsible for, or in a gather what number i is responsible for itself.
+  private func exchange(
+    _ algorithm: CollectiveAlgorithm, firstStepIndex: Int, action: CollectiveTransfer.Action
   ) -> [CollectiveTransfer] {
-    let isGather = action == .copy
+    let hierarchy = hierarchy(algorithm), isGather = action == .copy, isDirect = algorithm.isDirect
     var messages: [CollectiveTransfer] = []
     var stepIndex = firstStepIndex
     let levels = Array(hierarchy.degrees.indices)
     for level in isGather ? levels.reversed() : levels {
       let degree = hierarchy.degrees[level], stride = hierarchy.stride(level)
       for step in 0..<(degree - 1) {
+        // By how many numbers the receiver, and whoever is responsible for what it gets, are further on.
+        let ahead = isDirect ? step + 1 : 1
+        let owner = isDirect ? (isGather ? 0 : ahead) : -step - (isGather ? 0 : 1)
         for rank in 0..<chunkCount {
           let number = rank / stride % degree
-          let next = rank + ((number + 1) % degree - number) * stride
-          // step + 1 is at most degree − 1, so one degree makes it at least 0.
-          let whose = (number - step - (isGather ? 0 : 1) + degree) % degree
-          for chunk in hierarchy.chunks(of: rank + (whose - number) * stride, level: level) {
+          // A step is at most degree − 2, so one degree makes the sum at least 0.
+          func member(_ distance: Int) -> Int { rank + ((number + distance + degree) % degree - number) * stride }
+          for chunk in hierarchy.chunks(of: member(owner), level: level) {
             let range = self.chunk(chunk)
             messages.append(
               CollectiveTransfer(
-                stepIndex: stepIndex, fromRank: rank, toRank: next, elementRange: range,
+                stepIndex: stepIndex, fromRank: rank, toRank: member(ahead), elementRange: range,
                 destinationIndex: range.lowerBound, action: action))
           }
         }
         stepIndex += 1
-      }
-    }
-    return messages
-  }
-
-  /// Direct exchanges level by level: a reduction goes from the innermost level out, and in step s of a level rank number i
-  /// sends number i + s + 1 the partial sums of what that one will be responsible for; a gather goes from the outermost
-  /// level in, and rank number i sends what it is responsible for itself.
-  private func levels(
-    _ hierarchy: Hierarchy, firstStepIndex: Int, action: CollectiveTransfer.Action
-  ) -> [CollectiveTransfer] {
-    let isGather = action == .copy
-    var messages: [CollectiveTransfer] = []
-    var stepIndex = firstStepIndex
-    let levels = Array(hierarchy.degrees.indices)
-    for level in isGather ? levels.reversed() : levels {
-      let degree = hierarchy.degrees[level], stride = hierarchy.stride(level)
-      for step in 0..<(degree - 1) {
-        for rank in 0..<chunkCount {
-          let number = rank / stride % degree
-          let receiver = rank + ((number + step + 1) % degree - number) * stride
-          for chunk in hierarchy.chunks(of: isGather ? rank : receiver, level: level) {
-            let range = self.chunk(chunk)
-            messages.append(
-              CollectiveTransfer(
-                stepIndex: stepIndex, fromRank: rank, toRank: receiver, elementRange: range,
-                destinationIndex: range.lowerBound, action: action))
-          }
-        }
-        stepIndex += 1
-      }
-    }
-    return messages
-  }
-
-  /// Step s: rank r sends to rank r + s + 1, so that no rank receives twice in a step.
-  private func direct(
-    firstStepIndex: Int, action: CollectiveTransfer.Action, chunkIndex: (_ sender: Int, _ receiver: Int) -> Int
-  ) -> [CollectiveTransfer] {
-    var messages: [CollectiveTransfer] = []
-    for step in 0..<(chunkCount - 1) {
-      for rank in 0..<chunkCount {
-        let receiver = (rank + step + 1) % chunkCount
-        let range = chunk(chunkIndex(rank, receiver))
-        messages.append(
-          CollectiveTransfer(
-            stepIndex: firstStepIndex + step, fromRank: rank, toRank: receiver, elementRange: range,
-            destinationIndex: range.lowerBound, action: action))
       }
     }
     return messages
@@ -190,5 +136,15 @@ private struct Hierarchy {
   func chunks(of rank: Int, level: Int) -> StrideTo<Int> {
     let span = stride(level + 1)
     return Swift.stride(from: rank % span, to: degrees.reduce(1, *), by: span)
+  }
+}
+
+extension CollectiveAlgorithm {
+  /// Whether chunks go straight to their owners, who add them up, instead of round a ring.
+  fileprivate var isDirect: Bool {
+    switch self {
+    case .ring, .hierarchical: false
+    case .direct, .directByLevel: true
+    }
   }
 }
