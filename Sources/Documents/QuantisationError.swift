@@ -9,10 +9,14 @@ import Foundation
 /// rounding the squared error is an integral in closed form. Weights and gradients are not exactly normal, so a tolerance
 /// is of this figure, not a guarantee about theirs.
 public enum QuantisationError {
-  /// INT8 in groups of 2,048, once: how weights are gathered.
-  public static let weights = relative(bits: 8, groupLength: 2_048)
-  /// INT4 in groups of 256, once: how gradients are exchanged.
-  public static let gradients = relative(bits: 4, groupLength: 256)
+  /// Of weights as they are gathered, once.
+  public static let weights = relative(.weights)
+  /// Of gradients as they are exchanged, once.
+  public static let gradients = relative(.gradients)
+
+  private static func relative(_ packing: Quantisation) -> Double {
+    relative(bits: packing.bitCount, groupLength: packing.groupLength)
+  }
 
   /// √(E‖x̂ − x‖² / E‖x‖²) of one rounding.
   ///
@@ -59,8 +63,8 @@ extension Strategy {
   /// quantised.
   ///
   /// Rounds are independent, so that k of them leave √k times the error of one. Weights are rounded once by each group that
-  /// leaves its node on their way from optimizer shard to use, a second copy's gathers aside; gradients twice where such a group has several ranks on
-  /// each node, once within the node and once between nodes, and once where it has one.
+  /// leaves its node on their way from optimizer shard to use, a second copy's gathers aside; gradients twice where such a
+  /// group has several ranks on each node, once within the node and once between nodes, and once where it has one.
   ///
   /// - Parameter devicesPerNode: of the cluster that the strategy runs on.
   public func quantisationError(devicesPerNode: Int) -> (weights: Double, gradients: Double) {

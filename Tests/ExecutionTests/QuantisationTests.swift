@@ -1,3 +1,4 @@
+import Documents
 import Schedules
 import TestSupport
 import Testing

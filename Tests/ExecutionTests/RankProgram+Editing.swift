@@ -1,3 +1,4 @@
+import Documents
 import Schedules
 
 /// What an edit makes of a step.

@@ -1,3 +1,5 @@
+import Schedules
+
 /// Groups of one family, as collectives of weights and gradients see the slowest of them.
 struct ShardGroup: Sendable, Equatable {
   /// The two exchanges of packed gradients, in each node and then between nodes, see ``Schedules/QuantisedExchange``.

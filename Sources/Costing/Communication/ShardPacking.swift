@@ -21,26 +21,18 @@ struct ShardPacking: Sendable, Equatable {
       * Quantisation.wordByteCount
   }
 
-  /// The two exchanges of a tensor's gradient, see ``Schedules/QuantisedExchange``.
-  struct Exchange {
-    /// What a rank packs for its node, its own part included; 0 where it is alone there.
-    let insideByteCount: Int
-    /// Elements that its node has summed when the first exchange is done.
-    let nodeSumCount: Int
-    /// What it packs for the other nodes.
-    let acrossByteCount: Int
+  /// The two exchanges of a tensor's gradient, on any nodes that the group may lie on; nil where an exact reduction takes
+  /// their place.
+  func exchange(elementCount: Int) -> QuantisedExchange? {
+    QuantisedExchange(
+      group: RankGroup(first: 0, stride: 1, count: rankCount), split: split, elementCount: elementCount)
   }
+}
 
-  /// - Returns: nil where twice the ranks do not divide the elements: an exact reduction takes the place.
-  func exchange(elementCount: Int) -> Exchange? {
-    guard elementCount % (2 * rankCount) == 0 else { return nil }
-    let nodeSumCount = elementCount / split.insideCount
-    func packed(_ elementCount: Int, count: Int) -> Int {
-      count * Quantisation.gradients.wordCount(elementCount: elementCount) * Quantisation.wordByteCount
-    }
-    return Exchange(
-      insideByteCount: split.insideCount > 1 ? packed(nodeSumCount, count: split.insideCount) : 0,
-      nodeSumCount: nodeSumCount,
-      acrossByteCount: packed(nodeSumCount / split.acrossCount, count: split.acrossCount))
-  }
+extension QuantisedExchange {
+  /// What a rank packs for its node, its own part included, bytes; 0 where it is alone there.
+  var insideByteCount: Int { insideCount > 1 ? insideWordCount * Quantisation.wordByteCount : 0 }
+
+  /// What it packs for the other nodes, bytes.
+  var acrossByteCount: Int { acrossWordCount * Quantisation.wordByteCount }
 }

@@ -1,4 +1,5 @@
 import Documents
+import Schedules
 
 /// Buffers of quantised collectives on one rank, bytes.
 ///

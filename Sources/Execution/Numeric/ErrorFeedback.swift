@@ -1,4 +1,4 @@
-import Schedules
+import Documents
 
 /// Error feedback of quantised gradients, as in LoCo (Xie et al. 2024): what packing has left out is added the next time.
 ///
@@ -17,7 +17,7 @@ public struct ErrorFeedback: Sendable, Equatable {
 }
 
 /// What packing has left out of one tensor so far, e.
-struct QuantisationError: Sendable {
+struct OwedValues: Sendable {
   private var words: [Float] = []
   private var reductionCount = 0
 

@@ -1,6 +1,6 @@
-import Schedules
+import Documents
 
-/// The arithmetic of ``Schedules/Quantisation``. A word is carried in the bit pattern of a `Float`, which is only ever
+/// The arithmetic of ``Documents/Quantisation``. A word is carried in the bit pattern of a `Float`, which is only ever
 /// copied: messages are arrays of those.
 extension Quantisation {
   /// Appends the words of a run of numbers: codes, lowest bits first, then the steps of the groups. A group with a number

@@ -155,7 +155,7 @@ extension RankState {
     guard let feedback = setting.errorFeedback else {
       return packing.packRuns(values, runCount: collective.group.count)
     }
-    var error = owed[operand] ?? QuantisationError()
+    var error = owed[operand] ?? OwedValues()
     memory.add(-error.byteCount, .workspace)
     let words = error.pack(values, runCount: collective.group.count, packing, feedback)
     memory.add(error.byteCount, .workspace)

@@ -104,7 +104,7 @@ struct RankState {
   /// What the ranks of this one's node have summed in a quantised exchange, until it goes to other nodes.
   var nodeSum: [Float] = []
   /// What quantised exchanges owe, see ``ErrorFeedback``.
-  var owed: [Operand: QuantisationError] = [:]
+  var owed: [Operand: OwedValues] = [:]
 
   init(setting: ExecutionSetting, place: ParallelLayout.Coordinates, parts owned: [ModelPart]) {
     self.setting = setting

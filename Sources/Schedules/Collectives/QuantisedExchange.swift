@@ -24,9 +24,13 @@ public struct QuantisedExchange: Sendable, Hashable {
   /// - Returns: nil where the exchange is not possible: the group stays inside a node or lies unevenly on its nodes, or
   ///   twice its ranks do not divide the elements. An exact reduce-scatter takes its place.
   public init?(group: RankGroup, elementCount: Int, devicesPerNode: Int) {
-    guard let split = group.nodeSplit(devicesPerNode: devicesPerNode), elementCount > 0,
-      elementCount % (2 * group.count) == 0
-    else { return nil }
+    guard let split = group.nodeSplit(devicesPerNode: devicesPerNode) else { return nil }
+    self.init(group: group, split: split, elementCount: elementCount)
+  }
+
+  /// The same of a group whose place on nodes is known.
+  public init?(group: RankGroup, split: RankGroup.NodeSplit, elementCount: Int) {
+    guard elementCount > 0, elementCount % (2 * group.count) == 0 else { return nil }
     self.group = group
     insideCount = split.insideCount
     acrossCount = split.acrossCount
@@ -39,11 +43,14 @@ public struct QuantisedExchange: Sendable, Hashable {
   /// Words of what one rank packs for another in its node, and of all it packs for its node; no exchange where each node has
   /// one rank.
   public var insideWordCount: Int {
-    insideCount * Self.quantisation.wordCount(elementCount: elementCount / insideCount)
+    insideCount * Self.quantisation.wordCount(elementCount: nodeSumCount)
   }
 
   /// Words of all that one rank packs for other nodes.
   public var acrossWordCount: Int { acrossCount * Self.quantisation.wordCount(elementCount: partitionLength) }
+
+  /// Elements that the ranks of a node have summed when the first exchange is done.
+  public var nodeSumCount: Int { elementCount / insideCount }
 
   /// The ranks of a member's node.
   public func insideGroup(of rank: Int) -> RankGroup {

@@ -1,3 +1,5 @@
+public import Documents
+
 /// What is wrong with a set of rank programs: facts, and a sentence.
 public enum ProgramDefect: Error, Sendable, Hashable {
   /// A step of a rank's program.
