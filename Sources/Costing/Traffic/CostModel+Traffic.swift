@@ -200,18 +200,18 @@ private struct TrafficFold {
     guard strategy.dataDegree > 1 else { return }
     for ranks in layout.groups(of: .data) {
       let stage = layout.coordinates(ofRank: ranks[0]).stage
-      var replicas = ReplicaTraffic(
+      let replicas = ReplicaTraffic(
         model: model, sharding: strategy.sharding, data: layout.rankGroup(of: .data, containing: ranks[0]),
-        weightByteCount: memory.weightByteCount, gradientByteCount: memory.gradientByteCount, count: count)
+        weightByteCount: memory.weightByteCount, gradientByteCount: memory.gradientByteCount)
       if strategy.zeroStage < .gradients {
-        replicas.countOnce(memory.parameterCount(stage: stage, layerCount: stageLayers[stage]))
+        replicas.countOnce(
+          memory.parameterCount(stage: stage, layerCount: stageLayers[stage]), into: &count)
       } else {
         for part in parts(ofStage: stage) {
           replicas.countPart(
-            part.parameters, copies: part.copies, uses: part.uses, microBatchCount: microBatchCount)
+            part.parameters, copies: part.copies, uses: part.uses, microBatchCount: microBatchCount, into: &count)
         }
       }
-      count = replicas.count
     }
   }
 

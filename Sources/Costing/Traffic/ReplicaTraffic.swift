@@ -10,66 +10,70 @@ struct ReplicaTraffic {
   let data: RankGroup
   let weightByteCount: Int
   let gradientByteCount: Int
-  /// What was counted so far, here and elsewhere.
-  var count: TrafficCount
 
   /// Everything on the ranks at once, once an iteration, where whole gradients are kept.
-  mutating func countOnce(_ parameterCount: Int) {
-    reduceScatter(parameterCount, over: .optimizer, bytes: gradientByteCount, times: 1)
-    allReduce(parameterCount, bytes: gradientByteCount, times: 1)
-    gather(parameterCount, over: .optimizer, times: 1)
+  func countOnce(_ parameterCount: Int, into count: inout TrafficCount) {
+    reduceScatter(parameterCount, over: .optimizer, bytes: gradientByteCount, times: 1, into: &count)
+    allReduce(parameterCount, bytes: gradientByteCount, times: 1, into: &count)
+    gather(parameterCount, over: .optimizer, times: 1, into: &count)
   }
 
   /// A part that is there so many times.
   ///
   /// - Parameter uses: passes of a micro-batch that need its weights.
-  mutating func countPart(_ parameterCount: Int, copies: Int, uses: Int, microBatchCount: Int) {
+  func countPart(
+    _ parameterCount: Int, copies: Int, uses: Int, microBatchCount: Int, into count: inout TrafficCount
+  ) {
     for family in [Sharding.Family.weights, .gradients] {
-      reduceScatter(parameterCount, over: family, bytes: weightByteCount, times: copies * microBatchCount)
+      reduceScatter(
+        parameterCount, over: family, bytes: weightByteCount, times: copies * microBatchCount, into: &count)
     }
-    reduceScatter(parameterCount, over: .optimizer, bytes: gradientByteCount, times: copies)
-    allReduce(parameterCount, bytes: gradientByteCount, times: copies)
+    reduceScatter(parameterCount, over: .optimizer, bytes: gradientByteCount, times: copies, into: &count)
+    allReduce(parameterCount, bytes: gradientByteCount, times: copies, into: &count)
     // With a secondary copy only the first use of an iteration needs the primary.
     let gathers = microBatchCount * uses, ofSecondary = sharding.secondaryDegree == nil ? 0 : gathers - 1
-    gather(parameterCount, over: .weights, times: copies * (gathers - ofSecondary))
-    gather(parameterCount, over: .secondary, times: copies * ofSecondary)
-    for family in [Sharding.Family.optimizer, .gradients] { gather(parameterCount, over: family, times: copies) }
+    gather(parameterCount, over: .weights, times: copies * (gathers - ofSecondary), into: &count)
+    gather(parameterCount, over: .secondary, times: copies * ofSecondary, into: &count)
+    for family in [Sharding.Family.optimizer, .gradients] {
+      gather(parameterCount, over: family, times: copies, into: &count)
+    }
   }
 
   // MARK: Collectives
 
-  /// Calls `body` with every group of a family that has more than one rank, and the elements of a tensor that its members
-  /// hold together.
-  private func forEachGroup(
-    of family: Sharding.Family, _ parameterCount: Int, _ body: (RankGroup, _ elementCount: Int) -> Void
-  ) {
-    for group in sharding.groups(of: family, inDataGroup: data) where group.count > 1 {
-      body(
+  /// Every group of a family that has more than one rank, and the elements of a tensor that its members hold together.
+  private func groups(
+    of family: Sharding.Family, _ parameterCount: Int
+  ) -> [(group: RankGroup, elementCount: Int)] {
+    sharding.groups(of: family, inDataGroup: data).filter { $0.count > 1 }.map { group in
+      (
         group,
         sharding.elementCount(
-          over: family, ofReplica: data.place(of: group.first), replicaCount: data.count, elementCount: parameterCount))
+          over: family, ofReplica: data.place(of: group.first), replicaCount: data.count, elementCount: parameterCount)
+      )
     }
   }
 
-  private mutating func gather(_ parameterCount: Int, over family: Sharding.Family, times: Int) {
+  private func gather(
+    _ parameterCount: Int, over family: Sharding.Family, times: Int, into count: inout TrafficCount
+  ) {
     guard times > 0 else { return }
-    var sent = count
-    forEachGroup(of: family, parameterCount) { group, elements in
+    for (group, elements) in groups(of: family, parameterCount) {
       let isPacked = sharding.quantisesWeights && family != .secondary && model.split(group) != nil
       let travelling =
         isPacked
         ? Quantisation.weights.gatheredWordCount(elementCount: elements, rankCount: group.count) : elements
       let bytes = isPacked ? Quantisation.wordByteCount : weightByteCount
       model.volume(travelling, in: group).forEachAllGatherPair { from, to, elements in
-        model.send(elements * bytes * times, from: group.rank(from), to: group.rank(to), into: &sent)
+        model.send(elements * bytes * times, from: group.rank(from), to: group.rank(to), into: &count)
       }
     }
-    count = sent
   }
 
-  private mutating func reduceScatter(_ parameterCount: Int, over family: Sharding.Family, bytes: Int, times: Int) {
-    var sent = count
-    forEachGroup(of: family, parameterCount) { group, elements in
+  private func reduceScatter(
+    _ parameterCount: Int, over family: Sharding.Family, bytes: Int, times: Int, into count: inout TrafficCount
+  ) {
+    for (group, elements) in groups(of: family, parameterCount) {
       if sharding.quantisesGradients,
         let exchange = QuantisedExchange(
           group: group, elementCount: elements, devicesPerNode: model.cluster.devicesPerNode)
@@ -81,32 +85,29 @@ struct ReplicaTraffic {
             (exchange.acrossGroup(of: rank), exchange.acrossWordCount),
           ] {
             for other in hop.ranks where other != rank {
-              model.send(words / hop.count * Quantisation.wordByteCount * times, from: rank, to: other, into: &sent)
+              model.send(words / hop.count * Quantisation.wordByteCount * times, from: rank, to: other, into: &count)
             }
           }
         }
       } else {
         model.volume(elements, in: group).forEachReduceScatterPair { from, to, elements in
-          model.send(elements * bytes * times, from: group.rank(from), to: group.rank(to), into: &sent)
+          model.send(elements * bytes * times, from: group.rank(from), to: group.rank(to), into: &count)
         }
       }
     }
-    count = sent
   }
 
   /// Over the replicas that hold the same shard.
-  private mutating func allReduce(_ parameterCount: Int, bytes: Int, times: Int) {
-    var sent = count
-    forEachGroup(of: .replicas, parameterCount) { group, elements in
+  private func allReduce(_ parameterCount: Int, bytes: Int, times: Int, into count: inout TrafficCount) {
+    for (group, elements) in groups(of: .replicas, parameterCount) {
       let volume = model.volume(elements, in: group)
       volume.forEachReduceScatterPair { from, to, elements in
-        model.send(elements * bytes * times, from: group.rank(from), to: group.rank(to), into: &sent)
+        model.send(elements * bytes * times, from: group.rank(from), to: group.rank(to), into: &count)
       }
       volume.forEachAllGatherPair { from, to, elements in
-        model.send(elements * bytes * times, from: group.rank(from), to: group.rank(to), into: &sent)
+        model.send(elements * bytes * times, from: group.rank(from), to: group.rank(to), into: &count)
       }
     }
-    count = sent
   }
 }
 
