@@ -16,7 +16,7 @@ extension StrategyCost {
   /// With interleaving all stages have L/p layers, and a stage's work follows its first arrival.
   /// - Complexity: O(1).
   public var boundSeconds: Double {
-    if let devices { return mixedBoundSeconds(devices, freedom: .none) }
+    if devices != nil { return mixedBoundSeconds(freedom: .none) }
     let p = strategy.pipelineDegree
     guard p > 1 else { return wholeSeconds(choice: nil) }
     if strategy.virtualStageCount > 1 {
@@ -31,7 +31,7 @@ extension StrategyCost {
   /// layers to recompute. Offloading adds time, so that bounds without it hold.
   /// - Complexity: O(stages · log layers).
   public func boundSeconds(freedom: StageFreedom, within limit: MemoryLimit) -> Double {
-    if let devices { return mixedBoundSeconds(devices, freedom: freedom) }
+    if devices != nil { return mixedBoundSeconds(freedom: freedom) }
     guard freedom.choosesRecomputation else { return boundSeconds }
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount, limitBytes = memory.limitBytes(limit)
     func least(_ stage: Int, offloads: Bool) -> Int? {

@@ -84,15 +84,13 @@ extension StrategyCost {
   /// The most layers each stage can hold within a limit, whatever it chooses; nil when some stage cannot hold one, or all
   /// together not all layers.
   public func layerCapacities(within limit: MemoryLimit, freedom: StageFreedom) -> [Int]? {
-    guard let devices else {
+    guard devices != nil else {
       return memory.layerCapacities(limitBytes: memory.limitBytes(limit), layerCount: layerCount, freedom: freedom)
     }
-    // What each kind could hold if all stages were on it; a stage that could hold nothing there may be on another.
     let capacities = (0..<strategy.pipelineDegree).map { stage in
-      devices.kindsOfStage[stage].map { kind in
-        let memory = devices.costs[kind].memory
-        return memory.layerCapacity(
-          stage: stage, limitBytes: memory.limitBytes(limit), layerCount: layerCount, freedom: freedom)
+      kinds(ofStage: stage).map {
+        $0.memory.layerCapacity(
+          stage: stage, limitBytes: $0.memory.limitBytes(limit), layerCount: layerCount, freedom: freedom)
       }.min() ?? 0
     }
     return capacities.contains(0) || capacities.reduce(0, +) < layerCount ? nil : capacities
@@ -105,7 +103,7 @@ extension StrategyCost {
   ///
   /// Where stages may keep what they do not recompute, t is that of a kept layer. On the last stage the head may run while
   /// the device would wait for launches.
-  func mixedBoundSeconds(_ devices: DeviceKinds, freedom: StageFreedom) -> Double {
+  func mixedBoundSeconds(freedom: StageFreedom) -> Double {
     let p = strategy.pipelineDegree, m = Double(microBatchCount)
     func layerSeconds(_ stage: Int) -> Double {
       let pace = pace(ofStage: stage)

@@ -45,14 +45,6 @@ extension StrategyCost {
     devices?.costs.map(\.fixedSeconds).max() ?? framework.iterationFixedSeconds
   }
 
-  /// Whether middle stages have the same data-parallel groups.
-  public var hasUniformTails: Bool { layout.dataGroups.count == 1 }
-
-  /// The most layers each stage can hold within a limit, see ``MemoryModel/layerCapacities(limitBytes:layerCount:)``.
-  public func layerCapacities(limitBytes: Int) -> [Int]? {
-    memory.layerCapacities(limitBytes: limitBytes, layerCount: layerCount)
-  }
-
   /// Fills `scratch.endSeconds` with the end of each stage's last backward pass.
   private func runPipeline(
     layerCounts: [Int], choices: [StageChoice]?, withTransfers: Bool, scratch: inout EvaluationScratch

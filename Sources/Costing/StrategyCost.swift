@@ -250,12 +250,3 @@ public struct StrategyCost: Sendable {
     return layout.wrap.seconds(byteCount: Double(boundaryByteCount)) + boundaryGatherSeconds
   }
 }
-
-extension LayoutCost {
-  /// The slowest of the stages' data-parallel groups.
-  var slowestDataGroup: CommunicationGroup {
-    var result = dataGroups[0]
-    for group in dataGroups.dropFirst() { result = result.slower(group) }
-    return result
-  }
-}

@@ -32,21 +32,31 @@ import Testing
       sharedBytesPerSecond: shared)
   }
 
+  /// A cluster's links, and the same with a matrix in which nothing was measured: it says the same and forbids every
+  /// shortcut.
+  private static func fabrics(
+    _ index: Int
+  ) throws -> (name: String, deviceCount: Int, plain: Fabric, measured: Fabric) {
+    let (name, nodeCount, perNode, levels) = clusters[index]
+    let nothing = [[Double?]](repeating: [Double?](repeating: nil, count: nodeCount), count: nodeCount)
+    return (
+      name, nodeCount * perNode,
+      Fabric(try Fixture.cluster(nodeCount: nodeCount, devicesPerNode: perNode, levels: levels)),
+      Fabric(
+        try Fixture.cluster(
+          nodeCount: nodeCount, devicesPerNode: perNode, levels: levels, measured: Fixture.links(nothing)))
+    )
+  }
+
   @Test(arguments: clusters.indices)
   func alignedGroupsCostWhatLookingAtEveryGroupSays(index: Int) throws {
-    let (name, nodeCount, perNode, levels) = Self.clusters[index]
-    let nothing = [[Double?]](repeating: [Double?](repeating: nil, count: nodeCount), count: nodeCount)
-    let plain = Fabric(try Fixture.cluster(nodeCount: nodeCount, devicesPerNode: perNode, levels: levels))
-    // A matrix in which nothing was measured says the same and forbids every shortcut.
-    let measured = Fabric(
-      try Fixture.cluster(
-        nodeCount: nodeCount, devicesPerNode: perNode, levels: levels, measured: Fixture.links(nothing)))
+    let (name, deviceCount, plain, measured) = try Self.fabrics(index)
     #expect(!measured.isAligned(1))
-    for layout in Self.layouts(deviceCount: nodeCount * perNode) {
+    for layout in Self.layouts(deviceCount: deviceCount) {
       let short = LayoutCost(layout, on: plain), long = LayoutCost(layout, on: measured)
       let what = "\(name): \(layout)"
       #expect(short.tensorGroup == long.tensorGroup, "\(what)")
-      #expect(short.slowestDataGroup == long.slowestDataGroup, "\(what)")
+      #expect(short.pricedDataGroup == long.pricedDataGroup, "\(what)")
       #expect(short.embeddingGroup == long.embeddingGroup, "\(what)")
       #expect(short.wrap == long.wrap, "\(what)")
       for stage in 0..<layout.pipelineDegree {
@@ -60,13 +70,8 @@ import Testing
   /// Every evenly spaced part of a data-parallel group, packed or not.
   @Test(arguments: clusters.indices)
   func alignedPartsOfGroupsCostWhatLookingAtEveryPartSays(index: Int) throws {
-    let (name, nodeCount, perNode, levels) = Self.clusters[index]
-    let nothing = [[Double?]](repeating: [Double?](repeating: nil, count: nodeCount), count: nodeCount)
-    let plain = Fabric(try Fixture.cluster(nodeCount: nodeCount, devicesPerNode: perNode, levels: levels))
-    let measured = Fabric(
-      try Fixture.cluster(
-        nodeCount: nodeCount, devicesPerNode: perNode, levels: levels, measured: Fixture.links(nothing)))
-    for layout in Self.layouts(deviceCount: nodeCount * perNode) where layout.pipelineDegree <= 2 {
+    let (name, deviceCount, plain, measured) = try Self.fabrics(index)
+    for layout in Self.layouts(deviceCount: deviceCount) where layout.pipelineDegree <= 2 {
       let short = LayoutCost(layout, on: plain), long = LayoutCost(layout, on: measured)
       let d = layout.dataDegree
       for extent in 1...d where d % extent == 0 {
@@ -121,8 +126,8 @@ import Testing
     let cost = LayoutCost(ParallelLayout(tensorDegree: 8, dataDegree: 4, pipelineDegree: 4), on: fabric)
     #expect(cost.dataGroups.count == 4)
     #expect(cost.boundaries.count == 3)
-    #expect(cost.slowestDataGroup == cost.dataGroups.reduce(.alone) { $0.slower($1) })
-    for group in cost.dataGroups { #expect(group.ringBytesPerSecond >= cost.slowestDataGroup.ringBytesPerSecond) }
+    #expect(cost.pricedDataGroup == cost.dataGroups.reduce(.alone) { $0.slower($1) })
+    for group in cost.dataGroups { #expect(group.ringBytesPerSecond >= cost.pricedDataGroup.ringBytesPerSecond) }
   }
 
   @Test func theSlowestPairSumsTiedEmbeddings() throws {
@@ -146,5 +151,12 @@ import Testing
       }
     }
     return layouts
+  }
+}
+
+extension LayoutCost {
+  /// The data-parallel group that strategies without shards are priced with: the slowest of all stages.
+  fileprivate var pricedDataGroup: CommunicationGroup {
+    shardGroups(Sharding(.none, replicaCount: layout.dataDegree)).slowest.replicas.group
   }
 }
