@@ -68,9 +68,5 @@ public struct ParallelLayout: Sendable, Hashable {
   }
 
   /// The group of an axis that a rank is in, in the axis' order.
-  public func group(of axis: Axis, containing rank: Int) -> [Int] {
-    let stride = stride(of: axis), degree = degree(of: axis)
-    let first = rank - rank / stride % degree * stride
-    return (0..<degree).map { first + $0 * stride }
-  }
+  public func group(of axis: Axis, containing rank: Int) -> [Int] { rankGroup(of: axis, containing: rank).ranks }
 }

@@ -59,10 +59,13 @@ public struct Sharding: Sendable, Hashable {
   public var isQuantised: Bool { quantisesWeights || quantisesGradients }
 
   /// The same degrees, nothing quantised.
-  public var exact: Sharding {
+  public var exact: Sharding { quantising(weights: false, gradients: false) }
+
+  /// The same degrees, with these collectives quantised and no others.
+  public func quantising(weights: Bool, gradients: Bool) -> Sharding {
     Sharding(
       weightDegree: weightDegree, gradientDegree: gradientDegree, optimizerDegree: optimizerDegree,
-      secondaryDegree: secondaryDegree)
+      secondaryDegree: secondaryDegree, quantisesWeights: weights, quantisesGradients: gradients)
   }
 }
 

@@ -103,10 +103,7 @@ struct ShardingChoices {
   private func quantisations(of sharding: Sharding, layout: ParallelLayout) -> [Sharding] {
     guard allowance.quantisationTolerance != nil else { return [] }
     return [(true, false), (false, true), (true, true)].compactMap { weights, gradients in
-      let quantised = Sharding(
-        weightDegree: sharding.weightDegree, gradientDegree: sharding.gradientDegree,
-        optimizerDegree: sharding.optimizerDegree, secondaryDegree: sharding.secondaryDegree,
-        quantisesWeights: weights, quantisesGradients: gradients)
+      let quantised = sharding.quantising(weights: weights, gradients: gradients)
       let strategy = Strategy(
         tensorDegree: layout.tensorDegree, pipelineDegree: 1, dataDegree: layout.dataDegree, sharding: quantised)
       let error = strategy.quantisationError(devicesPerNode: devicesPerNode)

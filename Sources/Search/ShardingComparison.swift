@@ -46,14 +46,10 @@ public enum ShardingComparison {
     schemes.append(("ZeRO 3", Sharding(.weights, replicaCount: n)))
     let inside = devicesPerNode % strategy.tensorDegree == 0 ? devicesPerNode / strategy.tensorDegree : 1
     guard inside > 1, inside < n, n % inside == 0 else { return schemes }
-    func whole(quantised: Bool) -> Sharding {
-      Sharding(
-        weightDegree: n, gradientDegree: n, optimizerDegree: n, secondaryDegree: inside, quantisesWeights: quantised,
-        quantisesGradients: quantised)
-    }
+    let whole = Sharding(weightDegree: n, gradientDegree: n, optimizerDegree: n, secondaryDegree: inside)
     return schemes + [
       ("hybrid within the node", Sharding(weightDegree: inside, gradientDegree: inside, optimizerDegree: inside)),
-      ("hpZ", whole(quantised: false)), ("ZeRO++", whole(quantised: true)),
+      ("hpZ", whole), ("ZeRO++", whole.quantising(weights: true, gradients: true)),
     ]
   }
 }
