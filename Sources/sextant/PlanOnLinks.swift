@@ -44,8 +44,9 @@ struct PlanOnLinks {
       let measuredCluster: ClusterDescription
       do {
         measuredCluster = try ClusterDescription(
-          name: cluster.name, source: cluster.source, device: cluster.device, nodeNames: cluster.nodeNames,
-          devicesPerNode: cluster.devicesPerNode, levels: cluster.levels, host: cluster.host, measured: measured)
+          name: cluster.name, source: cluster.source, devices: cluster.devices, deviceOfNode: cluster.deviceOfNode,
+          nodeNames: cluster.nodeNames, devicesPerNode: cluster.devicesPerNode, levels: cluster.levels,
+          host: cluster.host, measured: measured)
       } catch {
         throw DocumentError(source: linksPath, location: "", expected: error.sentence, found: nil)
       }

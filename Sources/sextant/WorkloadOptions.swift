@@ -20,7 +20,7 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: "Tokens of a sequence; 4096 where not given, fewer where the model has fewer learned positions.")
   var sequence: Int?
 
-  @Option(help: "bf16, fp16 or fp32; bf16 where the device has it, else fp16.")
+  @Option(help: "bf16, fp16 or fp32; bf16 where the devices have it, else fp16.")
   var precision: String?
 
   @Option(help: ArgumentHelp("Precision of gradient accumulation; fp32 except under fp16.", valueName: "precision"))
@@ -56,7 +56,7 @@ struct WorkloadOptions: ParsableArguments {
     let sequence = sequence ?? (description.positionCount > 0 ? min(description.positionCount, 4096) : 4096)
     try check(globalBatch, in: TrainingJob.Bounds.globalBatch, flag: "--global-batch")
     try check(sequence, in: TrainingJob.Bounds.sequenceLength, flag: "--sequence")
-    let fallback: Precision = cluster.device.peakFLOPPerSecond(.bf16) > 0 ? .bf16 : .fp16
+    let fallback: Precision = cluster.devices.allSatisfy { $0.peakFLOPPerSecond(.bf16) > 0 } ? .bf16 : .fp16
     let precision = try parsed(precision, flag: "--precision") ?? fallback
     let gradients = try parsed(gradientPrecision, flag: "--gradient-precision") ?? (precision == .fp16 ? .fp16 : .fp32)
     guard gradients == .fp32 || gradients == precision else {
