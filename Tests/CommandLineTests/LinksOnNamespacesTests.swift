@@ -65,18 +65,22 @@ struct LinksOnNamespacesTests {
     let folder = try Workspace()
     let hosts = try NetworkNamespaces(
       upload: [20, 30, 40, 50], download: [60, 50, 40, 30], subnet: 40)
-    let run = try await measure(hosts, in: folder, killing: (rank: 2, afterSeconds: 3))
-    #expect(run.exitCode == 4, "\(run.errors)")
-    #expect(run.errors.contains("1 of 4 nodes are missing or were lost: host-2"), "\(run.errors)")
-    let links = try MeasuredLinks(contentsOf: folder.file("links.json"))
-    let snapshot = links.snapshots[0]
-    for (from, to) in [(0, 1), (1, 0), (0, 3), (3, 0), (1, 3), (3, 1)] {
-      let rate = try #require(snapshot.bytesPerSecond[from][to])
-      // Another test has the rates; here the machine may be busy.
-      #expect((0.5..<1.5).contains(rate / hosts.bytesPerSecond(from, to)), "\(from) to \(to): \(rate)")
-    }
-    let missing = [0, 1, 3].filter { snapshot.bytesPerSecond[2][$0] == nil }
-    #expect(!missing.isEmpty)
-    #expect(snapshot.gaps.contains { $0.from == 2 && $0.to == nil && $0.reason.contains("connection was lost") })
+    var shares: [Double] = []
+    func areRight() -> Bool { shares.allSatisfy { (0.5..<1.05).contains($0) } }
+    let start = ContinuousClock.now
+    repeat {
+      let run = try await measure(hosts, in: folder, killing: (rank: 2, afterSeconds: 3))
+      #expect(run.exitCode == 4, "\(run.errors)")
+      #expect(run.errors.contains("1 of 4 nodes are missing or were lost: host-2"), "\(run.errors)")
+      let links = try MeasuredLinks(contentsOf: folder.file("links.json"))
+      let snapshot = links.snapshots[0]
+      shares = try [(0, 1), (1, 0), (0, 3), (3, 0), (1, 3), (3, 1)].map { from, to in
+        try #require(snapshot.bytesPerSecond[from][to]) / hosts.bytesPerSecond(from, to)
+      }
+      let missing = [0, 1, 3].filter { snapshot.bytesPerSecond[2][$0] == nil }
+      #expect(!missing.isEmpty)
+      #expect(snapshot.gaps.contains { $0.from == 2 && $0.to == nil && $0.reason.contains("connection was lost") })
+    } while !areRight() && start.duration(to: .now) < .seconds(300)
+    #expect(areRight(), "\(shares)")
   }
 }

@@ -231,110 +231,6 @@ import Testing
   }
 }
 
-// MARK: - Examples
-
-/// The example documents of a kind: the files `Inputs/examples/KIND.json` and `KIND-*.json`, and one plan made here.
-///
-/// The plan's strategy also has the keys that are read and never written.
-func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: JSON)] {
-  var examples: [(name: String, json: JSON)] = []
-  let folder = "Tests/DocumentsTests/Inputs/examples"
-  for name in Checkout.names(in: folder) where name == kind.name || name.hasPrefix("\(kind.name)-") {
-    examples.append((name, try Checkout.json("\(folder)/\(name).json")))
-  }
-  if kind == .plan {
-    let unwritten = [
-      JSONMember("context", .integer(1)), JSONMember("expert", .integer(1)),
-      JSONMember("fsdp", .boolean(false)),
-    ]
-    let plan = try examplePlan().json.changed(at: [.key("strategy")]) { strategy in
-      guard case .object(let members) = strategy else { return nil }
-      return .object(members + unwritten)
-    }
-    if let plan { examples.append(("the plan of the tests", plan)) }
-    examples.append(("the plan of ZeRO++", try exampleShardedPlan().json))
-    examples.append(("the plan of shards within the node", try exampleHybridPlan().json))
-  }
-  return examples
-}
-
-/// A plan with every part, whose figures are invented.
-func examplePlan() throws -> Plan {
-  let catalog = Catalog(root: Checkout.root)
-  let strategy = Strategy(
-    tensorDegree: 2, pipelineDegree: 2, dataDegree: 1, virtualStageCount: 1, microBatch: 2, zeroStage: .none,
-    recompute: .full, usesSequenceParallelism: false, usesFlashAttention: true, overlapsGradientReduce: false)
-  let memory = Prediction.StageMemory(
-    weightBytes: 1, gradientBytes: 2, optimizerBytes: 3, activationBytes: 4, workspaceBytes: 5, reservedBytes: 6,
-    fragmentationBytes: 7, hostBytes: 8)
-  let prediction = Prediction(
-    iterationSeconds: 0.5,
-    timeSplit: Prediction.TimeSplit(
-      computeSeconds: 0.25, recomputeSeconds: 0, launchSeconds: 0, tensorSeconds: 0.125, pipelineSeconds: 0.0625,
-      dataSeconds: 0,
-      bubbleSeconds: 0.03125, optimizerSeconds: 0.015625, fixedSeconds: 0.015625),
-    stageMemory: [memory, memory], verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25)
-  return Plan(
-    toolVersion: "0.0.0", cluster: try catalog.cluster("\(Checkout.inputs)/examples/cluster.json"),
-    job: try TrainingJob(contentsOf: "\(Checkout.inputs)/examples/job.json", catalog: catalog),
-    frameworkName: "megatron-lm", fixed: StrategyPattern(), strategy: strategy, layerCounts: [2, 2],
-    stageChoices: [
-      StageChoice(recomputedLayerCount: 1, offloadsOptimizer: true), StageChoice(recomputedLayerCount: 0),
-    ],
-    arrangement: NodeArrangement(
-      nodeOrder: [0, 1], reason: .searched, givenOrderSeconds: 0.625,
-      moments: [NodeArrangement.Moment(name: "morning", givenOrderSeconds: 0.75, iterationSeconds: 0.5)]),
-    prediction: prediction,
-    certificate: Certificate(
-      ending: .exhausted, lowerBoundSeconds: 0.5, scoreSeconds: 0.5, enumeratedCount: 10,
-      rejections: [Certificate.Rejection(rule: "global batch does not divide", count: 3)], memoryRejectedCount: 2,
-      closedByBoundCount: 4, completedCount: 1, unprovenCount: 0, programCount: 3,
-      proofs: [
-        Certificate.Proof(
-          strategy: "t2 p2", stagesChoose: true, scoreSeconds: 0.5, lowerBoundSeconds: 0.5, split: .integerPrograms,
-          order: .bound)
-      ]),
-    alternatives: [
-      Plan.Alternative(
-        strategy: strategy, layerCounts: [3, 1], prediction: prediction, kind: "without pipeline", reason: "slower")
-    ],
-    impossibleKinds: ["without tensor parallelism"])
-}
-
-/// The same with replicas that divide their states as ZeRO++ does.
-func exampleShardedPlan() throws -> Plan {
-  try examplePlan(
-    sharding: Sharding(
-      weightDegree: 4, gradientDegree: 4, optimizerDegree: 4, secondaryDegree: 2, quantisesWeights: true,
-      quantisesGradients: true),
-    allowance: Allowance(quantisationTolerance: 0.2))
-}
-
-/// The same with replicas that divide their states within the node.
-func exampleHybridPlan() throws -> Plan {
-  try examplePlan(
-    sharding: Sharding(weightDegree: 2, gradientDegree: 2, optimizerDegree: 2), allowance: .exact)
-}
-
-private func examplePlan(sharding: Sharding, allowance: Allowance) throws -> Plan {
-  let plan = try examplePlan()
-  let strategy = Strategy(
-    tensorDegree: 1, pipelineDegree: 1, dataDegree: 4, microBatch: 2, sharding: sharding)
-  let prediction = Prediction(
-    iterationSeconds: 0.5, timeSplit: plan.prediction.timeSplit, stageMemory: [plan.prediction.stageMemory[0]],
-    verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25)
-  let options = [("this plan", sharding), ("ZeRO 3", Sharding(.weights, replicaCount: 4))].map { name, sharding in
-    ShardingOption(
-      name: name, sharding: sharding, iterationSeconds: 0.5, peakBytes: 10, verdict: .fits,
-      sentBytes: plan.cluster.levels.map(\.span))
-  }
-  return Plan(
-    toolVersion: "0.0.0", cluster: plan.cluster, job: plan.job, frameworkName: "megatron-lm", fixed: StrategyPattern(),
-    allowance: allowance, strategy: strategy, layerCounts: [4], stageChoices: nil, arrangement: plan.arrangement,
-    prediction: prediction, shardingOptions: options, certificate: plan.certificate, alternatives: [],
-    impossibleKinds: [])
-}
-
 // MARK: - Readers
 
 /// What a reader makes of a document.
@@ -350,7 +246,7 @@ private enum Reading {
 
 extension DocumentSchema {
   /// `cluster` of `sextant.cluster/1`.
-  fileprivate var name: String { String(rawValue.dropFirst("sextant.".count).prefix { $0 != "/" }) }
+  var name: String { String(rawValue.dropFirst("sextant.".count).prefix { $0 != "/" }) }
 
   fileprivate func reading(of json: JSON) -> Reading {
     let field = Field(json, source: "example")

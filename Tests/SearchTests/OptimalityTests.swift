@@ -46,21 +46,25 @@ struct OptimalityTests {
 
   @Test("Every bound is at most the score of every split")
   func boundsAreAdmissible() throws {
-    var scratch = EvaluationScratch()
     for seed in UInt64(200)...240 {
       let problem = try RandomProblem(seed: seed)
-      for sample in PlanSearch(model: problem.model).pricingSamples() {
-        let cost = problem.model.cost(of: sample.strategy, layout: sample.layout, microBatch: sample.microBatch)
-        let chunks = sample.strategy.virtualStageCount, p = sample.strategy.pipelineDegree
-        let splits =
-          chunks > 1
-          ? [evenLayerCounts(layerCount: cost.layerCount, virtualStageCount: p * chunks)]
-          : BruteForce.compositions(of: cost.layerCount, into: p)
-        for split in splits {
-          let seconds = cost.iterationSeconds(layerCounts: split, scratch: &scratch)
-          #expect(
-            cost.boundSeconds <= seconds * (1 + 1e-12), "\(problem.description): \(sample.strategy.text) \(split)")
-        }
+      Self.expectBoundsAreAdmissible(problem.model, problem.description)
+    }
+  }
+
+  /// Of every strategy of a model's lattice and every split.
+  static func expectBoundsAreAdmissible(_ model: CostModel, _ description: String) {
+    var scratch = EvaluationScratch()
+    for sample in PlanSearch(model: model).pricingSamples() {
+      let cost = model.cost(of: sample.strategy, layout: sample.layout, microBatch: sample.microBatch)
+      let chunks = sample.strategy.virtualStageCount, p = sample.strategy.pipelineDegree
+      let splits =
+        chunks > 1
+        ? [evenLayerCounts(layerCount: cost.layerCount, virtualStageCount: p * chunks)]
+        : BruteForce.compositions(of: cost.layerCount, into: p)
+      for split in splits {
+        let seconds = cost.iterationSeconds(layerCounts: split, scratch: &scratch)
+        #expect(cost.boundSeconds <= seconds * (1 + 1e-12), "\(description): \(sample.strategy.text) \(split)")
       }
     }
   }
