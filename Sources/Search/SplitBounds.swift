@@ -28,8 +28,7 @@ struct SplitBounds {
   init(cost: StrategyCost, options: StageOptions) {
     let p = options.stageCount, layerCount = options.layerCount
     let transfers = (0..<max(0, p - 1)).map { cost.transferSeconds(afterStage: $0) }
-    paths = OneForwardOneBackwardBound(
-      workSeconds: 0, transferSeconds: transfers, microBatchCount: cost.microBatchCount)
+    paths = OneForwardOneBackwardBound(transferSeconds: transfers, microBatchCount: cost.microBatchCount)
     microBatches = Double(cost.microBatchCount)
     lastStage = p - 1
     var before = [0.0]

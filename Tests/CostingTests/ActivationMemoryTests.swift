@@ -92,10 +92,11 @@ import Testing
         kind: v > 1 ? .interleaved : .oneForwardOneBackward, stageCount: p, chunkCount: v, microBatchCount: m)
       for stage in 0..<p {
         let message = "p \(p), v \(v), m \(m), stage \(stage)"
-        #expect(memory.inFlightCount(stage: stage) == schedule.peakInFlightCount(ofStage: stage), "\(message)")
+        let passes = peakInFlight(stage: stage, of: schedule)
+        #expect(memory.inFlightCount(stage: stage) == passes, "\(message)")
         // One layer a chunk, so that the stage keeps a layer's bytes for each pass in flight; on the first stage a
         // dropout mask for each micro-batch in its first chunk, on the last two inputs for each in its last.
-        var expected = schedule.peakInFlightCount(ofStage: stage) * memory.layerActivationBytes
+        var expected = passes * memory.layerActivationBytes
         if stage == 0 { expected += peakInFlight(chunk: 0, stage: stage, of: schedule) * Self.s * Self.h }
         if stage == p - 1 {
           let heads = peakInFlight(chunk: v - 1, stage: stage, of: schedule)
@@ -106,10 +107,10 @@ import Testing
     }
   }
 
-  /// The most micro-batches whose activations one chunk of a stage holds, by walking the schedule.
-  private func peakInFlight(chunk: Int, stage: Int, of schedule: PipelineSchedule) -> Int {
+  /// The most passes whose activations a stage holds, or one of its chunks, by walking the schedule.
+  private func peakInFlight(chunk: Int? = nil, stage: Int, of schedule: PipelineSchedule) -> Int {
     var inFlight = 0, peak = 0
-    for step in schedule.steps(ofStage: stage) where step.chunkIndex == chunk {
+    for step in schedule.steps(ofStage: stage) where chunk == nil || step.chunkIndex == chunk {
       inFlight += step.pass == .forward ? 1 : -1
       peak = max(peak, inFlight)
     }

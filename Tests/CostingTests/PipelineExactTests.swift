@@ -9,7 +9,7 @@ import Testing
     (16, 64, 0.1, 93.80), (16, 128, 0.3, 223.40),
   ]
 
-  @Test func `The golden values of 1F1B hold for recurrence, reference and closed form`() throws {
+  @Test func `The golden values of 1F1B hold for recurrence, walk and closed form`() throws {
     var scratch = PipelineScratch()
     for (p, m, link, seconds) in Self.golden {
       let times = PipelineTimes(
@@ -19,11 +19,11 @@ import Testing
         of: .oneForwardOneBackward, microBatchCount: m, scratch: &scratch)
       let schedule = try PipelineSchedule(
         kind: .oneForwardOneBackward, stageCount: p, microBatchCount: m)
-      let reference = try times.referenceEndSeconds(of: schedule).max() ?? 0
+      let reference = try times.walk(schedule).max() ?? 0
       #expect(abs(exact / seconds - 1) < 1e-9, "recurrence, p \(p), m \(m): \(exact)")
-      #expect(abs(reference / seconds - 1) < 1e-9, "reference, p \(p), m \(m): \(reference)")
+      #expect(abs(reference / seconds - 1) < 1e-9, "walk, p \(p), m \(m): \(reference)")
       if m % p == 0 {
-        let closed = PipelineClosedForms.equalStageSeconds(
+        let closed = equalStageSeconds(
           stageCount: p, microBatchCount: m, stageSeconds: 1, transferSeconds: link)
         #expect(abs(closed / seconds - 1) < 1e-9, "closed form, p \(p), m \(m): \(closed)")
       }
@@ -31,7 +31,7 @@ import Testing
   }
 
   @Test(arguments: PipelineScheduleKind.allCases)
-  func `The recurrence gives the reference's end of every stage, bit for bit`(
+  func `The recurrence gives the walk's end of every stage, bit for bit`(
     kind: PipelineScheduleKind
   ) throws {
     var scratch = PipelineScratch()
@@ -41,8 +41,8 @@ import Testing
       let makespan = times.endSeconds(
         of: kind, microBatchCount: pipeline.microBatchCount, scratch: &scratch)
       let ends = (0..<times.stageCount).map(scratch.endSeconds(ofStage:))
-      let reference = try times.referenceEndSeconds(
-        of: PipelineSchedule(
+      let reference = try times.walk(
+        PipelineSchedule(
           kind: kind, stageCount: times.stageCount, chunkCount: times.chunkCount,
           microBatchCount: pipeline.microBatchCount))
       #expect(ends == reference, "\(pipeline)")
@@ -50,21 +50,33 @@ import Testing
     }
   }
 
-  @Test func `Every small shape of 1F1B and GPipe agrees with the reference`() throws {
+  @Test func `Every small shape of 1F1B agrees with the walk`() throws {
     var scratch = PipelineScratch()
-    for kind in [PipelineScheduleKind.oneForwardOneBackward, .gpipe] {
-      for p in 1...6 {
-        let times = PipelineTimes(
-          stageCount: p, forwardSeconds: (0..<p).map { 1 + 0.3 * Double($0 % 3) },
-          backwardSeconds: (0..<p).map { 2 + 0.7 * Double($0 % 2) },
-          transferSeconds: (1..<p).map { 0.2 * Double($0) })
-        for m in 1...9 {
-          let schedule = try PipelineSchedule(kind: kind, stageCount: p, microBatchCount: m)
-          let reference = try times.referenceEndSeconds(of: schedule)
-          _ = times.endSeconds(of: kind, microBatchCount: m, scratch: &scratch)
-          #expect(
-            (0..<p).map(scratch.endSeconds(ofStage:)) == reference,
-            "\(kind.rawValue), p \(p), m \(m)")
+    for p in 1...6 {
+      let times = PipelineTimes(
+        stageCount: p, forwardSeconds: (0..<p).map { 1 + 0.3 * Double($0 % 3) },
+        backwardSeconds: (0..<p).map { 2 + 0.7 * Double($0 % 2) },
+        transferSeconds: (1..<p).map { 0.2 * Double($0) })
+      for m in 1...9 {
+        let schedule = try PipelineSchedule(kind: .oneForwardOneBackward, stageCount: p, microBatchCount: m)
+        _ = times.endSeconds(of: .oneForwardOneBackward, microBatchCount: m, scratch: &scratch)
+        #expect(try (0..<p).map(scratch.endSeconds(ofStage:)) == times.walk(schedule), "p \(p), m \(m)")
+      }
+    }
+  }
+
+  @Test func `Equal stages end when the closed form says`() {
+    var scratch = PipelineScratch()
+    for p in 1...9 {
+      for windows in 1...5 {
+        for (backward, link) in [(1.0, 0.0), (2.0, 0.1), (3.0, 7.0)] {
+          let m = p * windows
+          let times = PipelineTimes(
+            equalStageCount: p, forwardSeconds: 1, backwardSeconds: backward, transferSeconds: link)
+          let exact = times.endSeconds(of: .oneForwardOneBackward, microBatchCount: m, scratch: &scratch)
+          let closed = equalStageSeconds(
+            stageCount: p, microBatchCount: m, stageSeconds: 1 + backward, transferSeconds: link)
+          #expect(abs(exact / closed - 1) < 1e-12, "p \(p), m \(m), b \(backward), l \(link)")
         }
       }
     }
@@ -74,11 +86,9 @@ import Testing
     var scratch = PipelineScratch()
     let times = PipelineTimes(
       stageCount: 1, forwardSeconds: [1], backwardSeconds: [2], transferSeconds: [])
-    for kind in [PipelineScheduleKind.oneForwardOneBackward, .gpipe] {
-      for m in [1, 2, 7] {
-        let end = times.endSeconds(of: kind, microBatchCount: m, scratch: &scratch)
-        #expect(end == 3 * Double(m), "\(kind.rawValue), m \(m)")
-      }
+    for m in [1, 2, 7] {
+      let end = times.endSeconds(of: .oneForwardOneBackward, microBatchCount: m, scratch: &scratch)
+      #expect(end == 3 * Double(m), "m \(m)")
     }
   }
 
@@ -87,11 +97,8 @@ import Testing
     let times = PipelineTimes(
       stageCount: 3, forwardSeconds: [1, 2, 3], backwardSeconds: [4, 5, 6],
       transferSeconds: [10, 20])
-    for kind in [PipelineScheduleKind.oneForwardOneBackward, .gpipe] {
-      let end = times.endSeconds(of: kind, microBatchCount: 1, scratch: &scratch)
-      #expect(end == 21 + 60)
-      #expect(scratch.endSeconds(ofStage: 2) == 6 + 30 + 6)
-    }
+    #expect(times.endSeconds(of: .oneForwardOneBackward, microBatchCount: 1, scratch: &scratch) == 21 + 60)
+    #expect(scratch.endSeconds(ofStage: 2) == 6 + 30 + 6)
   }
 
   @Test func `Two stages tell the wrap from the boundary`() {
@@ -113,13 +120,5 @@ import Testing
       #expect(again == pipeline.exactSeconds(), "\(pipeline)")
       #expect(used.stageCount == pipeline.times.stageCount)
     }
-  }
-
-  @Test func `A replaced stage time is the one that counts`() {
-    var times = PipelineTimes(
-      equalStageCount: 2, chunkCount: 2, forwardSeconds: 1, backwardSeconds: 1, transferSeconds: 0)
-    times.setSeconds(ofStage: 1, chunk: 0, forward: 5, backward: 7)
-    #expect(times.forwardSeconds == [1, 1, 5, 1])
-    #expect(times.backwardSeconds == [1, 1, 7, 1])
   }
 }

@@ -55,13 +55,6 @@ import Testing
     #expect(Self.text(schedule.steps(ofStage: 1)) == "F0.0 F1.0 F0.1 B0.1 F1.1 B1.1 B0.0 B1.0")
   }
 
-  @Test func `GPipe runs all forwards, then all backwards`() throws {
-    let schedule = try PipelineSchedule(kind: .gpipe, stageCount: 2, microBatchCount: 3)
-    for stage in 0..<2 {
-      #expect(Self.text(schedule.steps(ofStage: stage)) == "F0.0 F1.0 F2.0 B0.0 B1.0 B2.0")
-    }
-  }
-
   @Test func `Every pass of every micro-batch and chunk runs once, forward before backward`() {
     for schedule in Self.schedules {
       for stage in 0..<schedule.stageCount {
@@ -82,7 +75,7 @@ import Testing
     }
   }
 
-  @Test func `The peak in flight is the maximum of walking the steps`() {
+  @Test func `A stage holds its warm-up and one pass more at most, and in the end nothing`() {
     for schedule in Self.schedules {
       for stage in 0..<schedule.stageCount {
         var inFlight = 0
@@ -93,33 +86,10 @@ import Testing
         }
         #expect(inFlight == 0, "\(Self.name(schedule)), stage \(stage)")
         #expect(
-          schedule.peakInFlightCount(ofStage: stage) == peak,
+          peak == min(schedule.warmUpCount(ofStage: stage) + 1, schedule.passCount),
           "\(Self.name(schedule)), stage \(stage)")
       }
     }
-  }
-
-  @Test func `The peak in flight of 1F1B is p − i, but never more than m`() throws {
-    for (m, peaks) in [(8, [4, 3, 2, 1]), (2, [2, 2, 2, 1])] {
-      let schedule = try PipelineSchedule(
-        kind: .oneForwardOneBackward, stageCount: 4, microBatchCount: m)
-      #expect((0..<4).map(schedule.peakInFlightCount(ofStage:)) == peaks, "m \(m)")
-    }
-  }
-
-  @Test func `Sources go down the virtual stages, turn at the last and come back up`() {
-    // The chain of one micro-batch, walked from its last backward pass, through 3 stages of 2 chunks.
-    var event: PipelineEvent? = PipelineEvent(
-      stageIndex: 0, step: PipelineStep(pass: .backward, microBatchIndex: 7))
-    var chain: [String] = []
-    while let current = event {
-      #expect(current.step.microBatchIndex == 7)
-      chain.append(
-        "\(current.step.pass == .forward ? "F" : "B")\(current.virtualStageIndex(stageCount: 3))")
-      event = current.source(stageCount: 3, chunkCount: 2)
-    }
-    #expect(
-      chain.joined(separator: " ") == "B0 B1 B2 B3 B4 B5 F5 F4 F3 F2 F1 F0")
   }
 
   @Test func `The virtual stage of a chunk is chunk times stages plus stage`() throws {
@@ -139,13 +109,11 @@ import Testing
         return error
       }
     }
-    #expect(refusal(.gpipe, 0, 1, 1) == .stageCountBelowOne(stageCount: 0))
+    #expect(refusal(.oneForwardOneBackward, 0, 1, 1) == .stageCountBelowOne(stageCount: 0))
     #expect(
       refusal(.oneForwardOneBackward, 1, 1, 0) == .microBatchCountBelowOne(microBatchCount: 0))
-    #expect(refusal(.gpipe, 2, 2, 4) == .chunkCountNotOne(kind: .gpipe, chunkCount: 2))
-    #expect(
-      refusal(.oneForwardOneBackward, 2, 0, 4)
-        == .chunkCountNotOne(kind: .oneForwardOneBackward, chunkCount: 0))
+    #expect(refusal(.oneForwardOneBackward, 2, 2, 4) == .chunkCountNotOne(chunkCount: 2))
+    #expect(refusal(.oneForwardOneBackward, 2, 0, 4) == .chunkCountNotOne(chunkCount: 0))
     #expect(refusal(.interleaved, 2, 1, 4) == .tooFewChunks(chunkCount: 1))
     #expect(refusal(.interleaved, 1, 2, 4) == .tooFewStages(stageCount: 1))
     let odd = refusal(.interleaved, 4, 2, 6)

@@ -1,8 +1,8 @@
 /// Lower bounds on the time of 1F1B, one term per stage, for a search over splits of the layers into stages.
 ///
-/// Once the work of the whole model and the links are known, a stage's term depends on the split only through the stage's
-/// position, the work before it, and its own forward and backward time. So a dynamic programme over splits can minimise
-/// the maximum of the terms: it is a lower bound on the best split's time.
+/// With the links known, a stage's term depends on the split only through the stage's position, the work of all stages and
+/// of those before it, and its own forward and backward time. So a dynamic programme over splits can minimise the maximum
+/// of the terms, which is a lower bound on the best split's time.
 ///
 /// Every term is the length of a path through the dependency graph, so none exceeds the exact time of any split that
 /// has this stage. With i the stage, p stages, m micro-batches, f, b its own pass times, C = f + b, l_j the links,
@@ -19,8 +19,7 @@
 ///   least one cycle to come the forward pass of every pair exists, as m − 1 is not yet reached.
 ///
 /// With equal stages and m a multiple of p the cycles with a = m/p − 1, n = 1 at stage 1 are the exact time
-/// (``PipelineClosedForms/equalStageSeconds(stageCount:microBatchCount:stageSeconds:transferSeconds:)``). Derived here;
-/// checked against the exact time over random pipelines in `PipelineLowerBoundTests`.
+/// (`equalStageSeconds` in the tests' `PipelineClosedForm.swift`). Derived here; checked against the exact time over random pipelines in `PipelineLowerBoundTests`.
 public struct OneForwardOneBackwardBound: Sendable {
   /// Stages of the pipeline, at least 1.
   public let stageCount: Int
@@ -28,24 +27,19 @@ public struct OneForwardOneBackwardBound: Sendable {
   /// Micro-batches per iteration, at least 1.
   public let microBatchCount: Int
 
-  /// Seconds of one micro-batch through all stages, forward and backward, without transfers.
-  public let workSeconds: Double
-
   /// Seconds of all transfers at and after each stage, both ways.
   private let roundTripTransferSeconds: [Double]
 
   /// What all splits have in common.
   ///
   /// - Parameters:
-  ///   - workSeconds: Σ_j C_j, the same for every split.
   ///   - transferSeconds: l_j, seconds of one transfer between stages j and j + 1; one fewer than there are stages.
   ///   - microBatchCount: m, at least 1.
   /// - Precondition: `microBatchCount` is at least 1.
-  public init(workSeconds: Double, transferSeconds: [Double], microBatchCount: Int) {
+  public init(transferSeconds: [Double], microBatchCount: Int) {
     precondition(microBatchCount >= 1, "an iteration has at least 1 micro-batch")
     stageCount = transferSeconds.count + 1
     self.microBatchCount = microBatchCount
-    self.workSeconds = workSeconds
     var after = Array(repeating: 0.0, count: stageCount)
     for boundary in transferSeconds.indices.reversed() {
       after[boundary] = after[boundary + 1] + 2 * transferSeconds[boundary]
@@ -57,42 +51,14 @@ public struct OneForwardOneBackwardBound: Sendable {
   ///
   /// - Parameters:
   ///   - stageIndex: i, from 0.
+  ///   - workSeconds: Σ_j C_j, or a lower bound of it.
   ///   - prefixWorkSeconds: Σ_{j<i} C_j, the work before the stage.
   ///   - forwardSeconds: f of the stage.
   ///   - backwardSeconds: b of the stage.
   /// - Precondition: The stage exists.
   /// - Complexity: O(1), six paths.
   public func stageTermSeconds(
-    _ stageIndex: Int, prefixWorkSeconds: Double, forwardSeconds: Double, backwardSeconds: Double
-  ) -> Double {
-    stageTermSeconds(
-      stageIndex, prefixWorkSeconds: prefixWorkSeconds, forwardSeconds: forwardSeconds,
-      backwardSeconds: backwardSeconds, slowestFromHereSeconds: forwardSeconds + backwardSeconds)
-  }
-
-  /// The same for a split whose work is more than the least: Σ_j C_j is given, or a lower bound of it.
-  public func stageTermSeconds(
     _ stageIndex: Int, workSeconds: Double, prefixWorkSeconds: Double, forwardSeconds: Double, backwardSeconds: Double
-  ) -> Double {
-    stageTermSeconds(
-      stageIndex, workSeconds: workSeconds, prefixWorkSeconds: prefixWorkSeconds, forwardSeconds: forwardSeconds,
-      backwardSeconds: backwardSeconds, slowestFromHereSeconds: forwardSeconds + backwardSeconds)
-  }
-
-  /// The same when the slowest C of the stages i … p − 1 is known: the pairs of a path with cycles may lie on that stage,
-  /// since the path comes by there on its first way up.
-  func stageTermSeconds(
-    _ stageIndex: Int, prefixWorkSeconds: Double, forwardSeconds: Double, backwardSeconds: Double,
-    slowestFromHereSeconds: Double
-  ) -> Double {
-    stageTermSeconds(
-      stageIndex, workSeconds: workSeconds, prefixWorkSeconds: prefixWorkSeconds, forwardSeconds: forwardSeconds,
-      backwardSeconds: backwardSeconds, slowestFromHereSeconds: slowestFromHereSeconds)
-  }
-
-  private func stageTermSeconds(
-    _ stageIndex: Int, workSeconds: Double, prefixWorkSeconds: Double, forwardSeconds: Double,
-    backwardSeconds: Double, slowestFromHereSeconds: Double
   ) -> Double {
     precondition(
       (0..<stageCount).contains(stageIndex), "stage \(stageIndex) is not one of \(stageCount)")
@@ -120,7 +86,7 @@ public struct OneForwardOneBackwardBound: Sendable {
         longest,
         cyclesSeconds(
           stageIndex, cyclesAtFirst: atFirst, wholeTrip: wholeTrip, trip: trip,
-          pairSeconds: slowestFromHereSeconds))
+          pairSeconds: forwardSeconds + backwardSeconds))
     }
     return longest
   }

@@ -3,21 +3,26 @@ public import Schedules
 extension PipelineTimes {
   /// The exact time of a pipeline schedule, in seconds: the end of the last backward pass of the slowest stage.
   ///
-  /// Each stage's own end is left in `scratch` (``PipelineScratch/endSeconds(ofStage:)``). The result is that of
-  /// ``referenceEndSeconds(of:)`` bit for bit, since the same sums and maxima are taken in another order of events; the
-  /// recurrences keep one or two numbers per stage and allocate nothing but the scratch's first growth.
+  /// Each stage's own end is left in `scratch` (``PipelineScratch/endSeconds(ofStage:)``). The result is that of a
+  /// walk over the schedule's steps bit for bit, since the same sums and maxima are taken in another order of events; the
+  /// recurrences keep one or two numbers per stage and allocate nothing but the scratch's first growth. Checked in
+  /// `PipelineExactTests`.
   ///
   /// - Parameters:
   ///   - kind: The schedule; its chunk count is that of these times.
   ///   - microBatchCount: Micro-batches per iteration, at least 1.
   ///   - scratch: Memory to reuse between calls.
   /// - Precondition: A ``PipelineSchedule`` of this kind and shape exists.
-  /// - Complexity: O(stages × chunks × micro-batches) time, O(stages) memory. Nanoseconds per event are printed by
-  ///   the target `PipelineBenchmark`.
+  /// - Complexity: O(stages × chunks × micro-batches) time, O(stages) memory.
   public func endSeconds(
     of kind: PipelineScheduleKind, microBatchCount: Int, scratch: inout PipelineScratch
   ) -> Double {
-    _ = schedule(kind, microBatchCount: microBatchCount)
+    do {
+      _ = try PipelineSchedule(
+        kind: kind, stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
+    } catch {
+      preconditionFailure(error.description)
+    }
     scratch.withClocks(stageCount: stageCount) { stageEnds, forwardEnds in
       switch kind {
       case .oneForwardOneBackward:
@@ -25,8 +30,6 @@ extension PipelineTimes {
       case .interleaved:
         advanceInterleaved(
           microBatchCount: microBatchCount, forwardEnds: forwardEnds, stageEnds: stageEnds)
-      case .gpipe:
-        advanceAllForwardsFirst(microBatchCount: microBatchCount, stageEnds: stageEnds)
       }
     }
     var end = 0.0
@@ -34,16 +37,5 @@ extension PipelineTimes {
       end = max(end, scratch.endSeconds(ofStage: stageIndex))
     }
     return end
-  }
-
-  /// The schedule of the kind for these times; traps with the reason when there is none.
-  func schedule(_ kind: PipelineScheduleKind, microBatchCount: Int) -> PipelineSchedule {
-    do {
-      return try PipelineSchedule(
-        kind: kind, stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount
-      )
-    } catch {
-      preconditionFailure(error.description)
-    }
   }
 }

@@ -10,10 +10,10 @@ public struct PipelineTimes: Sendable, Hashable {
   public let chunkCount: Int
 
   /// Seconds of the forward pass of one micro-batch through one chunk, at `stage · chunkCount + chunk`.
-  public private(set) var forwardSeconds: [Double]
+  public let forwardSeconds: [Double]
 
   /// Seconds of the backward pass of one micro-batch through one chunk, at `stage · chunkCount + chunk`.
-  public private(set) var backwardSeconds: [Double]
+  public let backwardSeconds: [Double]
 
   /// Seconds of one transfer between stage i and stage i + 1, either way, at i: one fewer than there are stages.
   public let transferSeconds: [Double]
@@ -43,39 +43,6 @@ public struct PipelineTimes: Sendable, Hashable {
     self.backwardSeconds = backwardSeconds
     self.transferSeconds = transferSeconds
     self.wrapTransferSeconds = wrapTransferSeconds
-  }
-
-  /// A pipeline whose stages, chunks and boundaries are all alike.
-  ///
-  /// - Parameters:
-  ///   - forwardSeconds: Seconds of one forward pass through one *chunk*.
-  ///   - backwardSeconds: Seconds of one backward pass through one *chunk*.
-  ///   - transferSeconds: Seconds of one transfer over any boundary, the wrap included.
-  public init(
-    equalStageCount stageCount: Int, chunkCount: Int = 1, forwardSeconds: Double,
-    backwardSeconds: Double, transferSeconds: Double
-  ) {
-    self.init(
-      stageCount: stageCount, chunkCount: chunkCount,
-      forwardSeconds: Array(repeating: forwardSeconds, count: stageCount * chunkCount),
-      backwardSeconds: Array(repeating: backwardSeconds, count: stageCount * chunkCount),
-      transferSeconds: Array(repeating: transferSeconds, count: stageCount - 1),
-      wrapTransferSeconds: transferSeconds)
-  }
-
-  /// Replaces the times of one chunk of one stage, for a search that prices one split of the layers after another
-  /// without new arrays.
-  ///
-  /// - Precondition: Stage and chunk exist; both times are finite and at least 0.
-  public mutating func setSeconds(
-    ofStage stageIndex: Int, chunk chunkIndex: Int = 0, forward: Double, backward: Double
-  ) {
-    precondition((0..<stageCount).contains(stageIndex), "the stage exists")
-    precondition((0..<chunkCount).contains(chunkIndex), "the chunk exists")
-    precondition(
-      Self.isTime(forward) && Self.isTime(backward), "every time is finite and at least 0")
-    forwardSeconds[stageIndex * chunkCount + chunkIndex] = forward
-    backwardSeconds[stageIndex * chunkCount + chunkIndex] = backward
   }
 
   private static func isTime(_ seconds: Double) -> Bool {

@@ -9,7 +9,6 @@ extension PipelineSchedule {
   /// |---|---|
   /// | 1F1B | min(m, p − i − 1) |
   /// | interleaved | min(m·v, 2(p − i − 1) + (v − 1)p) |
-  /// | GPipe | m |
   ///
   /// - Precondition: `stageIndex` is a stage of the pipeline.
   public func warmUpCount(ofStage stageIndex: Int) -> Int {
@@ -21,8 +20,6 @@ extension PipelineSchedule {
       return min(passCount, stagesBelow)
     case .interleaved:
       return min(passCount, 2 * stagesBelow + (chunkCount - 1) * stageCount)
-    case .gpipe:
-      return passCount
     }
   }
 

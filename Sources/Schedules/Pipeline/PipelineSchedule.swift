@@ -1,8 +1,8 @@
 /// Who runs which pass of which micro-batch, in which order: a pipeline schedule as data.
 ///
-/// It is the one truth about the order of an iteration. The cost model folds over it (or over its closed form) and the
-/// executor performs it. It says nothing about time: a stage starts its next step when the step's source
-/// (``PipelineEvent/source(stageCount:chunkCount:)``) has arrived.
+/// It is the one truth about the order of an iteration: programs are lowered from it and executed, and the cost model's
+/// recurrences give the times of a walk over it. It says nothing about time itself: a stage starts its next step when the
+/// results that the step needs have arrived.
 public struct PipelineSchedule: Sendable, Hashable {
   /// The order of forward and backward passes.
   public let kind: PipelineScheduleKind
@@ -27,8 +27,8 @@ public struct PipelineSchedule: Sendable, Hashable {
       throw .microBatchCountBelowOne(microBatchCount: microBatchCount)
     }
     switch kind {
-    case .oneForwardOneBackward, .gpipe:
-      guard chunkCount == 1 else { throw .chunkCountNotOne(kind: kind, chunkCount: chunkCount) }
+    case .oneForwardOneBackward:
+      guard chunkCount == 1 else { throw .chunkCountNotOne(chunkCount: chunkCount) }
     case .interleaved:
       guard chunkCount >= 2 else { throw .tooFewChunks(chunkCount: chunkCount) }
       guard stageCount >= 2 else { throw .tooFewStages(stageCount: stageCount) }

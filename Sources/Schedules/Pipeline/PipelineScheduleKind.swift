@@ -8,8 +8,4 @@ public enum PipelineScheduleKind: String, Sendable, Hashable, CaseIterable {
 
   /// One forward, one backward over several model chunks per stage: Narayanan et al. 2021, section 2.2.2.
   case interleaved = "1f1b-interleaved"
-
-  /// All forwards, then all backwards: Huang et al. 2019 (arXiv 1811.06965), section 2.3. Backwards run in the
-  /// order of the micro-batches, first to last; with equal micro-batches the reverse order takes the same time.
-  case gpipe
 }
