@@ -1,17 +1,4 @@
 extension JSON {
-  /// The kind of the value with its article, for sentences: `expected a positive number, found a string`.
-  public var kindDescription: String {
-    switch self {
-    case .null: "null"
-    case .boolean: "a boolean"
-    case .integer: "an integer"
-    case .number: "a number"
-    case .string: "a string"
-    case .array: "an array"
-    case .object: "an object"
-    }
-  }
-
   /// The value as an error message quotes it: always one line, of about 40 characters at most, whatever its size.
   ///
   /// `"fast"`, `-3`, `[1, 2, …]`, `{"nodes": 3, …}`. What a terminal would not show as itself is escaped.

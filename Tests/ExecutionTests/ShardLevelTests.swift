@@ -99,7 +99,7 @@ import Testing
         let place = it.group.firstIndex(of: program.rank)
         for transfer in it.schedule.transfers where transfer.fromRank == place {
           let from = it.group[transfer.fromRank], to = it.group[transfer.toRank]
-          if from / 4 != to / 4 { bytes += transfer.byteCount(bytesPerElement: it.elementByteCount) }
+          if from / 4 != to / 4 { bytes += transfer.elementRange.count * it.elementByteCount }
         }
       }
     }

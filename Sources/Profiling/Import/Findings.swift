@@ -74,12 +74,6 @@ public struct Findings: Sendable, Equatable {
     public var isInPlace: Bool?
     public var points: [MeasuredLinks.CollectiveTimes.Point] = []
     public var busBytesPerSecond: Double?
-
-    /// The bus bandwidth that was stated, else that of the largest message: message bytes over seconds times the factor.
-    public var reachedBusBytesPerSecond: Double? {
-      busBytesPerSecond
-        ?? points.last.map { Double($0.messageBytes) / $0.seconds * kind.busFactor(rankCount: rankCount) }
-    }
   }
 
   public enum Structure: Sendable, Equatable {

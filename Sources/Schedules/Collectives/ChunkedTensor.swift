@@ -87,24 +87,6 @@ struct ChunkedTensor: Sendable, Hashable {
     return messages
   }
 
-  /// Step s: ranks 0…2ˢ−1 have the tensor and send all of it to the rank 2ˢ above.
-  func binomialBroadcast() -> [CollectiveTransfer] {
-    var messages: [CollectiveTransfer] = []
-    var stepIndex = 0
-    var holderCount = 1
-    while holderCount < chunkCount {
-      for holder in 0..<min(holderCount, chunkCount - holderCount) {
-        messages.append(
-          CollectiveTransfer(
-            stepIndex: stepIndex, fromRank: holder, toRank: holder + holderCount,
-            elementRange: 0..<elementCount, destinationIndex: 0, action: .copy))
-      }
-      stepIndex += 1
-      holderCount *= 2
-    }
-    return messages
-  }
-
   /// Step s: rank r sends chunk d of its send buffer to rank d = r + s + 1, so that no rank receives twice in a step.
   /// A rank's own chunk stays and is no message.
   func directExchange() -> [CollectiveTransfer] {

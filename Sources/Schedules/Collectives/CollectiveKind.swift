@@ -13,9 +13,6 @@ public enum CollectiveKind: String, Sendable, Hashable, CaseIterable {
   /// Every rank starts with a whole tensor and ends with the whole sum.
   case allReduce = "all-reduce"
 
-  /// Every rank ends with rank 0's tensor.
-  case broadcast
-
   /// Rank r starts with a send buffer of S elements and ends with chunk r of every rank's send buffer, in rank order,
   /// in a receive buffer of n · (length of chunk r) elements.
   case allToAll = "all-to-all"

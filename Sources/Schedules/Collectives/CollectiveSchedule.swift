@@ -1,6 +1,7 @@
 /// Who sends which elements to whom in which step: a collective operation as data.
 ///
-/// Cost and volume are folds over ``transfers``; execution performs them, step by step.
+/// Execution performs ``transfers`` step by step. Cost and volume have formulas of their own, the volumes checked against
+/// the messages.
 ///
 /// | collective | algorithm | steps | elements sent per rank, n dividing S |
 /// |---|---|---|---|
@@ -11,11 +12,10 @@
 /// | all-gather, reduce-scatter | direct | n − 1 | (n − 1)/n · S |
 /// | all-reduce | direct, both ways | 2(n − 1) | 2(n − 1)/n · S |
 /// | all-gather, reduce-scatter, all-reduce | direct by level | as hierarchical | as hierarchical |
-/// | broadcast | binomial tree from rank 0 | ⌈log₂ n⌉ | (n − 1) · S over all ranks together |
 /// | all-to-all | direct, rotated | n − 1 | (n − 1)/n · S |
 ///
-/// Ring: Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms". Binomial tree: Thakur et al. 2005,
-/// section 4.3. The volumes are checked exactly in `CollectiveScheduleTests`.
+/// Ring: Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms". The volumes are checked
+/// exactly in `CollectiveScheduleTests`.
 public struct CollectiveSchedule: Sendable, Hashable {
   /// What the operation does.
   public let kind: CollectiveKind
@@ -45,10 +45,10 @@ public struct CollectiveSchedule: Sendable, Hashable {
   ///
   /// - Parameters:
   ///   - reduction: Of reduce-scatter and all-reduce.
-  ///   - algorithm: Of all-gather, reduce-scatter and all-reduce; broadcast and all-to-all have one each.
+  ///   - algorithm: Of all-gather, reduce-scatter and all-reduce; all-to-all has one.
   /// - Precondition: `rankCount` is at least 1, `elementCount` at least 0, the degrees of a hierarchy multiply to
   ///   `rankCount`, and a direct reduction is a sum.
-  /// - Complexity: O(n²) messages, O(n) for broadcast.
+  /// - Complexity: O(n²) messages.
   public init(
     _ kind: CollectiveKind, rankCount: Int, elementCount: Int, reduction: Reduction = .sum,
     algorithm: CollectiveAlgorithm = .ring
@@ -69,7 +69,6 @@ public struct CollectiveSchedule: Sendable, Hashable {
       let reduce = tensor.reduce(algorithm, reduction)
       let stepCount = tensor.stepCount(algorithm)
       messages = reduce + tensor.gather(algorithm, firstStepIndex: stepCount)
-    case .broadcast: messages = tensor.binomialBroadcast()
     case .allToAll: messages = tensor.directExchange()
     }
     transfers = messages.filter { !$0.elementRange.isEmpty }
@@ -91,17 +90,5 @@ public struct CollectiveSchedule: Sendable, Hashable {
   public static func chunk(_ rank: Int, of rankCount: Int, elementCount: Int) -> Range<Int> {
     precondition((0..<rankCount).contains(rank), "rank \(rank) is not one of \(rankCount)")
     return ChunkedTensor(chunkCount: rankCount, elementCount: elementCount).chunk(rank)
-  }
-
-  /// Bytes one rank sends over the whole operation.
-  ///
-  /// - Parameters:
-  ///   - rank: A rank of the group.
-  ///   - bytesPerElement: Bytes of one element, at least 1.
-  /// - Complexity: O(messages).
-  public func bytesSent(byRank rank: Int, bytesPerElement: Int) -> Int {
-    transfers.reduce(0) { sum, transfer in
-      transfer.fromRank == rank ? sum + transfer.byteCount(bytesPerElement: bytesPerElement) : sum
-    }
   }
 }

@@ -31,11 +31,4 @@ public struct CollectiveTransfer: Sendable, Hashable {
 
   /// What the receiver does with the elements.
   public let action: Action
-
-  /// The length of the message in bytes.
-  ///
-  /// - Parameter bytesPerElement: Bytes of one element, at least 1.
-  public func byteCount(bytesPerElement: Int) -> Int {
-    elementRange.count * bytesPerElement
-  }
 }
