@@ -93,6 +93,6 @@ public struct Strategy: Sendable, Hashable {
   public var worldSize: Int { tensorDegree * pipelineDegree * dataDegree }
 
   /// Micro-batches that each pipeline runs in an iteration.
-  /// - Precondition: the strategy divides the batch, see ``violation(job:deviceCount:)``.
+  /// - Precondition: the strategy divides the batch, which its checks see to.
   public func microBatchCount(globalBatch: Int) -> Int { globalBatch / (dataDegree * microBatch) }
 }

@@ -1,7 +1,8 @@
 public import Documents
 import Schedules
 
-/// What an iteration sends, from the same counts that its time is computed from.
+/// Bytes that an iteration sends, by formulas of their own: neither from the times nor from the programs, whose messages
+/// they are checked against.
 extension CostModel {
   /// The innermost level whose instance holds the devices of two ranks, an index into the cluster's levels.
   public func linkLevel(fromRank from: Int, toRank to: Int) -> Int {
