@@ -17,7 +17,7 @@ extension Benchmarks {
     let seconds = estimate.prediction.iterationSeconds
     return Plan(
       toolVersion: "benchmark", cluster: costs.cluster, job: job, frameworkName: costs.framework.name,
-      fixed: StrategyPattern(), strategy: estimate.strategy, layerCounts: estimate.layerCounts,
+      fixed: StrategyPattern(), strategy: estimate.strategy, split: estimate.split,
       arrangement: NodeArrangement(
         nodeOrder: costs.nodeOrder, reason: .notMeasured, givenOrderSeconds: seconds, moments: []),
       prediction: estimate.prediction,

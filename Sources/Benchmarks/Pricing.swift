@@ -41,11 +41,11 @@ struct Pricing {
       for sample in samples {
         if count % 64 == 0, ContinuousClock.now - start > .seconds(1) { break outer }
         let strategy = sample.strategy
-        let stages = strategy.pipelineDegree * strategy.virtualStageCount
         let cost = model.cost(of: strategy, layout: sample.layout, microBatch: sample.microBatch)
-        sum += cost.iterationSeconds(
-          layerCounts: evenLayerCounts(layerCount: cost.layerCount, virtualStageCount: stages), scratch: &scratch)
-        events += stages * cost.microBatchCount
+        let split = Split.even(
+          layerCount: cost.layerCount, stageCount: strategy.pipelineDegree, chunkCount: strategy.virtualStageCount)
+        sum += cost.iterationSeconds(of: split, scratch: &scratch)
+        events += split.layerCounts.count * cost.microBatchCount
         count += 1
       }
     }

@@ -199,24 +199,20 @@ public struct CostModel: Sendable {
   }
 
   /// The prediction for a strategy whose layers are split as given.
-  ///
-  /// - Parameters:
-  ///   - layerCounts: layers of each virtual stage, in the model's order.
-  ///   - choices: what each stage trades for memory; nil is what the strategy says of all.
-  public func prediction(of cost: StrategyCost, layerCounts: [Int], choices: [StageChoice]? = nil) -> Prediction {
+  public func prediction(of cost: StrategyCost, split: Split) -> Prediction {
     var scratch = EvaluationScratch()
-    let seconds = cost.iterationSeconds(layerCounts: layerCounts, choices: choices, scratch: &scratch)
-    let memory = cost.stageMemory(layerCounts: layerCounts, choices: choices)
+    let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
+    let memory = cost.stageMemory(of: split)
     let tokens = Double(job.globalBatch) * Double(job.sequenceLength)
     let devices = Double(deviceCount)
     let peak = meanPeakFLOPPerSecond
     let flop = job.model.modelFLOP(sequenceLength: job.sequenceLength, sequenceCount: job.globalBatch)
     return Prediction(
       iterationSeconds: seconds,
-      timeSplit: cost.timeSplit(layerCounts: layerCounts, choices: choices, scratch: &scratch),
+      timeSplit: cost.timeSplit(of: split, scratch: &scratch),
       stageMemory: memory,
       // One stage without a layer still computes the loss; with more, frameworks that make them do not start.
-      verdict: cost.stageLayerCounts(layerCounts).dropFirst().dropLast().count(where: { $0 == 0 }) > 1
+      verdict: split.stages.dropFirst().dropLast().count(where: { $0.layerCount == 0 }) > 1
         || !cost.hostHolds(memory)
         ? .unfit : cost.verdict(of: memory),
       tokensPerSecondPerDevice: tokens / seconds / devices,

@@ -7,8 +7,8 @@ public struct Estimate: Sendable {
   public let model: CostModel
   /// The strategy with its open parts filled.
   public let strategy: Strategy
-  /// Layers of each virtual stage, in the model's order.
-  public let layerCounts: [Int]
+  /// Its layers, split as the framework does by default.
+  public let split: Split
   /// Seconds and bytes.
   public let prediction: Prediction
 
@@ -16,25 +16,21 @@ public struct Estimate: Sendable {
   ///   ``StrategyPattern/completed(deviceCount:flashAttention:overlap:)``.
   /// - Throws: the rule that the strategy breaks.
   public init(model: CostModel, pattern: StrategyPattern) throws(StrategyViolation) {
-    (strategy, layerCounts) = try Self.completed(pattern, model: model)
+    (strategy, split) = try Self.completed(pattern, model: model)
     self.model = model
-    prediction = model.prediction(of: model.cost(of: strategy), layerCounts: layerCounts)
+    prediction = model.prediction(of: model.cost(of: strategy), split: split)
   }
 
   /// The strategy of a pattern, and the split of the layers that frameworks use by default.
   /// - Throws: the rule that the strategy breaks.
   static func completed(
     _ pattern: StrategyPattern, model: CostModel
-  ) throws(StrategyViolation) -> (strategy: Strategy, layerCounts: [Int]) {
+  ) throws(StrategyViolation) -> (strategy: Strategy, split: Split) {
     let strategy = pattern.completed(
       deviceCount: model.deviceCount, flashAttention: model.hasFlashAttention,
       overlap: model.framework.overlapsGradientReduce)
     if let violation = model.violation(of: strategy) { throw violation }
-    return (
-      strategy,
-      model.framework.layerSplit.layerCounts(
-        of: model.job.model, virtualStageCount: strategy.pipelineDegree * strategy.virtualStageCount)
-    )
+    return (strategy, model.framework.layerSplit.split(of: model.job.model, among: strategy))
   }
 
   /// The peak that the framework would report, bytes.
@@ -45,7 +41,7 @@ public struct Estimate: Sendable {
   /// Strategy, split and prediction.
   public var json: JSON {
     .object([
-      JSONMember("strategy", strategy.json), JSONMember("layer_counts", .array(layerCounts.map(JSON.integer))),
+      JSONMember("strategy", strategy.json), JSONMember("layer_counts", .array(split.layerCounts.map(JSON.integer))),
       JSONMember("prediction", prediction.json),
     ])
   }

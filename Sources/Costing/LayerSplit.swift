@@ -1,30 +1,35 @@
-import Documents
+public import Documents
 
 /// The split of layers that a framework uses when nobody says otherwise.
 extension DeviceProfile.LayerSplit {
-  /// - Returns: layers of each virtual stage, in the model's order.
-  /// - Precondition: for ``even``, there are at least as many layers as stages.
-  func layerCounts(of model: ModelDescription, virtualStageCount: Int) -> [Int] {
-    switch self {
-    case .even: evenLayerCounts(layerCount: model.layerCount, virtualStageCount: virtualStageCount)
-    case .cumulativeCost: cumulativeLayerCounts(model: model, stageCount: virtualStageCount)
+  /// The split of a model's layers among the stages and chunks of a strategy.
+  ///
+  /// - Precondition: for ``even``, there are at least as many layers as virtual stages.
+  func split(of model: ModelDescription, among strategy: Strategy) -> Split {
+    let stageCount = strategy.pipelineDegree, chunkCount = strategy.virtualStageCount
+    return switch self {
+    case .even: .even(layerCount: model.layerCount, stageCount: stageCount, chunkCount: chunkCount)
+    case .cumulativeCost:
+      Split(cumulativeLayerCounts(model: model, stageCount: stageCount * chunkCount), stageCount: stageCount)
     }
   }
 }
 
-/// As even as can be, one layer more on middle stages first, since the first stage has the embedding and the last the
-/// head.
-///
-/// - Returns: layers of each virtual stage, in the model's order.
-/// - Precondition: there are at least as many layers as stages.
-public func evenLayerCounts(layerCount: Int, virtualStageCount: Int) -> [Int] {
-  precondition(layerCount >= virtualStageCount, "every virtual stage needs a layer")
-  var counts = [Int](repeating: layerCount / virtualStageCount, count: virtualStageCount)
-  let rest = layerCount % virtualStageCount
-  // Second, third, …, then the first, and last of all the last.
-  let order = Array(1..<max(1, virtualStageCount - 1)) + [0, virtualStageCount - 1]
-  for stage in order.prefix(rest) { counts[stage] += 1 }
-  return counts
+extension Split {
+  /// As even as can be, one layer more on middle stages first, since the first stage has the embedding and the last the
+  /// head.
+  ///
+  /// - Precondition: there are at least as many layers as virtual stages.
+  public static func even(layerCount: Int, stageCount: Int, chunkCount: Int = 1) -> Split {
+    let virtualStageCount = stageCount * chunkCount
+    precondition(layerCount >= virtualStageCount, "every virtual stage needs a layer")
+    var counts = [Int](repeating: layerCount / virtualStageCount, count: virtualStageCount)
+    let rest = layerCount % virtualStageCount
+    // Second, third, …, then the first, and last of all the last.
+    let order = Array(1..<max(1, virtualStageCount - 1)) + [0, virtualStageCount - 1]
+    for stage in order.prefix(rest) { counts[stage] += 1 }
+    return Split(counts, stageCount: stageCount)
+  }
 }
 
 /// nanotron's rule (its `build_model`): a layer counts 4·h·q + 3·h·f, the head V·h; a block goes to the current stage, and

@@ -57,13 +57,8 @@ extension CostModel {
   ///
   /// Tails are linear in the links' rate here; the exact model judges what is found with them.
   ///
-  /// - Parameters:
-  ///   - layerCounts: layers of each virtual stage.
-  ///   - choices: what each stage trades for memory; nil is what the strategy says of all.
   /// - Precondition: ``placesWholeNodes(_:)``.
-  public func placementTerms(
-    of strategy: Strategy, layerCounts: [Int], choices: [StageChoice]? = nil
-  ) -> PlacementTerms {
+  public func placementTerms(of strategy: Strategy, split: Split) -> PlacementTerms {
     let stageSize = strategy.tensorDegree * strategy.dataDegree
     let layout = ParallelLayout(strategy)
     // Two points of the line that tails lie on.
@@ -73,16 +68,18 @@ extension CostModel {
     }
     let atFast = priced(fast), atSlow = priced(slow)
     let p = strategy.pipelineDegree
-    let layers = atFast.stageLayerCounts(layerCounts)
+    let stages = split.stages
     func passes(_ cost: StrategyCost, _ stage: Int) -> StrategyCost.PassSeconds {
       cost.passSeconds(
-        layerCount: layers[stage], recomputedCount: cost.recomputedCount(choices?[stage]), isFirst: stage == 0,
+        layerCount: stages[stage].layerCount, recomputedCount: cost.recomputedCount(stages[stage].choice),
+        isFirst: stage == 0,
         isLast: stage == p - 1)
     }
     func tail(_ cost: StrategyCost, _ stage: Int) -> Double {
       // Without a pipeline the ring may slow every micro-batch.
       let inPasses = p == 1 ? Double(cost.microBatchCount) * (passes(cost, 0).forward + passes(cost, 0).backward) : 0
-      return cost.tail(stage: stage, layerCount: layers[stage], choice: choices?[stage]).seconds + inPasses
+      return cost.tail(stage: stage, layerCount: stages[stage].layerCount, choice: stages[stage].choice).seconds
+        + inPasses
     }
     var lead = 0.0
     let tails = (0..<p).map { stage in

@@ -11,33 +11,17 @@ public struct EvaluationScratch: Sendable {
 
 /// The exact iteration time of a split: the schedule's own recurrence, and every stage's tail after it.
 extension StrategyCost {
-  /// Layers of each stage, all its chunks together, from the layers of each virtual stage.
-  public func stageLayerCounts(_ layerCounts: [Int]) -> [Int] {
-    let p = strategy.pipelineDegree
-    guard layerCounts.count > p else { return layerCounts }
-    return (0..<p).map { stage in stride(from: stage, to: layerCounts.count, by: p).reduce(0) { $0 + layerCounts[$1] } }
-  }
-
   /// Peak bytes of a device of each stage when the layers are split as given.
-  ///
-  /// - Parameter choices: what each stage trades for memory; nil is what the strategy says of all.
-  public func stageMemory(layerCounts: [Int], choices: [StageChoice]? = nil) -> [Prediction.StageMemory] {
-    stageLayerCounts(layerCounts).enumerated().map {
-      stageMemory(stage: $0, layerCount: $1, choice: choices?[$0])
-    }
+  public func stageMemory(of split: Split) -> [Prediction.StageMemory] {
+    split.stages.enumerated().map { stageMemory(stage: $0, layerCount: $1.layerCount, choice: $1.choice) }
   }
 
   /// Seconds of an iteration whose layers are split as given.
   ///
-  /// - Parameters:
-  ///   - layerCounts: layers of each virtual stage, in the model's order.
-  ///   - choices: what each stage trades for memory; nil is what the strategy says of all.
   /// - Complexity: O(micro-batches · virtual stages).
-  public func iterationSeconds(
-    layerCounts: [Int], choices: [StageChoice]? = nil, scratch: inout EvaluationScratch
-  ) -> Double {
-    runPipeline(layerCounts: layerCounts, choices: choices, withTransfers: true, scratch: &scratch)
-    return lastStage(layerCounts: layerCounts, choices: choices, endSeconds: scratch.endSeconds).iterationSeconds
+  public func iterationSeconds(of split: Split, scratch: inout EvaluationScratch) -> Double {
+    runPipeline(split, withTransfers: true, scratch: &scratch)
+    return lastStage(split, endSeconds: scratch.endSeconds).iterationSeconds
   }
 
   /// Paid once an iteration whatever the strategy.
@@ -46,15 +30,13 @@ extension StrategyCost {
   }
 
   /// Fills `scratch.endSeconds` with the end of each stage's last backward pass.
-  private func runPipeline(
-    layerCounts: [Int], choices: [StageChoice]?, withTransfers: Bool, scratch: inout EvaluationScratch
-  ) {
+  private func runPipeline(_ split: Split, withTransfers: Bool, scratch: inout EvaluationScratch) {
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount
     var forward = [Double](repeating: 0, count: p * v), backward = forward
     for virtualStage in 0..<p * v {
       let passes = pace(ofStage: virtualStage % p).passSeconds(
-        layerCount: layerCounts[virtualStage],
-        recomputedCount: strategy.recompute == .full ? choices?[virtualStage % p].recomputedLayerCount : nil,
+        layerCount: split.layerCounts[virtualStage],
+        recomputedCount: strategy.recompute == .full ? split.choices?[virtualStage % p].recomputedLayerCount : nil,
         isFirst: virtualStage == 0, isLast: virtualStage == p * v - 1)
       let index = virtualStage % p * v + virtualStage / p
       forward[index] = passes.forward
@@ -74,21 +56,22 @@ extension StrategyCost {
   ///
   /// Tied embeddings are summed between first and last stage when both have reduced their gradients.
   private func lastStage(
-    layerCounts: [Int], choices: [StageChoice]?, endSeconds: [Double]
+    _ split: Split, endSeconds: [Double]
   ) -> (stage: Int, tail: Tail, waitSeconds: Double, iterationSeconds: Double) {
     let p = strategy.pipelineDegree
-    let layers = stageLayerCounts(layerCounts)
     var slowest = (stage: 0, tail: Tail(dataSeconds: 0, optimizerSeconds: 0), waitSeconds: 0.0, iterationSeconds: -1.0)
     // When the gradients of both ends are reduced.
     var bothReduced = 0.0
     if embeddingSumSeconds > 0 {
       for stage in [0, p - 1] {
-        let own = tail(stage: stage, layerCount: layers[stage], choice: choices?[stage])
+        let content = split[stage]
+        let own = tail(stage: stage, layerCount: content.layerCount, choice: content.choice)
         bothReduced = max(bothReduced, endSeconds[stage] + own.dataSeconds)
       }
     }
     for stage in 0..<p {
-      let own = tail(stage: stage, layerCount: layers[stage], choice: choices?[stage])
+      let content = split[stage]
+      let own = tail(stage: stage, layerCount: content.layerCount, choice: content.choice)
       var reduced = endSeconds[stage] + own.dataSeconds
       var wait = 0.0
       if embeddingSumSeconds > 0, stage == 0 || stage == p - 1 {
@@ -102,20 +85,18 @@ extension StrategyCost {
   }
 
   /// Where the time of an iteration goes, on the stage that ends it.
-  func timeSplit(
-    layerCounts: [Int], choices: [StageChoice]? = nil, scratch: inout EvaluationScratch
-  ) -> Prediction.TimeSplit {
-    runPipeline(layerCounts: layerCounts, choices: choices, withTransfers: true, scratch: &scratch)
-    let last = lastStage(layerCounts: layerCounts, choices: choices, endSeconds: scratch.endSeconds)
+  func timeSplit(of split: Split, scratch: inout EvaluationScratch) -> Prediction.TimeSplit {
+    runPipeline(split, withTransfers: true, scratch: &scratch)
+    let last = lastStage(split, endSeconds: scratch.endSeconds)
     let end = scratch.endSeconds[last.stage]
     // Transfers cost what the pipeline would be faster by without them.
-    runPipeline(layerCounts: layerCounts, choices: choices, withTransfers: false, scratch: &scratch)
+    runPipeline(split, withTransfers: false, scratch: &scratch)
     let endWithoutTransfers = scratch.endSeconds[last.stage]
 
     let own = pace(ofStage: last.stage)
     let m = Double(microBatchCount)
-    let stageLayers = stageLayerCounts(layerCounts)[last.stage]
-    let recomputed = recomputedCount(choices?[last.stage])
+    let stageLayers = split[last.stage].layerCount
+    let recomputed = recomputedCount(split[last.stage].choice)
     // n layers as the strategy says, k that keep what the others recompute.
     let n = Double(recomputed ?? stageLayers), k = Double(stageLayers - (recomputed ?? stageLayers))
     let isFirst = last.stage == 0, isLast = last.stage == strategy.pipelineDegree - 1

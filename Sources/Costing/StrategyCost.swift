@@ -3,8 +3,8 @@ public import Documents
 /// The cost of one strategy as a function of how its layers are split among stages.
 ///
 /// Complete when it exists: everything that does not depend on the split is computed once, everything that does is a
-/// function of (stage, layers of the stage). `iterationSeconds` runs the pipeline schedule over it; the search minimises over
-/// splits.
+/// function of (stage, layers of the stage). ``iterationSeconds(of:scratch:)`` runs the pipeline schedule over it; the
+/// search minimises over splits.
 public struct StrategyCost: Sendable {
   /// Seconds of a forward and of a backward pass of one micro-batch, communication included.
   public struct PassSeconds: Sendable, Equatable {

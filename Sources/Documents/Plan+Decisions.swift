@@ -30,7 +30,7 @@ extension Plan {
   public var decisions: [Decision] {
     var decisions = [Decision("degrees"), Decision("micro_batch"), Decision("layer_split")]
     if strategy.recompute != .none { decisions.append(Decision("recompute")) }
-    if stageChoices?.contains(where: \.offloadsOptimizer) == true { decisions.append(Decision("offload_optimizer")) }
+    if split.choices?.contains(where: \.offloadsOptimizer) == true { decisions.append(Decision("offload_optimizer")) }
     if strategy.dataDegree > 1 { decisions.append(Decision("sharding")) }
     let error = strategy.quantisationError(devicesPerNode: cluster.devicesPerNode)
     if strategy.sharding.quantisesWeights {

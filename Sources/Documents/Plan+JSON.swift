@@ -39,13 +39,9 @@ extension Plan {
     guard allowance.permits(strategy, devicesPerNode: cluster.devicesPerNode) else {
       throw strategyField.conflict("the strategy changes values by more than is allowed")
     }
-    let layers = try fields.required("layer_counts")
-    layerCounts = try Self.layerCounts(layers, strategy: strategy, job: job)
-    if let field = fields.optional("stage_choices") {
-      stageChoices = try Self.stageChoices(field, strategy: strategy, layerCounts: layerCounts, host: cluster.host)
-    } else {
-      stageChoices = nil
-    }
+    split = try Split(
+      layerCounts: fields.required("layer_counts"), choices: fields.optional("stage_choices"), strategy: strategy,
+      job: job, host: cluster.host)
     let predictionField = try fields.required("prediction")
     prediction = try Prediction(predictionField)
     guard prediction.stageMemory.count == strategy.pipelineDegree else {
@@ -57,7 +53,7 @@ extension Plan {
     certificate = try Certificate(fields.required("certificate"))
     var alternatives: [Alternative] = []
     for entry in try fields.required("alternatives").array(count: 0...1_000) {
-      alternatives.append(try Alternative(entry, job: job))
+      alternatives.append(try Alternative(entry, job: job, host: cluster.host))
     }
     self.alternatives = alternatives
     var impossible: [String] = []
@@ -72,20 +68,6 @@ extension Plan {
       }
     }
     try fields.finish()
-  }
-
-  private static func layerCounts(
-    _ field: Field, strategy: Strategy, job: TrainingJob
-  ) throws(DocumentError) -> [Int] {
-    let virtualStages = strategy.pipelineDegree * strategy.virtualStageCount
-    var counts: [Int] = []
-    for entry in try field.array(count: virtualStages...virtualStages) {
-      counts.append(try entry.integer(in: 1...job.model.layerCount))
-    }
-    guard counts.reduce(0, +) == job.model.layerCount else {
-      throw field.conflict("expected \(job.model.layerCount) layers in all, found \(counts.reduce(0, +))")
-    }
-    return counts
   }
 
   /// The options, of which the first is the strategy's own.
@@ -106,25 +88,11 @@ extension Plan {
     return options
   }
 
-  /// Choices that say something, and can be followed.
-  private static func stageChoices(
-    _ field: Field, strategy: Strategy, layerCounts: [Int], host: ClusterDescription.Host?
-  ) throws(DocumentError) -> [StageChoice] {
-    var choices: [StageChoice] = []
-    for entry in try field.array(count: 1...16_384) {
-      choices.append(try StageChoice(entry, layerCount: layerCounts.max() ?? 0))
-    }
-    if let sentence = strategy.contradiction(of: choices, layerCounts: layerCounts, host: host) {
-      throw field.conflict(sentence)
-    }
-    return choices
-  }
-
   public var json: JSON {
     let head = object(
       ("schema", .string(DocumentSchema.plan.rawValue)), ("tool_version", .string(toolVersion)),
-      ("strategy", strategy.json), ("layer_counts", .integers(layerCounts)),
-      ("stage_choices", stageChoices.map { .array($0.map(\.json)) }), ("prediction", prediction.json),
+      ("strategy", strategy.json), ("layer_counts", .integers(split.layerCounts)),
+      ("stage_choices", split.choices.map { .array($0.map(\.json)) }), ("prediction", prediction.json),
       ("sharding_options", shardingOptions.isEmpty ? nil : .array(shardingOptions.map(\.json))),
       ("arrangement", arrangement.json(cluster: cluster)), ("fixed", fixed.json),
       ("allowed", allowance.json), ("certificate", certificate.json),
@@ -144,15 +112,14 @@ extension Plan {
   }
 
   private var stagesSection: JSON {
-    let firstLayers = firstLayers
-    return .array(
-      layerCounts.indices.map { virtualStage in
+    .array(
+      split.layerRanges.enumerated().map { virtualStage, layers in
         object(
           ("stage", .integer(virtualStage % strategy.pipelineDegree)),
           ("chunk", .integer(virtualStage / strategy.pipelineDegree)),
-          ("first_layer", .integer(firstLayers[virtualStage])), ("layer_count", .integer(layerCounts[virtualStage])),
+          ("first_layer", .integer(layers.lowerBound)), ("layer_count", .integer(layers.count)),
           ("has_embedding", .boolean(virtualStage == 0)),
-          ("has_head", .boolean(virtualStage == layerCounts.count - 1)))
+          ("has_head", .boolean(virtualStage == split.layerCounts.count - 1)))
       })
   }
 
@@ -180,23 +147,14 @@ extension Plan {
 }
 
 extension Plan.Alternative {
-  init(_ field: Field, job: TrainingJob) throws(DocumentError) {
+  init(_ field: Field, job: TrainingJob, host: ClusterDescription.Host?) throws(DocumentError) {
     var fields = try field.fields()
     kind = try fields.optional("kind")?.name()
     reason = try fields.required("reason").string()
     strategy = try Strategy(fields.required("strategy"))
-    var counts: [Int] = []
-    for entry in try fields.required("layer_counts").array(count: 1...job.model.layerCount) {
-      counts.append(try entry.integer(in: 1...job.model.layerCount))
-    }
-    layerCounts = counts
-    stageChoices = try fields.optional("stage_choices").map { (field) throws(DocumentError) in
-      var choices: [StageChoice] = []
-      for entry in try field.array(count: 1...16_384) {
-        choices.append(try StageChoice(entry, layerCount: job.model.layerCount))
-      }
-      return choices
-    }
+    split = try Split(
+      layerCounts: fields.required("layer_counts"), choices: fields.optional("stage_choices"), strategy: strategy,
+      job: job, host: host)
     iterationSeconds = try fields.required("iteration_seconds").positiveResult()
     tokensPerSecondPerDevice = try fields.required("tokens_per_second_per_device").positiveResult()
     modelFLOPUtilization = try fields.required("model_flop_utilization").nonNegativeResult()
@@ -210,8 +168,8 @@ extension Plan.Alternative {
       ("kind", kind.map(JSON.string)), ("reason", .string(reason)), ("iteration_seconds", .number(iterationSeconds)),
       ("tokens_per_second_per_device", .number(tokensPerSecondPerDevice)),
       ("model_flop_utilization", .number(modelFLOPUtilization)), ("peak_bytes", .integer(peakBytes)),
-      ("verdict", .string(verdict.rawValue)), ("layer_counts", .integers(layerCounts)),
-      ("stage_choices", stageChoices.map { .array($0.map(\.json)) }),
+      ("verdict", .string(verdict.rawValue)), ("layer_counts", .integers(split.layerCounts)),
+      ("stage_choices", split.choices.map { .array($0.map(\.json)) }),
       ("strategy", strategy.json))
   }
 }

@@ -38,7 +38,7 @@ extension Plan {
   ///
   /// Recomputation is the model code's. Where collectives are quantised, DeepSpeed quantises inside nodes as well.
   public var deepSpeedConfiguration: JSON? {
-    guard strategy.tensorDegree == 1, strategy.pipelineDegree == 1, stageChoices == nil,
+    guard strategy.tensorDegree == 1, strategy.pipelineDegree == 1, split.choices == nil,
       let zero = deepSpeedZeRO
     else { return nil }
     let usesFP32Gradients = job.precision != .fp32 && job.accumulatesGradientsInFP32
@@ -78,7 +78,7 @@ extension Plan {
   /// Model and data are the user's configuration.
   public var torchtitanArguments: [String]? {
     let sharding = strategy.sharding, n = strategy.dataDegree, w = sharding.weightDegree
-    guard strategy.pipelineDegree == 1, stageChoices == nil, strategy.recompute != .selective,
+    guard strategy.pipelineDegree == 1, split.choices == nil, strategy.recompute != .selective,
       // Fully sharded, hybrid, or not sharded at all; tensor parallelism always comes with sequence parallelism.
       w == sharding.gradientDegree, w == sharding.optimizerDegree, sharding.secondaryDegree == nil,
       !sharding.isQuantised, strategy.tensorDegree == 1 || strategy.usesSequenceParallelism

@@ -50,7 +50,7 @@ extension Plan {
     if strategy.usesSequenceParallelism { arguments.append("--sequence-parallel") }
     if strategy.virtualStageCount > 1 {
       arguments += ["--num-virtual-stages-per-pipeline-rank", "\(strategy.virtualStageCount)"]
-    } else if Set(layerCounts).count > 1 {
+    } else if Set(split.layerCounts).count > 1 {
       arguments += ["--pipeline-model-parallel-layout", pipelineLayout]
     }
     return arguments
@@ -72,7 +72,7 @@ extension Plan {
     case (1, 1):
       guard strategy.zeroStage == .optimizer else {
         // A single replica's optimizer offloads as the distributed one does.
-        return stageChoices?.contains(where: \.offloadsOptimizer) == true ? ["--use-distributed-optimizer"] : []
+        return split.choices?.contains(where: \.offloadsOptimizer) == true ? ["--use-distributed-optimizer"] : []
       }
       return ["--use-distributed-optimizer"]
         + (optimizer < n ? ["--num-distributed-optimizer-instances", "\(n / optimizer)"] : [])
@@ -93,9 +93,9 @@ extension Plan {
   private var memoryArguments: [String] {
     let attention = ["--attention-backend", strategy.usesFlashAttention ? "flash" : "unfused"]
     let selective = strategy.recompute == .selective ? ["--recompute-granularity", "selective"] : []
-    if let stageChoices {
+    if let choices = split.choices {
       // What all stages agree on.
-      let first = stageChoices.first.map(Self.arguments) ?? []
+      let first = choices.first.map(Self.arguments) ?? []
       return attention + selective + (megatronStageArguments == nil ? first : [])
     }
     guard strategy.recompute == .full else { return attention + selective }
@@ -109,8 +109,8 @@ extension Plan {
   /// Every rank parses its own command line, and these arguments bear on nothing but its own layers and its own optimizer
   /// states: a launcher appends the entry of the rank's stage, `rank / (tensor · data)`.
   public var megatronStageArguments: [[String]]? {
-    guard let stageChoices, Set(stageChoices).count > 1 else { return nil }
-    return stageChoices.map(Self.arguments)
+    guard let choices = split.choices, Set(choices).count > 1 else { return nil }
+    return choices.map(Self.arguments)
   }
 
   private static func arguments(_ choice: StageChoice) -> [String] {
@@ -127,6 +127,6 @@ extension Plan {
 
   /// Uneven stages: `E` is the embedding, `t` a layer, `L` head and loss, `|` ends a stage.
   private var pipelineLayout: String {
-    "E" + layerCounts.map { String(repeating: "t", count: $0) }.joined(separator: "|") + "L"
+    "E" + split.layerCounts.map { String(repeating: "t", count: $0) }.joined(separator: "|") + "L"
   }
 }

@@ -4,10 +4,8 @@ public struct Plan: Sendable, Equatable {
   /// A strategy that was priced and is not the plan's.
   public struct Alternative: Sendable, Equatable {
     public let strategy: Strategy
-    /// Layers of each virtual stage, see ``Plan/layerCounts``.
-    public let layerCounts: [Int]
-    /// What each stage trades for memory, see ``Plan/stageChoices``.
-    public let stageChoices: [StageChoice]?
+    /// Its layers and what its stages trade for memory.
+    public let split: Split
     public let iterationSeconds: Double
     public let peakBytes: Int
     public let tokensPerSecondPerDevice: Double
@@ -19,12 +17,10 @@ public struct Plan: Sendable, Equatable {
     public let reason: String
 
     public init(
-      strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil, prediction: Prediction, kind: String?,
-      reason: String
+      strategy: Strategy, split: Split, prediction: Prediction, kind: String?, reason: String
     ) {
       self.strategy = strategy
-      self.layerCounts = layerCounts
-      self.stageChoices = stageChoices
+      self.split = split
       iterationSeconds = prediction.iterationSeconds
       peakBytes = prediction.peakBytes
       tokensPerSecondPerDevice = prediction.tokensPerSecondPerDevice
@@ -46,10 +42,8 @@ public struct Plan: Sendable, Equatable {
   /// What may change values.
   public let allowance: Allowance
   public let strategy: Strategy
-  /// Layers of each virtual stage: `chunk · pipelineDegree + stage`, in the order the model has them.
-  public let layerCounts: [Int]
-  /// What each pipeline stage trades for memory; nil when all do as the strategy says.
-  public let stageChoices: [StageChoice]?
+  /// The layers of each stage, and what it trades for memory.
+  public let split: Split
   /// Which nodes are used, in which order.
   public let arrangement: NodeArrangement
   public let prediction: Prediction
@@ -63,7 +57,7 @@ public struct Plan: Sendable, Equatable {
 
   public init(
     toolVersion: String, cluster: ClusterDescription, job: TrainingJob, frameworkName: String, fixed: StrategyPattern,
-    allowance: Allowance = .exact, strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil,
+    allowance: Allowance = .exact, strategy: Strategy, split: Split,
     arrangement: NodeArrangement, prediction: Prediction, shardingOptions: [ShardingOption] = [],
     certificate: Certificate, alternatives: [Alternative], impossibleKinds: [String]
   ) {
@@ -74,8 +68,7 @@ public struct Plan: Sendable, Equatable {
     self.fixed = fixed
     self.allowance = allowance
     self.strategy = strategy
-    self.layerCounts = layerCounts
-    self.stageChoices = stageChoices
+    self.split = split
     self.arrangement = arrangement
     self.prediction = prediction
     self.shardingOptions = shardingOptions
@@ -88,15 +81,6 @@ public struct Plan: Sendable, Equatable {
 
   /// Micro-batches of each pipeline in an iteration.
   public var microBatchCount: Int { strategy.microBatchCount(globalBatch: job.globalBatch) }
-
-  /// The first layer of each virtual stage.
-  public var firstLayers: [Int] {
-    var next = 0
-    return layerCounts.map { count in
-      defer { next += count }
-      return next
-    }
-  }
 
   /// Devices that are used.
   public var deviceCount: Int { arrangement.nodeOrder.count * cluster.devicesPerNode }

@@ -17,15 +17,6 @@ public struct StageChoice: Sendable, Hashable {
     self.recomputedLayerCount = recomputedLayerCount
     self.offloadsOptimizer = offloadsOptimizer
   }
-
-  /// Stages of layers as a strategy names them, when nothing is chosen for each.
-  ///
-  /// - Parameter layerCounts: layers of each virtual stage.
-  public static func uniform(_ strategy: Strategy, layerCounts: [Int]) -> [StageChoice] {
-    layerCounts.prefix(strategy.pipelineDegree).map {
-      StageChoice(recomputedLayerCount: strategy.recompute == .full ? $0 : 0)
-    }
-  }
 }
 
 extension StageChoice {
@@ -47,17 +38,16 @@ extension Strategy {
   /// as well.
   public var canOffloadOptimizer: Bool { zeroStage == .optimizer || zeroStage == .none && dataDegree == 1 }
 
-  /// What contradicts a choice for every stage; nil if nothing does.
+  /// Why stages cannot choose as a split says; nil where they can, or choose nothing.
   ///
-  /// - Parameters:
-  ///   - layerCounts: layers of each virtual stage.
-  ///   - host: the nodes' host side, if the cluster describes it.
-  package func contradiction(of choices: [StageChoice], layerCounts: [Int], host: ClusterDescription.Host?) -> String? {
+  /// - Parameter host: the nodes' host side, if the cluster describes it.
+  package func contradiction(of split: Split, host: ClusterDescription.Host?) -> String? {
+    guard let choices = split.choices else { return nil }
     if choices.count != pipelineDegree {
       return "expected a choice for each of \(pipelineDegree) stages, found \(choices.count)"
     }
     for (stage, choice) in choices.enumerated() {
-      for layers in stride(from: stage, to: layerCounts.count, by: pipelineDegree).map({ layerCounts[$0] })
+      for layers in stride(from: stage, to: split.layerCounts.count, by: pipelineDegree).map({ split.layerCounts[$0] })
       where choice.recomputedLayerCount > layers {
         return "stage \(stage) recomputes \(choice.recomputedLayerCount) layers of a chunk that has \(layers)"
       }

@@ -102,8 +102,7 @@ extension DryRun {
 
   private static func traffic(of run: MiniatureRun, stepCount: Int, miniature: Miniature) -> [Traffic] {
     let model = miniature.model
-    let counted = model.traffic(
-      of: miniature.strategy, layerCounts: miniature.layerCounts, stageChoices: miniature.stageChoices)
+    let counted = model.traffic(of: miniature.strategy, split: miniature.split)
     var executed = TrafficCount(rankCount: run.ranks.count, levelCount: model.cluster.levels.count)
     for rank in run.ranks {
       for receiver in run.ranks.indices where receiver != rank.number {
@@ -133,10 +132,7 @@ extension DryRun {
     let memoryModel = MemoryModel(
       job: model.job, device: model.cluster.device, framework: model.framework, strategy: miniature.strategy)
     return (0..<p).flatMap { stage in
-      let layers = stride(from: stage, to: miniature.layerCounts.count, by: p).reduce(0) {
-        $0 + miniature.layerCounts[$1]
-      }
-      let choice = miniature.stageChoices?[stage]
+      let (layers, choice) = (miniature.split[stage].layerCount, miniature.split[stage].choice)
       // Each kind has its own worst moment: offloaded optimizer states are as large as any others during the step.
       let counted = memoryModel.stageMemory(
         stage: stage, layerCount: layers,

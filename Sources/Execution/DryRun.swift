@@ -166,7 +166,7 @@ extension Miniature {
       preconditionFailure("a miniature's strategy breaks no rule: \(error)")
     }
     return IterationShape(
-      job: model.job, strategy: strategy, layerCounts: layerCounts, stageChoices: stageChoices, schedule: schedule,
+      job: model.job, strategy: strategy, split: split, schedule: schedule,
       paddedVocabularySize: model.job.model.paddedVocabularySize(
         multiple: model.framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree),
       devicesPerNode: model.cluster.devicesPerNode, routes: routes)

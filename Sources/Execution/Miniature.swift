@@ -22,10 +22,8 @@ public struct Miniature: Sendable {
   /// ones.
   public let model: CostModel
   public let strategy: Strategy
-  /// Layers of each virtual stage.
-  public let layerCounts: [Int]
-  /// What each stage trades for memory; nil when all do as the strategy says.
-  public let stageChoices: [StageChoice]?
+  /// The layers of the stages that are kept, and what these trade for memory.
+  public let split: Split
   /// What was shrunk, in a fixed order.
   public let changes: [Change]
 
@@ -53,7 +51,9 @@ public struct Miniature: Sendable {
     let degrees = try Degrees(of: plan, rankLimit: rankLimit)
     let p = degrees.pipeline, v = planned.virtualStageCount
     let stages = degrees.keptStages(of: planned.pipelineDegree)
-    let layerCounts = (0..<p * v).map { plan.layerCounts[$0 / p * planned.pipelineDegree + stages[$0 % p]] }
+    let split = Split(
+      (0..<p * v).map { plan.split.layerCounts[$0 / p * planned.pipelineDegree + stages[$0 % p]] }, stageCount: p,
+      choices: plan.split.choices.map { choices in stages.map { choices[$0] } })
 
     let microBatchCount = Self.microBatchCount(of: plan, pipelineDegree: p)
     let strategy = Strategy(
@@ -68,7 +68,7 @@ public struct Miniature: Sendable {
       let sequenceLength = Self.sequenceLength(of: plan)
       let job = try TrainingJob(
         model: Self.model(
-          of: plan.job.model, layerCount: layerCounts.reduce(0, +), tensorDegree: planned.tensorDegree,
+          of: plan.job.model, layerCount: split.layerCount, tensorDegree: planned.tensorDegree,
           sequenceLength: sequenceLength,
           // Quantised exchanges are possible where twice their ranks divide a part.
           layerDivisor: strategy.sharding.quantisesGradients ? 2 * strategy.sharding.optimizerDegree : 1),
@@ -88,8 +88,7 @@ public struct Miniature: Sendable {
     }
     if let violation = model.violation(of: strategy) { throw .contradiction("\(violation)") }
     self.strategy = strategy
-    self.layerCounts = layerCounts
-    stageChoices = plan.stageChoices.map { choices in stages.map { choices[$0] } }
+    self.split = split
     changes = Self.changes(plan: plan, job: model.job, strategy: strategy, microBatchCount: microBatchCount)
   }
 

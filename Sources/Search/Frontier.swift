@@ -133,14 +133,11 @@ struct Frontier {
       result.splitProof = result.splitProof.weaker(Self.splitProof(outcome, candidate.strategy))
       var bound = outcome.lowerBoundSeconds * surcharge
       defer { result.boundSeconds = min(result.boundSeconds, bound) }
-      guard let layerCounts = outcome.layerCounts else { continue }
+      guard let split = outcome.split else { continue }
       // The split under the best links, and the best one on the nodes as they are arranged for it.
-      var placed = (
-        layerCounts: layerCounts, choices: outcome.choices, seconds: outcome.iterationSeconds,
-        nodeOrder: model.nodeOrder
-      )
+      var placed = (split: split, seconds: outcome.iterationSeconds, nodeOrder: model.nodeOrder)
       if arranger.isNeeded {
-        let arranged = arranger.cost(of: candidate.strategy, layerCounts: layerCounts, choices: outcome.choices)
+        let arranged = arranger.cost(of: candidate.strategy, split: split)
         // No order of the nodes was ruled out: what is proven is the bound.
         result.isProven = false
         result.programCount += arranged.programCount
@@ -153,27 +150,27 @@ struct Frontier {
           bound = max(bound, ofAll.lowerBoundSeconds * surcharge)
         }
         guard
-          let split = LayerSplitter.bestSplit(
+          let best = LayerSplitter.bestSplit(
             of: arranged.cost, freedom: candidate.freedom, verdict: verdict, cutoffSeconds: cutoff / surcharge,
             scratch: &scratch),
-          let counts = split.layerCounts
+          let bestSplit = best.split
         else { continue }
-        result.programCount += split.programCount
-        result.splitProof = result.splitProof.weaker(Self.splitProof(split, candidate.strategy))
-        placed = (counts, split.choices, split.iterationSeconds, arranged.nodeOrder)
+        result.programCount += best.programCount
+        result.splitProof = result.splitProof.weaker(Self.splitProof(best, candidate.strategy))
+        placed = (bestSplit, best.iterationSeconds, arranged.nodeOrder)
       }
       // A split that was looked for among the risky ones may have headroom all the same.
-      let isRisky = isRisky(cost, layerCounts: placed.layerCounts, choices: placed.choices)
+      let isRisky = isRisky(cost, placed.split)
       let score = placed.seconds * (isRisky ? surcharge : 1)
       if score < cutoff {
         known = score
         result.completion = nil
         guard
-          let named = Self.named(candidate.strategy, layerCounts: placed.layerCounts, choices: placed.choices)
+          let named = Self.named(candidate.strategy, placed.split)
         else { continue }
         result.completion = PlanSearch.Completion(
-          strategy: named.strategy, layerCounts: placed.layerCounts, choices: named.choices,
-          nodeOrder: placed.nodeOrder, iterationSeconds: placed.seconds, scoreSeconds: score)
+          strategy: named, split: placed.split, nodeOrder: placed.nodeOrder, iterationSeconds: placed.seconds,
+          scoreSeconds: score)
       }
     }
     if arranger.isNeeded {
@@ -203,21 +200,19 @@ struct Frontier {
       order: known.orderProof)
   }
 
-  /// What a split whose stages chose is called: without recomputed layers its recomputation is none. Nil if stages chose
+  /// The strategy of a split whose stages chose: without recomputed layers its recomputation is none. Nil if stages chose
   /// what another point of the lattice has for all of them.
-  private static func named(
-    _ strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?
-  ) -> (strategy: Strategy, choices: [StageChoice]?)? {
-    guard let choices else { return (strategy, nil) }
+  private static func named(_ strategy: Strategy, _ split: Split) -> Strategy? {
+    guard let choices = split.choices else { return strategy }
     let recomputesNothing = choices.allSatisfy { $0.recomputedLayerCount == 0 }
     if !choices.contains(where: \.offloadsOptimizer) {
-      if choices == StageChoice.uniform(strategy, layerCounts: layerCounts) || recomputesNothing { return nil }
+      if choices == split.choices(under: strategy) || recomputesNothing { return nil }
     }
-    return (recomputesNothing && strategy.recompute == .full ? strategy.with(recompute: .none) : strategy, choices)
+    return recomputesNothing && strategy.recompute == .full ? strategy.with(recompute: .none) : strategy
   }
 
-  private func isRisky(_ cost: StrategyCost, layerCounts: [Int], choices: [StageChoice]?) -> Bool {
-    cost.verdict(of: cost.stageMemory(layerCounts: layerCounts, choices: choices)) != .fits
+  private func isRisky(_ cost: StrategyCost, _ split: Split) -> Bool {
+    cost.verdict(of: cost.stageMemory(of: split)) != .fits
   }
 }
 

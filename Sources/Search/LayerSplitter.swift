@@ -13,9 +13,7 @@ struct LayerSplitter {
   /// What is known of one strategy's best split.
   struct Outcome {
     /// The best split found; nil when none was evaluated.
-    var layerCounts: [Int]?
-    /// What its stages trade for memory; nil when all do as the strategy says.
-    var choices: [StageChoice]?
+    var split: Split?
     /// Its exact iteration time; infinite when none was evaluated.
     var iterationSeconds: Double
     /// No split takes less.
@@ -64,8 +62,8 @@ struct LayerSplitter {
     of cost: StrategyCost, options: StageOptions, scratch: inout EvaluationScratch
   ) -> Outcome? {
     let p = options.stageCount
-    let even = evenLayerCounts(
-      layerCount: cost.layerCount, virtualStageCount: p * cost.strategy.virtualStageCount)
+    let even = Split.even(
+      layerCount: cost.layerCount, stageCount: p, chunkCount: cost.strategy.virtualStageCount)
     var best: Outcome?
     for offloads in options.hasAlternatives ? [false, true] : [false] {
       let chosen = (0..<p).compactMap { stage in
@@ -73,12 +71,11 @@ struct LayerSplitter {
         return offloads ? second ?? first : first
       }
       guard chosen.count == p, options.hostsHold(chosen) else { continue }
-      let choices = chosen[0].choice == nil ? nil : chosen.compactMap(\.choice)
-      let seconds = cost.iterationSeconds(layerCounts: even, choices: choices, scratch: &scratch)
+      let split = even.with(choices: StageOption.choices(chosen))
+      let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
       if seconds < best?.iterationSeconds ?? .infinity {
         best = Outcome(
-          layerCounts: even, choices: choices, iterationSeconds: seconds, lowerBoundSeconds: seconds,
-          isExhausted: true)
+          split: split, iterationSeconds: seconds, lowerBoundSeconds: seconds, isExhausted: true)
       }
     }
     return best
@@ -91,7 +88,7 @@ struct LayerSplitter {
     self.scratch = scratch
     bounds = SplitBounds(cost: cost, options: options)
     best = Outcome(
-      layerCounts: nil, choices: nil, iterationSeconds: .infinity, lowerBoundSeconds: bounds.leastSeconds,
+      split: nil, iterationSeconds: .infinity, lowerBoundSeconds: bounds.leastSeconds,
       isExhausted: false)
   }
 
@@ -129,13 +126,11 @@ struct LayerSplitter {
 
   /// Prices a split exactly and keeps it if it is the best so far.
   private mutating func evaluate(_ chosen: [StageOption]) {
-    let layerCounts = chosen.map(\.layers)
-    let choices = chosen[0].choice == nil ? nil : chosen.compactMap(\.choice)
-    let seconds = cost.iterationSeconds(layerCounts: layerCounts, choices: choices, scratch: &scratch)
+    let split = Split(chosen.map(\.layers), choices: StageOption.choices(chosen))
+    let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
     if seconds < best.iterationSeconds {
       best.iterationSeconds = seconds
-      best.layerCounts = layerCounts
-      best.choices = choices
+      best.split = split
     }
   }
 

@@ -6,9 +6,7 @@ public struct MemoryShortage: Sendable, Equatable {
   /// The strategy whose tightest stage needs least.
   public let strategy: Strategy
   /// A split with which it needs least.
-  public let layerCounts: [Int]
-  /// What its stages trade for memory; nil when all do as the strategy says.
-  public let choices: [StageChoice]?
+  public let split: Split
   /// The stage that needs most.
   public let stageIndex: Int
   /// What that stage needs, by kind.
@@ -52,8 +50,8 @@ public struct MemoryShortage: Sendable, Equatable {
     guard let split = Self.split(of: cost, freedom: nearest.unfit.freedom, excessBytes: nearest.excessBytes) else {
       return nil
     }
-    (layerCounts, choices) = split
-    let memory = cost.stageMemory(layerCounts: layerCounts, choices: choices)
+    self.split = split
+    let memory = cost.stageMemory(of: split)
     let limits = memory.indices.map { cost.limitBytes(MemoryLimit(.risky), stage: $0) }
     // The first of the stages that are furthest over what their devices may hold.
     stageIndex =
@@ -132,7 +130,7 @@ public struct MemoryShortage: Sendable, Equatable {
   /// offload only where they must.
   private static func split(
     of cost: StrategyCost, freedom: StageFreedom, excessBytes: Int
-  ) -> (layerCounts: [Int], choices: [StageChoice]?)? {
+  ) -> Split? {
     let limit = MemoryLimit(.risky, extraBytes: excessBytes)
     // Most limits are told apart by capacities alone.
     guard cost.layerCapacities(within: limit, freedom: freedom) != nil,
@@ -148,9 +146,7 @@ public struct MemoryShortage: Sendable, Equatable {
     }
     let chosen = counts.indices.compactMap { options.options(stage: $0, layers: counts[$0]).0 }
     guard chosen.count == p, options.hostsHold(chosen) else { return nil }
-    return (
-      v > 1 ? evenLayerCounts(layerCount: cost.layerCount, virtualStageCount: p * v) : counts,
-      chosen[0].choice == nil ? nil : chosen.compactMap(\.choice)
-    )
+    return (v > 1 ? Split.even(layerCount: cost.layerCount, stageCount: p, chunkCount: v) : Split(counts))
+      .with(choices: StageOption.choices(chosen))
   }
 }

@@ -50,20 +50,17 @@ struct NodeArranger {
   /// The cost of a strategy on the nodes arranged for its layout.
   ///
   /// - Parameters:
-  ///   - layerCounts: the split for which an order is searched, if none was for the layout.
-  ///   - choices: what its stages trade for memory.
-  mutating func cost(
-    of strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?
-  ) -> Placed {
+  ///   - split: the one for which an order is searched, if none was for the layout.
+  mutating func cost(of strategy: Strategy, split: Split) -> Placed {
     let layout = ParallelLayout(strategy)
     let known = byLayout[layout]
-    let orders = known ?? arrange(strategy, layerCounts: layerCounts, choices: choices)
+    let orders = known ?? arrange(strategy, split)
     byLayout[layout] = orders
     // The objective that was searched is not the whole model, which decides; the given order comes first.
     var best = 0, least = Double.infinity
     for (index, arranged) in orders.enumerated() where orders.count > 1 {
       let seconds = arranged.model.cost(of: strategy, layout: arranged.layout)
-        .iterationSeconds(layerCounts: layerCounts, choices: choices, scratch: &scratch)
+        .iterationSeconds(of: split, scratch: &scratch)
       if seconds < least { (best, least) = (index, seconds) }
     }
     let arranged = orders[best]
@@ -74,11 +71,11 @@ struct NodeArranger {
   }
 
   /// The given order, and those that a search found for a layout.
-  private func arrange(_ strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?) -> [Arranged] {
+  private func arrange(_ strategy: Strategy, _ split: Split) -> [Arranged] {
     let layout = ParallelLayout(strategy)
     var given = Arranged(model: model, layout: model.layoutCost(layout))
     guard reasonNotToSearch(strategy) == nil else { return [given] }
-    let problem = problem(strategy, layerCounts: layerCounts, choices: choices)
+    let problem = problem(strategy, split)
     let isUsed = Set(model.nodeOrder)
     let hosts = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !isUsed.contains($0) }
     // A place is column · rows + row: the ranks' own order.
@@ -118,8 +115,8 @@ struct NodeArranger {
   }
 
   /// What is searched.
-  func problem(_ strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?) -> PlacementProblem {
-    let terms = model.placementTerms(of: strategy, layerCounts: layerCounts, choices: choices)
+  func problem(_ strategy: Strategy, _ split: Split) -> PlacementProblem {
+    let terms = model.placementTerms(of: strategy, split: split)
     let rows = terms.nodesPerStage
     let columns = model.nodeOrder.count / rows
     let stagesPerColumn = terms.stageSeconds.count / columns
@@ -147,8 +144,7 @@ struct NodeArranger {
   func arrangement(of completion: PlanSearch.Completion) -> NodeArrangement {
     var scratch = EvaluationScratch()
     func seconds(_ model: CostModel) -> Double {
-      model.cost(of: completion.strategy).iterationSeconds(
-        layerCounts: completion.layerCounts, choices: completion.choices, scratch: &scratch)
+      model.cost(of: completion.strategy).iterationSeconds(of: completion.split, scratch: &scratch)
     }
     let given = seconds(model)
     let snapshots = model.nodeOrder.count > 1 ? model.cluster.measured?.snapshots ?? [] : []

@@ -55,8 +55,7 @@ public struct OrderGain: Sendable {
       order: order)
     func seconds(_ model: CostModel) -> Double {
       var scratch = EvaluationScratch()
-      return model.cost(of: plan.strategy).iterationSeconds(
-        layerCounts: plan.layerCounts, choices: plan.stageChoices, scratch: &scratch)
+      return model.cost(of: plan.strategy).iterationSeconds(of: plan.split, scratch: &scratch)
     }
     let own = seconds(model.arranged(order))
     moves =
@@ -79,8 +78,7 @@ public struct OrderGain: Sendable {
       return (place: place, order: other)
     }
     // Thousands of orders are told apart by the arranger's objective.
-    let problem = NodeArranger(model: model).problem(
-      plan.strategy, layerCounts: plan.layerCounts, choices: plan.stageChoices)
+    let problem = NodeArranger(model: model).problem(plan.strategy, plan.split)
     func rough(_ used: [Int]) -> Double {
       let isUsed = Set(used)
       return problem.seconds(order: used + (0..<problem.hostCount).filter { !isUsed.contains($0) })

@@ -16,25 +16,22 @@ extension PlanSearch.Result {
     let next = best.dropFirst().map { completion in
       let other = Self.prediction(of: completion, model: model)
       return Plan.Alternative(
-        strategy: completion.strategy, layerCounts: completion.layerCounts, stageChoices: completion.choices,
-        prediction: other, kind: nil,
+        strategy: completion.strategy, split: completion.split, prediction: other, kind: nil,
         reason: Self.reason(for: completion, other, losingTo: winner, prediction))
     }
     let kinds = self.kinds.compactMap { entry -> Plan.Alternative? in
       guard let completion = entry.completion else { return nil }
       let other = Self.prediction(of: completion, model: model)
       return Plan.Alternative(
-        strategy: completion.strategy, layerCounts: completion.layerCounts, stageChoices: completion.choices,
-        prediction: other, kind: entry.kind,
+        strategy: completion.strategy, split: completion.split, prediction: other, kind: entry.kind,
         reason: Self.reason(for: completion, other, losingTo: winner, prediction))
     }
     return Plan(
       toolVersion: toolVersion, cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
-      fixed: fixed, allowance: allowance, strategy: winner.strategy, layerCounts: winner.layerCounts,
-      stageChoices: winner.choices, arrangement: arrangement, prediction: prediction,
+      fixed: fixed, allowance: allowance, strategy: winner.strategy, split: winner.split,
+      arrangement: arrangement, prediction: prediction,
       shardingOptions: ShardingComparison.options(
-        of: winner.strategy, layerCounts: winner.layerCounts, choices: winner.choices,
-        model: model.arranged(winner.nodeOrder)),
+        of: winner.strategy, split: winner.split, model: model.arranged(winner.nodeOrder)),
       certificate: certificate,
       alternatives: next + kinds, impossibleKinds: self.kinds.filter { $0.completion == nil }.map(\.kind))
   }
@@ -42,7 +39,7 @@ extension PlanSearch.Result {
   private static func prediction(of completion: PlanSearch.Completion, model: CostModel) -> Prediction {
     let arranged = model.arranged(completion.nodeOrder)
     return arranged.prediction(
-      of: arranged.cost(of: completion.strategy), layerCounts: completion.layerCounts, choices: completion.choices)
+      of: arranged.cost(of: completion.strategy), split: completion.split)
   }
 
   /// Why one lost to another: how much, and which causes of time grew most.

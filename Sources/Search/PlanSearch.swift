@@ -35,10 +35,8 @@ public struct PlanSearch: Sendable {
   public struct Completion: Sendable, Equatable {
     /// The strategy that was completed.
     public let strategy: Strategy
-    /// Layers of each virtual stage, in the model's order.
-    public let layerCounts: [Int]
-    /// What each stage trades for memory; nil when all do as the strategy says.
-    public let choices: [StageChoice]?
+    /// The best split of its layers that was found.
+    public let split: Split
     /// The nodes it was placed on, in order, by their index in the cluster.
     public let nodeOrder: [Int]
     /// The exact time of that split.
@@ -108,7 +106,7 @@ public struct PlanSearch: Sendable {
 
     var kinds: [(kind: String, completion: Completion?)] = []
     if let winner = main.best.first {
-      for kind in StrategyKind.others(than: winner.strategy, stagesDiffer: winner.choices != nil) {
+      for kind in StrategyKind.others(than: winner.strategy, stagesDiffer: winner.split.choices != nil) {
         let members = priced.order.filter {
           kind.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
         }

@@ -85,8 +85,7 @@ public struct PlanVerification: Sendable {
 
   private mutating func compareShardings(of plan: Plan, given: CostModel) {
     let computed = ShardingComparison.options(
-      of: plan.strategy, layerCounts: plan.layerCounts, choices: plan.stageChoices,
-      model: given.arranged(plan.arrangement.nodeOrder))
+      of: plan.strategy, split: plan.split, model: given.arranged(plan.arrangement.nodeOrder))
     check("/sharding_options: count", plan.shardingOptions.count, computed.count)
     for (index, pair) in zip(plan.shardingOptions, computed).enumerated() {
       let path = "/sharding_options/\(index)"
@@ -102,8 +101,7 @@ public struct PlanVerification: Sendable {
 
   private mutating func compareArrangement(of plan: Plan, given: CostModel, score: Double) {
     let completion = PlanSearch.Completion(
-      strategy: plan.strategy, layerCounts: plan.layerCounts, choices: plan.stageChoices,
-      nodeOrder: plan.arrangement.nodeOrder,
+      strategy: plan.strategy, split: plan.split, nodeOrder: plan.arrangement.nodeOrder,
       iterationSeconds: plan.prediction.iterationSeconds, scoreSeconds: score)
     let computed = NodeArranger(model: given).arrangement(of: completion)
     let stated = plan.arrangement
@@ -174,7 +172,7 @@ extension PlanVerification {
   private static func prediction(of plan: Plan, model: CostModel) -> Prediction {
     let arranged = model.arranged(plan.arrangement.nodeOrder)
     return arranged.prediction(
-      of: arranged.cost(of: plan.strategy), layerCounts: plan.layerCounts, choices: plan.stageChoices)
+      of: arranged.cost(of: plan.strategy), split: plan.split)
   }
 
   private init(certificate: Certificate) { self.certificate = certificate }

@@ -37,20 +37,18 @@ public struct Sensitivity: Sendable {
     let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName)
       .arranged(plan.arrangement.nodeOrder)
     var scratch = EvaluationScratch()
-    func seconds(
-      _ model: CostModel, _ strategy: Strategy, _ layerCounts: [Int], _ choices: [StageChoice]?
-    ) -> Double {
-      model.cost(of: strategy).iterationSeconds(layerCounts: layerCounts, choices: choices, scratch: &scratch)
+    func seconds(_ model: CostModel, _ strategy: Strategy, _ split: Split) -> Double {
+      model.cost(of: strategy).iterationSeconds(of: split, scratch: &scratch)
     }
     func score(_ model: CostModel, of alternative: Plan.Alternative) -> Double {
-      seconds(model, alternative.strategy, alternative.layerCounts, alternative.stageChoices)
+      seconds(model, alternative.strategy, alternative.split)
         * (alternative.verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
     }
     let surcharge = plan.prediction.verdict == .fits ? 1 : PlanSearch.headroomSurcharge
     /// The alternative that scores least, if it scores less than the plan.
     func winner(_ resource: CostModel.Resource, _ factor: Double, among indices: [Int]) -> Int? {
       let scaled = model.scaling(resource, by: factor)
-      var least = seconds(scaled, plan.strategy, plan.layerCounts, plan.stageChoices) * surcharge * (1 - 1e-9)
+      var least = seconds(scaled, plan.strategy, plan.split) * surcharge * (1 - 1e-9)
       var winner: Int?
       for index in indices {
         let other = score(scaled, of: plan.alternatives[index])
@@ -62,24 +60,19 @@ public struct Sensitivity: Sendable {
     let rivals = plan.alternatives.indices.filter {
       Self.canBePriced(plan.alternatives[$0], model: model) && winner(.computation, 1, among: [$0]) == nil
     }
-    let own = seconds(model, plan.strategy, plan.layerCounts, plan.stageChoices)
+    let own = seconds(model, plan.strategy, plan.split)
     entries = CostModel.Resource.all(of: plan.cluster).map { resource in
       let faster = seconds(
-        model.scaling(resource, by: 1.01), plan.strategy, plan.layerCounts, plan.stageChoices)
+        model.scaling(resource, by: 1.01), plan.strategy, plan.split)
       return Entry(
         resource: resource, timeShare: max(0, (own - faster) / own) * 101,
         turningPoint: Self.turningPoint { factor in winner(resource, factor, among: rivals) })
     }
   }
 
-  /// Whether an alternative, which a reader takes as it is stated, is one.
+  /// Whether an alternative keeps the model's rules, which a reader of plans does not look at.
   private static func canBePriced(_ alternative: Plan.Alternative, model: CostModel) -> Bool {
-    let strategy = alternative.strategy, counts = alternative.layerCounts
-    return model.violation(of: strategy) == nil && counts.count == strategy.pipelineDegree * strategy.virtualStageCount
-      && counts.reduce(0, +) == model.job.model.layerCount
-      && alternative.stageChoices.map {
-        strategy.contradiction(of: $0, layerCounts: counts, host: model.cluster.host) == nil
-      } ?? true
+    model.violation(of: alternative.strategy) == nil
   }
 
   /// The factor nearest to 1 at which there is a winner, on either side.

@@ -15,18 +15,18 @@ public enum ShardingComparison {
   ///   - model: arranged as the plan is.
   /// - Complexity: O(ranks · largest degree) for each, for counting bytes.
   public static func options(
-    of strategy: Strategy, layerCounts: [Int], choices: [StageChoice]?, model: CostModel
+    of strategy: Strategy, split: Split, model: CostModel
   ) -> [ShardingOption] {
     guard strategy.hasShardLevels else { return [] }
     var options: [ShardingOption] = []
     for (name, sharding) in schemes(of: strategy, devicesPerNode: model.cluster.devicesPerNode) {
       guard !options.contains(where: { $0.sharding == sharding }) else { continue }
       let other = strategy.with(sharding: sharding)
-      guard model.violation(of: other) == nil,
-        choices.map({ other.contradiction(of: $0, layerCounts: layerCounts, host: model.cluster.host) == nil }) ?? true
-      else { continue }
-      let prediction = model.prediction(of: model.cost(of: other), layerCounts: layerCounts, choices: choices)
-      let traffic = model.traffic(of: other, layerCounts: layerCounts, stageChoices: choices)
+      guard model.violation(of: other) == nil, other.contradiction(of: split, host: model.cluster.host) == nil else {
+        continue
+      }
+      let prediction = model.prediction(of: model.cost(of: other), split: split)
+      let traffic = model.traffic(of: other, split: split)
       options.append(
         ShardingOption(
           name: name, sharding: sharding, iterationSeconds: prediction.iterationSeconds,

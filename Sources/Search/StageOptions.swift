@@ -13,6 +13,11 @@ struct StageOption {
   let hostBytes: Int
 
   var workSeconds: Double { forwardSeconds + backwardSeconds }
+
+  /// The choices of all stages; nil where they choose nothing.
+  static func choices(_ options: [StageOption]) -> [StageChoice]? {
+    options[0].choice == nil ? nil : options.compactMap(\.choice)
+  }
 }
 
 /// The options of every stage of one strategy that keep a limit of memory and can be part of a best split.

@@ -125,7 +125,7 @@ struct DryRunReport {
   private var miniatureJSON: JSON {
     .object([
       JSONMember("strategy", miniature.strategy.json),
-      JSONMember("layer_counts", .array(miniature.layerCounts.map(JSON.integer))),
+      JSONMember("layer_counts", .array(miniature.split.layerCounts.map(JSON.integer))),
       JSONMember("optimizer", .string(run.options.optimizer.rawValue)),
       JSONMember("emulates_precision", .boolean(run.options.emulatesPrecision)),
       JSONMember(

@@ -52,7 +52,7 @@ struct PlanOnLinks {
       }
       let model = try CostModel(cluster: measuredCluster, job: plan.job, frameworkName: plan.frameworkName)
         .arranged(plan.arrangement.nodeOrder)
-      return model.prediction(of: model.cost(of: plan.strategy), layerCounts: plan.layerCounts).iterationSeconds
+      return model.prediction(of: model.cost(of: plan.strategy), split: plan.split).iterationSeconds
     }
     statedSeconds = plan.prediction.iterationSeconds
     let measuredSeconds = try seconds(own)

@@ -65,12 +65,12 @@ struct PlanReport {
 
   private var stagesSection: String {
     guard plan.strategy.pipelineDegree > 1 else { return choicesSection }
-    return "Layers of each virtual stage: \(Self.runs(plan.layerCounts))\n" + choicesSection
+    return "Layers of each virtual stage: \(Self.runs(plan.split.layerCounts))\n" + choicesSection
   }
 
   /// What stages trade for memory, where they choose for themselves.
   private var choicesSection: String {
-    guard let choices = plan.stageChoices else { return "" }
+    guard let choices = plan.split.choices else { return "" }
     var text = ""
     if choices.contains(where: { $0.recomputedLayerCount > 0 }) {
       let what = plan.strategy.virtualStageCount > 1 ? "each chunk, by stage," : "each stage"

@@ -11,7 +11,7 @@ struct SensitivityReport {
     var table = Table(header: ["", "share of time", "another wins at", ""], leftColumns: [0, 3])
     for entry in sensitivity.entries where entry.timeShare > 0.0005 || entry.turningPoint != nil {
       let other = entry.turningPoint.map { plan.alternatives[$0.alternativeIndex] }
-      let label = other.map { PlanReport.short($0.strategy) + ($0.stageChoices == nil ? "" : ", stages differ") }
+      let label = other.map { PlanReport.short($0.strategy) + ($0.split.choices == nil ? "" : ", stages differ") }
       table.add([
         name(entry.resource), Format.percent(entry.timeShare),
         entry.turningPoint.map { Format.percent($0.factor) + " of its rate" } ?? "none", label ?? "",

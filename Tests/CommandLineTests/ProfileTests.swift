@@ -73,6 +73,27 @@ import Testing
     #expect(text.contains("a → b: 15.00 GB/s taken (idle, osu, two.txt), 20.00 GB/s by osu (idle, one.txt), +33 %"))
   }
 
+  /// A plan whose stages recompute different numbers of layers is priced with them: on the links that it was made on it
+  /// takes what it states.
+  @Test func aPlanWhoseStagesChooseIsPricedWithItsChoices() async throws {
+    let folder = try Workspace()
+    try await folder.sextant(
+      "plan", "--cluster", "a100-hdr-16", "--model", "opt-175b", "--global-batch", "512", "--output", "plan.json"
+    ).succeeded()
+    let plan = try Plan(contentsOf: folder.file("plan.json"))
+    #expect(Set(try #require(plan.split.choices)).count > 1)
+    let output = try await folder.sextant("profile", "show", "a100-hdr-16", "--plan", "plan.json", "--json")
+      .succeeded()
+    let priced = try #require(try JSON(parsing: Array(output.utf8)).at("/plan"))
+    guard case .number(let stated)? = priced.at("/stated_seconds"),
+      case .number(let measured)? = priced.at("/iteration_seconds")
+    else {
+      Issue.record("numbers are missing in \(priced)")
+      return
+    }
+    #expect(stated == plan.prediction.iterationSeconds && abs(stated / measured - 1) < 1e-9)
+  }
+
   @Test func linksOfOtherNodesCannotPriceAPlan() async throws {
     let folder = try Workspace()
     try await folder.sextant(

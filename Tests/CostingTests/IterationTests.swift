@@ -77,7 +77,7 @@ import Testing
     var scratch = EvaluationScratch()
     let passes = cost.passSeconds(layerCount: 4, isFirst: true, isLast: true)
     let expected = 8 * (passes.forward + passes.backward) + cost.tail(stage: 0, layerCount: 4).seconds
-    #expect(agrees(cost.iterationSeconds(layerCounts: [4], scratch: &scratch), expected))
+    #expect(agrees(cost.iterationSeconds(of: Split([4]), scratch: &scratch), expected))
     #expect(agrees(cost.boundSeconds, expected))
   }
 
@@ -104,20 +104,20 @@ import Testing
     var scratch = EvaluationScratch()
     // Tied or not, both ends hold a matrix: all that differs is the sum.
     let difference =
-      tied.iterationSeconds(layerCounts: [2, 2], scratch: &scratch)
-      - untied.iterationSeconds(layerCounts: [2, 2], scratch: &scratch)
+      tied.iterationSeconds(of: Split([2, 2]), scratch: &scratch)
+      - untied.iterationSeconds(of: Split([2, 2]), scratch: &scratch)
     #expect(difference > 0 && difference <= sum * 1.000_001)
 
     // The first stage reduces last; the other, which has waited for it, may have more to update.
     var slowestUpdates: Set<Int> = []
-    for layerCounts in [[1, 3], [3, 1]] {
-      let seconds = tied.iterationSeconds(layerCounts: layerCounts, scratch: &scratch)
-      let tails = (0..<2).map { tied.tail(stage: $0, layerCount: layerCounts[$0]) }
+    for split in [Split([1, 3]), Split([3, 1])] {
+      let seconds = tied.iterationSeconds(of: split, scratch: &scratch)
+      let tails = (0..<2).map { tied.tail(stage: $0, layerCount: split.layerCounts[$0]) }
       let reduced = (0..<2).map { scratch.endSeconds[$0] + tails[$0].dataSeconds }
-      #expect(reduced[0] > reduced[1], "\(layerCounts)")
+      #expect(reduced[0] > reduced[1], "\(split)")
       let updates = tails.map(\.optimizerSeconds)
       slowestUpdates.insert(updates[0] > updates[1] ? 0 : 1)
-      #expect(agrees(seconds, max(reduced[0], reduced[1]) + sum + max(updates[0], updates[1])), "\(layerCounts)")
+      #expect(agrees(seconds, max(reduced[0], reduced[1]) + sum + max(updates[0], updates[1])), "\(split)")
     }
     #expect(slowestUpdates.count == 2)
   }

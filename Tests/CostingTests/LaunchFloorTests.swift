@@ -86,10 +86,13 @@ import Testing
       name: "1b", family: .llama, layerCount: 16, hiddenSize: 2048, headCount: 32, feedForwardSize: 8192,
       vocabularySize: 131_072, hasGatedFeedForward: true, hasTiedEmbeddings: true)
     let rule = DeviceProfile.LayerSplit.cumulativeCost
-    #expect(rule.layerCounts(of: model, virtualStageCount: 1) == [16])
-    #expect(rule.layerCounts(of: model, virtualStageCount: 2) == [10, 6])
+    func counts(_ stages: Int) -> [Int] {
+      rule.split(of: model, among: Strategy(tensorDegree: 1, pipelineDegree: stages, dataDegree: 1)).layerCounts
+    }
+    #expect(counts(1) == [16])
+    #expect(counts(2) == [10, 6])
     for stages in 1...32 {
-      let counts = rule.layerCounts(of: model, virtualStageCount: stages)
+      let counts = counts(stages)
       #expect(counts.count == stages && counts.reduce(0, +) == 16)
     }
   }

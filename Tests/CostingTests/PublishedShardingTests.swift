@@ -63,7 +63,7 @@ import Testing
 
   private static func seconds(_ cost: StrategyCost) -> Double {
     var scratch = EvaluationScratch()
-    return cost.iterationSeconds(layerCounts: [cost.layerCount], scratch: &scratch)
+    return cost.iterationSeconds(of: Split([cost.layerCount]), scratch: &scratch)
   }
 
   // MARK: 18 B parameters on 64 V100

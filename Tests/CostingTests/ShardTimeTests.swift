@@ -122,7 +122,7 @@ import Testing
     let seconds = try (1...5).map { m in
       var scratch = EvaluationScratch()
       return try Self.cost(sharding, microBatchCount: m, framework: Fixture.framework(floor: 1e-3, sharpness: 2))
-        .iterationSeconds(layerCounts: [4], scratch: &scratch)
+        .iterationSeconds(of: Split([4]), scratch: &scratch)
     }
     let added = zip(seconds, seconds.dropFirst()).map { $1 - $0 }
     for next in added { #expect(agree(next, added[0])) }
@@ -130,7 +130,7 @@ import Testing
     #expect(seconds[0] > added[0] * 1.01)
     // There is no pipeline, and nothing of the mean's rounding is called a bubble.
     var scratch = EvaluationScratch()
-    let split = try Self.cost(sharding, microBatchCount: 7).timeSplit(layerCounts: [4], scratch: &scratch)
+    let split = try Self.cost(sharding, microBatchCount: 7).timeSplit(of: Split([4]), scratch: &scratch)
     #expect(split.bubbleSeconds == 0)
   }
 
@@ -255,7 +255,7 @@ import Testing
         + gather(families.optimizer, n / g) + gather(families.gradients, n / w)
       expected += Double(copies) * part
     }
-    let traffic = model.traffic(of: strategy, layerCounts: [4])
+    let traffic = model.traffic(of: strategy, split: Split([4]))
     let counted = traffic.byteCount(.data, level: 0) + traffic.byteCount(.data, level: 1)
     #expect(agree(Double(counted), expected), "\(counted), \(expected)")
   }

@@ -21,7 +21,7 @@ import Testing
     let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 8, sharding: sharding)
     #expect(model.violation(of: strategy) == nil)
     #expect(model.collectiveDegrees(firstRank: 0, stride: 1, count: 8) == [4, 2])
-    let traffic = model.traffic(of: strategy, layerCounts: [4])
+    let traffic = model.traffic(of: strategy, split: Split([4]))
     return (0..<2).map { traffic.byteCount(.data, level: $0) }
   }
 

@@ -10,11 +10,11 @@ import Testing
   struct Sample: CustomStringConvertible {
     let model: CostModel
     let cost: StrategyCost
-    let layerCounts: [Int]
+    let split: Split
     let seed: UInt64
 
     var description: String {
-      "seed \(seed): \(model.cluster.name), \(model.job.model.name), batch \(model.job.globalBatch), \(cost.strategy.text), \(layerCounts)"
+      "seed \(seed): \(model.cluster.name), \(model.job.model.name), batch \(model.job.globalBatch), \(cost.strategy.text), \(split.layerCounts)"
     }
   }
 
@@ -57,7 +57,7 @@ import Testing
         model: model, sequenceLength: 1024, globalBatch: m * d * b, precision: .fp16,
         accumulatesGradientsInFP32: try pick([true, false])))
     guard costing.violation(of: strategy) == nil else { return nil }
-    var counts = evenLayerCounts(layerCount: model.layerCount, virtualStageCount: p * v)
+    var counts = Split.even(layerCount: model.layerCount, stageCount: p, chunkCount: v).layerCounts
     if v == 1 {
       for _ in 0..<(try pick([0, 1, 4, 3 * p])) {
         let from = Int.random(in: 0..<p, using: &generator), to = Int.random(in: 0..<p, using: &generator)
@@ -67,7 +67,7 @@ import Testing
         }
       }
     }
-    return Sample(model: costing, cost: costing.cost(of: strategy), layerCounts: counts, seed: seed)
+    return Sample(model: costing, cost: costing.cost(of: strategy), split: Split(counts, stageCount: p), seed: seed)
   }
 
   /// Nested degrees, with a secondary partition or quantised collectives half of the time where rules allow them.
@@ -101,7 +101,7 @@ import Testing
   @Test func noSplitIsFasterThanTheBound() throws {
     var scratch = EvaluationScratch()
     for sample in try samples(drawCount: 6000) {
-      let seconds = sample.cost.iterationSeconds(layerCounts: sample.layerCounts, scratch: &scratch)
+      let seconds = sample.cost.iterationSeconds(of: sample.split, scratch: &scratch)
       // Both sum the same terms in another order.
       #expect(sample.cost.boundSeconds <= seconds * (1 + 1e-9), "\(sample)")
     }
@@ -109,7 +109,7 @@ import Testing
 
   @Test func thePartsOfAnIterationAddUpToIt() throws {
     for sample in try samples(drawCount: 1000) {
-      let prediction = sample.model.prediction(of: sample.cost, layerCounts: sample.layerCounts)
+      let prediction = sample.model.prediction(of: sample.cost, split: sample.split)
       let parts = prediction.timeSplit.parts
       let sum = parts.reduce(0) { $0 + $1.seconds }
       #expect(agrees(sum, prediction.iterationSeconds, relative: 1e-9), "\(sample)")
@@ -120,11 +120,12 @@ import Testing
   @Test func aStageWithALayerLessNeverMakesTheIterationLonger() throws {
     var scratch = EvaluationScratch()
     for sample in try samples(drawCount: 1000) {
-      let seconds = sample.cost.iterationSeconds(layerCounts: sample.layerCounts, scratch: &scratch)
-      for stage in sample.layerCounts.indices.prefix(4) where sample.layerCounts[stage] > 1 {
-        var fewer = sample.layerCounts
+      let seconds = sample.cost.iterationSeconds(of: sample.split, scratch: &scratch)
+      for stage in sample.split.layerCounts.indices.prefix(4) where sample.split.layerCounts[stage] > 1 {
+        var fewer = sample.split.layerCounts
         fewer[stage] -= 1
-        let faster = sample.cost.iterationSeconds(layerCounts: fewer, scratch: &scratch)
+        let faster = sample.cost.iterationSeconds(
+          of: Split(fewer, stageCount: sample.split.stageCount), scratch: &scratch)
         #expect(faster <= seconds * (1 + 1e-12), "\(sample), stage \(stage)")
       }
     }
@@ -134,10 +135,10 @@ import Testing
     var scratch = EvaluationScratch()
     for seed in 0..<300 as Range<UInt64> {
       guard let first = try sample(seed: seed), let second = try sample(seed: seed) else { continue }
-      let prediction = first.model.prediction(of: first.cost, layerCounts: first.layerCounts)
-      #expect(prediction == second.model.prediction(of: second.cost, layerCounts: second.layerCounts), "\(first)")
+      let prediction = first.model.prediction(of: first.cost, split: first.split)
+      #expect(prediction == second.model.prediction(of: second.cost, split: second.split), "\(first)")
       // The same scratch for one strategy after another leaves nothing behind.
-      let again = first.cost.iterationSeconds(layerCounts: first.layerCounts, scratch: &scratch)
+      let again = first.cost.iterationSeconds(of: first.split, scratch: &scratch)
       #expect(again.bitPattern == prediction.iterationSeconds.bitPattern, "\(first)")
     }
   }
@@ -165,7 +166,7 @@ import Testing
       if strategy.hasShardLevels { levelled += 1 }
       func seconds(_ model: CostModel) -> Double {
         model.cost(of: strategy).iterationSeconds(
-          layerCounts: evenLayerCounts(layerCount: model.job.model.layerCount, virtualStageCount: p), scratch: &scratch)
+          of: .even(layerCount: model.job.model.layerCount, stageCount: p), scratch: &scratch)
       }
       let best = seconds(costing.assumingBestLinks())
       for _ in 0..<3 {

@@ -63,7 +63,8 @@ import Testing
     let model = try CostModel(cluster: cluster, job: Fixture.job(Fixture.gpt(isTied: isTied), globalBatch: 16))
     #expect(model.violation(of: strategy) == nil)
     let stages = strategy.pipelineDegree * strategy.virtualStageCount
-    return model.traffic(of: strategy, layerCounts: [Int](repeating: 4 / stages, count: stages))
+    return model.traffic(
+      of: strategy, split: Split([Int](repeating: 4 / stages, count: stages), stageCount: strategy.pipelineDegree))
   }
 
   /// h = 512, 256 tokens of 2 bytes: S = 262,144 bytes; 16 micro-batches of 4 layers on 2 ranks. A sum sends S from

@@ -46,10 +46,12 @@ func examplePlan() throws -> Plan {
   return Plan(
     toolVersion: "0.0.0", cluster: try catalog.cluster("\(Checkout.inputs)/examples/cluster.json"),
     job: try TrainingJob(contentsOf: "\(Checkout.inputs)/examples/job.json", catalog: catalog),
-    frameworkName: "megatron-lm", fixed: StrategyPattern(), strategy: strategy, layerCounts: [2, 2],
-    stageChoices: [
-      StageChoice(recomputedLayerCount: 1, offloadsOptimizer: true), StageChoice(recomputedLayerCount: 0),
-    ],
+    frameworkName: "megatron-lm", fixed: StrategyPattern(), strategy: strategy,
+    split: Split(
+      [2, 2],
+      choices: [
+        StageChoice(recomputedLayerCount: 1, offloadsOptimizer: true), StageChoice(recomputedLayerCount: 0),
+      ]),
     arrangement: NodeArrangement(
       nodeOrder: [0, 1], reason: .searched, givenOrderSeconds: 0.625,
       moments: [NodeArrangement.Moment(name: "morning", givenOrderSeconds: 0.75, iterationSeconds: 0.5)]),
@@ -65,7 +67,7 @@ func examplePlan() throws -> Plan {
       ]),
     alternatives: [
       Plan.Alternative(
-        strategy: strategy, layerCounts: [3, 1], prediction: prediction, kind: "without pipeline", reason: "slower")
+        strategy: strategy, split: Split([3, 1]), prediction: prediction, kind: "without pipeline", reason: "slower")
     ],
     impossibleKinds: ["without tensor parallelism"])
 }
@@ -99,7 +101,7 @@ private func examplePlan(sharding: Sharding, allowance: Allowance) throws -> Pla
   }
   return Plan(
     toolVersion: "0.0.0", cluster: plan.cluster, job: plan.job, frameworkName: "megatron-lm", fixed: StrategyPattern(),
-    allowance: allowance, strategy: strategy, layerCounts: [4], stageChoices: nil, arrangement: plan.arrangement,
+    allowance: allowance, strategy: strategy, split: Split([4]), arrangement: plan.arrangement,
     prediction: prediction, shardingOptions: options, certificate: plan.certificate, alternatives: [],
     impossibleKinds: [])
 }

@@ -40,7 +40,7 @@ import Testing
     Reader(name: "plan", documents: [(try? examplePlan().json) ?? .null]) { (field) throws(DocumentError) in
       let plan = try Plan(field)
       // What follows from a plan must not trap either.
-      _ = (plan.firstLayers, plan.microBatchCount, plan.prediction.tightestStageIndex, plan.certificate.gap)
+      _ = (plan.split.layerRanges, plan.microBatchCount, plan.prediction.tightestStageIndex, plan.certificate.gap)
     },
     Reader(name: "run", documents: runs(), readsOthers: true) { (field) throws(DocumentError) in
       let run = try MeasuredRun(field)

@@ -16,7 +16,7 @@ import Testing
       fixed: StrategyPattern(), allowance: Allowance(quantisationTolerance: 0.5),
       strategy: Strategy(
         tensorDegree: 1, pipelineDegree: pipeline, dataDegree: 8 / pipeline, sharding: sharding),
-      layerCounts: pipeline == 1 ? [4] : [2, 2],
+      split: Split(pipeline == 1 ? [4] : [2, 2]),
       arrangement: NodeArrangement(nodeOrder: [0, 1, 2, 3], reason: .notMeasured, givenOrderSeconds: 1, moments: []),
       prediction: Prediction(
         iterationSeconds: 1, timeSplit: example.prediction.timeSplit,

@@ -18,7 +18,7 @@ import Testing
     let miniature = try Miniature(of: plan, rankLimit: 64)
     let own = miniature.shape
     let shape = IterationShape(
-      job: own.job, strategy: own.strategy, layerCounts: own.layerCounts, schedule: own.schedule,
+      job: own.job, strategy: own.strategy, split: own.split, schedule: own.schedule,
       paddedVocabularySize: own.paddedVocabularySize, maximumGradientNorm: nil,
       routes: CollectiveRoutes(route, along: .data, of: own.layout))
     let programs = shape.programs()

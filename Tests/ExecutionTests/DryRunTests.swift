@@ -36,7 +36,7 @@ import Testing
       pattern + ",recompute=full", .gpt, isTied: true, deviceCount: pattern.contains("data") ? 8 : 4,
       stageChoices: choices)
     let miniature = try Miniature(of: plan, rankLimit: 64)
-    #expect(miniature.stageChoices == choices)
+    #expect(miniature.split.choices == choices)
     let run = try DryRun(miniature, options: DryRun.Options(stepCount: 2))
     #expect(run.disagreements.isEmpty)
     func bytes(_ kind: String, stage: Int) -> Int? {

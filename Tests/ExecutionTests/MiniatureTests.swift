@@ -16,7 +16,7 @@ import Testing
     #expect(miniature.strategy.pipelineDegree == 4)
     #expect(miniature.strategy.dataDegree == 2)
     // Each kept stage brings its own layers, and its own first two nodes of eight.
-    #expect(miniature.layerCounts == [6, 6, 6, 6])
+    #expect(miniature.split.layerCounts == [6, 6, 6, 6])
     #expect(miniature.model.nodeOrder == [0, 1, 40, 41, 80, 81, 120, 121])
     #expect(miniature.changes.contains(.init(what: "pipeline degree", planned: 16, executed: 4)))
     #expect(miniature.model.job.model.hasTiedEmbeddings == plan.job.model.hasTiedEmbeddings)
@@ -28,7 +28,7 @@ import Testing
       "tensor=4,pipeline=4,zero_stage=1", cluster: "dgx-a100-4", model: "llama-2-7b", globalBatch: 64)
     let miniature = try Miniature(of: plan, rankLimit: 64)
     #expect(miniature.strategy.worldSize == 32)
-    #expect(miniature.layerCounts == plan.layerCounts)
+    #expect(miniature.split.layerCounts == plan.split.layerCounts)
     #expect(!miniature.changes.contains { $0.what.contains("degree") || $0.what == "layers" })
   }
 

@@ -83,7 +83,7 @@ struct RoutedRun {
           recompute: strategy.recompute, usesSequenceParallelism: strategy.usesSequenceParallelism,
           usesFlashAttention: strategy.usesFlashAttention)
         : strategy,
-      layerCounts: own.layerCounts, schedule: own.schedule,
+      split: own.split, schedule: own.schedule,
       paddedVocabularySize: own.paddedVocabularySize, maximumGradientNorm: nil, devicesPerNode: devicesPerNode,
       routes: routes)
     let programs = shape.programs()

@@ -13,13 +13,13 @@ func statedPlan(
   var costs = try CostModel(cluster: cluster, job: job)
   if let nodeOrder { costs = costs.arranged(nodeOrder) }
   let estimate = try Estimate(model: costs, pattern: StrategyPattern(text: pattern, source: "test"))
-  let layerCounts = layerCounts ?? estimate.layerCounts
-  let prediction = costs.prediction(
-    of: costs.cost(of: estimate.strategy), layerCounts: layerCounts, choices: stageChoices)
+  let split = Split(
+    layerCounts ?? estimate.split.layerCounts, stageCount: estimate.split.stageCount, choices: stageChoices)
+  let prediction = costs.prediction(of: costs.cost(of: estimate.strategy), split: split)
   let seconds = prediction.iterationSeconds
   return Plan(
     toolVersion: "test", cluster: cluster, job: job, frameworkName: costs.framework.name, fixed: StrategyPattern(),
-    strategy: estimate.strategy, layerCounts: layerCounts, stageChoices: stageChoices,
+    strategy: estimate.strategy, split: split,
     arrangement: NodeArrangement(
       nodeOrder: costs.nodeOrder, reason: .notMeasured, givenOrderSeconds: seconds, moments: []),
     prediction: prediction,

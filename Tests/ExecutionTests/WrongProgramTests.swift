@@ -95,7 +95,7 @@ import Testing
     let miniature = try Miniature(of: plan, rankLimit: 64)
     let own = miniature.shape
     let shifted = IterationShape(
-      job: own.job, strategy: own.strategy, layerCounts: [5, 3], schedule: own.schedule,
+      job: own.job, strategy: own.strategy, split: Split([5, 3]), schedule: own.schedule,
       paddedVocabularySize: own.paddedVocabularySize, routes: own.routes)
     let defect = own.defect(in: shifted.programs())
     #expect(defect.map { "\($0)" }?.contains("layer 4 is on stage 0") == true)

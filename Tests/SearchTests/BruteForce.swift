@@ -114,7 +114,7 @@ struct BruteForce {
       : compositions(of: layers, into: strategy.pipelineDegree)
     let p = strategy.pipelineDegree
     for split in splits {
-      let stages = cost.stageLayerCounts(split)
+      let stages = Split(split, stageCount: p).stages.map(\.layerCount)
       for verdict in [Prediction.Verdict.fits, .risky] {
         let limit = MemoryLimit(verdict)
         // By stage, what keeps the limit.
@@ -147,12 +147,12 @@ struct BruteForce {
           combinations = [must, gains].map { $0.compactMap { $0 } }.filter { $0.count == p }
         }
         for combination in combinations where combination.count == p {
-          let chosen = choices == nil ? nil : combination.compactMap { $0 }
-          let memory = cost.stageMemory(layerCounts: split, choices: chosen)
+          let whole = Split(split, stageCount: p, choices: choices == nil ? nil : combination.compactMap { $0 })
+          let memory = cost.stageMemory(of: whole)
           fitsDevices = true
           guard cost.hostHolds(memory) else { continue }
           let isRisky = cost.verdict(of: memory) == .risky
-          let seconds = cost.iterationSeconds(layerCounts: split, choices: chosen, scratch: &scratch)
+          let seconds = cost.iterationSeconds(of: whole, scratch: &scratch)
           best = min(best ?? .infinity, isRisky ? seconds * PlanSearch.headroomSurcharge : seconds)
         }
       }

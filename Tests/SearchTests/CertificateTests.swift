@@ -49,7 +49,7 @@ struct CertificateTests {
     #expect(plan.certificate.ending == .exhausted)
     #expect(plan.certificate.gap < 1e-9)
     #expect(plan.alternatives.contains { $0.kind == "no pipeline" })
-    #expect(plan.layerCounts.reduce(0, +) == 96)
+    #expect(plan.split.layerCounts.reduce(0, +) == 96)
   }
 
   @Test("Every strategy is accounted for once")

@@ -98,7 +98,7 @@ import Testing
     func seconds(_ order: [Int]) throws -> Double {
       let best = try #require(found.best.first)
       return model.arranged(order).cost(of: best.strategy).iterationSeconds(
-        layerCounts: best.layerCounts, scratch: &scratch)
+        of: best.split, scratch: &scratch)
     }
     #expect(try seconds([3, 2, 1, 0]) > seconds([0, 1, 2, 3]))
     #expect(try seconds(plan.arrangement.nodeOrder) <= seconds([0, 1, 2, 3]))
@@ -119,10 +119,10 @@ import Testing
     #expect(try PlanVerification(plan).disagreements.isEmpty)
     let same = try self.model(links(filled))
     var scratch = EvaluationScratch()
-    for completion in found.best where completion.choices == nil {
+    for completion in found.best where completion.split.choices == nil {
       let times = [model, same].map {
         $0.arranged(completion.nodeOrder).cost(of: completion.strategy).iterationSeconds(
-          layerCounts: completion.layerCounts, scratch: &scratch)
+          of: completion.split, scratch: &scratch)
       }
       #expect(abs(times[0] - times[1]) <= 1e-6 * times[0], "\(completion.strategy.text)")
     }

@@ -65,7 +65,8 @@ import Testing
     let result = PlanSearch(model: model, pattern: pattern).run()
     let best = try #require(result.best.first)
     let stageOfOld = best.nodeOrder.firstIndex(of: 0) ?? 0
-    #expect(best.layerCounts[stageOfOld] * 3 < best.layerCounts[1 - stageOfOld] * 2, "\(best.layerCounts)")
+    #expect(
+      best.split.layerCounts[stageOfOld] * 3 < best.split.layerCounts[1 - stageOfOld] * 2, "\(best.split.layerCounts)")
     let arrangement = try #require(result.arrangement)
     #expect(arrangement.reason == .byDevice)
     let plan = try #require(result.plan(model: model, fixed: pattern, toolVersion: "0"))
@@ -94,7 +95,7 @@ import Testing
     let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 16, zeroStage: .optimizer)
     var scratch = EvaluationScratch()
     func seconds(_ devices: [String]) throws -> Double {
-      try model(devices).cost(of: strategy).iterationSeconds(layerCounts: [32], scratch: &scratch)
+      try model(devices).cost(of: strategy).iterationSeconds(of: Split([32]), scratch: &scratch)
     }
     let mixed = try seconds(["h100-sxm5-80gb", "a100-sxm4-80gb"])
     // Beside the pace only what an iteration takes whatever it does may be the other device's.

@@ -33,8 +33,7 @@ struct OptimalityTests {
       let problem = try RandomProblem(seed: seed)
       for completion in PlanSearch(model: problem.model).run().best {
         let prediction = problem.model.prediction(
-          of: problem.model.cost(of: completion.strategy), layerCounts: completion.layerCounts,
-          choices: completion.choices)
+          of: problem.model.cost(of: completion.strategy), split: completion.split)
         #expect(prediction.iterationSeconds == completion.iterationSeconds, "\(problem.description)")
         #expect(prediction.verdict != .unfit, "\(problem.description)")
         let surcharge = prediction.verdict == .risky ? PlanSearch.headroomSurcharge : 1
@@ -60,10 +59,10 @@ struct OptimalityTests {
       let chunks = sample.strategy.virtualStageCount, p = sample.strategy.pipelineDegree
       let splits =
         chunks > 1
-        ? [evenLayerCounts(layerCount: cost.layerCount, virtualStageCount: p * chunks)]
-        : BruteForce.compositions(of: cost.layerCount, into: p)
+        ? [Split.even(layerCount: cost.layerCount, stageCount: p, chunkCount: chunks)]
+        : BruteForce.compositions(of: cost.layerCount, into: p).map { Split($0) }
       for split in splits {
-        let seconds = cost.iterationSeconds(layerCounts: split, scratch: &scratch)
+        let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
         #expect(cost.boundSeconds <= seconds * (1 + 1e-12), "\(description): \(sample.strategy.text) \(split)")
       }
     }

@@ -45,7 +45,7 @@ import Testing
       let now = try #require(order.firstIndex(of: move.replaced))
       order.swapAt(move.replaced, now)
       let undone = model.arranged(order).cost(of: plan.strategy).iterationSeconds(
-        layerCounts: plan.layerCounts, choices: plan.stageChoices, scratch: &scratch)
+        of: plan.split, scratch: &scratch)
       #expect(abs(1 - plan.prediction.iterationSeconds / undone - move.share) < 1e-12)
       #expect(move.share > 0)
       #expect(plan.arrangement.nodeOrder.contains(move.neighbour) && move.neighbour != move.node)

@@ -45,21 +45,21 @@ struct RingBoundTests {
       for sample in PlanSearch(model: bounding).pricingSamples() where sample.freedom == .none {
         let strategy = sample.strategy
         guard strategy.recompute == .none, strategy.microBatch == 1 else { continue }
-        let layers = evenLayerCounts(
-          layerCount: model.job.model.layerCount,
-          virtualStageCount: strategy.pipelineDegree * strategy.virtualStageCount)
+        let split = Split.even(
+          layerCount: model.job.model.layerCount, stageCount: strategy.pipelineDegree,
+          chunkCount: strategy.virtualStageCount)
         let bound = bounding.cost(of: strategy, layout: sample.layout).iterationSeconds(
-          layerCounts: layers, scratch: &scratch)
+          of: split, scratch: &scratch)
         for order in orders {
           let seconds = model.arranged(order).cost(of: strategy).iterationSeconds(
-            layerCounts: layers, scratch: &scratch)
+            of: split, scratch: &scratch)
           #expect(bound <= seconds * (1 + 1e-12), "seed \(seed): \(strategy.text) \(order)")
           compared += 1
         }
         // The same without what is known of rings.
         let unaware = LayoutCost(ParallelLayout(strategy), on: Fabric(model.cluster).assumingBestLinks())
         let loose = bounding.cost(of: strategy, layout: unaware).iterationSeconds(
-          layerCounts: layers, scratch: &scratch)
+          of: split, scratch: &scratch)
         if bound > loose * 1.001 { sharper += 1 }
       }
     }
@@ -85,7 +85,7 @@ struct RingBoundTests {
       }
       let orders = PlacementTests.permutations(of: Array(0..<6)).filter { $0[0] == 0 }
       var scratch = EvaluationScratch()
-      for completion in found.best where completion.choices == nil {
+      for completion in found.best where completion.split.choices == nil {
         guard
           let proof = found.certificate.proofs.first(where: {
             $0.strategy == completion.strategy.text && !$0.stagesChoose
@@ -96,7 +96,7 @@ struct RingBoundTests {
         if proof.order == .integerPrograms { byPrograms += 1 }
         for order in orders {
           let seconds = model.arranged(order).cost(of: completion.strategy).iterationSeconds(
-            layerCounts: completion.layerCounts, scratch: &scratch)
+            of: completion.split, scratch: &scratch)
           #expect(seconds >= completion.iterationSeconds * (1 - 1e-12), "seed \(seed): \(proof.strategy) \(order)")
         }
       }

@@ -28,10 +28,10 @@ struct SensitivityTests {
         let other = plan.alternatives[turn.alternativeIndex]
         return (
           scaled.cost(of: plan.strategy).iterationSeconds(
-            layerCounts: plan.layerCounts, choices: plan.stageChoices, scratch: &scratch)
+            of: plan.split, scratch: &scratch)
             * (plan.prediction.verdict == .fits ? 1 : PlanSearch.headroomSurcharge),
           scaled.cost(of: other.strategy).iterationSeconds(
-            layerCounts: other.layerCounts, choices: other.stageChoices, scratch: &scratch)
+            of: other.split, scratch: &scratch)
             * (other.verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
         )
       }

@@ -67,11 +67,11 @@ struct ShardLevelTests {
         let strategy = sample.strategy
         let whole = strategy.with(sharding: Sharding(strategy.zeroStage, replicaCount: strategy.dataDegree))
         let p = strategy.pipelineDegree
-        let layers = evenLayerCounts(
-          layerCount: problem.model.job.model.layerCount, virtualStageCount: p * strategy.virtualStageCount)
+        let split = Split.even(
+          layerCount: problem.model.job.model.layerCount, stageCount: p, chunkCount: strategy.virtualStageCount)
         func memory(_ strategy: Strategy) -> [Prediction.StageMemory] {
           problem.model.cost(of: strategy, layout: sample.layout, microBatch: sample.microBatch)
-            .stageMemory(layerCounts: layers)
+            .stageMemory(of: split)
         }
         let own = memory(strategy), least = memory(whole)
         for (stage, pair) in zip(own, least).enumerated() {

@@ -43,7 +43,7 @@ struct StageChoiceTests {
           }
           for chosen in combinations where chosen.count == split.count && options.hostsHold(chosen) {
             let seconds = cost.iterationSeconds(
-              layerCounts: split, choices: chosen.compactMap(\.choice), scratch: &scratch)
+              of: Split(split, choices: chosen.compactMap(\.choice)), scratch: &scratch)
             best = min(best, seconds)
           }
         }
@@ -52,7 +52,7 @@ struct StageChoiceTests {
         let bound = program.leastSeconds(limitSeconds: .infinity) { chosen in
           #expect(options.hostsHold(chosen) && chosen.map(\.layers).reduce(0, +) == cost.layerCount)
           let seconds = cost.iterationSeconds(
-            layerCounts: chosen.map(\.layers), choices: chosen.compactMap(\.choice), scratch: &scratch)
+            of: Split(chosen.map(\.layers), choices: chosen.compactMap(\.choice)), scratch: &scratch)
           answer = min(answer, seconds)
           return answer
         }
@@ -111,7 +111,7 @@ struct StageChoiceTests {
   func documents() throws {
     let plan = try #require(
       try plan(cluster: "dgx-h100-16", model: "gpt3-175b", batch: 512, fix: "virtual_stages=1,tensor=4,pipeline=16"))
-    let choices = try #require(plan.stageChoices)
+    let choices = try #require(plan.split.choices)
     #expect(Set(choices).count > 1)
     let text = plan.json.text(style: .pretty)
     let again = try Plan(Field(JSON(parsing: Array(text.utf8)), source: "plan"))

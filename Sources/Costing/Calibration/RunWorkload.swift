@@ -83,8 +83,8 @@ public struct RunWorkload: Sendable {
   func iterationSeconds(device: DeviceProfile, scratch: inout EvaluationScratch) throws(Refusal) -> Double {
     let model = try model(device: device)
     do {
-      let (strategy, layerCounts) = try Estimate.completed(pattern, model: model)
-      return model.cost(of: strategy).iterationSeconds(layerCounts: layerCounts, scratch: &scratch)
+      let (strategy, split) = try Estimate.completed(pattern, model: model)
+      return model.cost(of: strategy).iterationSeconds(of: split, scratch: &scratch)
     } catch {
       throw Refusal("\(error)")
     }
@@ -94,8 +94,8 @@ public struct RunWorkload: Sendable {
   func peakBytes(device: DeviceProfile) throws(Refusal) -> (reported: Int, largest: Int) {
     let model = try model(device: device)
     do {
-      let (strategy, layerCounts) = try Estimate.completed(pattern, model: model)
-      let memory = model.cost(of: strategy).stageMemory(layerCounts: layerCounts)
+      let (strategy, split) = try Estimate.completed(pattern, model: model)
+      let memory = model.cost(of: strategy).stageMemory(of: split)
       return (model.framework.reportedPeakBytes(of: memory), memory.map(\.peakBytes).max() ?? 0)
     } catch {
       throw Refusal("\(error)")

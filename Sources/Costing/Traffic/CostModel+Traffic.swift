@@ -39,15 +39,10 @@ extension CostModel {
   ///
   /// Optimizer states on their way to a host and back are not counted: no rank sends them to another.
   ///
-  /// - Parameters:
-  ///   - layerCounts: layers of each virtual stage.
-  ///   - stageChoices: how many layers each stage recomputes; nil is what the strategy says of all.
   /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
   /// - Complexity: O(ranks · largest degree).
-  public func traffic(
-    of strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil
-  ) -> TrafficCount {
-    var fold = TrafficFold(model: self, strategy: strategy, layerCounts: layerCounts, stageChoices: stageChoices)
+  public func traffic(of strategy: Strategy, split: Split) -> TrafficCount {
+    var fold = TrafficFold(model: self, strategy: strategy, split: split)
     fold.countTensor()
     fold.countPipeline()
     fold.countData()
@@ -72,18 +67,16 @@ private struct TrafficFold {
   let tokenCount: Int
   var count: TrafficCount
 
-  init(model: CostModel, strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]?) {
+  init(model: CostModel, strategy: Strategy, split: Split) {
     self.model = model
     self.strategy = strategy
     layout = ParallelLayout(strategy)
     memory = MemoryModel(
       job: model.job, device: model.cluster.device, framework: model.framework, strategy: strategy)
     let p = strategy.pipelineDegree
-    stageLayers = (0..<p).map { stage in
-      stride(from: stage, to: layerCounts.count, by: p).reduce(0) { $0 + layerCounts[$1] }
-    }
+    stageLayers = split.stages.map(\.layerCount)
     recomputedLayers =
-      stageChoices?.map { $0.recomputedLayerCount * strategy.virtualStageCount }
+      split.choices?.map { $0.recomputedLayerCount * strategy.virtualStageCount }
       ?? (strategy.recompute == .full ? stageLayers : [Int](repeating: 0, count: p))
     microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
     tokenCount = strategy.microBatch * model.job.sequenceLength

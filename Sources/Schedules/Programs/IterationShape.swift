@@ -4,10 +4,8 @@ public import Documents
 public struct IterationShape: Sendable {
   public let job: TrainingJob
   public let strategy: Strategy
-  /// Layers of each virtual stage, in the model's order.
-  public let layerCounts: [Int]
-  /// What each stage trades for memory; nil is what the strategy says of all.
-  public let stageChoices: [StageChoice]?
+  /// The layers of each stage, and what it trades for memory.
+  public let split: Split
   public let schedule: PipelineSchedule
   /// Rows of the token table, divisible by the tensor degree.
   public let paddedVocabularySize: Int
@@ -21,26 +19,27 @@ public struct IterationShape: Sendable {
   private let isRecomputed: [Bool]
 
   /// - Precondition: the strategy breaks no rule for the job (``Strategy/violation(job:deviceCount:hasFlashAttention:allowsEmptyStages:)``),
-  ///   `layerCounts` has one count for each virtual stage, the schedule is of the strategy's stages and micro-batches.
+  ///   the split has the strategy's stages and chunks, the schedule is of the strategy's stages and micro-batches.
   public init(
-    job: TrainingJob, strategy: Strategy, layerCounts: [Int], stageChoices: [StageChoice]? = nil,
+    job: TrainingJob, strategy: Strategy, split: Split,
     schedule: PipelineSchedule, paddedVocabularySize: Int, maximumGradientNorm: Double? = 1,
     devicesPerNode: Int = .max, routes: CollectiveRoutes = CollectiveRoutes()
   ) {
-    precondition(layerCounts.count == schedule.stageCount * schedule.chunkCount, "a layer count for each virtual stage")
+    precondition(
+      split.stageCount == schedule.stageCount && split.chunkCount == schedule.chunkCount,
+      "the split is of other stages or chunks than the schedule")
     precondition(schedule.stageCount == strategy.pipelineDegree, "the schedule is of other stages than the strategy")
     self.job = job
     self.strategy = strategy
-    self.layerCounts = layerCounts
-    self.stageChoices = stageChoices
+    self.split = split
     self.schedule = schedule
     self.paddedVocabularySize = paddedVocabularySize
     self.maximumGradientNorm = maximumGradientNorm
     self.devicesPerNode = devicesPerNode
     self.routes = routes
-    isRecomputed = layerCounts.enumerated().flatMap { virtualStage, count in
+    isRecomputed = split.layerCounts.enumerated().flatMap { virtualStage, count in
       let ofAll = strategy.recompute == .full ? count : 0
-      let recomputed = stageChoices?[virtualStage % strategy.pipelineDegree].recomputedLayerCount ?? ofAll
+      let recomputed = split.choices?[virtualStage % split.stageCount].recomputedLayerCount ?? ofAll
       return (0..<count).map { $0 < recomputed }
     }
   }
@@ -52,7 +51,7 @@ public struct IterationShape: Sendable {
   }
 
   /// Whether a stage's optimizer states lie in the host's memory but for the step.
-  public func offloadsOptimizer(stage: Int) -> Bool { stageChoices?[stage].offloadsOptimizer ?? false }
+  public func offloadsOptimizer(stage: Int) -> Bool { split[stage].choice?.offloadsOptimizer ?? false }
 
   public var layout: ParallelLayout { ParallelLayout(strategy) }
 
@@ -73,10 +72,9 @@ public struct IterationShape: Sendable {
 
   /// The parts of a virtual stage, in the order of a forward pass.
   public func parts(ofVirtualStage virtualStage: Int) -> [ModelPart] {
-    let first = layerCounts[..<virtualStage].reduce(0, +)
-    var parts = (first..<first + layerCounts[virtualStage]).map(ModelPart.layer)
+    var parts = split.layerRanges[virtualStage].map(ModelPart.layer)
     if virtualStage == 0 { parts.insert(.embedding, at: 0) }
-    if virtualStage == layerCounts.count - 1 { parts.append(.head) }
+    if virtualStage == split.layerCounts.count - 1 { parts.append(.head) }
     return parts
   }
 

@@ -188,7 +188,7 @@ struct ProgramCheck {
     let stage = layout.coordinates(ofRank: place.rank).stage
     let there = shape.schedule.virtualStageIndex(stage: stage, chunk: pass.chunkIndex) + (downstream ? 1 : -1)
     let expected = group[((there % group.count) + group.count) % group.count]
-    guard shape.layerCounts.indices.contains(there), transfer.peer == expected else {
+    guard shape.split.layerCounts.indices.contains(there), transfer.peer == expected else {
       throw .neighbour(place, expected: expected)
     }
   }

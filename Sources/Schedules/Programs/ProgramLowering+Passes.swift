@@ -56,7 +56,7 @@ extension ProgramLowering {
     let p = shape.schedule.stageCount
     let here = shape.schedule.virtualStageIndex(stage: place.stage, chunk: step.chunkIndex)
     let there = here + (downstream ? 1 : -1)
-    guard shape.layerCounts.indices.contains(there) else { return nil }
+    guard shape.split.layerCounts.indices.contains(there) else { return nil }
     return (
       pipelineGroup[there % p],
       PipelineStep(pass: step.pass, microBatchIndex: step.microBatchIndex, chunkIndex: there / p)

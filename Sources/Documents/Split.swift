@@ -1,0 +1,104 @@
+/// How the layers of a model are divided among the stages of a pipeline, and what each stage trades for memory.
+///
+/// A stage holds one run of consecutive layers for each of its chunks. Virtual stage `chunk · stageCount + stage` is that
+/// chunk of that stage, and virtual stages follow one another as their layers do in the model: of 8 layers in 2 stages of
+/// 2 chunks, `Split([2, 2, 2, 2], stageCount: 2)` gives stage 0 the layers 0, 1, 4 and 5.
+public struct Split: Sendable, Hashable {
+  /// Pipeline stages, at least 1.
+  public let stageCount: Int
+  /// Layers of each virtual stage, in the model's order.
+  public let layerCounts: [Int]
+  /// What each pipeline stage trades for memory; nil where all do as the strategy says.
+  public let choices: [StageChoice]?
+
+  /// - Parameters:
+  ///   - layerCounts: layers of each virtual stage, as many for every stage.
+  ///   - stageCount: pipeline stages; nil is one for each count, without chunks.
+  ///   - choices: one for each stage, or nil.
+  public init(_ layerCounts: [Int], stageCount: Int? = nil, choices: [StageChoice]? = nil) {
+    self.stageCount = stageCount ?? layerCounts.count
+    self.layerCounts = layerCounts
+    self.choices = choices
+    precondition(layerCounts.count % self.stageCount == 0, "every stage has the same number of chunks")
+  }
+
+  /// Chunks of each stage, at least 1.
+  public var chunkCount: Int { layerCounts.count / stageCount }
+
+  /// Layers of the model.
+  public var layerCount: Int { layerCounts.reduce(0, +) }
+
+  /// A pipeline stage's share of the layers, and what it trades for memory.
+  public struct Stage: Sendable, Hashable {
+    /// Layers of all its chunks.
+    public let layerCount: Int
+    /// What it trades for memory; nil where it does as the strategy says.
+    public let choice: StageChoice?
+
+    /// So many layers and a choice, of which nil is what the strategy says.
+    @inline(__always)
+    public init(layerCount: Int, choice: StageChoice? = nil) {
+      self.layerCount = layerCount
+      self.choice = choice
+    }
+  }
+
+  /// A stage's layers, all its chunks together, and its choice.
+  public subscript(stage: Int) -> Stage {
+    var layers = layerCounts[stage]
+    for virtualStage in stride(from: stage + stageCount, to: layerCounts.count, by: stageCount) {
+      layers += layerCounts[virtualStage]
+    }
+    return Stage(layerCount: layers, choice: choices?[stage])
+  }
+
+  /// All stages, in order.
+  public var stages: [Stage] { (0..<stageCount).map { self[$0] } }
+
+  /// The layers of each virtual stage.
+  public var layerRanges: [Range<Int>] {
+    var next = 0
+    return layerCounts.map { count in
+      defer { next += count }
+      return next..<next + count
+    }
+  }
+
+  /// The split with other choices.
+  public func with(choices: [StageChoice]?) -> Split { Split(layerCounts, stageCount: stageCount, choices: choices) }
+
+  /// The choices of stages that all do as a strategy says, written out.
+  public func choices(under strategy: Strategy) -> [StageChoice] {
+    layerCounts.prefix(stageCount).map { StageChoice(recomputedLayerCount: strategy.recompute == .full ? $0 : 0) }
+  }
+}
+
+extension Split {
+  /// Reads the layers of every virtual stage of a strategy, and choices that its stages can follow.
+  ///
+  /// - Parameters:
+  ///   - choices: the `stage_choices`, if stated.
+  ///   - host: the nodes' host side, if the cluster describes it.
+  init(
+    layerCounts field: Field, choices choicesField: Field?, strategy: Strategy, job: TrainingJob,
+    host: ClusterDescription.Host?
+  ) throws(DocumentError) {
+    let virtualStages = strategy.pipelineDegree * strategy.virtualStageCount
+    var counts: [Int] = []
+    for entry in try field.array(count: virtualStages...virtualStages) {
+      counts.append(try entry.integer(in: 1...job.model.layerCount))
+    }
+    let sum = counts.reduce(0, +)
+    guard sum == job.model.layerCount else {
+      throw field.conflict("expected \(job.model.layerCount) layers in all, found \(sum)")
+    }
+    self.init(counts, stageCount: strategy.pipelineDegree)
+    guard let choicesField else { return }
+    var choices: [StageChoice] = []
+    for entry in try choicesField.array(count: 1...16_384) {
+      choices.append(try StageChoice(entry, layerCount: counts.max() ?? 0))
+    }
+    self = with(choices: choices)
+    if let sentence = strategy.contradiction(of: self, host: host) { throw choicesField.conflict(sentence) }
+  }
+}

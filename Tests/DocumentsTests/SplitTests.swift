@@ -1,0 +1,27 @@
+import Documents
+import Testing
+
+/// Layers of stages that have chunks, and choices that go with them.
+@Suite struct SplitTests {
+  @Test func aStageHoldsARangeOfLayersForEachOfItsChunks() {
+    let split = Split([2, 1, 3, 2], stageCount: 2)
+    #expect(split.chunkCount == 2 && split.layerCount == 8)
+    #expect(split.layerRanges == [0..<2, 2..<3, 3..<6, 6..<8])
+    // Virtual stages 0 and 2 are stage 0's.
+    #expect(split.stages.map(\.layerCount) == [5, 3])
+    #expect(split.stages.allSatisfy { $0.choice == nil })
+  }
+
+  @Test func choicesGoWithTheirStages() {
+    let choices = [
+      StageChoice(recomputedLayerCount: 3), StageChoice(recomputedLayerCount: 0, offloadsOptimizer: true),
+    ]
+    let split = Split([3, 5], choices: choices)
+    #expect(split.stageCount == 2 && split.chunkCount == 1)
+    #expect(split[1] == Split.Stage(layerCount: 5, choice: choices[1]))
+    let full = Strategy(tensorDegree: 1, pipelineDegree: 2, dataDegree: 1, recompute: .full)
+    #expect(split.choices(under: full).map(\.recomputedLayerCount) == [3, 5])
+    #expect(split.choices(under: full.with(recompute: .none)).map(\.recomputedLayerCount) == [0, 0])
+    #expect(split.with(choices: nil) == Split([3, 5]))
+  }
+}
