@@ -102,6 +102,10 @@ let package = Package(
       dependencies: ["Execution", "Costing", "Documents", "JSONText", "Schedules", "Search", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
+      name: "GoldenTests",
+      dependencies: ["Documents", "JSONText", "Schedules", "Costing", "Search", "Execution", "TestSupport"],
+      exclude: ["Inputs", "Recorded"], swiftSettings: arithmetic),
+    .testTarget(
       name: "ProfilingTests", dependencies: ["Profiling", "Documents", "JSONText", "TestSupport"],
       swiftSettings: settings),
     .testTarget(

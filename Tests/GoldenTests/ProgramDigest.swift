@@ -1,0 +1,161 @@
+import Documents
+import Schedules
+
+/// A number that stands for everything a rank does, whatever the types that say it are called.
+///
+/// It is the 64-bit FNV-1a hash (Fowler, Noll and Vo) of a text with one line a step, written here word by word:
+/// default descriptions of values would change with their names.
+struct ProgramDigest {
+  let hexadecimal: String
+
+  init(_ program: RankProgram) {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    func add(_ line: String) {
+      for byte in line.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    }
+    add("rank \(program.rank) parts \(program.parts.map(Self.words).joined(separator: ","))\n")
+    for step in program.steps {
+      add(
+        "\(Self.words(step.stream)) \(Self.words(step.operation)) waits \(step.waitsFor.map(String.init).joined(separator: ","))\n"
+      )
+    }
+    let digits = String(hash, radix: 16)
+    hexadecimal = String(repeating: "0", count: 16 - digits.count) + digits
+  }
+
+  private static func words(_ stream: ProgramStep.Stream) -> String {
+    switch stream {
+    case .compute: "compute"
+    case .tensor: "tensor"
+    case .pipeline: "pipeline"
+    case .data: "data"
+    }
+  }
+
+  private static func words(_ operation: ProgramStep.Operation) -> String {
+    switch operation {
+    case .compute(let it): words(it)
+    case .collective(let it):
+      "\(words(it.kind)) \(it.reduction == .sum ? "sum" : "maximum") \(words(it.algorithm)) of \(words(it.operand)) "
+        + "count \(it.elementCount)x\(it.elementByteCount) as \(words(it.traffic)) "
+        + "packed \(it.packing.map { "\($0.bitCount)/\($0.groupLength)" } ?? "no") "
+        + "over \(it.group.map(String.init).joined(separator: ","))"
+    case .send(let it): "send \(words(it))"
+    case .receive(let it): "receive \(words(it))"
+    }
+  }
+
+  private static func words(_ it: Transfer) -> String {
+    "peer \(it.peer) from \(words(it.source)) for \(words(it.target)) count \(it.elementCount)x\(it.elementByteCount)"
+  }
+
+  private static func words(_ pass: PipelineStep) -> String {
+    "\(pass.pass == .forward ? "forward" : "backward") \(pass.microBatchIndex) chunk \(pass.chunkIndex)"
+  }
+
+  private static func words(_ part: ModelPart) -> String {
+    switch part {
+    case .embedding: "embedding"
+    case .layer(let index): "layer \(index)"
+    case .head: "head"
+    }
+  }
+
+  private static func words(_ family: Sharding.Family) -> String {
+    switch family {
+    case .weights: "weights"
+    case .gradients: "gradients"
+    case .optimizer: "optimizer"
+    case .replicas: "replicas"
+    case .secondary: "secondary"
+    }
+  }
+
+  private static func words(_ kind: CollectiveKind) -> String {
+    switch kind {
+    case .allGather: "gather"
+    case .reduceScatter: "scatter"
+    case .allReduce: "reduce"
+    case .broadcast: "broadcast"
+    case .allToAll: "exchange"
+    }
+  }
+
+  private static func words(_ algorithm: CollectiveAlgorithm) -> String {
+    switch algorithm {
+    case .ring: "ring"
+    case .hierarchical(let degrees): "hierarchical \(degrees)"
+    case .direct: "direct"
+    case .directByLevel(let degrees): "direct \(degrees)"
+    }
+  }
+
+  private static func words(_ kind: TrafficKind) -> String {
+    switch kind {
+    case .tensor: "tensor"
+    case .pipeline: "pipeline"
+    case .data: "data"
+    case .embedding: "embedding"
+    case .control: "control"
+    }
+  }
+
+  private static func words(_ operand: Operand) -> String {
+    switch operand {
+    case .stream: "stream"
+    case .branch: "branch"
+    case .columnInput: "column input"
+    case .tokenMaximum: "token maximum"
+    case .tokenTarget: "token target"
+    case .tokenSum: "token sum"
+    case .arrived(let pass): "arrived \(words(pass))"
+    case .weights(let part): "weights \(words(part))"
+    case .secondaryWeights(let part): "secondary weights \(words(part))"
+    case .updatedWeights(let part, let family): "updated weights \(words(part)) \(words(family))"
+    case .allWeights: "all weights"
+    case .gradient(let part, let family): "gradient \(words(part)) \(words(family))"
+    case .nodeGradient(let part, let family): "node gradient \(words(part)) \(words(family))"
+    case .allGradients: "all gradients"
+    case .allNodeGradients: "all node gradients"
+    case .gradientShards: "gradient shards"
+    case .replicatedGradients: "replicated gradients"
+    case .replicatedGradientsOf(let part): "replicated gradients \(words(part))"
+    case .tiedMatrixGradient: "tied matrix gradient"
+    case .scalars: "scalars"
+    }
+  }
+
+  private static func words(_ computation: Computation) -> String {
+    switch computation {
+    case .beginPass(let pass): "begin \(words(pass))"
+    case .endPass(let pass): "end \(words(pass))"
+    case .forward(let piece, let part, let batch): "forward \(words(piece)) \(words(part)) \(batch)"
+    case .recompute(let piece, let part, let batch): "recompute \(words(piece)) \(words(part)) \(batch)"
+    case .backward(let piece, let part, let batch): "backward \(words(piece)) \(words(part)) \(batch)"
+    case .dropWeights(let part): "drop weights \(words(part))"
+    case .keepSecondary(let part): "keep secondary \(words(part))"
+    case .dropSecondary: "drop secondary"
+    case .averageGradients(let count): "average \(count)"
+    case .sumScalars: "sum scalars"
+    case .clipGradients: "clip"
+    case .updateParameters: "update"
+    }
+  }
+
+  private static func words(_ piece: ModelPiece) -> String {
+    switch piece {
+    case .embeddingRows: "embedding rows"
+    case .embeddingOutput: "embedding output"
+    case .attentionNorm: "attention norm"
+    case .attentionCore: "attention core"
+    case .attentionOutput: "attention output"
+    case .feedForwardNorm: "feed-forward norm"
+    case .feedForwardCore: "feed-forward core"
+    case .feedForwardOutput: "feed-forward output"
+    case .finalNorm: "final norm"
+    case .logits: "logits"
+    case .exponentials: "exponentials"
+    case .loss: "loss"
+    }
+  }
+}
