@@ -16,7 +16,8 @@ let arithmetic = settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]
 let package = Package(
   name: "sextant",
   products: [
-    .executable(name: "sextant", targets: ["sextant"])
+    .library(name: "Sextant", targets: ["Sextant"]),
+    .executable(name: "sextant", targets: ["SextantCommand"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -62,11 +63,16 @@ let package = Package(
     // Floor 5: the plan executed in miniature.
     .target(name: "Execution", dependencies: ["Documents", "Schedules", "Costing"], swiftSettings: arithmetic),
 
-    // Floor 6: the command line.
+    // Floor 6: the front door, which programs and the command share.
+    .target(
+      name: "Sextant", dependencies: ["Documents", "JSONText", "Costing", "Profiling", "Search", "Execution"],
+      swiftSettings: settings),
+
+    // Floor 7: the command line, `sextant`.
     .executableTarget(
-      name: "sextant",
+      name: "SextantCommand",
       dependencies: [
-        "Documents", "JSONText", "Costing", "Profiling", "Search", "Execution",
+        "Sextant", "Documents", "JSONText", "Costing", "Profiling", "Search", "Execution",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -108,8 +114,9 @@ let package = Package(
     .testTarget(
       name: "ProfilingTests", dependencies: ["Profiling", "Documents", "JSONText", "TestSupport"],
       swiftSettings: settings),
+    .testTarget(name: "SextantTests", dependencies: ["Sextant"], swiftSettings: settings),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["sextant", "Documents", "JSONText", "TestSupport"],
+      name: "CommandLineTests", dependencies: ["SextantCommand", "Documents", "JSONText", "TestSupport"],
       swiftSettings: settings),
   ]
 )

@@ -12,9 +12,13 @@ public struct Catalog: Sendable {
 
   /// The catalogue of this installation: `$SEXTANT_HOME`, else the nearest folder above the executable that holds
   /// `Clusters` and `Profiles` (a checkout), or has them in `share/sextant` (an installation).
-  public static func ofInstallation() -> Catalog {
+  ///
+  /// - Parameter checkout: where to look last: the folder that the calling program's package was compiled from, for
+  ///   programs of other packages.
+  public static func ofInstallation(orCheckout checkout: String? = nil) -> Catalog {
     if let home = ProcessInfo.processInfo.environment["SEXTANT_HOME"], !home.isEmpty { return Catalog(root: home) }
-    guard let executable = Bundle.main.executableURL?.resolvingSymlinksInPath() else { return Catalog(root: nil) }
+    let last = Catalog(root: checkout.flatMap { holdsInputs($0) ? $0 : nil })
+    guard let executable = Bundle.main.executableURL?.resolvingSymlinksInPath() else { return last }
     var folder = executable.deletingLastPathComponent()
     while folder.path != "/" {
       for candidate in [folder, folder.appendingPathComponent("share/sextant")] where holdsInputs(candidate.path) {
@@ -22,7 +26,7 @@ public struct Catalog: Sendable {
       }
       folder.deleteLastPathComponent()
     }
-    return Catalog(root: nil)
+    return last
   }
 
   private static func holdsInputs(_ path: String) -> Bool {

@@ -46,7 +46,8 @@ import Testing
     #expect(plan.prediction.iterationSeconds <= plan.arrangement.givenOrderSeconds)
     #expect(summary.contains("96 ×") && summary.contains("in 12 nodes") && summary.contains("left out: "))
     _ = try await folder.sextant("verify", "plan.json").succeeded()
-    try await folder.sextant(request.map { $0 == "12" ? "17" : $0 }).failed(64, "--nodes is from 1 to the cluster's 16")
+    try await folder.sextant(request.map { $0 == "12" ? "17" : $0 })
+      .failed(64, "--nodes: expected 1 to the cluster's 16, found 17")
   }
 
   @Test(arguments: [

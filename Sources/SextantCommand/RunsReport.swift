@@ -5,8 +5,11 @@ import JSONText
 
 /// Predictions of measured runs: JSON Lines, or a table with the errors.
 struct RunsReport {
-  let runs: [MeasuredRun]
-  let catalog: Catalog
+  private let runs: [MeasuredRun]
+  private let catalog = Catalog.ofInstallation()
+
+  /// - Parameter path: a file of run records, one a line.
+  init(contentsOf path: String) throws(DocumentError) { runs = try MeasuredRun.runs(contentsOf: path) }
 
   func text(asJSON: Bool) -> String { asJSON ? lines : table }
 

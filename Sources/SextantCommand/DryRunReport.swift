@@ -3,11 +3,12 @@ import Documents
 import Execution
 import Foundation
 import JSONText
+import Sextant
 
 /// What a person, or a program, sees of a dry-run.
 struct DryRunReport {
   let miniature: Miniature
-  let run: DryRun
+  let run: Execution.DryRun
 
   var text: String {
     let strategy = miniature.strategy, job = miniature.model.job
@@ -24,6 +25,23 @@ struct DryRunReport {
       text += "Smaller than planned: \(changes.joined(separator: ", ")).\n"
     }
     return text + "\n" + [numbers, traffic, memory, bubble].joined(separator: "\n")
+  }
+
+  /// What is wrong, in a sentence; nil where all of it holds.
+  static func complaint(_ verdict: Sextant.DryRun.Verdict) -> String? {
+    switch verdict {
+    case .holds: return nil
+    case .edited(let disagreements):
+      return "was edited after it was written" + (disagreements.first.map { ": \($0)" } ?? "")
+    case .exceedsMemory(let stage, let peakBytes, let limitBytes):
+      return
+        "stage \(stage) needs \(Format.gigabytes(peakBytes)), more than the \(Format.gigabytes(limitBytes)) that a "
+        + "device can hold"
+    case .stuck(let reason): return "does not run: \(reason)"
+    case .disagrees(let sentences):
+      let others = sentences.count > 1 ? " (and \(sentences.count - 1) more; --json lists all)" : ""
+      return "does not hold in miniature: \(sentences.first ?? "")\(others)"
+    }
   }
 
   private var numbers: String {
@@ -140,7 +158,7 @@ struct DryRunReport {
     ])
   }
 
-  private func comparison(_ value: DryRun.Comparison) -> JSON {
+  private func comparison(_ value: Execution.DryRun.Comparison) -> JSON {
     .object([
       JSONMember("executed", finite(value.executed)), JSONMember("reference", finite(value.reference)),
       JSONMember("relative_error", finite(value.relativeError)),

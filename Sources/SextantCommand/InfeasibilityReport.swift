@@ -1,22 +1,19 @@
 import Costing
 import Documents
 import Search
+import Sextant
 
 /// Why there is no plan, in one sentence with numbers.
 struct InfeasibilityReport {
-  let result: PlanSearch.Result
-  let model: CostModel
+  let no: NoPlan
 
   var sentence: String {
-    guard let shortage = result.shortage else {
-      let rules = result.certificate.rejections.map { "\($0.rule) (\($0.count))" }.joined(separator: "; ")
-      return "no feasible plan: no strategy is possible" + (rules.isEmpty ? "" : ": \(rules)")
-    }
+    guard let shortage = no.result.shortage else { return "no feasible plan: \(no)" }
     let memory = shortage.stageMemory
     let largest = memory.parts.sorted { $0.bytes > $1.bytes }.prefix(3)
       .map { "\($0.name) \(Format.gigabytes($0.bytes))" }.joined(separator: ", ")
     return """
-      no feasible plan: none of \(Format.count(result.certificate.memoryRejectedCount)) strategies fits; the nearest, \
+      no feasible plan: none of \(Format.count(no.result.certificate.memoryRejectedCount)) strategies fits; the nearest, \
       \(PlanReport.short(shortage.strategy)), needs \(Format.gigabytes(memory.peakBytes)) on stage \
       \(shortage.stageIndex) (\(largest)), \(Format.gigabytes(shortage.excessBytes)) over the \
       \(Format.gigabytes(shortage.limitBytes)) that may be used; would fit with \(changes(shortage))
@@ -30,10 +27,10 @@ struct InfeasibilityReport {
       changes.append("recompute=\(recompute.rawValue) instead of what is fixed")
     }
     if let nodes = shortage.sufficientNodeCount {
-      changes.append("\(Format.count(nodes)) nodes instead of \(Format.count(model.nodeOrder.count))")
+      changes.append("\(Format.count(nodes)) nodes instead of \(Format.count(no.model.nodeOrder.count))")
     }
     if let length = shortage.sufficientSequenceLength {
-      changes.append("sequences of \(Format.count(length)) instead of \(Format.count(model.job.sequenceLength))")
+      changes.append("sequences of \(Format.count(length)) instead of \(Format.count(no.model.job.sequenceLength))")
     }
     return changes.joined(separator: ", or ")
   }

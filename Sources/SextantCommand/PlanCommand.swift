@@ -1,9 +1,5 @@
 import ArgumentParser
-import Costing
-import Documents
-import Foundation
-import JSONText
-import Search
+import Sextant
 
 /// `sextant plan`.
 struct PlanCommand: ParsableCommand {
@@ -55,41 +51,30 @@ struct PlanCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
-      let pattern = try fix.map { (text) throws(DocumentError) in try StrategyPattern(text: text, source: "--fix") }
-      if let pattern { try methods.check(pattern) }
-      var model = try workload.costModel(catalog: .ofInstallation())
-      if let nodes {
-        guard (1...model.cluster.nodeCount).contains(nodes) else {
-          throw ValidationError("--nodes is from 1 to the cluster's \(model.cluster.nodeCount)")
-        }
-        model = model.arranged(Array(0..<nodes))
-      }
-      let search = PlanSearch(
-        model: model, pattern: pattern ?? StrategyPattern(), allowance: methods.allowance,
-        options: PlanSearch.Options(
-          resultCount: top, threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount))
-      let watch = Watch(timeLimitSeconds: timeLimit)
+      let fixed = try fix.map { (text) throws(SextantError) in try Strategy(text, source: "--fix") }
+      let planner = try workload.planner(nodes: nodes)
+      var options = Planner.Options()
+      options.resultCount = top
+      options.threads = threads
+      options.timeLimitSeconds = timeLimit
+      let interruption = Interruption()
       var progress = ProgressLine()
-      let result = search.run(
-        interruption: { watch.interruption },
+      let answer = try planner.best(
+        fixing: fixed, allowing: methods.allowance(), options: options, isInterrupted: { interruption.isRequested },
         progress: { done, total in progress.show(done: done, of: total, doing: "strategies") })
       progress.clear()
-      guard
-        let plan = result.plan(
-          model: model, fixed: search.pattern, allowance: search.allowance, toolVersion: toolVersion)
-      else {
-        if result.certificate.ending == .interrupted {
-          throw complaint("interrupted before any strategy was completed", .interrupted)
+      switch answer {
+      case .failure(let no):
+        switch no.reason {
+        case .interrupted: throw complaint("\(no)", .interrupted)
+        case .timeLimit: throw complaint("\(no)", .failure)
+        case .noStrategy, .memory: throw complaint(InfeasibilityReport(no: no).sentence, .infeasible)
         }
-        if result.certificate.ending == .timeLimit {
-          throw complaint("the time limit was reached before any strategy was completed", .failure)
-        }
-        throw complaint(InfeasibilityReport(result: result, model: model).sentence, .infeasible)
+      case .success(let plan):
+        if let output { try plan.write(to: output) }
+        try emit(json ? plan.json : PlanReport(plan: plan.document).text)
+        if plan.certificate.ending == .interrupted { throw ExitStatus.interrupted.code }
       }
-      let text = plan.json.text(style: .pretty)
-      if let output { try writeFileAtomically(Array(text.utf8), to: output) }
-      try emit(json ? text : PlanReport(plan: plan).text)
-      if watch.interruption == .user { throw ExitStatus.interrupted.code }
     }
   }
 }

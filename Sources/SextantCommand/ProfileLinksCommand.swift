@@ -3,6 +3,7 @@ import Documents
 import Foundation
 import JSONText
 import Profiling
+import Sextant
 
 /// `sextant profile links`.
 struct ProfileLinksCommand: ParsableCommand {
@@ -82,8 +83,8 @@ struct ProfileLinksCommand: ParsableCommand {
   func run() throws {
     try reportingErrors {
       if engine == .ncclTests { return try runNCCLTests() }
-      let watch = Watch(timeLimitSeconds: nil, heedsTermination: true)
-      let isInterrupted = { @Sendable in watch.interruption != nil }
+      let watch = Interruption(heedsTermination: true)
+      let isInterrupted = { @Sendable in watch.isRequested }
       if let hosts = try place.hostNames() {
         let run = try place.run(at: Launcher(rank: 0, size: hosts.count), maximumBytesPerSecond: nil)
         let launch = place.launch(hosts: hosts, nodeArguments: probe.arguments)
@@ -113,7 +114,7 @@ struct ProfileLinksCommand: ParsableCommand {
       sampledRoundCount: sampleRounds, joinSeconds: place.joinTimeout, expectedNames: names,
       known: earlier.map(LinkCoordinator.known) ?? [])
     let caption = LinkSurvey.Caption(
-      name: name, source: "sextant \(toolVersion) profile links, \(order.words)", time: Date.now.ISO8601Format())
+      name: name, source: "sextant \(Planner.version) profile links, \(order.words)", time: Date.now.ISO8601Format())
     var progress = ProgressLine()
     let survey = try conduct(order) { done, total in progress.show(done: done, of: total, doing: "links") }
     progress.clear()
@@ -137,10 +138,10 @@ struct ProfileLinksCommand: ParsableCommand {
   private func runNCCLTests() throws {
     let hosts = try place.hostNames() ?? Launcher(environment: ProcessInfo.processInfo.environment)?.hostNames ?? []
     guard hosts.count > 1 else { throw ValidationError("--engine nccl-tests needs the hosts: --hosts or --host-file") }
-    let watch = Watch(timeLimitSeconds: nil, heedsTermination: true)
+    let watch = Interruption(heedsTermination: true)
     var progress = ProgressLine()
     let outcome = try nccl.run(hosts: hosts, isLoaded: mode == .loaded).outcome(
-      name: name, isInterrupted: { watch.interruption != nil },
+      name: name, isInterrupted: { watch.isRequested },
       progress: { done, total in progress.show(done: done, of: total, doing: "runs") })
     progress.clear()
     if let links = outcome.links { try finish(links) }

@@ -1,7 +1,5 @@
 import ArgumentParser
-import Costing
-import Documents
-import JSONText
+import Sextant
 
 /// `sextant estimate`.
 struct EstimateCommand: ParsableCommand {
@@ -41,16 +39,11 @@ struct EstimateCommand: ParsableCommand {
   func run() throws {
     try reportingErrors {
       if let runs {
-        try emit(RunsReport(runs: MeasuredRun.runs(contentsOf: runs), catalog: .ofInstallation()).text(asJSON: json))
+        try emit(RunsReport(contentsOf: runs).text(asJSON: json))
       } else if let strategy {
-        let pattern = try StrategyPattern(text: strategy, source: "--strategy")
-        let model = try workload.costModel(catalog: .ofInstallation())
-        do {
-          let estimate = try Estimate(model: model, pattern: pattern)
-          try emit(json ? estimate.json.text(style: .pretty) : EstimateReport(estimate: estimate).text)
-        } catch let violation as StrategyViolation {
-          throw complaint("--strategy: \(violation)", .badInput)
-        }
+        let stated = try Strategy(strategy, source: "--strategy")
+        let estimate = try workload.planner().estimate(stated)
+        try emit(json ? estimate.json : EstimateReport(estimate: estimate.document).text)
       }
     }
   }

@@ -1,9 +1,10 @@
 import ArgumentParser
 import Foundation
+import Sextant
 
-/// The command line: one subcommand a file, each parses, loads, calls one function and prints.
+/// The command line: one subcommand a file, each parses, calls the front door of ``Sextant`` and prints.
 @main
-struct Sextant: ParsableCommand {
+struct RootCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sextant",
     abstract: "Plans the parallel training of large models on a described cluster.",
@@ -11,7 +12,7 @@ struct Sextant: ParsableCommand {
       Exit codes: 0 good, 1 failure, 2 no feasible plan, 3 a plan does not hold, or not in miniature, 4 links measured in \
       part, 64 usage, 65 bad input data, 130 interrupted (with what there is so far written).
       """,
-    version: toolVersion,
+    version: Planner.version,
     subcommands: [
       PlanCommand.self, EstimateCommand.self, ExplainCommand.self, VerifyCommand.self, DryRunCommand.self,
       CalibrateCommand.self, ValidateCommand.self, ProfileCommand.self,
@@ -31,6 +32,3 @@ struct Sextant: ParsableCommand {
     }
   }
 }
-
-/// The version that plans carry.
-let toolVersion = "0.1.0"

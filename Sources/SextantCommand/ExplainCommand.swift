@@ -1,7 +1,5 @@
 import ArgumentParser
-import Documents
-import JSONText
-import Search
+import Sextant
 
 /// `sextant explain`.
 struct ExplainCommand: ParsableCommand {
@@ -17,12 +15,13 @@ struct ExplainCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
-      let plan = try Plan(contentsOf: plan)
+      let plan = try Plan.file(plan)
+      if json { return try emit(plan.json) }
+      let explanation = try plan.explanation()
       try emit(
-        json
-          ? plan.json.text(style: .pretty)
-          : PlanReport(plan: plan).text + SensitivityReport(plan: plan, sensitivity: Sensitivity(plan)).text
-            + OrderGainReport(plan: plan, gain: OrderGain(plan)).text + ProofReport(certificate: plan.certificate).text)
+        PlanReport(plan: plan.document).text + SensitivityReport(explanation: explanation).text
+          + OrderGainReport(plan: plan.document, gain: explanation.orderGain).text
+          + ProofReport(certificate: plan.certificate.document).text)
     }
   }
 }

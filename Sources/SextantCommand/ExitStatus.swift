@@ -4,6 +4,7 @@ import Documents
 import Foundation
 import JSONText
 import Profiling
+import Sextant
 
 /// What the process ends with; the same for every subcommand.
 enum ExitStatus: Int32 {
@@ -23,6 +24,14 @@ enum ExitStatus: Int32 {
 func reportingErrors(_ body: () throws -> Void) throws {
   do {
     try body()
+  } catch let error as SextantError {
+    let sentence = error.asFlags
+    switch error.kind {
+    case .input: throw complaint(sentence, .badInput)
+    case .argument: throw ValidationError(sentence)
+    case .file, .links, .unsupported: throw complaint(sentence, .failure)
+    case .interrupted: throw complaint(sentence, .interrupted)
+    }
   } catch let error as DocumentError {
     throw complaint("\(error)", .badInput)
   } catch let error as CostModel.Refusal {
@@ -36,6 +45,15 @@ func reportingErrors(_ body: () throws -> Void) throws {
     }
   } catch let error as FileError {
     throw complaint("\(error)", .failure)
+  }
+}
+
+extension SextantError {
+  /// The sentence, with the flag in place of the argument that it stands for: `--global-batch` for `globalBatch`.
+  fileprivate var asFlags: String {
+    guard source.isEmpty, !location.isEmpty else { return description }
+    let flag = location.map { $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
+    return "--\(flag)\(description.dropFirst(location.count))"
   }
 }
 

@@ -1,21 +1,15 @@
 import Foundation
-import Search
 import Synchronization
 
 /// Whether Ctrl-C was pressed. Lock-free, so that a signal handler may set it.
 private let isInterrupted = Atomic(false)
 
-/// Ctrl-C and the time limit, as the search asks for them.
-struct Watch {
-  private let deadline: ContinuousClock.Instant?
-
+/// Ctrl-C, as the search and the measuring of links ask for it.
+struct Interruption {
   /// Starts watching; from here on the first Ctrl-C asks to stop, and a second ends the process.
   ///
-  /// - Parameters:
-  ///   - timeLimitSeconds: nil for none.
-  ///   - heedsTermination: whether SIGTERM counts as Ctrl-C, as which launchers such as mpirun hand it on.
-  init(timeLimitSeconds: Double?, heedsTermination: Bool = false) {
-    deadline = timeLimitSeconds.map { ContinuousClock.now + .seconds($0) }
+  /// - Parameter heedsTermination: whether SIGTERM counts as Ctrl-C: launchers such as mpirun pass Ctrl-C on as SIGTERM.
+  init(heedsTermination: Bool = false) {
     signal(SIGINT) { _ in
       isInterrupted.store(true, ordering: .relaxed)
       signal(SIGINT, SIG_DFL)
@@ -28,10 +22,6 @@ struct Watch {
     pthread_sigmask(SIG_UNBLOCK, &interrupt, nil)
   }
 
-  /// Why to stop, if there is a reason.
-  var interruption: PlanSearch.Interruption? {
-    if isInterrupted.load(ordering: .relaxed) { return .user }
-    if let deadline, ContinuousClock.now >= deadline { return .timeLimit }
-    return nil
-  }
+  /// Whether to stop.
+  var isRequested: Bool { isInterrupted.load(ordering: .relaxed) }
 }

@@ -1,0 +1,113 @@
+package import Documents
+
+/// Number formats of weights and activations.
+public enum Precision: String, Sendable, CaseIterable {
+  case bf16, fp16, fp32
+}
+
+/// What is to be trained, and how much of it in one iteration.
+///
+/// ```swift
+/// let job = Job(model: try .named("gpt3-175b"), globalBatch: 512)
+/// ```
+public struct Job: Sendable, Equatable {
+  private enum Content: Equatable {
+    case whole(TrainingJob)
+    case open(Stated)
+  }
+
+  /// What is stated of a job; the rest depends on the cluster.
+  fileprivate struct Stated: Equatable {
+    let model: Model
+    let globalBatch: Int
+    let sequence: Int?
+    let precision: Precision?
+    let gradientPrecision: Precision?
+  }
+
+  private let content: Content
+
+  /// - Parameters:
+  ///   - globalBatch: sequences of one iteration (one optimizer step).
+  ///   - sequence: tokens of a sequence; nil for 4096, or fewer where the model has fewer learned positions.
+  ///   - precision: nil for bf16 where all devices of the cluster compute in it, else fp16.
+  ///   - gradientPrecision: in which gradients are accumulated, fp32 or `precision`; nil for fp32 except under fp16.
+  public init(
+    model: Model, globalBatch: Int, sequence: Int? = nil, precision: Precision? = nil,
+    gradientPrecision: Precision? = nil
+  ) {
+    content = .open(
+      Stated(
+        model: model, globalBatch: globalBatch, sequence: sequence, precision: precision,
+        gradientPrecision: gradientPrecision))
+  }
+
+  private init(_ whole: TrainingJob) { content = .whole(whole) }
+
+  /// A job document.
+  public static func file(_ path: String) throws(SextantError) -> Job {
+    do {
+      return Job(try TrainingJob(contentsOf: path, catalog: shippedInputs))
+    } catch { throw SextantError(error) }
+  }
+
+  /// The text of a job document, called `job` in errors; paths in it are relative to the working folder.
+  public static func text(_ json: String) throws(SextantError) -> Job {
+    do {
+      let field = try parse(Array(json.utf8), source: "job")
+      return Job(try TrainingJob(field, catalog: shippedInputs, folder: "."))
+    } catch { throw SextantError(error) }
+  }
+
+  /// The whole job, with what is left open chosen for a cluster.
+  package func training(on cluster: ClusterDescription) throws(SextantError) -> TrainingJob {
+    switch content {
+    case .whole(let job): return job
+    case .open(let stated): return try stated.training(on: cluster)
+    }
+  }
+}
+
+extension Job.Stated {
+  /// The job on a cluster.
+  fileprivate func training(on cluster: ClusterDescription) throws(SextantError) -> TrainingJob {
+    let positions = model.description.positionCount
+    let sequenceLength = sequence ?? (positions > 0 ? min(positions, 4096) : 4096)
+    try check(globalBatch, in: TrainingJob.Bounds.globalBatch, label: "globalBatch")
+    try check(sequenceLength, in: TrainingJob.Bounds.sequenceLength, label: "sequence")
+    let chosen =
+      precision ?? (cluster.devices.allSatisfy { $0.peakFLOPPerSecond(.bf16) > 0 } ? .bf16 : .fp16)
+    let gradients = gradientPrecision ?? (chosen == .fp16 ? .fp16 : .fp32)
+    guard gradients == .fp32 || gradients == chosen else {
+      throw SextantError(
+        .argument, location: "gradientPrecision", expected: "expected fp32 or the precision \(chosen.rawValue)",
+        found: gradients.rawValue)
+    }
+    do {
+      return try TrainingJob(
+        model: model.description, sequenceLength: sequenceLength, globalBatch: globalBatch,
+        precision: chosen.documents, accumulatesGradientsInFP32: gradients == .fp32)
+    } catch {
+      throw SextantError(.input, expected: error.sentence)
+    }
+  }
+
+  private func check(_ value: Int, in range: ClosedRange<Int>, label: String) throws(SextantError) {
+    guard range.contains(value) else {
+      throw SextantError(
+        .input, location: label, expected: "expected an integer from \(range.lowerBound) to \(range.upperBound)",
+        found: "\(value)")
+    }
+  }
+}
+
+extension Precision {
+  /// The same, as documents have it.
+  fileprivate var documents: Documents.Precision {
+    switch self {
+    case .bf16: .bf16
+    case .fp16: .fp16
+    case .fp32: .fp32
+    }
+  }
+}

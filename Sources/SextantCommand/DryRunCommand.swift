@@ -1,0 +1,67 @@
+public import ArgumentParser
+import JSONText
+public import Sextant
+
+/// `sextant dry-run`.
+struct DryRunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "dry-run",
+    abstract: "Execute a plan in miniature, and compare what happens with a serial reference and with the cost model.",
+    discussion: """
+      A small transformer is trained in one process, by ranks that compute and send what the plan says: its groups, \
+      stages, schedule, layer ranges and collectives. Losses, gradient norms and parameters are compared with one rank \
+      that trains alone, bytes sent and held with what the cost model counts for the same miniature, idle passes with \
+      the schedule. Exit code 3 when anything differs.
+
+      Example: sextant dry-run plan.json --ranks 16
+      """)
+
+  @Argument(help: ArgumentHelp("A plan file.", valueName: "file"))
+  var plan: String
+
+  @Option(help: "The most ranks to execute, 1 to 1024; a plan with more is shrunk.")
+  var ranks = 64
+
+  @Option(help: "Optimizer steps, 1 to 100.")
+  var steps = 3
+
+  @Option(help: "adam or sgd.")
+  var optimizer = DryRun.Options.Optimizer.adam
+
+  @Option(help: "Seed of parameters, tokens and dropout.")
+  var seed: UInt64 = 1
+
+  @Flag(help: "Give every rank a thread; the numbers are the same.")
+  var threads = false
+
+  @Flag(help: "Round what is kept or sent to the plan's precision; otherwise fp32.")
+  var precisionEmulation = false
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func validate() throws {
+    guard (1...1024).contains(ranks) else { throw ValidationError("--ranks is from 1 to 1024") }
+    guard (1...100).contains(steps) else { throw ValidationError("--steps is from 1 to 100") }
+  }
+
+  func run() throws {
+    try reportingErrors {
+      let read = try Plan.file(plan)
+      var options = DryRun.Options()
+      options.rankLimit = ranks
+      options.stepCount = steps
+      options.optimizer = optimizer
+      options.seed = seed
+      options.usesThreads = threads
+      options.emulatesPrecision = precisionEmulation
+      let run = try DryRun(read, options: options, source: plan)
+      let report = run.execution.map { DryRunReport(miniature: $0.miniature, run: $0.run) }
+      if json, let report { try emit(report.json.text(style: .pretty)) }
+      if let sentence = DryRunReport.complaint(run.verdict) { throw complaint("\(plan): \(sentence)", .disagreement) }
+      if !json, let report { try emit(report.text) }
+    }
+  }
+}
+
+extension DryRun.Options.Optimizer: ExpressibleByArgument {}

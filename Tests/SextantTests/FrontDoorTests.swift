@@ -1,0 +1,101 @@
+import Foundation
+import Sextant
+import Testing
+
+/// The library as a program of another package calls it: nothing else is imported.
+@Suite struct FrontDoorTests {
+  private static func planner(model: String = "gpt2", globalBatch: Int = 16) throws -> Planner {
+    try Planner(cluster: .named("dgx-a100-1"), job: Job(model: .named(model), globalBatch: globalBatch))
+  }
+
+  @Test func `A plan is found, written, read, verified, explained and executed`() throws {
+    let plan = try Self.planner().best(fixing: Strategy("tensor=2")).get()
+    #expect(plan.strategy["tensor"] == "2")
+    #expect(plan.certificate.ending == .exhausted && plan.certificate.gap == 0)
+    let seconds = plan.prediction.secondsByCause.reduce(0) { $0 + $1.seconds }
+    #expect(abs(seconds / plan.prediction.iterationSeconds - 1) < 1e-9)
+    for stage in plan.prediction.stages {
+      #expect(stage.bytesByKind.reduce(0) { $0 + $1.bytes } == stage.peakBytes)
+    }
+
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("plan-\(UUID().uuidString).json").path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try plan.write(to: path)
+    #expect(try Plan.file(path) == plan)
+    #expect(try Plan.text(plan.json) == plan)
+
+    #expect(try plan.verification().holds)
+    let explanation = try plan.explanation()
+    #expect(explanation.alternatives.first?.reason.isEmpty == false)
+    #expect(explanation.rates.contains { $0.resource == "matrix products" && $0.timeShare > 0 })
+    var options = DryRun.Options()
+    options.rankLimit = 8
+    options.stepCount = 1
+    let run = try DryRun(plan, options: options)
+    #expect(run.verdict.holds && run.steps.count == 1)
+  }
+
+  @Test func `A strategy is priced with its defaults, and is read back from its own text`() throws {
+    let planner = try Self.planner()
+    let estimate = try planner.estimate(Strategy("tensor=2,micro_batch=2"))
+    #expect(estimate.strategy["data"] == "4")
+    #expect(try planner.estimate(Strategy("\(estimate.strategy)")).prediction == estimate.prediction)
+    #expect(try planner.best().get().prediction.iterationSeconds <= estimate.prediction.iterationSeconds)
+  }
+
+  @Test func `What is not stated of a job follows from the cluster and the model`() throws {
+    let open = Job(model: try .named("gpt2"), globalBatch: 128)
+    let stated = Job(
+      model: try .named("gpt2"), globalBatch: 128, sequence: 1024, precision: .fp16, gradientPrecision: .fp16)
+    let strategy = try Strategy("data=128")
+    // V100 has no bf16, and GPT-2 has 1024 positions.
+    let planners = try [open, stated].map { try Planner(cluster: .named("v100-edr-16"), job: $0) }
+    #expect(try planners[0].estimate(strategy).json == planners[1].estimate(strategy).json)
+  }
+
+  @Test func `No plan is a result that names what binds`() throws {
+    guard case .failure(let no) = try Self.planner(model: "megatron-1t").best() else {
+      Issue.record("a plan for a trillion parameters on eight devices")
+      return
+    }
+    let shortage = try #require(no.shortage)
+    #expect(no.reason == .memory && shortage.peakBytes > shortage.limitBytes && (shortage.sufficientNodeCount ?? 0) > 1)
+    guard case .failure(let stopped) = try Self.planner().best(isInterrupted: { true }) else {
+      Issue.record("a plan of a search that was stopped at once")
+      return
+    }
+    #expect(stopped.reason == .interrupted)
+  }
+
+  @Test func `An edited plan is refused before anything is executed`() throws {
+    let plan = try Self.planner().best(options: .init()).get()
+    let text = plan.json.replacingOccurrences(
+      of: #""iteration_seconds": [0-9.e-]+,\n    "tokens"#, with: "\"iteration_seconds\": 1.0,\n    \"tokens",
+      options: .regularExpression)
+    let edited = try Plan.text(text)
+    #expect(try edited.verification().disagreements.first?.path == "/prediction/iteration_seconds")
+    let run = try DryRun(edited)
+    guard case .edited(let disagreements) = run.verdict else {
+      Issue.record("\(run.verdict)")
+      return
+    }
+    #expect(disagreements.first?.stated == "1.0" && run.steps.isEmpty)
+  }
+
+  @Test func `Errors say where, what was expected and what was found`() throws {
+    func error(_ body: () throws -> Void) -> SextantError? {
+      do { try body() } catch { return error as? SextantError }
+      return nil
+    }
+    #expect(
+      error { _ = try Cluster.text("{\n  \"nodes\": NaN}") }?.description
+        == "cluster: line 2, column 12: expected a value, found \"NaN\"")
+    let batch = try #require(error { _ = try Self.planner(globalBatch: 0) })
+    #expect(batch.kind == .input && batch.source.isEmpty && batch.location == "globalBatch" && batch.found == "0")
+    #expect(error { _ = try Cluster.named("dgx-a100-2") }?.location == "cluster")
+    #expect(error { _ = try Strategy("tenosr=8") }?.description.contains("did you mean \"tensor\"?") == true)
+    #expect(error { _ = try Plan.file("missing.json") }?.source == "missing.json")
+    #expect(error { _ = try Self.planner().best(fixing: Strategy("quantise_weights=true")) }?.kind == .argument)
+    #expect(error { _ = try Self.planner().estimate(Strategy("tensor=3")) }?.expected.contains("6 ranks") == true)
+  }
+}
