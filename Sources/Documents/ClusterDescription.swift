@@ -156,6 +156,15 @@ public struct ClusterDescription: Sendable, Equatable {
     init(_ sentence: String) { self.sentence = sentence }
   }
 
+  /// The cluster with measured links.
+  ///
+  /// - Throws: ``Contradiction`` when they are of other nodes than the cluster's.
+  public func measured(_ links: MeasuredLinks) throws(Contradiction) -> ClusterDescription {
+    try ClusterDescription(
+      name: name, source: source, devices: devices, deviceOfNode: deviceOfNode, nodeNames: nodeNames,
+      devicesPerNode: devicesPerNode, levels: levels, host: host, measured: links)
+  }
+
   /// The same cluster with other devices in its nodes, such as a profile with other coefficients.
   public func replacing(device: DeviceProfile) -> ClusterDescription {
     var copy = self

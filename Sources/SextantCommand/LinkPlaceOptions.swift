@@ -1,7 +1,7 @@
 import ArgumentParser
 import Documents
 import Foundation
-import Profiling
+import Sextant
 
 /// Where this process stands among the nodes of a run, and how they find each other.
 struct LinkPlaceOptions: ParsableArguments {
@@ -57,47 +57,23 @@ struct LinkPlaceOptions: ParsableArguments {
     guard !ssh.split(separator: " ").isEmpty else { throw ValidationError("--ssh is a command") }
   }
 
-  /// The hosts to start nodes on; nil where a launcher has done that.
-  func hostNames() throws -> [String]? {
-    if let hosts { return try Profiling.hosts(inList: hosts) }
-    return try hostFile.map { try Profiling.hosts(inFile: $0) }
-  }
-
-  /// This process's place: from flags, else from the launcher's environment.
-  func place() throws -> Launcher {
-    if let rank, let size { return try Launcher(rank: rank, size: size) }
-    guard let launcher = try Launcher(environment: ProcessInfo.processInfo.environment) else {
-      throw ValidationError(
-        "no launcher started this process: use srun or mpirun, or --hosts, or --rank, --size and --rendezvous")
+  /// Says where the process stands, and how it finds the others.
+  func set(_ measurement: inout LinkMeasurement) throws {
+    if let hosts {
+      measurement.place = .hosts(try LinkMeasurement.hosts(inList: hosts))
+    } else if let hostFile {
+      measurement.place = .hosts(try LinkMeasurement.hosts(inFile: hostFile))
+    } else if let rank, let size {
+      measurement.place = .process(rank: rank, of: size)
     }
-    return launcher
-  }
-
-  /// - Parameter place: of this process.
-  func run(at place: Launcher, maximumBytesPerSecond: Double?) throws -> LinkRun {
-    let environment = ProcessInfo.processInfo.environment
-    var token = try environment["SEXTANT_TOKEN"].map { try RunToken($0) }
-    var file: RunFile?
-    if tokenFile == "-" {
-      token = try RunToken(readLine() ?? "")
-    } else if let tokenFile {
-      file = RunFile(path: tokenFile)
-    } else if token == nil || rendezvous == nil, hosts == nil, hostFile == nil {
-      file = try place.runName.map { try RunFile.standard(runName: $0, environment: environment) }
-    }
-    return LinkRun(
-      place: place, nodeName: nodeName, rendezvous: try rendezvous.map { try Endpoint($0) }, token: token,
-      runFile: file, interface: interface, maximumBytesPerSecond: maximumBytesPerSecond, joinSeconds: joinTimeout)
-  }
-
-  /// - Parameter nodeArguments: what every node gets beside its place.
-  func launch(hosts: [String], nodeArguments: [String]) -> SSHLaunch {
-    SSHLaunch(
-      hosts: hosts, command: ssh.split(separator: " ").map(String.init),
-      remoteProgram: remoteProgram ?? CommandLine.arguments.first.map(Self.absolute) ?? "sextant",
-      nodeArguments: nodeArguments + (interface.map { ["--interface", $0] } ?? []) + [
-        "--join-timeout", "\(joinTimeout)",
-      ])
+    measurement.nodeName = nodeName
+    measurement.rendezvous = rendezvous
+    if tokenFile == "-" { measurement.token = readLine() ?? "" } else { measurement.tokenFile = tokenFile }
+    measurement.interface = interface
+    measurement.joinSeconds = joinTimeout
+    measurement.coordinates = coordinate
+    measurement.sshCommand = ssh.split(separator: " ").map(String.init)
+    measurement.remoteProgram = remoteProgram ?? CommandLine.arguments.first.map(Self.absolute) ?? "sextant"
   }
 
   /// A path that means the same elsewhere; a bare name is looked for there as here.

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Profiling
+import Sextant
 
 /// What is sent over every link and for how long; the same for every command that measures links.
 struct LinkProbeOptions: ParsableArguments {
@@ -24,22 +24,20 @@ struct LinkProbeOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Send no more than so much on each stream.", valueName: "bytes/s"))
   var limitRate: Double?
 
-  func settings() throws -> ProbeSettings {
-    func numbers(_ text: String, _ option: String) throws -> [Int] {
-      let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
-      guard !numbers.contains(nil) else { throw ValidationError("\(option): expected numbers, found \"\(text)\"") }
-      return numbers.compactMap(\.self)
-    }
-    let sizes = try numbers(messageBytes, "--message-bytes"), counts = try numbers(streams, "--streams")
-    do {
-      return try ProbeSettings(
-        messageBytes: sizes, streamCounts: counts, warmUpCount: warmUp, leastSampleCount: samples, slotSeconds: slot,
-        stallSeconds: stallTimeout, maximumBytesPerSecond: limitRate)
-    } catch {
-      throw ValidationError("\(error)")
-    }
+  /// Says what is sent, and how long.
+  func set(_ measurement: inout LinkMeasurement) throws {
+    measurement.messageBytes = try Self.numbers(messageBytes, "--message-bytes")
+    measurement.streamCounts = try Self.numbers(streams, "--streams")
+    measurement.warmUpCount = warmUp
+    measurement.leastSampleCount = samples
+    measurement.slotSeconds = slot
+    measurement.stallSeconds = stallTimeout
+    measurement.maximumBytesPerSecond = limitRate
   }
 
-  /// The same as arguments, for nodes that this process starts.
-  var arguments: [String] { limitRate.map { ["--limit-rate", "\($0)"] } ?? [] }
+  private static func numbers(_ text: String, _ option: String) throws -> [Int] {
+    let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+    guard !numbers.contains(nil) else { throw ValidationError("\(option): expected numbers, found \"\(text)\"") }
+    return numbers.compactMap(\.self)
+  }
 }

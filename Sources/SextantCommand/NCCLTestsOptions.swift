@@ -1,5 +1,5 @@
 import ArgumentParser
-import Profiling
+import Sextant
 
 /// How the site's nccl-tests are run.
 struct NCCLTestsOptions: ParsableArguments {
@@ -24,10 +24,10 @@ struct NCCLTestsOptions: ParsableArguments {
     guard (0.1...86_400).contains(runTimeout) else { throw ValidationError("--run-timeout is from 0.1 to 86400") }
   }
 
-  func run(hosts: [String], isLoaded: Bool) -> NCCLTestsRun {
-    NCCLTestsRun(
-      hosts: hosts, launcher: Self.words(launcher), pairCommand: Self.words(pairTest),
-      groupCommand: groupTest.map(Self.words), timeLimitSeconds: runTimeout, isLoaded: isLoaded)
+  var engine: LinkMeasurement.Engine {
+    .ncclTests(
+      launcher: Self.words(launcher), pair: Self.words(pairTest), group: groupTest.map(Self.words),
+      timeLimitSeconds: runTimeout)
   }
 
   private static func words(_ text: String) -> [String] { text.split(separator: " ").map(String.init) }

@@ -1,7 +1,7 @@
-public import ArgumentParser
+import ArgumentParser
 import Documents
 import JSONText
-public import Profiling
+import Sextant
 
 /// `sextant profile import`.
 struct ProfileImportCommand: ParsableCommand {
@@ -21,9 +21,9 @@ struct ProfileImportCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "What the files are, where their content does not say: \(ImportFormat.allCases.map(\.rawValue).joined(separator: ", ")).",
+      "What the files are, where their content does not say: \(LinkImport.formats.joined(separator: ", ")).",
       valueName: "format"))
-  var format: ImportFormat?
+  var format: String?
 
   @Option(
     help: ArgumentHelp(
@@ -36,8 +36,10 @@ struct ProfileImportCommand: ParsableCommand {
   @Option(help: "Nodes of a collective, where the tool does not print them.")
   var nodes: Int?
 
-  @Option(help: "The collective of nccl-tests, where it is not printed.")
-  var collective: MeasuredLinks.CollectiveTimes.Kind?
+  @Option(
+    help:
+      "The collective of nccl-tests, where it is not printed: \(LinkImport.collectives.joined(separator: ", ")).")
+  var collective: String?
 
   @Option(help: "What the document is called.")
   var name = "imported"
@@ -65,30 +67,17 @@ struct ProfileImportCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
-      var context = ImportContext()
-      if let hosts {
-        let names = Self.names(hosts)
-        context.hosts = names.count == 1 ? [names[0], names[0]] : names
-      }
-      context.rankCount = ranks
-      context.nodeCount = nodes
-      context.collective = collective
-      var findings: [Findings] = []
-      for file in files {
-        findings.append(try ImportFormat.findings(of: ToolText(contentsOf: file), format: format, context: context))
-      }
-      let imported = try ImportedLinks(findings, name: name)
+      let imported = try LinkImport(
+        files: files, format: format, hosts: hosts.map(Self.names) ?? [], rankCount: ranks, nodeCount: nodes,
+        collective: collective, name: name)
       if let output {
         guard let links = imported.links else {
           throw complaint("--output: the files are of structure only and give no rates", .badInput)
         }
-        try writeFileAtomically(Array(links.json.text(style: .pretty).utf8), to: output)
+        try links.write(to: output)
       }
-      let report = ImportReport(findings: findings, imported: imported)
+      let report = ImportReport(findings: imported.findings, imported: imported.imported)
       try emit(json ? report.json.text(style: .pretty) : report.text)
     }
   }
 }
-
-extension ImportFormat: ExpressibleByArgument {}
-extension MeasuredLinks.CollectiveTimes.Kind: ExpressibleByArgument {}

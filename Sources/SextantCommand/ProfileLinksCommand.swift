@@ -1,8 +1,5 @@
 import ArgumentParser
 import Documents
-import Foundation
-import JSONText
-import Profiling
 import Sextant
 
 /// `sextant profile links`.
@@ -77,76 +74,38 @@ struct ProfileLinksCommand: ParsableCommand {
     guard !name.isEmpty, name.count <= 200, name == name.oneLine else {
       throw ValidationError("--name is of 1 to 200 printable characters")
     }
-    _ = try probe.settings()
+    var measurement = LinkMeasurement()
+    try probe.set(&measurement)
+    do { try measurement.check() } catch { throw ValidationError("\(error)") }
   }
 
   func run() throws {
     try reportingErrors {
-      if engine == .ncclTests { return try runNCCLTests() }
-      let watch = Interruption(heedsTermination: true)
-      let isInterrupted = { @Sendable in watch.isRequested }
-      if let hosts = try place.hostNames() {
-        let run = try place.run(at: Launcher(rank: 0, size: hosts.count), maximumBytesPerSecond: nil)
-        let launch = place.launch(hosts: hosts, nodeArguments: probe.arguments)
-        try report(nodeCount: hosts.count, names: hosts) { order, progress in
-          try run.conduct(order, launching: launch, isInterrupted: isInterrupted, progress: progress)
-        }
-      } else {
-        let place = try self.place.place()
-        let run = try self.place.run(at: place, maximumBytesPerSecond: probe.limitRate)
-        if place.rank > 0 || !self.place.coordinate { return try run.takePart(isInterrupted: isInterrupted) }
-        try report(nodeCount: place.size, names: place.hostNames) { order, progress in
-          try run.conduct(order, isInterrupted: isInterrupted, progress: progress)
-        }
+      var measurement = LinkMeasurement()
+      if engine == .ncclTests { measurement.engine = nccl.engine }
+      measurement.name = name
+      measurement.isLoaded = mode == .loaded
+      measurement.measuresLoopback = loopback
+      measurement.sampledRoundCount = sampleRounds
+      measurement.nodesPerRack = nodesPerRack
+      measurement.resumedFile = resume
+      try place.set(&measurement)
+      try probe.set(&measurement)
+      let interruption = Interruption(heedsTermination: true)
+      var progress = ProgressLine()
+      let unit = engine == .tcp ? "links" : "runs"
+      let outcome = try measurement.run(
+        isInterrupted: { interruption.isRequested },
+        progress: { done, total in progress.show(done: done, of: total, doing: unit) })
+      progress.clear()
+      guard let outcome else { return }
+      if let links = outcome.links {
+        if let output { try links.write(to: output) }
+        try emit(json ? links.json : LinksReport(links: links.document).text)
       }
+      guard let shortfall = outcome.shortfall else { return }
+      if outcome.wasInterrupted { throw complaint("interrupted; \(shortfall)", .interrupted) }
+      throw complaint(shortfall, outcome.links == nil ? .failure : .partial)
     }
-  }
-
-  /// Measures as rank 0, then prints and writes.
-  private func report(
-    nodeCount: Int, names: [String],
-    conduct: (LinkCoordinator.Order, (Int, Int) -> Void) throws -> LinkSurvey
-  ) throws {
-    guard nodeCount > 1 else { throw ValidationError("links are between nodes: there is only one") }
-    let earlier = try resume.map { (path) throws(DocumentError) in try MeasuredLinks(resuming: path) }
-    let order = LinkCoordinator.Order(
-      nodeCount: nodeCount, settings: try probe.settings(), isLoaded: mode == .loaded, measuresLoopback: loopback,
-      sampledRoundCount: sampleRounds, joinSeconds: place.joinTimeout, expectedNames: names,
-      known: earlier.map(LinkCoordinator.known) ?? [])
-    let caption = LinkSurvey.Caption(
-      name: name, source: "sextant \(Planner.version) profile links, \(order.words)", time: Date.now.ISO8601Format())
-    var progress = ProgressLine()
-    let survey = try conduct(order) { done, total in progress.show(done: done, of: total, doing: "links") }
-    progress.clear()
-    if survey.measuredCount == 0, !survey.wasInterrupted, !survey.isComplete {
-      throw complaint("nothing was measured: \(survey.shortfall)", .failure)
-    }
-    let links = survey.document(
-      caption, resuming: earlier,
-      inferringFromBlocks: sampleRounds == nil ? nil : survey.blocks(nodesPerRack: nodesPerRack))
-    try finish(links)
-    if survey.wasInterrupted { throw complaint("interrupted; \(survey.shortfall)", .interrupted) }
-    if !survey.isComplete { throw complaint(survey.shortfall, .partial) }
-  }
-
-  private func finish(_ links: MeasuredLinks) throws {
-    let text = links.json.text(style: .pretty)
-    if let output { try writeFileAtomically(Array(text.utf8), to: output) }
-    try emit(json ? text : LinksReport(links: links).text)
-  }
-
-  private func runNCCLTests() throws {
-    let hosts = try place.hostNames() ?? Launcher(environment: ProcessInfo.processInfo.environment)?.hostNames ?? []
-    guard hosts.count > 1 else { throw ValidationError("--engine nccl-tests needs the hosts: --hosts or --host-file") }
-    let watch = Interruption(heedsTermination: true)
-    var progress = ProgressLine()
-    let outcome = try nccl.run(hosts: hosts, isLoaded: mode == .loaded).outcome(
-      name: name, isInterrupted: { watch.isRequested },
-      progress: { done, total in progress.show(done: done, of: total, doing: "runs") })
-    progress.clear()
-    if let links = outcome.links { try finish(links) }
-    if outcome.wasInterrupted { throw complaint("interrupted; \(outcome.shortfall)", .interrupted) }
-    guard outcome.links != nil else { throw complaint(outcome.shortfall, .failure) }
-    if !outcome.failures.isEmpty { throw complaint(outcome.shortfall, .partial) }
   }
 }

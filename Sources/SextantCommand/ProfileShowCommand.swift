@@ -1,7 +1,6 @@
 import ArgumentParser
-import Documents
 import JSONText
-import Profiling
+import Sextant
 
 /// `sextant profile show`.
 struct ProfileShowCommand: ParsableCommand {
@@ -27,14 +26,14 @@ struct ProfileShowCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
-      let read = try Catalog.ofInstallation().links(links)
-      let priced = try plan.map { try PlanOnLinks(plan: Plan(contentsOf: $0), links: read, linksPath: links) }
+      let read = try Links.named(links)
+      let priced = try plan.map { PlanOnLinksReport(priced: try Plan.file($0).priced(on: read)) }
       if let svg {
-        let picture = LinkHeatMap(links: read).svg
+        let picture = LinkHeatMap(links: read.document).svg
         guard !picture.isEmpty else { throw complaint("--svg: \(links) has no rates between nodes", .badInput) }
-        try writeFileAtomically(Array(picture.utf8), to: svg)
+        try write(picture, to: svg)
       }
-      let report = LinksReport(links: read)
+      let report = LinksReport(links: read.document)
       if json {
         var members = report.jsonMembers
         if let priced { members.append(JSONMember("plan", priced.json)) }

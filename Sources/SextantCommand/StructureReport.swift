@@ -35,20 +35,10 @@ enum StructureReport {
     }
     if !node.devices.isEmpty {
       result += "  For a cluster document: \"devices_per_node\": \(node.devices.count), \"levels\": "
-      result += levels(node).text(style: .compact) + "\n"
+      result += node.clusterLevels.text(style: .compact) + "\n"
       result += "  Structure and nominal rates only; nothing of it is measured.\n"
     }
     return result
-  }
-
-  /// The level inside a node, with its rate where one follows from NVLink.
-  private static func levels(_ node: NodeStructure) -> JSON {
-    let isLinked = if case .nvlink? = node.deviceRange?.upperBound { true } else { false }
-    var members = [
-      JSONMember("name", .string(isLinked ? "nvlink" : "pcie")), JSONMember("span", .integer(node.devices.count)),
-    ]
-    if isLinked, let rate = node.nvlinkBytesPerSecond { members.append(JSONMember("bytes_per_second", .number(rate))) }
-    return .array([.object(members)])
   }
 
   static func json(_ node: NodeStructure, source: String) -> JSON {
@@ -67,7 +57,7 @@ enum StructureReport {
       JSONMember("device_paths", paths(node.deviceToDevice)),
       JSONMember("network_card_paths", paths(node.deviceToCard)),
     ]
-    if !node.devices.isEmpty { members.append(JSONMember("levels", levels(node))) }
+    if !node.devices.isEmpty { members.append(JSONMember("levels", node.clusterLevels)) }
     if let rate = node.sharedBytesPerSecond {
       members.append(JSONMember("nominal_shared_bytes_per_second", .number(rate)))
     }
