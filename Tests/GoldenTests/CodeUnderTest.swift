@@ -29,8 +29,7 @@ struct CodeUnderTest {
   private struct Question {
     let model: CostModel
     let strategy: Strategy
-    let layerCounts: [Int]
-    let choices: [StageChoice]?
+    let split: Split
   }
 
   private mutating func question(_ input: StrategyInput) throws -> Question {
@@ -43,21 +42,22 @@ struct CodeUnderTest {
     let choices = input.recomputed.map { counts in
       zip(counts, input.offloads ?? []).map { StageChoice(recomputedLayerCount: $0, offloadsOptimizer: $1) }
     }
-    return Question(model: model, strategy: strategy, layerCounts: input.layers, choices: choices)
+    return Question(
+      model: model, strategy: strategy,
+      split: Split(input.layers, stageCount: strategy.pipelineDegree, choices: choices))
   }
 
   /// Seconds and bytes of a strategy.
   mutating func price(_ input: StrategyInput) throws -> JSON {
     let question = try question(input)
-    let model = question.model, strategy = question.strategy
-    let layerCounts = question.layerCounts, choices = question.choices
+    let model = question.model, strategy = question.strategy, split = question.split
     let cost = model.cost(of: strategy)
     let free = cost.boundSeconds(
       freedom: StageFreedom(
         choosesRecomputation: input.choosesRecomputation, choosesOffload: input.choosesOffload),
       within: MemoryLimit(.fits, extraBytes: input.extraBytes))
-    let prediction = model.prediction(of: cost, layerCounts: layerCounts, choices: choices)
-    let traffic = model.traffic(of: strategy, layerCounts: layerCounts, stageChoices: choices)
+    let prediction = model.prediction(of: cost, split: split)
+    let traffic = model.traffic(of: strategy, split: split)
     return object(
       ("id", .string(input.id)), ("bound", .number(cost.boundSeconds)),
       // No stage may be able to keep the limit.
@@ -87,13 +87,13 @@ struct CodeUnderTest {
   /// The programs of a strategy's miniature, by rank.
   mutating func programs(_ input: StrategyInput, rankLimit: Int) throws -> [RankProgram] {
     let question = try question(input)
-    let model = question.model, layerCounts = question.layerCounts, choices = question.choices
+    let model = question.model, split = question.split
     let prediction = model.prediction(
-      of: model.cost(of: question.strategy), layerCounts: layerCounts, choices: choices)
+      of: model.cost(of: question.strategy), split: split)
     let seconds = prediction.iterationSeconds
     let plan = Plan(
       toolVersion: "golden", cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
-      fixed: StrategyPattern(), strategy: question.strategy, layerCounts: layerCounts, stageChoices: choices,
+      fixed: StrategyPattern(), strategy: question.strategy, split: split,
       arrangement: NodeArrangement(
         nodeOrder: model.nodeOrder, reason: .notMeasured, givenOrderSeconds: seconds, moments: []),
       prediction: prediction,

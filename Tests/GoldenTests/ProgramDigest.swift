@@ -76,7 +76,6 @@ struct ProgramDigest {
     case .allGather: "gather"
     case .reduceScatter: "scatter"
     case .allReduce: "reduce"
-    case .broadcast: "broadcast"
     case .allToAll: "exchange"
     }
   }
