@@ -113,18 +113,18 @@ public struct CostModel: Sendable {
       allowsEmptyStages: framework.layerSplit == .cumulativeCost)
   }
 
-  /// The groups and boundaries of a layout; shared by the strategies that have it.
-  public func layoutCost(_ layout: ParallelLayout) -> LayoutCost {
+  /// The groups and boundaries of a mesh; shared by the strategies that have it.
+  public func layoutCost(_ mesh: Mesh) -> LayoutCost {
     if !kinds.isEmpty {
-      let each = kinds.map { $0.layoutCost(layout) }
+      let each = kinds.map { $0.layoutCost(mesh) }
       var first = each[0]
       first.kinds = each
       return first
     }
-    let nodesPerStage = layout.tensorDegree * layout.dataDegree / cluster.devicesPerNode
-    guard let bestRings, nodesPerStage > 1, placesWholeNodes(layout) else { return LayoutCost(layout, on: fabric) }
+    let nodesPerStage = mesh.blockSize(below: .pipeline) / cluster.devicesPerNode
+    guard let bestRings, nodesPerStage > 1, placesWholeNodes(mesh) else { return LayoutCost(mesh, on: fabric) }
     let rate = min(bestRings.rates[nodesPerStage], bestRings.fabric.bestMeasuredBytesPerSecond)
-    return LayoutCost(layout, on: fabric, rings: bestRings.fabric.assumingLinks(bytesPerSecond: rate))
+    return LayoutCost(mesh, on: fabric, rings: bestRings.fabric.assumingLinks(bytesPerSecond: rate))
   }
 
   /// The passes of a micro-batch; shared by the strategies that agree in what it depends on.
@@ -143,7 +143,7 @@ public struct CostModel: Sendable {
     }
     return MicroBatchCost(
       job: job, device: device, framework: framework, tensorGroup: layout.tensorGroup,
-      tensorDegree: layout.layout.tensorDegree, microBatch: microBatch, recompute: recompute,
+      tensorDegree: layout.mesh.degree(of: .tensor), microBatch: microBatch, recompute: recompute,
       sequenceParallel: sequenceParallel, flashAttention: flashAttention)
   }
 
@@ -158,7 +158,7 @@ public struct CostModel: Sendable {
         DeviceKinds(
           each,
           kindsOfStage: (0..<strategy.pipelineDegree).map {
-            cluster.deviceKinds(ofStage: $0, of: layout.layout, nodeOrder: nodeOrder)
+            cluster.deviceKinds(ofStage: $0, of: layout.mesh, nodeOrder: nodeOrder)
           }))
     }
     let host = StrategyCost.layerFloorSeconds(
@@ -178,7 +178,7 @@ public struct CostModel: Sendable {
   /// The cost of one strategy.
   /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
   public func cost(of strategy: Strategy) -> StrategyCost {
-    cost(of: strategy, layout: layoutCost(ParallelLayout(strategy)))
+    cost(of: strategy, layout: layoutCost(strategy.mesh))
   }
 
   /// The cost of one strategy, from its layout's groups.

@@ -23,26 +23,26 @@ public struct PlacementTerms: Sendable {
 extension CostModel {
   /// Whether the order of the nodes is all there is to a strategy's placement: tensor groups lie inside nodes, and stages
   /// and nodes divide each other.
-  public func placesWholeNodes(_ strategy: Strategy) -> Bool { placesWholeNodes(ParallelLayout(strategy)) }
+  public func placesWholeNodes(_ strategy: Strategy) -> Bool { placesWholeNodes(strategy.mesh) }
 
-  /// The same of a layout.
-  func placesWholeNodes(_ layout: ParallelLayout) -> Bool {
-    let stageSize = layout.tensorDegree * layout.dataDegree
+  /// The same of a mesh.
+  func placesWholeNodes(_ mesh: Mesh) -> Bool {
+    let stageSize = mesh.blockSize(below: .pipeline)
     let devicesPerNode = cluster.devicesPerNode
-    return devicesPerNode % layout.tensorDegree == 0
+    return devicesPerNode % mesh.degree(of: .tensor) == 0
       && (stageSize % devicesPerNode == 0 || devicesPerNode % stageSize == 0)
   }
 
-  /// The groups and boundaries of a layout for every order of the nodes of which one thing is known: no ring through the
+  /// The groups and boundaries of a mesh for every order of the nodes of which one thing is known: no ring through the
   /// nodes of a stage has all its edges faster. Other links are as fast as the fastest.
   ///
   /// - Parameter ringSecondsPerByte: of the slowest edge, as in ``PlacementTerms/ringSecondsPerByte``.
-  public func layoutCost(_ layout: ParallelLayout, ringSecondsPerByte: Double) -> LayoutCost {
+  public func layoutCost(_ mesh: Mesh, ringSecondsPerByte: Double) -> LayoutCost {
     // Rings reach the same share of every link's rate.
     let probe = fabric.bestMeasuredBytesPerSecond
     let share = fabric.assumingLinks(bytesPerSecond: probe).ringBytesPerSecond(fromNode: 0, toNode: 1) / probe
     return LayoutCost(
-      layout, on: fabric.assumingBestLinks(),
+      mesh, on: fabric.assumingBestLinks(),
       rings: fabric.assumingLinks(bytesPerSecond: 1 / (ringSecondsPerByte * share)))
   }
 
@@ -59,12 +59,11 @@ extension CostModel {
   ///
   /// - Precondition: ``placesWholeNodes(_:)``.
   public func placementTerms(of strategy: Strategy, split: Split) -> PlacementTerms {
-    let stageSize = strategy.tensorDegree * strategy.dataDegree
-    let layout = ParallelLayout(strategy)
+    let stageSize = strategy.mesh.blockSize(below: .pipeline)
     // Two points of the line that tails lie on.
     let fast = fabric.bestMeasuredBytesPerSecond, slow = fast / 2
     func priced(_ rate: Double) -> StrategyCost {
-      cost(of: strategy, layout: LayoutCost(layout, on: fabric.assumingLinks(bytesPerSecond: rate)))
+      cost(of: strategy, layout: LayoutCost(strategy.mesh, on: fabric.assumingLinks(bytesPerSecond: rate)))
     }
     let atFast = priced(fast), atSlow = priced(slow)
     let p = strategy.pipelineDegree

@@ -12,12 +12,13 @@ extension StrategyCost {
   /// How many devices of each stage a node holds, for every kind of node, each kind once: stages that lie on one node
   /// share its memory.
   public var hostShares: [[(stage: Int, deviceCount: Int)]] {
-    let stageSize = strategy.tensorDegree * strategy.dataDegree, perNode = layout.devicesPerNode
+    let mesh = strategy.mesh, perNode = layout.devicesPerNode
     var shares: [[(stage: Int, deviceCount: Int)]] = []
     for node in 0..<(strategy.worldSize + perNode - 1) / perNode {
       let first = node * perNode, end = min(strategy.worldSize, first + perNode)
-      let share = (first / stageSize...(end - 1) / stageSize).map { stage in
-        (stage: stage, deviceCount: min(end, (stage + 1) * stageSize) - max(first, stage * stageSize))
+      let stages = [first, end - 1].map { mesh.coordinate(ofRank: $0, along: .pipeline) }
+      let share = (stages[0]...stages[1]).map { stage in
+        (stage: stage, deviceCount: mesh.block(stage, below: .pipeline).clamped(to: first..<end).count)
       }
       if let last = shares.last, last.elementsEqual(share, by: ==) { continue }
       shares.append(share)

@@ -80,7 +80,7 @@ extension StrategyCost {
         max(0, (moved.bytes + moved.insideBytes + moved.acrossBytes) / framework.bucketBytes - 1)
         * (group.group.collectiveSeconds + passes * Double(group.group.rankCount - 1) * group.group.latencySeconds)
       // Between nodes reductions reach less of the network than a large transfer does.
-      let leavesNode = layout.layout.tensorDegree * extent > layout.devicesPerNode
+      let leavesNode = layout.mesh.blockSize(below: .data) * extent > layout.devicesPerNode
       return seconds(moved.atRate(leavesNode ? framework.reductionRateFraction : 1)) + buckets
     }
     let shards = families.optimizer
@@ -90,7 +90,7 @@ extension StrategyCost {
       } seconds: {
         shards.reduceSeconds($0)
       }
-      + seconds(in: families.replicas, extent: layout.layout.dataDegree, divisor: o, passes: 2) {
+      + seconds(in: families.replicas, extent: layout.mesh.degree(of: .data), divisor: o, passes: 2) {
         ShardVolume(bytes: Double($0 * gradient))
       } seconds: {
         families.replicas.group.allReduceSeconds(byteCount: $0.bytes)

@@ -180,10 +180,10 @@ public struct ClusterDescription: Sendable, Equatable {
 
   /// The kinds of device on which a pipeline stage lies, as indices into ``devices``, ascending.
   ///
-  /// - Parameter nodeOrder: the nodes that are used, by index: node k of the layout is `nodeOrder[k]`.
-  public func deviceKinds(ofStage stage: Int, of layout: ParallelLayout, nodeOrder: [Int]) -> [Int] {
-    let stageSize = layout.tensorDegree * layout.dataDegree
-    let nodes = stage * stageSize / devicesPerNode...((stage + 1) * stageSize - 1) / devicesPerNode
+  /// - Parameter nodeOrder: the nodes that are used, by index: node k of the mesh is `nodeOrder[k]`.
+  public func deviceKinds(ofStage stage: Int, of mesh: Mesh, nodeOrder: [Int]) -> [Int] {
+    let ranks = mesh.block(stage, below: .pipeline)
+    let nodes = ranks.lowerBound / devicesPerNode...(ranks.upperBound - 1) / devicesPerNode
     return Set(nodeOrder[nodes].map { deviceOfNode[$0] }).sorted()
   }
 

@@ -32,7 +32,7 @@ public struct NodeArrangement: Sendable, Equatable {
     }
   }
 
-  /// Node k of the layout is node `nodeOrder[k]` of the cluster.
+  /// Node k of the mesh is node `nodeOrder[k]` of the cluster.
   public let nodeOrder: [Int]
   public let reason: Reason
   /// Seconds of an iteration of the same strategy and split with the first nodes of the cluster, in its order.

@@ -3,7 +3,7 @@ extension Plan {
   /// The devices of a stage: of several kinds, the one that can use the least memory.
   public func smallestDevice(ofStage stage: Int) -> DeviceProfile {
     let kinds = cluster.deviceKinds(
-      ofStage: stage, of: ParallelLayout(strategy), nodeOrder: arrangement.nodeOrder
+      ofStage: stage, of: strategy.mesh, nodeOrder: arrangement.nodeOrder
     ).map { cluster.devices[$0] }
     return kinds.min { $0.usableMemoryBytes < $1.usableMemoryBytes } ?? cluster.device
   }

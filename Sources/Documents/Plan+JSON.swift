@@ -140,8 +140,8 @@ extension Plan {
 
   private var groupsSection: JSON {
     .object(
-      ParallelLayout.Axis.allCases.map { axis in
-        JSONMember(axis.rawValue, .array(layout.groups(of: axis).map { JSON.integers($0) }))
+      strategy.mesh.listedAxes.map { axis in
+        JSONMember(axis.name, .array(strategy.mesh.groups(along: axis).map { JSON.integers($0.ranks) }))
       })
   }
 }

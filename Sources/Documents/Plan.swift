@@ -77,8 +77,6 @@ public struct Plan: Sendable, Equatable {
     self.impossibleKinds = impossibleKinds
   }
 
-  public var layout: ParallelLayout { ParallelLayout(strategy) }
-
   /// Micro-batches of each pipeline in an iteration.
   public var microBatchCount: Int { strategy.microBatchCount(globalBatch: job.globalBatch) }
 

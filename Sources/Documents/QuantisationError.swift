@@ -68,10 +68,10 @@ extension Strategy {
   ///
   /// - Parameter devicesPerNode: of the cluster that the strategy runs on.
   public func quantisationError(devicesPerNode: Int) -> (weights: Double, gradients: Double) {
-    let data = ParallelLayout(self).rankGroup(of: .data, containing: 0)
+    let data = mesh.group(along: .data, containing: 0)
     // Of each family of groups the members on a node, where some group leaves its node and lies evenly on several.
     let members = [Sharding.Family.weights, .gradients, .optimizer].map { family -> Int? in
-      guard sharding.degree(of: family, replicaCount: dataDegree) > 1 else { return nil }
+      guard sharding.spacing(of: family, replicaCount: data.count).count > 1 else { return nil }
       return sharding.groups(of: family, inDataGroup: data).compactMap {
         $0.nodeSplit(devicesPerNode: devicesPerNode)?.insideCount
       }.max()

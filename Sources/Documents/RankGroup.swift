@@ -1,4 +1,4 @@
-/// Evenly spaced ranks, in ascending order: what every group of a layout, and every part of one, is.
+/// Evenly spaced ranks, in ascending order: what every group of a mesh, and every part of one, is.
 public struct RankGroup: Sendable, Hashable {
   /// The first rank.
   public let first: Int
@@ -55,10 +55,35 @@ public struct RankGroup: Sendable, Hashable {
   }
 }
 
-extension ParallelLayout {
-  /// The group of an axis that a rank is in, in the axis' order.
-  public func rankGroup(of axis: Axis, containing rank: Int) -> RankGroup {
-    let stride = stride(of: axis), degree = degree(of: axis)
-    return RankGroup(first: rank - rank / stride % degree * stride, stride: stride, count: degree)
+extension RankGroup {
+  /// A digit of a mixed-radix numbering: the numbers that differ in it alone lie `stride` apart, `count` of them.
+  public struct Spacing: Sendable, Hashable {
+    /// Distance between neighbours, at least 1: the product of the counts of all digits below.
+    public let stride: Int
+    /// Values of the digit, at least 1.
+    public let count: Int
+
+    public init(stride: Int, count: Int) {
+      self.stride = stride
+      self.count = count
+    }
+
+    /// The value of the digit.
+    public func place(of number: Int) -> Int { number / stride % count }
+  }
+
+  /// Of the parts into which the places of this group's members divide it, the one that a member is in.
+  /// - Precondition: the rank is a member.
+  public func group(_ spacing: Spacing, containing rank: Int) -> RankGroup {
+    let place = place(of: rank)
+    return part(
+      fromPlace: place - spacing.place(of: place) * spacing.stride, step: spacing.stride, count: spacing.count)
+  }
+
+  /// All those parts, ordered by their first rank.
+  public func groups(_ spacing: Spacing) -> [RankGroup] {
+    (0..<count).filter { spacing.place(of: $0) == 0 }.map {
+      part(fromPlace: $0, step: spacing.stride, count: spacing.count)
+    }
   }
 }

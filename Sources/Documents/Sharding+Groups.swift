@@ -18,46 +18,25 @@ extension Sharding {
     case secondary
   }
 
-  /// Replicas of a group.
-  public func degree(of family: Family, replicaCount: Int) -> Int {
+  /// How the groups of a family are spaced among the replicas of a data group.
+  public func spacing(of family: Family, replicaCount: Int) -> RankGroup.Spacing {
     switch family {
-    case .weights: weightDegree
-    case .gradients: gradientDegree / weightDegree
-    case .optimizer: optimizerDegree / gradientDegree
-    case .replicas: replicaCount / optimizerDegree
-    case .secondary: secondaryDegree ?? 1
+    case .weights: RankGroup.Spacing(stride: 1, count: weightDegree)
+    case .gradients: RankGroup.Spacing(stride: weightDegree, count: gradientDegree / weightDegree)
+    case .optimizer: RankGroup.Spacing(stride: gradientDegree, count: optimizerDegree / gradientDegree)
+    case .replicas: RankGroup.Spacing(stride: optimizerDegree, count: replicaCount / optimizerDegree)
+    case .secondary: RankGroup.Spacing(stride: 1, count: secondaryDegree ?? 1)
     }
-  }
-
-  /// Distance in replicas between neighbours of a group.
-  public func stride(of family: Family) -> Int {
-    switch family {
-    case .weights, .secondary: 1
-    case .gradients: weightDegree
-    case .optimizer: gradientDegree
-    case .replicas: optimizerDegree
-    }
-  }
-
-  /// The place of a replica in its group.
-  public func place(ofReplica replica: Int, in family: Family, replicaCount: Int) -> Int {
-    replica / stride(of: family) % degree(of: family, replicaCount: replicaCount)
   }
 
   /// The group that a rank is in.
-  public func group(of family: Family, containing rank: Int, in layout: ParallelLayout) -> RankGroup {
-    let data = layout.rankGroup(of: .data, containing: rank)
-    let replica = data.place(of: rank), count = degree(of: family, replicaCount: data.count)
-    let place = place(ofReplica: replica, in: family, replicaCount: data.count)
-    let stride = stride(of: family)
-    return data.part(fromPlace: replica - place * stride, step: stride, count: count)
+  public func group(of family: Family, containing rank: Int, in mesh: Mesh) -> RankGroup {
+    let data = mesh.group(along: .data, containing: rank)
+    return data.group(spacing(of: family, replicaCount: data.count), containing: rank)
   }
 
   /// All groups of a family in a data group, by their first replica.
   public func groups(of family: Family, inDataGroup data: RankGroup) -> [RankGroup] {
-    let stride = stride(of: family), count = degree(of: family, replicaCount: data.count)
-    return (0..<data.count).filter { $0 / stride % count == 0 }.map {
-      data.part(fromPlace: $0, step: stride, count: count)
-    }
+    data.groups(spacing(of: family, replicaCount: data.count))
   }
 }

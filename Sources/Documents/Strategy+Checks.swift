@@ -1,6 +1,6 @@
 /// Why a strategy cannot be run at all, whatever the memory: facts, and a sentence.
 public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertible {
-  case worldSize(tensor: Int, pipeline: Int, data: Int, devices: Int)
+  case worldSize(Mesh, devices: Int)
   case tensorDoesNotDivide(tensor: Int, what: String, size: Int)
   case tooFewLayers(layers: Int, stages: Int)
   case unevenInterleaving(layers: Int, chunks: Int)
@@ -20,8 +20,7 @@ public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertibl
 
   public var description: String {
     switch self {
-    case .worldSize(let tensor, let pipeline, let data, let devices):
-      "tensor \(tensor) × pipeline \(pipeline) × data \(data) is \(tensor * pipeline * data) ranks, not the \(devices) devices"
+    case .worldSize(let mesh, let devices): "\(mesh) is \(mesh.worldSize) ranks, not the \(devices) devices"
     case .tensorDoesNotDivide(let tensor, let what, let size):
       "tensor degree \(tensor) does not divide the \(size) \(what)"
     case .tooFewLayers(let layers, let stages):
@@ -95,7 +94,7 @@ extension Strategy {
   ) -> StrategyViolation? {
     let model = job.model
     if worldSize != deviceCount {
-      return .worldSize(tensor: tensorDegree, pipeline: pipelineDegree, data: dataDegree, devices: deviceCount)
+      return .worldSize(mesh, devices: deviceCount)
     }
     if model.headCount % tensorDegree != 0 {
       return .tensorDoesNotDivide(tensor: tensorDegree, what: "attention heads", size: model.headCount)

@@ -20,21 +20,17 @@ public struct Strategy: Sendable, Hashable {
     public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
   }
 
-  /// Ranks among which every layer's matrices are divided.
-  public let tensorDegree: Int
-  /// Pipeline stages.
-  public let pipelineDegree: Int
-  /// Replicas.
-  public let dataDegree: Int
+  /// The degree of every parallel axis.
+  public let mesh: Mesh
   /// Chunks of layers per stage: above 1 the schedule is interleaved 1F1B.
   public let virtualStageCount: Int
   /// Sequences of one micro-batch.
   public let microBatch: Int
   /// The kinds of state that replicas shard.
-  public let zeroStage: ZeroStage
+  public private(set) var zeroStage: ZeroStage
   /// How, where it is not what the ZeRO stage says: every kind among all replicas, nothing quantised.
-  let shardLevels: Sharding?
-  public let recompute: Recompute
+  private(set) var shardLevels: Sharding?
+  public private(set) var recompute: Recompute
   /// Whether norms, dropout and residuals are divided along the sequence among the tensor group.
   public let usesSequenceParallelism: Bool
   public let usesFlashAttention: Bool
@@ -43,27 +39,30 @@ public struct Strategy: Sendable, Hashable {
 
   /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage` says, which counts for nothing else.
   public init(
-    tensorDegree: Int, pipelineDegree: Int, dataDegree: Int, virtualStageCount: Int = 1, microBatch: Int = 1,
-    zeroStage: ZeroStage = .none, sharding: Sharding? = nil, recompute: Recompute = .none,
-    usesSequenceParallelism: Bool = false, usesFlashAttention: Bool = false, overlapsGradientReduce: Bool = false
+    mesh: Mesh, virtualStageCount: Int = 1, microBatch: Int = 1, zeroStage: ZeroStage = .none,
+    sharding: Sharding? = nil, recompute: Recompute = .none, usesSequenceParallelism: Bool = false,
+    usesFlashAttention: Bool = false, overlapsGradientReduce: Bool = false
   ) {
-    self.tensorDegree = tensorDegree
-    self.pipelineDegree = pipelineDegree
-    self.dataDegree = dataDegree
+    self.mesh = mesh
     self.virtualStageCount = virtualStageCount
     self.microBatch = microBatch
-    if let sharding, sharding != Sharding(zeroStage, replicaCount: dataDegree) {
-      self.zeroStage = sharding.stage
-      shardLevels = sharding == Sharding(sharding.stage, replicaCount: dataDegree) ? nil : sharding
-    } else {
-      self.zeroStage = zeroStage
-      shardLevels = nil
-    }
+    self.zeroStage = zeroStage
     self.recompute = recompute
     self.usesSequenceParallelism = usesSequenceParallelism
     self.usesFlashAttention = usesFlashAttention
     self.overlapsGradientReduce = overlapsGradientReduce
+    if let sharding, sharding != self.sharding { shard(as: sharding) }
   }
+
+  /// Ranks among which every layer's matrices are divided.
+  public var tensorDegree: Int { mesh.degree(of: .tensor) }
+  /// Pipeline stages.
+  public var pipelineDegree: Int { mesh.degree(of: .pipeline) }
+  /// Replicas.
+  public var dataDegree: Int { mesh.degree(of: .data) }
+
+  /// Ranks in all.
+  public var worldSize: Int { mesh.worldSize }
 
   /// How replicas divide weights, gradients and optimizer states.
   public var sharding: Sharding { shardLevels ?? Sharding(zeroStage, replicaCount: dataDegree) }
@@ -73,24 +72,23 @@ public struct Strategy: Sendable, Hashable {
 
   /// The same with another recomputation.
   public func with(recompute: Recompute) -> Strategy {
-    Strategy(
-      tensorDegree: tensorDegree, pipelineDegree: pipelineDegree, dataDegree: dataDegree,
-      virtualStageCount: virtualStageCount, microBatch: microBatch, zeroStage: zeroStage, sharding: shardLevels,
-      recompute: recompute, usesSequenceParallelism: usesSequenceParallelism, usesFlashAttention: usesFlashAttention,
-      overlapsGradientReduce: overlapsGradientReduce)
+    var copy = self
+    copy.recompute = recompute
+    return copy
   }
 
   /// The same with other shard degrees.
   public func with(sharding: Sharding) -> Strategy {
-    Strategy(
-      tensorDegree: tensorDegree, pipelineDegree: pipelineDegree, dataDegree: dataDegree,
-      virtualStageCount: virtualStageCount, microBatch: microBatch, sharding: sharding, recompute: recompute,
-      usesSequenceParallelism: usesSequenceParallelism, usesFlashAttention: usesFlashAttention,
-      overlapsGradientReduce: overlapsGradientReduce)
+    var copy = self
+    copy.shard(as: sharding)
+    return copy
   }
 
-  /// Ranks in all.
-  public var worldSize: Int { tensorDegree * pipelineDegree * dataDegree }
+  /// States shard degrees by the ZeRO stage alone, where that says it all.
+  private mutating func shard(as sharding: Sharding) {
+    zeroStage = sharding.stage
+    shardLevels = sharding == Sharding(sharding.stage, replicaCount: dataDegree) ? nil : sharding
+  }
 
   /// Micro-batches that each pipeline runs in an iteration.
   /// - Precondition: the strategy divides the batch, which its checks see to.

@@ -156,6 +156,16 @@ public struct StrategyPattern: Sendable, Equatable {
       quantisesGradients: quantisesGradients ?? false)
   }
 
+  /// The degree that is stated of an axis; nil where the search chooses.
+  public func degree(of axis: Mesh.Axis) -> Int? {
+    switch axis {
+    case .tensor: tensorDegree
+    case .pipeline: pipelineDegree
+    case .data: dataDegree
+    default: 1
+    }
+  }
+
   /// The strategy with the open parts at their plainest: degree 1, nothing sharded or recomputed, and the data degree
   /// whatever remains of the devices.
   public func completed(deviceCount: Int, flashAttention: Bool, overlap: Bool) -> Strategy {
@@ -165,7 +175,7 @@ public struct StrategyPattern: Sendable, Equatable {
     let rest = divisor.overflow ? 1 : Swift.max(1, deviceCount / divisor.partialValue)
     let sharding = sharding(replicaCount: dataDegree ?? rest)
     return Strategy(
-      tensorDegree: tensor, pipelineDegree: pipeline, dataDegree: dataDegree ?? rest,
+      mesh: [.tensor: tensor, .pipeline: pipeline, .data: dataDegree ?? rest],
       virtualStageCount: virtualStageCount ?? 1, microBatch: microBatch ?? 1, zeroStage: zeroStage ?? .none,
       sharding: sharding, recompute: recompute ?? .none, usesSequenceParallelism: usesSequenceParallelism ?? false,
       usesFlashAttention: usesFlashAttention ?? flashAttention,
@@ -225,7 +235,7 @@ extension Strategy {
     }
     let sharding = pattern.statesSharding ? try Self.sharding(pattern, zeroStage: zero, field: field) : nil
     self.init(
-      tensorDegree: tensor, pipelineDegree: pipeline, dataDegree: data, virtualStageCount: chunks,
+      mesh: [.tensor: tensor, .pipeline: pipeline, .data: data], virtualStageCount: chunks,
       microBatch: microBatch, zeroStage: zero, sharding: sharding, recompute: recompute,
       usesSequenceParallelism: sequence,
       usesFlashAttention: flash, overlapsGradientReduce: overlap)

@@ -138,7 +138,7 @@ extension DryRun {
         stage: stage, layerCount: layers,
         choice: choice.map { StageChoice(recomputedLayerCount: $0.recomputedLayerCount) })
       let offloaded = memoryModel.stageMemory(stage: stage, layerCount: layers, choice: choice).hostBytes
-      let ranks = run.ranks.filter { $0.state.place.stage == stage }
+      let ranks = run.ranks.filter { $0.state.place[.pipeline] == stage }
       // The optimizer that runs may keep less than the job's.
       func ofOptimizer(_ bytes: Int) -> Int { bytes / model.job.optimizerByteCount * setting.optimizerByteCount }
       func row(_ kind: MemoryAccount.Kind, _ name: String, _ bytes: Int) -> Memory {

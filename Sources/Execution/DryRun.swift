@@ -143,15 +143,13 @@ extension Miniature {
 
   /// What its programs are lowered from.
   var shape: IterationShape {
-    let layout = ParallelLayout(strategy)
     var routes = CollectiveRoutes()
     func route(_ group: RankGroup) {
       let degrees = model.collectiveDegrees(firstRank: group.first, stride: group.stride, count: group.count)
       if degrees.count > 1 { routes[group] = .hierarchical(degrees: degrees) }
     }
-    for group in layout.groups(of: .tensor) { route(layout.rankGroup(of: .tensor, containing: group[0])) }
-    for group in layout.groups(of: .data) {
-      let data = layout.rankGroup(of: .data, containing: group[0])
+    for group in strategy.mesh.groups(along: .tensor) { route(group) }
+    for data in strategy.mesh.groups(along: .data) {
       for family in Sharding.Family.allCases {
         for group in strategy.sharding.groups(of: family, inDataGroup: data) { route(group) }
       }

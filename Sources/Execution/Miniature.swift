@@ -57,7 +57,7 @@ public struct Miniature: Sendable {
 
     let microBatchCount = Self.microBatchCount(of: plan, pipelineDegree: p)
     let strategy = Strategy(
-      tensorDegree: planned.tensorDegree, pipelineDegree: p, dataDegree: degrees.data, virtualStageCount: v,
+      mesh: degrees.mesh, virtualStageCount: v,
       microBatch: min(planned.microBatch, 2), zeroStage: planned.zeroStage,
       sharding: planned.hasShardLevels
         ? planned.sharding.shrunk(from: planned.dataDegree, to: degrees.data) : nil,
@@ -218,9 +218,11 @@ extension Sharding {
 
 /// The degrees of a miniature and the devices it occupies.
 private struct Degrees {
-  let pipeline: Int
-  let data: Int
-  let worldSize: Int
+  let mesh: Mesh
+
+  var pipeline: Int { mesh.degree(of: .pipeline) }
+  var data: Int { mesh.degree(of: .data) }
+  var worldSize: Int { mesh.worldSize }
 
   /// The largest pipeline degree, and then data degree, whose ranks are few enough and fill whole nodes, or one in part.
   init(of plan: Plan, rankLimit: Int) throws(Miniature.Refusal) {
@@ -228,7 +230,7 @@ private struct Degrees {
     var needed = strategy.worldSize
     for p in stride(from: strategy.pipelineDegree, through: min(2, strategy.pipelineDegree), by: -1) {
       for d in stride(from: strategy.dataDegree, through: min(2, strategy.dataDegree), by: -1) {
-        let ranks = strategy.tensorDegree * p * d
+        let mesh = strategy.mesh.with(.pipeline, degree: p).with(.data, degree: d), ranks = mesh.worldSize
         let fillsNodes = ranks % inNode == 0
         let fillsPart =
           ranks < inNode && plan.cluster.levels.allSatisfy { $0.span >= ranks || ranks % $0.span == 0 }
@@ -236,7 +238,7 @@ private struct Degrees {
           continue
         }
         if ranks <= rankLimit {
-          (pipeline, data, worldSize) = (p, d, ranks)
+          self.mesh = mesh
           return
         }
         needed = min(needed, ranks)
@@ -273,8 +275,7 @@ private struct Degrees {
     let inNode = plan.cluster.devicesPerNode
     guard worldSize >= inNode else { return [0] }
     let planned = plan.arrangement.nodeOrder
-    let stageSize = plan.strategy.tensorDegree * plan.strategy.dataDegree
-    let keptSize = plan.strategy.tensorDegree * data
+    let stageSize = plan.strategy.mesh.blockSize(below: .pipeline), keptSize = mesh.blockSize(below: .pipeline)
     guard stageSize % inNode == 0, keptSize % inNode == 0 else { return Array(planned.prefix(worldSize / inNode)) }
     return keptStages.flatMap { stage in planned[stage * stageSize / inNode..<(stage * stageSize + keptSize) / inNode] }
   }

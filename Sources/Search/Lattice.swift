@@ -15,18 +15,18 @@ import Documents
 /// | stages | all alike, or each with its own number of recomputed layers and its own offload of the optimizer |
 /// | FlashAttention, overlap of gradient reduction | what device and framework have, unless fixed |
 struct Lattice {
-  /// The strategies of one layout; each names what it shares with others.
+  /// The strategies of one mesh; each names what it shares with others.
   struct Point: Sendable {
     let strategy: Strategy
     /// What its stages may decide for themselves.
     let freedom: StageFreedom
-    /// Index into the layout's list of micro-batch costs.
+    /// Index into the mesh's list of micro-batch costs.
     let microBatchCostIndex: Int
   }
 
-  /// One (tensor, pipeline, data), with all its points.
+  /// One mesh, with all its points.
   struct Branch: Sendable {
-    let layout: ParallelLayout
+    let mesh: Mesh
     let microBatchKeys: [MicroBatchKey]
     let points: [Point]
   }
@@ -39,7 +39,7 @@ struct Lattice {
     let usesFlashAttention: Bool
   }
 
-  let layouts: [ParallelLayout]
+  let meshes: [Mesh]
   /// Where enumeration was cut, by rule; each count is of cuts, whatever would have been below them.
   let rejections: [String: Int]
 
@@ -63,56 +63,63 @@ struct Lattice {
     mayOffload = model.cluster.host != nil && pattern.offloadsOptimizer != false
     usesFlashAttention = pattern.usesFlashAttention ?? hasFlashAttention
     overlapsGradientReduce = pattern.overlapsGradientReduce ?? model.framework.overlapsGradientReduce
-    var layouts: [ParallelLayout] = []
+    var meshes: [Mesh] = []
     var rejections: [String: Int] = [:]
     let deviceCount = model.deviceCount
-    for tensor in divisors(of: deviceCount) where pattern.tensorDegree ?? tensor == tensor {
-      for pipeline in divisors(of: deviceCount / tensor) where pattern.pipelineDegree ?? pipeline == pipeline {
-        let data = deviceCount / tensor / pipeline
-        guard pattern.dataDegree ?? data == data else { continue }
-        let plainest = Strategy(tensorDegree: tensor, pipelineDegree: pipeline, dataDegree: data)
-        if let violation = plainest.violation(
-          job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention)
-        {
-          rejections[violation.rule, default: 0] += 1
-        } else {
-          layouts.append(ParallelLayout(tensorDegree: tensor, dataDegree: data, pipelineDegree: pipeline))
-        }
+    for mesh in Self.factorisations(of: deviceCount, along: Mesh.searchedAxes[...], pattern: pattern) {
+      if let violation = Strategy(mesh: mesh).violation(
+        job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention)
+      {
+        rejections[violation.rule, default: 0] += 1
+      } else {
+        meshes.append(mesh)
       }
     }
-    if layouts.isEmpty, rejections.isEmpty { rejections["the fixed degrees do not multiply to the device count"] = 1 }
-    self.layouts = layouts
+    if meshes.isEmpty, rejections.isEmpty { rejections["the fixed degrees do not multiply to the device count"] = 1 }
+    self.meshes = meshes
     self.rejections = rejections
   }
 
-  /// All points of one layout, and where enumeration was cut below it.
-  func branch(_ layout: ParallelLayout) -> (branch: Branch, rejections: [String: Int]) {
+  /// Every way to factor a number of ranks along axes, where the pattern leaves a choice; the last axis takes what the
+  /// others leave.
+  private static func factorisations(
+    of rankCount: Int, along axes: ArraySlice<Mesh.Axis>, of mesh: Mesh = [:], pattern: StrategyPattern
+  ) -> [Mesh] {
+    guard let axis = axes.first else { return [mesh] }
+    let degrees = axes.count == 1 ? [rankCount] : divisors(of: rankCount)
+    return degrees.filter { pattern.degree(of: axis) ?? $0 == $0 }.flatMap {
+      factorisations(
+        of: rankCount / $0, along: axes.dropFirst(), of: mesh.with(axis, degree: $0), pattern: pattern)
+    }
+  }
+
+  /// All points of one mesh, and where enumeration was cut below it.
+  func branch(_ mesh: Mesh) -> (branch: Branch, rejections: [String: Int]) {
     var keys: [MicroBatchKey] = []
     var keyIndex: [MicroBatchKey: Int] = [:]
     var points: [Point] = []
     var rejections: [String: Int] = [:]
-    let perReplica = job.globalBatch / layout.dataDegree
+    let perReplica = job.globalBatch / mesh.degree(of: .data)
     if let fixed = pattern.microBatch, perReplica % fixed != 0 {
       rejections["the fixed micro-batch does not divide a replica's batch"] = 1
     }
-    let choices = shardingChoices.choices(layout)
+    let choices = shardingChoices.choices(mesh)
     if let violation = choices.violation { rejections[violation.rule, default: 0] += 1 }
     for microBatch in divisors(of: perReplica) where pattern.microBatch ?? microBatch == microBatch {
       for recompute in recomputations {
-        for sequenceParallel in sequenceParallelisms(layout) {
+        for sequenceParallel in sequenceParallelisms(mesh) {
           let key = MicroBatchKey(
             microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
             usesFlashAttention: usesFlashAttention)
           for choice in choices.all {
-            for chunks in virtualStageCounts(layout) {
+            for chunks in virtualStageCounts(mesh) {
               let strategy = Strategy(
-                tensorDegree: layout.tensorDegree, pipelineDegree: layout.pipelineDegree,
-                dataDegree: layout.dataDegree, virtualStageCount: chunks, microBatch: microBatch,
-                zeroStage: choice.zeroStage, sharding: choice.sharding, recompute: recompute,
+                mesh: mesh, virtualStageCount: chunks, microBatch: microBatch, zeroStage: choice.zeroStage,
+                sharding: choice.sharding, recompute: recompute,
                 usesSequenceParallelism: sequenceParallel, usesFlashAttention: usesFlashAttention,
                 overlapsGradientReduce: overlapsGradientReduce)
               if let violation = strategy.violation(
-                job: job, deviceCount: layout.worldSize, hasFlashAttention: hasFlashAttention) ?? strategy.exclusion
+                job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention) ?? strategy.exclusion
               {
                 rejections[violation.rule, default: 0] += 1
                 continue
@@ -132,7 +139,7 @@ struct Lattice {
         }
       }
     }
-    return (Branch(layout: layout, microBatchKeys: keys, points: points), rejections)
+    return (Branch(mesh: mesh, microBatchKeys: keys, points: points), rejections)
   }
 
   /// What stages of a strategy may decide for themselves, beside all doing as it says.
@@ -153,15 +160,16 @@ struct Lattice {
     return usesFlashAttention ? [.none, .full] : [.none, .selective, .full]
   }
 
-  private func sequenceParallelisms(_ layout: ParallelLayout) -> [Bool] {
+  private func sequenceParallelisms(_ mesh: Mesh) -> [Bool] {
     if let fixed = pattern.usesSequenceParallelism { return [fixed] }
-    return layout.tensorDegree > 1 ? [false, true] : [false]
+    return mesh.degree(of: .tensor) > 1 ? [false, true] : [false]
   }
 
-  private func virtualStageCounts(_ layout: ParallelLayout) -> [Int] {
+  private func virtualStageCounts(_ mesh: Mesh) -> [Int] {
     if let fixed = pattern.virtualStageCount { return [fixed] }
-    guard layout.pipelineDegree > 1, job.model.layerCount % layout.pipelineDegree == 0 else { return [1] }
-    return divisors(of: job.model.layerCount / layout.pipelineDegree)
+    let p = mesh.degree(of: .pipeline)
+    guard p > 1, job.model.layerCount % p == 0 else { return [1] }
+    return divisors(of: job.model.layerCount / p)
   }
 }
 

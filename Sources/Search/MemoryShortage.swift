@@ -95,8 +95,8 @@ public struct MemoryShortage: Sendable, Equatable {
   ) -> Bool {
     guard let model = try? CostModel(cluster: cluster, job: job, frameworkName: framework) else { return false }
     let lattice = Lattice(model: model, pattern: pattern)
-    return lattice.layouts.contains { layout in
-      lattice.branch(layout).branch.points.contains { point in
+    return lattice.meshes.contains { mesh in
+      lattice.branch(mesh).branch.points.contains { point in
         guard pattern.statesSharding || !point.strategy.hasShardLevels else { return false }
         if cluster.isMixed {
           return model.cost(of: point.strategy).layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom)

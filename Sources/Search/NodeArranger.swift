@@ -8,7 +8,7 @@ import Documents
 struct NodeArranger {
   /// The nodes in the order that was given.
   private let model: CostModel
-  private var byLayout: [ParallelLayout: [Arranged]] = [:]
+  private var byMesh: [Mesh: [Arranged]] = [:]
   private var scratch = EvaluationScratch()
 
   /// A layout on the nodes it was placed on.
@@ -50,12 +50,11 @@ struct NodeArranger {
   /// The cost of a strategy on the nodes arranged for its layout.
   ///
   /// - Parameters:
-  ///   - split: the one for which an order is searched, if none was for the layout.
+  ///   - split: the one for which an order is searched, if none was for the mesh.
   mutating func cost(of strategy: Strategy, split: Split) -> Placed {
-    let layout = ParallelLayout(strategy)
-    let known = byLayout[layout]
+    let known = byMesh[strategy.mesh]
     let orders = known ?? arrange(strategy, split)
-    byLayout[layout] = orders
+    byMesh[strategy.mesh] = orders
     // The objective that was searched is not the whole model, which decides; the given order comes first.
     var best = 0, least = Double.infinity
     for (index, arranged) in orders.enumerated() where orders.count > 1 {
@@ -72,8 +71,8 @@ struct NodeArranger {
 
   /// The given order, and those that a search found for a layout.
   private func arrange(_ strategy: Strategy, _ split: Split) -> [Arranged] {
-    let layout = ParallelLayout(strategy)
-    var given = Arranged(model: model, layout: model.layoutCost(layout))
+    let mesh = strategy.mesh
+    var given = Arranged(model: model, layout: model.layoutCost(mesh))
     guard reasonNotToSearch(strategy) == nil else { return [given] }
     let problem = problem(strategy, split)
     let isUsed = Set(model.nodeOrder)
@@ -87,14 +86,14 @@ struct NodeArranger {
         known: Array(orders[0].prefix(problem.rowCount)),
         noneBelow: PlacementBound(problem).leastThreshold(hosts: problem.rowCount, isOneRing: true))
       orders[0] = proven.ring
-      given.bounding = model.layoutCost(layout, ringSecondsPerByte: proven.bound)
+      given.bounding = model.layoutCost(mesh, ringSecondsPerByte: proven.bound)
       given.programCount = proven.programCount
     }
     return [given]
       + orders.map { order in
         let arranged = model.arranged(Array(order.prefix(problem.placeCount)))
         return Arranged(
-          model: arranged, layout: arranged.layoutCost(layout), bounding: given.bounding,
+          model: arranged, layout: arranged.layoutCost(mesh), bounding: given.bounding,
           programCount: given.programCount)
       }
   }

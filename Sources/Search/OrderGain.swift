@@ -51,7 +51,7 @@ public struct OrderGain: Sendable {
       return
     }
     let places = Places(
-      nodesPerStage: max(1, plan.strategy.tensorDegree * plan.strategy.dataDegree / plan.cluster.devicesPerNode),
+      nodesPerStage: max(1, plan.strategy.mesh.blockSize(below: .pipeline) / plan.cluster.devicesPerNode),
       order: order)
     func seconds(_ model: CostModel) -> Double {
       var scratch = EvaluationScratch()

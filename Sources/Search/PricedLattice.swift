@@ -24,7 +24,7 @@ struct PricedLattice: Sendable {
     let microBatches: [MicroBatchCost]
 
     init(_ branch: Lattice.Branch, model: CostModel) {
-      let layout = model.layoutCost(branch.layout)
+      let layout = model.layoutCost(branch.mesh)
       self.layout = layout
       microBatches = branch.microBatchKeys.map { key in
         model.microBatchCost(
@@ -63,24 +63,24 @@ struct PricedLattice: Sendable {
 
   init(model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, threadCount: Int) {
     let lattice = Lattice(model: model, pattern: pattern, allowance: allowance)
-    let layouts = lattice.layouts
-    let results = Mutex([PricedBranch?](repeating: nil, count: layouts.count))
+    let meshes = lattice.meshes
+    let results = Mutex([PricedBranch?](repeating: nil, count: meshes.count))
     // Each branch is written to its own place, so that the order of threads leaves no trace.
     let price = { @Sendable (index: Int) in
-      let branch = Self.price(layouts[index], of: lattice, branchIndex: index, model: model)
+      let branch = Self.price(meshes[index], of: lattice, branchIndex: index, model: model)
       results.withLock { $0[index] = branch }
     }
-    if threadCount > 1, layouts.count > 1 {
+    if threadCount > 1, meshes.count > 1 {
       let next = Atomic(0)
-      DispatchQueue.concurrentPerform(iterations: min(threadCount, layouts.count)) { _ in
+      DispatchQueue.concurrentPerform(iterations: min(threadCount, meshes.count)) { _ in
         while true {
           let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-          guard index < layouts.count else { return }
+          guard index < meshes.count else { return }
           price(index)
         }
       }
     } else {
-      for index in layouts.indices { price(index) }
+      for index in meshes.indices { price(index) }
     }
     let branches = results.withLock { $0 }.compactMap { $0 }
 
@@ -118,9 +118,9 @@ struct PricedLattice: Sendable {
   }
 
   private static func price(
-    _ layout: ParallelLayout, of lattice: Lattice, branchIndex: Int, model: CostModel
+    _ mesh: Mesh, of lattice: Lattice, branchIndex: Int, model: CostModel
   ) -> PricedBranch {
-    let (branch, rejections) = lattice.branch(layout)
+    let (branch, rejections) = lattice.branch(mesh)
     let costs = BranchCosts(branch, model: model)
     var priced = PricedBranch(costs: costs)
     priced.rejections = rejections

@@ -18,8 +18,8 @@ extension PlanSearch {
   /// Every strategy of the lattice, in its order, whether it fits or not.
   public func pricingSamples() -> [PricingSample] {
     let lattice = Lattice(model: model, pattern: pattern, allowance: allowance)
-    return lattice.layouts.flatMap { layout -> [PricingSample] in
-      let branch = lattice.branch(layout).branch
+    return lattice.meshes.flatMap { mesh -> [PricingSample] in
+      let branch = lattice.branch(mesh).branch
       let costs = PricedLattice.BranchCosts(branch, model: model)
       return branch.points.map {
         PricingSample(

@@ -1,6 +1,6 @@
 import Documents
 
-/// How the replicas of a layout may divide weights, gradients and optimizer states.
+/// How the replicas of a mesh may divide weights, gradients and optimizer states.
 ///
 /// Degrees are 1, as many replicas as one instance of each level of the cluster's links holds, and all; weights, gradients
 /// and optimizer states take every nesting of three of them, with a secondary partition at every degree between 1 and the
@@ -31,19 +31,19 @@ struct ShardingChoices {
     self.allowance = allowance
   }
 
-  /// All ways to divide a layout's states, and the rule that is broken where there is none.
-  func choices(_ layout: ParallelLayout) -> (all: [Choice], violation: StrategyViolation?) {
-    let replicas = layout.dataDegree
+  /// All ways to divide a mesh's states, and the rule that is broken where there is none.
+  func choices(_ mesh: Mesh) -> (all: [Choice], violation: StrategyViolation?) {
+    let replicas = mesh.degree(of: .data)
     guard replicas > 1 else {
       let alone = Sharding(.none, replicaCount: 1)
       return pattern.matches(alone)
         ? ([Choice(zeroStage: pattern.zeroStage ?? .none, sharding: nil)], nil) : ([], notNested(replicas))
     }
     let classic = Strategy.ZeroStage.allCases.map { Sharding($0, replicaCount: replicas) }
-    let isPiped = layout.pipelineDegree > 1
-    let levelled = exact(layout).filter { !classic.contains($0) }
+    let isPiped = mesh.degree(of: .pipeline) > 1
+    let levelled = exact(mesh).filter { !classic.contains($0) }
     let exact = classic + levelled
-    let quantised = isPiped ? [] : exact.flatMap { quantisations(of: $0, layout: layout) }
+    let quantised = isPiped ? [] : exact.flatMap { quantisations(of: $0, mesh: mesh) }
     let all = (exact + quantised).filter {
       pattern.matches($0) && (pattern.zeroStage ?? $0.stage) == $0.stage
     }
@@ -61,8 +61,8 @@ struct ShardingChoices {
   }
 
   /// 1, the replicas in an instance of each level, and all, ascending.
-  private func degrees(_ layout: ParallelLayout) -> [Int] {
-    let replicas = layout.dataDegree, tensor = layout.tensorDegree
+  private func degrees(_ mesh: Mesh) -> [Int] {
+    let replicas = mesh.degree(of: .data), tensor = mesh.blockSize(below: .data)
     let inside = levels.compactMap { level -> Int? in
       let members = level.span / tensor
       return level.span % tensor == 0 && members > 1 && members < replicas && replicas % members == 0
@@ -72,8 +72,8 @@ struct ShardingChoices {
   }
 
   /// Every nesting of the degrees, nothing quantised.
-  private func exact(_ layout: ParallelLayout) -> [Sharding] {
-    let degrees = degrees(layout), isPiped = layout.pipelineDegree > 1
+  private func exact(_ mesh: Mesh) -> [Sharding] {
+    let degrees = degrees(mesh), isPiped = mesh.degree(of: .pipeline) > 1
     let none = isPiped ? [1] : degrees
     var shardings: [Sharding] = []
     for weights in pattern.weightDegree.map({ [$0] }) ?? none {
@@ -83,7 +83,7 @@ struct ShardingChoices {
             let sharding = Sharding(
               weightDegree: weights, gradientDegree: gradients, optimizerDegree: optimizer,
               secondaryDegree: secondary > 1 ? secondary : nil)
-            if sharding.violation(replicaCount: layout.dataDegree, hasPipeline: isPiped) == nil {
+            if sharding.violation(replicaCount: mesh.degree(of: .data), hasPipeline: isPiped) == nil {
               shardings.append(sharding)
             }
           }
@@ -100,12 +100,11 @@ struct ShardingChoices {
   }
 
   /// The same degrees with weights, gradients or both quantised, as far as that is allowed and some group leaves its node.
-  private func quantisations(of sharding: Sharding, layout: ParallelLayout) -> [Sharding] {
+  private func quantisations(of sharding: Sharding, mesh: Mesh) -> [Sharding] {
     guard allowance.quantisationTolerance != nil else { return [] }
     return [(true, false), (false, true), (true, true)].compactMap { weights, gradients in
       let quantised = sharding.quantising(weights: weights, gradients: gradients)
-      let strategy = Strategy(
-        tensorDegree: layout.tensorDegree, pipelineDegree: 1, dataDegree: layout.dataDegree, sharding: quantised)
+      let strategy = Strategy(mesh: mesh.with(.pipeline, degree: 1), sharding: quantised)
       let error = strategy.quantisationError(devicesPerNode: devicesPerNode)
       guard !weights || error.weights > 0, !gradients || error.gradients > 0 else { return nil }
       return allowance.permits(strategy, devicesPerNode: devicesPerNode) ? quantised : nil

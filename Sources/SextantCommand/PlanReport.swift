@@ -185,7 +185,7 @@ struct PlanReport {
 
   /// A strategy as a phrase.
   static func words(_ strategy: Strategy) -> String {
-    var words = ["tensor \(strategy.tensorDegree) × pipeline \(strategy.pipelineDegree) × data \(strategy.dataDegree)"]
+    var words = ["\(strategy.mesh)"]
     if strategy.virtualStageCount > 1 { words.append("\(strategy.virtualStageCount) chunks a stage, interleaved") }
     words.append("micro-batch \(strategy.microBatch)")
     words += ShardingWords.words(strategy)

@@ -15,7 +15,7 @@ import Testing
   ) throws -> Int {
     let job = try Fixture.job(model ?? Fixture.gpt(), precision: precision)
     let strategy = Strategy(
-      tensorDegree: t, pipelineDegree: 1, dataDegree: 1, microBatch: b, recompute: recompute,
+      mesh: [.tensor: t], microBatch: b, recompute: recompute,
       usesSequenceParallelism: sequenceParallel, usesFlashAttention: flash)
     return Fixture.memory(job, strategy).layerActivationBytes
   }
@@ -70,7 +70,7 @@ import Testing
       Fixture.memory(
         job,
         Strategy(
-          tensorDegree: 8, pipelineDegree: 1, dataDegree: 1, microBatch: 4, recompute: recompute,
+          mesh: [.tensor: 8], microBatch: 4, recompute: recompute,
           usesSequenceParallelism: sequenceParallel)
       ).layerActivationBytes
     }
@@ -86,7 +86,7 @@ import Testing
   func aStageKeepsAsManyPassesAsItsScheduleHasInFlight(p: Int, v: Int) throws {
     for m in [p, 2 * p, 4 * p, 8 * p] + (v == 1 ? [1, p - 1, p + 1] : []) {
       let job = try Fixture.job(Fixture.gpt(layerCount: p * v), globalBatch: m)
-      let strategy = Strategy(tensorDegree: 1, pipelineDegree: p, dataDegree: 1, virtualStageCount: v)
+      let strategy = Strategy(mesh: [.pipeline: p], virtualStageCount: v)
       let memory = Fixture.memory(job, strategy)
       let schedule = try PipelineSchedule(
         kind: v > 1 ? .interleaved : .oneForwardOneBackward, stageCount: p, chunkCount: v, microBatchCount: m)

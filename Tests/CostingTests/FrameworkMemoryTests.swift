@@ -32,18 +32,18 @@ import Testing
   @Test func anUnfusedGateKeepsTheActivatedGateToo() throws {
     let job = try Fixture.job(Fixture.llama())
     let (changed, plain) = try stage(
-      Strategy(tensorDegree: 2, pipelineDegree: 1, dataDegree: 1), job: job
+      Strategy(mesh: [.tensor: 2]), job: job
     ) { $0.keepsActivatedGate = true }
     #expect(changed.activationBytes - plain.activationBytes == 4 * Self.tokens * 2 * 1536 / 2)
     // A plain activation has no gate.
-    let (same, other) = try stage(Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 1)) {
+    let (same, other) = try stage(Strategy(mesh: [:])) {
       $0.keepsActivatedGate = true
     }
     #expect(same == other)
   }
 
   @Test func aLayerThatRunsBackwardTakesAMultipleOfItsActivations() throws {
-    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 2, dataDegree: 1)
+    let strategy = Strategy(mesh: [.pipeline: 2])
     let (changed, plain) = try stage(strategy, layerCount: 2) { $0.backwardWorkspaceFactor = 2 }
     let layer = (34 * Self.h + 5 * 8 * 256) * Self.tokens
     #expect(plain.workspaceBytes == 0)
@@ -55,7 +55,7 @@ import Testing
     for (d, zero, isThere) in [
       (1, Strategy.ZeroStage.none, false), (4, .none, true), (4, .optimizer, false), (4, .weights, false),
     ] {
-      let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: d, zeroStage: zero)
+      let strategy = Strategy(mesh: [.data: d], zeroStage: zero)
       let (changed, plain) = try stage(strategy) { $0.bucketBytesPerParameter = 2 }
       let parameters = try Fixture.gpt().parameterCount
       #expect(changed.workspaceBytes - plain.workspaceBytes == (isThere ? 2 * parameters : 0), "\(d), \(zero)")
@@ -67,7 +67,7 @@ import Testing
     let model = try Fixture.gpt(vocabularySize: 40_000)
     for sequence in [8, 256] {
       let job = try Fixture.job(model, sequenceLength: sequence, globalBatch: 64, accumulatesGradientsInFP32: true)
-      let strategy = Strategy(tensorDegree: 1, pipelineDegree: 2, dataDegree: 1)
+      let strategy = Strategy(mesh: [.pipeline: 2])
       let (changed, plain) = try stage(strategy, layerCount: 2, job: job) { $0.separatesMicroBatchGradients = true }
       let parameters = 2 * StateMemoryTests.layer + (40_000 + 256) * Self.h
       let chunk = 2 * (34 * Self.h + 5 * 8 * sequence) * sequence
@@ -77,7 +77,7 @@ import Testing
   }
 
   @Test func aReductionUnderZeRO1CopiesGradientsAndReusesWhatItCan() throws {
-    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 4, zeroStage: .optimizer)
+    let strategy = Strategy(mesh: [.data: 4], zeroStage: .optimizer)
     let model = try Fixture.gpt(vocabularySize: 64)
     let job = try Fixture.job(model, sequenceLength: 16, accumulatesGradientsInFP32: true)
     let (changed, plain) = try stage(strategy, job: job, unreusedFraction: 0.25) { $0.stepGradientCopies = 1 }
@@ -90,7 +90,7 @@ import Testing
 
   @Test func gathersOfATensorGroupKeepBuffers() throws {
     for t in [1, 4] {
-      let (changed, plain) = try stage(Strategy(tensorDegree: t, pipelineDegree: 1, dataDegree: 1)) {
+      let (changed, plain) = try stage(Strategy(mesh: [.tensor: t])) {
         $0.tensorBufferCount = 2
       }
       #expect(changed.workspaceBytes - plain.workspaceBytes == (t > 1 ? 2 * Self.tokens * Self.h * 2 : 0))
@@ -106,7 +106,7 @@ import Testing
       (1, 1, 0.0, 4 * 3 * unit), (2, 1, 1.0, 2 * 2 * 3 * unit), (2, 1, 0.5, 2 * 3 * unit), (2, 32, 1.0, 0),
     ] {
       let (changed, plain) = try stage(
-        Strategy(tensorDegree: 2, pipelineDegree: p, dataDegree: d), layerCount: 4 / p, job: job,
+        Strategy(mesh: [.tensor: 2, .pipeline: p, .data: d]), layerCount: 4 / p, job: job,
         deviceBoundShare: share
       ) { $0.pendingActivationFactor = 3 }
       #expect(changed.fragmentationBytes == expected, "p \(p), d \(d), share \(share)")
@@ -124,7 +124,7 @@ import Testing
 
   @Test func whatOftenFailsIsRiskyAtBest() throws {
     let job = try Fixture.job(Fixture.gpt())
-    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 1)
+    let strategy = Strategy(mesh: [:])
     let memory = MemoryModel(
       job: job, device: Fixture.device(), framework: Fixture.framework(), strategy: strategy, isFragile: true)
     #expect(memory.verdict(peakBytes: 1) == .risky)
@@ -149,7 +149,7 @@ import Testing
           .init(name: "network", span: 4 * nodes, bytesPerSecond: 10e9),
         ].prefix(nodes).map { $0 }, device: device)
       let model = try CostModel(cluster: cluster, job: job)
-      let cost = model.cost(of: Strategy(tensorDegree: 1, pipelineDegree: p, dataDegree: d, zeroStage: zero))
+      let cost = model.cost(of: Strategy(mesh: [.pipeline: p, .data: d], zeroStage: zero))
       #expect(cost.memory.isFragile == isFragile, "\(nodes) nodes, p \(p), d \(d), \(zero)")
     }
   }

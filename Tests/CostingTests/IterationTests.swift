@@ -20,7 +20,7 @@ import Testing
   }
 
   private func data(_ zero: Strategy.ZeroStage) -> Strategy {
-    Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 8, zeroStage: zero)
+    Strategy(mesh: [.data: 8], zeroStage: zero)
   }
 
   /// Parameters of the whole model, in one stage.
@@ -46,7 +46,7 @@ import Testing
     var isHidden: [Bool] = []
     for microBatch in [1, 8] {
       let strategy = Strategy(
-        tensorDegree: 1, pipelineDegree: 1, dataDegree: 8, microBatch: microBatch, zeroStage: .optimizer,
+        mesh: [.data: 8], microBatch: microBatch, zeroStage: .optimizer,
         overlapsGradientReduce: true)
       let cost = try cost(strategy, gradientOverlap: 0.5, gatherOverlap: 0.25)
       let passes = cost.passSeconds(layerCount: 4, isFirst: true, isLast: true)
@@ -86,7 +86,7 @@ import Testing
   @Test func aTensorGroupSendsEachTokenOnce() throws {
     for sequence in [false, true] {
       let cost = try cost(
-        Strategy(tensorDegree: 4, pipelineDegree: 2, dataDegree: 1, microBatch: 2, usesSequenceParallelism: sequence))
+        Strategy(mesh: [.tensor: 4, .pipeline: 2], microBatch: 2, usesSequenceParallelism: sequence))
       let bytes = 2.0 * 256 * 512 * 2
       #expect(cost.boundaryByteCount == Int(bytes) / 4)
       let gather = sequence ? 0 : 0.75 * bytes / 100e9
@@ -95,7 +95,7 @@ import Testing
   }
 
   @Test func tiedEmbeddingsAreSummedWhenBothEndsHaveReducedTheirGradients() throws {
-    let strategy = Strategy(tensorDegree: 4, pipelineDegree: 2, dataDegree: 1)
+    let strategy = Strategy(mesh: [.tensor: 4, .pipeline: 2])
     let tied = try cost(strategy), untied = try cost(strategy, isTied: false)
     #expect(untied.embeddingSumSeconds == 0)
     // 2 · 1/2 of a quarter of the matrix in fp32.

@@ -20,7 +20,7 @@ import Testing
     let model = try CostModel(cluster: cluster, job: Fixture.job(Fixture.gpt()))
     return model.cost(
       of: Strategy(
-        tensorDegree: tensor, pipelineDegree: pipeline, dataDegree: 8 * nodes / tensor / pipeline,
+        mesh: [.tensor: tensor, .pipeline: pipeline, .data: 8 * nodes / tensor / pipeline],
         recompute: recompute, usesFlashAttention: true))
   }
 
@@ -76,7 +76,7 @@ import Testing
       levels: [.init(name: "node", span: 2, bytesPerSecond: 100e9), .init(name: "net", span: 8, bytesPerSecond: 10e9)],
       device: Fixture.device(framework: framework))
     let wide = try CostModel(cluster: small, job: Fixture.job(Fixture.gpt()))
-      .cost(of: Strategy(tensorDegree: 8, pipelineDegree: 1, dataDegree: 1, usesFlashAttention: true))
+      .cost(of: Strategy(mesh: [.tensor: 8], usesFlashAttention: true))
     #expect(wide.layerFloorSeconds == 4 + 0.5 * 4)
   }
 
@@ -87,7 +87,7 @@ import Testing
       vocabularySize: 131_072, hasGatedFeedForward: true, hasTiedEmbeddings: true)
     let rule = DeviceProfile.LayerSplit.cumulativeCost
     func counts(_ stages: Int) -> [Int] {
-      rule.split(of: model, among: Strategy(tensorDegree: 1, pipelineDegree: stages, dataDegree: 1)).layerCounts
+      rule.split(of: model, among: Strategy(mesh: [.pipeline: stages])).layerCounts
     }
     #expect(counts(1) == [16])
     #expect(counts(2) == [10, 6])

@@ -52,16 +52,16 @@ import Testing
   func alignedGroupsCostWhatLookingAtEveryGroupSays(index: Int) throws {
     let (name, deviceCount, plain, measured) = try Self.fabrics(index)
     #expect(!measured.isAligned(1))
-    for layout in Self.layouts(deviceCount: deviceCount) {
-      let short = LayoutCost(layout, on: plain), long = LayoutCost(layout, on: measured)
-      let what = "\(name): \(layout)"
+    for mesh in Self.meshes(deviceCount: deviceCount) {
+      let short = LayoutCost(mesh, on: plain), long = LayoutCost(mesh, on: measured)
+      let what = "\(name): \(mesh)"
       #expect(short.tensorGroup == long.tensorGroup, "\(what)")
       #expect(short.pricedDataGroup == long.pricedDataGroup, "\(what)")
       #expect(short.embeddingGroup == long.embeddingGroup, "\(what)")
       #expect(short.wrap == long.wrap, "\(what)")
-      for stage in 0..<layout.pipelineDegree {
+      for stage in 0..<mesh.degree(of: .pipeline) {
         #expect(short.dataGroup(ofStage: stage) == long.dataGroup(ofStage: stage), "\(what), stage \(stage)")
-        guard stage < layout.pipelineDegree - 1 else { continue }
+        guard stage < mesh.degree(of: .pipeline) - 1 else { continue }
         #expect(short.boundary(afterStage: stage) == long.boundary(afterStage: stage), "\(what), stage \(stage)")
       }
     }
@@ -71,15 +71,17 @@ import Testing
   @Test(arguments: clusters.indices)
   func alignedPartsOfGroupsCostWhatLookingAtEveryPartSays(index: Int) throws {
     let (name, deviceCount, plain, measured) = try Self.fabrics(index)
-    for layout in Self.layouts(deviceCount: deviceCount) where layout.pipelineDegree <= 2 {
-      let short = LayoutCost(layout, on: plain), long = LayoutCost(layout, on: measured)
-      let d = layout.dataDegree
+    for mesh in Self.meshes(deviceCount: deviceCount) where mesh.degree(of: .pipeline) <= 2 {
+      let short = LayoutCost(mesh, on: plain), long = LayoutCost(mesh, on: measured)
+      let d = mesh.degree(of: .data)
       for extent in 1...d where d % extent == 0 {
         for stride in 1...extent where extent % stride == 0 {
-          let parts = [short, long].map { $0.subgroups(stride: stride, count: extent / stride, withHops: true) }
-          for stage in 0..<layout.pipelineDegree {
+          let parts = [short, long].map {
+            $0.subgroups(RankGroup.Spacing(stride: stride, count: extent / stride), withHops: true)
+          }
+          for stage in 0..<mesh.degree(of: .pipeline) {
             let both = parts.map { $0[min(stage, $0.count - 1)] }
-            #expect(both[0] == both[1], "\(name): \(layout), stage \(stage), \(extent / stride) every \(stride)")
+            #expect(both[0] == both[1], "\(name): \(mesh), stage \(stage), \(extent / stride) every \(stride)")
           }
         }
       }
@@ -91,12 +93,12 @@ import Testing
     let fabric = Fabric(
       try Fixture.cluster(
         nodeCount: 8, devicesPerNode: 8, levels: [Self.level(8, 100e9), Self.level(64, 20e9, shared: 80e9)]))
-    let layout = LayoutCost(ParallelLayout(tensorDegree: 1, dataDegree: 64, pipelineDegree: 1), on: fabric)
+    let layout = LayoutCost([.data: 64], on: fabric)
     // An eighth of the shared links each, whether they hold one rank of a node or every other.
-    let rails = try #require(layout.subgroups(stride: 8, count: 8, withHops: true).first)
+    let rails = try #require(layout.subgroups(.init(stride: 8, count: 8), withHops: true).first)
     #expect(rails.group.ringBytesPerSecond == 10e9)
     #expect(rails.hops?.packing.split.insideCount == 1)
-    let halves = try #require(layout.subgroups(stride: 2, count: 32, withHops: true).first)
+    let halves = try #require(layout.subgroups(.init(stride: 2, count: 32), withHops: true).first)
     #expect(halves.group.ringBytesPerSecond == 40e9)
     #expect(halves.hops?.packing.split.insideCount == 4)
     // Seven of eight parts to other nodes, straight, and as a ring.
@@ -106,9 +108,7 @@ import Testing
   }
 
   @Test func theGroupsOfAShardingAreMadeOnce() throws {
-    let layout = LayoutCost(
-      ParallelLayout(tensorDegree: 1, dataDegree: 128, pipelineDegree: 1),
-      on: Fabric(try Shipped.catalog.cluster("frontier-16")))
+    let layout = LayoutCost([.data: 128], on: Fabric(try Shipped.catalog.cluster("frontier-16")))
     let sharding = Sharding(weightDegree: 2, gradientDegree: 8, optimizerDegree: 128)
     #expect(layout.shardGroups(sharding) === layout.shardGroups(sharding))
     #expect(layout.shardGroups(sharding) !== layout.shardGroups(Sharding(.weights, replicaCount: 128)))
@@ -116,14 +116,14 @@ import Testing
 
   @Test func alignedLayoutsOfAUniformClusterAreNotLookedAtStageByStage() throws {
     let fabric = Fabric(try Shipped.catalog.cluster("dgx-a100-128"))
-    let cost = LayoutCost(ParallelLayout(tensorDegree: 8, dataDegree: 2, pipelineDegree: 64), on: fabric)
+    let cost = LayoutCost([.tensor: 8, .data: 2, .pipeline: 64], on: fabric)
     #expect(cost.dataGroups.count == 1)
     #expect(cost.boundaries.count == 1)
   }
 
   @Test func aMeasuredClusterIsPricedStageByStage() throws {
     let fabric = Fabric(try Shipped.catalog.cluster("a100-hdr-16"))
-    let cost = LayoutCost(ParallelLayout(tensorDegree: 8, dataDegree: 4, pipelineDegree: 4), on: fabric)
+    let cost = LayoutCost([.tensor: 8, .data: 4, .pipeline: 4], on: fabric)
     #expect(cost.dataGroups.count == 4)
     #expect(cost.boundaries.count == 3)
     #expect(cost.pricedDataGroup == cost.dataGroups.reduce(.alone) { $0.slower($1) })
@@ -138,25 +138,25 @@ import Testing
       nodeCount: 4, devicesPerNode: 2,
       levels: [.init(name: "node", span: 2, bytesPerSecond: 100e9), .init(name: "net", span: 8, bytesPerSecond: 10e9)],
       measured: Fixture.links(rates))
-    let cost = LayoutCost(ParallelLayout(tensorDegree: 1, dataDegree: 4, pipelineDegree: 2), on: Fabric(cluster))
+    let cost = LayoutCost([.data: 4, .pipeline: 2], on: Fabric(cluster))
     #expect(cost.embeddingGroup.ringBytesPerSecond == 1e9)
   }
 
   /// Every factorisation of a device count.
-  static func layouts(deviceCount: Int) -> [ParallelLayout] {
-    var layouts: [ParallelLayout] = []
+  static func meshes(deviceCount: Int) -> [Mesh] {
+    var meshes: [Mesh] = []
     for t in 1...deviceCount where deviceCount % t == 0 {
       for d in 1...(deviceCount / t) where deviceCount / t % d == 0 {
-        layouts.append(ParallelLayout(tensorDegree: t, dataDegree: d, pipelineDegree: deviceCount / t / d))
+        meshes.append([.tensor: t, .data: d, .pipeline: deviceCount / t / d])
       }
     }
-    return layouts
+    return meshes
   }
 }
 
 extension LayoutCost {
   /// The data-parallel group that strategies without shards are priced with: the slowest of all stages.
   fileprivate var pricedDataGroup: CommunicationGroup {
-    shardGroups(Sharding(.none, replicaCount: layout.dataDegree)).slowest.replicas.group
+    shardGroups(Sharding(.none, replicaCount: mesh.degree(of: .data))).slowest.replicas.group
   }
 }

@@ -20,7 +20,7 @@ import Testing
             (Strategy.ZeroStage.none, Strategy.Recompute.none), (.optimizer, .selective), (.weights, .full),
           ] {
             let strategy = Strategy(
-              tensorDegree: t, pipelineDegree: p, dataDegree: d, microBatch: 2, zeroStage: zero, recompute: recompute,
+              mesh: [.tensor: t, .pipeline: p, .data: d], microBatch: 2, zeroStage: zero, recompute: recompute,
               usesSequenceParallelism: t == 4)
             models.append(MemoryModel(job: job, device: device, framework: framework, strategy: strategy))
           }
@@ -67,7 +67,7 @@ import Testing
   @Test func interleavedStagesHoldTheSameOrNothing() throws {
     let job = try Fixture.job(Fixture.gpt(layerCount: 12))
     let memory = Fixture.memory(
-      job, Strategy(tensorDegree: 1, pipelineDegree: 2, dataDegree: 1, virtualStageCount: 3))
+      job, Strategy(mesh: [.pipeline: 2], virtualStageCount: 3))
     let peak = (0..<2).map { memory.stageMemory(stage: $0, layerCount: 6).peakBytes }.max() ?? 0
     #expect(memory.layerCapacities(limitBytes: peak, layerCount: 12) == [6, 6])
     #expect(memory.layerCapacities(limitBytes: peak - 1, layerCount: 12) == nil)
@@ -101,7 +101,7 @@ import Testing
             recompute: Strategy.Recompute = .none, sequence: Bool = false
           ) -> Strategy {
             Strategy(
-              tensorDegree: t, pipelineDegree: p, dataDegree: d, microBatch: b, zeroStage: zero, recompute: recompute,
+              mesh: [.tensor: t, .pipeline: p, .data: d], microBatch: b, zeroStage: zero, recompute: recompute,
               usesSequenceParallelism: sequence, usesFlashAttention: flash)
           }
           let plain = peaks(strategy())
@@ -126,7 +126,7 @@ import Testing
 
   @Test func aPeakFitsIsRiskyOrDoesNotFitByTheDevicesFractions() throws {
     let memory = Fixture.memory(
-      try Fixture.job(Fixture.gpt()), Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 1))
+      try Fixture.job(Fixture.gpt()), Strategy(mesh: [:]))
     #expect(memory.limitBytes(.fits) == 64_000_000_000)
     #expect(memory.limitBytes(.risky) == 76_000_000_000)
     #expect(memory.verdict(peakBytes: 64_000_000_000) == .fits)
@@ -136,7 +136,7 @@ import Testing
 
   @Test func overheadsComeOnTopOfWhatIsCounted() throws {
     let job = try Fixture.job(Fixture.gpt())
-    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 1)
+    let strategy = Strategy(mesh: [:])
     let device = Fixture.device(reservedBytes: 1_000_000, fragmentationFraction: 0.1)
     let counted = Fixture.memory(job, strategy).stageMemory(stage: 0, layerCount: 4)
     let all = MemoryModel(job: job, device: device, framework: device.frameworks[0], strategy: strategy)

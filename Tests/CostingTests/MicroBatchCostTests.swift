@@ -27,7 +27,7 @@ import Testing
     let cluster = try Fixture.node(of: 8, device: Fixture.device(framework: framework))
     let costing = try CostModel(cluster: cluster, job: Fixture.job(model ?? Fixture.gpt()))
     return costing.microBatchCost(
-      layout: costing.layoutCost(ParallelLayout(tensorDegree: t, dataDegree: 8 / t, pipelineDegree: 1)),
+      layout: costing.layoutCost([.tensor: t, .data: 8 / t]),
       microBatch: 1, recompute: recompute, sequenceParallel: sequenceParallel, flashAttention: flash)
   }
 

@@ -12,7 +12,7 @@ import Testing
     _ w: Int, _ g: Int, _ o: Int, weights: Bool, gradients: Bool, devicesPerNode: Int = 4
   ) throws -> Prediction.StageMemory {
     let strategy = Strategy(
-      tensorDegree: 1, pipelineDegree: 1, dataDegree: 8,
+      mesh: [.data: 8],
       sharding: Sharding(
         weightDegree: w, gradientDegree: g, optimizerDegree: o, quantisesWeights: weights,
         quantisesGradients: gradients))

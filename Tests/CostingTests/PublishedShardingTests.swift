@@ -57,7 +57,7 @@ import Testing
       model: model, sequenceLength: 512, globalBatch: n * microBatch * microBatchCount, precision: .fp16,
       accumulatesGradientsInFP32: false)
     let strategy = Strategy(
-      tensorDegree: 1, pipelineDegree: 1, dataDegree: n, microBatch: microBatch, sharding: sharding, recompute: .full)
+      mesh: [.data: n], microBatch: microBatch, sharding: sharding, recompute: .full)
     return try CostModel(cluster: cluster, job: job).cost(of: strategy)
   }
 

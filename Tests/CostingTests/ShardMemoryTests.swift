@@ -6,7 +6,7 @@ import Testing
 /// Bytes of states that replicas divide by degrees of their own.
 @Suite struct ShardMemoryTests {
   private static func strategy(_ sharding: Sharding, replicaCount: Int) -> Strategy {
-    Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: replicaCount, sharding: sharding, recompute: .full)
+    Strategy(mesh: [.data: replicaCount], sharding: sharding, recompute: .full)
   }
 
   private static func memory(_ sharding: Sharding, replicaCount: Int) throws -> Prediction.StageMemory {
@@ -38,9 +38,9 @@ import Testing
   @Test(arguments: Strategy.ZeroStage.allCases)
   func aZeROStageIsAPointOfTheLattice(stage: Strategy.ZeroStage) throws {
     let job = try Fixture.job(Fixture.gpt())
-    let named = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 48, zeroStage: stage)
+    let named = Strategy(mesh: [.data: 48], zeroStage: stage)
     let byDegrees = Strategy(
-      tensorDegree: 1, pipelineDegree: 1, dataDegree: 48, sharding: Sharding(stage, replicaCount: 48))
+      mesh: [.data: 48], sharding: Sharding(stage, replicaCount: 48))
     #expect(named == byDegrees && !byDegrees.hasShardLevels)
     #expect(
       Fixture.memory(job, named).stageMemory(stage: 0, layerCount: 4)
@@ -91,7 +91,7 @@ import Testing
   @Test(arguments: [2, 4, 16])
   func offloadedStatesAreTheOptimizersShard(o: Int) throws {
     let sharding = Sharding(weightDegree: 1, gradientDegree: 1, optimizerDegree: o)
-    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 16, sharding: sharding)
+    let strategy = Strategy(mesh: [.data: 16], sharding: sharding)
     #expect(strategy.canOffloadOptimizer)
     let memory = Fixture.memory(try Fixture.job(Fixture.gpt()), strategy)
     let choice = StageChoice(recomputedLayerCount: 0, offloadsOptimizer: true)

@@ -25,7 +25,7 @@ import Testing
     let job = try Fixture.job(
       Fixture.gpt(), globalBatch: 4 * nodeCount * microBatchCount, accumulatesGradientsInFP32: true)
     let model = try CostModel(cluster: cluster, job: job)
-    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 4 * nodeCount, sharding: sharding)
+    let strategy = Strategy(mesh: [.data: 4 * nodeCount], sharding: sharding)
     #expect(model.violation(of: strategy) == nil)
     return model.cost(of: strategy)
   }
@@ -221,7 +221,7 @@ import Testing
       ])
     let model = try CostModel(
       cluster: cluster, job: Fixture.job(Fixture.gpt(), globalBatch: 8 * m, accumulatesGradientsInFP32: true))
-    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 8, sharding: sharding)
+    let strategy = Strategy(mesh: [.data: 8], sharding: sharding)
     let families = model.cost(of: strategy).groups.slowest
     /// Bytes of all eight ranks.
     func sent(_ group: ShardGroup, _ volume: ShardVolume, passes: Double = 1) -> Double {

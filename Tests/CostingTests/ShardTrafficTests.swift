@@ -18,7 +18,7 @@ import Testing
       ])
     let model = try CostModel(
       cluster: cluster, job: Fixture.job(Fixture.gpt(isTied: true), globalBatch: 8 * microBatches))
-    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 8, sharding: sharding)
+    let strategy = Strategy(mesh: [.data: 8], sharding: sharding)
     #expect(model.violation(of: strategy) == nil)
     #expect(model.collectiveDegrees(firstRank: 0, stride: 1, count: 8) == [4, 2])
     let traffic = model.traffic(of: strategy, split: Split([4]))

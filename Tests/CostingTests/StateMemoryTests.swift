@@ -27,7 +27,7 @@ import Testing
       (.gradients, 2 * psi + 14 * psi / n, 2 * psi + 16 * psi / n),
       (.weights, 16 * psi / n, 18 * psi / n),
     ] {
-      let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: n, zeroStage: stage)
+      let strategy = Strategy(mesh: [.data: n], zeroStage: stage)
       for (inSingle, expected) in [(false, half), (true, single)] {
         let job = try Fixture.job(Fixture.gpt(), accumulatesGradientsInFP32: inSingle)
         let memory = Fixture.memory(job, strategy).stageMemory(stage: 0, layerCount: 4)
@@ -38,7 +38,7 @@ import Testing
 
   @Test func singlePrecisionHasNoMasterWeights() throws {
     let job = try Fixture.job(Fixture.gpt(), precision: .fp32)
-    let memory = Fixture.memory(job, Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 1))
+    let memory = Fixture.memory(job, Strategy(mesh: [:]))
       .stageMemory(stage: 0, layerCount: 4)
     let psi = try Fixture.gpt().parameterCount
     #expect(memory.weightBytes == 4 * psi && memory.gradientBytes == 4 * psi && memory.optimizerBytes == 8 * psi)
@@ -51,7 +51,7 @@ import Testing
       vocabularySize: 50_257, hasGatedFeedForward: false, hasTiedEmbeddings: true, positionCount: 512)
     let job = try Fixture.job(model, sequenceLength: 512, globalBatch: 64)
     let strategy = Strategy(
-      tensorDegree: 1, pipelineDegree: 1, dataDegree: 64, zeroStage: .weights, recompute: .full)
+      mesh: [.data: 64], zeroStage: .weights, recompute: .full)
     let memory = Fixture.memory(job, strategy, framework: Fixture.framework(vocabularyMultiple: 128))
       .stageMemory(stage: 0, layerCount: 40)
     let measured = 4421.0 * 1_048_576
@@ -61,7 +61,7 @@ import Testing
   @Test func tensorParallelismDividesMatricesAndRepeatsNorms() throws {
     // Per layer 12h² + 7h divided (biases of the column-parallel layers: 3h and 4h), 6h repeated.
     let memory = Fixture.memory(
-      try Fixture.job(Fixture.gpt()), Strategy(tensorDegree: 4, pipelineDegree: 2, dataDegree: 1))
+      try Fixture.job(Fixture.gpt()), Strategy(mesh: [.tensor: 4, .pipeline: 2]))
     let h = 512
     let layer = (12 * h * h + 7 * h) / 4 + 6 * h
     let first = memory.stageMemory(stage: 0, layerCount: 2)
@@ -75,7 +75,7 @@ import Testing
   @Test func tiedEmbeddingsAreCopiedToTheLastStageOnly() throws {
     func weights(_ p: Int, tied: Bool, stage: Int) throws -> Int {
       Fixture.memory(
-        try Fixture.job(Fixture.gpt(isTied: tied)), Strategy(tensorDegree: 1, pipelineDegree: p, dataDegree: 1)
+        try Fixture.job(Fixture.gpt(isTied: tied)), Strategy(mesh: [.pipeline: p])
       ).stageMemory(stage: stage, layerCount: 4 / p).weightBytes
     }
     let matrix = 2 * 1024 * 512
@@ -90,7 +90,7 @@ import Testing
     let framework = Fixture.framework(vocabularyMultiple: 128)
     let job = try Fixture.job(Fixture.gpt(vocabularySize: 50_257))
     func weights(_ t: Int) -> Int {
-      Fixture.memory(job, Strategy(tensorDegree: t, pipelineDegree: 1, dataDegree: 1), framework: framework)
+      Fixture.memory(job, Strategy(mesh: [.tensor: t]), framework: framework)
         .parameters.embedding
     }
     #expect(weights(1) == (50_304 + 256) * 512)
@@ -101,7 +101,7 @@ import Testing
     let job = try Fixture.job(Fixture.gpt(vocabularySize: 8192))
     func workspace(_ recompute: Strategy.Recompute, stage: Int, logitsBytes: Int) -> Int {
       Fixture.memory(
-        job, Strategy(tensorDegree: 2, pipelineDegree: 2, dataDegree: 1, recompute: recompute),
+        job, Strategy(mesh: [.tensor: 2, .pipeline: 2], recompute: recompute),
         framework: Fixture.framework(logitsBytesPerEntry: logitsBytes)
       ).stageMemory(stage: stage, layerCount: 2).workspaceBytes
     }
@@ -119,7 +119,7 @@ import Testing
     func workspace(_ zero: Strategy.ZeroStage, _ d: Int, vocabulary: Int, isTied: Bool = false) throws -> Int {
       Fixture.memory(
         try Fixture.job(Fixture.gpt(isTied: isTied, vocabularySize: vocabulary)),
-        Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: d, zeroStage: zero)
+        Strategy(mesh: [.data: d], zeroStage: zero)
       ).stageMemory(stage: 0, layerCount: 4).workspaceBytes
     }
     // A small vocabulary: a layer's gradient, its weights, and the next layer's.

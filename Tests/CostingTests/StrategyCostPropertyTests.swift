@@ -46,7 +46,7 @@ import Testing
     let m = v > 1 ? p * (try pick([1, 2, 3])) : try pick([1, 2, 3, 5, 8, p, 2 * p + 1, 24])
     let zeroStage = try pick(Strategy.ZeroStage.allCases)
     let strategy = Strategy(
-      tensorDegree: t, pipelineDegree: p, dataDegree: d, virtualStageCount: v, microBatch: b,
+      mesh: [.tensor: t, .pipeline: p, .data: d], virtualStageCount: v, microBatch: b,
       zeroStage: zeroStage, sharding: try pick([nil, try sharding(replicaCount: d, hasPipeline: p > 1, pick)]),
       recompute: try pick(Strategy.Recompute.allCases),
       usesSequenceParallelism: try pick([true, false]) && t > 1, usesFlashAttention: try pick([true, false]),
@@ -157,7 +157,7 @@ import Testing
       let t = try pick([1, 2, 4, 8]), p = try pick([1, 1, 2, 4])
       let d = cluster.deviceCount / t / p
       let strategy = Strategy(
-        tensorDegree: t, pipelineDegree: p, dataDegree: d,
+        mesh: [.tensor: t, .pipeline: p, .data: d],
         sharding: try sharding(replicaCount: d, hasPipeline: p > 1, pick), recompute: .full)
       let costing = try CostModel(
         cluster: cluster,

@@ -70,7 +70,7 @@ import Testing
   /// h = 512, 256 tokens of 2 bytes: S = 262,144 bytes; 16 micro-batches of 4 layers on 2 ranks. A sum sends S from
   /// each rank, four times a layer, once for the embedding, once for the head; the loss three times 1,024 bytes.
   @Test func tensorTrafficOfTwoRanks() throws {
-    let traffic = try count(Strategy(tensorDegree: 2, pipelineDegree: 1, dataDegree: 1))
+    let traffic = try count(Strategy(mesh: [.tensor: 2]))
     #expect(traffic.byteCount(.tensor, level: 0) == 2 * 16 * ((4 * 4 + 2) * 262_144 + 3 * 1024))
     #expect(traffic.byteCount(.tensor, level: 0, fromRank: 1) == 16 * ((4 * 4 + 2) * 262_144 + 3 * 1024))
     for kind in [TrafficKind.pipeline, .data, .embedding] { #expect(traffic.byteCount(kind, level: 0) == 0) }
@@ -82,7 +82,7 @@ import Testing
   /// summed once, 2 bytes each.
   @Test func sequenceParallelismAddsTwoGathersALayerAndTheSumOfItsNorms() throws {
     let traffic = try count(
-      Strategy(tensorDegree: 2, pipelineDegree: 1, dataDegree: 1, usesSequenceParallelism: true))
+      Strategy(mesh: [.tensor: 2], usesSequenceParallelism: true))
     let halves = 4 * (6 + 4) + 2 + 3
     let replicated = 4 * (4 + 2) * 512 + 256 * 512 + 2 * 512
     #expect(
@@ -95,7 +95,7 @@ import Testing
     let layers = 4 * (12 * 512 * 512 + 13 * 512), embedding = 1024 * 512 + 256 * 512, norm = 2 * 512
     let all = layers + embedding + norm
     func data(_ stage: Strategy.ZeroStage) throws -> Int {
-      try count(Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 2, zeroStage: stage))
+      try count(Strategy(mesh: [.data: 2], zeroStage: stage))
         .byteCount(.data, level: 0)
     }
     #expect(try data(.none) == 2 * 2 * all)
@@ -107,7 +107,7 @@ import Testing
   /// Stages of 4 ranks on a node each; m = 16 / 2 micro-batches: 262,144 bytes each way across the network, the tied matrix
   /// between rank 0…3 and 4…7, replicas and tensor groups inside.
   @Test func levelsAreThoseThatAMessageCrosses() throws {
-    let traffic = try count(Strategy(tensorDegree: 2, pipelineDegree: 2, dataDegree: 2), levels: 2)
+    let traffic = try count(Strategy(mesh: [.tensor: 2, .pipeline: 2, .data: 2]), levels: 2)
     #expect(traffic.byteCount(.pipeline, level: 1) == 2 * 2 * 8 * 262_144)
     #expect(traffic.byteCount(.pipeline, level: 0) == 0)
     #expect(traffic.byteCount(.embedding, level: 1) == 8 * (1024 / 2 * 512) * 2)
@@ -119,14 +119,14 @@ import Testing
 
   /// Chunks: three boundaries of four virtual stages.
   @Test func everyBoundaryOfVirtualStagesIsCrossed() throws {
-    let plain = try count(Strategy(tensorDegree: 1, pipelineDegree: 2, dataDegree: 1))
-    let chunks = try count(Strategy(tensorDegree: 1, pipelineDegree: 2, dataDegree: 1, virtualStageCount: 2))
+    let plain = try count(Strategy(mesh: [.pipeline: 2]))
+    let chunks = try count(Strategy(mesh: [.pipeline: 2], virtualStageCount: 2))
     #expect(chunks.byteCount(.pipeline, level: 0) == 3 * plain.byteCount(.pipeline, level: 0))
   }
 
   @Test func hierarchyIsUsedWhereItIsFaster() throws {
     // Replicas of 2 in each of 2 nodes: a ring crosses the network at two links' rate for all of S, rails for half of it.
-    let traffic = try count(Strategy(tensorDegree: 2, pipelineDegree: 1, dataDegree: 4), levels: 2)
+    let traffic = try count(Strategy(mesh: [.tensor: 2, .data: 4]), levels: 2)
     let model = try CostModel(
       cluster: Fixture.cluster(
         nodeCount: 2, devicesPerNode: 4,

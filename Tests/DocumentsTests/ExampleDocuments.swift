@@ -31,7 +31,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
 func examplePlan() throws -> Plan {
   let catalog = Catalog(root: Checkout.root)
   let strategy = Strategy(
-    tensorDegree: 2, pipelineDegree: 2, dataDegree: 1, virtualStageCount: 1, microBatch: 2, zeroStage: .none,
+    mesh: [.tensor: 2, .pipeline: 2], virtualStageCount: 1, microBatch: 2, zeroStage: .none,
     recompute: .full, usesSequenceParallelism: false, usesFlashAttention: true, overlapsGradientReduce: false)
   let memory = Prediction.StageMemory(
     weightBytes: 1, gradientBytes: 2, optimizerBytes: 3, activationBytes: 4, workspaceBytes: 5, reservedBytes: 6,
@@ -90,7 +90,7 @@ func exampleHybridPlan() throws -> Plan {
 private func examplePlan(sharding: Sharding, allowance: Allowance) throws -> Plan {
   let plan = try examplePlan()
   let strategy = Strategy(
-    tensorDegree: 1, pipelineDegree: 1, dataDegree: 4, microBatch: 2, sharding: sharding)
+    mesh: [.data: 4], microBatch: 2, sharding: sharding)
   let prediction = Prediction(
     iterationSeconds: 0.5, timeSplit: plan.prediction.timeSplit, stageMemory: [plan.prediction.stageMemory[0]],
     verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25)

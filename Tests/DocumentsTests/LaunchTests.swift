@@ -15,7 +15,7 @@ import Testing
       toolVersion: "0.0.0", cluster: cluster, job: example.job, frameworkName: "megatron-lm",
       fixed: StrategyPattern(), allowance: Allowance(quantisationTolerance: 0.5),
       strategy: Strategy(
-        tensorDegree: 1, pipelineDegree: pipeline, dataDegree: 8 / pipeline, sharding: sharding),
+        mesh: [.pipeline: pipeline, .data: 8 / pipeline], sharding: sharding),
       split: Split(pipeline == 1 ? [4] : [2, 2]),
       arrangement: NodeArrangement(nodeOrder: [0, 1, 2, 3], reason: .notMeasured, givenOrderSeconds: 1, moments: []),
       prediction: Prediction(

@@ -56,7 +56,7 @@ import Testing
       found += across
     }
     let error = Strategy(
-      tensorDegree: 1, pipelineDegree: 1, dataDegree: 8,
+      mesh: [.data: 8],
       sharding: Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, quantisesGradients: true)
     ).quantisationError(devicesPerNode: 4)
     #expect(error.weights == 0)
@@ -74,7 +74,7 @@ import Testing
     degrees: (Int, Int, Int), tensor: Int, devicesPerNode: Int, weights: Int, gradients: Int
   ) {
     let error = Strategy(
-      tensorDegree: tensor, pipelineDegree: 1, dataDegree: 8,
+      mesh: [.tensor: tensor, .data: 8],
       sharding: Sharding(
         weightDegree: degrees.0, gradientDegree: degrees.1, optimizerDegree: degrees.2, quantisesWeights: true,
         quantisesGradients: true)
@@ -86,7 +86,7 @@ import Testing
   @Test func aToleranceAdmitsWhatErrsLess() {
     func strategy(weights: Bool, gradients: Bool) -> Strategy {
       Strategy(
-        tensorDegree: 1, pipelineDegree: 1, dataDegree: 8,
+        mesh: [.data: 8],
         sharding: Sharding(
           weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, quantisesWeights: weights,
           quantisesGradients: gradients))

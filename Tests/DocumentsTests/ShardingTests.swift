@@ -18,9 +18,9 @@ import Testing
 
   @Test func aStageIsItsDegrees() throws {
     for stage in Strategy.ZeroStage.allCases {
-      let plain = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 8, zeroStage: stage)
+      let plain = Strategy(mesh: [.data: 8], zeroStage: stage)
       let stated = Strategy(
-        tensorDegree: 1, pipelineDegree: 1, dataDegree: 8, sharding: Sharding(stage, replicaCount: 8))
+        mesh: [.data: 8], sharding: Sharding(stage, replicaCount: 8))
       #expect(plain == stated && !stated.hasShardLevels && stated.zeroStage == stage)
       #expect(stated.sharding.stage == stage)
     }

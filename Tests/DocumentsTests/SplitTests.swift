@@ -19,7 +19,7 @@ import Testing
     let split = Split([3, 5], choices: choices)
     #expect(split.stageCount == 2 && split.chunkCount == 1)
     #expect(split[1] == Split.Stage(layerCount: 5, choice: choices[1]))
-    let full = Strategy(tensorDegree: 1, pipelineDegree: 2, dataDegree: 1, recompute: .full)
+    let full = Strategy(mesh: [.pipeline: 2], recompute: .full)
     #expect(split.choices(under: full).map(\.recomputedLayerCount) == [3, 5])
     #expect(split.choices(under: full.with(recompute: .none)).map(\.recomputedLayerCount) == [0, 0])
     #expect(split.with(choices: nil) == Split([3, 5]))

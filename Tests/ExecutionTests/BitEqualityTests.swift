@@ -20,7 +20,7 @@ import Testing
     let shape = IterationShape(
       job: own.job, strategy: own.strategy, split: own.split, schedule: own.schedule,
       paddedVocabularySize: own.paddedVocabularySize, maximumGradientNorm: nil,
-      routes: CollectiveRoutes(route, along: .data, of: own.layout))
+      routes: CollectiveRoutes(route, along: .data, of: own.mesh))
     let programs = shape.programs()
     #expect(shape.defect(in: programs) == nil)
     let setting = ExecutionSetting(

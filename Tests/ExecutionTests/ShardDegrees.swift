@@ -63,10 +63,9 @@ struct RoutedRun {
   ) throws {
     let miniature = try Self.miniature(
       pattern, microBatches: microBatches, family: family, isTied: isTied, layers: layers)
-    let own = miniature.shape, layout = own.layout
+    let own = miniature.shape, mesh = own.mesh
     var routes = CollectiveRoutes()
-    for group in layout.groups(of: .data) {
-      let data = layout.rankGroup(of: .data, containing: group[0])
+    for data in mesh.groups(along: .data) {
       for family in Sharding.Family.allCases {
         for group in own.sharding.groups(of: family, inDataGroup: data) where group.count > 1 {
           routes[group] = route(family)
@@ -78,8 +77,7 @@ struct RoutedRun {
       job: own.job,
       strategy: isExact
         ? Strategy(
-          tensorDegree: strategy.tensorDegree, pipelineDegree: strategy.pipelineDegree,
-          dataDegree: strategy.dataDegree, microBatch: strategy.microBatch, sharding: strategy.sharding.exact,
+          mesh: strategy.mesh, microBatch: strategy.microBatch, sharding: strategy.sharding.exact,
           recompute: strategy.recompute, usesSequenceParallelism: strategy.usesSequenceParallelism,
           usesFlashAttention: strategy.usesFlashAttention)
         : strategy,

@@ -113,7 +113,7 @@ import Testing
     let job = try TrainingJob(model: model, sequenceLength: 8, globalBatch: 2)
     for division in Self.divisions {
       let strategy = Strategy(
-        tensorDegree: division.tensorDegree, pipelineDegree: 1, dataDegree: 1, microBatch: 2, recompute: recompute,
+        mesh: [.tensor: division.tensorDegree], microBatch: 2, recompute: recompute,
         usesSequenceParallelism: division.sequenceParallel, usesFlashAttention: division.flash)
       let memory = MemoryModel(job: job, device: device, framework: device.frameworks[0], strategy: strategy)
       let group = TensorGroup(

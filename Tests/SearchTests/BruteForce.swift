@@ -26,7 +26,7 @@ struct BruteForce {
               for recompute in Strategy.Recompute.allCases where !(hasFlash && recompute == .selective) {
                 for sequenceParallel in [false, true] {
                   let strategy = Strategy(
-                    tensorDegree: tensor, pipelineDegree: pipeline, dataDegree: data, virtualStageCount: chunks,
+                    mesh: [.tensor: tensor, .pipeline: pipeline, .data: data], virtualStageCount: chunks,
                     microBatch: microBatch, sharding: sharding, recompute: recompute,
                     usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
                     overlapsGradientReduce: model.framework.overlapsGradientReduce)

@@ -92,7 +92,7 @@ import Testing
           ]),
         job: TrainingJob(model: catalog.model("llama-2-7b"), sequenceLength: 2048, globalBatch: 64))
     }
-    let strategy = Strategy(tensorDegree: 1, pipelineDegree: 1, dataDegree: 16, zeroStage: .optimizer)
+    let strategy = Strategy(mesh: [.data: 16], zeroStage: .optimizer)
     var scratch = EvaluationScratch()
     func seconds(_ devices: [String]) throws -> Double {
       try model(devices).cost(of: strategy).iterationSeconds(of: Split([32]), scratch: &scratch)

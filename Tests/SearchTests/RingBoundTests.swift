@@ -57,7 +57,7 @@ struct RingBoundTests {
           compared += 1
         }
         // The same without what is known of rings.
-        let unaware = LayoutCost(ParallelLayout(strategy), on: Fabric(model.cluster).assumingBestLinks())
+        let unaware = LayoutCost(strategy.mesh, on: Fabric(model.cluster).assumingBestLinks())
         let loose = bounding.cost(of: strategy, layout: unaware).iterationSeconds(
           of: split, scratch: &scratch)
         if bound > loose * 1.001 { sharper += 1 }

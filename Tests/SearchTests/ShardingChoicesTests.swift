@@ -14,7 +14,7 @@ struct ShardingChoicesTests {
     return ShardingChoices(
       cluster: try Shipped.catalog.cluster(cluster), pattern: pattern,
       allowance: Allowance(quantisationTolerance: tolerance)
-    ).choices(ParallelLayout(tensorDegree: tensor, dataDegree: data, pipelineDegree: pipeline)).all.map {
+    ).choices([.tensor: tensor, .data: data, .pipeline: pipeline]).all.map {
       $0.sharding ?? Sharding($0.zeroStage, replicaCount: data)
     }
   }

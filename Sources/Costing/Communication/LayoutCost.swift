@@ -1,12 +1,12 @@
 public import Documents
 import Synchronization
 
-/// The groups and boundaries of one layout on a fabric: what its collectives and transfers run over.
+/// The groups and boundaries of one mesh on a fabric: what its collectives and transfers run over.
 ///
-/// Computed once per (tensor, data, pipeline) and shared by all strategies that differ in other respects.
+/// Computed once per mesh and shared by all strategies that differ in other respects.
 public struct LayoutCost: Sendable {
-  /// The layout whose groups these are.
-  public let layout: ParallelLayout
+  /// The mesh whose groups these are.
+  public let mesh: Mesh
   let devicesPerNode: Int
   /// On a mixed cluster, the same as each kind of device reaches it; otherwise empty.
   var kinds: [LayoutCost] = []
@@ -35,23 +35,23 @@ public struct LayoutCost: Sendable {
 
   /// - Parameter rings: where data-parallel groups run, if their links are known to be slower than others could be.
   /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(degrees) otherwise.
-  public init(_ layout: ParallelLayout, on fabric: Fabric, rings: Fabric? = nil) {
-    self.layout = layout
+  public init(_ mesh: Mesh, on fabric: Fabric, rings: Fabric? = nil) {
+    self.mesh = mesh
     self.fabric = fabric
     devicesPerNode = fabric.devicesPerNode
-    let t = layout.tensorDegree, d = layout.dataDegree, p = layout.pipelineDegree
-    let stageSize = t * d
+    let t = mesh.degree(of: .tensor), p = mesh.degree(of: .pipeline)
+    let replicas = mesh.spacing(along: .data), stageSize = mesh.blockSize(below: .pipeline)
 
     let tensorIsAligned = fabric.isAligned(t)
     tensorGroup = fabric.slowest(
-      of: stride(from: 0, to: tensorIsAligned ? 1 : layout.worldSize, by: t).lazy.map {
+      of: stride(from: 0, to: tensorIsAligned ? 1 : mesh.worldSize, by: t).lazy.map {
         RankGroup(first: $0, stride: 1, count: t)
       })
     let stageIsAligned = tensorIsAligned && fabric.isAligned(stageSize)
     dataGroups = (0..<(stageIsAligned ? 1 : p)).map { stage in
       (rings ?? fabric).slowest(
-        of: (stage * stageSize..<stage * stageSize + (stageIsAligned ? 1 : t)).lazy.map {
-          RankGroup(first: $0, stride: t, count: d)
+        of: (stage * stageSize..<stage * stageSize + (stageIsAligned ? 1 : replicas.stride)).lazy.map {
+          RankGroup(first: $0, stride: replicas.stride, count: replicas.count)
         })
     }
 
@@ -100,23 +100,24 @@ public struct LayoutCost: Sendable {
     shardGroups.groups(sharding) { ShardGroups(sharding, in: self) }
   }
 
-  /// Groups of every `stride`-th of `stride · count` neighbours of a data-parallel group: the slowest of each stage, or one
-  /// entry if all stages are alike.
+  /// Groups so spaced among the replicas of a data-parallel group: the slowest of each stage, or one entry if all stages
+  /// are alike.
   ///
   /// - Parameter withHops: whether packed gradients may be exchanged in them.
   /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(count) otherwise.
-  func subgroups(stride: Int, count: Int, withHops: Bool) -> [ShardGroup] {
+  func subgroups(_ spacing: RankGroup.Spacing, withHops: Bool) -> [ShardGroup] {
+    let count = spacing.count
     if count == 1 { return [.alone] }
-    let t = layout.tensorDegree, stageSize = t * layout.dataDegree
+    let replicas = mesh.spacing(along: .data), stageSize = mesh.blockSize(below: .pipeline)
     // Members lie in consecutive blocks of `step` ranks, each at the same place.
-    let step = t * stride, extent = step * count
+    let step = replicas.stride * spacing.stride, extent = step * count
     let isAlike = [step, extent].allSatisfy { fabric.isAligned($0) || fabric.isAlignedInNode($0) }
-    return (0..<(isAlike ? 1 : layout.pipelineDegree)).map { stage in
+    return (0..<(isAlike ? 1 : mesh.degree(of: .pipeline))).map { stage in
       let first = stage * stageSize
       let groups = (first..<(isAlike ? first + 1 : first + stageSize)).lazy.filter { ($0 - first) % extent < step }
         .map { RankGroup(first: $0, stride: step, count: count) }
       // The whole group's links may be known to be slower, see `init`.
-      let group = count == layout.dataDegree ? dataGroup(ofStage: stage) : fabric.slowest(of: groups)
+      let group = count == replicas.count ? dataGroup(ofStage: stage) : fabric.slowest(of: groups)
       return ShardGroup(group: group, hops: withHops ? hops(of: groups) : nil)
     }
   }

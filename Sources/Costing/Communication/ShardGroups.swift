@@ -46,12 +46,11 @@ final class ShardGroups: Sendable {
   /// - Precondition: the degrees divide each other, see ``Sharding``.
   init(_ sharding: Sharding, in layout: LayoutCost) {
     self.sharding = sharding
-    packing = PackingBuffers(sharding, in: layout.layout, devicesPerNode: layout.devicesPerNode)
-    let replicaCount = layout.layout.dataDegree
+    packing = PackingBuffers(sharding, in: layout.mesh, devicesPerNode: layout.devicesPerNode)
+    let replicaCount = layout.mesh.degree(of: .data)
     let families = Sharding.Family.allCases.map { family in
       layout.subgroups(
-        stride: sharding.stride(of: family), count: sharding.degree(of: family, replicaCount: replicaCount),
-        withHops: sharding.isQuantised)
+        sharding.spacing(of: family, replicaCount: replicaCount), withHops: sharding.isQuantised)
     }
     stages = (0..<(families.map(\.count).max() ?? 1)).map { stage in
       Families { family in

@@ -67,7 +67,7 @@ public struct MemoryModel: Sendable {
       isFragile: isFragile, packing: PackingBuffers(strategy, devicesPerNode: devicesPerNode))
   }
 
-  /// - Parameter packing: the strategy's own, which all strategies of a layout with the same sharding share.
+  /// - Parameter packing: the strategy's own, which all strategies of a mesh with the same sharding share.
   init(
     job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
     deviceBoundShare: Double, isFragile: Bool, packing: PackingBuffers?

@@ -13,15 +13,15 @@ struct PackingBuffers: Sendable {
 
   /// - Returns: nil where nothing is quantised.
   init?(_ strategy: Strategy, devicesPerNode: Int) {
-    self.init(strategy.sharding, in: ParallelLayout(strategy), devicesPerNode: devicesPerNode)
+    self.init(strategy.sharding, in: strategy.mesh, devicesPerNode: devicesPerNode)
   }
 
-  /// The same of every strategy of a layout.
-  init?(_ sharding: Sharding, in layout: ParallelLayout, devicesPerNode: Int) {
+  /// The same of every strategy of a mesh.
+  init?(_ sharding: Sharding, in mesh: Mesh, devicesPerNode: Int) {
     guard sharding.isQuantised else { return nil }
     self.sharding = sharding
     func packing(_ family: Sharding.Family) -> ShardPacking? {
-      ShardPacking(sharding.group(of: family, containing: 0, in: layout), devicesPerNode: devicesPerNode)
+      ShardPacking(sharding.group(of: family, containing: 0, in: mesh), devicesPerNode: devicesPerNode)
     }
     (weights, gradients, optimizer) = (packing(.weights), packing(.gradients), packing(.optimizer))
   }

@@ -56,7 +56,7 @@ extension CostModel {
 private struct TrafficFold {
   let model: CostModel
   let strategy: Strategy
-  let layout: ParallelLayout
+  let mesh: Mesh
   let memory: MemoryModel
   /// Layers of each stage, all its chunks together, and how many of them are recomputed.
   let stageLayers: [Int]
@@ -70,7 +70,7 @@ private struct TrafficFold {
   init(model: CostModel, strategy: Strategy, split: Split) {
     self.model = model
     self.strategy = strategy
-    layout = ParallelLayout(strategy)
+    mesh = strategy.mesh
     memory = MemoryModel(
       job: model.job, device: model.cluster.device, framework: model.framework, strategy: strategy)
     let p = strategy.pipelineDegree
@@ -81,7 +81,7 @@ private struct TrafficFold {
     microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
     tokenCount = strategy.microBatch * model.job.sequenceLength
     activationCount = tokenCount * model.job.model.hiddenSize
-    count = TrafficCount(rankCount: layout.worldSize, levelCount: model.cluster.levels.count)
+    count = TrafficCount(rankCount: mesh.worldSize, levelCount: model.cluster.levels.count)
   }
 
   private var elementBytes: Int { model.job.precision.byteCount }
@@ -94,30 +94,21 @@ private struct TrafficFold {
 
   /// Collectives over a group of evenly spaced ranks.
   private struct Group {
-    let first: Int
-    let stride: Int
+    let ranks: RankGroup
     let degrees: [Int]
-
-    /// The rank at a place of the group.
-    func rank(_ place: Int) -> Int { first + place * stride }
   }
 
-  private func group(first: Int, stride: Int, count: Int) -> Group {
+  private func group(_ ranks: RankGroup) -> Group {
     Group(
-      first: first, stride: stride, degrees: model.collectiveDegrees(firstRank: first, stride: stride, count: count))
-  }
-
-  private func groups(of axis: ParallelLayout.Axis, inStage stage: Int) -> [Group] {
-    layout.groups(of: axis).filter { layout.coordinates(ofRank: $0[0]).stage == stage }.map {
-      group(first: $0[0], stride: layout.stride(of: axis), count: $0.count)
-    }
+      ranks: ranks,
+      degrees: model.collectiveDegrees(firstRank: ranks.first, stride: ranks.stride, count: ranks.count))
   }
 
   private mutating func allGather(
     _ elements: Int, bytes: Int, times: Int, _ kind: TrafficKind, in group: Group
   ) {
     CollectiveVolume(degrees: group.degrees, elementCount: elements).forEachAllGatherPair { from, to, elements in
-      send(elements * bytes * times, kind, from: group.rank(from), to: group.rank(to))
+      send(elements * bytes * times, kind, from: group.ranks.rank(from), to: group.ranks.rank(to))
     }
   }
 
@@ -125,7 +116,7 @@ private struct TrafficFold {
     _ elements: Int, bytes: Int, times: Int, _ kind: TrafficKind, in group: Group
   ) {
     CollectiveVolume(degrees: group.degrees, elementCount: elements).forEachReduceScatterPair { from, to, elements in
-      send(elements * bytes * times, kind, from: group.rank(from), to: group.rank(to))
+      send(elements * bytes * times, kind, from: group.ranks.rank(from), to: group.ranks.rank(to))
     }
   }
 
@@ -140,8 +131,8 @@ private struct TrafficFold {
 
   mutating func countTensor() {
     guard strategy.tensorDegree > 1 else { return }
-    for stage in 0..<strategy.pipelineDegree {
-      for group in groups(of: .tensor, inStage: stage) { countTensor(stage: stage, group: group) }
+    for ranks in mesh.groups(along: .tensor) {
+      countTensor(stage: mesh.coordinate(ofRank: ranks.first, along: .pipeline), group: group(ranks))
     }
   }
 
@@ -180,22 +171,22 @@ private struct TrafficFold {
     let p = strategy.pipelineDegree
     guard p > 1 else { return }
     let bytes = activationCount / strategy.tensorDegree * elementBytes * microBatchCount
-    let stageSize = strategy.tensorDegree * strategy.dataDegree
+    let columns = mesh.groups(along: .pipeline)
     for virtualStage in 0..<p * strategy.virtualStageCount - 1 {
       let from = virtualStage % p, to = (virtualStage + 1) % p
-      for place in 0..<stageSize {
-        send(bytes, .pipeline, from: from * stageSize + place, to: to * stageSize + place)
-        send(bytes, .pipeline, from: to * stageSize + place, to: from * stageSize + place)
+      for column in columns {
+        send(bytes, .pipeline, from: column.rank(from), to: column.rank(to))
+        send(bytes, .pipeline, from: column.rank(to), to: column.rank(from))
       }
     }
   }
 
   mutating func countData() {
     guard strategy.dataDegree > 1 else { return }
-    for ranks in layout.groups(of: .data) {
-      let stage = layout.coordinates(ofRank: ranks[0]).stage
+    for data in mesh.groups(along: .data) {
+      let stage = mesh.coordinate(ofRank: data.first, along: .pipeline)
       let replicas = ReplicaTraffic(
-        model: model, sharding: strategy.sharding, data: layout.rankGroup(of: .data, containing: ranks[0]),
+        model: model, sharding: strategy.sharding, data: data,
         weightByteCount: memory.weightByteCount, gradientByteCount: memory.gradientByteCount)
       if strategy.zeroStage < .gradients {
         replicas.countOnce(
@@ -211,18 +202,16 @@ private struct TrafficFold {
 
   mutating func countTiedEmbeddings() {
     guard model.job.model.hasTiedEmbeddings, strategy.pipelineDegree > 1 else { return }
-    let stageSize = strategy.tensorDegree * strategy.dataDegree
-    let last = stageSize * (strategy.pipelineDegree - 1)
-    for place in 0..<stageSize {
+    for column in mesh.groups(along: .pipeline) {
       allReduce(
         memory.parameters.outputMatrix, bytes: memory.gradientByteCount, times: 1, .embedding,
-        in: Group(first: place, stride: last, degrees: [2]))
+        in: Group(ranks: column.part(fromPlace: 0, step: column.count - 1, count: 2), degrees: [2]))
     }
   }
 
   mutating func countControl() {
-    guard layout.worldSize > 1 else { return }
-    allReduce(2, bytes: 4, times: 1, .control, in: Group(first: 0, stride: 1, degrees: [layout.worldSize]))
+    guard mesh.worldSize > 1 else { return }
+    allReduce(2, bytes: 4, times: 1, .control, in: Group(ranks: mesh.ranks, degrees: [mesh.worldSize]))
   }
 
   // MARK: Parts

@@ -3,7 +3,7 @@ public import Schedules
 /// Bytes that ranks send each other in one iteration, counted exactly: by sender, by kind, and by the level of links that
 /// a message crosses.
 public struct TrafficCount: Sendable, Equatable {
-  /// Ranks of the layout.
+  /// Ranks of the mesh.
   public let rankCount: Int
   /// Levels of the cluster's links, innermost first.
   public let levelCount: Int

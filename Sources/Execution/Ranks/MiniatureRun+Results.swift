@@ -14,15 +14,15 @@ extension MiniatureRun {
   /// - Returns: by part, in the layout of tensor degree 1, and whether all copies that should be the same are: those of
   ///   replicas that do not shard, of parameters that a tensor group does not divide, of a matrix on two stages.
   var parameters: (values: [ModelPart: [Float]], replicasAgree: Bool) {
-    let layout = setting.shape.layout
+    let tensorDegree = setting.strategy.tensorDegree
     var values: [ModelPart: [Float]] = [:]
     var agree = true
     for full in setting.referenceLayouts {
       // By tensor index: the flat buffer of the rank, brought together from its replicas' shards.
       var shards: [(layout: ParameterLayout, values: [Float])] = []
-      for tensor in 0..<layout.tensorDegree {
+      for tensor in 0..<tensorDegree {
         var buffer: [Float] = []
-        for rank in ranks where rank.state.place.tensor == tensor {
+        for rank in ranks where rank.state.place[.tensor] == tensor {
           guard let index = rank.state.partIndex[full.part] else { continue }
           let part = rank.state.parts[index]
           if buffer.isEmpty {
@@ -37,7 +37,7 @@ extension MiniatureRun {
         }
         if !shards.isEmpty { shards[shards.count - 1].values = buffer }
       }
-      guard shards.count == layout.tensorDegree else { continue }
+      guard shards.count == tensorDegree else { continue }
       for shard in shards.dropFirst() {
         let replicated = shard.layout.replicatedRange
         if shard.values[replicated] != shards[0].values[replicated] { agree = false }
@@ -51,11 +51,11 @@ extension MiniatureRun {
   /// its own, so that its sum among replicas was made in two orders. (Megatron-LM gives it a buffer of its own for this.)
   private var tiedMatricesAgree: Bool {
     guard setting.shape.copiesTiedMatrix, setting.shape.sharding.weightDegree == 1 else { return true }
-    for rank in ranks where rank.state.place.stage == 0 {
+    for rank in ranks where rank.state.place[.pipeline] == 0 {
       let place = rank.state.place
       guard
         let other = ranks.last(where: {
-          $0.state.place.tensor == place.tensor && $0.state.place.data == place.data
+          $0.state.place[.tensor] == place[.tensor] && $0.state.place[.data] == place[.data]
         }), let here = rank.state.partIndex[.embedding], let there = other.state.partIndex[.head],
         let from = rank.state.parts[here].layout.range(of: .tokenEmbedding),
         let to = other.state.parts[there].layout.range(of: .outputMatrix)

@@ -40,10 +40,9 @@ struct Rank {
     number = prepared.program.rank
     self.prepared = prepared
     meetings = all.map(\.identities)
-    let layout = setting.shape.layout
     state = RankState(
-      setting: setting, place: layout.coordinates(ofRank: number), parts: prepared.program.parts)
-    sentBytes = [Int](repeating: 0, count: layout.worldSize * TrafficKind.allCases.count)
+      setting: setting, place: setting.shape.mesh.coordinates(ofRank: number), parts: prepared.program.parts)
+    sentBytes = [Int](repeating: 0, count: setting.shape.mesh.worldSize * TrafficKind.allCases.count)
     cursors = [Int](repeating: 0, count: prepared.streams.count)
     isDone = [Bool](repeating: false, count: prepared.program.steps.count)
     running = [Running?](repeating: nil, count: prepared.streams.count)

@@ -90,7 +90,7 @@ extension RankState {
   }
 
   private var tiedMatrix: (part: Int, range: Range<Int>) {
-    let isFirst = place.stage == 0
+    let isFirst = place[.pipeline] == 0
     let index = index(of: isFirst ? .embedding : .head)
     return (index, parts[index].layout.range(of: isFirst ? .tokenEmbedding : .outputMatrix) ?? 0..<0)
   }
@@ -102,7 +102,7 @@ extension RankState {
     guard let result = outgoing.removeValue(forKey: pass) else { return [] }
     let t = setting.strategy.tensorDegree
     guard t > 1, !shard.usesSequenceParallelism else { return result.elements }
-    return Array(result.elements[CollectiveSchedule.chunk(place.tensor, of: t, elementCount: result.elements.count)])
+    return Array(result.elements[CollectiveSchedule.chunk(place[.tensor], of: t, elementCount: result.elements.count)])
   }
 
   mutating func putArrived(_ elements: [Float], for pass: PipelineStep) {

@@ -103,7 +103,7 @@ extension RankState {
       let loss = head.loss(
         exponentials: logits, exponentialSums: tokenSums, targetLogits: tokenTargets, saved: &saved)
       // All ranks of the tensor group know it; one counts it.
-      if place.tensor == 0 { lossSum += loss }
+      if place[.tensor] == 0 { lossSum += loss }
       logits = Matrix(rowCount: 0, columnCount: 0)
     default: preconditionFailure("\(piece) is no piece of the head")
     }

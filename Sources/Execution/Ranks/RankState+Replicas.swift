@@ -76,7 +76,7 @@ extension RankState {
 
   /// Elements that all ranks of a gather or a reduction over shards have between them.
   private func elementCount(of operand: Operand) -> Int {
-    let shape = setting.shape, rank = shape.layout.rank(of: place)
+    let shape = setting.shape, rank = shape.mesh.rank(at: place)
     func count(_ part: ModelPart, _ family: Sharding.Family) -> Int {
       shape.elementCount(over: family, rank: rank, of: parts[index(of: part)].layout.count)
     }
@@ -185,6 +185,6 @@ extension RankState {
       default: .optimizer
       }
     return shape.exchange(
-      over: shape.group(of: family, containing: shape.layout.rank(of: place)), elementCount: elementCount(of: operand))
+      over: shape.group(of: family, containing: shape.mesh.rank(at: place)), elementCount: elementCount(of: operand))
   }
 }

@@ -59,7 +59,7 @@ extension RankState {
   mutating func sumScalars() {
     var squares = 0.0
     // Replicas that hold the same gradient count it once.
-    if place.data < sharding.optimizerDegree {
+    if place[.data] < sharding.optimizerDegree {
       for index in parts.indices {
         let part = parts[index]
         let gradient = ownedGradient(index)

@@ -66,7 +66,7 @@ struct RankState {
   }
 
   let setting: ExecutionSetting
-  let place: ParallelLayout.Coordinates
+  let place: Mesh.Coordinates
   let shard: ModelShard
   let embedding: Embedding
   let head: OutputHead
@@ -106,10 +106,10 @@ struct RankState {
   /// What quantised exchanges owe, see ``ErrorFeedback``.
   var owed: [Operand: OwedValues] = [:]
 
-  init(setting: ExecutionSetting, place: ParallelLayout.Coordinates, parts owned: [ModelPart]) {
+  init(setting: ExecutionSetting, place: Mesh.Coordinates, parts owned: [ModelPart]) {
     self.setting = setting
     self.place = place
-    shard = setting.shard(tensorIndex: place.tensor)
+    shard = setting.shard(tensorIndex: place[.tensor])
     embedding = Embedding(shard: shard)
     head = OutputHead(shard: shard, ownsOutputMatrix: setting.shape.headOwnsMatrix)
     makeParts(owned)
@@ -119,7 +119,7 @@ struct RankState {
   var dataDegree: Int { setting.strategy.dataDegree }
   var shardsWeights: Bool { sharding.weightDegree > 1 }
   var shardsGradients: Bool { !setting.shape.reducesOnce }
-  var offloadsOptimizer: Bool { setting.shape.offloadsOptimizer(stage: place.stage) }
+  var offloadsOptimizer: Bool { setting.shape.offloadsOptimizer(stage: place[.pipeline]) }
   /// Of the optimizer states of all that this rank updates.
   var optimizerBytes: Int { parts.reduce(0) { $0 + $1.owned.count } * setting.optimizerByteCount }
 
@@ -136,10 +136,10 @@ struct RankState {
     }
     // Where whole gradients are kept, everything on the rank is cut at once, otherwise each part.
     let all = sharding.ranges(
-      ofReplica: place.data, replicaCount: dataDegree, elementCount: layouts.reduce(0) { $0 + $1.count })
+      ofReplica: place[.data], replicaCount: dataDegree, elementCount: layouts.reduce(0) { $0 + $1.count })
     var offset = 0
     for layout in layouts {
-      var ranges = sharding.ranges(ofReplica: place.data, replicaCount: dataDegree, elementCount: layout.count)
+      var ranges = sharding.ranges(ofReplica: place[.data], replicaCount: dataDegree, elementCount: layout.count)
       if setting.shape.reducesOnce {
         let common = all.optimizer.clamped(to: offset..<offset + layout.count)
         ranges = ShardRanges(
@@ -171,7 +171,7 @@ struct RankState {
   }
 
   func microBatch(_ index: Int) -> MicroBatch {
-    MicroBatch(step: step, sequences: setting.sequences(replica: place.data, microBatch: index))
+    MicroBatch(step: step, sequences: setting.sequences(replica: place[.data], microBatch: index))
   }
 }
 

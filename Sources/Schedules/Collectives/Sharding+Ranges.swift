@@ -23,9 +23,9 @@ extension Sharding {
   /// What a replica keeps of a tensor: a chunk of it, of that a chunk, and again, chunks as collectives cut them.
   public func ranges(ofReplica replica: Int, replicaCount: Int, elementCount: Int) -> ShardRanges {
     func chunk(_ family: Family, of outer: Range<Int>) -> Range<Int> {
+      let spacing = spacing(of: family, replicaCount: replicaCount)
       let own = CollectiveSchedule.chunk(
-        place(ofReplica: replica, in: family, replicaCount: replicaCount),
-        of: degree(of: family, replicaCount: replicaCount), elementCount: outer.count)
+        spacing.place(of: replica), of: spacing.count, elementCount: outer.count)
       return outer.lowerBound + own.lowerBound..<outer.lowerBound + own.upperBound
     }
     let whole = 0..<elementCount

@@ -7,7 +7,7 @@ extension IterationShape {
 
   /// The group of replicas of a family that a rank is in.
   public func group(of family: Sharding.Family, containing rank: Int) -> RankGroup {
-    sharding.group(of: family, containing: rank, in: layout)
+    sharding.group(of: family, containing: rank, in: mesh)
   }
 
   /// Whether everything on a rank is reduced and gathered at once, once an iteration: where whole gradients are kept.
@@ -25,7 +25,7 @@ extension IterationShape {
   /// sees them: what all members together hold.
   public func elementCount(over family: Sharding.Family, rank: Int, of elementCount: Int) -> Int {
     sharding.elementCount(
-      over: family, ofReplica: layout.coordinates(ofRank: rank).data, replicaCount: layout.dataDegree,
+      over: family, ofReplica: mesh.coordinate(ofRank: rank, along: .data), replicaCount: strategy.dataDegree,
       elementCount: elementCount)
   }
 

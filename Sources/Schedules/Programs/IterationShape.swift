@@ -53,7 +53,8 @@ public struct IterationShape: Sendable {
   /// Whether a stage's optimizer states lie in the host's memory but for the step.
   public func offloadsOptimizer(stage: Int) -> Bool { split[stage].choice?.offloadsOptimizer ?? false }
 
-  public var layout: ParallelLayout { ParallelLayout(strategy) }
+  /// Which rank does what.
+  public var mesh: Mesh { strategy.mesh }
 
   /// Tokens of a micro-batch.
   public var tokenCount: Int { strategy.microBatch * job.sequenceLength }
@@ -117,9 +118,9 @@ public struct CollectiveRoutes: Sendable, Hashable {
 
   public init() {}
 
-  /// The same route for every group of an axis of a layout.
-  public init(_ algorithm: CollectiveAlgorithm, along axis: ParallelLayout.Axis, of layout: ParallelLayout) {
-    for group in layout.groups(of: axis) { self[layout.rankGroup(of: axis, containing: group[0])] = algorithm }
+  /// The same route for every group of an axis of a mesh.
+  public init(_ algorithm: CollectiveAlgorithm, along axis: Mesh.Axis, of mesh: Mesh) {
+    for group in mesh.groups(along: axis) { self[group] = algorithm }
   }
 
   /// The route of a group.

@@ -4,7 +4,7 @@ import Documents
 extension ProgramCheck {
   /// The passes of a rank, in the schedule's order.
   func passes(of program: RankProgram) throws(ProgramDefect) {
-    let expected = shape.schedule.steps(ofStage: layout.coordinates(ofRank: program.rank).stage)
+    let expected = shape.schedule.steps(ofStage: mesh.coordinate(ofRank: program.rank, along: .pipeline))
     for isEnd in [false, true] {
       let found = program.steps.compactMap { step -> PipelineStep? in
         switch step.operation {
@@ -25,7 +25,7 @@ extension ProgramCheck {
 
   /// Every piece of every part that the rank holds once in each pass, in the order of the model, inside its pass.
   func pieces(of program: RankProgram) throws(ProgramDefect) {
-    let stage = layout.coordinates(ofRank: program.rank).stage
+    let stage = mesh.coordinate(ofRank: program.rank, along: .pipeline)
     var pass: PipelineStep?
     var remaining: ArraySlice<Computation> = []
     for (index, step) in program.steps.enumerated() {
@@ -88,7 +88,7 @@ extension ProgramCheck {
       default: continue
       }
     }
-    let d = layout.dataDegree
+    let d = mesh.degree(of: .data)
     guard averages == (d > 1 ? [d] : []) else { throw .average(rank: program.rank, expected: d, found: averages) }
     for (what, count, expected) in [
       ("sums the scalars", sums, 1), ("clips the gradient", clips, shape.maximumGradientNorm == nil ? 0 : 1),

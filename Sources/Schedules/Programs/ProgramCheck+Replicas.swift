@@ -4,16 +4,16 @@ import Documents
 extension ProgramCheck {
   /// Collectives run over the groups of their kind, and are of their tensors' sizes.
   func groups(of program: RankProgram) throws(ProgramDefect) {
-    let pipeline = layout.group(of: .pipeline, containing: program.rank)
+    let pipeline = mesh.group(along: .pipeline, containing: program.rank).ranks
     for (index, step) in program.steps.enumerated() {
       guard case .collective(let collective) = step.operation else { continue }
       guard collective.group.contains(program.rank) else { throw .notAMember(place(program, index)) }
       let expected =
         switch collective.traffic {
-        case .tensor: layout.group(of: .tensor, containing: program.rank)
+        case .tensor: mesh.group(along: .tensor, containing: program.rank).ranks
         case .data: replicas(of: collective, rank: program.rank)
         case .embedding: [pipeline[0], pipeline[pipeline.count - 1]]
-        case .control: Array(0..<layout.worldSize)
+        case .control: mesh.ranks.ranks
         case .pipeline: [Int]()
         }
       guard collective.group == expected else { throw .noGroup(place(program, index), group: collective.group) }
@@ -40,7 +40,7 @@ extension ProgramCheck {
 
   /// Elements of the whole tensor that an operand is, or is a shard of.
   private func wholeCount(of operand: Operand, rank: Int) -> Int {
-    let held = shape.parameters(ofStage: layout.coordinates(ofRank: rank).stage)
+    let held = shape.parameters(ofStage: mesh.coordinate(ofRank: rank, along: .pipeline))
     return switch operand {
     case .stream, .branch, .columnInput, .arrived: shape.activationElementCount
     case .tokenMaximum, .tokenTarget, .tokenSum: shape.tokenCount
@@ -94,7 +94,7 @@ extension ProgramCheck {
   }
 
   private func expectedExchanges(rank: Int) -> [Exchange: Int] {
-    let stage = layout.coordinates(ofRank: rank).stage, sharding = shape.sharding
+    let stage = mesh.coordinate(ofRank: rank, along: .pipeline), sharding = shape.sharding
     let held = shape.parameters(ofStage: stage), parts = held.entries.map(\.part)
     let m = shape.schedule.microBatchCount
     var expected: [Exchange: Int] = [:]
@@ -114,10 +114,10 @@ extension ProgramCheck {
       add(nodeOperand, .allToAll, count, packing: .gradients)
     }
 
-    if layout.worldSize > 1 { add(.scalars, .allReduce, 1) }
+    if mesh.worldSize > 1 { add(.scalars, .allReduce, 1) }
     if shape.reducesOnce {
       if parts.contains(where: { shape.partialGradientCount(of: $0) > 0 }) { add(.replicatedGradients, .allReduce, 1) }
-      if shape.copiesTiedMatrix, stage == 0 || stage == layout.pipelineDegree - 1 {
+      if shape.copiesTiedMatrix, stage == 0 || stage == mesh.degree(of: .pipeline) - 1 {
         add(.tiedMatrixGradient, .allReduce, 1)
       }
       let isSharded = sharding.optimizerDegree > 1
@@ -172,7 +172,7 @@ extension ProgramCheck {
       default: continue
       }
     }
-    let stage = layout.coordinates(ofRank: program.rank).stage
+    let stage = mesh.coordinate(ofRank: program.rank, along: .pipeline)
     let expected = hasSecondary ? shape.parameters(ofStage: stage).entries.count : 0
     guard kept.count == expected else {
       throw .once("keeps secondary slices", rank: program.rank, count: kept.count, expected: expected)

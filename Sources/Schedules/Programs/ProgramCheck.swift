@@ -9,8 +9,8 @@ extension IterationShape {
   ///
   /// - Complexity: O(steps).
   public func defect(in programs: [RankProgram]) -> ProgramDefect? {
-    guard programs.map(\.rank) == Array(0..<layout.worldSize) else {
-      return .ranks(expected: layout.worldSize, found: programs.map(\.rank))
+    guard programs.map(\.rank) == Array(0..<mesh.worldSize) else {
+      return .ranks(expected: mesh.worldSize, found: programs.map(\.rank))
     }
     let check = ProgramCheck(shape: self, programs: programs)
     do {
@@ -38,7 +38,7 @@ struct ProgramCheck {
   let shape: IterationShape
   let programs: [RankProgram]
 
-  var layout: ParallelLayout { shape.layout }
+  var mesh: Mesh { shape.mesh }
 
   func place(_ program: RankProgram, _ step: Int) -> ProgramDefect.Place {
     ProgramDefect.Place(rank: program.rank, step: step, what: program.steps[step])
@@ -47,26 +47,27 @@ struct ProgramCheck {
   /// Every part of the model on exactly one stage of every replica and tensor index, the one that the ranges say.
   func ownership() throws(ProgramDefect) {
     var stages: [ModelPart: Int] = [:]
-    for stage in 0..<layout.pipelineDegree {
+    for stage in 0..<mesh.degree(of: .pipeline) {
       for entry in shape.parameters(ofStage: stage).entries { stages[entry.part] = stage }
     }
     var holders: [ModelPart: [Int: Int]] = [:]
-    let stageSize = layout.tensorDegree * layout.dataDegree
     for program in programs {
       for part in program.parts {
         // Ranks that differ in nothing but the stage.
-        let column = program.rank % stageSize
+        let column = mesh.group(along: .pipeline, containing: program.rank).first
         if let other = holders[part]?[column] { throw .ownedTwice(part, ranks: [other, program.rank]) }
         holders[part, default: [:]][column] = program.rank
       }
     }
     for (part, stage) in stages.sorted(by: { $0.key < $1.key }) {
-      for column in 0..<stageSize {
+      for column in mesh.groups(along: .pipeline).map(\.first) {
         guard let rank = holders[part]?[column] else {
-          throw .unowned(part, replica: column / layout.tensorDegree, tensorIndex: column % layout.tensorDegree)
+          let place = mesh.coordinates(ofRank: column)
+          throw .unowned(part, replica: place[.data], tensorIndex: place[.tensor])
         }
-        guard rank / stageSize == stage else {
-          throw .wrongStage(part, rank: rank, stage: rank / stageSize, expected: stage)
+        let found = mesh.coordinate(ofRank: rank, along: .pipeline)
+        guard found == stage else {
+          throw .wrongStage(part, rank: rank, stage: found, expected: stage)
         }
       }
     }
@@ -184,10 +185,10 @@ struct ProgramCheck {
   private func checkPeer(
     _ transfer: Transfer, of place: ProgramDefect.Place, downstream: Bool, from pass: PipelineStep
   ) throws(ProgramDefect) {
-    let group = layout.group(of: .pipeline, containing: place.rank)
-    let stage = layout.coordinates(ofRank: place.rank).stage
+    let group = mesh.group(along: .pipeline, containing: place.rank)
+    let stage = mesh.coordinate(ofRank: place.rank, along: .pipeline)
     let there = shape.schedule.virtualStageIndex(stage: stage, chunk: pass.chunkIndex) + (downstream ? 1 : -1)
-    let expected = group[((there % group.count) + group.count) % group.count]
+    let expected = group.rank(((there % group.count) + group.count) % group.count)
     guard shape.split.layerCounts.indices.contains(there), transfer.peer == expected else {
       throw .neighbour(place, expected: expected)
     }

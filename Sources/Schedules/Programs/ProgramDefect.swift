@@ -22,7 +22,7 @@ public enum ProgramDefect: Error, Sendable, Hashable {
   case wrongStage(ModelPart, rank: Int, stage: Int, expected: Int)
   /// A step waits for one that does not precede it on another stream.
   case wait(Place, waitsFor: Int)
-  /// A group that is not one of the layout's for this kind of traffic.
+  /// A group that is not one of the mesh's for this kind of traffic.
   case noGroup(Place, group: [Int])
   /// A rank takes part in a collective of others.
   case notAMember(Place)

@@ -46,7 +46,7 @@ extension ProgramLowering {
   var sharesMatrixInPlace: Bool { job.model.hasTiedEmbeddings && !shape.copiesTiedMatrix }
 
   private func passParts(_ step: PipelineStep) -> [ModelPart] {
-    shape.parts(ofVirtualStage: shape.schedule.virtualStageIndex(stage: place.stage, chunk: step.chunkIndex))
+    shape.parts(ofVirtualStage: shape.schedule.virtualStageIndex(stage: place[.pipeline], chunk: step.chunkIndex))
   }
 
   // MARK: Between stages
@@ -54,11 +54,11 @@ extension ProgramLowering {
   /// The other end of a pass' input or output; nil where the model ends, or where the pass turns round in place.
   private func neighbour(of step: PipelineStep, downstream: Bool) -> (rank: Int, pass: PipelineStep)? {
     let p = shape.schedule.stageCount
-    let here = shape.schedule.virtualStageIndex(stage: place.stage, chunk: step.chunkIndex)
+    let here = shape.schedule.virtualStageIndex(stage: place[.pipeline], chunk: step.chunkIndex)
     let there = here + (downstream ? 1 : -1)
     guard shape.split.layerCounts.indices.contains(there) else { return nil }
     return (
-      pipelineGroup[there % p],
+      pipelineGroup.rank(there % p),
       PipelineStep(pass: step.pass, microBatchIndex: step.microBatchIndex, chunkIndex: there / p)
     )
   }
@@ -99,7 +99,8 @@ extension ProgramLowering {
 
   /// The rank's part of the activations: chunks of a tensor group may differ by an element.
   private var partElementCount: Int {
-    CollectiveSchedule.chunk(place.tensor, of: strategy.tensorDegree, elementCount: shape.activationElementCount).count
+    CollectiveSchedule.chunk(place[.tensor], of: strategy.tensorDegree, elementCount: shape.activationElementCount)
+      .count
   }
 
   // MARK: Embedding

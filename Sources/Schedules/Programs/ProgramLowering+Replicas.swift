@@ -151,8 +151,8 @@ extension ProgramLowering {
 
   private mutating func sumTiedMatrix(after done: inout [Int]) {
     let lastStage = strategy.pipelineDegree - 1
-    guard shape.copiesTiedMatrix, place.stage == 0 || place.stage == lastStage else { return }
-    let ends = RankGroup(first: pipelineGroup[0], stride: pipelineGroup[lastStage] - pipelineGroup[0], count: 2)
+    guard shape.copiesTiedMatrix, place[.pipeline] == 0 || place[.pipeline] == lastStage else { return }
+    let ends = pipelineGroup.part(fromPlace: 0, step: lastStage, count: 2)
     done = [
       dataCollective(
         .allReduce, of: .tiedMatrixGradient, over: ends, elementCount: shape.matrixElementCount,
@@ -197,9 +197,9 @@ extension ProgramLowering {
 
   private mutating func shareScalars() {
     let summed = compute(.sumScalars)
-    guard shape.layout.worldSize > 1 else { return }
+    guard shape.mesh.worldSize > 1 else { return }
     let reduced = dataCollective(
-      .allReduce, of: .scalars, over: RankGroup(first: 0, stride: 1, count: shape.layout.worldSize), elementCount: 2,
+      .allReduce, of: .scalars, over: shape.mesh.ranks, elementCount: 2,
       elementByteCount: 4, traffic: .control, after: [summed])
     waitNext(for: reduced)
   }

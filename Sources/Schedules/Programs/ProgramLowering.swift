@@ -4,10 +4,10 @@ import Documents
 struct ProgramLowering {
   let shape: IterationShape
   let rank: Int
-  let place: ParallelLayout.Coordinates
+  let place: Mesh.Coordinates
   let parameters: StageParameters
   let tensorGroup: RankGroup
-  let pipelineGroup: [Int]
+  let pipelineGroup: RankGroup
   var steps: [ProgramStep] = []
   /// The last step of each stream.
   private var last: [ProgramStep.Stream: Int] = [:]
@@ -28,12 +28,12 @@ struct ProgramLowering {
   init(_ shape: IterationShape, rank: Int) {
     self.shape = shape
     self.rank = rank
-    let layout = shape.layout
-    let place = layout.coordinates(ofRank: rank)
+    let mesh = shape.mesh
+    let place = mesh.coordinates(ofRank: rank)
     self.place = place
-    parameters = shape.parameters(ofStage: place.stage)
-    tensorGroup = layout.rankGroup(of: .tensor, containing: rank)
-    pipelineGroup = layout.group(of: .pipeline, containing: rank)
+    parameters = shape.parameters(ofStage: place[.pipeline])
+    tensorGroup = mesh.group(along: .tensor, containing: rank)
+    pipelineGroup = mesh.group(along: .pipeline, containing: rank)
   }
 
   var strategy: Strategy { shape.strategy }
@@ -43,7 +43,7 @@ struct ProgramLowering {
   var gathersWeights: Bool { sharding.weightDegree > 1 }
 
   mutating func program() -> RankProgram {
-    for step in shape.schedule.steps(ofStage: place.stage) {
+    for step in shape.schedule.steps(ofStage: place[.pipeline]) {
       switch step.pass {
       case .forward: forwardPass(step)
       case .backward: backwardPass(step)

@@ -19,7 +19,7 @@ extension IterationShape {
   ///
   /// - Complexity: O(ranks × micro-batches × layers).
   public func programs() -> [RankProgram] {
-    (0..<layout.worldSize).map { rank in
+    (0..<mesh.worldSize).map { rank in
       var lowering = ProgramLowering(self, rank: rank)
       return lowering.program()
     }
