@@ -96,7 +96,7 @@ let package = Package(
     .testTarget(
       name: "DocumentsTests", dependencies: ["Documents", "JSONText", "TestSupport"], exclude: ["Inputs"],
       swiftSettings: settings),
-    .testTarget(name: "SchedulesTests", dependencies: ["Schedules"], swiftSettings: settings),
+    .testTarget(name: "SchedulesTests", dependencies: ["Documents", "Schedules"], swiftSettings: settings),
     .testTarget(
       name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Schedules", "TestSupport"],
       exclude: ["Inputs"], swiftSettings: settings),

@@ -19,7 +19,7 @@ extension StrategyCost {
     if devices != nil { return mixedBoundSeconds(freedom: .none) }
     let p = strategy.pipelineDegree
     guard p > 1 else { return wholeSeconds(choice: nil) }
-    if strategy.virtualStageCount > 1 {
+    if strategy.schedule.isInterleaved {
       return interleavedBoundSeconds(layerWork: launchedLayer.sum, firstRecomputed: nil, lastRecomputed: nil)
     }
     return pipelineBoundSeconds(workSeconds: leastWorkSeconds(stageCount: p), recomputedCount: nil)
@@ -45,7 +45,7 @@ extension StrategyCost {
           bound, wholeSeconds(choice: StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)))
       }
     }
-    if v > 1 {
+    if strategy.schedule.isInterleaved {
       return interleavedBoundSeconds(
         layerWork: launchedKeptLayer.sum, firstRecomputed: least(0, offloads: freedom.choosesOffload).map { $0 * v },
         lastRecomputed: least(p - 1, offloads: freedom.choosesOffload).map { $0 * v })
@@ -133,7 +133,7 @@ extension StrategyCost {
 
   /// What stage 0 does after the pipeline at least: with one layer, and with all hidden that overlap could hide.
   var leastTailSeconds: Double {
-    let layers = strategy.virtualStageCount > 1 ? layerCount / strategy.pipelineDegree : 1
+    let layers = strategy.schedule.isInterleaved ? layerCount / strategy.pipelineDegree : 1
     return unhidableTailSeconds(stage: 0, layerCount: layers)
   }
 

@@ -113,7 +113,7 @@ extension StrategyCost {
       return stage == p - 1 ? pace.layer.sum : pace.launchedLayer.sum
     }
     let tail = pace(ofStage: 0).leastTailSeconds + fixedSeconds
-    if strategy.virtualStageCount > 1 || p == 1 {
+    if strategy.schedule.isInterleaved || p == 1 {
       let slowest = (0..<p).map(layerSeconds).max() ?? 0
       return m * Double(layerCount / p) * slowest + tail
     }

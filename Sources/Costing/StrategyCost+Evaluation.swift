@@ -45,9 +45,9 @@ extension StrategyCost {
     let times = PipelineTimes(
       stageCount: p, chunkCount: v, forwardSeconds: forward, backwardSeconds: backward,
       transferSeconds: (0..<p - 1).map { withTransfers ? transferSeconds(afterStage: $0) : 0 },
-      wrapTransferSeconds: withTransfers && v > 1 ? wrapTransferSeconds : 0)
+      wrapTransferSeconds: withTransfers && strategy.schedule.isInterleaved ? wrapTransferSeconds : 0)
     _ = times.endSeconds(
-      of: v > 1 ? .interleaved : .oneForwardOneBackward, microBatchCount: microBatchCount, scratch: &scratch.pipeline)
+      of: strategy.schedule, microBatchCount: microBatchCount, scratch: &scratch.pipeline)
     scratch.endSeconds.removeAll(keepingCapacity: true)
     for stage in 0..<p { scratch.endSeconds.append(scratch.pipeline.endSeconds(ofStage: stage)) }
   }

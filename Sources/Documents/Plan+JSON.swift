@@ -125,7 +125,7 @@ extension Plan {
 
   private var scheduleSection: JSON {
     object(
-      ("kind", .string(strategy.virtualStageCount > 1 ? "1f1b-interleaved" : "1f1b")),
+      ("kind", .string(strategy.schedule.name)),
       ("stage_count", .integer(strategy.pipelineDegree)),
       ("chunks_per_stage", .integer(strategy.virtualStageCount)),
       ("micro_batch_count", .integer(microBatchCount)))

@@ -48,7 +48,7 @@ extension Plan {
       "--pipeline-model-parallel-size", "\(strategy.pipelineDegree)",
     ]
     if strategy.usesSequenceParallelism { arguments.append("--sequence-parallel") }
-    if strategy.virtualStageCount > 1 {
+    if strategy.schedule.isInterleaved {
       arguments += ["--num-virtual-stages-per-pipeline-rank", "\(strategy.virtualStageCount)"]
     } else if Set(split.layerCounts).count > 1 {
       arguments += ["--pipeline-model-parallel-layout", pipelineLayout]

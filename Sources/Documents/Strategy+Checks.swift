@@ -123,7 +123,7 @@ extension Strategy {
     {
       return violation
     }
-    if virtualStageCount > 1 {
+    if schedule.isInterleaved {
       if pipelineDegree == 1 { return .interleavingNeedsPipeline }
       let chunks = pipelineDegree * virtualStageCount
       if model.layerCount % chunks != 0 { return .unevenInterleaving(layers: model.layerCount, chunks: chunks) }

@@ -22,8 +22,8 @@ public struct Strategy: Sendable, Hashable {
 
   /// The degree of every parallel axis.
   public let mesh: Mesh
-  /// Chunks of layers per stage: above 1 the schedule is interleaved 1F1B.
-  public let virtualStageCount: Int
+  /// The order in which a stage alternates the passes of its chunks.
+  public let schedule: Schedule
   /// Sequences of one micro-batch.
   public let microBatch: Int
   /// The kinds of state that replicas shard.
@@ -39,12 +39,12 @@ public struct Strategy: Sendable, Hashable {
 
   /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage` says, which counts for nothing else.
   public init(
-    mesh: Mesh, virtualStageCount: Int = 1, microBatch: Int = 1, zeroStage: ZeroStage = .none,
+    mesh: Mesh, schedule: Schedule = .oneForwardOneBackward, microBatch: Int = 1, zeroStage: ZeroStage = .none,
     sharding: Sharding? = nil, recompute: Recompute = .none, usesSequenceParallelism: Bool = false,
     usesFlashAttention: Bool = false, overlapsGradientReduce: Bool = false
   ) {
     self.mesh = mesh
-    self.virtualStageCount = virtualStageCount
+    self.schedule = schedule
     self.microBatch = microBatch
     self.zeroStage = zeroStage
     self.recompute = recompute
@@ -60,6 +60,9 @@ public struct Strategy: Sendable, Hashable {
   public var pipelineDegree: Int { mesh.degree(of: .pipeline) }
   /// Replicas.
   public var dataDegree: Int { mesh.degree(of: .data) }
+
+  /// Chunks of layers per stage.
+  public var virtualStageCount: Int { schedule.chunkCount }
 
   /// Ranks in all.
   public var worldSize: Int { mesh.worldSize }

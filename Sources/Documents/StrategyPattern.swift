@@ -94,7 +94,7 @@ public struct StrategyPattern: Sendable, Equatable {
     }
     if let schedule = fields.optional("schedule") {
       let isInterleaved = try schedule.choice(of: ScheduleName.self) == .interleaved
-      if !isInterleaved, let virtualStageCount, virtualStageCount > 1 {
+      if !isInterleaved, let virtualStageCount, Strategy.Schedule(chunkCount: virtualStageCount).isInterleaved {
         throw schedule.conflict(
           "the schedule \"1f1b\" has no virtual stages, but virtual_stages is \(virtualStageCount)")
       }
@@ -176,7 +176,8 @@ public struct StrategyPattern: Sendable, Equatable {
     let sharding = sharding(replicaCount: dataDegree ?? rest)
     return Strategy(
       mesh: [.tensor: tensor, .pipeline: pipeline, .data: dataDegree ?? rest],
-      virtualStageCount: virtualStageCount ?? 1, microBatch: microBatch ?? 1, zeroStage: zeroStage ?? .none,
+      schedule: Strategy.Schedule(chunkCount: virtualStageCount ?? 1), microBatch: microBatch ?? 1,
+      zeroStage: zeroStage ?? .none,
       sharding: sharding, recompute: recompute ?? .none, usesSequenceParallelism: usesSequenceParallelism ?? false,
       usesFlashAttention: usesFlashAttention ?? flashAttention,
       overlapsGradientReduce: overlapsGradientReduce ?? overlap)
@@ -217,7 +218,7 @@ extension Strategy {
       ("quantise_gradients", levels.map { .boolean($0.quantisesGradients) }),
       ("recompute", .string(recompute.rawValue)),
       ("sequence_parallel", .boolean(usesSequenceParallelism)), ("flash_attention", .boolean(usesFlashAttention)),
-      ("schedule", .string(virtualStageCount > 1 ? "1f1b-interleaved" : "1f1b")),
+      ("schedule", .string(schedule.name)),
       ("overlap_gradient_reduce", .boolean(overlapsGradientReduce)))
   }
 
@@ -235,7 +236,7 @@ extension Strategy {
     }
     let sharding = pattern.statesSharding ? try Self.sharding(pattern, zeroStage: zero, field: field) : nil
     self.init(
-      mesh: [.tensor: tensor, .pipeline: pipeline, .data: data], virtualStageCount: chunks,
+      mesh: [.tensor: tensor, .pipeline: pipeline, .data: data], schedule: Schedule(chunkCount: chunks),
       microBatch: microBatch, zeroStage: zero, sharding: sharding, recompute: recompute,
       usesSequenceParallelism: sequence,
       usesFlashAttention: flash, overlapsGradientReduce: overlap)

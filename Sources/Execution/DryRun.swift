@@ -154,11 +154,10 @@ extension Miniature {
         for group in strategy.sharding.groups(of: family, inDataGroup: data) { route(group) }
       }
     }
-    let kind: PipelineScheduleKind = strategy.virtualStageCount > 1 ? .interleaved : .oneForwardOneBackward
     let schedule: PipelineSchedule
     do {
       schedule = try PipelineSchedule(
-        kind: kind, stageCount: strategy.pipelineDegree, chunkCount: strategy.virtualStageCount,
+        strategy.schedule, stageCount: strategy.pipelineDegree,
         microBatchCount: strategy.microBatchCount(globalBatch: model.job.globalBatch))
     } catch {
       preconditionFailure("a miniature's strategy breaks no rule: \(error)")

@@ -57,7 +57,7 @@ public struct Miniature: Sendable {
 
     let microBatchCount = Self.microBatchCount(of: plan, pipelineDegree: p)
     let strategy = Strategy(
-      mesh: degrees.mesh, virtualStageCount: v,
+      mesh: degrees.mesh, schedule: planned.schedule,
       microBatch: min(planned.microBatch, 2), zeroStage: planned.zeroStage,
       sharding: planned.hasShardLevels
         ? planned.sharding.shrunk(from: planned.dataDegree, to: degrees.data) : nil,
@@ -95,7 +95,7 @@ public struct Miniature: Sendable {
   /// Enough micro-batches for the schedule's warm-up, pairs and cool-down.
   private static func microBatchCount(of plan: Plan, pipelineDegree p: Int) -> Int {
     let planned = plan.microBatchCount
-    guard plan.strategy.virtualStageCount > 1 else { return min(planned, 2 * p + 1) }
+    guard plan.strategy.schedule.isInterleaved else { return min(planned, 2 * p + 1) }
     // As many as stages leave no room for pairs on the first stages.
     return planned == plan.strategy.pipelineDegree ? p : 2 * p
   }

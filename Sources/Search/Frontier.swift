@@ -188,7 +188,7 @@ struct Frontier {
   /// What ended a search among splits.
   private static func splitProof(_ outcome: LayerSplitter.Outcome, _ strategy: Strategy) -> Certificate.Proof.Split {
     if !outcome.isExhausted { return .unproven }
-    if strategy.virtualStageCount > 1 || strategy.pipelineDegree == 1 { return .single }
+    if strategy.schedule.isInterleaved || strategy.pipelineDegree == 1 { return .single }
     return outcome.programCount > 0 ? .integerPrograms : .exhausted
   }
 

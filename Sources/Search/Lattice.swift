@@ -114,7 +114,8 @@ struct Lattice {
           for choice in choices.all {
             for chunks in virtualStageCounts(mesh) {
               let strategy = Strategy(
-                mesh: mesh, virtualStageCount: chunks, microBatch: microBatch, zeroStage: choice.zeroStage,
+                mesh: mesh, schedule: Strategy.Schedule(chunkCount: chunks), microBatch: microBatch,
+                zeroStage: choice.zeroStage,
                 sharding: choice.sharding, recompute: recompute,
                 usesSequenceParallelism: sequenceParallel, usesFlashAttention: usesFlashAttention,
                 overlapsGradientReduce: overlapsGradientReduce)

@@ -137,7 +137,7 @@ public struct MemoryShortage: Sendable, Equatable {
       let options = StageOptions(cost, freedom: freedom, limit: limit)
     else { return nil }
     let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
-    var counts = [Int](repeating: p == 1 || v > 1 ? cost.layerCount / p : 1, count: p)
+    var counts = [Int](repeating: p == 1 || cost.strategy.schedule.isInterleaved ? cost.layerCount / p : 1, count: p)
     var left = cost.layerCount - counts.reduce(0, +)
     for stage in counts.indices where left > 0 {
       let more = min(left, options.capacities[stage] - counts[stage])
@@ -146,7 +146,9 @@ public struct MemoryShortage: Sendable, Equatable {
     }
     let chosen = counts.indices.compactMap { options.options(stage: $0, layers: counts[$0]).0 }
     guard chosen.count == p, options.hostsHold(chosen) else { return nil }
-    return (v > 1 ? Split.even(layerCount: cost.layerCount, stageCount: p, chunkCount: v) : Split(counts))
+    return
+      (cost.strategy.schedule.isInterleaved
+      ? Split.even(layerCount: cost.layerCount, stageCount: p, chunkCount: v) : Split(counts))
       .with(choices: StageOption.choices(chosen))
   }
 }

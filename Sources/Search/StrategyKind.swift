@@ -44,9 +44,9 @@ struct StrategyKind {
         : StrategyKind(name: "data parallelism") { $0.dataDegree > 1 })
     if winner.pipelineDegree > 1 {
       kinds.append(
-        winner.virtualStageCount > 1
-          ? StrategyKind(name: "plain 1F1B") { $0.pipelineDegree > 1 && $0.virtualStageCount == 1 }
-          : StrategyKind(name: "interleaved 1F1B") { $0.virtualStageCount > 1 })
+        winner.schedule.isInterleaved
+          ? StrategyKind(name: "plain 1F1B") { $0.pipelineDegree > 1 && !$0.schedule.isInterleaved }
+          : StrategyKind(name: "interleaved 1F1B") { $0.schedule.isInterleaved })
     }
     for stage in Strategy.ZeroStage.allCases where stage != winner.zeroStage {
       kinds.append(StrategyKind(name: "ZeRO \(stage.rawValue)") { $0.zeroStage == stage })

@@ -73,7 +73,7 @@ struct PlanReport {
     guard let choices = plan.split.choices else { return "" }
     var text = ""
     if choices.contains(where: { $0.recomputedLayerCount > 0 }) {
-      let what = plan.strategy.virtualStageCount > 1 ? "each chunk, by stage," : "each stage"
+      let what = plan.strategy.schedule.isInterleaved ? "each chunk, by stage," : "each stage"
       text += "Of these, recomputed in \(what): \(Self.runs(choices.map(\.recomputedLayerCount)))\n"
     }
     let offloading = choices.indices.filter { choices[$0].offloadsOptimizer }
@@ -186,7 +186,7 @@ struct PlanReport {
   /// A strategy as a phrase.
   static func words(_ strategy: Strategy) -> String {
     var words = ["\(strategy.mesh)"]
-    if strategy.virtualStageCount > 1 { words.append("\(strategy.virtualStageCount) chunks a stage, interleaved") }
+    if strategy.schedule.isInterleaved { words.append("\(strategy.virtualStageCount) chunks a stage, interleaved") }
     words.append("micro-batch \(strategy.microBatch)")
     words += ShardingWords.words(strategy)
     words.append("recompute \(strategy.recompute.rawValue)")
@@ -201,7 +201,7 @@ struct PlanReport {
     var words = [
       "t\(strategy.tensorDegree)", "p\(strategy.pipelineDegree)", "d\(strategy.dataDegree)", "b\(strategy.microBatch)",
     ]
-    if strategy.virtualStageCount > 1 { words.append("v\(strategy.virtualStageCount)") }
+    if strategy.schedule.isInterleaved { words.append("v\(strategy.virtualStageCount)") }
     words.append(ShardingWords.short(strategy))
     if strategy.recompute != .none { words.append(strategy.recompute.rawValue) }
     if strategy.usesSequenceParallelism { words.append("sp") }

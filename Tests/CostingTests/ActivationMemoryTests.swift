@@ -86,10 +86,10 @@ import Testing
   func aStageKeepsAsManyPassesAsItsScheduleHasInFlight(p: Int, v: Int) throws {
     for m in [p, 2 * p, 4 * p, 8 * p] + (v == 1 ? [1, p - 1, p + 1] : []) {
       let job = try Fixture.job(Fixture.gpt(layerCount: p * v), globalBatch: m)
-      let strategy = Strategy(mesh: [.pipeline: p], virtualStageCount: v)
+      let strategy = Strategy(mesh: [.pipeline: p], schedule: .init(chunkCount: v))
       let memory = Fixture.memory(job, strategy)
       let schedule = try PipelineSchedule(
-        kind: v > 1 ? .interleaved : .oneForwardOneBackward, stageCount: p, chunkCount: v, microBatchCount: m)
+        strategy.schedule, stageCount: p, microBatchCount: m)
       for stage in 0..<p {
         let message = "p \(p), v \(v), m \(m), stage \(stage)"
         let passes = peakInFlight(stage: stage, of: schedule)

@@ -67,7 +67,7 @@ import Testing
   @Test func interleavedStagesHoldTheSameOrNothing() throws {
     let job = try Fixture.job(Fixture.gpt(layerCount: 12))
     let memory = Fixture.memory(
-      job, Strategy(mesh: [.pipeline: 2], virtualStageCount: 3))
+      job, Strategy(mesh: [.pipeline: 2], schedule: .interleaved(chunkCount: 3)))
     let peak = (0..<2).map { memory.stageMemory(stage: $0, layerCount: 6).peakBytes }.max() ?? 0
     #expect(memory.layerCapacities(limitBytes: peak, layerCount: 12) == [6, 6])
     #expect(memory.layerCapacities(limitBytes: peak - 1, layerCount: 12) == nil)

@@ -1,4 +1,5 @@
 import Costing
+import Documents
 import Schedules
 import Testing
 
@@ -18,7 +19,7 @@ import Testing
       let exact = times.endSeconds(
         of: .oneForwardOneBackward, microBatchCount: m, scratch: &scratch)
       let schedule = try PipelineSchedule(
-        kind: .oneForwardOneBackward, stageCount: p, microBatchCount: m)
+        .oneForwardOneBackward, stageCount: p, microBatchCount: m)
       let reference = try times.walk(schedule).max() ?? 0
       #expect(abs(exact / seconds - 1) < 1e-9, "recurrence, p \(p), m \(m): \(exact)")
       #expect(abs(reference / seconds - 1) < 1e-9, "walk, p \(p), m \(m): \(reference)")
@@ -30,20 +31,20 @@ import Testing
     }
   }
 
-  @Test(arguments: PipelineScheduleKind.allCases)
+  @Test(arguments: [false, true])
   func `The recurrence gives the walk's end of every stage, bit for bit`(
-    kind: PipelineScheduleKind
+    isInterleaved: Bool
   ) throws {
     var scratch = PipelineScratch()
     for seed in 0..<400 {
-      let pipeline = RandomPipeline(kind, seed: seed)
+      let pipeline = RandomPipeline(isInterleaved: isInterleaved, seed: seed)
       let times = pipeline.times
       let makespan = times.endSeconds(
-        of: kind, microBatchCount: pipeline.microBatchCount, scratch: &scratch)
+        of: pipeline.schedule, microBatchCount: pipeline.microBatchCount, scratch: &scratch)
       let ends = (0..<times.stageCount).map(scratch.endSeconds(ofStage:))
       let reference = try times.walk(
         PipelineSchedule(
-          kind: kind, stageCount: times.stageCount, chunkCount: times.chunkCount,
+          pipeline.schedule, stageCount: times.stageCount,
           microBatchCount: pipeline.microBatchCount))
       #expect(ends == reference, "\(pipeline)")
       #expect(makespan == reference.max(), "\(pipeline)")
@@ -58,7 +59,7 @@ import Testing
         backwardSeconds: (0..<p).map { 2 + 0.7 * Double($0 % 2) },
         transferSeconds: (1..<p).map { 0.2 * Double($0) })
       for m in 1...9 {
-        let schedule = try PipelineSchedule(kind: .oneForwardOneBackward, stageCount: p, microBatchCount: m)
+        let schedule = try PipelineSchedule(.oneForwardOneBackward, stageCount: p, microBatchCount: m)
         _ = times.endSeconds(of: .oneForwardOneBackward, microBatchCount: m, scratch: &scratch)
         #expect(try (0..<p).map(scratch.endSeconds(ofStage:)) == times.walk(schedule), "p \(p), m \(m)")
       }
@@ -107,16 +108,16 @@ import Testing
       stageCount: 2, chunkCount: 2, forwardSeconds: [1, 1, 1, 1], backwardSeconds: [0, 0, 0, 0],
       transferSeconds: [10], wrapTransferSeconds: 100)
     var scratch = PipelineScratch()
-    let end = times.endSeconds(of: .interleaved, microBatchCount: 2, scratch: &scratch)
+    let end = times.endSeconds(of: .interleaved(chunkCount: 2), microBatchCount: 2, scratch: &scratch)
     #expect(end == 125 + 120)
   }
 
   @Test func `A scratch used for a larger pipeline does not change a smaller one`() {
     var used = PipelineScratch(stageCapacity: 3)
     for seed in 0..<20 {
-      let pipeline = RandomPipeline(.interleaved, seed: seed)
+      let pipeline = RandomPipeline(isInterleaved: true, seed: seed)
       let again = pipeline.times.endSeconds(
-        of: .interleaved, microBatchCount: pipeline.microBatchCount, scratch: &used)
+        of: pipeline.schedule, microBatchCount: pipeline.microBatchCount, scratch: &used)
       #expect(again == pipeline.exactSeconds(), "\(pipeline)")
       #expect(used.stageCount == pipeline.times.stageCount)
     }

@@ -7,7 +7,7 @@ import Testing
     var gapSum = 0.0
     let caseCount = 3000
     for seed in 0..<caseCount {
-      let pipeline = RandomPipeline(.oneForwardOneBackward, seed: seed)
+      let pipeline = RandomPipeline(isInterleaved: false, seed: seed)
       let exact = pipeline.exactSeconds()
       let bound = Self.boundSeconds(of: pipeline.times, microBatchCount: pipeline.microBatchCount)
       #expect(bound <= exact * (1 + 1e-12), "\(pipeline): bound \(bound), exact \(exact)")
@@ -18,7 +18,7 @@ import Testing
 
   @Test func `The bound is at least every path named in its comment`() {
     for seed in 0..<1000 {
-      let pipeline = RandomPipeline(.oneForwardOneBackward, seed: seed)
+      let pipeline = RandomPipeline(isInterleaved: false, seed: seed)
       let bound = Self.boundSeconds(of: pipeline.times, microBatchCount: pipeline.microBatchCount)
       let paths = Self.paths(of: pipeline.times, microBatchCount: pipeline.microBatchCount)
       #expect(bound >= paths * (1 - 1e-12), "\(pipeline): bound \(bound), longest path \(paths)")
@@ -76,7 +76,7 @@ import Testing
 
   @Test func `A stage that is slower bounds the time by more`() {
     for seed in 0..<200 {
-      let pipeline = RandomPipeline(.oneForwardOneBackward, seed: seed), times = pipeline.times
+      let pipeline = RandomPipeline(isInterleaved: false, seed: seed), times = pipeline.times
       let stage = seed % times.stageCount
       func slowed(_ seconds: [Double]) -> [Double] {
         seconds.enumerated().map { $0.offset == stage ? 2 * $0.element : $0.element }

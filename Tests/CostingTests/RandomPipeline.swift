@@ -1,20 +1,17 @@
 import Costing
-import Schedules
+import Documents
 import TestSupport
 
 /// A pipeline with unequal stages and links, drawn from a seed.
 struct RandomPipeline: CustomStringConvertible {
   let seed: Int
-  let kind: PipelineScheduleKind
   let microBatchCount: Int
   let times: PipelineTimes
 
   /// p 1…12 and m 1…64; interleaved p 2…8, v 2…4, m up to 6p. Links are zero, small, mixed, or far longer than passes.
-  init(_ kind: PipelineScheduleKind, seed: Int) {
+  init(isInterleaved: Bool, seed: Int) {
     var generator = SeededGenerator(seed: seed)
     self.seed = seed
-    self.kind = kind
-    let isInterleaved = kind == .interleaved
     let stageCount = Int.random(in: isInterleaved ? 2...8 : 1...12, using: &generator)
     let chunkCount = isInterleaved ? Int.random(in: 2...4, using: &generator) : 1
     microBatchCount =
@@ -38,12 +35,14 @@ struct RandomPipeline: CustomStringConvertible {
       wrapTransferSeconds: link())
   }
 
+  var schedule: Strategy.Schedule { Strategy.Schedule(chunkCount: times.chunkCount) }
+
   func exactSeconds() -> Double {
     var scratch = PipelineScratch()
-    return times.endSeconds(of: kind, microBatchCount: microBatchCount, scratch: &scratch)
+    return times.endSeconds(of: schedule, microBatchCount: microBatchCount, scratch: &scratch)
   }
 
   var description: String {
-    "seed \(seed): \(kind.rawValue), p \(times.stageCount), v \(times.chunkCount), m \(microBatchCount)"
+    "seed \(seed): \(schedule.name), p \(times.stageCount), v \(times.chunkCount), m \(microBatchCount)"
   }
 }

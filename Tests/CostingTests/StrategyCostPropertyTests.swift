@@ -46,7 +46,7 @@ import Testing
     let m = v > 1 ? p * (try pick([1, 2, 3])) : try pick([1, 2, 3, 5, 8, p, 2 * p + 1, 24])
     let zeroStage = try pick(Strategy.ZeroStage.allCases)
     let strategy = Strategy(
-      mesh: [.tensor: t, .pipeline: p, .data: d], virtualStageCount: v, microBatch: b,
+      mesh: [.tensor: t, .pipeline: p, .data: d], schedule: .init(chunkCount: v), microBatch: b,
       zeroStage: zeroStage, sharding: try pick([nil, try sharding(replicaCount: d, hasPipeline: p > 1, pick)]),
       recompute: try pick(Strategy.Recompute.allCases),
       usesSequenceParallelism: try pick([true, false]) && t > 1, usesFlashAttention: try pick([true, false]),
@@ -87,7 +87,7 @@ import Testing
   private func samples(drawCount: UInt64) throws -> [Sample] {
     let samples = try (0..<drawCount).compactMap(sample)
     #expect(samples.count > drawCount / 4)
-    #expect(samples.contains { $0.cost.strategy.virtualStageCount > 1 })
+    #expect(samples.contains { $0.cost.strategy.schedule.isInterleaved })
     #expect(samples.contains { $0.cost.embeddingSumSeconds > 0 })
     for pipelined in [false, true] {
       #expect(

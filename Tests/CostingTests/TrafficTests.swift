@@ -120,7 +120,7 @@ import Testing
   /// Chunks: three boundaries of four virtual stages.
   @Test func everyBoundaryOfVirtualStagesIsCrossed() throws {
     let plain = try count(Strategy(mesh: [.pipeline: 2]))
-    let chunks = try count(Strategy(mesh: [.pipeline: 2], virtualStageCount: 2))
+    let chunks = try count(Strategy(mesh: [.pipeline: 2], schedule: .interleaved(chunkCount: 2)))
     #expect(chunks.byteCount(.pipeline, level: 0) == 3 * plain.byteCount(.pipeline, level: 0))
   }
 

@@ -31,7 +31,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
 func examplePlan() throws -> Plan {
   let catalog = Catalog(root: Checkout.root)
   let strategy = Strategy(
-    mesh: [.tensor: 2, .pipeline: 2], virtualStageCount: 1, microBatch: 2, zeroStage: .none,
+    mesh: [.tensor: 2, .pipeline: 2], microBatch: 2, zeroStage: .none,
     recompute: .full, usesSequenceParallelism: false, usesFlashAttention: true, overlapsGradientReduce: false)
   let memory = Prediction.StageMemory(
     weightBytes: 1, gradientBytes: 2, optimizerBytes: 3, activationBytes: 4, workspaceBytes: 5, reservedBytes: 6,

@@ -1,3 +1,4 @@
+import Documents
 import Schedules
 import Testing
 
@@ -9,15 +10,11 @@ import Testing
   /// Every schedule with p 1…6, v 1…3, m 1…12 that exists.
   static let schedules: [PipelineSchedule] = {
     var schedules: [PipelineSchedule] = []
-    for kind in PipelineScheduleKind.allCases {
+    for order in (1...3).map(Strategy.Schedule.init(chunkCount:)) {
       for p in 1...6 {
-        for v in 1...3 {
-          for m in 1...12 {
-            if let schedule = try? PipelineSchedule(
-              kind: kind, stageCount: p, chunkCount: v, microBatchCount: m)
-            {
-              schedules.append(schedule)
-            }
+        for m in 1...12 {
+          if let schedule = try? PipelineSchedule(order, stageCount: p, microBatchCount: m) {
+            schedules.append(schedule)
           }
         }
       }
@@ -26,12 +23,12 @@ import Testing
   }()
 
   static func name(_ schedule: PipelineSchedule) -> String {
-    "\(schedule.kind.rawValue), p \(schedule.stageCount), v \(schedule.chunkCount), m \(schedule.microBatchCount)"
+    "\(schedule.order.name), p \(schedule.stageCount), v \(schedule.chunkCount), m \(schedule.microBatchCount)"
   }
 
   @Test func `1F1B warms up by the stages below, then alternates`() throws {
     let schedule = try PipelineSchedule(
-      kind: .oneForwardOneBackward, stageCount: 3, microBatchCount: 4)
+      .oneForwardOneBackward, stageCount: 3, microBatchCount: 4)
     #expect(Self.text(schedule.steps(ofStage: 0)) == "F0.0 F1.0 F2.0 B0.0 F3.0 B1.0 B2.0 B3.0")
     #expect(Self.text(schedule.steps(ofStage: 1)) == "F0.0 F1.0 B0.0 F2.0 B1.0 F3.0 B2.0 B3.0")
     #expect(Self.text(schedule.steps(ofStage: 2)) == "F0.0 B0.0 F1.0 B1.0 F2.0 B2.0 F3.0 B3.0")
@@ -39,7 +36,7 @@ import Testing
 
   @Test func `Interleaved stages take groups of p micro-batches through chunk after chunk`() throws {
     let schedule = try PipelineSchedule(
-      kind: .interleaved, stageCount: 2, chunkCount: 2, microBatchCount: 4)
+      .interleaved(chunkCount: 2), stageCount: 2, microBatchCount: 4)
     #expect(
       Self.text(schedule.steps(ofStage: 0))
         == "F0.0 F1.0 F0.1 F1.1 F2.0 B0.1 F3.0 B1.1 F2.1 B0.0 F3.1 B1.0 B2.1 B3.1 B2.0 B3.0")
@@ -50,7 +47,7 @@ import Testing
 
   @Test func `Interleaved stages pair passes with as many micro-batches as stages, too`() throws {
     let schedule = try PipelineSchedule(
-      kind: .interleaved, stageCount: 2, chunkCount: 2, microBatchCount: 2)
+      .interleaved(chunkCount: 2), stageCount: 2, microBatchCount: 2)
     #expect(Self.text(schedule.steps(ofStage: 0)) == "F0.0 F1.0 F0.1 F1.1 B0.1 B1.1 B0.0 B1.0")
     #expect(Self.text(schedule.steps(ofStage: 1)) == "F0.0 F1.0 F0.1 B0.1 F1.1 B1.1 B0.0 B1.0")
   }
@@ -94,32 +91,29 @@ import Testing
 
   @Test func `The virtual stage of a chunk is chunk times stages plus stage`() throws {
     let schedule = try PipelineSchedule(
-      kind: .interleaved, stageCount: 4, chunkCount: 3, microBatchCount: 8)
+      .interleaved(chunkCount: 3), stageCount: 4, microBatchCount: 8)
     #expect(schedule.virtualStageIndex(stage: 1, chunk: 2) == 9)
   }
 
   @Test func `A shape without a schedule is refused with its numbers`() {
-    func refusal(_ kind: PipelineScheduleKind, _ p: Int, _ v: Int, _ m: Int)
+    func refusal(_ order: Strategy.Schedule, _ p: Int, _ m: Int)
       -> PipelineScheduleError?
     {
       do throws(PipelineScheduleError) {
-        _ = try PipelineSchedule(kind: kind, stageCount: p, chunkCount: v, microBatchCount: m)
+        _ = try PipelineSchedule(order, stageCount: p, microBatchCount: m)
         return nil
       } catch {
         return error
       }
     }
-    #expect(refusal(.oneForwardOneBackward, 0, 1, 1) == .stageCountBelowOne(stageCount: 0))
-    #expect(
-      refusal(.oneForwardOneBackward, 1, 1, 0) == .microBatchCountBelowOne(microBatchCount: 0))
-    #expect(refusal(.oneForwardOneBackward, 2, 2, 4) == .chunkCountNotOne(chunkCount: 2))
-    #expect(refusal(.oneForwardOneBackward, 2, 0, 4) == .chunkCountNotOne(chunkCount: 0))
-    #expect(refusal(.interleaved, 2, 1, 4) == .tooFewChunks(chunkCount: 1))
-    #expect(refusal(.interleaved, 1, 2, 4) == .tooFewStages(stageCount: 1))
-    let odd = refusal(.interleaved, 4, 2, 6)
+    #expect(refusal(.oneForwardOneBackward, 0, 1) == .stageCountBelowOne(stageCount: 0))
+    #expect(refusal(.oneForwardOneBackward, 1, 0) == .microBatchCountBelowOne(microBatchCount: 0))
+    #expect(refusal(.interleaved(chunkCount: 1), 2, 4) == .tooFewChunks(chunkCount: 1))
+    #expect(refusal(.interleaved(chunkCount: 2), 1, 4) == .tooFewStages(stageCount: 1))
+    let odd = refusal(.interleaved(chunkCount: 2), 4, 6)
     #expect(odd == .microBatchesNotMultipleOfStages(microBatchCount: 6, stageCount: 4))
     #expect(odd?.description.contains("multiple of its 4 stages, found 6") == true)
-    #expect(refusal(.interleaved, 4, 2, 8) == nil)
-    #expect(refusal(.oneForwardOneBackward, 1, 1, 1) == nil)
+    #expect(refusal(.interleaved(chunkCount: 2), 4, 8) == nil)
+    #expect(refusal(.oneForwardOneBackward, 1, 1) == nil)
   }
 }

@@ -26,7 +26,7 @@ struct BruteForce {
               for recompute in Strategy.Recompute.allCases where !(hasFlash && recompute == .selective) {
                 for sequenceParallel in [false, true] {
                   let strategy = Strategy(
-                    mesh: [.tensor: tensor, .pipeline: pipeline, .data: data], virtualStageCount: chunks,
+                    mesh: [.tensor: tensor, .pipeline: pipeline, .data: data], schedule: .init(chunkCount: chunks),
                     microBatch: microBatch, sharding: sharding, recompute: recompute,
                     usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
                     overlapsGradientReduce: model.framework.overlapsGradientReduce)
@@ -105,7 +105,7 @@ struct BruteForce {
     var best: Double?
     var fitsDevices = false
     let splits =
-      strategy.virtualStageCount > 1
+      strategy.schedule.isInterleaved
       ? [
         [Int](
           repeating: layers / strategy.pipelineDegree / strategy.virtualStageCount,
@@ -137,7 +137,7 @@ struct BruteForce {
           }
           combinations = combinations.flatMap { before in kept.map { before + [$0] } }
         }
-        if strategy.virtualStageCount > 1, choices != nil {
+        if strategy.schedule.isInterleaved, choices != nil {
           let must = fitting.map {
             $0.min { Self.order($0, offloadsFirst: false) < Self.order($1, offloadsFirst: false) }
           }

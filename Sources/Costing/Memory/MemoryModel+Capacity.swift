@@ -41,7 +41,7 @@ extension MemoryModel {
   /// - Complexity: O(stages).
   public func layerCapacities(limitBytes: Int, layerCount: Int) -> [Int]? {
     let p = strategy.pipelineDegree
-    if strategy.virtualStageCount > 1 || p == 1 {
+    if strategy.schedule.isInterleaved || p == 1 {
       // Every stage holds the same.
       let each = layerCount / p
       for stage in 0..<p where stageMemory(stage: stage, layerCount: each).peakBytes > limitBytes { return nil }

@@ -69,7 +69,7 @@ extension MemoryModel {
   /// The most layers a stage can hold within a limit, whatever it chooses; 0 if not as many as it must.
   func layerCapacity(stage: Int, limitBytes: Int, layerCount: Int, freedom: StageFreedom) -> Int {
     let p = strategy.pipelineDegree
-    let isFixed = strategy.virtualStageCount > 1 || p == 1
+    let isFixed = strategy.schedule.isInterleaved || p == 1
     let most = isFixed ? layerCount / p : layerCount - (p - 1)
     return layerCapacity(
       stage: stage, limitBytes: limitBytes, layerCount: most, freedom: freedom, least: isFixed ? most : 1)

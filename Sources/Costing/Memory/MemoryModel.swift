@@ -174,7 +174,7 @@ public struct MemoryModel: Sendable {
   /// Chunk-micro-batches whose activations a stage keeps at its worst moment.
   func inFlightCount(stage: Int) -> Int {
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount, m = microBatchCount
-    guard v > 1 else { return min(p - stage, m) }
+    guard strategy.schedule.isInterleaved else { return min(p - stage, m) }
     // Interleaved 1F1B warms up with 2(p − i − 1) + (v − 1)p chunk passes before the first backward.
     return min(2 * (p - stage - 1) + (v - 1) * p + 1, m * v)
   }
@@ -182,6 +182,6 @@ public struct MemoryModel: Sendable {
   /// Micro-batches whose activations the first stage's first chunk keeps at its worst moment.
   var embeddingInFlightCount: Int {
     // Interleaved, the second p micro-batches enter before the first p have left.
-    min((strategy.virtualStageCount > 1 ? 2 : 1) * strategy.pipelineDegree, microBatchCount)
+    min((strategy.schedule.isInterleaved ? 2 : 1) * strategy.pipelineDegree, microBatchCount)
   }
 }

@@ -1,4 +1,5 @@
-public import Schedules
+public import Documents
+import Schedules
 
 extension PipelineTimes {
   /// The exact time of a pipeline schedule, in seconds: the end of the last backward pass of the slowest stage.
@@ -9,22 +10,22 @@ extension PipelineTimes {
   /// `PipelineExactTests`.
   ///
   /// - Parameters:
-  ///   - kind: The schedule; its chunk count is that of these times.
+  ///   - schedule: The order of passes; its chunk count is that of these times.
   ///   - microBatchCount: Micro-batches per iteration, at least 1.
   ///   - scratch: Memory to reuse between calls.
-  /// - Precondition: A ``PipelineSchedule`` of this kind and shape exists.
+  /// - Precondition: A ``PipelineSchedule`` of this order and shape exists.
   /// - Complexity: O(stages × chunks × micro-batches) time, O(stages) memory.
   public func endSeconds(
-    of kind: PipelineScheduleKind, microBatchCount: Int, scratch: inout PipelineScratch
+    of schedule: Strategy.Schedule, microBatchCount: Int, scratch: inout PipelineScratch
   ) -> Double {
+    precondition(schedule.chunkCount == chunkCount, "times of \(chunkCount) chunks per stage for \(schedule)")
     do {
-      _ = try PipelineSchedule(
-        kind: kind, stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
+      _ = try PipelineSchedule(schedule, stageCount: stageCount, microBatchCount: microBatchCount)
     } catch {
       preconditionFailure(error.description)
     }
     scratch.withClocks(stageCount: stageCount) { stageEnds, forwardEnds in
-      switch kind {
+      switch schedule {
       case .oneForwardOneBackward:
         advanceOneForwardOneBackward(microBatchCount: microBatchCount, stageEnds: stageEnds)
       case .interleaved:

@@ -1,3 +1,5 @@
+import Documents
+
 extension PipelineSchedule {
   /// Forward passes a stage runs before its first pair of one forward and one backward.
   ///
@@ -15,10 +17,10 @@ extension PipelineSchedule {
     precondition(
       (0..<stageCount).contains(stageIndex), "stage \(stageIndex) is not one of \(stageCount)")
     let stagesBelow = stageCount - stageIndex - 1
-    switch kind {
+    switch order {
     case .oneForwardOneBackward:
       return min(passCount, stagesBelow)
-    case .interleaved:
+    case .interleaved(let chunkCount):
       return min(passCount, 2 * stagesBelow + (chunkCount - 1) * stageCount)
     }
   }

@@ -1,3 +1,5 @@
+public import Documents
+
 /// Who runs which pass of which micro-batch, in which order: a pipeline schedule as data.
 ///
 /// It is the one truth about the order of an iteration: programs are lowered from it and executed, and the cost model's
@@ -5,13 +7,10 @@
 /// results that the step needs have arrived.
 public struct PipelineSchedule: Sendable, Hashable {
   /// The order of forward and backward passes.
-  public let kind: PipelineScheduleKind
+  public let order: Strategy.Schedule
 
   /// Pipeline stages, at least 1.
   public let stageCount: Int
-
-  /// Model chunks (virtual stages) per stage: at least 2 when interleaved, otherwise 1.
-  public let chunkCount: Int
 
   /// Micro-batches per pipeline and iteration, at least 1; a multiple of `stageCount` when interleaved.
   public let microBatchCount: Int
@@ -20,16 +19,13 @@ public struct PipelineSchedule: Sendable, Hashable {
   ///
   /// - Throws: ``PipelineScheduleError``, its case saying which of the ranges above does not hold.
   public init(
-    kind: PipelineScheduleKind, stageCount: Int, chunkCount: Int = 1, microBatchCount: Int
+    _ order: Strategy.Schedule, stageCount: Int, microBatchCount: Int
   ) throws(PipelineScheduleError) {
     guard stageCount >= 1 else { throw .stageCountBelowOne(stageCount: stageCount) }
     guard microBatchCount >= 1 else {
       throw .microBatchCountBelowOne(microBatchCount: microBatchCount)
     }
-    switch kind {
-    case .oneForwardOneBackward:
-      guard chunkCount == 1 else { throw .chunkCountNotOne(chunkCount: chunkCount) }
-    case .interleaved:
+    if case .interleaved(let chunkCount) = order {
       guard chunkCount >= 2 else { throw .tooFewChunks(chunkCount: chunkCount) }
       guard stageCount >= 2 else { throw .tooFewStages(stageCount: stageCount) }
       guard microBatchCount % stageCount == 0 else {
@@ -37,11 +33,13 @@ public struct PipelineSchedule: Sendable, Hashable {
           microBatchCount: microBatchCount, stageCount: stageCount)
       }
     }
-    self.kind = kind
+    self.order = order
     self.stageCount = stageCount
-    self.chunkCount = chunkCount
     self.microBatchCount = microBatchCount
   }
+
+  /// Model chunks (virtual stages) per stage: at least 2 when interleaved, otherwise 1.
+  public var chunkCount: Int { order.chunkCount }
 
   /// Forward passes of one stage in one iteration, counted per (micro-batch, chunk); as many backward passes.
   public var passCount: Int { microBatchCount * chunkCount }

@@ -6,9 +6,6 @@ public enum PipelineScheduleError: Error, Sendable, Hashable {
   /// An iteration has at least one micro-batch.
   case microBatchCountBelowOne(microBatchCount: Int)
 
-  /// Only the interleaved schedule runs several model chunks per stage; 1F1B runs exactly one.
-  case chunkCountNotOne(chunkCount: Int)
-
   /// The interleaved schedule needs at least two model chunks per stage.
   case tooFewChunks(chunkCount: Int)
 
@@ -27,8 +24,6 @@ extension PipelineScheduleError: CustomStringConvertible {
       "a pipeline has at least 1 stage, found \(stageCount)"
     case .microBatchCountBelowOne(let microBatchCount):
       "an iteration has at least 1 micro-batch, found \(microBatchCount)"
-    case .chunkCountNotOne(let chunkCount):
-      "schedule 1f1b has 1 model chunk per stage, found \(chunkCount)"
     case .tooFewChunks(let chunkCount):
       "schedule 1f1b-interleaved needs at least 2 model chunks per stage, found \(chunkCount)"
     case .tooFewStages(let stageCount):
