@@ -112,11 +112,16 @@ public struct Field: Sendable {
   /// One of a closed list of words.
   package func choice<Choice>(of type: Choice.Type) throws(DocumentError) -> Choice
   where Choice: RawRepresentable & CaseIterable, Choice.RawValue == String {
-    let words = type.allCases.map(\.rawValue)
-    let wanted = words.map { "\"\($0)\"" }.joined(separator: ", ")
-    guard case .string(let word) = value else { throw error(expected: "one of \(wanted)") }
-    guard let choice = type.init(rawValue: word) else { throw error(expected: "one of \(wanted)") }
-    return choice
+    let choices = Array(type.allCases)
+    return choices[try place(among: choices.map { .string($0.rawValue) })]
+  }
+
+  /// Where the value is in a closed list of scalars.
+  package func place(among choices: [JSON]) throws(DocumentError) -> Int {
+    guard let place = choices.firstIndex(of: value) else {
+      throw error(expected: "one of \(choices.map { $0.text(style: .compact) }.joined(separator: ", "))")
+    }
+    return place
   }
 
   /// The members of an object, to be taken key by key.

@@ -55,6 +55,9 @@ public struct Sharding: Sendable, Hashable {
     weightDegree > 1 ? .weights : gradientDegree > 1 ? .gradients : optimizerDegree > 1 ? .optimizer : .none
   }
 
+  /// Replicas that hold the secondary copy once, as documents state it: 1 without one.
+  public var secondaryDegreeOrOne: Int { secondaryDegree ?? 1 }
+
   /// Whether collectives change the values that they move.
   public var isQuantised: Bool { quantisesWeights || quantisesGradients }
 

@@ -1,7 +1,7 @@
 /// How the training of a model is divided among devices: one point of the lattice that the search walks.
 public struct Strategy: Sendable, Hashable {
   /// What is computed again in backward instead of kept from forward.
-  public enum Recompute: String, Sendable, CaseIterable {
+  public enum Recompute: String, Sendable, CaseIterable, StrategyValue {
     case none
     /// Scores, softmax and dropout of the attention core (Korthikanti et al. 2022); nothing under FlashAttention, which
     /// never keeps them.
@@ -11,7 +11,7 @@ public struct Strategy: Sendable, Hashable {
   }
 
   /// What data-parallel ranks shard instead of replicating (Rajbhandari et al. 2020).
-  public enum ZeroStage: Int, Sendable, CaseIterable, Comparable {
+  public enum ZeroStage: Int, Sendable, CaseIterable, Comparable, StrategyValue {
     case none = 0
     case optimizer = 1
     case gradients = 2
@@ -21,21 +21,21 @@ public struct Strategy: Sendable, Hashable {
   }
 
   /// The degree of every parallel axis.
-  public let mesh: Mesh
+  public internal(set) var mesh: Mesh
   /// The order in which a stage alternates the passes of its chunks.
-  public let schedule: Schedule
+  public var schedule = Schedule.oneForwardOneBackward
   /// Sequences of one micro-batch.
-  public let microBatch: Int
+  public var microBatch = 1
   /// The kinds of state that replicas shard.
-  public private(set) var zeroStage: ZeroStage
+  public internal(set) var zeroStage = ZeroStage.none
   /// How, where it is not what the ZeRO stage says: every kind among all replicas, nothing quantised.
   private(set) var shardLevels: Sharding?
-  public private(set) var recompute: Recompute
+  public var recompute = Recompute.none
   /// Whether norms, dropout and residuals are divided along the sequence among the tensor group.
-  public let usesSequenceParallelism: Bool
-  public let usesFlashAttention: Bool
+  public var usesSequenceParallelism = false
+  public var usesFlashAttention = false
   /// Whether gradient reductions run under the last backward pass.
-  public let overlapsGradientReduce: Bool
+  public var overlapsGradientReduce = false
 
   /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage` says, which counts for nothing else.
   public init(
@@ -51,7 +51,7 @@ public struct Strategy: Sendable, Hashable {
     self.usesSequenceParallelism = usesSequenceParallelism
     self.usesFlashAttention = usesFlashAttention
     self.overlapsGradientReduce = overlapsGradientReduce
-    if let sharding, sharding != self.sharding { shard(as: sharding) }
+    if let sharding, sharding != self.sharding { self.sharding = sharding }
   }
 
   /// Ranks among which every layer's matrices are divided.
@@ -61,36 +61,32 @@ public struct Strategy: Sendable, Hashable {
   /// Replicas.
   public var dataDegree: Int { mesh.degree(of: .data) }
 
-  /// Chunks of layers per stage.
-  public var virtualStageCount: Int { schedule.chunkCount }
-
   /// Ranks in all.
   public var worldSize: Int { mesh.worldSize }
 
+  /// Chunks of layers per stage.
+  public var virtualStageCount: Int {
+    get { schedule.chunkCount }
+    set { schedule = Schedule(chunkCount: newValue) }
+  }
+
   /// How replicas divide weights, gradients and optimizer states.
-  public var sharding: Sharding { shardLevels ?? Sharding(zeroStage, replicaCount: dataDegree) }
+  public var sharding: Sharding {
+    get { shardLevels ?? Sharding(zeroStage, replicaCount: dataDegree) }
+    set {
+      zeroStage = newValue.stage
+      shardLevels = newValue == Sharding(newValue.stage, replicaCount: dataDegree) ? nil : newValue
+    }
+  }
 
   /// Whether states are divided otherwise than among all replicas, or anything is quantised.
   public var hasShardLevels: Bool { shardLevels != nil }
 
-  /// The same with another recomputation.
-  public func with(recompute: Recompute) -> Strategy {
+  /// The strategy with another value of one part.
+  public func with<Part>(_ part: WritableKeyPath<Strategy, Part>, _ value: Part) -> Strategy {
     var copy = self
-    copy.recompute = recompute
+    copy[keyPath: part] = value
     return copy
-  }
-
-  /// The same with other shard degrees.
-  public func with(sharding: Sharding) -> Strategy {
-    var copy = self
-    copy.shard(as: sharding)
-    return copy
-  }
-
-  /// States shard degrees by the ZeRO stage alone, where that says it all.
-  private mutating func shard(as sharding: Sharding) {
-    zeroStage = sharding.stage
-    shardLevels = sharding == Sharding(sharding.stage, replicaCount: dataDegree) ? nil : sharding
   }
 
   /// Micro-batches that each pipeline runs in an iteration.

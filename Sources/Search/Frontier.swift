@@ -208,7 +208,7 @@ struct Frontier {
     if !choices.contains(where: \.offloadsOptimizer) {
       if choices == split.choices(under: strategy) || recomputesNothing { return nil }
     }
-    return recomputesNothing && strategy.recompute == .full ? strategy.with(recompute: .none) : strategy
+    return recomputesNothing && strategy.recompute == .full ? strategy.with(\.recompute, .none) : strategy
   }
 
   private func isRisky(_ cost: StrategyCost, _ split: Split) -> Bool {

@@ -49,6 +49,8 @@ struct Lattice {
   private let usesFlashAttention: Bool
   private let overlapsGradientReduce: Bool
   private let hasFlashAttention: Bool
+  private let recomputations: [Strategy.Recompute]
+  private let recomputeIsFixed: Bool
   /// Whether hosts could hold optimizer states, and nobody says that they are not to.
   private let mayOffload: Bool
 
@@ -63,6 +65,10 @@ struct Lattice {
     mayOffload = model.cluster.host != nil && pattern.offloadsOptimizer != false
     usesFlashAttention = pattern.usesFlashAttention ?? hasFlashAttention
     overlapsGradientReduce = pattern.overlapsGradientReduce ?? model.framework.overlapsGradientReduce
+    let fixed = pattern.recompute
+    recomputeIsFixed = fixed != nil
+    // A fused attention core keeps nothing that selective recomputation could drop.
+    recomputations = fixed.map { [$0] } ?? (usesFlashAttention ? [.none, .full] : [.none, .selective, .full])
     var meshes: [Mesh] = []
     var rejections: [String: Int] = [:]
     let deviceCount = model.deviceCount
@@ -100,25 +106,26 @@ struct Lattice {
     var points: [Point] = []
     var rejections: [String: Int] = [:]
     let perReplica = job.globalBatch / mesh.degree(of: .data)
-    if let fixed = pattern.microBatch, perReplica % fixed != 0 {
+    let fixed = pattern.microBatch
+    let microBatches = divisors(of: perReplica).filter { fixed ?? $0 == $0 }
+    if microBatches.isEmpty {
       rejections["the fixed micro-batch does not divide a replica's batch"] = 1
     }
     let choices = shardingChoices.choices(mesh)
     if let violation = choices.violation { rejections[violation.rule, default: 0] += 1 }
-    for microBatch in divisors(of: perReplica) where pattern.microBatch ?? microBatch == microBatch {
+    let schedules = schedules(mesh), sequenceParallelisms = sequenceParallelisms(mesh)
+    for microBatch in microBatches {
       for recompute in recomputations {
-        for sequenceParallel in sequenceParallelisms(mesh) {
+        for sequenceParallel in sequenceParallelisms {
           let key = MicroBatchKey(
             microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
             usesFlashAttention: usesFlashAttention)
           for choice in choices.all {
-            for chunks in virtualStageCounts(mesh) {
+            for schedule in schedules {
               let strategy = Strategy(
-                mesh: mesh, schedule: Strategy.Schedule(chunkCount: chunks), microBatch: microBatch,
-                zeroStage: choice.zeroStage,
-                sharding: choice.sharding, recompute: recompute,
-                usesSequenceParallelism: sequenceParallel, usesFlashAttention: usesFlashAttention,
-                overlapsGradientReduce: overlapsGradientReduce)
+                mesh: mesh, schedule: schedule, microBatch: microBatch, zeroStage: choice.zeroStage,
+                sharding: choice.sharding, recompute: recompute, usesSequenceParallelism: sequenceParallel,
+                usesFlashAttention: usesFlashAttention, overlapsGradientReduce: overlapsGradientReduce)
               if let violation = strategy.violation(
                 job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention) ?? strategy.exclusion
               {
@@ -148,17 +155,11 @@ struct Lattice {
   /// Those that choose how much to recompute are found once, from full recomputation down to none.
   private func freedom(of strategy: Strategy) -> StageFreedom {
     let offloads = mayOffload && strategy.canOffloadOptimizer
-    if strategy.recompute == .full, pattern.recompute == nil {
+    if strategy.recompute == .full, !recomputeIsFixed {
       return StageFreedom(choosesRecomputation: true, choosesOffload: offloads)
     }
-    let isCovered = strategy.recompute == .none && pattern.recompute == nil
+    let isCovered = strategy.recompute == .none && !recomputeIsFixed
     return offloads && !isCovered ? StageFreedom(choosesRecomputation: false, choosesOffload: true) : .none
-  }
-
-  private var recomputations: [Strategy.Recompute] {
-    if let fixed = pattern.recompute { return [fixed] }
-    // A fused attention core keeps nothing that selective recomputation could drop.
-    return usesFlashAttention ? [.none, .full] : [.none, .selective, .full]
   }
 
   private func sequenceParallelisms(_ mesh: Mesh) -> [Bool] {
@@ -166,11 +167,11 @@ struct Lattice {
     return mesh.degree(of: .tensor) > 1 ? [false, true] : [false]
   }
 
-  private func virtualStageCounts(_ mesh: Mesh) -> [Int] {
-    if let fixed = pattern.virtualStageCount { return [fixed] }
+  private func schedules(_ mesh: Mesh) -> [Strategy.Schedule] {
+    if let fixed = pattern.virtualStageCount { return [Strategy.Schedule(chunkCount: fixed)] }
     let p = mesh.degree(of: .pipeline)
-    guard p > 1, job.model.layerCount % p == 0 else { return [1] }
-    return divisors(of: job.model.layerCount / p)
+    guard p > 1, job.model.layerCount % p == 0 else { return [.oneForwardOneBackward] }
+    return divisors(of: job.model.layerCount / p).map(Strategy.Schedule.init(chunkCount:))
   }
 }
 

@@ -95,7 +95,7 @@ struct ShardingChoices {
 
   /// Degrees of a secondary partition.
   private func secondaries(_ degrees: [Int], weights: Int) -> [Int] {
-    if let fixed = pattern.secondaryDegree { return fixed > 1 ? [fixed] : [] }
+    if let fixed = pattern.secondaryDegreeOrOne { return fixed > 1 ? [fixed] : [] }
     return degrees.filter { $0 > 1 && $0 < weights }
   }
 

@@ -21,7 +21,7 @@ public enum ShardingComparison {
     var options: [ShardingOption] = []
     for (name, sharding) in schemes(of: strategy, devicesPerNode: model.cluster.devicesPerNode) {
       guard !options.contains(where: { $0.sharding == sharding }) else { continue }
-      let other = strategy.with(sharding: sharding)
+      let other = strategy.with(\.sharding, sharding)
       guard model.violation(of: other) == nil, other.contradiction(of: split, host: model.cluster.host) == nil else {
         continue
       }

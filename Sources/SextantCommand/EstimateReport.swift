@@ -8,7 +8,7 @@ struct EstimateReport {
   var text: String {
     let prediction = estimate.prediction, cluster = estimate.model.cluster, job = estimate.model.job
     return """
-      \(PlanReport.words(estimate.strategy)), \
+      \(estimate.strategy.words), \
       \(Format.count(estimate.strategy.microBatchCount(globalBatch: job.globalBatch), of: "micro-batch"))
       \(Format.seconds(prediction.iterationSeconds)) an iteration, \
       \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \

@@ -1,3 +1,4 @@
+import Documents
 import Foundation
 
 /// Numbers for people; documents keep SI base units.
@@ -29,20 +30,10 @@ enum Format {
   static func percent(_ share: Double) -> String { String(format: "%.1f %%", share * 100) }
 
   /// Thousands apart: `12,345`.
-  static func count(_ number: Int) -> String {
-    let digits = String(abs(number))
-    var result = ""
-    for (index, digit) in digits.enumerated() {
-      if index > 0, (digits.count - index) % 3 == 0 { result += "," }
-      result.append(digit)
-    }
-    return (number < 0 ? "-" : "") + result
-  }
+  static func count(_ number: Int) -> String { number.grouped }
 
   /// A count with its noun: `1 node`, `1,024 nodes`, `2 micro-batches`.
-  static func count(_ number: Int, of noun: String) -> String {
-    "\(count(number)) \(noun)" + (number == 1 ? "" : noun.hasSuffix("ch") ? "es" : "s")
-  }
+  static func count(_ number: Int, of noun: String) -> String { number.counted(noun) }
 
   static func rate(_ tokensPerSecond: Double) -> String {
     switch tokensPerSecond {

@@ -14,7 +14,7 @@ struct InfeasibilityReport {
       .map { "\($0.name) \(Format.gigabytes($0.bytes))" }.joined(separator: ", ")
     return """
       no feasible plan: none of \(Format.count(no.result.certificate.memoryRejectedCount)) strategies fits; the nearest, \
-      \(PlanReport.short(shortage.strategy)), needs \(Format.gigabytes(memory.peakBytes)) on stage \
+      \(shortage.strategy.short), needs \(Format.gigabytes(memory.peakBytes)) on stage \
       \(shortage.stageIndex) (\(largest)), \(Format.gigabytes(shortage.excessBytes)) over the \
       \(Format.gigabytes(shortage.limitBytes)) that may be used; would fit with \(changes(shortage))
       """

@@ -36,7 +36,7 @@ struct PlanReport {
     let prediction = plan.prediction
     let stage = plan.tightestStageIndex
     return """
-      \(Self.words(plan.strategy)), \(Format.count(plan.microBatchCount, of: "micro-batch"))
+      \(plan.strategy.words), \(Format.count(plan.microBatchCount, of: "micro-batch"))
       \(Format.seconds(prediction.iterationSeconds)) an iteration, \
       \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \
       MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.stageMemory[stage].peakBytes)) of \
@@ -50,12 +50,12 @@ struct PlanReport {
       header: ["", "strategy", "time", "tokens/s", "MFU", "peak", "memory"], leftColumns: [0, 1, 6])
     let own = plan.prediction
     table.add([
-      "1", Self.short(plan.strategy), Format.seconds(own.iterationSeconds), Format.rate(own.tokensPerSecondPerDevice),
+      "1", plan.strategy.short, Format.seconds(own.iterationSeconds), Format.rate(own.tokensPerSecondPerDevice),
       Format.percent(own.modelFLOPUtilization), Format.gigabytes(own.peakBytes), own.verdict.rawValue,
     ])
     for (index, other) in plan.alternatives.filter({ $0.kind == nil }).enumerated() {
       table.add([
-        "\(index + 2)", Self.short(other.strategy), Format.seconds(other.iterationSeconds),
+        "\(index + 2)", other.strategy.short, Format.seconds(other.iterationSeconds),
         Format.rate(other.tokensPerSecondPerDevice), Format.percent(other.modelFLOPUtilization),
         Format.gigabytes(other.peakBytes), other.verdict.rawValue,
       ])
@@ -178,34 +178,9 @@ struct PlanReport {
     let kinds = plan.alternatives.filter { $0.kind != nil }
     guard !kinds.isEmpty || !plan.impossibleKinds.isEmpty else { return "" }
     var table = Table(header: ["", "", ""], leftColumns: [0, 1, 2])
-    for other in kinds { table.add([other.kind ?? "", Self.short(other.strategy), other.reason]) }
+    for other in kinds { table.add([other.kind ?? "", other.strategy.short, other.reason]) }
     for kind in plan.impossibleKinds { table.add([kind, "", "does not fit into memory"]) }
     return "The best of every other kind, and why it lost" + table.text
-  }
-
-  /// A strategy as a phrase.
-  static func words(_ strategy: Strategy) -> String {
-    var words = ["\(strategy.mesh)"]
-    if strategy.schedule.isInterleaved { words.append("\(strategy.virtualStageCount) chunks a stage, interleaved") }
-    words.append("micro-batch \(strategy.microBatch)")
-    words += ShardingWords.words(strategy)
-    words.append("recompute \(strategy.recompute.rawValue)")
-    if strategy.usesSequenceParallelism { words.append("sequence parallel") }
-    if strategy.usesFlashAttention { words.append("FlashAttention") }
-    if strategy.overlapsGradientReduce { words.append("overlapped gradient reduction") }
-    return words.joined(separator: ", ")
-  }
-
-  /// A strategy as a table cell: `t8 p8 d2 b1 v2 z1 selective sp`; with shard levels `z3(2|8|128)`.
-  static func short(_ strategy: Strategy) -> String {
-    var words = [
-      "t\(strategy.tensorDegree)", "p\(strategy.pipelineDegree)", "d\(strategy.dataDegree)", "b\(strategy.microBatch)",
-    ]
-    if strategy.schedule.isInterleaved { words.append("v\(strategy.virtualStageCount)") }
-    words.append(ShardingWords.short(strategy))
-    if strategy.recompute != .none { words.append(strategy.recompute.rawValue) }
-    if strategy.usesSequenceParallelism { words.append("sp") }
-    return words.joined(separator: " ")
   }
 
   static func words(_ verdict: Prediction.Verdict) -> String {

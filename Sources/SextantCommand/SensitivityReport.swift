@@ -22,6 +22,6 @@ struct SensitivityReport {
   }
 
   private func label(_ other: Documents.Plan.Alternative) -> String {
-    PlanReport.short(other.strategy) + (other.split.choices == nil ? "" : ", stages differ")
+    other.strategy.short + (other.split.choices == nil ? "" : ", stages differ")
   }
 }

@@ -14,7 +14,7 @@ struct ShardingReport {
     for option in plan.shardingOptions {
       table.add(
         [
-          option.name, ShardingWords.short(plan.strategy.with(sharding: option.sharding)),
+          option.name, plan.strategy.with(\.sharding, option.sharding).shortSharding,
           Format.seconds(option.iterationSeconds), Format.gigabytes(option.peakBytes), option.verdict.rawValue,
         ] + option.sentBytes.map { Format.gigabytes(perDevice($0)) })
     }

@@ -21,7 +21,7 @@ import Testing
     #expect(split[1] == Split.Stage(layerCount: 5, choice: choices[1]))
     let full = Strategy(mesh: [.pipeline: 2], recompute: .full)
     #expect(split.choices(under: full).map(\.recomputedLayerCount) == [3, 5])
-    #expect(split.choices(under: full.with(recompute: .none)).map(\.recomputedLayerCount) == [0, 0])
+    #expect(split.choices(under: full.with(\.recompute, .none)).map(\.recomputedLayerCount) == [0, 0])
     #expect(split.with(choices: nil) == Split([3, 5]))
   }
 }

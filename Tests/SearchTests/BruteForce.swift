@@ -40,7 +40,7 @@ struct BruteForce {
                   guard let score = free.score else { continue }
                   // What stages choose alike is another strategy of the lattice.
                   let alike = [
-                    uniform, Self.bestScore(strategy.with(recompute: .none), model: model, scratch: &scratch),
+                    uniform, Self.bestScore(strategy.with(\.recompute, .none), model: model, scratch: &scratch),
                   ].compactMap(\.score).min()
                   if score < (alike ?? .infinity) * (1 - 1e-12) { scores.append(score) }
                 }

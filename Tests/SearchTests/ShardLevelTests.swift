@@ -65,7 +65,7 @@ struct ShardLevelTests {
       ).pricingSamples()
       for sample in samples where sample.strategy.hasShardLevels {
         let strategy = sample.strategy
-        let whole = strategy.with(sharding: Sharding(strategy.zeroStage, replicaCount: strategy.dataDegree))
+        let whole = strategy.with(\.sharding, Sharding(strategy.zeroStage, replicaCount: strategy.dataDegree))
         let p = strategy.pipelineDegree
         let split = Split.even(
           layerCount: problem.model.job.model.layerCount, stageCount: p, chunkCount: strategy.virtualStageCount)

@@ -1,0 +1,170 @@
+import JSONText
+
+extension Strategy {
+  /// Every part of a strategy that can be stated, in the order in which it is written.
+  ///
+  /// Reading, matching and completing of patterns, the `strategy` of all documents, `--strategy` and `--fix`, phrases and
+  /// table cells of reports, and the schemas follow from it. A part that stands for itself is a stored property of
+  /// ``Strategy`` with its plainest value, and a row here.
+  package static let keys: [StrategyKey] =
+    degreeKeys + batchKeys + [Mesh.Axis.context, .expert].map(unsupportedDegree) + shardingKeys + methodKeys
+
+  private static let degrees = StrategyKey.Values.integers(1...1_048_576)
+
+  private static let degreeKeys: [StrategyKey] = [
+    degree(.tensor, \.tensorDegree, "Ranks among which every layer's matrices are divided."),
+    degree(.pipeline, \.pipelineDegree, "Pipeline stages."),
+    degree(.data, \.dataDegree, "Replicas."),
+  ]
+
+  private static func degree(
+    _ axis: Mesh.Axis, _ property: any KeyPath<Strategy, Int> & Sendable, _ summary: String
+  ) -> StrategyKey {
+    StrategyKey(
+      name: axis.name, values: degrees, summary: summary,
+      role: .part(
+        value: { $0.mesh.degree(of: axis).scalar },
+        set: { strategy, scalar in
+          Int(scalar: scalar).map { strategy.mesh = strategy.mesh.with(axis, degree: $0) }
+        }),
+      property: property, short: { "\(axis.name.prefix(1))\($0.mesh.degree(of: axis))" })
+  }
+
+  private static let batchKeys: [StrategyKey] = [
+    .part(
+      "virtual_stages", \.virtualStageCount, degrees,
+      "Chunks of layers per stage; above 1 the schedule is interleaved.",
+      phrase: { $0.schedule.isInterleaved ? "\($0.schedule.chunkCount) chunks a stage, interleaved" : nil }),
+    .part(
+      "micro_batch", \.microBatch, .integers(TrainingJob.Bounds.globalBatch), "Sequences of one micro-batch.",
+      phrase: { "micro-batch \($0.microBatch)" },
+      // In a table cell chunks stand behind the micro-batch.
+      short: { "b\($0.microBatch)" + ($0.schedule.isInterleaved ? " v\($0.schedule.chunkCount)" : "") }),
+  ]
+
+  private static func unsupportedDegree(_ axis: Mesh.Axis) -> StrategyKey {
+    StrategyKey(
+      name: axis.name, values: degrees,
+      summary:
+        "Ranks of \(axis.name) parallelism; above 1 it is not supported, and a run is read and not priced.",
+      role: .alias(written: nil),
+      read: { (field, _) throws(DocumentError) in
+        if try Int(scalar: degrees.read(field)) != 1 {
+          throw field.conflict("\(axis.name) parallelism is not supported yet")
+        }
+      })
+  }
+
+  /// How replicas divide what each of them needs.
+  package static let shardingKeys: [StrategyKey] = [
+    .part(
+      "zero_stage", \.zeroStage, .integers(0...3),
+      "What replicas shard: 0 nothing, 1 optimizer states, 2 gradients as well, 3 weights as well.",
+      phrase: { strategy in
+        guard strategy.hasShardLevels else { return "ZeRO \(strategy.zeroStage.rawValue)" }
+        let sharding = strategy.sharding
+        return """
+          weights over \(sharding.weightDegree), gradients over \(sharding.gradientDegree), optimizer states over \
+          \(sharding.optimizerDegree.counted("replica"))
+          """
+      },
+      short: { strategy in
+        let stage = "z\(strategy.zeroStage.rawValue)", sharding = strategy.sharding
+        return strategy.hasShardLevels
+          ? stage + "(\(sharding.weightDegree)|\(sharding.gradientDegree)|\(sharding.optimizerDegree))" : stage
+      }),
+    StrategyKey(
+      name: "fsdp", values: .choices([.boolean(false)] + FullySharded.allCases.map(\.rawValue.scalar)),
+      summary: "PyTorch FSDP's sharding strategy, which must agree with zero_stage; false without FSDP.",
+      role: .alias(written: nil), read: FullySharded.read),
+    .shard(
+      "weight_shards", \.weightDegree, degrees,
+      """
+      Replicas that hold the weights once between them; with gradient_shards and optimizer_shards, where they are not \
+      what zero_stage says. Beyond this schema, each divides the next and the last divides data, and zero_stage is that \
+      of the kinds that are divided.
+      """),
+    .shard("gradient_shards", \.gradientDegree, degrees, "Replicas that hold the accumulated gradient once."),
+    .shard("optimizer_shards", \.optimizerDegree, degrees, "Replicas that hold the optimizer states once."),
+    .shard(
+      "secondary_shards", \.secondaryDegreeOrOne, degrees, isOptional: true,
+      "Replicas that hold the secondary copy of the weights once (hpZ of ZeRO++); absent or 1 without one.",
+      phrase: { $0.secondaryDegree.map { "a second copy of the weights over \($0)" } },
+      short: { $0.secondaryDegree.map { "s\($0)" } }),
+    .shard(
+      "quantise_weights", \.quantisesWeights, .booleans,
+      "Whether weights are gathered as INT8 where the group leaves its node (qwZ of ZeRO++).",
+      phrase: { $0.quantisesWeights ? "weights gathered as INT8 between nodes" : nil },
+      short: { $0.quantisesWeights ? "qw" : nil }),
+    .shard(
+      "quantise_gradients", \.quantisesGradients, .booleans,
+      "Whether gradients are reduced as INT4 where the group leaves its node (qgZ of ZeRO++).",
+      phrase: { $0.quantisesGradients ? "gradients exchanged as INT4 between nodes" : nil },
+      short: { $0.quantisesGradients ? "qg" : nil }),
+  ]
+
+  private static let schedules = StrategyKey.Values.choices(Schedule.names.map(\.scalar))
+
+  private static let methodKeys: [StrategyKey] = [
+    .part(
+      "recompute", \.recompute, .choices(Recompute.allCases.map(\.scalar)),
+      "What is computed again in backward: nothing, the attention core, or everything but each block's input.",
+      phrase: { "recompute \($0.recompute.rawValue)" },
+      short: { $0.recompute == .none ? nil : $0.recompute.rawValue }),
+    .part(
+      "sequence_parallel", \.usesSequenceParallelism, .booleans,
+      "Whether norms, dropout and residuals are divided along the sequence among the tensor group.",
+      phrase: { $0.usesSequenceParallelism ? "sequence parallel" : nil },
+      short: { $0.usesSequenceParallelism ? "sp" : nil }),
+    .part(
+      "flash_attention", \.usesFlashAttention, .booleans, "Whether FlashAttention is used.",
+      phrase: { $0.usesFlashAttention ? "FlashAttention" : nil }),
+    StrategyKey(
+      name: "schedule", values: schedules, summary: "The pipeline schedule; 1f1b contradicts virtual_stages above 1.",
+      role: .alias(written: { .string($0.schedule.name) }),
+      read: { (field, pattern) throws(DocumentError) in
+        let name = try schedules.read(field)
+        if let chunks = pattern.virtualStageCount, chunks > 1, name != Schedule(chunkCount: chunks).name.scalar {
+          throw field.conflict(
+            "the schedule \(name.briefDescription) has no virtual stages, but virtual_stages is \(chunks)")
+        }
+      }),
+    .part(
+      "overlap_gradient_reduce", \.overlapsGradientReduce, .booleans,
+      "Whether gradient reductions run under the last backward pass.",
+      phrase: { $0.overlapsGradientReduce ? "overlapped gradient reduction" : nil }),
+    StrategyKey(
+      name: "offload_optimizer", values: .choices([.boolean(false)]),
+      summary:
+        "false keeps optimizer states on the devices; which stages offload is for the search to choose.",
+      role: .ofStages,
+      read: { (field, pattern) throws(DocumentError) in
+        guard try !field.boolean() else {
+          throw field.conflict("which stages offload is for the search to choose; only false can be stated")
+        }
+        pattern.offloadsOptimizer = false
+      }),
+  ]
+}
+
+/// PyTorch FSDP's sharding strategies, as the ZeRO stages they are.
+private enum FullySharded: String, CaseIterable {
+  case fullShard = "FULL_SHARD"
+  case shardGradOp = "SHARD_GRAD_OP"
+  case fsdp2 = "FSDP2"
+
+  var zeroStage: Strategy.ZeroStage { self == .shardGradOp ? .gradients : .weights }
+
+  /// Takes the ZeRO stage from a strategy's name; `false` says nothing.
+  @Sendable static func read(_ field: Field, into pattern: inout StrategyPattern) throws(DocumentError) {
+    guard field.isString else {
+      if try !field.boolean() { return }
+      throw field.error(expected: "false or one of \(allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", "))")
+    }
+    let stage = try field.choice(of: Self.self).zeroStage
+    if let stated = pattern.zeroStage, stated != stage {
+      throw field.conflict("fsdp contradicts zero_stage \(stated.rawValue)")
+    }
+    pattern.zeroStage = stage
+  }
+}

@@ -1,0 +1,225 @@
+import JSONText
+import TestSupport
+import Testing
+
+@testable import Documents
+
+/// The table of a strategy's keys: what is read, held, matched and written is what the properties say.
+@Suite struct StrategyKeyTests {
+  /// Any strategy, whether it can be run or not.
+  static func strategy(seed: Int) -> Strategy {
+    var mutator = DocumentMutator(seed: UInt64(seed))
+    func pick<Value>(_ values: [Value]) -> Value { mutator.element(of: values) }
+    let data = pick([1, 2, 8, 16])
+    var strategy = Strategy(
+      mesh: [.tensor: pick([1, 2, 8]), .pipeline: pick([1, 3, 4]), .data: data],
+      schedule: .init(chunkCount: pick([1, 1, 2, 5])), microBatch: pick([1, 2, 64]),
+      zeroStage: pick(Strategy.ZeroStage.allCases), recompute: pick(Strategy.Recompute.allCases),
+      usesSequenceParallelism: pick([false, true]), usesFlashAttention: pick([false, true]),
+      overlapsGradientReduce: pick([false, true]))
+    if pick([false, true]) {
+      let optimizer = pick([1, 2, 4, 16].filter { data % $0 == 0 })
+      let gradients = pick([1, 2, 4].filter { optimizer % $0 == 0 }), weights = pick(gradients > 1 ? [1, 2] : [1])
+      strategy.sharding = Sharding(
+        weightDegree: weights, gradientDegree: gradients, optimizerDegree: optimizer,
+        secondaryDegree: pick([nil, nil, 2]), quantisesWeights: pick([false, true]),
+        quantisesGradients: pick([false, true]))
+    }
+    return strategy
+  }
+
+  /// Every key that a pattern holds and a strategy has, with the property it states.
+  static let properties: [(key: String, value: @Sendable (Strategy) -> JSON)] = [
+    ("tensor", { .integer($0.tensorDegree) }), ("pipeline", { .integer($0.pipelineDegree) }),
+    ("data", { .integer($0.dataDegree) }), ("virtual_stages", { .integer($0.schedule.chunkCount) }),
+    ("micro_batch", { .integer($0.microBatch) }), ("zero_stage", { .integer($0.zeroStage.rawValue) }),
+    ("weight_shards", { .integer($0.sharding.weightDegree) }),
+    ("gradient_shards", { .integer($0.sharding.gradientDegree) }),
+    ("optimizer_shards", { .integer($0.sharding.optimizerDegree) }),
+    ("secondary_shards", { .integer($0.sharding.secondaryDegree ?? 1) }),
+    ("quantise_weights", { .boolean($0.sharding.quantisesWeights) }),
+    ("quantise_gradients", { .boolean($0.sharding.quantisesGradients) }),
+    ("recompute", { .string($0.recompute.rawValue) }), ("sequence_parallel", { .boolean($0.usesSequenceParallelism) }),
+    ("flash_attention", { .boolean($0.usesFlashAttention) }),
+    ("overlap_gradient_reduce", { .boolean($0.overlapsGradientReduce) }),
+  ]
+
+  static func text(_ scalar: JSON) -> String {
+    if case .string(let word) = scalar { word } else { scalar.text(style: .compact) }
+  }
+
+  @Test func everyPropertyHasItsKeyInOrder() {
+    #expect(
+      Strategy.keys.filter(\.isHeld).map(\.name) == Self.properties.map(\.key) + ["offload_optimizer"])
+    #expect(Set(Strategy.keys.map(\.name)).count == Strategy.keys.count)
+    #expect(Mesh.searchedAxes.map(\.name) == Strategy.keys.prefix(3).map(\.name))
+  }
+
+  @Test func aStrategyIsReadAsItIsWritten() throws {
+    for seed in 0..<500 {
+      let strategy = Self.strategy(seed: seed)
+      #expect(try Strategy(Field(strategy.json, source: "test")) == strategy, "\(strategy.text)")
+      let pattern = try StrategyPattern(text: strategy.text, source: "--strategy")
+      // Devices and habits count for nothing where every part is stated.
+      #expect(pattern.completed(deviceCount: 7, flashAttention: true, overlap: false) == strategy, "\(strategy.text)")
+      #expect(pattern.matches(strategy) && pattern.matches(strategy.sharding), "\(strategy.text)")
+      #expect(try StrategyPattern(Field(pattern.json, source: "test")) == pattern)
+    }
+  }
+
+  @Test func aStatedPartHoldsThatPartAndNoOther() throws {
+    for seed in 0..<200 {
+      let one = Self.strategy(seed: seed), other = Self.strategy(seed: seed + 1000)
+      for (key, value) in Self.properties {
+        let pattern = try StrategyPattern(text: "\(key)=\(Self.text(value(one)))", source: "--fix")
+        #expect(pattern.matches(one), "\(key), seed \(seed)")
+        #expect(pattern.matches(other) == (value(one) == value(other)), "\(key), seed \(seed)")
+        #expect(pattern.json == .object([JSONMember(key, value(one))]), "\(key), seed \(seed)")
+      }
+    }
+  }
+
+  @Test func whatIsStatedIsReadByTheNameOfTheProperty() throws {
+    var pattern = try StrategyPattern(
+      text: "pipeline=4,virtual_stages=2,zero_stage=1,secondary_shards=1,recompute=full,flash_attention=false",
+      source: "--fix")
+    #expect(pattern.pipelineDegree == 4 && pattern.degree(of: .pipeline) == 4 && pattern.tensorDegree == nil)
+    #expect(pattern.virtualStageCount == 2 && pattern.zeroStage == .optimizer && pattern.recompute == .full)
+    #expect(pattern.secondaryDegreeOrOne == 1 && pattern.weightDegree == nil && pattern.quantisesWeights == nil)
+    #expect(pattern.usesFlashAttention == false && pattern.offloadsOptimizer == nil)
+    pattern.recompute = nil
+    pattern.microBatch = 8
+    pattern.offloadsOptimizer = false
+    #expect(
+      pattern.json.text(style: .compact) == """
+        {"pipeline":4,"virtual_stages":2,"micro_batch":8,"zero_stage":1,"secondary_shards":1,"flash_attention":false,\
+        "offload_optimizer":false}
+        """)
+  }
+
+  @Test func whatIsOpenIsAtItsPlainest() throws {
+    let plain = try StrategyPattern(text: "tensor=2,pipeline=3", source: "--strategy")
+      .completed(deviceCount: 48, flashAttention: true, overlap: true)
+    #expect(
+      plain
+        == Strategy(
+          mesh: [.tensor: 2, .pipeline: 3, .data: 8], usesFlashAttention: true, overlapsGradientReduce: true))
+    // More ranks than devices leave one replica, which checks then refuse.
+    let large = try StrategyPattern(text: "tensor=1048576,pipeline=1048576", source: "--strategy")
+    #expect(large.completed(deviceCount: 8, flashAttention: false, overlap: false).dataDegree == 1)
+  }
+
+  /// Documents of the version before are read, so these texts stay.
+  @Test func textsStay() {
+    let piped = Strategy(
+      mesh: [.tensor: 8, .pipeline: 8, .data: 2], schedule: .interleaved(chunkCount: 2), zeroStage: .optimizer,
+      recompute: .selective, usesSequenceParallelism: true, overlapsGradientReduce: true)
+    #expect(
+      piped.json.text(style: .compact) == """
+        {"tensor":8,"pipeline":8,"data":2,"virtual_stages":2,"micro_batch":1,"zero_stage":1,"recompute":"selective",\
+        "sequence_parallel":true,"flash_attention":false,"schedule":"1f1b-interleaved","overlap_gradient_reduce":true}
+        """)
+    #expect(
+      piped.text == """
+        tensor=8,pipeline=8,data=2,virtual_stages=2,micro_batch=1,zero_stage=1,recompute=selective,\
+        sequence_parallel=true,flash_attention=false,overlap_gradient_reduce=true
+        """)
+    #expect(
+      piped.words == """
+        tensor 8 × pipeline 8 × data 2, 2 chunks a stage, interleaved, micro-batch 1, ZeRO 1, recompute selective, \
+        sequence parallel, overlapped gradient reduction
+        """)
+    #expect(piped.short == "t8 p8 d2 b1 v2 z1 selective sp")
+    let sharded = Strategy(
+      mesh: [.data: 2048], microBatch: 4,
+      sharding: Sharding(
+        weightDegree: 2, gradientDegree: 8, optimizerDegree: 2048, secondaryDegree: 2, quantisesWeights: true,
+        quantisesGradients: true), usesFlashAttention: true)
+    #expect(
+      sharded.json.text(style: .compact) == """
+        {"tensor":1,"pipeline":1,"data":2048,"virtual_stages":1,"micro_batch":4,"zero_stage":3,"weight_shards":2,\
+        "gradient_shards":8,"optimizer_shards":2048,"secondary_shards":2,"quantise_weights":true,\
+        "quantise_gradients":true,"recompute":"none","sequence_parallel":false,"flash_attention":true,\
+        "schedule":"1f1b","overlap_gradient_reduce":false}
+        """)
+    #expect(
+      sharded.words == """
+        tensor 1 × pipeline 1 × data 2048, micro-batch 4, weights over 2, gradients over 8, optimizer states over 2,048 \
+        replicas, a second copy of the weights over 2, weights gathered as INT8 between nodes, gradients exchanged as \
+        INT4 between nodes, recompute none, FlashAttention
+        """)
+    #expect(sharded.short == "t1 p1 d2048 b4 z3(2|8|2048) s2 qw qg")
+    #expect(sharded.shortSharding == "z3(2|8|2048) s2 qw qg")
+  }
+
+  @Test(
+    arguments: ["tensor", "pipeline", "data", "virtual_stages", "context", "expert"].map {
+      ($0, "an integer from 1 to 1048576", ["0", "1048577", "-1", "x", "true"])
+    }
+      + ["weight_shards", "gradient_shards", "optimizer_shards", "secondary_shards"].map {
+        ($0, "an integer from 1 to 1048576", ["0", "1048577", "none"])
+      } + [
+        ("micro_batch", "an integer from 1 to 16777216", ["0", "16777217"]),
+        ("zero_stage", "an integer from 0 to 3", ["-1", "4", "none"]),
+        ("recompute", "one of \"none\", \"selective\", \"full\"", ["1", "half", "true"]),
+        ("schedule", "one of \"1f1b\", \"1f1b-interleaved\"", ["gpipe", "1", "false"]),
+        ("fsdp", "one of \"FULL_SHARD\", \"SHARD_GRAD_OP\", \"FSDP2\"", ["NO_SHARD"]),
+        ("fsdp", "false or one of \"FULL_SHARD\", \"SHARD_GRAD_OP\", \"FSDP2\"", ["true"]),
+      ]
+      + [
+        "quantise_weights", "quantise_gradients", "sequence_parallel", "flash_attention", "overlap_gradient_reduce",
+        "offload_optimizer", "fsdp",
+      ].map { ($0, "true or false", ["2"]) })
+  func aValueOutOfRangeIsRefused(key: String, expected: String, values: [String]) {
+    for value in values {
+      let error = #expect(throws: DocumentError.self) {
+        try StrategyPattern(text: "\(key)=\(value)", source: "--fix")
+      }
+      let found = Int(value) != nil || value == "true" || value == "false" ? value : "\"\(value)\""
+      #expect(error?.description == "--fix: /\(key): expected \(expected), found \(found)")
+    }
+  }
+
+  @Test(arguments: [
+    ("context=2", "/context: context parallelism is not supported yet"),
+    ("expert=8", "/expert: expert parallelism is not supported yet"),
+    ("zero_stage=1,fsdp=FULL_SHARD", "/fsdp: fsdp contradicts zero_stage 1"),
+    (
+      "schedule=1f1b,virtual_stages=2",
+      "/schedule: the schedule \"1f1b\" has no virtual stages, but virtual_stages is 2"
+    ),
+    (
+      "offload_optimizer=true",
+      "/offload_optimizer: which stages offload is for the search to choose; only false can be stated"
+    ), ("sequence_paralel=true", "unknown key \"sequence_paralel\", did you mean \"sequence_parallel\"?"),
+  ])
+  func whatCannotBeHeldIsRefusedWithTheReason(text: String, complaint: String) {
+    let error = #expect(throws: DocumentError.self) { try StrategyPattern(text: text, source: "--fix") }
+    #expect(error?.description == "--fix: \(complaint)")
+  }
+
+  @Test(arguments: [
+    ("fsdp=SHARD_GRAD_OP", "zero_stage=2"), ("fsdp=FSDP2,zero_stage=3", "zero_stage=3"), ("fsdp=false", ""),
+    ("schedule=1f1b-interleaved,virtual_stages=2", "virtual_stages=2"), ("schedule=1f1b", ""),
+    ("context=1,expert=1,tensor=2", "tensor=2"),
+  ])
+  func anotherWordForAKeyIsNotHeldItself(text: String, held: String) throws {
+    #expect(
+      try StrategyPattern(text: text, source: "--fix") == StrategyPattern(text: held, source: "--fix"))
+  }
+
+  @Test func aWholeStrategyStatesEveryPart() throws {
+    let strategy = Self.strategy(seed: 0)
+    for key in ["tensor", "micro_batch", "recompute", "overlap_gradient_reduce"] {
+      let error = #expect(throws: DocumentError.self) {
+        try Strategy(Field(strategy.json.replacing("/\(key)", with: .null), source: "plan.json"))
+      }
+      #expect(error?.expected == "expected a strategy with every part stated")
+    }
+    #expect(
+      try Strategy(Field(strategy.json.replacing("/schedule", with: .null), source: "plan.json")) == strategy)
+  }
+
+  /// The search copies and hashes strategies by the ten thousand.
+  @Test func aStrategyIsASmallValue() { #expect(MemoryLayout<Strategy>.size <= 128) }
+}
