@@ -21,7 +21,7 @@ struct Pricing {
     let start = ContinuousClock.now
     while ContinuousClock.now - start < .seconds(1) {
       for sample in samples {
-        let cost = model.cost(of: sample.strategy, layout: sample.layout, microBatch: sample.microBatch)
+        let cost = model.cost(of: sample.strategy, layout: sample.layout, microBatches: sample.microBatches)
         if cost.layerCapacities(within: MemoryLimit(.fits), freedom: .none) != nil { sum += cost.boundSeconds }
         count += 1
       }
@@ -41,7 +41,7 @@ struct Pricing {
       for sample in samples {
         if count % 64 == 0, ContinuousClock.now - start > .seconds(1) { break outer }
         let strategy = sample.strategy
-        let cost = model.cost(of: strategy, layout: sample.layout, microBatch: sample.microBatch)
+        let cost = model.cost(of: strategy, layout: sample.layout, microBatches: sample.microBatches)
         let split = Split.even(
           layerCount: cost.layerCount, stageCount: strategy.pipelineDegree, chunkCount: strategy.virtualStageCount)
         sum += cost.iterationSeconds(of: split, scratch: &scratch)

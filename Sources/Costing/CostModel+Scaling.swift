@@ -22,13 +22,15 @@ extension CostModel {
 
   /// The same job where a resource is so many times as fast.
   public func scaling(_ resource: Resource, by factor: Double) -> Self {
-    changing {
-      switch resource {
-      case .computation: $0.device = $0.device.scaling(computation: factor, memory: 1)
-      case .deviceMemory: $0.device = $0.device.scaling(computation: 1, memory: factor)
-      case .level(let index): $0.fabric = $0.fabric.scaling(levelIndex: index, by: factor)
-      case .host: $0.hostFactor *= factor
-      }
+    switch resource {
+    case .computation: return changingDevices { $0.speed = $0.speed.scaling(computation: factor, memory: 1) }
+    case .deviceMemory: return changingDevices { $0.speed = $0.speed.scaling(computation: 1, memory: factor) }
+    case .level(let index):
+      return changingDevices { $0.fabric = $0.fabric.scaling(levelIndex: index, by: factor) }
+    case .host:
+      var scaled = self
+      scaled.hostFactor *= factor
+      return scaled
     }
   }
 

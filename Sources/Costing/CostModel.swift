@@ -6,58 +6,40 @@ public struct CostModel: Sendable {
   public let cluster: ClusterDescription
   /// What is trained.
   public let job: TrainingJob
-  /// The framework whose coefficients are used.
-  public let framework: DeviceProfile.Framework
   /// The nodes that are used, by their index in the cluster: node k of a layout is `nodeOrder[k]`.
   public private(set) var nodeOrder: [Int]
-  var fabric: Fabric
-  /// The links as measured, and what rings of so many nodes reach on them at best; nil unless bounds are asked for.
-  private var bestRings: (fabric: Fabric, rates: [Double])?
-  var device: DeviceSpeed
   /// How many times as fast as described the hosts' links are, see ``scaling(_:by:)``.
   var hostFactor = 1.0
-  /// Of a mixed cluster, the same job as if all nodes had the devices of one kind, by kind; otherwise empty.
-  private(set) var kinds: [CostModel] = []
+  /// In the order of the cluster's models of device.
+  private(set) var devices: [DeviceModel]
 
   /// All nodes in the cluster's order.
   ///
   /// - Parameter frameworkName: one of the device profile's frameworks; nil takes the first.
   /// - Throws: `Refusal` when the device cannot compute in the job's precision or the framework is not known.
   public init(cluster: ClusterDescription, job: TrainingJob, frameworkName: String? = nil) throws(Refusal) {
-    guard cluster.device.peakFLOPPerSecond(job.precision) > 0 else {
-      throw .noPrecision(device: cluster.device.name, precision: job.precision)
-    }
-    if let frameworkName {
-      guard let framework = cluster.device.framework(named: frameworkName) else {
-        throw .noFramework(
-          device: cluster.device.name, framework: frameworkName, known: cluster.device.frameworks.map(\.name))
-      }
-      self.framework = framework
-    } else {
-      framework = cluster.device.frameworks[0]
+    let first = try DeviceModel(cluster.device, of: cluster, precision: job.precision, frameworkName: frameworkName)
+    var devices = [first]
+    for device in cluster.devices.dropFirst() {
+      devices.append(
+        try DeviceModel(device, of: cluster, precision: job.precision, frameworkName: first.framework.name))
     }
     self.cluster = cluster
     self.job = job
+    self.devices = devices
     nodeOrder = Array(0..<cluster.nodeCount)
-    fabric = Fabric(cluster)
-    device = DeviceSpeed(
-      cluster.device, precision: job.precision, gemmFactor: framework.gemmFactor,
-      attentionFactor: framework.attentionFactor)
-    if cluster.isMixed {
-      var kinds: [CostModel] = []
-      for index in cluster.devices.indices {
-        kinds.append(
-          try CostModel(cluster: cluster.assuming(deviceIndex: index), job: job, frameworkName: framework.name))
-      }
-      self.kinds = kinds
-    }
   }
 
-  /// Changes this model, and of a mixed cluster that of each kind of device.
-  func changing(_ change: (inout Self) -> Void) -> Self {
+  /// The framework whose coefficients are used, on the first of the devices.
+  public var framework: DeviceProfile.Framework { devices[0].framework }
+
+  /// The links as the first of the devices reaches them.
+  var fabric: Fabric { devices[0].fabric }
+
+  /// The model with every device changed.
+  func changingDevices(_ change: (inout DeviceModel) -> Void) -> Self {
     var copy = self
-    change(&copy)
-    copy.kinds = kinds.map { $0.changing(change) }
+    for index in devices.indices { change(&copy.devices[index]) }
     return copy
   }
 
@@ -65,16 +47,15 @@ public struct CostModel: Sendable {
   ///
   /// - Parameter nodeOrder: indices into the cluster's nodes, each once.
   public func arranged(_ nodeOrder: [Int]) -> Self {
-    changing {
-      $0.nodeOrder = nodeOrder
-      $0.fabric = $0.fabric.arranged(nodeOrder)
-    }
+    var arranged = changingDevices { $0.fabric = $0.fabric.arranged(nodeOrder) }
+    arranged.nodeOrder = nodeOrder
+    return arranged
   }
 
   /// The same, but every pair of nodes as fast as the fastest that was measured, and rings of whole nodes as fast as any
   /// ring of their length can be: what it says of a strategy's time is a lower bound for every order of the nodes.
   public func assumingBestLinks() -> Self {
-    changing {
+    changingDevices {
       let measured = $0.fabric
       $0.fabric = measured.assumingBestLinks()
       $0.bestRings = measured.ringRates.map { (measured, $0) }
@@ -83,7 +64,9 @@ public struct CostModel: Sendable {
 
   /// The same with the links of one snapshot instead of the median of all.
   public func observing(snapshot index: Int) -> Self {
-    changing { $0.fabric = Fabric($0.cluster, snapshotIndex: index).arranged($0.nodeOrder) }
+    changingDevices {
+      $0.fabric = Fabric(cluster, device: $0.profile, snapshotIndex: index).arranged(nodeOrder)
+    }
   }
 
   /// Devices that are used.
@@ -115,91 +98,70 @@ public struct CostModel: Sendable {
 
   /// The groups and boundaries of a mesh; shared by the strategies that have it.
   public func layoutCost(_ mesh: Mesh) -> LayoutCost {
-    if !kinds.isEmpty {
-      let each = kinds.map { $0.layoutCost(mesh) }
-      var first = each[0]
-      first.kinds = each
-      return first
-    }
-    let nodesPerStage = mesh.blockSize(below: .pipeline) / cluster.devicesPerNode
-    guard let bestRings, nodesPerStage > 1, placesWholeNodes(mesh) else { return LayoutCost(mesh, on: fabric) }
-    let rate = min(bestRings.rates[nodesPerStage], bestRings.fabric.bestMeasuredBytesPerSecond)
-    return LayoutCost(mesh, on: fabric, rings: bestRings.fabric.assumingLinks(bytesPerSecond: rate))
+    let nodesPerStage = placesWholeNodes(mesh) ? mesh.blockSize(below: .pipeline) / cluster.devicesPerNode : 0
+    return layoutCost(mesh) { $0.links(of: mesh, nodesPerStage: nodesPerStage) }
   }
 
-  /// The passes of a micro-batch; shared by the strategies that agree in what it depends on.
-  public func microBatchCost(
+  /// A mesh on links that each model of device sees its own way.
+  func layoutCost(_ mesh: Mesh, links: (DeviceModel) -> LayoutLinks) -> LayoutCost {
+    LayoutCost(
+      mesh, links: devices.map(links),
+      devices: (0..<mesh.degree(of: .pipeline)).map {
+        cluster.deviceKinds(ofStage: $0, of: mesh, nodeOrder: nodeOrder)
+      })
+  }
+
+  /// The passes of a micro-batch on each model of device; shared by the strategies that agree in what it depends on.
+  public func microBatchCosts(
     layout: LayoutCost, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool
-  ) -> MicroBatchCost {
-    if !kinds.isEmpty {
-      let each = zip(kinds, layout.kinds).map { kind, layout in
-        kind.microBatchCost(
-          layout: layout, microBatch: microBatch, recompute: recompute, sequenceParallel: sequenceParallel,
-          flashAttention: flashAttention)
-      }
-      var first = each[0]
-      first.kinds = each
-      return first
+  ) -> [MicroBatchCost] {
+    zip(devices, layout.links).map { device, links in
+      MicroBatchCost(
+        job: job, device: device.speed, framework: device.framework, tensorGroup: links.tensorGroup,
+        tensorDegree: layout.mesh.degree(of: .tensor), microBatch: microBatch, recompute: recompute,
+        sequenceParallel: sequenceParallel, flashAttention: flashAttention)
     }
-    return MicroBatchCost(
-      job: job, device: device, framework: framework, tensorGroup: layout.tensorGroup,
-      tensorDegree: layout.mesh.degree(of: .tensor), microBatch: microBatch, recompute: recompute,
-      sequenceParallel: sequenceParallel, flashAttention: flashAttention)
   }
 
   /// The cost of a strategy from parts that were computed before.
   /// - Precondition: the strategy breaks no rule, and the parts are its own.
-  public func cost(of strategy: Strategy, layout: LayoutCost, microBatch: MicroBatchCost) -> StrategyCost {
-    if !kinds.isEmpty {
-      let each = kinds.indices.map {
-        kinds[$0].cost(of: strategy, layout: layout.kinds[$0], microBatch: microBatch.kinds[$0])
-      }
-      return each[0].mixed(
-        DeviceKinds(
-          each,
-          kindsOfStage: (0..<strategy.pipelineDegree).map {
-            cluster.deviceKinds(ofStage: $0, of: layout.mesh, nodeOrder: nodeOrder)
-          }))
-    }
-    let host = StrategyCost.layerFloorSeconds(
-      strategy: strategy, recompute: strategy.recompute, framework: framework, devicesPerNode: layout.devicesPerNode)
-    return StrategyCost(
-      strategy: strategy, job: job, microBatch: microBatch, layout: layout,
-      memory: MemoryModel(
-        job: job, device: cluster.device, framework: framework, strategy: strategy,
-        deviceBoundShare: framework.deviceBoundShare(
-          device: microBatch.layer.forwardSeconds + microBatch.layer.backwardSeconds, host: host),
-        isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
-          && strategy.pipelineDegree > 1 && strategy.dataDegree > 1 && strategy.worldSize > layout.devicesPerNode,
-        packing: layout.shardGroups(strategy.sharding).packing),
-      device: device, framework: framework, host: self.host)
+  public func cost(of strategy: Strategy, layout: LayoutCost, microBatches: [MicroBatchCost]) -> IterationCost {
+    let host = host
+    return IterationCost(
+      strategy: strategy, job: job, layout: layout,
+      costs: devices.indices.map {
+        devices[$0].stageCost(
+          of: strategy, job: job, links: layout.links[$0], microBatch: microBatches[$0], host: host)
+      },
+      host: host)
   }
 
   /// The cost of one strategy.
   /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
-  public func cost(of strategy: Strategy) -> StrategyCost {
+  public func cost(of strategy: Strategy) -> IterationCost {
     cost(of: strategy, layout: layoutCost(strategy.mesh))
   }
 
   /// The cost of one strategy, from its layout's groups.
   /// - Precondition: as for ``cost(of:)``, and the layout is the strategy's own.
-  public func cost(of strategy: Strategy, layout: LayoutCost) -> StrategyCost {
+  public func cost(of strategy: Strategy, layout: LayoutCost) -> IterationCost {
     cost(
       of: strategy, layout: layout,
-      microBatch: microBatchCost(
+      microBatches: microBatchCosts(
         layout: layout, microBatch: strategy.microBatch, recompute: strategy.recompute,
         sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention))
   }
 
   /// Of a device of the nodes that are used.
   private var meanPeakFLOPPerSecond: Double {
-    guard cluster.isMixed else { return cluster.device.peakFLOPPerSecond(job.precision) }
-    let peaks = cluster.devices.map { $0.peakFLOPPerSecond(job.precision) }
-    return nodeOrder.reduce(0) { $0 + peaks[cluster.deviceOfNode[$1]] } / Double(nodeOrder.count)
+    devices.indices.reduce(0) { sum, device in
+      let share = Double(nodeOrder.count { cluster.deviceOfNode[$0] == device }) / Double(nodeOrder.count)
+      return sum + share * devices[device].profile.peakFLOPPerSecond(job.precision)
+    }
   }
 
   /// The prediction for a strategy whose layers are split as given.
-  public func prediction(of cost: StrategyCost, split: Split) -> Prediction {
+  public func prediction(of cost: IterationCost, split: Split) -> Prediction {
     var scratch = EvaluationScratch()
     let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
     let memory = cost.stageMemory(of: split)

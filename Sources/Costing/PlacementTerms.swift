@@ -41,16 +41,16 @@ extension CostModel {
     // Rings reach the same share of every link's rate.
     let probe = fabric.bestMeasuredBytesPerSecond
     let share = fabric.assumingLinks(bytesPerSecond: probe).ringBytesPerSecond(fromNode: 0, toNode: 1) / probe
-    return LayoutCost(
-      mesh, on: fabric.assumingBestLinks(),
-      rings: fabric.assumingLinks(bytesPerSecond: 1 / (ringSecondsPerByte * share)))
+    return layoutCost(mesh) {
+      LayoutLinks(
+        mesh, on: $0.fabric.assumingBestLinks(),
+        rings: $0.fabric.assumingLinks(bytesPerSecond: 1 / (ringSecondsPerByte * share)))
+    }
   }
 
   /// The same with one pair of the cluster's nodes as fast, both ways, as the fastest of all.
   public func withFastestLink(between node: Int, and other: Int) -> Self {
-    var copy = self
-    copy.fabric = fabric.withFastestLink(between: node, and: other)
-    return copy
+    changingDevices { $0.fabric = $0.fabric.withFastestLink(between: node, and: other) }
   }
 
   /// What the order of the nodes changes about a strategy.
@@ -59,33 +59,28 @@ extension CostModel {
   ///
   /// - Precondition: ``placesWholeNodes(_:)``.
   public func placementTerms(of strategy: Strategy, split: Split) -> PlacementTerms {
-    let stageSize = strategy.mesh.blockSize(below: .pipeline)
+    let mesh = strategy.mesh, stageSize = mesh.blockSize(below: .pipeline)
     // Two points of the line that tails lie on.
     let fast = fabric.bestMeasuredBytesPerSecond, slow = fast / 2
-    func priced(_ rate: Double) -> StrategyCost {
-      cost(of: strategy, layout: LayoutCost(strategy.mesh, on: fabric.assumingLinks(bytesPerSecond: rate)))
+    func priced(_ rate: Double) -> IterationCost {
+      cost(
+        of: strategy,
+        layout: layoutCost(mesh) { LayoutLinks(mesh, on: $0.fabric.assumingLinks(bytesPerSecond: rate)) })
     }
     let atFast = priced(fast), atSlow = priced(slow)
     let p = strategy.pipelineDegree
     let stages = split.stages
-    func passes(_ cost: StrategyCost, _ stage: Int) -> StrategyCost.PassSeconds {
-      cost.passSeconds(
-        layerCount: stages[stage].layerCount, recomputedCount: cost.recomputedCount(stages[stage].choice),
-        isFirst: stage == 0,
-        isLast: stage == p - 1)
-    }
-    func tail(_ cost: StrategyCost, _ stage: Int) -> Double {
+    func tail(_ cost: IterationCost, _ stage: Int) -> Double {
       // Without a pipeline the ring may slow every micro-batch.
-      let inPasses = p == 1 ? Double(cost.microBatchCount) * (passes(cost, 0).forward + passes(cost, 0).backward) : 0
-      return cost.tail(stage: stage, layerCount: stages[stage].layerCount, choice: stages[stage].choice).seconds
-        + inPasses
+      let inPasses = p == 1 ? Double(cost.microBatchCount) * cost.passSeconds(stage: 0, stages[0]).sum : 0
+      return cost.tail(stage: stage, stages[stage]).seconds + inPasses
     }
     var lead = 0.0
     let tails = (0..<p).map { stage in
       let first = tail(atFast, stage), second = tail(atSlow, stage)
       let slope = max(0, (second - first) / (1 / slow - 1 / fast))
       // With chunks only the first one's backward pass is still to come on the stages before.
-      defer { lead += passes(atFast, stage).backward / Double(strategy.virtualStageCount) }
+      defer { lead += atFast.passSeconds(stage: stage, stages[stage]).backward / Double(strategy.virtualStageCount) }
       return (baseSeconds: first - slope / fast - lead, byteCount: slope)
     }
     let n = cluster.nodeCount
@@ -102,7 +97,7 @@ extension CostModel {
     }
     return PlacementTerms(
       nodesPerStage: max(1, stageSize / cluster.devicesPerNode),
-      stageSeconds: (0..<p).map { passes(atFast, $0).forward + passes(atFast, $0).backward },
+      stageSeconds: (0..<p).map { atFast.passSeconds(stage: $0, stages[$0]).sum },
       microBatchCount: atFast.microBatchCount, hopByteCount: atFast.boundaryByteCount, tails: tails,
       hopSecondsPerByte: hop, ringSecondsPerByte: ring)
   }

@@ -132,12 +132,12 @@ extension DryRun {
     let memoryModel = MemoryModel(
       job: model.job, device: model.cluster.device, framework: model.framework, strategy: miniature.strategy)
     return (0..<p).flatMap { stage in
-      let (layers, choice) = (miniature.split[stage].layerCount, miniature.split[stage].choice)
+      let content = miniature.split[stage]
       // Each kind has its own worst moment: offloaded optimizer states are as large as any others during the step.
+      let onDevice = content.choice.map { StageChoice(recomputedLayerCount: $0.recomputedLayerCount) }
       let counted = memoryModel.stageMemory(
-        stage: stage, layerCount: layers,
-        choice: choice.map { StageChoice(recomputedLayerCount: $0.recomputedLayerCount) })
-      let offloaded = memoryModel.stageMemory(stage: stage, layerCount: layers, choice: choice).hostBytes
+        stage: stage, Split.Stage(layerCount: content.layerCount, choice: onDevice))
+      let offloaded = memoryModel.stageMemory(stage: stage, content).hostBytes
       let ranks = run.ranks.filter { $0.state.place[.pipeline] == stage }
       // The optimizer that runs may keep less than the job's.
       func ofOptimizer(_ bytes: Int) -> Int { bytes / model.job.optimizerByteCount * setting.optimizerByteCount }

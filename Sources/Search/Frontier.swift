@@ -211,7 +211,7 @@ struct Frontier {
     return recomputesNothing && strategy.recompute == .full ? strategy.with(\.recompute, .none) : strategy
   }
 
-  private func isRisky(_ cost: StrategyCost, _ split: Split) -> Bool {
+  private func isRisky(_ cost: IterationCost, _ split: Split) -> Bool {
     cost.verdict(of: cost.stageMemory(of: split)) != .fits
   }
 }

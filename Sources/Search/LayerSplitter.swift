@@ -29,7 +29,7 @@ struct LayerSplitter {
   /// The same before integer programs are asked, and after.
   static let firstEventBudget = 100_000, lastEventBudget = 200_000
 
-  private let cost: StrategyCost
+  private let cost: IterationCost
   private let options: StageOptions
   private let bounds: SplitBounds
   private let cutoffSeconds: Double
@@ -42,7 +42,7 @@ struct LayerSplitter {
   ///
   /// - Returns: nil when the layers do not fit at all.
   static func bestSplit(
-    of cost: StrategyCost, freedom: StageFreedom, verdict: Prediction.Verdict, cutoffSeconds: Double,
+    of cost: IterationCost, freedom: StageFreedom, verdict: Prediction.Verdict, cutoffSeconds: Double,
     scratch: inout EvaluationScratch
   ) -> Outcome? {
     guard let options = StageOptions(cost, freedom: freedom, limit: MemoryLimit(verdict)) else {
@@ -59,7 +59,7 @@ struct LayerSplitter {
 
   /// Equal chunks, or no pipeline: stages offload where they must, or all that it saves recomputation.
   private static func bestOfEvenSplits(
-    of cost: StrategyCost, options: StageOptions, scratch: inout EvaluationScratch
+    of cost: IterationCost, options: StageOptions, scratch: inout EvaluationScratch
   ) -> Outcome? {
     let p = options.stageCount
     let even = Split.even(
@@ -81,7 +81,7 @@ struct LayerSplitter {
     return best
   }
 
-  private init(cost: StrategyCost, options: StageOptions, cutoffSeconds: Double, scratch: EvaluationScratch) {
+  private init(cost: IterationCost, options: StageOptions, cutoffSeconds: Double, scratch: EvaluationScratch) {
     self.cost = cost
     self.options = options
     self.cutoffSeconds = cutoffSeconds

@@ -96,22 +96,19 @@ public struct MemoryShortage: Sendable, Equatable {
     guard let model = try? CostModel(cluster: cluster, job: job, frameworkName: framework) else { return false }
     let lattice = Lattice(model: model, pattern: pattern)
     return lattice.meshes.contains { mesh in
-      lattice.branch(mesh).branch.points.contains { point in
+      let branch = lattice.branch(mesh).branch
+      let costs = PricedLattice.BranchCosts(branch, model: model)
+      return branch.points.contains { point in
         guard pattern.statesSharding || !point.strategy.hasShardLevels else { return false }
-        if cluster.isMixed {
-          return model.cost(of: point.strategy).layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom)
-            != nil
-        }
-        let memory = MemoryModel(job: job, device: cluster.device, framework: model.framework, strategy: point.strategy)
-        return memory.layerCapacities(
-          limitBytes: memory.limitBytes(.risky), layerCount: job.model.layerCount, freedom: point.freedom) != nil
+        return costs.cost(of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
+          .layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom) != nil
       }
     }
   }
 
   /// The fewest bytes beyond the devices' limits with which some split fits, by bisection: what fits within a limit fits
   /// within a larger one. Nil if none does, because hosts do not hold what stages would have to offload.
-  private static func leastExcessBytes(of cost: StrategyCost, freedom: StageFreedom) -> Int? {
+  private static func leastExcessBytes(of cost: IterationCost, freedom: StageFreedom) -> Int? {
     func fits(_ excess: Int) -> Bool { split(of: cost, freedom: freedom, excessBytes: excess) != nil }
     var enough = 1
     while !fits(enough) {
@@ -129,7 +126,7 @@ public struct MemoryShortage: Sendable, Equatable {
   /// A split within so many bytes beyond the devices' limits: the stages take what they can hold, later ones leaving room for what comes before, and
   /// offload only where they must.
   private static func split(
-    of cost: StrategyCost, freedom: StageFreedom, excessBytes: Int
+    of cost: IterationCost, freedom: StageFreedom, excessBytes: Int
   ) -> Split? {
     let limit = MemoryLimit(.risky, extraBytes: excessBytes)
     // Most limits are told apart by capacities alone.

@@ -22,10 +22,10 @@ struct NodeArranger {
 
   /// A strategy on its nodes.
   struct Placed {
-    let cost: StrategyCost
+    let cost: IterationCost
     let nodeOrder: [Int]
     /// No order takes less than with this; nil where no more is known than of all strategies.
-    let bounding: StrategyCost?
+    let bounding: IterationCost?
     /// Integer programs that were solved for its order, by the first of its layout.
     let programCount: Int
   }

@@ -21,16 +21,22 @@ struct PricedLattice: Sendable {
   /// What the candidates of one layout share.
   struct BranchCosts: Sendable {
     let layout: LayoutCost
-    let microBatches: [MicroBatchCost]
+    /// By key, then by model of device.
+    let microBatches: [[MicroBatchCost]]
 
     init(_ branch: Lattice.Branch, model: CostModel) {
       let layout = model.layoutCost(branch.mesh)
       self.layout = layout
       microBatches = branch.microBatchKeys.map { key in
-        model.microBatchCost(
+        model.microBatchCosts(
           layout: layout, microBatch: key.microBatch, recompute: key.recompute,
           sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention)
       }
+    }
+
+    /// The whole cost of a strategy of the layout, from the parts it shares.
+    func cost(of strategy: Strategy, microBatchCostIndex: Int, model: CostModel) -> IterationCost {
+      model.cost(of: strategy, layout: layout, microBatches: microBatches[microBatchCostIndex])
     }
   }
 
@@ -134,8 +140,8 @@ struct PricedLattice: Sendable {
         priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))
         continue
       }
-      let cost = model.cost(
-        of: point.strategy, layout: costs.layout, microBatch: costs.microBatches[point.microBatchCostIndex])
+      let cost = costs.cost(
+        of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
       let verdict = verdicts.first {
         cost.layerCapacities(within: MemoryLimit($0), freedom: point.freedom) != nil
       }
@@ -163,9 +169,8 @@ struct PricedLattice: Sendable {
   }
 
   /// The whole cost of a candidate, from the parts it shares.
-  func cost(of candidate: Candidate, model: CostModel) -> StrategyCost {
-    let branch = branches[candidate.branchIndex]
-    return model.cost(
-      of: candidate.strategy, layout: branch.layout, microBatch: branch.microBatches[candidate.microBatchCostIndex])
+  func cost(of candidate: Candidate, model: CostModel) -> IterationCost {
+    branches[candidate.branchIndex].cost(
+      of: candidate.strategy, microBatchCostIndex: candidate.microBatchCostIndex, model: model)
   }
 }

@@ -11,7 +11,7 @@ public struct PricingSample: Sendable {
   /// Its groups, shared with other strategies of the layout.
   public let layout: LayoutCost
   /// Its passes, shared with other strategies that agree in what they depend on.
-  public let microBatch: MicroBatchCost
+  public let microBatches: [MicroBatchCost]
 }
 
 extension PlanSearch {
@@ -24,7 +24,7 @@ extension PlanSearch {
       return branch.points.map {
         PricingSample(
           strategy: $0.strategy, freedom: $0.freedom, layout: costs.layout,
-          microBatch: costs.microBatches[$0.microBatchCostIndex])
+          microBatches: costs.microBatches[$0.microBatchCostIndex])
       }
     }
   }

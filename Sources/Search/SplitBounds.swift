@@ -25,7 +25,7 @@ struct SplitBounds {
   private var rest: [[Double]]
 
   /// - Complexity: O(p · (L − p)²).
-  init(cost: StrategyCost, options: StageOptions) {
+  init(cost: IterationCost, options: StageOptions) {
     let p = options.stageCount, layerCount = options.layerCount
     let transfers = (0..<max(0, p - 1)).map { cost.transferSeconds(afterStage: $0) }
     paths = OneForwardOneBackwardBound(transferSeconds: transfers, microBatchCount: cost.microBatchCount)

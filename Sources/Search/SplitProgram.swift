@@ -51,7 +51,7 @@ struct SplitProgram {
   /// What every split has beside sum and bottleneck.
   private let constantSeconds: Double
 
-  init(cost: StrategyCost, options: StageOptions) {
+  init(cost: IterationCost, options: StageOptions) {
     self.options = options
     let p = options.stageCount, m = cost.microBatchCount
     var candidates: [Candidate] = []

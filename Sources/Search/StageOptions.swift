@@ -43,7 +43,7 @@ struct StageOptions {
   private let most: Int
 
   /// - Returns: nil when the layers do not fit.
-  init?(_ cost: StrategyCost, freedom: StageFreedom, limit: MemoryLimit) {
+  init?(_ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit) {
     guard
       let memoryCapacities = cost.layerCapacities(within: limit, freedom: freedom)
     else { return nil }
@@ -75,17 +75,16 @@ struct StageOptions {
             choice = StageChoice(
               recomputedLayerCount: cost.strategy.recompute == .full ? chunk : 0, offloadsOptimizer: offloads)
           }
-          let memory = cost.stageMemory(stage: stage, layerCount: layers, choice: choice)
+          let content = Split.Stage(layerCount: layers, choice: choice)
+          let memory = cost.stageMemory(stage: stage, content)
           guard cost.holds(memory, stage: stage, within: limit), memory.hostBytes * devicesPerNode[stage] <= hostLimit
           else {
             return nil
           }
-          let passes = cost.pace(ofStage: stage).passSeconds(
-            layerCount: layers, recomputedCount: cost.recomputedCount(choice), isFirst: stage == 0,
-            isLast: stage == p - 1)
+          let passes = cost.passSeconds(stage: stage, content)
           return StageOption(
             layers: layers, choice: choice, forwardSeconds: passes.forward, backwardSeconds: passes.backward,
-            tailSeconds: cost.tailSeconds(stage: stage, layerCount: layers, choice: choice), hostBytes: memory.hostBytes
+            tailSeconds: cost.tailSeconds(stage: stage, content), hostBytes: memory.hostBytes
           )
         }
         let kept = option(offloads: false)

@@ -102,7 +102,7 @@ import Testing
           let heads = peakInFlight(chunk: v - 1, stage: stage, of: schedule)
           expected += heads * 4 * Self.s * Self.h
         }
-        #expect(memory.stageMemory(stage: stage, layerCount: v).activationBytes == expected, "\(message)")
+        #expect(memory.stageMemory(stage: stage, Split.Stage(layerCount: v)).activationBytes == expected, "\(message)")
       }
     }
   }

@@ -120,6 +120,17 @@ enum Fixture {
   }
 }
 
+extension MemoryModel {
+  /// The most layers each stage can hold within so many bytes where all do as the strategy says; nil when some stage
+  /// cannot hold one, or all together not all layers.
+  func layerCapacities(limitBytes: Int, layerCount: Int) -> [Int]? {
+    let capacities = (0..<strategy.pipelineDegree).map {
+      layerCapacity(stage: $0, limitBytes: limitBytes, layerCount: layerCount, freedom: .none)
+    }
+    return capacities.contains(0) || capacities.reduce(0, +) < layerCount ? nil : capacities
+  }
+}
+
 /// Whether two numbers agree to a part in 10¹², which only the order of rounding could break.
 func agrees(_ left: Double, _ right: Double, relative: Double = 1e-12) -> Bool {
   abs(left - right) <= relative * max(abs(left), abs(right))

@@ -8,7 +8,7 @@ import Testing
   private func cost(
     _ strategy: Strategy, inSingle: Bool = true, isTied: Bool = true, gradientOverlap: Double = 0,
     gatherOverlap: Double = 0, globalBatch: Int = 64
-  ) throws -> StrategyCost {
+  ) throws -> IterationCost {
     let framework = Fixture.framework(gradientOverlap: gradientOverlap, gatherOverlap: gatherOverlap)
     let model = try CostModel(
       cluster: Fixture.node(of: 8, device: Fixture.device(framework: framework)),
@@ -29,13 +29,14 @@ import Testing
   @Test(arguments: [true, false])
   func gradientsAreReducedAtTheirPrecisionAndWeightsGatheredAtTheirs(inSingle: Bool) throws {
     let gradient: Double = inSingle ? 4 : 2, share = 7.0 / 8 / 100e9
-    let replicated = try cost(data(.none), inSingle: inSingle).tail(stage: 0, layerCount: 4)
+    let replicated = try cost(data(.none), inSingle: inSingle).tail(stage: 0, Split.Stage(layerCount: 4))
     #expect(agrees(replicated.dataSeconds, 2 * share * gradient * Self.psi))
-    let sharded = try cost(data(.optimizer), inSingle: inSingle).tail(stage: 0, layerCount: 4)
+    let sharded = try cost(data(.optimizer), inSingle: inSingle).tail(stage: 0, Split.Stage(layerCount: 4))
     #expect(agrees(sharded.dataSeconds, share * (gradient + 2) * Self.psi))
     // ZeRO 2 has reduced in every micro-batch, ZeRO 3 gathers in every one.
-    #expect(agrees(try cost(data(.gradients)).tail(stage: 0, layerCount: 4).dataSeconds, share * 2 * Self.psi))
-    #expect(try cost(data(.weights)).tail(stage: 0, layerCount: 4).dataSeconds == 0)
+    #expect(
+      agrees(try cost(data(.gradients)).tail(stage: 0, Split.Stage(layerCount: 4)).dataSeconds, share * 2 * Self.psi))
+    #expect(try cost(data(.weights)).tail(stage: 0, Split.Stage(layerCount: 4)).dataSeconds == 0)
     // Adam reads and writes 12 bytes, reads the gradient and writes the weight.
     #expect(agrees(replicated.optimizerSeconds, (24 + gradient + 2) * Self.psi / 1e12))
     #expect(agrees(sharded.optimizerSeconds, (24 + gradient + 2) * Self.psi / 8 / 1e12))
@@ -49,10 +50,11 @@ import Testing
         mesh: [.data: 8], microBatch: microBatch, zeroStage: .optimizer,
         overlapsGradientReduce: true)
       let cost = try cost(strategy, gradientOverlap: 0.5, gatherOverlap: 0.25)
-      let passes = cost.passSeconds(layerCount: 4, isFirst: true, isLast: true)
+      let passes = cost.passSeconds(stage: 0, Split.Stage(layerCount: 4))
       isHidden += [reduce < passes.backward, gather < passes.forward]
       let expected = reduce - 0.5 * min(reduce, passes.backward) + gather - 0.25 * min(gather, passes.forward)
-      #expect(agrees(cost.tail(stage: 0, layerCount: 4).dataSeconds, expected), "micro-batch \(microBatch)")
+      #expect(
+        agrees(cost.tail(stage: 0, Split.Stage(layerCount: 4)).dataSeconds, expected), "micro-batch \(microBatch)")
     }
     #expect(isHidden == [false, false, true, true])
   }
@@ -66,17 +68,17 @@ import Testing
     func together(_ left: Double, _ right: Double) -> Double {
       max(left, right) + (1 - overlap) * min(left, right)
     }
-    #expect(agrees(sharded.layer.forward, together(plain.layer.forward, gather)))
-    #expect(agrees(sharded.layer.backward, together(plain.layer.backward, 2 * gather)))
-    #expect(reduced.layer.forward == plain.layer.forward)
-    #expect(agrees(reduced.layer.backward, together(plain.layer.backward, gather)))
+    #expect(agrees(sharded[0].layer.device.forward, together(plain[0].layer.device.forward, gather)))
+    #expect(agrees(sharded[0].layer.device.backward, together(plain[0].layer.device.backward, 2 * gather)))
+    #expect(reduced[0].layer.device.forward == plain[0].layer.device.forward)
+    #expect(agrees(reduced[0].layer.device.backward, together(plain[0].layer.device.backward, gather)))
   }
 
   @Test func aSingleStageRunsItsMicroBatchesOneAfterAnother() throws {
     let cost = try cost(data(.optimizer))
     var scratch = EvaluationScratch()
-    let passes = cost.passSeconds(layerCount: 4, isFirst: true, isLast: true)
-    let expected = 8 * (passes.forward + passes.backward) + cost.tail(stage: 0, layerCount: 4).seconds
+    let passes = cost.passSeconds(stage: 0, Split.Stage(layerCount: 4))
+    let expected = 8 * (passes.forward + passes.backward) + cost.tail(stage: 0, Split.Stage(layerCount: 4)).seconds
     #expect(agrees(cost.iterationSeconds(of: Split([4]), scratch: &scratch), expected))
     #expect(agrees(cost.boundSeconds, expected))
   }
@@ -112,7 +114,7 @@ import Testing
     var slowestUpdates: Set<Int> = []
     for split in [Split([1, 3]), Split([3, 1])] {
       let seconds = tied.iterationSeconds(of: split, scratch: &scratch)
-      let tails = (0..<2).map { tied.tail(stage: $0, layerCount: split.layerCounts[$0]) }
+      let tails = (0..<2).map { tied.tail(stage: $0, Split.Stage(layerCount: split.layerCounts[$0])) }
       let reduced = (0..<2).map { scratch.endSeconds[$0] + tails[$0].dataSeconds }
       #expect(reduced[0] > reduced[1], "\(split)")
       let updates = tails.map(\.optimizerSeconds)

@@ -10,7 +10,7 @@ import Testing
   private func cost(
     _ framework: DeviceProfile.Framework, nodes: Int = 1, tensor: Int = 4, pipeline: Int = 1,
     recompute: Strategy.Recompute = .none
-  ) throws -> StrategyCost {
+  ) throws -> IterationCost {
     let levels: [ClusterDescription.Level] = [
       .init(name: "node", span: 8, bytesPerSecond: 100e9), .init(name: "net", span: 8 * nodes, bytesPerSecond: 10e9),
     ]
@@ -26,13 +26,13 @@ import Testing
 
   @Test func theFloorIsTheStagesAndTheHeadHidesBehindIt() throws {
     let floor = try cost(Fixture.framework(floor: 3))
-    let middle = floor.passSeconds(layerCount: 3, isFirst: false, isLast: false)
+    let middle = floor[0].passSeconds(layerCount: 3, isFirst: false, isLast: false)
     #expect(agrees(middle.forward + middle.backward, 9))
     // The host runs ahead under the head: a launch-bound stage is no slower for it.
-    let last = floor.passSeconds(layerCount: 3, isFirst: false, isLast: true)
+    let last = floor[0].passSeconds(layerCount: 3, isFirst: false, isLast: true)
     #expect(agrees(last.forward + last.backward, 9))
     // Recomputation launches the forward kernels, a third of all, again.
-    let recomputed = try cost(Fixture.framework(floor: 3), recompute: .full)
+    let recomputed = try cost(Fixture.framework(floor: 3), recompute: .full)[0]
       .passSeconds(layerCount: 1, isFirst: false, isLast: false)
     #expect(agrees(recomputed.forward + recomputed.backward, 4))
   }
@@ -41,8 +41,8 @@ import Testing
     let low = try cost(Fixture.framework(floor: 1e-12)), none = try cost(Fixture.framework())
     for (isFirst, isLast) in [(false, false), (true, false), (false, true), (true, true)] {
       #expect(
-        low.passSeconds(layerCount: 2, isFirst: isFirst, isLast: isLast)
-          == none.passSeconds(layerCount: 2, isFirst: isFirst, isLast: isLast))
+        low[0].passSeconds(layerCount: 2, isFirst: isFirst, isLast: isLast)
+          == none[0].passSeconds(layerCount: 2, isFirst: isFirst, isLast: isLast))
     }
   }
 
@@ -62,7 +62,7 @@ import Testing
     framework.tensorFloorSecondsPerRank = 0.25
     framework.tensorFloorSecondsPerNode = 0.5
     func floor(nodes: Int, tensor: Int, pipeline: Int) throws -> Double {
-      try cost(framework, nodes: nodes, tensor: tensor, pipeline: pipeline).layerFloorSeconds
+      try cost(framework, nodes: nodes, tensor: tensor, pipeline: pipeline)[0].layer.launchFloorSeconds
     }
     #expect(try floor(nodes: 1, tensor: 1, pipeline: 2) == 4)
     #expect(try floor(nodes: 1, tensor: 4, pipeline: 2) == 4.75)
@@ -77,7 +77,7 @@ import Testing
       device: Fixture.device(framework: framework))
     let wide = try CostModel(cluster: small, job: Fixture.job(Fixture.gpt()))
       .cost(of: Strategy(mesh: [.tensor: 8], usesFlashAttention: true))
-    #expect(wide.layerFloorSeconds == 4 + 0.5 * 4)
+    #expect(wide[0].layer.launchFloorSeconds == 4 + 0.5 * 4)
   }
 
   @Test func nanotronsRuleFillsStagesByCumulativeCost() throws {

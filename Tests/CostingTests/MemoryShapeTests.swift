@@ -35,7 +35,7 @@ import Testing
     var generator = SeededGenerator(seed: 1)
     for memory in try models(isTied: isTied) {
       for stage in 0..<memory.strategy.pipelineDegree {
-        let peaks = (1...12).map { memory.stageMemory(stage: stage, layerCount: $0).peakBytes }
+        let peaks = (1...12).map { memory.stageMemory(stage: stage, Split.Stage(layerCount: $0)).peakBytes }
         // At each step, one byte below it, and somewhere.
         let limits = peaks + peaks.map { $0 - 1 } + [0, Int.random(in: peaks[0]...peaks[11], using: &generator)]
         for limit in limits {
@@ -52,10 +52,10 @@ import Testing
   func aStrategyHasCapacitiesExactlyWhenSomeSplitFits(isTied: Bool) throws {
     for memory in try models(isTied: isTied) {
       let p = memory.strategy.pipelineDegree
-      let even = (0..<p).map { memory.stageMemory(stage: $0, layerCount: 12 / p).peakBytes }
+      let even = (0..<p).map { memory.stageMemory(stage: $0, Split.Stage(layerCount: 12 / p)).peakBytes }
       for limit in [even.min() ?? 0, even.max() ?? 0, (even.max() ?? 0) - 1, 1] {
         let most = (0..<p).map { stage in
-          (1...12).last { memory.stageMemory(stage: stage, layerCount: $0).peakBytes <= limit } ?? 0
+          (1...12).last { memory.stageMemory(stage: stage, Split.Stage(layerCount: $0)).peakBytes <= limit } ?? 0
         }
         let capacities = memory.layerCapacities(limitBytes: limit, layerCount: 12)
         #expect((capacities != nil) == (!most.contains(0) && most.reduce(0, +) >= 12), "\(memory.strategy), \(limit)")
@@ -68,7 +68,7 @@ import Testing
     let job = try Fixture.job(Fixture.gpt(layerCount: 12))
     let memory = Fixture.memory(
       job, Strategy(mesh: [.pipeline: 2], schedule: .interleaved(chunkCount: 3)))
-    let peak = (0..<2).map { memory.stageMemory(stage: $0, layerCount: 6).peakBytes }.max() ?? 0
+    let peak = (0..<2).map { memory.stageMemory(stage: $0, Split.Stage(layerCount: 6)).peakBytes }.max() ?? 0
     #expect(memory.layerCapacities(limitBytes: peak, layerCount: 12) == [6, 6])
     #expect(memory.layerCapacities(limitBytes: peak - 1, layerCount: 12) == nil)
   }
@@ -76,7 +76,7 @@ import Testing
   @Test func moreLayersNeverTakeLess() throws {
     for memory in try models(isTied: true) {
       for stage in 0..<memory.strategy.pipelineDegree {
-        let peaks = (1...12).map { memory.stageMemory(stage: stage, layerCount: $0).peakBytes }
+        let peaks = (1...12).map { memory.stageMemory(stage: stage, Split.Stage(layerCount: $0)).peakBytes }
         #expect(zip(peaks, peaks.dropFirst()).allSatisfy { $0 < $1 }, "\(memory.strategy), stage \(stage)")
       }
     }
@@ -90,7 +90,7 @@ import Testing
     func peaks(_ strategy: Strategy) -> [Int] {
       let memory = MemoryModel(job: job, device: device, framework: device.frameworks[0], strategy: strategy)
       return (0..<strategy.pipelineDegree).map {
-        memory.stageMemory(stage: $0, layerCount: 32 / strategy.pipelineDegree).peakBytes
+        memory.stageMemory(stage: $0, Split.Stage(layerCount: 32 / strategy.pipelineDegree)).peakBytes
       }
     }
     for (t, p) in [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (4, 4)] {
@@ -138,9 +138,9 @@ import Testing
     let job = try Fixture.job(Fixture.gpt())
     let strategy = Strategy(mesh: [:])
     let device = Fixture.device(reservedBytes: 1_000_000, fragmentationFraction: 0.1)
-    let counted = Fixture.memory(job, strategy).stageMemory(stage: 0, layerCount: 4)
+    let counted = Fixture.memory(job, strategy).stageMemory(stage: 0, Split.Stage(layerCount: 4))
     let all = MemoryModel(job: job, device: device, framework: device.frameworks[0], strategy: strategy)
-      .stageMemory(stage: 0, layerCount: 4)
+      .stageMemory(stage: 0, Split.Stage(layerCount: 4))
     #expect(all.reservedBytes == 1_000_000)
     let moving = counted.activationBytes + counted.workspaceBytes
     #expect(all.fragmentationBytes == Int((Double(moving) * 0.1).rounded(.up)))

@@ -26,9 +26,9 @@ import Testing
   ) throws -> MicroBatchCost {
     let cluster = try Fixture.node(of: 8, device: Fixture.device(framework: framework))
     let costing = try CostModel(cluster: cluster, job: Fixture.job(model ?? Fixture.gpt()))
-    return costing.microBatchCost(
+    return costing.microBatchCosts(
       layout: costing.layoutCost([.tensor: t, .data: 8 / t]),
-      microBatch: 1, recompute: recompute, sequenceParallel: sequenceParallel, flashAttention: flash)
+      microBatch: 1, recompute: recompute, sequenceParallel: sequenceParallel, flashAttention: flash)[0]
   }
 
   /// Norms in and out, residuals (two in, one out), with two masks; and the activation in and out.

@@ -19,7 +19,7 @@ import Testing
     return MemoryModel(
       job: try Fixture.job(Fixture.gpt(vocabularySize: 64)), device: Fixture.device(), framework: Fixture.framework(),
       strategy: strategy, devicesPerNode: devicesPerNode
-    ).stageMemory(stage: 0, layerCount: 4)
+    ).stageMemory(stage: 0, Split.Stage(layerCount: 4))
   }
 
   /// Workspace that quantisation adds.

@@ -51,7 +51,7 @@ import Testing
   private static func cost(
     _ cluster: ClusterDescription, _ model: ModelDescription, _ sharding: Sharding, microBatch: Int = 1,
     microBatchCount: Int = 1
-  ) throws -> StrategyCost {
+  ) throws -> IterationCost {
     let n = cluster.deviceCount
     let job = try TrainingJob(
       model: model, sequenceLength: 512, globalBatch: n * microBatch * microBatchCount, precision: .fp16,
@@ -61,7 +61,7 @@ import Testing
     return try CostModel(cluster: cluster, job: job).cost(of: strategy)
   }
 
-  private static func seconds(_ cost: StrategyCost) -> Double {
+  private static func seconds(_ cost: IterationCost) -> Double {
     var scratch = EvaluationScratch()
     return cost.iterationSeconds(of: Split([cost.layerCount]), scratch: &scratch)
   }
@@ -71,13 +71,13 @@ import Testing
   /// DeepSpeed's tutorial of ZeRO++: 4 nodes of 16 V100, 18.4 B parameters, one micro-batch of one sequence each.
   ///
   /// One number is fitted: what a node reaches of its network, to the forward pass of ZeRO 3 alone.
-  private static func tutorial(_ sharding: Sharding, nodeBytesPerSecond: Double) throws -> StrategyCost {
+  private static func tutorial(_ sharding: Sharding, nodeBytesPerSecond: Double) throws -> IterationCost {
     try cost(
       v100(nodeCount: 4, nodeBytesPerSecond: nodeBytesPerSecond), model(layerCount: 40, headCount: 32), sharding)
   }
 
-  private static func passes(_ cost: StrategyCost) -> StrategyCost.PassSeconds {
-    cost.passSeconds(layerCount: cost.layerCount, isFirst: true, isLast: true)
+  private static func passes(_ cost: IterationCost) -> PassSeconds {
+    cost.passSeconds(stage: 0, Split.Stage(layerCount: cost.layerCount))
   }
 
   private static func fittedNodeBytesPerSecond() throws -> Double {
@@ -112,7 +112,7 @@ import Testing
   /// secondary partition is not there before the first pass.
   @Test func memoryOfTheTutorialsLogIsPredicted() throws {
     func memory(_ sharding: Sharding) throws -> Prediction.StageMemory {
-      try Self.tutorial(sharding, nodeBytesPerSecond: 10e9).memory.stageMemory(stage: 0, layerCount: 40)
+      try Self.tutorial(sharding, nodeBytesPerSecond: 10e9)[0].memory.stageMemory(stage: 0, Split.Stage(layerCount: 40))
     }
     let plain = try memory(Sharding(.weights, replicaCount: 64)), plus = try memory(Self.zeroPlusPlus(64, node: 16))
     func error(_ bytes: Int, _ mebibytes: Double) -> Double { Double(bytes) / 1_048_576 / mebibytes - 1 }
@@ -129,7 +129,7 @@ import Testing
   /// The log's optimizer step, 140 and 142 ms, is far more than Adam's traffic through memory; both schemes take the same.
   @Test func theOptimizersStepIsTheSameForBoth() throws {
     func step(_ sharding: Sharding) throws -> Double {
-      try Self.tutorial(sharding, nodeBytesPerSecond: 10e9).tail(stage: 0, layerCount: 40).seconds
+      try Self.tutorial(sharding, nodeBytesPerSecond: 10e9).tail(stage: 0, Split.Stage(layerCount: 40)).seconds
     }
     let plain = try step(Sharding(.weights, replicaCount: 64)), plus = try step(Self.zeroPlusPlus(64, node: 16))
     #expect(plain == plus)

@@ -11,7 +11,7 @@ import Testing
 
   private static func memory(_ sharding: Sharding, replicaCount: Int) throws -> Prediction.StageMemory {
     Fixture.memory(try Fixture.job(Fixture.gpt()), strategy(sharding, replicaCount: replicaCount))
-      .stageMemory(stage: 0, layerCount: 4)
+      .stageMemory(stage: 0, Split.Stage(layerCount: 4))
   }
 
   /// 2Ψ/w + 2Ψ/s of weights, 2Ψ/g of gradients and 12Ψ/o of optimizer states, for every chain of degrees of 64 replicas.
@@ -43,8 +43,8 @@ import Testing
       mesh: [.data: 48], sharding: Sharding(stage, replicaCount: 48))
     #expect(named == byDegrees && !byDegrees.hasShardLevels)
     #expect(
-      Fixture.memory(job, named).stageMemory(stage: 0, layerCount: 4)
-        == Fixture.memory(job, byDegrees).stageMemory(stage: 0, layerCount: 4))
+      Fixture.memory(job, named).stageMemory(stage: 0, Split.Stage(layerCount: 4))
+        == Fixture.memory(job, byDegrees).stageMemory(stage: 0, Split.Stage(layerCount: 4)))
   }
 
   /// Parts are cut one by one where gradients are divided, all parameters at once where they are not: longest shards.
@@ -95,8 +95,8 @@ import Testing
     #expect(strategy.canOffloadOptimizer)
     let memory = Fixture.memory(try Fixture.job(Fixture.gpt()), strategy)
     let choice = StageChoice(recomputedLayerCount: 0, offloadsOptimizer: true)
-    let kept = memory.stageMemory(stage: 0, layerCount: 4)
-    let offloaded = memory.stageMemory(stage: 0, layerCount: 4, choice: choice)
+    let kept = memory.stageMemory(stage: 0, Split.Stage(layerCount: 4))
+    let offloaded = memory.stageMemory(stage: 0, Split.Stage(layerCount: 4, choice: choice))
     #expect(offloaded.hostBytes == kept.optimizerBytes)
     #expect(offloaded.hostBytes == memory.optimizerBytes(stage: 0, layerCount: 4))
     #expect(offloaded.peakBytes < kept.peakBytes)
@@ -110,7 +110,7 @@ import Testing
     let psi = Double(model.parameterCount)
     let strategy = Self.strategy(Sharding(weightDegree: 2, gradientDegree: 8, optimizerDegree: 384), replicaCount: 384)
     let memory = Fixture.memory(try Fixture.job(model, sequenceLength: 2048, globalBatch: 384), strategy)
-      .stageMemory(stage: 0, layerCount: 44)
+      .stageMemory(stage: 0, Split.Stage(layerCount: 44))
     let states = Double(memory.weightBytes + memory.gradientBytes + memory.optimizerBytes)
     #expect(agrees(states, (1 + 0.25 + 12.0 / 384) * psi, relative: 1e-4))
   }

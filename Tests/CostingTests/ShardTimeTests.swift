@@ -15,7 +15,7 @@ import Testing
   private static func cost(
     _ sharding: Sharding, nodeCount: Int = 2, microBatchCount: Int = 1,
     framework: DeviceProfile.Framework = Fixture.framework()
-  ) throws -> StrategyCost {
+  ) throws -> IterationCost {
     let cluster = try Fixture.cluster(
       nodeCount: nodeCount, devicesPerNode: 4,
       levels: [
@@ -31,10 +31,10 @@ import Testing
   }
 
   /// What the replicas add to a layer's passes.
-  private static func added(_ cost: StrategyCost) -> (forward: Double, backward: Double) {
+  private static func added(_ cost: IterationCost) -> (forward: Double, backward: Double) {
     (
-      cost.layer.forward - cost.microBatch.layer.forwardSeconds,
-      cost.layer.backward - cost.microBatch.layer.backwardSeconds
+      cost[0].layer.device.forward - cost[0].microBatch.layer.forwardSeconds,
+      cost[0].layer.device.backward - cost[0].microBatch.layer.backwardSeconds
     )
   }
 
@@ -59,9 +59,9 @@ import Testing
   }
 
   @Test func theStepReducesSumsAndGathersOnce() throws {
-    func tail(_ w: Int, _ g: Int, _ o: Int) throws -> StrategyCost.Tail {
+    func tail(_ w: Int, _ g: Int, _ o: Int) throws -> StageCost.Tail {
       let cost = try Self.cost(Sharding(weightDegree: w, gradientDegree: g, optimizerDegree: o))
-      return cost.tail(stage: 0, layerCount: 4)
+      return cost.tail(stage: 0, Split.Stage(layerCount: 4))
     }
     let psi = Self.all, half = 1.0 / 2 / Self.across, quarters = 3.0 / 4 / Self.inside
     // Quarters of the gradient to eighths, eighths of the weights to quarters to all of them.
@@ -96,7 +96,7 @@ import Testing
     func added(_ secondary: Int?) throws -> Double {
       let cost = try Self.cost(
         Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, secondaryDegree: secondary))
-      return cost.head.forward - cost.microBatch.head.forwardSeconds
+      return cost[0].head.forward - cost[0].microBatch.head.forwardSeconds
     }
     let norm = 2 * Double(StateMemoryTests.finalNorm), matrix = 2 * Double(StateMemoryTests.embedding)
     let all = 1.0 / 2 / 4 / Self.across + 3.0 / 4 / Self.inside, node = 3.0 / 4 / Self.inside
@@ -111,7 +111,7 @@ import Testing
         Sharding(
           weightDegree: 16, gradientDegree: 16, optimizerDegree: 16, secondaryDegree: 8, quantisesWeights: quantises),
         nodeCount: 4)
-      return cost.layer.backward
+      return cost[0].layer.device.backward
     }
     #expect(try backward(true) == backward(false))
   }
@@ -176,8 +176,8 @@ import Testing
     let packed = Sharding(
       weightDegree: 4, gradientDegree: 4, optimizerDegree: 4, quantisesWeights: true, quantisesGradients: true)
     let (plain, quantised) = (try Self.cost(exact), try Self.cost(packed))
-    #expect(plain.layer == quantised.layer && plain.head == quantised.head)
-    #expect(plain.tail(stage: 0, layerCount: 4) == quantised.tail(stage: 0, layerCount: 4))
+    #expect(plain[0].layer == quantised[0].layer && plain[0].head == quantised[0].head)
+    #expect(plain.tail(stage: 0, Split.Stage(layerCount: 4)) == quantised.tail(stage: 0, Split.Stage(layerCount: 4)))
   }
 
   /// The step packs what it moves between nodes: 16 bits of weights to 8, 32 of gradients to 4.
@@ -187,7 +187,7 @@ import Testing
         Sharding(
           weightDegree: 1, gradientDegree: 4, optimizerDegree: 8, quantisesWeights: quantises,
           quantisesGradients: quantises)
-      ).tail(stage: 0, layerCount: 4).dataSeconds
+      ).tail(stage: 0, Split.Stage(layerCount: 4)).dataSeconds
     }
     let psi = Self.all, half = 1.0 / 2 / Self.across, node = 2 * psi * 3 / 4 / Self.inside
     let packed = (psi / 4 * (0.5 + 4.0 / 256) + psi / 4 * (1 + 4.0 / 2048)) * half + node
@@ -222,7 +222,7 @@ import Testing
     let model = try CostModel(
       cluster: cluster, job: Fixture.job(Fixture.gpt(), globalBatch: 8 * m, accumulatesGradientsInFP32: true))
     let strategy = Strategy(mesh: [.data: 8], sharding: sharding)
-    let families = model.cost(of: strategy).groups.slowest
+    let families = model.cost(of: strategy)[0].groups.slowest
     /// Bytes of all eight ranks.
     func sent(_ group: ShardGroup, _ volume: ShardVolume, passes: Double = 1) -> Double {
       func others(_ count: Int) -> Double { 8 * Double(count - 1) / Double(count) }

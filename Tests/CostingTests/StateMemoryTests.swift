@@ -30,7 +30,7 @@ import Testing
       let strategy = Strategy(mesh: [.data: n], zeroStage: stage)
       for (inSingle, expected) in [(false, half), (true, single)] {
         let job = try Fixture.job(Fixture.gpt(), accumulatesGradientsInFP32: inSingle)
-        let memory = Fixture.memory(job, strategy).stageMemory(stage: 0, layerCount: 4)
+        let memory = Fixture.memory(job, strategy).stageMemory(stage: 0, Split.Stage(layerCount: 4))
         #expect(state(memory) == expected, "ZeRO \(stage), fp32 gradients \(inSingle)")
       }
     }
@@ -39,7 +39,7 @@ import Testing
   @Test func singlePrecisionHasNoMasterWeights() throws {
     let job = try Fixture.job(Fixture.gpt(), precision: .fp32)
     let memory = Fixture.memory(job, Strategy(mesh: [:]))
-      .stageMemory(stage: 0, layerCount: 4)
+      .stageMemory(stage: 0, Split.Stage(layerCount: 4))
     let psi = try Fixture.gpt().parameterCount
     #expect(memory.weightBytes == 4 * psi && memory.gradientBytes == 4 * psi && memory.optimizerBytes == 8 * psi)
   }
@@ -53,7 +53,7 @@ import Testing
     let strategy = Strategy(
       mesh: [.data: 64], zeroStage: .weights, recompute: .full)
     let memory = Fixture.memory(job, strategy, framework: Fixture.framework(vocabularyMultiple: 128))
-      .stageMemory(stage: 0, layerCount: 40)
+      .stageMemory(stage: 0, Split.Stage(layerCount: 40))
     let measured = 4421.0 * 1_048_576
     #expect(abs(Double(state(memory)) / measured - 1) < 0.01)
   }
@@ -64,11 +64,11 @@ import Testing
       try Fixture.job(Fixture.gpt()), Strategy(mesh: [.tensor: 4, .pipeline: 2]))
     let h = 512
     let layer = (12 * h * h + 7 * h) / 4 + 6 * h
-    let first = memory.stageMemory(stage: 0, layerCount: 2)
+    let first = memory.stageMemory(stage: 0, Split.Stage(layerCount: 2))
     let matrix = 1024 * h / 4, positions = 256 * h, norm = 2 * h
     #expect(first.weightBytes == 2 * (2 * layer + matrix + positions))
     // The last stage has the final norm and a copy of the tied matrix.
-    let last = memory.stageMemory(stage: 1, layerCount: 2)
+    let last = memory.stageMemory(stage: 1, Split.Stage(layerCount: 2))
     #expect(last.weightBytes == 2 * (2 * layer + matrix + norm))
   }
 
@@ -76,7 +76,7 @@ import Testing
     func weights(_ p: Int, tied: Bool, stage: Int) throws -> Int {
       Fixture.memory(
         try Fixture.job(Fixture.gpt(isTied: tied)), Strategy(mesh: [.pipeline: p])
-      ).stageMemory(stage: stage, layerCount: 4 / p).weightBytes
+      ).stageMemory(stage: stage, Split.Stage(layerCount: 4 / p)).weightBytes
     }
     let matrix = 2 * 1024 * 512
     #expect(try weights(1, tied: false, stage: 0) - weights(1, tied: true, stage: 0) == matrix)
@@ -103,7 +103,7 @@ import Testing
       Fixture.memory(
         job, Strategy(mesh: [.tensor: 2, .pipeline: 2], recompute: recompute),
         framework: Fixture.framework(logitsBytesPerEntry: logitsBytes)
-      ).stageMemory(stage: stage, layerCount: 2).workspaceBytes
+      ).stageMemory(stage: stage, Split.Stage(layerCount: 2)).workspaceBytes
     }
     let sbh = 256 * 512, scores = 8 * 256 * 256
     let core = 5 * scores / 2, whole = 10 * sbh + 24 * sbh / 2 + core
@@ -120,7 +120,7 @@ import Testing
       Fixture.memory(
         try Fixture.job(Fixture.gpt(isTied: isTied, vocabularySize: vocabulary)),
         Strategy(mesh: [.data: d], zeroStage: zero)
-      ).stageMemory(stage: 0, layerCount: 4).workspaceBytes
+      ).stageMemory(stage: 0, Split.Stage(layerCount: 4)).workspaceBytes
     }
     // A small vocabulary: a layer's gradient, its weights, and the next layer's.
     let layer = Self.layer

@@ -121,7 +121,7 @@ struct BruteForce {
         let fitting = stages.indices.map { stage -> [StageChoice?] in
           let all: [StageChoice?] = choices.map { $0(split[stage]) } ?? [nil]
           return all.filter { choice in
-            let memory = cost.stageMemory(stage: stage, layerCount: stages[stage], choice: choice)
+            let memory = cost.stageMemory(stage: stage, Split.Stage(layerCount: stages[stage], choice: choice))
             return cost.holds(memory, stage: stage, within: limit)
           }
         }

@@ -55,7 +55,7 @@ struct OptimalityTests {
   static func expectBoundsAreAdmissible(_ model: CostModel, _ description: String) {
     var scratch = EvaluationScratch()
     for sample in PlanSearch(model: model).pricingSamples() {
-      let cost = model.cost(of: sample.strategy, layout: sample.layout, microBatch: sample.microBatch)
+      let cost = model.cost(of: sample.strategy, layout: sample.layout, microBatches: sample.microBatches)
       let chunks = sample.strategy.virtualStageCount, p = sample.strategy.pipelineDegree
       let splits =
         chunks > 1

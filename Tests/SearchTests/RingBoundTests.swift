@@ -57,7 +57,10 @@ struct RingBoundTests {
           compared += 1
         }
         // The same without what is known of rings.
-        let unaware = LayoutCost(strategy.mesh, on: Fabric(model.cluster).assumingBestLinks())
+        let mesh = strategy.mesh
+        let unaware = model.layoutCost(mesh) { _ in
+          LayoutLinks(mesh, on: Fabric(model.cluster).assumingBestLinks())
+        }
         let loose = bounding.cost(of: strategy, layout: unaware).iterationSeconds(
           of: split, scratch: &scratch)
         if bound > loose * 1.001 { sharper += 1 }

@@ -70,7 +70,7 @@ struct ShardLevelTests {
         let split = Split.even(
           layerCount: problem.model.job.model.layerCount, stageCount: p, chunkCount: strategy.virtualStageCount)
         func memory(_ strategy: Strategy) -> [Prediction.StageMemory] {
-          problem.model.cost(of: strategy, layout: sample.layout, microBatch: sample.microBatch)
+          problem.model.cost(of: strategy, layout: sample.layout, microBatches: sample.microBatches)
             .stageMemory(of: split)
         }
         let own = memory(strategy), least = memory(whole)

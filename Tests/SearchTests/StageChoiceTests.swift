@@ -29,7 +29,7 @@ struct StageChoiceTests {
       where sample.freedom.choosesOffload && sample.strategy.pipelineDegree > 1
         && sample.strategy.virtualStageCount == 1
       {
-        let cost = problem.model.cost(of: sample.strategy, layout: sample.layout, microBatch: sample.microBatch)
+        let cost = problem.model.cost(of: sample.strategy, layout: sample.layout, microBatches: sample.microBatches)
         guard let options = StageOptions(cost, freedom: sample.freedom, limit: MemoryLimit(.fits)),
           options.hasAlternatives
         else { continue }

@@ -42,11 +42,13 @@ public struct Fabric: Sendable {
   /// Median measured rates between nodes; nil where none were measured.
   private(set) var measured: MeasuredRates?
 
-  /// The links of a cluster, with its own or its device profile's efficiencies.
+  /// The links of a cluster, with its own or a device profile's efficiencies.
   ///
-  /// - Parameter snapshotIndex: which of the measurements to take; nil takes the median of all.
-  public init(_ cluster: ClusterDescription, snapshotIndex: Int? = nil) {
-    let fabric = cluster.device.fabric
+  /// - Parameters:
+  ///   - device: the device that uses them; nil is the cluster's first.
+  ///   - snapshotIndex: which of the measurements to take; nil takes the median of all.
+  public init(_ cluster: ClusterDescription, device: DeviceProfile? = nil, snapshotIndex: Int? = nil) {
+    let fabric = (device ?? cluster.device).fabric
     var levels: [Level] = []
     var innerSpan = 1
     for level in cluster.levels {

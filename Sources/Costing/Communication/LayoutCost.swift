@@ -1,165 +1,28 @@
 public import Documents
-import Synchronization
 
-/// The groups and boundaries of one mesh on a fabric: what its collectives and transfers run over.
+/// One mesh on a cluster: its links as each model of device reaches them, and the devices under each stage.
 ///
 /// Computed once per mesh and shared by all strategies that differ in other respects.
 public struct LayoutCost: Sendable {
-  /// The mesh whose groups these are.
+  /// Which rank does what.
   public let mesh: Mesh
-  let devicesPerNode: Int
-  /// On a mixed cluster, the same as each kind of device reaches it; otherwise empty.
-  var kinds: [LayoutCost] = []
-  /// The slowest tensor group; all stages wait for theirs.
-  public let tensorGroup: CommunicationGroup
-  /// The slowest data-parallel group of each stage; one entry if all stages are alike.
-  let dataGroups: [CommunicationGroup]
-  /// Latency and seconds per byte between stage i and i + 1, the slowest sender and direction; one entry if all boundaries are alike.
-  let boundaries: [Boundary]
-  /// Between the last stage and the first, for chunks.
-  let wrap: Boundary
-  /// The slowest pair of a rank of the first and of the last stage, over which tied embeddings are reduced.
-  let embeddingGroup: CommunicationGroup
-  private let fabric: Fabric
-  private let shardGroups = ShardGroupMemo()
+  /// By model of device, in the cluster's order.
+  let links: [LayoutLinks]
+  /// By stage, the models of device on which it lies, ascending.
+  let devices: [[Int]]
+  /// By stage, the first of these.
+  let firstDevices: [Int]
+  /// Stages that lie on more than one model.
+  let sharedStages: [Int]
 
-  /// α and β of a point-to-point transfer.
-  struct Boundary: Sendable, Equatable {
-    let latencySeconds: Double
-    let secondsPerByte: Double
-
-    func seconds(byteCount: Double) -> Double { latencySeconds + byteCount * secondsPerByte }
-
-    static let none = Boundary(latencySeconds: 0, secondsPerByte: 0)
-  }
-
-  /// - Parameter rings: where data-parallel groups run, if their links are known to be slower than others could be.
-  /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(degrees) otherwise.
-  public init(_ mesh: Mesh, on fabric: Fabric, rings: Fabric? = nil) {
+  /// - Parameters:
+  ///   - links: by model of device, at least one.
+  ///   - devices: by stage, indices into `links`, at least one.
+  init(_ mesh: Mesh, links: [LayoutLinks], devices: [[Int]]) {
     self.mesh = mesh
-    self.fabric = fabric
-    devicesPerNode = fabric.devicesPerNode
-    let t = mesh.degree(of: .tensor), p = mesh.degree(of: .pipeline)
-    let replicas = mesh.spacing(along: .data), stageSize = mesh.blockSize(below: .pipeline)
-
-    let tensorIsAligned = fabric.isAligned(t)
-    tensorGroup = fabric.slowest(
-      of: stride(from: 0, to: tensorIsAligned ? 1 : mesh.worldSize, by: t).lazy.map {
-        RankGroup(first: $0, stride: 1, count: t)
-      })
-    let stageIsAligned = tensorIsAligned && fabric.isAligned(stageSize)
-    dataGroups = (0..<(stageIsAligned ? 1 : p)).map { stage in
-      (rings ?? fabric).slowest(
-        of: (stage * stageSize..<stage * stageSize + (stageIsAligned ? 1 : replicas.stride)).lazy.map {
-          RankGroup(first: $0, stride: replicas.stride, count: replicas.count)
-        })
-    }
-
-    func boundary(from stage: Int, distance: Int) -> Boundary {
-      // Both ends of a transfer between aligned stages are inside the same instances whichever rank sends.
-      let senders = stageIsAligned ? 1 : stageSize
-      let first = stage * stageSize
-      // Activations go one way, gradients the other, over links that may have been measured to differ.
-      func slower(_ byteCount: Double) -> Double {
-        max(
-          fabric.transferSeconds(first: first, count: senders, distance: distance, byteCount: byteCount),
-          fabric.transferSeconds(first: first + distance, count: senders, distance: -distance, byteCount: byteCount))
-      }
-      let probe = 1e9
-      let latency = slower(0), seconds = slower(probe)
-      return Boundary(latencySeconds: latency, secondsPerByte: (seconds - latency) / probe)
-    }
-    if p == 1 {
-      boundaries = []
-      wrap = .none
-      embeddingGroup = .alone
-    } else {
-      // Where a stage fills whole instances of all levels but the last, every boundary crosses that one.
-      let boundariesAreAlike = stageIsAligned && fabric.levels.dropLast().allSatisfy { stageSize % $0.span == 0 }
-      boundaries = (0..<(boundariesAreAlike ? 1 : p - 1)).map { boundary(from: $0, distance: stageSize) }
-      wrap = boundary(from: 0, distance: stageSize * (p - 1))
-      embeddingGroup = fabric.slowest(
-        of: (0..<(stageIsAligned ? 1 : stageSize)).lazy.map {
-          RankGroup(first: $0, stride: stageSize * (p - 1), count: 2)
-        })
-    }
-  }
-
-  /// The data-parallel group of a stage.
-  func dataGroup(ofStage stage: Int) -> CommunicationGroup {
-    dataGroups.count == 1 ? dataGroups[0] : dataGroups[stage]
-  }
-
-  /// The boundary between a stage and the next.
-  func boundary(afterStage stage: Int) -> Boundary {
-    boundaries.count == 1 ? boundaries[0] : boundaries[stage]
-  }
-
-  /// The subgroups that a sharding communicates in, the same object for all strategies that ask.
-  func shardGroups(_ sharding: Sharding) -> ShardGroups {
-    shardGroups.groups(sharding) { ShardGroups(sharding, in: self) }
-  }
-
-  /// Groups so spaced among the replicas of a data-parallel group: the slowest of each stage, or one entry if all stages
-  /// are alike.
-  ///
-  /// - Parameter withHops: whether packed gradients may be exchanged in them.
-  /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(count) otherwise.
-  func subgroups(_ spacing: RankGroup.Spacing, withHops: Bool) -> [ShardGroup] {
-    let count = spacing.count
-    if count == 1 { return [.alone] }
-    let replicas = mesh.spacing(along: .data), stageSize = mesh.blockSize(below: .pipeline)
-    // Members lie in consecutive blocks of `step` ranks, each at the same place.
-    let step = replicas.stride * spacing.stride, extent = step * count
-    let isAlike = [step, extent].allSatisfy { fabric.isAligned($0) || fabric.isAlignedInNode($0) }
-    return (0..<(isAlike ? 1 : mesh.degree(of: .pipeline))).map { stage in
-      let first = stage * stageSize
-      let groups = (first..<(isAlike ? first + 1 : first + stageSize)).lazy.filter { ($0 - first) % extent < step }
-        .map { RankGroup(first: $0, stride: step, count: count) }
-      // The whole group's links may be known to be slower, see `init`.
-      let group = count == replicas.count ? dataGroup(ofStage: stage) : fabric.slowest(of: groups)
-      return ShardGroup(group: group, hops: withHops ? hops(of: groups) : nil)
-    }
-  }
-
-  /// How groups that leave their nodes exchange packed gradients; nil if they lie on their nodes unevenly, or each in its
-  /// own way.
-  private func hops(of groups: some Sequence<RankGroup>) -> ShardGroup.Hops? {
-    var result: ShardGroup.Hops?
-    for group in groups where group.rank(group.count - 1) / devicesPerNode > group.first / devicesPerNode {
-      guard let packing = ShardPacking(group, devicesPerNode: devicesPerNode),
-        result == nil || packing == result?.packing
-      else { return nil }
-      let split = packing.split
-      let own = ShardGroup.Hops(
-        packing: packing, inside: fabric.group(group.part(fromPlace: 0, count: split.insideCount)),
-        across: fabric.group(group.part(fromPlace: 0, step: split.insideCount, count: split.acrossCount)))
-      result = result?.slower(own) ?? own
-    }
-    return result
-  }
-}
-
-/// What was asked of a layout's subgroups before: pricing asks for the same few shardings again and again.
-private final class ShardGroupMemo: Sendable {
-  private let known = Mutex<[ShardGroups]>([])
-
-  func groups(_ sharding: Sharding, compute: () -> ShardGroups) -> ShardGroups {
-    known.withLock { known in
-      if let groups = known.first(where: { $0.sharding == sharding }) { return groups }
-      let groups = compute()
-      known.append(groups)
-      return groups
-    }
-  }
-}
-
-extension Fabric {
-  fileprivate func group(_ ranks: RankGroup) -> CommunicationGroup {
-    group(first: ranks.first, stride: ranks.stride, count: ranks.count)
-  }
-
-  fileprivate func slowest(of groups: some Sequence<RankGroup>) -> CommunicationGroup {
-    groups.reduce(.alone) { $0.slower(group($1)) }
+    self.links = links
+    self.devices = devices
+    firstDevices = devices.map { $0[0] }
+    sharedStages = devices.indices.filter { devices[$0].count > 1 }
   }
 }

@@ -44,7 +44,7 @@ final class ShardGroups: Sendable {
   let slowest: Families
 
   /// - Precondition: the degrees divide each other, see ``Sharding``.
-  init(_ sharding: Sharding, in layout: LayoutCost) {
+  init(_ sharding: Sharding, in layout: LayoutLinks) {
     self.sharding = sharding
     packing = PackingBuffers(sharding, in: layout.mesh, devicesPerNode: layout.devicesPerNode)
     let replicaCount = layout.mesh.degree(of: .data)

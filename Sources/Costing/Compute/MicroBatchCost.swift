@@ -24,8 +24,6 @@ public struct MicroBatchCost: Sendable {
     public var backwardSeconds: Double { backwardComputeSeconds + backwardTensorSeconds + recomputeSeconds }
   }
 
-  /// On a mixed cluster, the same on each kind of device; otherwise empty.
-  var kinds: [MicroBatchCost] = []
   /// One transformer block.
   public let layer: Passes
   /// The same of a block that is not recomputed where others are, in full.

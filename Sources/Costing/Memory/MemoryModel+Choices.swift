@@ -33,7 +33,7 @@ extension MemoryModel {
   ) -> Int? {
     func fits(_ count: Int) -> Bool {
       let choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloadsOptimizer)
-      return stageMemory(stage: stage, layerCount: layerCount, choice: choice).peakBytes <= limitBytes
+      return stageMemory(stage: stage, Split.Stage(layerCount: layerCount, choice: choice)).peakBytes <= limitBytes
     }
     if fits(0) { return 0 }
     var enough = layerCount / strategy.virtualStageCount, short = 0
@@ -45,32 +45,16 @@ extension MemoryModel {
     return enough
   }
 
-  /// The most layers each stage can hold within a limit, whatever it chooses; nil when some stage cannot hold one, or all
-  /// together not all layers.
-  ///
-  /// What a host can hold is not looked at.
-  /// - Complexity: O(stages).
-  public func layerCapacities(limitBytes: Int, layerCount: Int, freedom: StageFreedom) -> [Int]? {
-    guard freedom != .none else { return layerCapacities(limitBytes: limitBytes, layerCount: layerCount) }
-    let p = strategy.pipelineDegree
-    var capacities: [Int] = []
-    capacities.reserveCapacity(p)
-    var total = 0
-    for stage in 0..<p {
-      let capacity = layerCapacity(
-        stage: stage, limitBytes: limitBytes, layerCount: layerCount, freedom: freedom)
-      if capacity == 0 { return nil }
-      capacities.append(capacity)
-      total += capacity
-    }
-    return total >= layerCount ? capacities : nil
-  }
-
   /// The most layers a stage can hold within a limit, whatever it chooses; 0 if not as many as it must.
   func layerCapacity(stage: Int, limitBytes: Int, layerCount: Int, freedom: StageFreedom) -> Int {
     let p = strategy.pipelineDegree
     let isFixed = strategy.schedule.isInterleaved || p == 1
     let most = isFixed ? layerCount / p : layerCount - (p - 1)
+    if freedom == .none {
+      // By a straight line where any number of layers may do, which takes fewer evaluations.
+      guard isFixed else { return layerCapacity(stage: stage, limitBytes: limitBytes, layerCount: most) }
+      return stageMemory(stage: stage, Split.Stage(layerCount: most)).peakBytes <= limitBytes ? most : 0
+    }
     return layerCapacity(
       stage: stage, limitBytes: limitBytes, layerCount: most, freedom: freedom, least: isFixed ? most : 1)
   }
@@ -79,7 +63,7 @@ extension MemoryModel {
   func keptLayerCapacity(stage: Int, limitBytes: Int, layerCount: Int, offloadsOptimizer: Bool) -> Int {
     let choice = StageChoice(recomputedLayerCount: 0, offloadsOptimizer: offloadsOptimizer)
     return layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: 1) {
-      stageMemory(stage: stage, layerCount: $0, choice: choice).peakBytes
+      stageMemory(stage: stage, Split.Stage(layerCount: $0, choice: choice)).peakBytes
     }
   }
 
@@ -95,10 +79,8 @@ extension MemoryModel {
           capacity,
           layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: least) { layers in
             let recomputed = isRecomputed ? layers / strategy.virtualStageCount : 0
-            return stageMemory(
-              stage: stage, layerCount: layers,
-              choice: StageChoice(recomputedLayerCount: recomputed, offloadsOptimizer: offloads)
-            ).peakBytes
+            let choice = StageChoice(recomputedLayerCount: recomputed, offloadsOptimizer: offloads)
+            return stageMemory(stage: stage, Split.Stage(layerCount: layers, choice: choice)).peakBytes
           })
         if capacity == layerCount { return capacity }
       }

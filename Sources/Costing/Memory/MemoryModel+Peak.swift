@@ -52,13 +52,12 @@ extension MemoryModel {
     return tensorBufferBytes + Self.scaled(parameterCount, by: framework.bucketBytesPerParameter)
   }
 
-  /// Peak bytes of a device of a stage that holds `layerCount` layers in all its chunks.
+  /// Peak bytes of a device of a stage.
   ///
   /// The parts add up to the peak: activations are those of all micro-batches in flight, workspace is what the worst
   /// moment takes beside them.
-  ///
-  /// - Parameter choice: what the stage trades for memory; nil is what the strategy says of all.
-  public func stageMemory(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Prediction.StageMemory {
+  public func stageMemory(stage: Int, _ content: Split.Stage) -> Prediction.StageMemory {
+    let (layerCount, choice) = (content.layerCount, content.choice)
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
     let chunkLayers = layerCount / strategy.virtualStageCount

@@ -5,11 +5,11 @@ import Testing
 @testable import Costing
 
 /// What holds of every strategy, on strategies drawn at random for shipped clusters and models.
-@Suite struct StrategyCostPropertyTests {
+@Suite struct IterationCostPropertyTests {
   /// One strategy that breaks no rule, with a split of the layers.
   struct Sample: CustomStringConvertible {
     let model: CostModel
-    let cost: StrategyCost
+    let cost: IterationCost
     let split: Split
     let seed: UInt64
 

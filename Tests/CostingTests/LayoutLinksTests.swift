@@ -5,7 +5,7 @@ import Testing
 @testable import Costing
 
 /// The groups of whole layouts: shortcuts for aligned groups, against looking at every group.
-@Suite struct LayoutCostTests {
+@Suite struct LayoutLinksTests {
   typealias Level = ClusterDescription.Level
 
   /// Clusters of 32, 48 and 64 devices with one to four levels, some whose inner levels are no powers of two.
@@ -53,7 +53,7 @@ import Testing
     let (name, deviceCount, plain, measured) = try Self.fabrics(index)
     #expect(!measured.isAligned(1))
     for mesh in Self.meshes(deviceCount: deviceCount) {
-      let short = LayoutCost(mesh, on: plain), long = LayoutCost(mesh, on: measured)
+      let short = LayoutLinks(mesh, on: plain), long = LayoutLinks(mesh, on: measured)
       let what = "\(name): \(mesh)"
       #expect(short.tensorGroup == long.tensorGroup, "\(what)")
       #expect(short.pricedDataGroup == long.pricedDataGroup, "\(what)")
@@ -72,7 +72,7 @@ import Testing
   func alignedPartsOfGroupsCostWhatLookingAtEveryPartSays(index: Int) throws {
     let (name, deviceCount, plain, measured) = try Self.fabrics(index)
     for mesh in Self.meshes(deviceCount: deviceCount) where mesh.degree(of: .pipeline) <= 2 {
-      let short = LayoutCost(mesh, on: plain), long = LayoutCost(mesh, on: measured)
+      let short = LayoutLinks(mesh, on: plain), long = LayoutLinks(mesh, on: measured)
       let d = mesh.degree(of: .data)
       for extent in 1...d where d % extent == 0 {
         for stride in 1...extent where extent % stride == 0 {
@@ -93,7 +93,7 @@ import Testing
     let fabric = Fabric(
       try Fixture.cluster(
         nodeCount: 8, devicesPerNode: 8, levels: [Self.level(8, 100e9), Self.level(64, 20e9, shared: 80e9)]))
-    let layout = LayoutCost([.data: 64], on: fabric)
+    let layout = LayoutLinks([.data: 64], on: fabric)
     // An eighth of the shared links each, whether they hold one rank of a node or every other.
     let rails = try #require(layout.subgroups(.init(stride: 8, count: 8), withHops: true).first)
     #expect(rails.group.ringBytesPerSecond == 10e9)
@@ -108,7 +108,7 @@ import Testing
   }
 
   @Test func theGroupsOfAShardingAreMadeOnce() throws {
-    let layout = LayoutCost([.data: 128], on: Fabric(try Shipped.catalog.cluster("frontier-16")))
+    let layout = LayoutLinks([.data: 128], on: Fabric(try Shipped.catalog.cluster("frontier-16")))
     let sharding = Sharding(weightDegree: 2, gradientDegree: 8, optimizerDegree: 128)
     #expect(layout.shardGroups(sharding) === layout.shardGroups(sharding))
     #expect(layout.shardGroups(sharding) !== layout.shardGroups(Sharding(.weights, replicaCount: 128)))
@@ -116,14 +116,14 @@ import Testing
 
   @Test func alignedLayoutsOfAUniformClusterAreNotLookedAtStageByStage() throws {
     let fabric = Fabric(try Shipped.catalog.cluster("dgx-a100-128"))
-    let cost = LayoutCost([.tensor: 8, .data: 2, .pipeline: 64], on: fabric)
+    let cost = LayoutLinks([.tensor: 8, .data: 2, .pipeline: 64], on: fabric)
     #expect(cost.dataGroups.count == 1)
     #expect(cost.boundaries.count == 1)
   }
 
   @Test func aMeasuredClusterIsPricedStageByStage() throws {
     let fabric = Fabric(try Shipped.catalog.cluster("a100-hdr-16"))
-    let cost = LayoutCost([.tensor: 8, .data: 4, .pipeline: 4], on: fabric)
+    let cost = LayoutLinks([.tensor: 8, .data: 4, .pipeline: 4], on: fabric)
     #expect(cost.dataGroups.count == 4)
     #expect(cost.boundaries.count == 3)
     #expect(cost.pricedDataGroup == cost.dataGroups.reduce(.alone) { $0.slower($1) })
@@ -138,7 +138,7 @@ import Testing
       nodeCount: 4, devicesPerNode: 2,
       levels: [.init(name: "node", span: 2, bytesPerSecond: 100e9), .init(name: "net", span: 8, bytesPerSecond: 10e9)],
       measured: Fixture.links(rates))
-    let cost = LayoutCost([.data: 4, .pipeline: 2], on: Fabric(cluster))
+    let cost = LayoutLinks([.data: 4, .pipeline: 2], on: Fabric(cluster))
     #expect(cost.embeddingGroup.ringBytesPerSecond == 1e9)
   }
 
@@ -154,7 +154,7 @@ import Testing
   }
 }
 
-extension LayoutCost {
+extension LayoutLinks {
   /// The data-parallel group that strategies without shards are priced with: the slowest of all stages.
   fileprivate var pricedDataGroup: CommunicationGroup {
     shardGroups(Sharding(.none, replicaCount: mesh.degree(of: .data))).slowest.replicas.group

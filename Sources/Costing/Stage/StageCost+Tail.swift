@@ -1,7 +1,7 @@
 public import Documents
 
 /// What follows the last backward pass: gradients summed, the optimizer's step, weights gathered.
-extension StrategyCost {
+extension StageCost {
   /// What a stage does after its last backward pass.
   public struct Tail: Sendable, Equatable {
     /// Reduction of gradients and gather of updated weights, as far as nothing hides them.
@@ -13,41 +13,32 @@ extension StrategyCost {
     public var seconds: Double { dataSeconds + optimizerSeconds }
   }
 
-  /// The tail of a stage that holds `layerCount` layers in all its chunks.
-  ///
-  /// - Parameter choice: what the stage trades for memory; nil is what the strategy says of all.
-  public func tail(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Tail {
-    if devices != nil { return pace(ofStage: stage).tail(stage: stage, layerCount: layerCount, choice: choice) }
+  /// The tail of a stage, the sum of tied embeddings aside.
+  public func tail(stage: Int, _ content: Split.Stage) -> Tail {
+    let layerCount = content.layerCount
     let traffic = traffic(stage: stage, layerCount: layerCount)
     var reduce = traffic.reduceSeconds, gather = traffic.gatherSeconds
     if strategy.overlapsGradientReduce, reduce + gather > 0 {
       // Reductions of early buckets run under the rest of the last micro-batch's backward, gathers under the first
       // forward of the next iteration.
-      let passes = passSeconds(
-        layerCount: layerCount, recomputedCount: recomputedCount(choice), isFirst: stage == 0,
-        isLast: stage == strategy.pipelineDegree - 1)
+      let passes = passSeconds(stage: stage, content)
       reduce -= reductionOverlapFraction * min(reduce, passes.backward)
       gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
     }
     let packing = traffic.kernelSeconds
     var optimizer = optimizerSeconds(stage: stage, layerCount: layerCount)
-    if choice?.offloadsOptimizer == true, let host {
+    if content.choice?.offloadsOptimizer == true, let hostBytesPerSecond {
       // States come for the step and go after it; nothing is taken to hide that.
-      optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layerCount: layerCount)) / host.bytesPerSecond
+      optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layerCount: layerCount)) / hostBytesPerSecond
     }
     return Tail(dataSeconds: reduce + gather + packing, optimizerSeconds: optimizer)
-  }
-
-  /// Recomputed layers of all chunks of a stage; nil where nothing is chosen, or nothing is recomputed in full.
-  public func recomputedCount(_ choice: StageChoice?) -> Int? {
-    strategy.recompute == .full ? choice.map { $0.recomputedLayerCount * strategy.virtualStageCount } : nil
   }
 
   /// Adam on a stage's parameters: it reads and writes its states, reads the gradient and writes the weight.
   private func optimizerSeconds(stage: Int, layerCount: Int) -> Double {
     let bytesEach = 2 * memory.optimizerByteCount + memory.gradientByteCount + memory.weightByteCount
     let parameters = memory.parameterCount(stage: stage, layerCount: layerCount)
-    return Double(parameters) / Double(groups.sharding.optimizerDegree) * Double(bytesEach) * secondsPerMemoryByte
+    return Double(parameters) / Double(memory.sharding.optimizerDegree) * Double(bytesEach) * secondsPerMemoryByte
   }
 
   /// Share of the gradient reduction that the framework hides.
@@ -61,7 +52,7 @@ extension StrategyCost {
   private func traffic(
     stage: Int, layerCount: Int
   ) -> (reduceSeconds: Double, gatherSeconds: Double, kernelSeconds: Double) {
-    let families = groups.families(ofStage: stage), sharding = groups.sharding
+    let families = groups.families(ofStage: stage), sharding = memory.sharding
     let w = sharding.weightDegree, g = sharding.gradientDegree, o = sharding.optimizerDegree
     let gradient = memory.gradientByteCount, weight = memory.weightByteCount
     var kernelBytes = 0.0
@@ -80,7 +71,7 @@ extension StrategyCost {
         max(0, (moved.bytes + moved.insideBytes + moved.acrossBytes) / framework.bucketBytes - 1)
         * (group.group.collectiveSeconds + passes * Double(group.group.rankCount - 1) * group.group.latencySeconds)
       // Between nodes reductions reach less of the network than a large transfer does.
-      let leavesNode = layout.mesh.blockSize(below: .data) * extent > layout.devicesPerNode
+      let leavesNode = links.mesh.blockSize(below: .data) * extent > links.devicesPerNode
       return seconds(moved.atRate(leavesNode ? framework.reductionRateFraction : 1)) + buckets
     }
     let shards = families.optimizer
@@ -90,7 +81,7 @@ extension StrategyCost {
       } seconds: {
         shards.reduceSeconds($0)
       }
-      + seconds(in: families.replicas, extent: layout.mesh.degree(of: .data), divisor: o, passes: 2) {
+      + seconds(in: families.replicas, extent: links.mesh.degree(of: .data), divisor: o, passes: 2) {
         ShardVolume(bytes: Double($0 * gradient))
       } seconds: {
         families.replicas.group.allReduceSeconds(byteCount: $0.bytes)
@@ -111,7 +102,7 @@ extension StrategyCost {
   private func stepVolume(
     stage: Int, layerCount: Int, divisor: Int, volume: (Int) -> ShardVolume
   ) -> ShardVolume {
-    guard groups.sharding.gradientDegree > 1, groups.sharding.isQuantised else {
+    guard memory.sharding.gradientDegree > 1, memory.sharding.isQuantised else {
       return volume(memory.shardCount(stage: stage, layerCount: layerCount, degree: divisor))
     }
     let parameters = memory.parameters
@@ -122,19 +113,13 @@ extension StrategyCost {
     return sum
   }
 
-  /// The part of a stage's tail that no overlap can hide, tied embeddings included: grows with the layers, and is never
-  /// more than the tail.
+  /// The part of a stage's tail that no overlap can hide, the sum of tied embeddings aside: it grows with the layers, and
+  /// is never more than the tail.
   func unhidableTailSeconds(stage: Int, layerCount: Int) -> Double {
     let traffic = traffic(stage: stage, layerCount: layerCount)
     let hides = strategy.overlapsGradientReduce
     return traffic.reduceSeconds * (hides ? 1 - reductionOverlapFraction : 1)
       + traffic.gatherSeconds * (hides ? 1 - framework.gatherOverlapFraction : 1) + traffic.kernelSeconds
-      + optimizerSeconds(stage: stage, layerCount: layerCount) + (stage == 0 ? embeddingSumSeconds : 0)
-  }
-
-  /// What follows the last backward pass of a stage at least, tied embeddings included, seconds.
-  public func tailSeconds(stage: Int, layerCount: Int, choice: StageChoice? = nil) -> Double {
-    let isEnd = stage == 0 || stage == strategy.pipelineDegree - 1
-    return tail(stage: stage, layerCount: layerCount, choice: choice).seconds + (isEnd ? embeddingSumSeconds : 0)
+      + optimizerSeconds(stage: stage, layerCount: layerCount)
   }
 }

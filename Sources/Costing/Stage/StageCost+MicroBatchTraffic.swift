@@ -1,7 +1,7 @@
 import Documents
 
 /// What replicas communicate in every micro-batch: weights gathered, gradients reduced.
-extension StrategyCost {
+extension StageCost {
   /// Passes in the first micro-batch of an iteration, and in each later one: after the first forward pass, weights are
   /// gathered from a secondary partition where there is one.
   struct MicroBatches {
@@ -34,7 +34,7 @@ extension StrategyCost {
     _ passes: MicroBatchCost.Passes, parameterCount: Int, borrowedCount: Int = 0, memory: MemoryModel,
     groups: ShardGroups, framework: DeviceProfile.Framework, secondsPerMemoryByte: Double
   ) -> MicroBatches {
-    let sharding = groups.sharding
+    let sharding = memory.sharding
     guard sharding.gradientDegree > 1 else {
       let plain = PassSeconds(forward: passes.forwardSeconds, backward: passes.backwardSeconds)
       return MicroBatches(first: plain, later: plain)

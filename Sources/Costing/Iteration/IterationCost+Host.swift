@@ -1,7 +1,7 @@
 public import Documents
 
 /// What offloaded optimizer states need of the nodes' memory.
-extension StrategyCost {
+extension IterationCost {
   /// Share of a node's memory that offloaded states may take: the rest is for the system, data loaders and staging. A
   /// judgement, not a fit.
   public static let hostMemoryFraction = 0.75
@@ -12,7 +12,7 @@ extension StrategyCost {
   /// How many devices of each stage a node holds, for every kind of node, each kind once: stages that lie on one node
   /// share its memory.
   public var hostShares: [[(stage: Int, deviceCount: Int)]] {
-    let mesh = strategy.mesh, perNode = layout.devicesPerNode
+    let mesh = strategy.mesh, perNode = layout.links[0].devicesPerNode
     var shares: [[(stage: Int, deviceCount: Int)]] = []
     for node in 0..<(strategy.worldSize + perNode - 1) / perNode {
       let first = node * perNode, end = min(strategy.worldSize, first + perNode)

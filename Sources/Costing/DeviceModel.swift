@@ -1,0 +1,66 @@
+import Documents
+
+/// One model of device of a cluster, as the job's precision and its framework use it.
+struct DeviceModel: Sendable {
+  let profile: DeviceProfile
+  /// The framework's coefficients on this device.
+  let framework: DeviceProfile.Framework
+  var speed: DeviceSpeed
+  /// The links, with what this device reaches of their rates.
+  var fabric: Fabric
+  /// The links as measured, and what rings of a given number of nodes reach on them at best; nil unless bounds are asked
+  /// for.
+  var bestRings: (fabric: Fabric, rates: [Double])?
+
+  /// - Parameter frameworkName: one of the profile's frameworks; nil takes the first.
+  /// - Throws: `CostModel.Refusal` when the device cannot compute in the precision or the framework is not known.
+  init(
+    _ profile: DeviceProfile, of cluster: ClusterDescription, precision: Precision, frameworkName: String?
+  ) throws(CostModel.Refusal) {
+    guard profile.peakFLOPPerSecond(precision) > 0 else {
+      throw .noPrecision(device: profile.name, precision: precision)
+    }
+    if let frameworkName {
+      guard let framework = profile.framework(named: frameworkName) else {
+        throw .noFramework(device: profile.name, framework: frameworkName, known: profile.frameworks.map(\.name))
+      }
+      self.framework = framework
+    } else {
+      framework = profile.frameworks[0]
+    }
+    self.profile = profile
+    fabric = Fabric(cluster, device: profile)
+    speed = DeviceSpeed(
+      profile, precision: precision, gemmFactor: framework.gemmFactor, attentionFactor: framework.attentionFactor)
+  }
+
+  /// What bounds a mesh's links in every order of the nodes, where that was asked for; otherwise its links as they are.
+  ///
+  /// - Parameter nodesPerStage: more than one where stages fill whole nodes, so that data-parallel groups are rings of
+  ///   whole nodes.
+  func links(of mesh: Mesh, nodesPerStage: Int) -> LayoutLinks {
+    guard let bestRings, nodesPerStage > 1 else { return LayoutLinks(mesh, on: fabric) }
+    let rate = min(bestRings.rates[nodesPerStage], bestRings.fabric.bestMeasuredBytesPerSecond)
+    return LayoutLinks(mesh, on: fabric, rings: bestRings.fabric.assumingLinks(bytesPerSecond: rate))
+  }
+
+  /// A stage of a strategy on this device, from parts that were computed before.
+  func stageCost(
+    of strategy: Strategy, job: TrainingJob, links: LayoutLinks, microBatch: MicroBatchCost,
+    host: ClusterDescription.Host?
+  ) -> StageCost {
+    let groups = links.shardGroups(strategy.sharding)
+    let floor = StageCost.launchFloorSeconds(
+      strategy: strategy, recompute: strategy.recompute, framework: framework, devicesPerNode: links.devicesPerNode)
+    let memory = MemoryModel(
+      job: job, device: profile, framework: framework, strategy: strategy,
+      deviceBoundShare: framework.deviceBoundShare(
+        device: microBatch.layer.forwardSeconds + microBatch.layer.backwardSeconds, host: floor),
+      isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
+        && strategy.pipelineDegree > 1 && strategy.dataDegree > 1 && strategy.worldSize > links.devicesPerNode,
+      packing: groups.packing)
+    return StageCost(
+      job: job, microBatch: microBatch, links: links, memory: memory, groups: groups, speed: speed,
+      framework: framework, hostBytesPerSecond: host?.bytesPerSecond)
+  }
+}

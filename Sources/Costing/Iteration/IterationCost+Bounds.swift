@@ -1,0 +1,195 @@
+import Documents
+
+/// A lower bound on the iteration time over all splits, in closed form: what every strategy of the lattice gets.
+extension IterationCost {
+  /// No split of the layers takes less, seconds.
+  ///
+  /// The largest of these, with p stages, m micro-batches, W the work of one micro-batch on all stages and R₀ = W and
+  /// all transfers there and back:
+  /// - *spread*: each stage works m times after the first micro-batch has passed those before it. The least maximum over
+  ///   all, even fractional, splits is `W / (1 − (1 − 1/m)^p)`.
+  /// - *cycles*: stage 0 lets p micro-batches in before the first is out, so R₀ is paid ⌊(m−1)/p⌋ + 1 times, and for the
+  ///   rest r of m − 1 once more the last r stages (critical cycles of 1F1B; see ``OneForwardOneBackwardBound``).
+  /// - *heaviest*: some stage has ⌈L/p⌉ layers; its work follows and precedes a whole pass.
+  /// - *ends*: the first stage has the embedding and a layer, the last the head and a layer.
+  /// - *pace*: with n layers on stage i, whose layers take t_i, m micro-batches take at least `m · n · t_i` there, so that
+  ///   layers in proportion to speed are the best of all splits: `m · L / Σ 1/t_i`. With one model of device the spread
+  ///   is never less.
+  ///
+  /// With interleaving all stages have L/p layers, and a stage's work follows its first arrival. Where stages lie on
+  /// several models of device, any stage may be the one that a term speaks of, so that it is taken on the fastest.
+  /// - Complexity: O(1) with one model of device, O(stages) with several.
+  public var boundSeconds: Double {
+    let p = strategy.pipelineDegree
+    guard p > 1 else { return wholeSeconds(choice: nil) }
+    if strategy.schedule.isInterleaved {
+      return interleavedBoundSeconds(keeping: false, firstRecomputed: nil, lastRecomputed: nil)
+    }
+    let last = self[lastStage].layer
+    let waiting = Double(layerCount - p + 1) * (last.launched.sum - last.device.sum)
+    let work = workSeconds(keeping: false, addedSeconds: max(0, self[lastStage].head.sum - waiting))
+    return pipelineBoundSeconds(keeping: false, workSeconds: work, recomputedCount: nil)
+  }
+
+  /// No split of the layers takes less where stages choose for themselves, seconds.
+  ///
+  /// Stages recompute no more than their memory asks for: what all of them can keep leaves at least the rest of the
+  /// layers to recompute. Offloading adds time, so that bounds without it hold.
+  /// - Complexity: O(stages · log layers).
+  public func boundSeconds(freedom: StageFreedom, within limit: MemoryLimit) -> Double {
+    guard freedom.choosesRecomputation else { return boundSeconds }
+    let p = strategy.pipelineDegree
+    func least(_ stage: Int, offloads: Bool) -> Int? {
+      leastRecomputedLayerCount(
+        stage: stage, layerCount: layerCount / p, offloadsOptimizer: offloads, within: limit)
+    }
+    if p == 1 {
+      return (freedom.choosesOffload ? [false, true] : [false]).reduce(.infinity) { bound, offloads in
+        guard let count = least(0, offloads: offloads) else { return bound }
+        return min(
+          bound, wholeSeconds(choice: StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)))
+      }
+    }
+    if strategy.schedule.isInterleaved {
+      return interleavedBoundSeconds(
+        keeping: true, firstRecomputed: least(0, offloads: freedom.choosesOffload),
+        lastRecomputed: least(lastStage, offloads: freedom.choosesOffload))
+    }
+    var left = layerCount
+    for stage in 0..<p where left > 0 {
+      left -= keptLayerCapacity(
+        stage: stage, within: limit, layerCount: layerCount - (p - 1), offloadsOptimizer: freedom.choosesOffload)
+    }
+    // A recomputed layer adds at least this, on a stage that waits for its launches or on one that does not; the head may
+    // run while the last stage would wait.
+    let each = leastOfAll {
+      min($0.layer.launched.sum - $0.keptLayer.launched.sum, $0.layer.device.sum - $0.keptLayer.device.sum)
+    }
+    let last = self[lastStage].keptLayer
+    let waiting = Double(layerCount - p + 1) * (last.launched.sum - last.device.sum)
+    let work = workSeconds(
+      keeping: true, addedSeconds: max(0, Double(max(0, left)) * each + self[lastStage].head.sum - waiting))
+    return pipelineBoundSeconds(keeping: true, workSeconds: work, recomputedCount: 0)
+  }
+
+  /// The least that any model of device takes, seconds.
+  @inline(__always)
+  private func leastOfAll(_ seconds: (StageCost) -> Double) -> Double {
+    var least = seconds(costs[0])
+    for index in 1..<max(1, costs.count) { least = min(least, seconds(costs[index])) }
+    return least
+  }
+
+  /// A micro-batch takes this on all stages together at least, whatever the split, seconds.
+  ///
+  /// - Parameters:
+  ///   - keeping: whether stages may keep what the strategy recomputes.
+  ///   - addedSeconds: beside embedding and layers, such as by a head that runs while its device would wait for launches
+  ///     anyway.
+  private func workSeconds(keeping: Bool, addedSeconds: Double) -> Double {
+    self[0].embedding.sum + Double(layerCount) * leastOfAll { $0.layer(keeping: keeping).launched.sum } + addedSeconds
+  }
+
+  /// Layers in proportion to the speed of their stages, see ``boundSeconds``.
+  ///
+  /// On the last stage the head may run while the device would wait for launches.
+  private func paceSeconds(keeping: Bool) -> Double {
+    guard costs.count > 1 else { return 0 }
+    let layers = (0...lastStage).map { stage in
+      let own = self[stage].layer(keeping: keeping)
+      return stage == lastStage ? own.device.sum : own.launched.sum
+    }
+    let m = Double(microBatchCount)
+    if strategy.schedule.isInterleaved {
+      return m * Double(layerCount / strategy.pipelineDegree) * (layers.max() ?? 0)
+    }
+    return m * Double(layerCount) / layers.reduce(0) { $0 + 1 / $1 }
+  }
+
+  /// An iteration without a pipeline.
+  private func wholeSeconds(choice: StageChoice?) -> Double {
+    let content = Split.Stage(layerCount: layerCount, choice: choice)
+    return Double(microBatchCount) * passSeconds(stage: 0, content).sum + tailSeconds(stage: 0, content) + fixedSeconds
+  }
+
+  /// - Parameters:
+  ///   - keeping: whether stages may keep what the strategy recomputes.
+  ///   - work: no split has less work in a micro-batch.
+  ///   - recomputedCount: 0 if stages may keep what they have room for, nil if they do as the strategy says.
+  private func pipelineBoundSeconds(
+    keeping: Bool, workSeconds work: Double, recomputedCount: Int?
+  ) -> Double {
+    let p = strategy.pipelineDegree
+    let m = Double(microBatchCount)
+    let forward = leastOfAll { $0.layer(keeping: keeping).launched.forward }
+    let backward = leastOfAll { $0.layer(keeping: keeping).launched.backward }
+    let first = self[0].layer(keeping: keeping).launched, embedding = self[0].embedding
+    let last = self[lastStage].passSeconds(
+      layerCount: 1, recomputedCount: recomputedCount, isFirst: false, isLast: true)
+    let transfer = leastTransferSeconds
+
+    let roundTrip = work + 2 * transfer * Double(p - 1)
+    let spread = work / (1 - power(1 - 1 / m, p))
+    let cycles = (microBatchCount - 1) / p, rest = (microBatchCount - 1) % p
+    var bound = Double(1 + cycles) * roundTrip
+    if rest > 0 {
+      bound += Double(rest - 1) * (forward + backward) + last.forward + last.backward + 2 * transfer * Double(rest - 1)
+    }
+    bound = max(bound, spread)
+    let heaviest = Double((layerCount + p - 1) / p)
+    // On stage i, m − 1 backward passes and the forward passes that no warm-up has done; warm-up is longest on stage 0.
+    let forwards = Double(max(0, microBatchCount - p))
+    bound = max(bound, roundTrip + heaviest * ((m - 1) * backward + forwards * forward))
+    bound = max(bound, roundTrip + (m - 1) * (last.forward + last.backward))
+    bound = max(
+      bound,
+      roundTrip + (m - 1) * (first.backward + embedding.backward) + forwards * (first.forward + embedding.forward))
+    return max(bound, paceSeconds(keeping: keeping)) + leastTailSeconds + fixedSeconds
+  }
+
+  /// - Parameters:
+  ///   - keeping: whether stages may keep what the strategy recomputes.
+  ///   - firstRecomputed: recomputed layers of each chunk of the first stage; nil is what the strategy says.
+  ///   - lastRecomputed: likewise of the last.
+  private func interleavedBoundSeconds(
+    keeping: Bool, firstRecomputed: Int?, lastRecomputed: Int?
+  ) -> Double {
+    let p = strategy.pipelineDegree, v = strategy.virtualStageCount
+    let m = Double(microBatchCount)
+    let stageLayers = layerCount / p, chunk = stageLayers / v
+    let embedding = self[0].embedding
+    // The last stage starts when its first chunk's micro-batch has passed all stages before it, and what comes out of
+    // its last backward passes them again.
+    let chunkWork = Double(chunk) * leastOfAll { $0.layer(keeping: keeping).launched.sum }
+    let before = Double(p - 1) * (chunkWork + 2 * leastTransferSeconds) + embedding.forward + embedding.backward
+    // Of the last stage's chunks one has the head.
+    let lastChunk = self[lastStage].passSeconds(
+      layerCount: chunk, recomputedCount: lastRecomputed, isFirst: false, isLast: true)
+    let otherChunk = self[lastStage].passSeconds(
+      layerCount: chunk, recomputedCount: lastRecomputed, isFirst: false, isLast: false)
+    let last = before + m * (Double(v - 1) * otherChunk.sum + lastChunk.forward + lastChunk.backward)
+    let firstStage = self[0].passSeconds(
+      layerCount: stageLayers, recomputedCount: firstRecomputed.map { $0 * v }, isFirst: true, isLast: false)
+    return max(last, m * firstStage.sum, paceSeconds(keeping: keeping)) + leastTailSeconds + fixedSeconds
+  }
+
+  /// The cheapest of the boundaries, for bounds that do not look at each, seconds.
+  private var leastTransferSeconds: Double { leastOfAll { $0.leastTransferSeconds(byteCount: boundaryByteCount) } }
+
+  /// Stage 0 does this after the pipeline at least: with one layer, and with all hidden that overlap could hide; seconds.
+  private var leastTailSeconds: Double {
+    let layers = strategy.schedule.isInterleaved ? layerCount / strategy.pipelineDegree : 1
+    return self[0].unhidableTailSeconds(stage: 0, layerCount: layers) + embeddingSumSeconds
+  }
+
+  /// `base` to a whole power, by squaring.
+  private func power(_ base: Double, _ exponent: Int) -> Double {
+    var result = 1.0, square = base, rest = exponent
+    while rest > 0 {
+      if rest & 1 == 1 { result *= square }
+      square *= square
+      rest >>= 1
+    }
+    return result
+  }
+}

@@ -1,0 +1,75 @@
+public import Documents
+import Schedules
+
+/// Memory for evaluating many strategies one after another without allocating for each.
+public struct EvaluationScratch: Sendable {
+  var pipeline = PipelineScratch()
+  var endSeconds: [Double] = []
+
+  public init() {}
+}
+
+/// The exact iteration time of a split: the schedule's own recurrence, and every stage's tail after it.
+extension IterationCost {
+  /// Seconds of an iteration whose layers are split as given.
+  ///
+  /// - Complexity: O(micro-batches · virtual stages).
+  public func iterationSeconds(of split: Split, scratch: inout EvaluationScratch) -> Double {
+    runPipeline(split, withTransfers: true, scratch: &scratch)
+    return slowestStage(split, endSeconds: scratch.endSeconds).iterationSeconds
+  }
+
+  /// Fills `scratch.endSeconds` with the end of each stage's last backward pass.
+  func runPipeline(_ split: Split, withTransfers: Bool, scratch: inout EvaluationScratch) {
+    let p = strategy.pipelineDegree, v = strategy.virtualStageCount
+    var forward = [Double](repeating: 0, count: p * v), backward = forward
+    for virtualStage in 0..<p * v {
+      let passes = self[virtualStage % p].passSeconds(
+        layerCount: split.layerCounts[virtualStage],
+        recomputedCount: strategy.recompute == .full ? split.choices?[virtualStage % p].recomputedLayerCount : nil,
+        isFirst: virtualStage == 0, isLast: virtualStage == p * v - 1)
+      let index = virtualStage % p * v + virtualStage / p
+      forward[index] = passes.forward
+      backward[index] = passes.backward
+    }
+    let times = PipelineTimes(
+      stageCount: p, chunkCount: v, forwardSeconds: forward, backwardSeconds: backward,
+      transferSeconds: (0..<p - 1).map { withTransfers ? transferSeconds(afterStage: $0) : 0 },
+      wrapTransferSeconds: withTransfers && strategy.schedule.isInterleaved ? wrapTransferSeconds : 0)
+    _ = times.endSeconds(
+      of: strategy.schedule, microBatchCount: microBatchCount, scratch: &scratch.pipeline)
+    scratch.endSeconds.removeAll(keepingCapacity: true)
+    for stage in 0..<p { scratch.endSeconds.append(scratch.pipeline.endSeconds(ofStage: stage)) }
+  }
+
+  /// The stage that ends the iteration, the first of equals.
+  ///
+  /// Tied embeddings are summed between first and last stage when both have reduced their gradients.
+  func slowestStage(
+    _ split: Split, endSeconds: [Double]
+  ) -> (stage: Int, tail: StageCost.Tail, waitSeconds: Double, iterationSeconds: Double) {
+    var slowest = (
+      stage: 0, tail: StageCost.Tail(dataSeconds: 0, optimizerSeconds: 0), waitSeconds: 0.0, iterationSeconds: -1.0
+    )
+    let embeddingSum = embeddingSumSeconds, fixed = fixedSeconds
+    // When the gradients of both ends are reduced.
+    var bothReduced = 0.0
+    if embeddingSum > 0 {
+      for stage in [0, lastStage] {
+        bothReduced = max(bothReduced, endSeconds[stage] + tail(stage: stage, split[stage]).dataSeconds)
+      }
+    }
+    for stage in 0...lastStage {
+      let own = tail(stage: stage, split[stage])
+      var reduced = endSeconds[stage] + own.dataSeconds
+      var wait = 0.0
+      if embeddingSum > 0, stage == 0 || stage == lastStage {
+        wait = bothReduced + embeddingSum - reduced
+        reduced += wait
+      }
+      let end = reduced + own.optimizerSeconds + fixed
+      if end > slowest.iterationSeconds { slowest = (stage, own, wait, end) }
+    }
+    return slowest
+  }
+}

@@ -1,0 +1,102 @@
+public import Documents
+
+/// Bytes of stages, and what their devices can hold.
+extension IterationCost {
+  /// Peak bytes of a device of a stage; of several models, the one with the least room to spare.
+  public func stageMemory(stage: Int, _ content: Split.Stage) -> Prediction.StageMemory {
+    let devices = layout.devices[stage]
+    var tightest = costs[devices[0]].memory.stageMemory(stage: stage, content)
+    guard devices.count > 1 else { return tightest }
+    var least = costs[devices[0]].memory.limitBytes(.risky) - tightest.peakBytes
+    for cost in onEachDevice(stage).dropFirst() {
+      let memory = cost.memory.stageMemory(stage: stage, content)
+      let room = cost.memory.limitBytes(.risky) - memory.peakBytes
+      if room < least { (tightest, least) = (memory, room) }
+    }
+    return tightest
+  }
+
+  /// Peak bytes of a device of each stage when the layers are split as given.
+  public func stageMemory(of split: Split) -> [Prediction.StageMemory] {
+    split.stages.enumerated().map { stageMemory(stage: $0, $1) }
+  }
+
+  /// The largest peak of a stage within a limit, bytes: that of its smallest device.
+  public func limitBytes(_ limit: MemoryLimit, stage: Int) -> Int {
+    onEachDevice(stage).reduce(.max) { min($0, $1.memory.limitBytes(limit)) }
+  }
+
+  /// Whether a stage's memory keeps a limit.
+  public func holds(_ stageMemory: Prediction.StageMemory, stage: Int, within limit: MemoryLimit) -> Bool {
+    stageMemory.peakBytes <= limitBytes(limit, stage: stage)
+  }
+
+  /// What the stages' peaks mean, the worst of them.
+  public func verdict(of stageMemory: [Prediction.StageMemory]) -> Prediction.Verdict {
+    var worst = Prediction.Verdict.fits
+    for (stage, memory) in stageMemory.enumerated() {
+      for cost in onEachDevice(stage) {
+        switch cost.memory.verdict(peakBytes: memory.peakBytes) {
+        case .unfit: return .unfit
+        case .risky: worst = .risky
+        case .fits: break
+        }
+      }
+    }
+    return worst
+  }
+
+  /// The fewest recomputed layers per chunk with which a stage keeps a limit; nil if no number does.
+  public func leastRecomputedLayerCount(
+    stage: Int, layerCount: Int, offloadsOptimizer: Bool, within limit: MemoryLimit
+  ) -> Int? {
+    var least = 0
+    for cost in onEachDevice(stage) {
+      guard
+        let count = cost.memory.leastRecomputedLayerCount(
+          stage: stage, layerCount: layerCount, offloadsOptimizer: offloadsOptimizer,
+          limitBytes: cost.memory.limitBytes(limit))
+      else { return nil }
+      least = max(least, count)
+    }
+    return least
+  }
+
+  /// The most layers, up to `layerCount`, that a stage can hold within a limit without recomputing any.
+  func keptLayerCapacity(
+    stage: Int, within limit: MemoryLimit, layerCount: Int, offloadsOptimizer: Bool
+  ) -> Int {
+    onEachDevice(stage).reduce(.max) {
+      min(
+        $0,
+        $1.memory.keptLayerCapacity(
+          stage: stage, limitBytes: $1.memory.limitBytes(limit), layerCount: layerCount,
+          offloadsOptimizer: offloadsOptimizer))
+    }
+  }
+
+  /// The most layers each stage can hold within a limit, whatever it chooses; nil when some stage cannot hold one, or all
+  /// together not all layers.
+  ///
+  /// What a node's memory can hold of offloaded states is not looked at.
+  /// - Complexity: O(stages).
+  public func layerCapacities(within limit: MemoryLimit, freedom: StageFreedom) -> [Int]? {
+    var capacities: [Int] = []
+    capacities.reserveCapacity(strategy.pipelineDegree)
+    var total = 0
+    for stage in 0...lastStage {
+      var capacity = Int.max
+      for device in layout.devices[stage] {
+        let memory = costs[device].memory
+        capacity = min(
+          capacity,
+          memory.layerCapacity(
+            stage: stage, limitBytes: memory.limitBytes(limit), layerCount: layerCount, freedom: freedom))
+      }
+      if capacity == 0 { return nil }
+      capacities.append(capacity)
+      total += capacity
+    }
+    return total >= layerCount ? capacities : nil
+  }
+}

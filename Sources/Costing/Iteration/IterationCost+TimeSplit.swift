@@ -1,0 +1,51 @@
+import Documents
+
+/// Where the time of an iteration goes.
+extension IterationCost {
+  /// Where the time of an iteration goes, on the stage that ends it.
+  func timeSplit(of split: Split, scratch: inout EvaluationScratch) -> Prediction.TimeSplit {
+    runPipeline(split, withTransfers: true, scratch: &scratch)
+    let last = slowestStage(split, endSeconds: scratch.endSeconds)
+    let end = scratch.endSeconds[last.stage]
+    // Transfers cost what the pipeline would be faster by without them.
+    runPipeline(split, withTransfers: false, scratch: &scratch)
+    let endWithoutTransfers = scratch.endSeconds[last.stage]
+
+    let own = self[last.stage]
+    let m = Double(microBatchCount)
+    let content = split[last.stage]
+    let recomputed = own.recomputedCount(content.choice)
+    // n layers as the strategy says, k that keep what the others recompute.
+    let n = Double(recomputed ?? content.layerCount)
+    let k = Double(content.layerCount) - n
+    let isFirst = last.stage == 0, isLast = last.stage == lastStage
+    func sum(_ part: (MicroBatchCost.Passes) -> Double) -> Double {
+      m
+        * (n * part(own.microBatch.layer) + k * part(own.microBatch.keptLayer)
+          + (isFirst ? part(own.microBatch.embedding) : 0) + (isLast ? part(own.microBatch.head) : 0))
+    }
+    let compute = sum { $0.forwardComputeSeconds + $0.backwardComputeSeconds }
+    let recompute = sum { $0.recomputeSeconds }
+    let tensor = sum { $0.forwardTensorSeconds + $0.backwardTensorSeconds }
+    let busy = m * own.passSeconds(stage: last.stage, content).sum
+    // What the data-parallel group adds to every pass; what remains of the passes is waiting for the host.
+    func added(_ total: PassSeconds, _ part: MicroBatchCost.Passes) -> Double {
+      total.forward - part.forwardSeconds + total.backward - part.backwardSeconds
+    }
+    let exposedInPasses =
+      m
+      * (n * added(own.layer.device, own.microBatch.layer) + k * added(own.keptLayer.device, own.microBatch.keptLayer)
+        + (isFirst ? added(own.embedding, own.microBatch.embedding) : 0)
+        + (isLast ? added(own.head, own.microBatch.head) : 0))
+    // What rounding leaves is neither waiting nor bubble.
+    func beyondRounding(_ seconds: Double) -> Double { seconds > 1e-12 * busy ? seconds : 0 }
+    let waiting = busy - compute - recompute - tensor - exposedInPasses
+    return Prediction.TimeSplit(
+      computeSeconds: compute, recomputeSeconds: recompute,
+      launchSeconds: beyondRounding(waiting), tensorSeconds: tensor,
+      pipelineSeconds: max(0, end - endWithoutTransfers),
+      dataSeconds: exposedInPasses + last.tail.dataSeconds + last.waitSeconds,
+      bubbleSeconds: beyondRounding(endWithoutTransfers - busy), optimizerSeconds: last.tail.optimizerSeconds,
+      fixedSeconds: fixedSeconds)
+  }
+}

@@ -1,0 +1,93 @@
+public import Documents
+
+/// The cost of one strategy as a function of how its layers are split among stages.
+///
+/// Each stage costs what it costs on its own devices, see ``StageCost``. ``iterationSeconds(of:scratch:)`` runs the
+/// pipeline's schedule over the stages; the search minimises it over splits.
+///
+/// Ranks of a stage wait for each other in every collective, so that a stage on several models of device runs at the pace
+/// of the slowest, and each of its devices has to hold what the layout gives it.
+public struct IterationCost: Sendable {
+  /// The strategy that is priced.
+  public let strategy: Strategy
+  /// Micro-batches of each pipeline in an iteration.
+  public let microBatchCount: Int
+  /// Layers of the model.
+  public let layerCount: Int
+  /// Bytes of activations that one rank sends across a stage boundary, one direction.
+  public let boundaryByteCount: Int
+  /// The nodes' memory and its link to a device; nil if the cluster does not say.
+  let host: ClusterDescription.Host?
+  let layout: LayoutCost
+  /// A stage of the strategy on each model of device.
+  let costs: [StageCost]
+  /// By stage, the model that takes longest for a layer.
+  private let paces: [Int]
+
+  /// - Parameter costs: in the order of the layout's models of device.
+  init(
+    strategy: Strategy, job: TrainingJob, layout: LayoutCost, costs: [StageCost], host: ClusterDescription.Host?
+  ) {
+    self.strategy = strategy
+    self.layout = layout
+    self.costs = costs
+    self.host = host
+    microBatchCount = costs[0].microBatchCount
+    layerCount = job.model.layerCount
+    // Each rank of a tensor group holds all of a stage's output, or its part along the sequence; either way it sends
+    // only its part, and without sequence parallelism the receivers gather the rest among themselves
+    // (Narayanan et al. 2021, section 4.1).
+    boundaryByteCount = strategy.boundaryActivationBytes(job: job) / strategy.tensorDegree
+    var paces = layout.firstDevices
+    for stage in layout.sharedStages {
+      paces[stage] =
+        layout.devices[stage].max { costs[$0].layer.launched.sum < costs[$1].layer.launched.sum } ?? paces[stage]
+    }
+    self.paces = paces
+  }
+
+  /// A stage on the device that sets its pace.
+  @inline(__always)
+  public subscript(stage: Int) -> StageCost { costs[paces[stage]] }
+
+  /// Index of the last stage.
+  var lastStage: Int { strategy.pipelineDegree - 1 }
+
+  /// A stage on every model of device that it lies on.
+  func onEachDevice(_ stage: Int) -> some Sequence<StageCost> { layout.devices[stage].lazy.map { costs[$0] } }
+
+  /// Seconds of one micro-batch through all that a stage holds.
+  public func passSeconds(stage: Int, _ content: Split.Stage) -> PassSeconds {
+    self[stage].passSeconds(stage: stage, content)
+  }
+
+  /// What a stage does after its last backward pass, the sum of tied embeddings aside.
+  public func tail(stage: Int, _ content: Split.Stage) -> StageCost.Tail { self[stage].tail(stage: stage, content) }
+
+  /// Seconds that follow the last backward pass of a stage at least, tied embeddings included.
+  public func tailSeconds(stage: Int, _ content: Split.Stage) -> Double {
+    let isEnd = stage == 0 || stage == lastStage
+    return tail(stage: stage, content).seconds + (isEnd ? embeddingSumSeconds : 0)
+  }
+
+  /// Summing the gradients of tied embeddings between first and last stage, seconds.
+  var embeddingSumSeconds: Double { max(self[0].embeddingSumSeconds, self[lastStage].embeddingSumSeconds) }
+
+  /// Paid once an iteration whatever the strategy, seconds.
+  public var fixedSeconds: Double { costs.reduce(0) { max($0, $1.framework.iterationFixedSeconds) } }
+
+  /// Seconds of a transfer from a stage to the next, activations forward or gradients backward: that of the slower end, by
+  /// what its device reaches of the links.
+  public func transferSeconds(afterStage stage: Int) -> Double {
+    max(
+      self[stage].transferSeconds(afterStage: stage, byteCount: boundaryByteCount),
+      self[stage + 1].transferSeconds(afterStage: stage, byteCount: boundaryByteCount))
+  }
+
+  /// Seconds of a transfer from the last stage to the first, between chunks.
+  public var wrapTransferSeconds: Double {
+    max(
+      self[0].wrapTransferSeconds(byteCount: boundaryByteCount),
+      self[lastStage].wrapTransferSeconds(byteCount: boundaryByteCount))
+  }
+}

@@ -1,0 +1,214 @@
+import Documents
+
+/// What a pipeline stage of one strategy costs on one model of device, as a function of its place in the pipeline and of
+/// what it holds.
+///
+/// Complete when it exists: everything that does not depend on the split of layers is computed once, and the rest is a
+/// function of a stage's index and its ``Documents/Split/Stage``. ``IterationCost`` has one for every model of device in
+/// the cluster.
+public struct StageCost: Sendable {
+  /// Bytes of the stage.
+  public let memory: MemoryModel
+  /// Seconds of a micro-batch without what replicas add.
+  let microBatch: MicroBatchCost
+  let links: LayoutLinks
+  /// The subgroups that the strategy's sharding communicates in.
+  let groups: ShardGroups
+  let framework: DeviceProfile.Framework
+  let secondsPerMemoryByte: Double
+  /// Of the link between a node's memory and a device; nil if the cluster does not say.
+  let hostBytesPerSecond: Double?
+  /// A layer as the strategy says.
+  let layer: LayerSeconds
+  /// A layer that is not recomputed where others are, in full; the same as ``layer`` where none is.
+  let keptLayer: LayerSeconds
+  /// Added by the embedding on the first stage.
+  let embedding: PassSeconds
+  /// Added by the head and the loss on the last stage.
+  let head: PassSeconds
+  /// The parts of the last stage in the first micro-batch and in later ones, where they differ.
+  private let unevenMicroBatches: (first: LastStageParts, later: LastStageParts)?
+  /// Completing the activations on all ranks of a tensor group after a transfer that was split among them.
+  let boundaryGatherSeconds: Double
+  /// Summing the gradients of tied embeddings between first and last stage; 0 where none are tied across stages.
+  let embeddingSumSeconds: Double
+
+  /// The strategy that is priced.
+  var strategy: Strategy { memory.strategy }
+  /// Micro-batches of each pipeline in an iteration.
+  var microBatchCount: Int { memory.microBatchCount }
+
+  init(
+    job: TrainingJob, microBatch: MicroBatchCost, links: LayoutLinks, memory: MemoryModel, groups: ShardGroups,
+    speed: DeviceSpeed, framework: DeviceProfile.Framework, hostBytesPerSecond: Double?
+  ) {
+    let strategy = memory.strategy
+    self.memory = memory
+    self.microBatch = microBatch
+    self.links = links
+    self.groups = groups
+    self.framework = framework
+    self.hostBytesPerSecond = hostBytesPerSecond
+    secondsPerMemoryByte = speed.secondsPerMemoryByte
+
+    let m = memory.microBatchCount
+    func part(_ passes: MicroBatchCost.Passes, _ parameterCount: Int, borrowedCount: Int = 0) -> MicroBatches {
+      Self.withShardTraffic(
+        passes, parameterCount: parameterCount, borrowedCount: borrowedCount, memory: memory, groups: groups,
+        framework: framework, secondsPerMemoryByte: speed.secondsPerMemoryByte)
+    }
+    func seconds(_ layers: MicroBatches, floor: Double) -> LayerSeconds {
+      let launched = layers.map { passes in
+        var slowed = passes
+        slowed.slow(by: framework.slowdown(device: passes.sum, host: floor))
+        return slowed
+      }
+      return LayerSeconds(device: layers.mean(of: m), launchFloorSeconds: floor, launched: launched.mean(of: m))
+    }
+    let parameters = memory.parameters
+    let layers = part(microBatch.layer, parameters.layer)
+    layer = seconds(
+      layers,
+      floor: Self.launchFloorSeconds(
+        strategy: strategy, recompute: strategy.recompute, framework: framework, devicesPerNode: links.devicesPerNode))
+    let keptLayers: MicroBatches
+    if strategy.recompute == .full {
+      keptLayers = part(microBatch.keptLayer, parameters.layer)
+      keptLayer = seconds(
+        keptLayers,
+        floor: Self.launchFloorSeconds(
+          strategy: strategy, recompute: .none, framework: framework, devicesPerNode: links.devicesPerNode))
+    } else {
+      keptLayers = layers
+      keptLayer = layer
+    }
+    embedding = part(microBatch.embedding, parameters.embedding).mean(of: m)
+    // A tied head on the embedding's own stage gathers the embedding once more; its gradient waits for the embedding's.
+    let heads = part(
+      microBatch.head, parameters.head,
+      borrowedCount: job.model.hasTiedEmbeddings && strategy.pipelineDegree == 1 ? parameters.embedding : 0)
+    head = heads.mean(of: m)
+    unevenMicroBatches =
+      memory.sharding.secondaryDegree == nil
+      ? nil
+      : (
+        first: LastStageParts(layer: layers.first, keptLayer: keptLayers.first, head: heads.first),
+        later: LastStageParts(layer: layers.later, keptLayer: keptLayers.later, head: heads.later)
+      )
+
+    boundaryGatherSeconds =
+      strategy.usesSequenceParallelism || strategy.pipelineDegree == 1
+      ? 0 : links.tensorGroup.allGatherSeconds(byteCount: Double(strategy.boundaryActivationBytes(job: job)))
+    if job.model.hasTiedEmbeddings, strategy.pipelineDegree > 1 {
+      embeddingSumSeconds = links.embeddingGroup.allReduceSeconds(
+        byteCount: Double(parameters.outputMatrix * job.gradientByteCount))
+    } else {
+      embeddingSumSeconds = 0
+    }
+  }
+
+  /// The launch floor of a layer, with what pipelines and tensor groups across nodes add to it, seconds.
+  static func launchFloorSeconds(
+    strategy: Strategy, recompute: Strategy.Recompute, framework: DeviceProfile.Framework, devicesPerNode: Int
+  ) -> Double {
+    // Full recomputation launches the forward kernels, about a third of all, again.
+    var floor = framework.layerFloorSeconds * (recompute == .full ? 4 / 3 : 1)
+    floor += framework.tensorFloorSecondsPerRank * Double(strategy.tensorDegree - 1)
+    if strategy.tensorDegree > 1, strategy.pipelineDegree > 1, strategy.worldSize > devicesPerNode {
+      floor += framework.pipelineFloorSecondsPerTensorRank * Double(strategy.tensorDegree)
+    }
+    if strategy.tensorDegree > devicesPerNode {
+      floor += framework.tensorFloorSecondsPerNode * Double(strategy.tensorDegree) / Double(devicesPerNode)
+    }
+    return floor
+  }
+
+  /// The passes of the last stage's layers and head in one micro-batch, before launches.
+  private struct LastStageParts: Sendable {
+    let layer: PassSeconds
+    let keptLayer: PassSeconds
+    let head: PassSeconds
+  }
+
+  /// Seconds of one micro-batch through `layerCount` layers of a stage, with embedding or head where they belong, the mean
+  /// of an iteration's micro-batches.
+  ///
+  /// The host runs ahead while the device works on the head, so launches bound the stage, not each layer.
+  ///
+  /// - Parameters:
+  ///   - recomputedCount: how many of them are recomputed, see ``StageChoice``; nil is all where the strategy recomputes.
+  ///   - isFirst: whether these layers follow the embedding.
+  ///   - isLast: whether these layers are followed by the head.
+  @inline(__always)
+  func passSeconds(layerCount: Int, recomputedCount: Int? = nil, isFirst: Bool, isLast: Bool) -> PassSeconds {
+    // n layers as the strategy says, k that keep what the others recompute.
+    let n = Double(recomputedCount ?? layerCount), k = Double(layerCount - (recomputedCount ?? layerCount))
+    var seconds = PassSeconds(
+      forward: n * layer.launched.forward + k * keptLayer.launched.forward,
+      backward: n * layer.launched.backward + k * keptLayer.launched.backward)
+    if isLast {
+      func launched(_ parts: LastStageParts) -> PassSeconds {
+        var seconds = PassSeconds(
+          forward: n * parts.layer.forward + k * parts.keptLayer.forward + parts.head.forward,
+          backward: n * parts.layer.backward + k * parts.keptLayer.backward + parts.head.backward)
+        seconds.slow(
+          by: framework.slowdown(
+            device: seconds.sum, host: n * layer.launchFloorSeconds + k * keptLayer.launchFloorSeconds))
+        return seconds
+      }
+      if let unevenMicroBatches {
+        seconds = MicroBatches(first: launched(unevenMicroBatches.first), later: launched(unevenMicroBatches.later))
+          .mean(of: microBatchCount)
+      } else {
+        seconds = launched(LastStageParts(layer: layer.device, keptLayer: keptLayer.device, head: head))
+      }
+    }
+    if isFirst {
+      seconds.forward += embedding.forward
+      seconds.backward += embedding.backward
+    }
+    return seconds
+  }
+
+  /// Seconds of one micro-batch through all that a stage holds.
+  @inline(__always)
+  func passSeconds(stage: Int, _ content: Split.Stage) -> PassSeconds {
+    passSeconds(
+      layerCount: content.layerCount, recomputedCount: recomputedCount(content.choice), isFirst: stage == 0,
+      isLast: stage == strategy.pipelineDegree - 1)
+  }
+
+  /// A layer that keeps all activations, or one as the strategy says.
+  @inline(__always)
+  func layer(keeping: Bool) -> LayerSeconds { keeping ? keptLayer : layer }
+
+  /// Recomputed layers of all chunks of a stage; nil where nothing is chosen, or nothing is recomputed in full.
+  func recomputedCount(_ choice: StageChoice?) -> Int? {
+    strategy.recompute == .full ? choice.map { $0.recomputedLayerCount * strategy.virtualStageCount } : nil
+  }
+
+  /// Seconds of a transfer from a stage to the next, activations forward or gradients backward, as this device sees the
+  /// links.
+  func transferSeconds(afterStage stage: Int, byteCount: Int) -> Double {
+    links.boundary(afterStage: stage).seconds(byteCount: Double(byteCount)) + boundaryGatherSeconds
+  }
+
+  /// Seconds of a transfer across the cheapest of the boundaries; 0 without a pipeline.
+  func leastTransferSeconds(byteCount: Int) -> Double {
+    var least = Double.infinity
+    for boundary in links.boundaries { least = min(least, boundary.seconds(byteCount: Double(byteCount))) }
+    return least.isFinite ? least + boundaryGatherSeconds : 0
+  }
+
+  /// Seconds of a transfer from the last stage to the first, between chunks.
+  func wrapTransferSeconds(byteCount: Int) -> Double {
+    links.wrap.seconds(byteCount: Double(byteCount)) + boundaryGatherSeconds
+  }
+}
+
+extension Strategy {
+  /// Bytes of a micro-batch's activations between layers, whole: a tensor group holds them once or divided.
+  func boundaryActivationBytes(job: TrainingJob) -> Int {
+    microBatch * job.sequenceLength * job.model.hiddenSize * job.precision.byteCount
+  }
+}
