@@ -30,18 +30,13 @@ struct StrategyKind {
   /// - Parameter stagesDiffer: whether its stages choose for themselves.
   static func others(than winner: Strategy, stagesDiffer: Bool) -> [StrategyKind] {
     var kinds: [StrategyKind] = []
-    kinds.append(
-      winner.tensorDegree > 1
-        ? StrategyKind(name: "no tensor parallelism") { $0.tensorDegree == 1 }
-        : StrategyKind(name: "tensor parallelism") { $0.tensorDegree > 1 })
-    kinds.append(
-      winner.pipelineDegree > 1
-        ? StrategyKind(name: "no pipeline") { $0.pipelineDegree == 1 }
-        : StrategyKind(name: "a pipeline") { $0.pipelineDegree > 1 })
-    kinds.append(
-      winner.dataDegree > 1
-        ? StrategyKind(name: "no data parallelism") { $0.dataDegree == 1 }
-        : StrategyKind(name: "data parallelism") { $0.dataDegree > 1 })
+    for axis in Mesh.searchedAxes {
+      let what = axis == .pipeline ? "pipeline" : "\(axis.name) parallelism"
+      kinds.append(
+        winner.mesh.degree(of: axis) > 1
+          ? StrategyKind(name: "no \(what)") { $0.mesh.degree(of: axis) == 1 }
+          : StrategyKind(name: axis == .pipeline ? "a pipeline" : what) { $0.mesh.degree(of: axis) > 1 })
+    }
     if winner.pipelineDegree > 1 {
       kinds.append(
         winner.schedule.isInterleaved

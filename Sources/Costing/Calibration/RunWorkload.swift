@@ -18,10 +18,9 @@ public struct RunWorkload: Sendable {
     do {
       job = try run.job.get()
       var pattern = try run.strategy.get()
-      for (key, isMissing) in [
-        ("tensor", pattern.tensorDegree == nil), ("pipeline", pattern.pipelineDegree == nil),
-        ("data", pattern.dataDegree == nil),
-      ] where isMissing { throw Refusal("strategy does not state \(key)") }
+      for axis in Mesh.searchedAxes where pattern.degree(of: axis) == nil {
+        throw Refusal("strategy does not state \(axis.name)")
+      }
       var (cluster, assumptions) = try run.cluster(catalog: catalog)
       let framework = run.framework.flatMap { cluster.device.framework(named: $0) }
       if framework == nil { assumptions.append("framework coefficients of \(cluster.device.frameworks[0].name)") }

@@ -52,11 +52,9 @@ extension MiniatureRun {
   private var tiedMatricesAgree: Bool {
     guard setting.shape.copiesTiedMatrix, setting.shape.sharding.weightDegree == 1 else { return true }
     for rank in ranks where rank.state.place[.pipeline] == 0 {
-      let place = rank.state.place
-      guard
-        let other = ranks.last(where: {
-          $0.state.place[.tensor] == place[.tensor] && $0.state.place[.data] == place[.data]
-        }), let here = rank.state.partIndex[.embedding], let there = other.state.partIndex[.head],
+      let stages = setting.shape.mesh.group(along: .pipeline, containing: rank.number)
+      let other = ranks[stages.rank(stages.count - 1)]
+      guard let here = rank.state.partIndex[.embedding], let there = other.state.partIndex[.head],
         let from = rank.state.parts[here].layout.range(of: .tokenEmbedding),
         let to = other.state.parts[there].layout.range(of: .outputMatrix)
       else { return false }
