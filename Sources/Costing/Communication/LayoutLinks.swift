@@ -2,7 +2,9 @@ public import Documents
 import Synchronization
 
 /// The groups and boundaries of one mesh on a fabric: what its collectives and transfers run over.
-public struct LayoutLinks: Sendable {
+///
+/// A reference, since every strategy of the mesh holds it.
+public final class LayoutLinks: Sendable {
   /// The mesh whose groups these are.
   public let mesh: Mesh
   let devicesPerNode: Int

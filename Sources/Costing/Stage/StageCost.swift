@@ -6,7 +6,10 @@ import Documents
 /// Complete when it exists: everything that does not depend on the split of layers is computed once, and the rest is a
 /// function of a stage's index and its ``Documents/Split/Stage``. ``IterationCost`` has one for every model of device in
 /// the cluster.
-public struct StageCost: Sendable {
+///
+/// A reference, since an evaluation asks it once for every virtual stage: as a value of a thousand bytes it would be
+/// copied each time.
+public final class StageCost: Sendable {
   /// Bytes of the stage.
   public let memory: MemoryModel
   /// Seconds of a micro-batch without what replicas add.
