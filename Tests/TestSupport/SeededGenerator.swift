@@ -1,14 +1,10 @@
-/// Random numbers that are the same in every run (SplitMix64, Steele et al. 2014), so that a failure can be repeated.
+import Documents
+
+/// Random numbers that are the same in every run, so that a failure can be repeated.
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
-  private var state: UInt64
+  private var stream: SplitMix64
 
-  public init(seed: some BinaryInteger) { state = UInt64(truncatingIfNeeded: seed) }
+  public init(seed: some BinaryInteger) { stream = SplitMix64(seed: UInt64(truncatingIfNeeded: seed)) }
 
-  public mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
-  }
+  public mutating func next() -> UInt64 { stream.next() }
 }

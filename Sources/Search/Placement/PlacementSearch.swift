@@ -1,3 +1,4 @@
+import Documents
 import Foundation
 
 /// Looks for the order of hosts with the least time by simulated annealing: the moves of Pipette's worker dedication (Yim
@@ -233,4 +234,16 @@ public struct PlacementSearch {
     }
     for column in shape.columns(places) { tailSeconds[column] = problem.tailSeconds(column, edges: edges) }
   }
+}
+
+extension SplitMix64 {
+  /// A number below `bound`; the bias of 2⁻³² per value does not matter to a search.
+  @inline(__always)
+  fileprivate mutating func index(below bound: Int) -> Int {
+    Int(((next() >> 32) &* UInt64(truncatingIfNeeded: bound)) >> 32)
+  }
+
+  /// In (0, 1].
+  @inline(__always)
+  fileprivate mutating func unit() -> Double { Double((next() >> 11) + 1) * 0x1p-53 }
 }
