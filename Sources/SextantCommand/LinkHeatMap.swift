@@ -24,11 +24,8 @@ struct LinkHeatMap {
     let cell = max(2, min(32, 960 / count)), side = cell * count
     let margin = named ? 8 * min(24, links.nodeNames.map(\.count).max() ?? 0) + 20 : 40
     let width = margin + side + 160, height = margin + side + 40
-    var lines = [
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(width) \(height)\" font-family=\"sans-serif\" font-size=\"12\">",
-      "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>",
-      "<text x=\"8\" y=\"16\" font-size=\"14\">\(escaped(links.name)): from row to column</text>",
-    ]
+    var picture = Picture(width: width, height: height)
+    picture.text("\(links.name): from row to column", "x='8' y='16' font-size='14'")
     // One path a colour keeps pictures of a thousand nodes small.
     var paths = [String](repeating: "", count: Self.colours.count)
     var missing = ""
@@ -43,49 +40,38 @@ struct LinkHeatMap {
         paths[min(Self.colours.count - 1, Int(share * Double(Self.colours.count)))] += square
       }
     }
-    for (path, colour) in zip(paths, Self.colours) where !path.isEmpty {
-      lines.append("<path d=\"\(path)\" fill=\"\(colour)\"/>")
-    }
-    if !missing.isEmpty { lines.append("<path d=\"\(missing)\" fill=\"#ccc\"/>") }
+    for (path, colour) in zip(paths, Self.colours) where !path.isEmpty { picture.path(path, "fill='\(colour)'") }
+    if !missing.isEmpty { picture.path(missing, "fill='#ccc'") }
     if named {
       for (index, name) in links.nodeNames.enumerated() {
         let middle = margin + index * cell + cell / 2 + 4
-        let label = escaped(name.count > 24 ? "\(name.prefix(23))…" : name)
-        lines.append("<text x=\"\(margin - 6)\" y=\"\(middle)\" text-anchor=\"end\">\(label)</text>")
-        lines.append(
-          "<text transform=\"translate(\(middle) \(margin - 6)) rotate(-90)\" text-anchor=\"start\">\(label)</text>")
+        let label = name.count > 24 ? "\(name.prefix(23))…" : name
+        picture.text(label, "x='\(margin - 6)' y='\(middle)' text-anchor='end'")
+        picture.text(label, "transform='translate(\(middle) \(margin - 6)) rotate(-90)' text-anchor='start'")
       }
       if count <= 32 {
-        // What a browser shows when the pointer rests on a square.
         for from in 0..<count {
           for to in 0..<count where from != to {
-            let text =
-              (rates[from][to].map(Format.linkRate) ?? "not measured")
-              + (links.isInferred(from: from, to: to) ? ", inferred" : "")
-            lines.append(
-              "<rect x=\"\(margin + to * cell)\" y=\"\(margin + from * cell)\" width=\"\(cell)\" height=\"\(cell)\" fill-opacity=\"0\"><title>\(escaped(links.nodeNames[from])) → \(escaped(links.nodeNames[to])): \(text)</title></rect>"
-            )
+            let rate = rates[from][to].map(Format.linkRate) ?? "not measured"
+            let origin = links.isInferred(from: from, to: to) ? ", inferred" : ""
+            picture.rectangle(
+              "x='\(margin + to * cell)' y='\(margin + from * cell)' width='\(cell)' height='\(cell)' fill-opacity='0'",
+              title: "\(links.nodeNames[from]) → \(links.nodeNames[to]): \(rate)\(origin)")
           }
         }
       }
     }
     let x = margin + side + 20, step = 12
     for (index, colour) in Self.colours.reversed().enumerated() {
-      lines.append(
-        "<rect x=\"\(x)\" y=\"\(margin + index * step)\" width=\"16\" height=\"\(step)\" fill=\"\(colour)\"/>")
+      picture.rectangle("x='\(x)' y='\(margin + index * step)' width='16' height='\(step)' fill='\(colour)'")
     }
-    lines.append("<text x=\"\(x + 24)\" y=\"\(margin + 10)\">\(Format.linkRate(high))</text>")
-    lines.append(
-      "<text x=\"\(x + 24)\" y=\"\(margin + Self.colours.count * step)\">\(Format.linkRate(low))</text>")
+    picture.text(Format.linkRate(high), "x='\(x + 24)' y='\(margin + 10)'")
+    picture.text(Format.linkRate(low), "x='\(x + 24)' y='\(margin + Self.colours.count * step)'")
     if !missing.isEmpty {
       let y = margin + (Self.colours.count + 1) * step
-      lines.append("<rect x=\"\(x)\" y=\"\(y)\" width=\"16\" height=\"\(step)\" fill=\"#ccc\"/>")
-      lines.append("<text x=\"\(x + 24)\" y=\"\(y + 10)\">not measured</text>")
+      picture.rectangle("x='\(x)' y='\(y)' width='16' height='\(step)' fill='#ccc'")
+      picture.text("not measured", "x='\(x + 24)' y='\(y + 10)'")
     }
-    return lines.joined(separator: "\n") + "\n</svg>\n"
-  }
-
-  private func escaped(_ text: String) -> String {
-    text.oneLine.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
+    return picture.svg
   }
 }

@@ -25,46 +25,35 @@ struct ScatterPlot {
     func place(_ value: Double) -> Double { (log10(value) - low) / (high - low) * (size - 2 * margin) + margin }
     func x(_ value: Double) -> String { String(format: "%.1f", place(value)) }
     func y(_ value: Double) -> String { String(format: "%.1f", size - place(value)) }
+    let side = Int(size), edge = Int(margin)
 
-    var lines = [
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(Int(size) + 220) \(Int(size))\" font-family=\"sans-serif\" font-size=\"12\">",
-      "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>",
-      "<text x=\"\(Int(margin))\" y=\"30\" font-size=\"16\">\(title.xmlEscaped)</text>",
-    ]
+    var picture = Picture(width: side + 220, height: side)
+    picture.text(title, "x='\(edge)' y='30' font-size='16'")
     for exponent in Int(low)...Int(high) {
       let tick = pow(10, Double(exponent))
       let label = exponent >= 0 && exponent < 6 ? String(format: "%.0f", tick) : String(format: "%g", tick)
-      lines.append(
-        "<path d=\"M\(x(tick)) \(Int(margin))V\(Int(size - margin))M\(Int(margin)) \(y(tick))H\(Int(size - margin))\" stroke=\"#ddd\"/>"
-      )
-      lines.append("<text x=\"\(x(tick))\" y=\"\(Int(size - margin) + 18)\" text-anchor=\"middle\">\(label)</text>")
-      lines.append("<text x=\"\(Int(margin) - 8)\" y=\"\(y(tick))\" text-anchor=\"end\" dy=\"4\">\(label)</text>")
+      picture.path("M\(x(tick)) \(edge)V\(side - edge)M\(edge) \(y(tick))H\(side - edge)", "stroke='#ddd'")
+      picture.text(label, "x='\(x(tick))' y='\(side - edge + 18)' text-anchor='middle'")
+      picture.text(label, "x='\(edge - 8)' y='\(y(tick))' text-anchor='end' dy='4'")
     }
     // The diagonal, and ten per cent to either side of it.
     let ends = (pow(10, low), pow(10, high))
     for (factor, dash) in [(1.0, "none"), (1.1, "4 4"), (1 / 1.1, "4 4")] {
-      lines.append(
-        "<path d=\"M\(x(ends.0)) \(y(ends.0 * factor))L\(x(ends.1)) \(y(ends.1 * factor))\" stroke=\"#888\" stroke-dasharray=\"\(dash)\"/>"
-      )
+      picture.path(
+        "M\(x(ends.0)) \(y(ends.0 * factor))L\(x(ends.1)) \(y(ends.1 * factor))",
+        "stroke='#888' stroke-dasharray='\(dash)'")
     }
-    lines.append(
-      "<text x=\"\(Int(size / 2))\" y=\"\(Int(size) - 12)\" text-anchor=\"middle\">measured, \(quantity.xmlEscaped)</text>"
-    )
-    lines.append(
-      "<text transform=\"translate(16 \(Int(size / 2))) rotate(-90)\" text-anchor=\"middle\">predicted, \(quantity.xmlEscaped)</text>"
-    )
+    picture.text("measured, \(quantity)", "x='\(side / 2)' y='\(side - 12)' text-anchor='middle'")
+    picture.text("predicted, \(quantity)", "transform='translate(16 \(side / 2)) rotate(-90)' text-anchor='middle'")
     for (index, one) in series.enumerated() {
       let colour = colours[index % colours.count], opacity = index < colours.count ? "0.7" : "0.35"
-      let dots = one.points.map { "M\(x($0.measured)) \(y($0.predicted))h0" }.joined()
-      lines.append(
-        "<path d=\"\(dots)\" stroke=\"\(colour)\" stroke-opacity=\"\(opacity)\" stroke-width=\"5\" stroke-linecap=\"round\"/>"
-      )
-      let legend = Int(margin) + 20 * index
-      lines.append(
-        "<circle cx=\"\(Int(size) - 20)\" cy=\"\(legend)\" r=\"4\" fill=\"\(colour)\" fill-opacity=\"\(opacity)\"/>")
-      lines.append(
-        "<text x=\"\(Int(size) - 8)\" y=\"\(legend + 4)\">\(one.name.xmlEscaped) (\(one.points.count))</text>")
+      picture.path(
+        one.points.map { "M\(x($0.measured)) \(y($0.predicted))h0" }.joined(),
+        "stroke='\(colour)' stroke-opacity='\(opacity)' stroke-width='5' stroke-linecap='round'")
+      let legend = edge + 20 * index
+      picture.circle("cx='\(side - 20)' cy='\(legend)' r='4' fill='\(colour)' fill-opacity='\(opacity)'")
+      picture.text("\(one.name) (\(one.points.count))", "x='\(side - 8)' y='\(legend + 4)'")
     }
-    return lines.joined(separator: "\n") + "\n</svg>\n"
+    return picture.svg
   }
 }
