@@ -23,11 +23,10 @@ struct LinksReport {
     if let median = health.medianBytesPerSecond {
       result += summary(median) + matrix + outliers
     }
-    let latencies = links.snapshots.flatMap { ($0.latencySeconds ?? []).flatMap { $0.compactMap { $0 } } }.sorted()
-    if let least = latencies.first, let most = latencies.last {
+    let latencies = links.snapshots.flatMap { ($0.latencySeconds ?? []).flatMap { $0.compactMap { $0 } } }
+    if let least = latencies.min(), let most = latencies.max(), let median = latencies.median {
       result +=
-        "Latency \(Format.seconds(least)) to \(Format.seconds(most)), median "
-        + "\(Format.seconds(latencies[latencies.count / 2])).\n"
+        "Latency \(Format.seconds(least)) to \(Format.seconds(most)), median \(Format.seconds(median)).\n"
     }
     result += gaps + insideText + collectivesText + originsText + disagreementsText
     return result
@@ -55,9 +54,8 @@ struct LinksReport {
     let indices = links.nodeNames.indices
     func cell(_ rate: Double?) -> String { rate.map { String(format: "%.2f", $0 / 1e9) } ?? "–" }
     guard indices.count <= Self.largestMatrix else {
-      func median(_ rates: [Double]) -> Double? { rates.isEmpty ? nil : rates.sorted()[(rates.count - 1) / 2] }
       var rows = indices.map { node in
-        (node, median(indices.compactMap { rate(node, $0) }), median(indices.compactMap { rate($0, node) }))
+        (node, indices.compactMap { rate(node, $0) }.median, indices.compactMap { rate($0, node) }.median)
       }
       rows.sort { (min($0.1 ?? 0, $0.2 ?? 0), $0.0) < (min($1.1 ?? 0, $1.2 ?? 0), $1.0) }
       var table = Table(header: ["slowest nodes first, GB/s", "sends", "receives"])
@@ -129,13 +127,12 @@ struct LinksReport {
     var table = Table(
       header: ["inside a node", "node", "from", "to", "least", "median", "most"], leftColumns: [0, 1, 2, 3])
     for one in links.inside {
-      let rates = (one.bytesPerSecond ?? []).flatMap { $0.compactMap { $0 } }.sorted()
-      let times = (one.latencySeconds ?? []).flatMap { $0.compactMap { $0 } }.sorted()
-      let cells =
-        rates.isEmpty
-        ? (times.isEmpty
-          ? ["–", "–", "–"] : [times[0], times[times.count / 2], times[times.count - 1]].map(Format.seconds))
-        : [rates[0], rates[rates.count / 2], rates[rates.count - 1]].map(Format.linkRate)
+      let rates = (one.bytesPerSecond ?? []).flatMap { $0.compactMap { $0 } }
+      let times = (one.latencySeconds ?? []).flatMap { $0.compactMap { $0 } }
+      let isTimed = rates.isEmpty
+      let cells = [0, 0.5, 1].map { share in
+        (isTimed ? times : rates).quantile(share).map(isTimed ? Format.seconds : Format.linkRate) ?? "–"
+      }
       table.add(
         [
           one.name.oneLine + (one.isBidirectional ? " (both directions)" : ""),

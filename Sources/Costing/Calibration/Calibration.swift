@@ -259,10 +259,10 @@ public struct Calibration: Sendable {
     let before = profile.memory
     let isTold = failed.count >= 20 && succeeded.count >= 20
     if isTold {
-      let comfortable = min(max(quantile(failed, 0.05), 0.3), 0.95).rounded(significantDigits: 4)
+      let comfortable = min(max(failed.sorted()[failed.count / 20], 0.3), 0.95).rounded(significantDigits: 4)
       profile.memory.comfortableFraction = comfortable
       profile.memory.limitFraction = min(
-        1, max(quantile(succeeded, 0.98).rounded(significantDigits: 4), comfortable))
+        1, max(succeeded.sorted()[succeeded.count * 49 / 50].rounded(significantDigits: 4), comfortable))
     }
     return [
       Fitted(
@@ -291,10 +291,4 @@ public struct Calibration: Sendable {
     }
     return results.withLock { $0 }
   }
-}
-
-/// The value below which a share of the values lies, by rank; 0 of nothing.
-private func quantile(_ values: [Double], _ share: Double) -> Double {
-  let sorted = values.sorted()
-  return sorted.isEmpty ? 0 : sorted[min(sorted.count - 1, Int(share * Double(sorted.count)))]
 }

@@ -1,3 +1,5 @@
+import Documents
+
 /// Relative errors of a set of predictions, summed up.
 public struct ErrorSummary: Sendable, Equatable {
   public let count: Int
@@ -15,19 +17,11 @@ public struct ErrorSummary: Sendable, Equatable {
   ///   - predicted: in the order of the errors; `measured` likewise.
   public init(errors: [Double], predicted: [Double], measured: [Double]) {
     count = errors.count
-    medianAbsolute = median(errors.map(abs)) ?? 0
+    medianAbsolute = errors.map(abs).median ?? 0
     meanAbsolute = errors.isEmpty ? 0 : errors.reduce(0) { $0 + abs($1) } / Double(errors.count)
-    bias = median(errors) ?? 0
+    bias = errors.median ?? 0
     rankCorrelation = spearman(predicted, measured)
   }
-}
-
-/// The middle value, or the mean of the two; nil of nothing.
-func median(_ values: [Double]) -> Double? {
-  guard !values.isEmpty else { return nil }
-  let sorted = values.sorted()
-  let middle = sorted.count / 2
-  return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
 /// Spearman's rank correlation, ties sharing their mean rank; nil for fewer than three pairs or constant values.

@@ -10,7 +10,7 @@ public enum Grouping: String, Sendable, CaseIterable {
     switch self {
     case .family: item.run.family
     case .model: (try? item.run.job.get())?.model.name ?? "unknown"
-    case .nodes: "\(item.run.machine.nodeCount) nodes"
+    case .nodes: "\(item.run.machine.nodeCount) node\(item.run.machine.nodeCount == 1 ? "" : "s")"
     case .device: item.run.machine.device
     case .tensor: "tensor \(item.strategy.tensorDegree)"
     case .pipeline: "pipeline \(item.strategy.pipelineDegree)"

@@ -17,7 +17,7 @@ public struct Regret: Sendable {
   public let groups: [Group]
 
   /// The middle of the groups; nil without groups.
-  public var median: Double? { Costing.median(groups.map(\.regret)) }
+  public var median: Double? { groups.map(\.regret).median }
   /// The mean of the groups; nil without groups.
   public var mean: Double? {
     groups.isEmpty ? nil : groups.reduce(0) { $0 + $1.regret } / Double(groups.count)

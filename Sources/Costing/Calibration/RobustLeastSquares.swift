@@ -1,3 +1,4 @@
+import Documents
 import Glibc
 
 /// Bounded, robust, regularised non-linear least squares by Levenberg–Marquardt.
@@ -71,7 +72,7 @@ struct RobustLeastSquares {
     }
     let (normal, _) = normalEquations(at: x, r, residuals)
     // The robust scale of the residuals turns curvature into a variance.
-    let scale = max((median(r.map(abs)) ?? 0) * 1.4826, 1e-3)
+    let scale = max((r.map(abs).median ?? 0) * 1.4826, 1e-3)
     let deviations = inverseDiagonal(normal, noise: scale * scale).map { $0.squareRoot() }
     return Solution(values: x, deviations: deviations, hasConverged: hasConverged)
   }

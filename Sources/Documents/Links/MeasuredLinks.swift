@@ -23,10 +23,7 @@ public struct MeasuredLinks: Sendable, Equatable {
 
   /// The median over the snapshots of one ordered pair; nil where no snapshot has it.
   public func medianBytesPerSecond(from: Int, to: Int) -> Double? {
-    let values = snapshots.compactMap { $0.bytesPerSecond[from][to] }.sorted()
-    guard !values.isEmpty else { return nil }
-    let middle = values.count / 2
-    return values.count % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2
+    snapshots.compactMap { $0.bytesPerSecond[from][to] }.median
   }
 
   /// - Precondition: snapshots of as many rows as nodes, whose names differ; indices of origins and nodes that exist.

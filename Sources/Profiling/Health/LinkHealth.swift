@@ -52,9 +52,9 @@ public struct LinkHealth: Sendable {
     let rates = (0..<count).map { from in
       (0..<count).map { to in from == to ? nil : links.medianBytesPerSecond(from: from, to: to) }
     }
-    let all = rates.flatMap { $0.compactMap { $0 } }.sorted()
+    let all = rates.flatMap { $0.compactMap { $0 } }
     self.rates = rates
-    medianBytesPerSecond = all.isEmpty ? nil : Self.median(all)
+    medianBytesPerSecond = all.median
     var sender = [Double](repeating: 0, count: count), receiver = sender
     var common = medianBytesPerSecond.map { log($0) } ?? 0
     // Below four nodes a row has too few entries to tell a link from its node: all is the links' own.
@@ -62,14 +62,14 @@ public struct LinkHealth: Sendable {
       for _ in 0..<10 {
         for index in 0..<count {
           let rest = (0..<count).compactMap { to in rates[index][to].map { log($0) - common - receiver[to] } }
-          if !rest.isEmpty { sender[index] = Self.median(rest.sorted()) }
+          sender[index] = rest.median ?? sender[index]
         }
         for index in 0..<count {
           let rest = (0..<count).compactMap { from in rates[from][index].map { log($0) - common - sender[from] } }
-          if !rest.isEmpty { receiver[index] = Self.median(rest.sorted()) }
+          receiver[index] = rest.median ?? receiver[index]
         }
         // What all senders or all receivers have in common is no one's own.
-        let sending = Self.median(sender.sorted()), receiving = Self.median(receiver.sorted())
+        let sending = sender.median ?? 0, receiving = receiver.median ?? 0
         sender = sender.map { $0 - sending }
         receiver = receiver.map { $0 - receiving }
         common += sending + receiving
@@ -110,15 +110,9 @@ public struct LinkHealth: Sendable {
     slowLinks = slow.sorted { ($1.loss, $0.from, $0.to) < ($0.loss, $1.from, $1.to) }
   }
 
-  /// The middle of sorted values.
-  private static func median(_ sorted: [Double]) -> Double {
-    let middle = sorted.count / 2
-    return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-  }
-
   /// A robust standard deviation around 0: 1.4826 times the median magnitude.
   private static func deviation(_ values: [Double]) -> Double {
-    values.isEmpty ? 0 : 1.4826 * median(values.map(abs).sorted())
+    1.4826 * (values.map(abs).median ?? 0)
   }
 
   // MARK: What if

@@ -1,3 +1,4 @@
+import Documents
 import Glibc
 
 /// Completes a matrix of rates of which a part was measured from the structure of the network.
@@ -29,7 +30,7 @@ public struct StructureCompletion: Sendable {
         if let rate = bytesPerSecond[from][to] { measured.append((from, to, log(rate))) }
       }
     }
-    guard let overall = median(measured.map(\.log)) else { return nil }
+    guard let overall = measured.map(\.log).median else { return nil }
     var blockPair = [[Double?]](repeating: [Double?](repeating: nil, count: blockCount), count: blockCount)
     var row = [Double](repeating: 0, count: count)
     var column = [Double](repeating: 0, count: count)
@@ -39,7 +40,7 @@ public struct StructureCompletion: Sendable {
       for entry in measured {
         groups[block[entry.from]][block[entry.to]].append(entry.log - row[entry.from] - column[entry.to])
       }
-      blockPair = groups.map { $0.map { median($0) } }
+      blockPair = groups.map { $0.map(\.median) }
       row = Self.medians(measured.map { ($0.from, $0.log - common($0.from, $0.to) - column[$0.to]) }, count: count)
       column = Self.medians(measured.map { ($0.to, $0.log - common($0.from, $0.to) - row[$0.from]) }, count: count)
     }
@@ -49,9 +50,11 @@ public struct StructureCompletion: Sendable {
     self.overall = overall
     self.row = row
     self.column = column
-    within = median((0..<blockCount).compactMap { blockPair[$0][$0] })
-    between = median(
-      (0..<blockCount).flatMap { one in (0..<blockCount).compactMap { one == $0 ? nil : blockPair[one][$0] } })
+    within = (0..<blockCount).compactMap { blockPair[$0][$0] }.median
+    between =
+      (0..<blockCount).flatMap { one in
+        (0..<blockCount).compactMap { one == $0 ? nil : blockPair[one][$0] }
+      }.median
   }
 
   /// What a pair that was not measured is taken to deliver.
@@ -64,11 +67,6 @@ public struct StructureCompletion: Sendable {
   private static func medians(_ entries: [(Int, Double)], count: Int) -> [Double] {
     var groups = [[Double]](repeating: [], count: count)
     for (index, value) in entries { groups[index].append(value) }
-    return groups.map { median($0) ?? 0 }
+    return groups.map { $0.median ?? 0 }
   }
-}
-
-/// The middle value, or the mean of the two in the middle; nil of none.
-func median(_ values: [Double]) -> Double? {
-  values.isEmpty ? nil : quantile(values.sorted(), 0.5)
 }

@@ -1,3 +1,5 @@
+import Documents
+
 /// What one direction of a link delivered.
 public struct DirectionMeasurement: Sendable, Equatable {
   /// The samples of one message size over one number of streams.
@@ -30,20 +32,9 @@ public struct DirectionMeasurement: Sendable, Equatable {
 extension DirectionMeasurement.Size {
   /// - Precondition: there are samples.
   init(messageBytes: Int, streamCount: Int, seconds: [Double]) {
-    let sorted = seconds.sorted()
+    func quantile(_ share: Double) -> Double { seconds.quantile(share) ?? .nan }
     self.init(
-      messageBytes: messageBytes, streamCount: streamCount, sampleCount: sorted.count,
-      medianSeconds: quantile(sorted, 0.5), lowerQuartileSeconds: quantile(sorted, 0.25),
-      upperQuartileSeconds: quantile(sorted, 0.75))
+      messageBytes: messageBytes, streamCount: streamCount, sampleCount: seconds.count, medianSeconds: quantile(0.5),
+      lowerQuartileSeconds: quantile(0.25), upperQuartileSeconds: quantile(0.75))
   }
-}
-
-/// The value below which a share of sorted values lies, between neighbours in proportion.
-///
-/// - Precondition: there are values.
-func quantile(_ sorted: [Double], _ share: Double) -> Double {
-  let position = share * Double(sorted.count - 1)
-  let index = Int(position)
-  guard index + 1 < sorted.count else { return sorted[sorted.count - 1] }
-  return sorted[index] + (position - Double(index)) * (sorted[index + 1] - sorted[index])
 }

@@ -1,3 +1,5 @@
+import Documents
+
 /// The time of a message as t(s) = α + s/β (Hockney 1994): α seconds until anything arrives, β bytes per second after.
 public struct LatencyBandwidthFit: Sendable, Equatable {
   public let alphaSeconds: Double
@@ -16,7 +18,7 @@ public struct LatencyBandwidthFit: Sendable, Equatable {
       guard let next = Self.weighted(points, robust) else { return nil }
       let residuals = points.map { abs(next.alpha + $0.bytes * next.inverseBeta - $0.seconds) / $0.seconds }
       // The median residual is the scale; a floor keeps an exact fit from turning all weight to two points.
-      let scale = max(2 * quantile(residuals.sorted(), 0.5), 0.01)
+      let scale = max(2 * (residuals.median ?? 0), 0.01)
       robust = residuals.map { 1 / (1 + ($0 / scale) * ($0 / scale)) }
       let isSettled = solution.map {
         abs($0.inverseBeta - next.inverseBeta) <= 1e-9 * next.inverseBeta && abs($0.alpha - next.alpha) <= 1e-12

@@ -1,3 +1,5 @@
+import Documents
+
 /// The streams of one pair, opened and proven: one side sends messages, the other acknowledges each.
 ///
 /// A message is divided over the streams in equal parts. On each stream a part is 16 bytes of header (what, how many
@@ -62,7 +64,7 @@ struct LinkStreams {
       }
     }
     samples.sort()
-    return (quantile(samples, 0.5) / 2, samples[0] / 2, samples.count)
+    return ((samples.median ?? 0) / 2, samples[0] / 2, samples.count)
   }
 
   private func measure(
