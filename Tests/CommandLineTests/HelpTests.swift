@@ -1,15 +1,34 @@
+import Foundation
 import Testing
 
 @Suite struct HelpTests {
+  /// A command as it describes itself to programs.
+  private struct Command: Decodable {
+    let commandName: String
+    let subcommands: [Command]?
+
+    /// The words of every subcommand, and of theirs.
+    var paths: [[String]] {
+      (subcommands ?? []).filter { $0.commandName != "help" }.flatMap { one in
+        [[one.commandName]] + one.paths.map { [one.commandName] + $0 }
+      }
+    }
+  }
+
+  private struct Dump: Decodable { let command: Command }
+
   @Test func everySubcommandExplainsItself() async throws {
     let folder = try Workspace()
     let help = try await folder.sextant("--help").succeeded()
     #expect(try await folder.sextant().succeeded() == help)
-    for command in ["plan", "estimate", "explain", "validate", "calibrate", "profile"] {
-      #expect(help.contains("  \(command) "))
-      let own = try await folder.sextant(command, "--help").succeeded()
-      #expect(own.contains("USAGE: sextant \(command)"))
-      #expect(try await folder.sextant("help", command).succeeded() == own)
+    let dump = try await folder.sextant("--experimental-dump-help").succeeded()
+    let commands = try JSONDecoder().decode(Dump.self, from: Data(dump.utf8)).command.paths
+    #expect(commands.count { $0.count == 1 } == 8 && commands.contains(["profile", "links"]), "\(commands)")
+    for command in commands {
+      if command.count == 1 { #expect(help.contains("  \(command[0]) ")) }
+      let own = try await folder.sextant(command + ["--help"]).succeeded()
+      #expect(own.contains("USAGE: sextant \(command.joined(separator: " "))"))
+      #expect(try await folder.sextant(["help"] + command).succeeded() == own)
     }
   }
 
@@ -24,7 +43,10 @@ import Testing
 
   @Test func exitCodesAreInTheHelp() async throws {
     let help = try await Workspace().sextant("--help").succeeded()
-    for code in ["1 failure", "2 no feasible plan", "64 usage", "65 bad input", "130 interrupted"] {
+    for code in [
+      "0 good", "1 failure", "2 no feasible plan", "3 a plan does not hold", "4 links measured in part", "64 usage",
+      "65 bad input", "130 interrupted",
+    ] {
       #expect(help.split(whereSeparator: \.isWhitespace).joined(separator: " ").contains(code))
     }
   }

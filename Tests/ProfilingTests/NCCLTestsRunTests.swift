@@ -11,7 +11,7 @@ import Testing
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("sextant-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     for (name, text) in Excerpt.all { try Data(text.utf8).write(to: folder.appendingPathComponent(name)) }
-    let script = "#!/bin/sh\n[ $3 = hang ] && exec sleep 60\ncat '\(folder.path)'/$3\n"
+    let script = "#!/bin/sh\n[ $3 = hang ] && exec sleep 100000\ncat '\(folder.path)'/$3\n"
     let path = folder.appendingPathComponent("launch").path
     try Data(script.utf8).write(to: URL(fileURLWithPath: path))
     chmod(path, 0o755)
@@ -45,9 +45,8 @@ import Testing
   }
 
   @Test func aRunThatHangsIsEndedAndTheRestCounts() throws {
-    let start = ContinuousClock.now
+    // The program would run for a day: that there is an outcome at all shows that each run was ended.
     let outcome = try run(hosts: ["a", "b", "c"], pair: "hang", group: "newAllReduce", timeLimitSeconds: 3)
-    #expect((ContinuousClock.now - start).inSeconds < 40)
     #expect(
       outcome.failures.count == 3 && outcome.failures.allSatisfy { $0.hasSuffix("did not end within 3 s") },
       "\(outcome.failures)")
