@@ -35,52 +35,49 @@ struct LinksOnNamespacesTests {
     return try await folder.shell(lines.joined(separator: "\n"))
   }
 
-  /// Within 5 %. What else the machine does makes a figure too low, or too high where a link catches up after a pause: all
-  /// is measured again until every pair has once been right, five minutes at most. What is wrong stays wrong.
+  /// Three runs, no more and no fewer. What else the machine does makes a figure too low, or too high where a link catches
+  /// up after a pause: of all figures nine in ten are within 5 % of what the two ends' limits leave, and none that is the
+  /// middle of its three is further off than 25 %. Limits of neighbours differ by 10 % and more.
   @Test(arguments: [4, 8])
   func everyEntryIsRecovered(count: Int) async throws {
     let folder = try Workspace()
     let hosts = try NetworkNamespaces(
       upload: (0..<count).map { 20 + 10 * $0 }, download: (0..<count).map { 100 - 8 * $0 }, subnet: count)
-    var shares = [[Double]](repeating: [Double](repeating: 0, count: count), count: count)
-    let start = ContinuousClock.now
-    func areRight() -> Bool { shares.allSatisfy { $0.allSatisfy { abs($0 - 1) < 0.05 } } }
-    while !areRight(), start.duration(to: .now) < .seconds(300) {
+    var shares: [[Double]] = []
+    for _ in 0..<3 {
       try await measure(hosts, in: folder).succeeded()
       let links = try MeasuredLinks(contentsOf: folder.file("links.json"))
       #expect(links.nodeNames == (0..<count).map { "host-\($0)" })
-      for from in 0..<count {
-        for to in 0..<count where from != to {
-          let rate = try #require(links.snapshots[0].bytesPerSecond[from][to])
-          let share = rate / hosts.bytesPerSecond(from, to)
-          if abs(share - 1) < abs(shares[from][to] - 1) { shares[from][to] = share }
-        }
-        shares[from][from] = 1
-      }
+      shares.append(
+        try (0..<count).flatMap { from in
+          try (0..<count).filter { $0 != from }.map { to in
+            try #require(links.snapshots[0].bytesPerSecond[from][to]) / hosts.bytesPerSecond(from, to)
+          }
+        })
     }
-    #expect(areRight(), "\(shares)")
+    let wrong = shares.joined().filter { abs($0 - 1) >= 0.05 }
+    #expect(wrong.count <= 3 * count * (count - 1) / 10, "\(wrong)")
+    for index in shares[0].indices {
+      let middle = try #require(shares.map { $0[index] }.median)
+      #expect(abs(middle - 1) < 0.25, "\(shares.map { $0[index] })")
+    }
   }
 
   @Test func aHostThatIsKilledCostsItsRow() async throws {
     let folder = try Workspace()
     let hosts = try NetworkNamespaces(
       upload: [20, 30, 40, 50], download: [60, 50, 40, 30], subnet: 40)
-    var shares: [Double] = []
-    func areRight() -> Bool { shares.allSatisfy { (0.5..<1.05).contains($0) } }
-    let start = ContinuousClock.now
-    repeat {
-      let run = try await measure(hosts, in: folder, killing: (rank: 2, afterSeconds: 3))
-      #expect(run.exitCode == 4, "\(run.errors)")
-      #expect(run.errors.contains("1 of 4 nodes are missing or were lost: host-2"), "\(run.errors)")
-      let links = try MeasuredLinks(contentsOf: folder.file("links.json"))
-      let snapshot = links.snapshots[0]
-      shares = try [(0, 1), (1, 0), (0, 3), (3, 0), (1, 3), (3, 1)].map { from, to in
-        try #require(snapshot.bytesPerSecond[from][to]) / hosts.bytesPerSecond(from, to)
-      }
-      let missing = [0, 1, 3].filter { snapshot.bytesPerSecond[2][$0] == nil }
-      #expect(!missing.isEmpty)
-      #expect(snapshot.gaps.contains { $0.from == 2 && $0.to == nil && $0.reason.contains("connection was lost") })
-    } while !areRight() && start.duration(to: .now) < .seconds(300)
-    #expect(areRight(), "\(shares)")
+    let run = try await measure(hosts, in: folder, killing: (rank: 2, afterSeconds: 3))
+    #expect(run.exitCode == 4, "\(run.errors)")
+    #expect(run.errors.contains("1 of 4 nodes are missing or were lost: host-2"), "\(run.errors)")
+    let snapshot = try MeasuredLinks(contentsOf: folder.file("links.json")).snapshots[0]
+    // One rate may be that of a link whose slot was spent waiting for the lost host.
+    let shares = try [(0, 1), (1, 0), (0, 3), (3, 0), (1, 3), (3, 1)].map { from, to in
+      try #require(snapshot.bytesPerSecond[from][to]) / hosts.bytesPerSecond(from, to)
+    }
+    #expect(shares.count { !(0.5..<1.5).contains($0) } <= 1, "\(shares)")
+    let missing = [0, 1, 3].filter { snapshot.bytesPerSecond[2][$0] == nil }
+    #expect(!missing.isEmpty)
+    #expect(snapshot.gaps.contains { $0.from == 2 && $0.to == nil && $0.reason.contains("connection was lost") })
   }
 }

@@ -14,81 +14,62 @@ import Testing
       stallSeconds: stallSeconds)
   }
 
-  /// Measures until figures are right, five minutes at most: what else the machine does makes one too low, or too high where
-  /// a limit catches up after a pause. What is wrong stays wrong.
-  private static func measuring(until areRight: () -> Bool, _ body: () throws -> Void) rethrows {
-    let start = ContinuousClock.now
-    repeat { try body() } while !areRight() && (ContinuousClock.now - start).inSeconds < 300
+  /// Limits of the nodes in turn, a factor of three apart, bytes per second. A message of 128 KiB takes 60 or 190 ms at
+  /// them: what else a machine does delays it by less than the difference.
+  private static let slow = 0.7e6, fast = 2.1e6
+
+  private static func limits(_ nodeCount: Int) -> [Double] { (0..<nodeCount).map { $0 % 2 == 0 ? slow : fast } }
+
+  /// Checks that rates are nearer to the sender's limit than to the other one, in one run: of ten at most one is not.
+  ///
+  /// Rates that are those of the receiver, of another pair or of no one are wrong for half of the pairs or more.
+  private static func expectSendersLimits(_ rates: [(from: Int, bytesPerSecond: Double)]) {
+    let wrong = rates.filter { ($0.bytesPerSecond < (slow * fast).squareRoot()) != ($0.from % 2 == 0) }
+    #expect(wrong.count <= rates.count / 10, "\(wrong) of \(rates.count)")
   }
 
-  /// Rates within 5 %: each node's limit is another one, so that rows and columns cannot be mixed up.
   @Test(arguments: [2, 5, 8])
   func everyPairIsMeasuredInTheFewestRounds(nodeCount: Int) throws {
-    let rates = (0..<nodeCount).map { 1e6 * (1 + 0.25 * Double($0)) }
     let run = LocalRun(
-      nodeCount: nodeCount, settings: try Self.settings(), measuresLoopback: nodeCount == 5, bytesPerSecond: rates)
-    var shares = [[Double]](repeating: [Double](repeating: 0, count: nodeCount), count: nodeCount)
-    try Self.measuring(until: { Self.areRight(shares, diagonal: nodeCount == 5) }) {
-      let (survey, endings) = try run.survey()
-      #expect(endings.allSatisfy { $0 == nil }, "\(endings)")
-      #expect(survey.isComplete)
-      #expect(survey.roundCount == (nodeCount % 2 == 0 ? nodeCount - 1 : nodeCount))
-      for from in 0..<nodeCount {
-        for to in 0..<nodeCount where from != to || nodeCount == 5 {
-          let rate = try #require(survey.bytesPerSecond(from, to), "\(from) to \(to): \(survey.outcomes[from][to])")
-          shares[from][to] = Self.closer(shares[from][to], rate / rates[from])
-        }
+      nodeCount: nodeCount, settings: try Self.settings(), measuresLoopback: nodeCount == 5,
+      bytesPerSecond: Self.limits(nodeCount))
+    let (survey, endings) = try run.survey()
+    #expect(endings.allSatisfy { $0 == nil }, "\(endings)")
+    #expect(survey.isComplete)
+    #expect(survey.roundCount == (nodeCount % 2 == 0 ? nodeCount - 1 : nodeCount))
+    var rates: [(from: Int, bytesPerSecond: Double)] = []
+    for from in 0..<nodeCount {
+      for to in 0..<nodeCount where from != to || nodeCount == 5 {
+        rates.append((from, try #require(survey.bytesPerSecond(from, to), "\(survey.outcomes[from][to])")))
       }
-      let links = survey.document(.init(name: "test", source: "test", time: "2026-01-01T00:00:00Z"))
-      #expect(links.inside.count == (nodeCount == 5 ? 5 : 0))
-      // What is written is read again as it was.
-      let text = links.json.text(style: .pretty)
-      #expect(try MeasuredLinks(parse(Array(text.utf8), source: "test")) == links)
     }
-    #expect(Self.areRight(shares, diagonal: nodeCount == 5), "\(shares)")
-  }
-
-  private static func areRight(_ shares: [[Double]], diagonal: Bool) -> Bool {
-    shares.enumerated().allSatisfy { from, row in
-      row.enumerated().allSatisfy { to, share in abs(share - 1) < 0.05 || from == to && !diagonal }
-    }
-  }
-
-  /// Of two shares the one that is nearer to 1.
-  private static func closer(_ left: Double, _ right: Double) -> Double {
-    abs(left - 1) <= abs(right - 1) ? left : right
+    Self.expectSendersLimits(rates)
+    let links = survey.document(.init(name: "test", source: "test", time: "2026-01-01T00:00:00Z"))
+    #expect(links.inside.count == (nodeCount == 5 ? 5 : 0))
+    // What is written is read again as it was.
+    let text = links.json.text(style: .pretty)
+    #expect(try MeasuredLinks(parse(Array(text.utf8), source: "test")) == links)
   }
 
   @Test func oneLinkAtATimeMeasuresTheSame() throws {
-    var run = LocalRun(nodeCount: 3, settings: try Self.settings(), bytesPerSecond: [1e6, 1.5e6, 2e6])
+    var run = LocalRun(nodeCount: 3, settings: try Self.settings(), bytesPerSecond: Self.limits(3))
     run.isLoaded = false
-    var shares = [0.0, 0, 0]
-    try Self.measuring(until: { shares.allSatisfy { abs($0 - 1) <= 0.05 } }) {
-      let (survey, _) = try run.survey()
-      #expect(survey.isComplete && survey.roundCount == 3)
-      #expect(survey.document(.init(name: "t", source: "t", time: "t")).snapshots[0].load == .idle)
-      for from in 0..<3 {
-        let rate = try #require(survey.bytesPerSecond(from, (from + 1) % 3))
-        shares[from] = Self.closer(shares[from], rate / [1e6, 1.5e6, 2e6][from])
-      }
-    }
-    #expect(shares.allSatisfy { abs($0 - 1) <= 0.05 }, "\(shares)")
+    let (survey, _) = try run.survey()
+    #expect(survey.isComplete && survey.roundCount == 3)
+    #expect(survey.document(.init(name: "t", source: "t", time: "t")).snapshots[0].load == .idle)
+    Self.expectSendersLimits(
+      try (0..<3).map { ($0, try #require(survey.bytesPerSecond($0, ($0 + 1) % 3))) })
   }
 
   @Test func streamsShareAMessage() throws {
     let settings = try ProbeSettings(
-      messageBytes: [65_536], streamCounts: [1, 3], warmUpCount: 2, leastSampleCount: 5, slotSeconds: 0.05)
-    var isRight = false
-    try Self.measuring(until: { isRight }) {
-      let (survey, _) = try LocalRun(nodeCount: 2, settings: settings, bytesPerSecond: [2e6, 2e6]).survey()
-      guard case .measured(let measured) = survey.outcomes[0][1] else { throw LinkRunError.interrupted }
-      #expect(measured.sizes.map(\.streamCount) == [1, 3])
-      // The limit is one of each stream.
-      isRight =
-        measured.sizes[0].bytesPerSecond < 2.1e6 && (2.1e6..<6.6e6).contains(measured.sizes[1].bytesPerSecond)
-        && measured.best?.streamCount == 3
-    }
-    #expect(isRight)
+      messageBytes: [131_072], streamCounts: [1, 3], warmUpCount: 2, leastSampleCount: 5, slotSeconds: 0.05)
+    let (survey, _) = try LocalRun(nodeCount: 2, settings: settings, bytesPerSecond: [Self.slow, Self.slow]).survey()
+    guard case .measured(let measured) = survey.outcomes[0][1] else { throw LinkRunError.interrupted }
+    #expect(measured.sizes.map(\.streamCount) == [1, 3])
+    // The limit is one of each stream: three take a third of the time, one of them would take all of it.
+    Self.expectSendersLimits([(0, measured.sizes[0].bytesPerSecond), (1, measured.sizes[1].bytesPerSecond)])
+    #expect(measured.best?.streamCount == 3)
   }
 
   @Test func whatIsKnownIsNotMeasuredAgain() throws {
@@ -121,37 +102,38 @@ import Testing
   @Test func aSampledRunSaysWhatItInferred() throws {
     var run = LocalRun(nodeCount: 6, settings: try Self.settings(), bytesPerSecond: (0..<6).map { _ in 1.5e6 })
     run.sampledRoundCount = 2
-    var rates: [Double] = []
-    func areRight() -> Bool { rates.allSatisfy { (0.4e6..<1.6e6).contains($0) } }
-    try Self.measuring(until: areRight) {
-      rates = []
-      let survey = try run.survey().survey
-      #expect(survey.isComplete && survey.roundCount == 2)
-      let links = survey.document(
-        .init(name: "t", source: "t", time: "t"), inferringFromBlocks: survey.blocks(nodesPerRack: 3))
-      let snapshot = links.snapshots[0]
-      var inferredCount = 0
-      for from in 0..<6 {
-        for to in 0..<6 where from != to {
-          rates.append(try #require(snapshot.bytesPerSecond[from][to]))
-          let origin = try #require(snapshot.originIndex?[from][to])
-          if links.origins[origin].trust == .inferred {
-            inferredCount += 1
-            #expect(snapshot.sampleCount?[from][to] == nil)
-          }
+    let survey = try run.survey().survey
+    #expect(survey.isComplete && survey.roundCount == 2)
+    let links = survey.document(
+      .init(name: "t", source: "t", time: "t"), inferringFromBlocks: survey.blocks(nodesPerRack: 3))
+    let snapshot = links.snapshots[0]
+    var measured: [Double] = [], inferred: [Double] = []
+    for from in 0..<6 {
+      for to in 0..<6 where from != to {
+        let rate = try #require(snapshot.bytesPerSecond[from][to])
+        let origin = try #require(snapshot.originIndex?[from][to])
+        if links.origins[origin].trust == .inferred {
+          inferred.append(rate)
+          #expect(snapshot.sampleCount?[from][to] == nil)
+        } else {
+          measured.append(rate)
         }
       }
-      #expect(inferredCount == 30 - 12)
-      #expect(LinkCoordinator.known(in: links).count == 12)
     }
-    #expect(areRight(), "\(rates)")
+    #expect(measured.count == 12 && inferred.count == 30 - 12)
+    // Whatever was measured: all nodes are alike, and medians of it infer no rate that is far from all of it.
+    let least = measured.min() ?? 0, most = measured.max() ?? 0
+    #expect(
+      inferred.allSatisfy { (least * least / most...most * most / least).contains($0) }, "\(measured), \(inferred)")
+    #expect(LinkCoordinator.known(in: links).count == 12)
   }
 
   @Test func anInterruptedRunKeepsWhatItHas() throws {
-    let start = ContinuousClock.now
     let run = LocalRun(nodeCount: 6, settings: try Self.settings(), bytesPerSecond: (0..<6).map { _ in 2e6 })
-    let (survey, _) = try run.survey(isInterrupted: { (ContinuousClock.now - start).inSeconds > 1 })
+    let (survey, _) = try run.survey(interruptingAfter: 3)
     #expect(survey.wasInterrupted && !survey.isComplete)
     #expect(survey.nodes.allSatisfy { $0.failure == nil })
+    let measuredCount = survey.outcomes.joined().count { if case .measured = $0 { true } else { false } }
+    #expect(measuredCount >= 6, "both directions of three links")
   }
 }

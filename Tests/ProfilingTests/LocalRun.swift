@@ -25,9 +25,9 @@ struct LocalRun {
   ///
   /// - Parameters:
   ///   - stranger: what else happens, on a thread of its own, once the coordinator listens.
-  ///   - isInterrupted: asked by the coordinator.
+  ///   - interruptingAfter: links that are measured before the coordinator is interrupted; never where nil.
   func survey(
-    isInterrupted: @escaping () -> Bool = { false }, stranger: (@Sendable (Endpoint) -> Void)? = nil
+    interruptingAfter linkCount: Int? = nil, stranger: (@Sendable (Endpoint) -> Void)? = nil
   ) throws -> (survey: LinkSurvey, endings: [LinkRunError?]) {
     let coordinator = try LinkCoordinator(
       .init(
@@ -40,7 +40,10 @@ struct LocalRun {
       return RunningNode(rank: rank, endpoint: endpoint, maximumBytesPerSecond: limit)
     }
     if let stranger { Thread.detachNewThread { stranger(endpoint) } }
-    let survey = coordinator.run(isInterrupted: isInterrupted, progress: { _, _ in })
+    var measuredCount = 0
+    let survey = coordinator.run(
+      isInterrupted: { linkCount.map { measuredCount >= $0 } ?? false }, progress: { count, _ in measuredCount = count }
+    )
     return (survey, nodes.map { $0.ending() })
   }
 }
