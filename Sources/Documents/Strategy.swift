@@ -46,12 +46,11 @@ public struct Strategy: Sendable, Hashable {
     self.mesh = mesh
     self.schedule = schedule
     self.microBatch = microBatch
-    self.zeroStage = zeroStage
     self.recompute = recompute
     self.usesSequenceParallelism = usesSequenceParallelism
     self.usesFlashAttention = usesFlashAttention
     self.overlapsGradientReduce = overlapsGradientReduce
-    if let sharding, sharding != self.sharding { self.sharding = sharding }
+    self = on(mesh, zeroStage: zeroStage, sharding: sharding)
   }
 
   /// Ranks among which every layer's matrices are divided.
@@ -86,6 +85,17 @@ public struct Strategy: Sendable, Hashable {
   public func with<Part>(_ part: WritableKeyPath<Strategy, Part>, _ value: Part) -> Strategy {
     var copy = self
     copy[keyPath: part] = value
+    return copy
+  }
+
+  /// The strategy on another mesh, whose replicas divide their states in another way; every other part stays.
+  /// - Parameter sharding: nil is what `zeroStage` says, which counts for nothing else.
+  public func on(_ mesh: Mesh, zeroStage: ZeroStage, sharding: Sharding?) -> Strategy {
+    var copy = self
+    copy.mesh = mesh
+    copy.zeroStage = zeroStage
+    copy.shardLevels = nil
+    if let sharding, sharding != copy.sharding { copy.sharding = sharding }
     return copy
   }
 

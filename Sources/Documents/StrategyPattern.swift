@@ -146,10 +146,8 @@ extension StrategyPattern {
     for (key, value) in statements {
       if case .part(_, let set) = key.role { set(&strategy, value) }
     }
-    if let sharding = sharding(replicaCount: strategy.dataDegree), sharding != strategy.sharding {
-      strategy.sharding = sharding
-    }
-    return strategy
+    return strategy.on(
+      strategy.mesh, zeroStage: strategy.zeroStage, sharding: sharding(replicaCount: strategy.dataDegree))
   }
 
   /// The strategy of a document that states every part.

@@ -56,14 +56,10 @@ public struct Miniature: Sendable {
       choices: plan.split.choices.map { choices in stages.map { choices[$0] } })
 
     let microBatchCount = Self.microBatchCount(of: plan, pipelineDegree: p)
-    let strategy = Strategy(
-      mesh: degrees.mesh, schedule: planned.schedule,
-      microBatch: min(planned.microBatch, 2), zeroStage: planned.zeroStage,
-      sharding: planned.hasShardLevels
-        ? planned.sharding.shrunk(from: planned.dataDegree, to: degrees.data) : nil,
-      recompute: planned.recompute, usesSequenceParallelism: planned.usesSequenceParallelism,
-      usesFlashAttention: planned.usesFlashAttention,
-      overlapsGradientReduce: planned.overlapsGradientReduce)
+    let strategy = planned.on(
+      degrees.mesh, zeroStage: planned.zeroStage,
+      sharding: planned.hasShardLevels ? planned.sharding.shrunk(from: planned.dataDegree, to: degrees.data) : nil
+    ).with(\.microBatch, min(planned.microBatch, 2))
     do {
       let sequenceLength = Self.sequenceLength(of: plan)
       let job = try TrainingJob(

@@ -46,8 +46,8 @@ struct Lattice {
   private let job: TrainingJob
   private let pattern: StrategyPattern
   private let shardingChoices: ShardingChoices
-  private let usesFlashAttention: Bool
-  private let overlapsGradientReduce: Bool
+  /// The parts that are not walked, as they are fixed or as device and framework have them.
+  private let base: Strategy
   private let hasFlashAttention: Bool
   private let recomputations: [Strategy.Recompute]
   private let recomputeIsFixed: Bool
@@ -63,12 +63,13 @@ struct Lattice {
     shardingChoices = ShardingChoices(cluster: model.cluster, pattern: pattern, allowance: allowance)
     hasFlashAttention = model.hasFlashAttention
     mayOffload = model.cluster.host != nil && pattern.offloadsOptimizer != false
-    usesFlashAttention = pattern.usesFlashAttention ?? hasFlashAttention
-    overlapsGradientReduce = pattern.overlapsGradientReduce ?? model.framework.overlapsGradientReduce
+    base = pattern.completed(
+      deviceCount: model.deviceCount, flashAttention: hasFlashAttention,
+      overlap: model.framework.overlapsGradientReduce)
     let fixed = pattern.recompute
     recomputeIsFixed = fixed != nil
     // A fused attention core keeps nothing that selective recomputation could drop.
-    recomputations = fixed.map { [$0] } ?? (usesFlashAttention ? [.none, .full] : [.none, .selective, .full])
+    recomputations = fixed.map { [$0] } ?? (base.usesFlashAttention ? [.none, .full] : [.none, .selective, .full])
     var meshes: [Mesh] = []
     var rejections: [String: Int] = [:]
     let deviceCount = model.deviceCount
@@ -119,13 +120,14 @@ struct Lattice {
         for sequenceParallel in sequenceParallelisms {
           let key = MicroBatchKey(
             microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
-            usesFlashAttention: usesFlashAttention)
+            usesFlashAttention: base.usesFlashAttention)
           for choice in choices.all {
             for schedule in schedules {
-              let strategy = Strategy(
-                mesh: mesh, schedule: schedule, microBatch: microBatch, zeroStage: choice.zeroStage,
-                sharding: choice.sharding, recompute: recompute, usesSequenceParallelism: sequenceParallel,
-                usesFlashAttention: usesFlashAttention, overlapsGradientReduce: overlapsGradientReduce)
+              var strategy = base.on(mesh, zeroStage: choice.zeroStage, sharding: choice.sharding)
+              strategy.schedule = schedule
+              strategy.microBatch = microBatch
+              strategy.recompute = recompute
+              strategy.usesSequenceParallelism = sequenceParallel
               if let violation = strategy.violation(
                 job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention) ?? strategy.exclusion
               {

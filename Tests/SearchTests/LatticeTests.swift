@@ -1,0 +1,50 @@
+import Costing
+import Documents
+import JSONText
+import TestSupport
+import Testing
+
+@testable import Search
+
+@Suite("What is fixed of a strategy is so in every point of the lattice")
+struct LatticeTests {
+  let model: CostModel
+
+  init() throws {
+    let job = try TrainingJob(
+      model: Shipped.catalog.model("gpt2"), sequenceLength: 1024, globalBatch: 64, precision: .bf16,
+      accumulatesGradientsInFP32: true)
+    model = try CostModel(cluster: Shipped.catalog.cluster("dgx-a100-4"), job: job)
+  }
+
+  private func strategies(_ pattern: StrategyPattern) -> [Strategy] {
+    let lattice = Lattice(model: model, pattern: pattern, allowance: Allowance(quantisationTolerance: 0.5))
+    return lattice.meshes.flatMap { lattice.branch($0).branch.points.map(\.strategy) }
+  }
+
+  /// Some values of a key, as `--fix` has them.
+  private func values(_ key: StrategyKey) -> [String] {
+    switch key.values {
+    case .integers: ["1", "2"]
+    case .booleans: ["false", "true"]
+    case .choices(let choices): choices.map { $0.text(style: .compact).filter { $0 != "\"" } }
+    }
+  }
+
+  @Test func everyPointMatches() throws {
+    for key in Strategy.keys where key.isHeld {
+      for value in values(key) {
+        let pattern = try StrategyPattern(text: "\(key.name)=\(value)", source: "--fix")
+        let fixed = strategies(pattern)
+        #expect(!fixed.isEmpty && fixed.allSatisfy(pattern.matches), "\(key.name)=\(value)")
+      }
+    }
+  }
+
+  /// Fixing a part that the lattice walks leaves out what does not match, and nothing else.
+  @Test(arguments: ["tensor=2", "pipeline=4", "data=8", "virtual_stages=3", "micro_batch=2", "sequence_parallel=true"])
+  func fixingIsChoosing(fix: String) throws {
+    let pattern = try StrategyPattern(text: fix, source: "--fix")
+    #expect(strategies(pattern) == strategies(StrategyPattern()).filter(pattern.matches))
+  }
+}
