@@ -9,8 +9,10 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
-// Optimised in debug builds too: arithmetic that tests wait for.
-let arithmetic = settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+// Optimised in debug builds too: arithmetic that tests wait for. SwiftPM refuses a versioned dependency that has such flags,
+// so the package leaves them out where SwiftPM has checked it out for another.
+let isDependency = Context.packageDirectory.contains("/checkouts/")
+let arithmetic = settings + (isDependency ? [] : [.unsafeFlags(["-O"], .when(configuration: .debug))])
 
 // Floors, ground floor first: a target imports only from floors below its own (docs/architecture.md).
 let package = Package(
@@ -114,7 +116,12 @@ let package = Package(
     .testTarget(
       name: "ProfilingTests", dependencies: ["Profiling", "Documents", "JSONText", "TestSupport"],
       swiftSettings: settings),
-    .testTarget(name: "SextantTests", dependencies: ["Sextant"], swiftSettings: settings),
+    // The example for users, as their compiler sees it: without what only this package may use.
+    .executableTarget(
+      name: "PlanInSwift", dependencies: ["Sextant"], path: "docs/examples/plan-in-swift/Sources/PlanInSwift",
+      packageAccess: false, swiftSettings: settings),
+    .testTarget(
+      name: "SextantTests", dependencies: ["Sextant", "PlanInSwift", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "CommandLineTests", dependencies: ["SextantCommand", "Documents", "JSONText", "TestSupport"],
       swiftSettings: settings),
