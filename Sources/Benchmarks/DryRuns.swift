@@ -24,7 +24,7 @@ extension Benchmarks {
       certificate: Certificate(
         ending: .exhausted, lowerBoundSeconds: seconds, scoreSeconds: seconds, enumeratedCount: 1, rejections: [],
         memoryRejectedCount: 0, closedByBoundCount: 0, completedCount: 1, unprovenCount: 0),
-      alternatives: [], impossibleKinds: [])
+      alternatives: [], impossibleFamilies: [])
   }
 
   static func reportDryRun(

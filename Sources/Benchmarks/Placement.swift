@@ -4,7 +4,7 @@ import Search
 
 /// Placement alone, and plans of clusters whose links were measured.
 extension Benchmarks {
-  /// Evaluations of orders of 16 hosts in 8 stages and 2 replicas, and the bound beside what was found.
+  /// Evaluations of orders of 16 nodes in 8 stages and 2 replicas, and the bound beside what was found.
   static func reportPlacement(catalog: Catalog) throws {
     guard let links = try catalog.cluster("a100-hdr-16").measured else { return }
     let n = links.nodeNames.count
@@ -15,7 +15,7 @@ extension Benchmarks {
       }
     }
     let problem = PlacementProblem(
-      hostCount: n, rowCount: 2, columnCount: 8, hopSecondsPerByte: secondsPerByte, ringSecondsPerByte: secondsPerByte,
+      nodeCount: n, rowCount: 2, columnCount: 8, hopSecondsPerByte: secondsPerByte, ringSecondsPerByte: secondsPerByte,
       hopByteCount: 50_331_648, microBatchCount: 1, stageSeconds: [Double](repeating: 0, count: 8),
       tails: (0..<8).map { PlacementProblem.Tail(baseSeconds: 0, byteCount: $0 == 0 ? 681_172_992 : 0) })
     var search = PlacementSearch(problem, order: Array(0..<n), seed: 1)
@@ -25,7 +25,7 @@ extension Benchmarks {
     let seconds = (ContinuousClock.now - start).seconds
     let bound = PlacementBound(problem).seconds
     print(
-      "  16 hosts, 8 stages: \(Int(Double(count) / seconds)) evaluations/s, \(found.seconds * 1e3) ms found, "
+      "  16 nodes, 8 stages: \(Int(Double(count) / seconds)) evaluations/s, \(found.seconds * 1e3) ms found, "
         + "\(bound * 1e3) ms bound")
   }
 

@@ -107,7 +107,7 @@ public struct CostModel: Sendable {
     LayoutCost(
       mesh, links: devices.map(links),
       devices: (0..<mesh.degree(of: .pipeline)).map {
-        cluster.deviceKinds(ofStage: $0, of: mesh, nodeOrder: nodeOrder)
+        cluster.deviceModels(ofStage: $0, of: mesh, nodeOrder: nodeOrder)
       })
   }
 

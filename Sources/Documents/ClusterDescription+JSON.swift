@@ -66,12 +66,12 @@ extension ClusterDescription {
   /// The device of all nodes, or runs of nodes with the same.
   private var deviceJSON: JSON {
     guard isMixed else { return device.json }
-    var runs: [(kind: Int, nodeCount: Int)] = []
-    for kind in deviceOfNode {
-      if runs.last?.kind == kind { runs[runs.count - 1].nodeCount += 1 } else { runs.append((kind, 1)) }
+    var runs: [(model: Int, nodeCount: Int)] = []
+    for model in deviceOfNode {
+      if runs.last?.model == model { runs[runs.count - 1].nodeCount += 1 } else { runs.append((model, 1)) }
     }
     return .array(
-      runs.map { object(("device", devices[$0.kind].json), ("nodes", .integer($0.nodeCount))) })
+      runs.map { object(("device", devices[$0.model].json), ("nodes", .integer($0.nodeCount))) })
   }
 
   /// A count, which names the nodes `node-0` and so on, or a list of names.

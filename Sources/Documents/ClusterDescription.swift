@@ -47,9 +47,9 @@ public struct ClusterDescription: Sendable, Equatable {
 
   public let name: String
   public let source: String
-  /// The kinds of device, in the order of the first node that has them; one where all nodes are alike.
+  /// The models of device, in the order of the first node that has them; one where all nodes are alike.
   public private(set) var devices: [DeviceProfile]
-  /// The kind of device in each node, an index into ``devices``.
+  /// The model of device in each node, an index into ``devices``.
   public private(set) var deviceOfNode: [Int]
   public let nodeNames: [String]
   public let devicesPerNode: Int
@@ -70,8 +70,8 @@ public struct ClusterDescription: Sendable, Equatable {
   public var nodeCount: Int { nodeNames.count }
   public var deviceCount: Int { nodeNames.count * devicesPerNode }
 
-  /// The most kinds of device in one cluster: every order of the kinds is searched.
-  static let largestKindCount = 4
+  /// The most models of device in one cluster: every order of the models is searched.
+  static let largestModelCount = 4
 
   /// A cluster whose nodes all have the same device.
   ///
@@ -96,17 +96,17 @@ public struct ClusterDescription: Sendable, Equatable {
     guard deviceOfNode.count == nodeNames.count, deviceOfNode.allSatisfy(devices.indices.contains) else {
       throw Contradiction("\(nodeNames.count) nodes need a device each, found \(deviceOfNode.count)")
     }
-    // Equal profiles are one kind, and kinds are numbered as nodes need them.
-    var kinds: [DeviceProfile] = []
-    var kindOfIndex: [Int: Int] = [:]
-    for index in deviceOfNode where kindOfIndex[index] == nil {
-      let known = kinds.firstIndex(of: devices[index])
-      kindOfIndex[index] = known ?? kinds.count
-      if known == nil { kinds.append(devices[index]) }
+    // Equal profiles are one model, and models are numbered as nodes need them.
+    var models: [DeviceProfile] = []
+    var modelOfIndex: [Int: Int] = [:]
+    for index in deviceOfNode where modelOfIndex[index] == nil {
+      let known = models.firstIndex(of: devices[index])
+      modelOfIndex[index] = known ?? models.count
+      if known == nil { models.append(devices[index]) }
     }
-    let kindOfNode = deviceOfNode.map { kindOfIndex[$0] ?? 0 }
-    guard kinds.count <= Self.largestKindCount else {
-      throw Contradiction("\(kinds.count) kinds of device are more than \(Self.largestKindCount)")
+    let modelOfNode = deviceOfNode.map { modelOfIndex[$0] ?? 0 }
+    guard models.count <= Self.largestModelCount else {
+      throw Contradiction("\(models.count) models of device are more than \(Self.largestModelCount)")
     }
     guard Set(nodeNames).count == nodeNames.count else { throw Contradiction("two nodes have the same name") }
     guard var below = levels.first?.span else { throw Contradiction("a cluster needs a level of links") }
@@ -142,8 +142,8 @@ public struct ClusterDescription: Sendable, Equatable {
     }
     self.name = name
     self.source = source
-    self.devices = kinds
-    self.deviceOfNode = kindOfNode
+    self.devices = models
+    self.deviceOfNode = modelOfNode
     self.nodeNames = nodeNames
     self.devicesPerNode = devicesPerNode
     self.levels = levels
@@ -173,15 +173,15 @@ public struct ClusterDescription: Sendable, Equatable {
     return copy
   }
 
-  /// The same cluster as if all nodes had the devices of one kind.
+  /// The same cluster as if all nodes had the devices of one model.
   public func assuming(deviceIndex: Int) -> ClusterDescription {
     isMixed ? replacing(device: devices[deviceIndex]) : self
   }
 
-  /// The kinds of device on which a pipeline stage lies, as indices into ``devices``, ascending.
+  /// The models of device on which a pipeline stage lies, as indices into ``devices``, ascending.
   ///
   /// - Parameter nodeOrder: the nodes that are used, by index: node k of the mesh is `nodeOrder[k]`.
-  public func deviceKinds(ofStage stage: Int, of mesh: Mesh, nodeOrder: [Int]) -> [Int] {
+  public func deviceModels(ofStage stage: Int, of mesh: Mesh, nodeOrder: [Int]) -> [Int] {
     let ranks = mesh.block(stage, below: .pipeline)
     let nodes = ranks.lowerBound / devicesPerNode...(ranks.upperBound - 1) / devicesPerNode
     return Set(nodeOrder[nodes].map { deviceOfNode[$0] }).sorted()
@@ -206,7 +206,7 @@ public struct ClusterDescription: Sendable, Equatable {
           latencySeconds: network.latencySeconds, efficiency: network.efficiency,
           sharedBytesPerSecond: network.sharedBytesPerSecond, oversubscription: network.oversubscription))
     }
-    // Kinds of device in the proportions and the order that they have.
+    // Models of device in the proportions and the order that they have.
     return try? ClusterDescription(
       name: name, source: source, devices: devices,
       deviceOfNode: (0..<nodeCount).map { deviceOfNode[$0 * self.nodeCount / nodeCount] },

@@ -1,11 +1,11 @@
 /// The devices that a plan's stages lie on.
 extension Plan {
-  /// The devices of a stage: of several kinds, the one that can use the least memory.
+  /// The devices of a stage: of several models, the one that can use the least memory.
   public func smallestDevice(ofStage stage: Int) -> DeviceProfile {
-    let kinds = cluster.deviceKinds(
+    let models = cluster.deviceModels(
       ofStage: stage, of: strategy.mesh, nodeOrder: arrangement.nodeOrder
     ).map { cluster.devices[$0] }
-    return kinds.min { $0.usableMemoryBytes < $1.usableMemoryBytes } ?? cluster.device
+    return models.min { $0.usableMemoryBytes < $1.usableMemoryBytes } ?? cluster.device
   }
 
   /// The stage whose devices come nearest to what they can use, or exceed it most; the first of equals.

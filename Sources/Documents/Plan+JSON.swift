@@ -60,7 +60,7 @@ extension Plan {
     for entry in try fields.required("kinds_that_do_not_fit").array(count: 0...64) {
       impossible.append(try entry.name())
     }
-    impossibleKinds = impossible
+    impossibleFamilies = impossible
     for (key, derived) in derivedSections {
       let stated = try fields.required(key)
       guard stated.value == derived else {
@@ -97,7 +97,7 @@ extension Plan {
       ("arrangement", arrangement.json(cluster: cluster)), ("fixed", fixed.json),
       ("allowed", allowance.json), ("certificate", certificate.json),
       ("alternatives", .array(alternatives.map(\.json))),
-      ("kinds_that_do_not_fit", .strings(impossibleKinds)))
+      ("kinds_that_do_not_fit", .strings(impossibleFamilies)))
     let inputs = object(("framework", .string(frameworkName)), ("job", job.json), ("cluster", cluster.json))
     guard case .object(let first) = head, case .object(let last) = inputs else { return head }
     return .object(first + derivedSections.map { JSONMember($0.key, $0.value) } + last)
@@ -149,7 +149,7 @@ extension Plan {
 extension Plan.Alternative {
   init(_ field: Field, job: TrainingJob, host: ClusterDescription.Host?) throws(DocumentError) {
     var fields = try field.fields()
-    kind = try fields.optional("kind")?.name()
+    family = try fields.optional("kind")?.name()
     reason = try fields.required("reason").string()
     strategy = try Strategy(fields.required("strategy"))
     split = try Split(
@@ -165,7 +165,7 @@ extension Plan.Alternative {
 
   var json: JSON {
     object(
-      ("kind", kind.map(JSON.string)), ("reason", .string(reason)), ("iteration_seconds", .number(iterationSeconds)),
+      ("kind", family.map(JSON.string)), ("reason", .string(reason)), ("iteration_seconds", .number(iterationSeconds)),
       ("tokens_per_second_per_device", .number(tokensPerSecondPerDevice)),
       ("model_flop_utilization", .number(modelFLOPUtilization)), ("peak_bytes", .integer(peakBytes)),
       ("verdict", .string(verdict.rawValue)), ("layer_counts", .integers(split.layerCounts)),

@@ -12,12 +12,12 @@ public struct Plan: Sendable, Equatable {
     public let modelFLOPUtilization: Double
     public let verdict: Prediction.Verdict
     /// What it is the best of, such as `without pipeline`; nil for one of the next best of all.
-    public let kind: String?
+    public let family: String?
     /// Why it lost, as a sentence.
     public let reason: String
 
     public init(
-      strategy: Strategy, split: Split, prediction: Prediction, kind: String?, reason: String
+      strategy: Strategy, split: Split, prediction: Prediction, family: String?, reason: String
     ) {
       self.strategy = strategy
       self.split = split
@@ -26,7 +26,7 @@ public struct Plan: Sendable, Equatable {
       tokensPerSecondPerDevice = prediction.tokensPerSecondPerDevice
       modelFLOPUtilization = prediction.modelFLOPUtilization
       verdict = prediction.verdict
-      self.kind = kind
+      self.family = family
       self.reason = reason
     }
   }
@@ -50,16 +50,16 @@ public struct Plan: Sendable, Equatable {
   /// The plan's shard degrees and those of known schemes, side by side; empty where they are a ZeRO stage's.
   public let shardingOptions: [ShardingOption]
   public let certificate: Certificate
-  /// The next best, then the best of every other kind.
+  /// The next best, then the best of every other family.
   public let alternatives: [Alternative]
-  /// Kinds of strategy of which nothing fits.
-  public let impossibleKinds: [String]
+  /// Families of strategies of which nothing fits.
+  public let impossibleFamilies: [String]
 
   public init(
     toolVersion: String, cluster: ClusterDescription, job: TrainingJob, frameworkName: String, fixed: StrategyPattern,
     allowance: Allowance = .exact, strategy: Strategy, split: Split,
     arrangement: NodeArrangement, prediction: Prediction, shardingOptions: [ShardingOption] = [],
-    certificate: Certificate, alternatives: [Alternative], impossibleKinds: [String]
+    certificate: Certificate, alternatives: [Alternative], impossibleFamilies: [String]
   ) {
     self.toolVersion = toolVersion
     self.cluster = cluster
@@ -74,7 +74,7 @@ public struct Plan: Sendable, Equatable {
     self.shardingOptions = shardingOptions
     self.certificate = certificate
     self.alternatives = alternatives
-    self.impossibleKinds = impossibleKinds
+    self.impossibleFamilies = impossibleFamilies
   }
 
   /// Micro-batches of each pipeline in an iteration.

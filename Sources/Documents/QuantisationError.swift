@@ -14,8 +14,8 @@ public enum QuantisationError {
   /// Of gradients as they are exchanged, once.
   public static let gradients = relative(.gradients)
 
-  private static func relative(_ packing: Quantisation) -> Double {
-    relative(bits: packing.bitCount, groupLength: packing.groupLength)
+  private static func relative(_ quantisation: Quantisation) -> Double {
+    relative(bits: quantisation.bitCount, groupLength: quantisation.groupLength)
   }
 
   /// √(E‖x̂ − x‖² / E‖x‖²) of one rounding.

@@ -52,7 +52,7 @@ public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertibl
     case .shardLevelsInPipeline:
       "shard levels of weights or gradients, and quantised collectives, defeat a pipeline"
     case .quantisedTensorGroups:
-      "with tensor groups quantised collectives pack the norms that all ranks hold with steps of their own, so that copies drift apart"
+      "with tensor groups quantised collectives give the norms that all ranks hold steps of their own, so that copies drift apart"
     }
   }
 

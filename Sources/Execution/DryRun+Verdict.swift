@@ -42,7 +42,7 @@ extension DryRun {
     traffic = Self.traffic(of: run, stepCount: options.stepCount, miniature: miniature)
     memory = Self.memory(of: run, miniature: miniature, setting: setting)
     bubble = Bubble(executedPasses: passes.idle, expectedPasses: shape.schedule.bubblePassCount)
-    tolerances = Self.tolerances(of: arithmetic, options.optimizer, packings: programs.packings)
+    tolerances = Self.tolerances(of: arithmetic, options.optimizer, quantisations: programs.quantisations)
     disagreements = Self.disagreements(
       steps: steps, traffic: traffic, memory: memory, bubble: bubble, tolerances: tolerances)
   }
@@ -51,16 +51,16 @@ extension DryRun {
   /// format, from the second step on with what the parameters differ by. A step of Adam divides a gradient by its own
   /// size, so that where that is near epsilon a difference of one unit becomes many; descent along the gradient does not.
   ///
-  /// Packed numbers are off by up to one code: 2⁻⁷ of a group's largest weight, 2⁻³ of its largest gradient, the latter
+  /// Quantised numbers are off by up to one code: 2⁻⁷ of a group's largest weight, 2⁻³ of its largest gradient, the latter
   /// in each of two hops. So the first loss may differ by two codes of the weights, or not at all where those are not
-  /// packed; the first norm by two codes; under plain descent a parameter by both hops' codes of gradients that are twice
+  /// quantised; the first norm by two codes; under plain descent a parameter by both hops' codes of gradients that are twice
   /// as large on one replica as in the mean, 4 · 2⁻³ of the largest change, and by what a network makes of weights that
   /// are off, 32 · 2⁻⁷; later norms with the parameters. Adam's change of a parameter has its size whatever the
   /// gradient's, and a gradient below its code may have either sign: it may differ by two changes.
   ///
-  /// - Parameter packings: how what replicas send each other is packed, as far as it is.
+  /// - Parameter quantisations: how what replicas send each other is quantised, as far as it is.
   static func tolerances(
-    of arithmetic: Precision, _ optimizer: Options.Optimizer, packings: Set<Quantisation> = []
+    of arithmetic: Precision, _ optimizer: Options.Optimizer, quantisations: Set<Quantisation> = []
   ) -> Tolerances {
     let unit: Double =
       switch arithmetic {
@@ -69,8 +69,8 @@ extension DryRun {
       case .bf16: 0x1p-8
       }
     let isAdam = optimizer == .adam
-    let weightCode = packings.contains(.weights) ? 0x1p-7 : 0
-    let gradientCode = packings.contains(.gradients) ? 0x1p-3 : 0
+    let weightCode = quantisations.contains(.weights) ? 0x1p-7 : 0
+    let gradientCode = quantisations.contains(.gradients) ? 0x1p-3 : 0
     let code = max(weightCode, gradientCode), spread = 32 * weightCode + 4 * gradientCode
     let first = 0x1p6 * unit
     return Tolerances(
@@ -190,12 +190,12 @@ extension DryRun {
 }
 
 extension [RankProgram] {
-  /// How what their collectives move is packed, as far as it is.
-  fileprivate var packings: Set<Quantisation> {
+  /// How what their collectives move is quantised, as far as it is.
+  fileprivate var quantisations: Set<Quantisation> {
     var found: Set<Quantisation> = []
     for program in self {
       for case .collective(let collective) in program.steps.map(\.operation) {
-        if let packing = collective.packing { found.insert(packing) }
+        if let quantisation = collective.quantisation { found.insert(quantisation) }
       }
     }
     return found

@@ -136,7 +136,7 @@ extension Miniature {
     if strategy.sharding.isQuantised, strategy.tensorDegree > 1 {
       return
         "quantised collectives with a tensor degree of \(strategy.tensorDegree) are not executed: ranks of a tensor "
-        + "group pack the parameters that all of them hold with steps of their own, and let them drift apart"
+        + "group quantise the parameters that all of them hold with steps of their own, and let them drift apart"
     }
     return nil
   }

@@ -76,15 +76,15 @@ struct NodeArranger {
     guard reasonNotToSearch(strategy) == nil else { return [given] }
     let problem = problem(strategy, split)
     let isUsed = Set(model.nodeOrder)
-    let hosts = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !isUsed.contains($0) }
+    let nodes = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !isUsed.contains($0) }
     // A place is column · rows + row: the ranks' own order.
-    var orders = candidateOrders(problem, given: hosts)
-    if problem.columnCount == 1, problem.rowCount > 2, hosts.count <= RingProgram.hostLimit {
+    var orders = candidateOrders(problem, given: nodes)
+    if problem.columnCount == 1, problem.rowCount > 2, nodes.count <= RingProgram.largestNodeCount {
       let proven = RingProgram(
-        hostCount: hosts.count, length: problem.rowCount, secondsPerByte: problem.ringSecondsPerByte
+        nodeCount: nodes.count, length: problem.rowCount, secondsPerByte: problem.ringSecondsPerByte
       ).best(
         known: Array(orders[0].prefix(problem.rowCount)),
-        noneBelow: PlacementBound(problem).leastThreshold(hosts: problem.rowCount, isOneRing: true))
+        noneBelow: PlacementBound(problem).leastThreshold(nodes: problem.rowCount, isOneRing: true))
       orders[0] = proven.ring
       given.bounding = model.layoutCost(mesh, ringSecondsPerByte: proven.bound)
       given.programCount = proven.programCount
@@ -98,14 +98,14 @@ struct NodeArranger {
       }
   }
 
-  /// Orders of all hosts worth a look, the one that was searched for longest first.
+  /// Orders of all nodes worth a look, the one that was searched for longest first.
   private func candidateOrders(_ problem: PlacementProblem, given: [Int]) -> [[Int]] {
     func walk(from order: [Int], evaluationCount: Int) -> [Int] {
       var search = PlacementSearch(problem, order: order, seed: Self.seed)
       return search.walk(evaluationCount: evaluationCount).order
     }
     let starts = problem.startingOrders(given: given)
-    guard given.count > PlacementSearch.fullMoveHostCount else {
+    guard given.count > PlacementSearch.fullMoveNodeCount else {
       return [walk(from: given, evaluationCount: Self.evaluationsPerNode * given.count)] + starts
     }
     let times = starts.map(problem.seconds(order:))
@@ -126,7 +126,7 @@ struct NodeArranger {
         baseSeconds: stages.map(\.baseSeconds).max() ?? 0, byteCount: rows > 1 ? stages.map(\.byteCount).max() ?? 0 : 0)
     }
     return PlacementProblem(
-      hostCount: model.cluster.nodeCount, rowCount: rows, columnCount: columns,
+      nodeCount: model.cluster.nodeCount, rowCount: rows, columnCount: columns,
       hopSecondsPerByte: terms.hopSecondsPerByte, ringSecondsPerByte: terms.ringSecondsPerByte,
       hopByteCount: Double(terms.hopByteCount), microBatchCount: terms.microBatchCount,
       stageSeconds: terms.stageSeconds, tails: tails, rowsWait: true)

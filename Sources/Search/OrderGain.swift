@@ -81,7 +81,7 @@ public struct OrderGain: Sendable {
     let problem = NodeArranger(model: model).problem(plan.strategy, plan.split)
     func rough(_ used: [Int]) -> Double {
       let isUsed = Set(used)
-      return problem.seconds(order: used + (0..<problem.hostCount).filter { !isUsed.contains($0) })
+      return problem.seconds(order: used + (0..<problem.nodeCount).filter { !isUsed.contains($0) })
     }
     let likely = undone.map { (undone: $0, seconds: rough($0.order)) }
       .sorted { ($1.seconds, $0.undone.place) < ($0.seconds, $1.undone.place) }.prefix(candidateCount)

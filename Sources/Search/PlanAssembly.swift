@@ -16,14 +16,14 @@ extension PlanSearch.Result {
     let next = best.dropFirst().map { completion in
       let other = Self.prediction(of: completion, model: model)
       return Plan.Alternative(
-        strategy: completion.strategy, split: completion.split, prediction: other, kind: nil,
+        strategy: completion.strategy, split: completion.split, prediction: other, family: nil,
         reason: Self.reason(for: completion, other, losingTo: winner, prediction))
     }
-    let kinds = self.kinds.compactMap { entry -> Plan.Alternative? in
+    let families = self.families.compactMap { entry -> Plan.Alternative? in
       guard let completion = entry.completion else { return nil }
       let other = Self.prediction(of: completion, model: model)
       return Plan.Alternative(
-        strategy: completion.strategy, split: completion.split, prediction: other, kind: entry.kind,
+        strategy: completion.strategy, split: completion.split, prediction: other, family: entry.name,
         reason: Self.reason(for: completion, other, losingTo: winner, prediction))
     }
     return Plan(
@@ -33,7 +33,7 @@ extension PlanSearch.Result {
       shardingOptions: ShardingComparison.options(
         of: winner.strategy, split: winner.split, model: model.arranged(winner.nodeOrder)),
       certificate: certificate,
-      alternatives: next + kinds, impossibleKinds: self.kinds.filter { $0.completion == nil }.map(\.kind))
+      alternatives: next + families, impossibleFamilies: self.families.filter { $0.completion == nil }.map(\.name))
   }
 
   private static func prediction(of completion: PlanSearch.Completion, model: CostModel) -> Prediction {

@@ -53,8 +53,8 @@ public struct PlanSearch: Sendable {
     public let arrangement: NodeArrangement?
     /// How sure the answer is.
     public let certificate: Certificate
-    /// The best of every other kind, with its kind's name; nil where nothing of that kind fits.
-    public let kinds: [(kind: String, completion: Completion?)]
+    /// The best of every other family, with its name; nil where nothing of that family fits.
+    public let families: [(name: String, completion: Completion?)]
     /// Why nothing fits; nil when something does.
     public let shortage: MemoryShortage?
   }
@@ -88,11 +88,11 @@ public struct PlanSearch: Sendable {
     interruption: () -> Interruption? = { nil }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) -> Result {
     model.cluster.isMixed
-      ? runOverKinds(interruption: interruption, progress: progress)
+      ? runOverDeviceOrders(interruption: interruption, progress: progress)
       : runInOrder(interruption: interruption, progress: progress)
   }
 
-  /// The search with kinds of device in the model's order.
+  /// The search with models of device in the model's order.
   func runInOrder(interruption: () -> Interruption?, progress: (_ done: Int, _ total: Int) -> Void) -> Result {
     let arranger = NodeArranger(model: model)
     // Bounds must hold for every order of the nodes that may be chosen.
@@ -104,20 +104,20 @@ public struct PlanSearch: Sendable {
       among: priced.order, resultCount: options.resultCount, completionLimit: options.completionLimit,
       interruption: interruption, progress: progress)
 
-    var kinds: [(kind: String, completion: Completion?)] = []
+    var families: [(name: String, completion: Completion?)] = []
     if let winner = main.best.first {
-      for kind in StrategyKind.others(than: winner.strategy, stagesDiffer: winner.split.choices != nil) {
+      for family in StrategyFamily.others(than: winner.strategy, stagesDiffer: winner.split.choices != nil) {
         let members = priced.order.filter {
-          kind.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
+          family.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
         }
-        // A kind without members is no kind of this job's.
-        guard kind.isPossible(in: priced) else { continue }
+        // A family without members is none of this job's.
+        guard family.isPossible(in: priced) else { continue }
         let found = frontier.bestFirst(
           among: members, resultCount: 1, completionLimit: options.completionLimit, interruption: interruption,
           progress: { _, _ in })
-        // Nothing is known of a kind whose walk was stopped before its first completion.
+        // Nothing is known of a family whose walk was stopped before its first completion.
         if found.best.isEmpty, found.ending != .exhausted { continue }
-        kinds.append((kind.name, found.best.first))
+        families.append((family.name, found.best.first))
       }
     }
     let certificate = Certificate(
@@ -130,7 +130,8 @@ public struct PlanSearch: Sendable {
       completedCount: main.completedCount, unprovenCount: main.unprovenCount, programCount: main.programCount,
       proofs: main.proofs)
     return Result(
-      best: main.best, arrangement: main.best.first.map(arranger.arrangement), certificate: certificate, kinds: kinds,
+      best: main.best, arrangement: main.best.first.map(arranger.arrangement), certificate: certificate,
+      families: families,
       shortage: main.best.isEmpty && main.ending == .exhausted
         ? MemoryShortage(priced: priced, model: model, pattern: pattern) : nil)
   }

@@ -34,7 +34,7 @@ public struct PlanVerification: Sendable {
       PlanSearch(
         model: given, pattern: plan.fixed, allowance: plan.allowance,
         options: PlanSearch.Options(
-          resultCount: 1 + plan.alternatives.count { $0.kind == nil }, threadCount: threadCount)
+          resultCount: 1 + plan.alternatives.count { $0.family == nil }, threadCount: threadCount)
       ).run().certificate
     let prediction = Self.prediction(of: plan, model: given)
     compare(plan.prediction, with: prediction)

@@ -107,7 +107,7 @@ struct PricedLattice: Sendable {
   private static let verdicts = [Prediction.Verdict.fits, .risky]
 
   /// Points of a layout that differ in shard degrees of the same kinds of state only.
-  private struct MemoryKind: Hashable {
+  private struct MemoryClass: Hashable {
     let microBatchCostIndex: Int
     let virtualStageCount: Int
     let zeroStage: Strategy.ZeroStage
@@ -132,9 +132,9 @@ struct PricedLattice: Sendable {
     priced.rejections = rejections
     priced.enumeratedCount = branch.points.count
     // Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
-    var leastMemory: [MemoryKind: [Prediction.Verdict]] = [:]
+    var leastMemory: [MemoryClass: [Prediction.Verdict]] = [:]
     for point in branch.points {
-      let kind = MemoryKind(point)
+      let kind = MemoryClass(point)
       let verdicts = point.strategy.hasShardLevels ? leastMemory[kind] ?? Self.verdicts : Self.verdicts
       if verdicts.isEmpty {
         priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))

@@ -18,7 +18,7 @@ public struct Explanation: Sendable {
     /// Of the fullest device.
     public var peakBytes: Int { document.peakBytes }
     /// What it is the best of, such as `without pipeline`; nil for one of the next best of all.
-    public var family: String? { document.kind }
+    public var family: String? { document.family }
     /// Why it lost, as a sentence.
     public var reason: String { document.reason }
   }

@@ -23,12 +23,12 @@ struct PlanReport {
       """
   }
 
-  /// `128 × H100`; of a mixed cluster each kind with its count.
+  /// `128 × H100`; of a mixed cluster each model with its count.
   private var devices: String {
     let cluster = plan.cluster
-    return cluster.devices.indices.compactMap { kind in
-      let nodes = plan.arrangement.nodeOrder.count { cluster.deviceOfNode[$0] == kind }
-      return nodes == 0 ? nil : "\(Format.count(nodes * cluster.devicesPerNode)) × \(cluster.devices[kind].title)"
+    return cluster.devices.indices.compactMap { model in
+      let nodes = plan.arrangement.nodeOrder.count { cluster.deviceOfNode[$0] == model }
+      return nodes == 0 ? nil : "\(Format.count(nodes * cluster.devicesPerNode)) × \(cluster.devices[model].title)"
     }.joined(separator: " and ")
   }
 
@@ -53,7 +53,7 @@ struct PlanReport {
       "1", plan.strategy.short, Format.seconds(own.iterationSeconds), Format.rate(own.tokensPerSecondPerDevice),
       Format.percent(own.modelFLOPUtilization), Format.gigabytes(own.peakBytes), own.verdict.rawValue,
     ])
-    for (index, other) in plan.alternatives.filter({ $0.kind == nil }).enumerated() {
+    for (index, other) in plan.alternatives.filter({ $0.family == nil }).enumerated() {
       table.add([
         "\(index + 2)", other.strategy.short, Format.seconds(other.iterationSeconds),
         Format.rate(other.tokensPerSecondPerDevice), Format.percent(other.modelFLOPUtilization),
@@ -175,12 +175,12 @@ struct PlanReport {
   }
 
   private var kindsSection: String {
-    let kinds = plan.alternatives.filter { $0.kind != nil }
-    guard !kinds.isEmpty || !plan.impossibleKinds.isEmpty else { return "" }
+    let families = plan.alternatives.filter { $0.family != nil }
+    guard !families.isEmpty || !plan.impossibleFamilies.isEmpty else { return "" }
     var table = Table(header: ["", "", ""], leftColumns: [0, 1, 2])
-    for other in kinds { table.add([other.kind ?? "", other.strategy.short, other.reason]) }
-    for kind in plan.impossibleKinds { table.add([kind, "", "does not fit into memory"]) }
-    return "The best of every other kind, and why it lost" + table.text
+    for other in families { table.add([other.family ?? "", other.strategy.short, other.reason]) }
+    for name in plan.impossibleFamilies { table.add([name, "", "does not fit into memory"]) }
+    return "The best of every other family, and why it lost" + table.text
   }
 
   static func words(_ verdict: Prediction.Verdict) -> String {

@@ -67,7 +67,7 @@ import Testing
     }
   }
 
-  /// Every evenly spaced part of a data-parallel group, packed or not.
+  /// Every evenly spaced part of a data-parallel group, quantised or not.
   @Test(arguments: clusters.indices)
   func alignedPartsOfGroupsCostWhatLookingAtEveryPartSays(index: Int) throws {
     let (name, deviceCount, plain, measured) = try Self.fabrics(index)
@@ -97,10 +97,10 @@ import Testing
     // An eighth of the shared links each, whether they hold one rank of a node or every other.
     let rails = try #require(layout.subgroups(.init(stride: 8, count: 8), withHops: true).first)
     #expect(rails.group.ringBytesPerSecond == 10e9)
-    #expect(rails.hops?.packing.split.insideCount == 1)
+    #expect(rails.hops?.quantisation.split.insideCount == 1)
     let halves = try #require(layout.subgroups(.init(stride: 2, count: 32), withHops: true).first)
     #expect(halves.group.ringBytesPerSecond == 40e9)
-    #expect(halves.hops?.packing.split.insideCount == 4)
+    #expect(halves.hops?.quantisation.split.insideCount == 4)
     // Seven of eight parts to other nodes, straight, and as a ring.
     let bytes = 8e9, latency = 7 * 64e-6
     #expect(agrees(rails.group.allToAllSeconds(byteCount: bytes), latency + 7e9 / 10e9))

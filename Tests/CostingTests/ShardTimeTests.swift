@@ -104,7 +104,7 @@ import Testing
     #expect(agree(try added(4), norm * all + matrix * node))
   }
 
-  /// A secondary partition holds what was unpacked, and its own gathers pack nothing, even where they leave a node.
+  /// A secondary partition holds what was dequantised, and its own gathers quantise nothing, even where they leave a node.
   @Test func aSecondaryPartitionPacksNothing() throws {
     func backward(_ quantises: Bool) throws -> Double {
       let cost = try Self.cost(
@@ -140,9 +140,9 @@ import Testing
     let words = Double(8 * ((shard + 3) / 4 + (shard + 2047) / 2048)), bytes = 4 * words
     let links = bytes * (1.0 / 2 / 4 / Self.across + 3.0 / 4 / Self.inside)
     let kernels = (2 * Self.layer / 8 + bytes / 8 + bytes + 2 * Self.layer) / Self.memory
-    let packed = try Self.added(
+    let quantised = try Self.added(
       Self.cost(Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, quantisesWeights: true)))
-    #expect(agree(packed.forward, links + kernels))
+    #expect(agree(quantised.forward, links + kernels))
     // About half of the bytes.
     #expect(abs(bytes / (2 * Self.layer) - 0.501) < 0.001)
   }
@@ -158,10 +158,10 @@ import Testing
     let kernels =
       (2 * Self.layer + 2 * inside + Self.layer + Self.layer + 2 * across + 2 * Self.layer / 8) / Self.memory
     let exact = try Self.added(Self.cost(Sharding(.weights, replicaCount: 8)))
-    let packed = try Self.added(
+    let quantised = try Self.added(
       Self.cost(Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, quantisesGradients: true)))
-    #expect(packed.forward == exact.forward)
-    #expect(agree(packed.backward - exact.forward, links + kernels))
+    #expect(quantised.forward == exact.forward)
+    #expect(agree(quantised.backward - exact.forward, links + kernels))
     // Among pairs of both nodes there is one exchange, of a quarter.
     let pairs = try Self.added(
       Self.cost(Sharding(weightDegree: 4, gradientDegree: 8, optimizerDegree: 8, quantisesGradients: true)))
@@ -171,16 +171,16 @@ import Testing
     #expect(agree(pairs.backward - 2 * gather, one / 2 / Self.across + pairKernels))
   }
 
-  @Test func nothingIsPackedInsideANode() throws {
+  @Test func nothingIsQuantisedInsideANode() throws {
     let exact = Sharding(weightDegree: 4, gradientDegree: 4, optimizerDegree: 4)
-    let packed = Sharding(
+    let codes = Sharding(
       weightDegree: 4, gradientDegree: 4, optimizerDegree: 4, quantisesWeights: true, quantisesGradients: true)
-    let (plain, quantised) = (try Self.cost(exact), try Self.cost(packed))
+    let (plain, quantised) = (try Self.cost(exact), try Self.cost(codes))
     #expect(plain[0].layer == quantised[0].layer && plain[0].head == quantised[0].head)
     #expect(plain.tail(stage: 0, Split.Stage(layerCount: 4)) == quantised.tail(stage: 0, Split.Stage(layerCount: 4)))
   }
 
-  /// The step packs what it moves between nodes: 16 bits of weights to 8, 32 of gradients to 4.
+  /// The step quantises what it moves between nodes: 16 bits of weights to 8, 32 of gradients to 4.
   @Test func theStepPacksBetweenNodesOnly() throws {
     func data(_ quantises: Bool) throws -> Double {
       try Self.cost(
@@ -190,13 +190,13 @@ import Testing
       ).tail(stage: 0, Split.Stage(layerCount: 4)).dataSeconds
     }
     let psi = Self.all, half = 1.0 / 2 / Self.across, node = 2 * psi * 3 / 4 / Self.inside
-    let packed = (psi / 4 * (0.5 + 4.0 / 256) + psi / 4 * (1 + 4.0 / 2048)) * half + node
+    let quantised = (psi / 4 * (0.5 + 4.0 / 256) + psi / 4 * (1 + 4.0 / 2048)) * half + node
     let kernels =
       (psi / 4 * (4 + 2 * 0.5) + psi / 8 * 4 + psi / 4 * (2 + 1 + 1.0 / 2 * 3)) / Self.memory
     let links = try data(true)
     #expect(try links < data(false))
     // Steps of short runs add a little.
-    #expect(agrees(links, packed + kernels, relative: 0.01))
+    #expect(agrees(links, quantised + kernels, relative: 0.01))
   }
 
   /// The volumes that are priced, added up over all ranks, are the bytes that are counted message by message.
@@ -226,13 +226,13 @@ import Testing
     /// Bytes of all eight ranks.
     func sent(_ group: ShardGroup, _ volume: ShardVolume, passes: Double = 1) -> Double {
       func others(_ count: Int) -> Double { 8 * Double(count - 1) / Double(count) }
-      let hops = group.hops?.packing.split
+      let hops = group.hops?.quantisation.split
       return passes * others(group.group.rankCount) * volume.bytes
         + others(hops?.insideCount ?? 1) * volume.insideBytes + others(hops?.acrossCount ?? 1) * volume.acrossBytes
     }
-    func gather(_ group: ShardGroup, _ count: Int, packs: Bool = true) -> Double {
+    func gather(_ group: ShardGroup, _ count: Int, isQuantised: Bool = true) -> Double {
       let volume = group.gatherVolume(
-        elementCount: count, byteCount: 2, isQuantised: packs && sharding.quantisesWeights)
+        elementCount: count, byteCount: 2, isQuantised: isQuantised && sharding.quantisesWeights)
       return sent(group, volume)
     }
     func reduce(_ group: ShardGroup, _ count: Int, bytes: Int) -> Double {
@@ -248,7 +248,7 @@ import Testing
       let secondary = sharding.secondaryDegree == nil ? 0 : m * uses - 1
       let part =
         Double(m * uses - secondary) * gather(families.weights, n)
-        + Double(secondary) * gather(families.secondary, n, packs: false)
+        + Double(secondary) * gather(families.secondary, n, isQuantised: false)
         + Double(m) * (reduce(families.weights, n, bytes: 2) + reduce(families.gradients, n / w, bytes: 2))
         + reduce(families.optimizer, n / g, bytes: 4)
         + sent(families.replicas, ShardVolume(bytes: Double(4 * n / o)), passes: 2)

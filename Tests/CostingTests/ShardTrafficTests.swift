@@ -40,7 +40,7 @@ import Testing
     }
   }
 
-  /// The same packed: what crosses nodes is an eighth of each part from each rank, as INT4 and as INT8, with its steps.
+  /// The same quantised: what crosses nodes is an eighth of each part from each rank, as INT4 and as INT8, with its steps.
   @Test func packedLevelsCountCodesAndSteps() throws {
     let sharding = Sharding(
       weightDegree: 2, gradientDegree: 4, optimizerDegree: 8, quantisesWeights: true, quantisesGradients: true)
@@ -52,7 +52,7 @@ import Testing
     }
     #expect(found[1] == bytes)
     let exact = try data(sharding.exact, microBatches: 2)
-    #expect(found[0] == exact[0], "nothing is packed inside nodes")
+    #expect(found[0] == exact[0], "nothing is quantised inside nodes")
   }
 
   /// ZeRO++: weights cross once as INT8, gradients in every micro-batch as INT4 of what a node has summed; inside a node one

@@ -67,9 +67,9 @@ func examplePlan() throws -> Plan {
       ]),
     alternatives: [
       Plan.Alternative(
-        strategy: strategy, split: Split([3, 1]), prediction: prediction, kind: "without pipeline", reason: "slower")
+        strategy: strategy, split: Split([3, 1]), prediction: prediction, family: "without pipeline", reason: "slower")
     ],
-    impossibleKinds: ["without tensor parallelism"])
+    impossibleFamilies: ["without tensor parallelism"])
 }
 
 /// The same with replicas that divide their states as ZeRO++ does.
@@ -103,5 +103,5 @@ private func examplePlan(sharding: Sharding, allowance: Allowance) throws -> Pla
     toolVersion: "0.0.0", cluster: plan.cluster, job: plan.job, frameworkName: "megatron-lm", fixed: StrategyPattern(),
     allowance: allowance, strategy: strategy, split: Split([4]), arrangement: plan.arrangement,
     prediction: prediction, shardingOptions: options, certificate: plan.certificate, alternatives: [],
-    impossibleKinds: [])
+    impossibleFamilies: [])
 }

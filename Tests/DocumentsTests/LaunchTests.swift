@@ -22,7 +22,7 @@ import Testing
         iterationSeconds: 1, timeSplit: example.prediction.timeSplit,
         stageMemory: [Prediction.StageMemory](repeating: memory, count: pipeline), verdict: .fits,
         tokensPerSecondPerDevice: 1, modelFLOPUtilization: 0.5),
-      certificate: example.certificate, alternatives: [], impossibleKinds: [])
+      certificate: example.certificate, alternatives: [], impossibleFamilies: [])
   }
 
   private static func value(after flag: String, in arguments: [String]?) -> String? {

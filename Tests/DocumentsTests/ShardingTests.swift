@@ -69,7 +69,7 @@ import Testing
     #expect(!violation.rule.isEmpty)
   }
 
-  /// Run and priced, but not searched: each rank of a tensor group would pack shared norms with steps of its own.
+  /// Run and priced, but not searched: each rank of a tensor group would quantise shared norms with steps of its own.
   @Test func quantisedCollectivesWithTensorGroupsAreNotSearched() throws {
     for (text, isExcluded) in [
       ("tensor=2,zero_stage=3,quantise_weights=true", true), ("tensor=2,zero_stage=1,quantise_gradients=true", true),

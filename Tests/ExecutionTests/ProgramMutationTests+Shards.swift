@@ -78,7 +78,7 @@ extension ProgramMutationTests {
     return all
   }()
 
-  /// Packed gathers and exchanges.
+  /// Quantised gathers and exchanges.
   static let quantised: [Mutation] = {
     var all: [Mutation] = []
     all.append(
@@ -86,12 +86,12 @@ extension ProgramMutationTests {
         guard let count = try? shape(Mutation.quantised).parameterCount(of: .layer(1))
         else { return false }
         return programs.editEverywhere({ $0.isCollective(.weights(.layer(1))) }) {
-          $0.with(elementCount: count, elementByteCount: 2, packing: .some(nil))
+          $0.with(elementCount: count, elementByteCount: 2, quantisation: .some(nil))
         }
       })
     all.append(
-      Mutation("secondary slices are packed", "the tensor has", plan: Mutation.quantised) {
-        $0.editEverywhere({ $0.isCollective(.secondaryWeights(.layer(1))) }) { $0.with(packing: .weights) }
+      Mutation("secondary slices are quantised", "the tensor has", plan: Mutation.quantised) {
+        $0.editEverywhere({ $0.isCollective(.secondaryWeights(.layer(1))) }) { $0.with(quantisation: .weights) }
       })
     all.append(
       Mutation("no steps for the codes", "the tensor has", plan: Mutation.quantised) {

@@ -7,17 +7,17 @@ import Testing
 
 /// Codes, steps and words.
 @Suite struct QuantisationTests {
-  static func words(_ values: [Float], _ packing: Quantisation) -> [Float] {
+  static func words(_ values: [Float], _ quantisation: Quantisation) -> [Float] {
     var words: [Float] = []
-    packing.pack(values[...], into: &words)
+    quantisation.quantise(values[...], into: &words)
     return words
   }
 
   /// Δ of every group, from its definition.
-  static func steps(_ values: [Float], _ packing: Quantisation) -> [Float] {
-    stride(from: 0, to: values.count, by: packing.groupLength).map { first in
-      let largest = values[first..<min(first + packing.groupLength, values.count)].map(abs).max() ?? 0
-      return largest == 0 ? 1 : largest / Float(1 << (packing.bitCount - 1))
+  static func steps(_ values: [Float], _ quantisation: Quantisation) -> [Float] {
+    stride(from: 0, to: values.count, by: quantisation.groupLength).map { first in
+      let largest = values[first..<min(first + quantisation.groupLength, values.count)].map(abs).max() ?? 0
+      return largest == 0 ? 1 : largest / Float(1 << (quantisation.bitCount - 1))
     }
   }
 
@@ -39,23 +39,23 @@ import Testing
 
   /// Within Δ/2, and within Δ near the positive tip, whose code does not exist; +A is off by Δ exactly.
   @Test(arguments: [Quantisation.weights, .gradients])
-  func numbersAreOffByAStepAtMost(packing: Quantisation) {
+  func numbersAreOffByAStepAtMost(quantisation: Quantisation) {
     var random = SeededGenerator(seed: 5)
     for count in [1, 2, 7, 8, 31, 255, 256, 257, 2047, 2048, 2049, 5000] {
       let values = (0..<count).map { _ in
         Float.random(in: -3...3, using: &random) * Float.random(in: 0...1, using: &random)
       }
-      let words = Self.words(values, packing), steps = Self.steps(values, packing)
-      #expect(words.count == packing.wordCount(elementCount: count))
-      let seen = packing.unpack(words[...], elementCount: count)
-      let tip = Float(1 << (packing.bitCount - 1)) - 0.5
+      let words = Self.words(values, quantisation), steps = Self.steps(values, quantisation)
+      #expect(words.count == quantisation.wordCount(elementCount: count))
+      let seen = quantisation.dequantise(words[...], elementCount: count)
+      let tip = Float(1 << (quantisation.bitCount - 1)) - 0.5
       for (index, (value, other)) in zip(values, seen).enumerated() {
-        let step = steps[index / packing.groupLength]
+        let step = steps[index / quantisation.groupLength]
         // A code times the step is rounded once more: 128 units in the last place of it.
         #expect(abs(value - other) <= (value <= tip * step ? step / 2 : step) + step * 0x1p-16)
       }
     }
-    #expect(packing.rounded([1, 0][...])[0] == 1 - 1 / Float(1 << (packing.bitCount - 1)))
+    #expect(quantisation.rounded([1, 0][...])[0] == 1 - 1 / Float(1 << (quantisation.bitCount - 1)))
   }
 
   @Test func whatIsNotFiniteShows() {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Execution
 
-/// Packed gathers and exchanges among eight ranks on two nodes of four: what ranks end with, element by element.
+/// Quantised gathers and exchanges among eight ranks on two nodes of four: what ranks end with, element by element.
 @Suite struct QuantisedExchangeTests {
   /// All ranks of a shape, whose collectives are performed one at a time.
   struct Ranks {
@@ -89,7 +89,7 @@ import Testing
     let n = ranks.layerCount, y = 4, x = 2, length = n / 8
     #expect(n % 16 == 0)
     let gradients = random(n, seed: 11)
-    // What each rank packs for place p of its node: partitions p and 4 + p.
+    // What each rank quantises for place p of its node: partitions p and 4 + p.
     func block(_ rank: Int, _ place: Int) -> [Float] {
       let gradient = gradients[rank]
       return (0..<x).flatMap { (node: Int) -> ArraySlice<Float> in
@@ -128,7 +128,7 @@ import Testing
         largestError = max(largestError, error)
       }
     }
-    #expect(largestError > 0.01, "numbers are really packed")
+    #expect(largestError > 0.01, "numbers are really quantised")
   }
 
   /// Integers −8…7 with a −8 in every group, the same on all ranks: both hops are exact, and every rank ends with its own
@@ -143,8 +143,8 @@ import Testing
     #expect(found.flatMap(\.range).count == gradient.count)
   }
 
-  /// One node: X is 1, nothing is packed, and every bit is that of the exact plan.
-  @Test func insideANodeNothingIsPacked() throws {
+  /// One node: X is 1, nothing is quantised, and every bit is that of the exact plan.
+  @Test func insideANodeNothingIsQuantised() throws {
     let pattern = "data=8,zero_stage=3,quantise_weights=true,quantise_gradients=true"
     func parameters(devicesPerNode: Int, isExact: Bool = false) throws -> [ModelPart: [Float]] {
       var run = try RoutedRun(pattern, microBatches: 2, devicesPerNode: devicesPerNode, isExact: isExact) { _ in .ring }
@@ -193,18 +193,18 @@ import Testing
   }
 
   /// Gathered once at the step: masters are those of the exact plan after the first, weights are not.
-  @Test func mastersAreUpdatedAsIfNothingWerePacked() throws {
+  @Test func mastersAreUpdatedAsIfNothingWereQuantised() throws {
     func run(_ pattern: String) throws -> RoutedRun {
       var run = try RoutedRun(pattern, microBatches: 1) { _ in .ring }
       _ = try run.parameters(steps: 1)
       return run
     }
-    let exact = try run("data=8,zero_stage=2"), packed = try run("data=8,zero_stage=2,quantise_weights=true")
-    for (rank, other) in zip(exact.run.ranks, packed.run.ranks) {
+    let exact = try run("data=8,zero_stage=2"), quantised = try run("data=8,zero_stage=2,quantise_weights=true")
+    for (rank, other) in zip(exact.run.ranks, quantised.run.ranks) {
       for (part, seen) in zip(rank.state.parts, other.state.parts) {
         #expect(part.optimizer.masters == seen.optimizer.masters)
         #expect(part.weights != seen.weights)
-        #expect(seen.weights == packed.run.ranks[0].state.parts[other.state.index(of: seen.part)].weights)
+        #expect(seen.weights == quantised.run.ranks[0].state.parts[other.state.index(of: seen.part)].weights)
       }
     }
   }
@@ -252,7 +252,7 @@ import Testing
     "data=8,weight_shards=2,gradient_shards=8,optimizer_shards=8,quantise_gradients=true",
   ]
 
-  /// Bytes are exact, numbers as far off as codes are; a loss of weights that are not packed is exact, too.
+  /// Bytes are exact, numbers as far off as codes are; a loss of weights that are not quantised is exact, too.
   @Test(arguments: patterns, [DryRun.Options.Optimizer.adam, .sgd])
   func quantisedPlansHold(pattern: String, optimizer: DryRun.Options.Optimizer) throws {
     for isTied in [true, false] {
@@ -260,7 +260,7 @@ import Testing
         pattern, microBatches: 2, family: isTied ? .gpt : .llama, isTied: isTied, layers: 4)
       let run = try DryRun(miniature, options: DryRun.Options(stepCount: 2, optimizer: optimizer))
       #expect(run.disagreements.isEmpty)
-      #expect(run.tolerances.firstScalars > 0.01, "something is packed")
+      #expect(run.tolerances.firstScalars > 0.01, "something is quantised")
       // As exact as any plan's, where forward passes know nothing of it.
       if !pattern.contains("zero_stage=3") { #expect(run.steps[0].loss.relativeError < 1e-5) }
     }
@@ -280,7 +280,7 @@ import Testing
     #expect(run.disagreements.contains { $0.contains("the gradient's norm differs") })
   }
 
-  /// Ranks of a tensor group pack the parameters that all of them hold with steps of their own.
+  /// Ranks of a tensor group quantise the parameters that all of them hold with steps of their own.
   @Test(arguments: ["quantise_weights", "quantise_gradients"])
   func whatWouldDriftApartIsRefused(what: String) throws {
     let miniature = try RoutedRun.miniature("tensor=2,data=8,zero_stage=3,\(what)=true", microBatches: 1)

@@ -160,14 +160,14 @@ extension Collective {
   func with(
     kind: CollectiveKind? = nil, operand: Operand? = nil, group: [Int]? = nil, elementCount: Int? = nil,
     elementByteCount: Int? = nil, reduction: Reduction? = nil, algorithm: CollectiveAlgorithm? = nil,
-    packing: Quantisation?? = nil
+    quantisation: Quantisation?? = nil
   ) -> Collective {
     Collective(
       kind ?? self.kind, of: operand ?? self.operand, over: group ?? self.group,
       elementCount: elementCount ?? self.elementCount,
       elementByteCount: elementByteCount ?? self.elementByteCount, traffic: traffic,
       reduction: reduction ?? self.reduction, algorithm: algorithm ?? self.algorithm,
-      packing: packing ?? self.packing)
+      quantisation: quantisation ?? self.quantisation)
   }
 }
 

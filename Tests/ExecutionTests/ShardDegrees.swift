@@ -54,7 +54,7 @@ struct RoutedRun {
   /// - Parameters:
   ///   - route: how each family's groups are routed.
   ///   - layers: of the model.
-  ///   - isExact: whether nothing is packed although the pattern says so; the model is the pattern's.
+  ///   - isExact: whether nothing is quantised although the pattern says so; the model is the pattern's.
   init(
     _ pattern: String, microBatches: Int, family: ModelDescription.Family = .gpt, isTied: Bool = false,
     devicesPerNode: Int = 4, layers: Int = 2, isExact: Bool = false, errorFeedback: ErrorFeedback? = nil,

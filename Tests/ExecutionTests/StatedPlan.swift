@@ -26,7 +26,7 @@ func statedPlan(
     certificate: Certificate(
       ending: .exhausted, lowerBoundSeconds: seconds, scoreSeconds: seconds, enumeratedCount: 1, rejections: [],
       memoryRejectedCount: 0, closedByBoundCount: 0, completedCount: 1, unprovenCount: 0),
-    alternatives: [], impossibleKinds: [])
+    alternatives: [], impossibleFamilies: [])
 }
 
 /// The same of shipped inputs.

@@ -100,7 +100,7 @@ struct CodeUnderTest {
       certificate: Certificate(
         ending: .exhausted, lowerBoundSeconds: seconds, scoreSeconds: seconds, enumeratedCount: 1, rejections: [],
         memoryRejectedCount: 0, closedByBoundCount: 0, completedCount: 1, unprovenCount: 0),
-      alternatives: [], impossibleKinds: [])
+      alternatives: [], impossibleFamilies: [])
     return try Miniature(of: plan, rankLimit: rankLimit).shape.programs()
   }
 

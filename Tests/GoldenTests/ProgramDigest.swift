@@ -38,7 +38,7 @@ struct ProgramDigest {
     case .collective(let it):
       "\(words(it.kind)) \(it.reduction == .sum ? "sum" : "maximum") \(words(it.algorithm)) of \(words(it.operand)) "
         + "count \(it.elementCount)x\(it.elementByteCount) as \(words(it.traffic)) "
-        + "packed \(it.packing.map { "\($0.bitCount)/\($0.groupLength)" } ?? "no") "
+        + "packed \(it.quantisation.map { "\($0.bitCount)/\($0.groupLength)" } ?? "no") "
         + "over \(it.group.map(String.init).joined(separator: ","))"
     case .send(let it): "send \(words(it))"
     case .receive(let it): "receive \(words(it))"

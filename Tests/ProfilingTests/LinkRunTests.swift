@@ -15,16 +15,17 @@ import Testing
   }
 
   /// Limits of the nodes in turn, a factor of three apart, bytes per second. A message of 128 KiB takes 60 or 190 ms at
-  /// them: what else a machine does delays it by less than the difference.
+  /// them, which other work on the machine can only make longer.
   private static let slow = 0.7e6, fast = 2.1e6
 
   private static func limits(_ nodeCount: Int) -> [Double] { (0..<nodeCount).map { $0 % 2 == 0 ? slow : fast } }
 
-  /// Checks that rates are nearer to the sender's limit than to the other one, in one run: of ten at most one is not.
+  /// Checks that of ten rates in one run at most one is not its sender's: the slow stay near their limit, and the fast are
+  /// beyond what the slow can reach, if not as fast as their own limit where the machine is busy.
   ///
   /// Rates that are those of the receiver, of another pair or of no one are wrong for half of the pairs or more.
   private static func expectSendersLimits(_ rates: [(from: Int, bytesPerSecond: Double)]) {
-    let wrong = rates.filter { ($0.bytesPerSecond < (slow * fast).squareRoot()) != ($0.from % 2 == 0) }
+    let wrong = rates.filter { ($0.bytesPerSecond < 1.25 * slow) != ($0.from % 2 == 0) }
     #expect(wrong.count <= rates.count / 10, "\(wrong) of \(rates.count)")
   }
 

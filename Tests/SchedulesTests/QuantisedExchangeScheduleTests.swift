@@ -12,7 +12,7 @@ import Testing
     #expect(exchange.acrossGroup(of: 6).ranks == [2, 6])
   }
 
-  /// Distinct integers through both hops, unpacked: every rank ends with its own partition of the sum.
+  /// Distinct integers through both hops, dequantised: every rank ends with its own partition of the sum.
   @Test(arguments: [(1, 8, 4), (2, 8, 4), (1, 6, 2), (3, 8, 6), (4, 4, 4), (1, 12, 3)])
   func everyRankEndsWithItsPartition(stride: Int, count: Int, devicesPerNode: Int) throws {
     let group = RankGroup(first: 0, stride: stride, count: count), length = 4

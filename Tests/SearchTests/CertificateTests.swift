@@ -48,7 +48,7 @@ struct CertificateTests {
     #expect(plan.prediction.verdict == .fits)
     #expect(plan.certificate.ending == .exhausted)
     #expect(plan.certificate.gap < 1e-9)
-    #expect(plan.alternatives.contains { $0.kind == "no pipeline" })
+    #expect(plan.alternatives.contains { $0.family == "no pipeline" })
     #expect(plan.split.layerCounts.reduce(0, +) == 96)
   }
 

@@ -3,12 +3,12 @@ import Search
 import TestSupport
 import Testing
 
-/// Placement on the 16 measured hosts, against the published objective of Pipette (see Profiles/links).
+/// Placement on the 16 measured nodes, against the published objective of Pipette (see Profiles/links).
 @Suite struct PlacementGoldenTests {
   struct Case: Sendable {
     let snapshot: Int
     let columns: Int
-    /// Milliseconds with the hosts in name order, and of the best order that is known.
+    /// Milliseconds with the nodes in name order, and of the best order that is known.
     let named: Double
     let best: Double
   }
@@ -42,13 +42,13 @@ import Testing
     let rows = n / test.columns
     let ring = 2 * Double(rows - 1) / Double(rows) * (try #require(gradientBytes[test.columns]))
     return PlacementProblem(
-      hostCount: n, rowCount: rows, columnCount: test.columns, hopSecondsPerByte: matrix, ringSecondsPerByte: matrix,
+      nodeCount: n, rowCount: rows, columnCount: test.columns, hopSecondsPerByte: matrix, ringSecondsPerByte: matrix,
       hopByteCount: 0.050331648e9, microBatchCount: 1, stageSeconds: [Double](repeating: 0, count: test.columns),
       tails: (0..<test.columns).map { PlacementProblem.Tail(baseSeconds: 0, byteCount: $0 == 0 ? ring : 0) })
   }
 
   @Test(arguments: cases) func nameOrderCostsWhatIsPublished(_ test: Case) throws {
-    // There a row's hosts follow one another, here a column's.
+    // There a row's nodes follow one another, here a column's.
     let rows = 16 / test.columns
     let order = (0..<16).map { $0 % rows * test.columns + $0 / rows }
     let seconds = try Self.problem(test).seconds(order: order)
@@ -69,18 +69,18 @@ import Testing
 
 /// Placement on random links, against all orders and against what it should find.
 @Suite struct PlacementTests {
-  /// A problem with uneven stages, tails and links, and hosts to spare.
+  /// A problem with uneven stages, tails and links, and nodes to spare.
   static func random(seed: UInt64) -> PlacementProblem {
     var random = SeededGenerator(seed: seed)
     let shapes = [(1, 4), (2, 2), (2, 3), (3, 2), (4, 1), (3, 1), (1, 2), (5, 1)]
     let (rows, columns) = shapes[Int.random(in: 0..<shapes.count, using: &random)]
-    let hosts = min(6, rows * columns + Int.random(in: 0...1, using: &random))
+    let nodes = min(6, rows * columns + Int.random(in: 0...1, using: &random))
     func matrix(_ random: inout SeededGenerator) -> [Double] {
-      (0..<hosts * hosts).map { _ in 1 / Double.random(in: 1e9...25e9, using: &random) }
+      (0..<nodes * nodes).map { _ in 1 / Double.random(in: 1e9...25e9, using: &random) }
     }
     let stagesPerHost = rows == 1 ? Int.random(in: 1...3, using: &random) : 1
     return PlacementProblem(
-      hostCount: hosts, rowCount: rows, columnCount: columns, hopSecondsPerByte: matrix(&random),
+      nodeCount: nodes, rowCount: rows, columnCount: columns, hopSecondsPerByte: matrix(&random),
       ringSecondsPerByte: matrix(&random), hopByteCount: 1e8, microBatchCount: Int.random(in: 1...9, using: &random),
       stageSeconds: (0..<columns * stagesPerHost).map { _ in Double.random(in: 0.01...0.3, using: &random) },
       tails: (0..<columns).map { _ in
@@ -101,16 +101,16 @@ import Testing
 
   @Test(arguments: 0..<60) func smallProblemsAreSolvedAndBounded(seed: UInt64) {
     let problem = Self.random(seed: seed)
-    let orders = Self.permutations(of: Array(0..<problem.hostCount))
+    let orders = Self.permutations(of: Array(0..<problem.nodeCount))
     let best = orders.map(problem.seconds(order:)).min() ?? 0
-    var search = PlacementSearch(problem, order: Array(0..<problem.hostCount), seed: seed)
+    var search = PlacementSearch(problem, order: Array(0..<problem.nodeCount), seed: seed)
     let found = search.walk(evaluationCount: 20_000)
     #expect(found.seconds == best)
     #expect(problem.seconds(order: found.order) == found.seconds)
     #expect(PlacementBound(problem).seconds <= best + 1e-9)
   }
 
-  /// 8 racks of 8 hosts, faster inside, some links at half their rate, the hosts in no order.
+  /// 8 racks of 8 nodes, faster inside, some links at half their rate, the nodes in no order.
   static func racks(seed: UInt64) -> PlacementProblem {
     var random = SeededGenerator(seed: seed)
     let n = 64
@@ -123,7 +123,7 @@ import Testing
       }
     }
     return PlacementProblem(
-      hostCount: n, rowCount: 8, columnCount: 8, hopSecondsPerByte: matrix, ringSecondsPerByte: matrix,
+      nodeCount: n, rowCount: 8, columnCount: 8, hopSecondsPerByte: matrix, ringSecondsPerByte: matrix,
       hopByteCount: 0.050331648e9, microBatchCount: 1, stageSeconds: [Double](repeating: 0, count: 8),
       tails: (0..<8).map { PlacementProblem.Tail(baseSeconds: 0, byteCount: $0 == 0 ? 2 * 7 / 8 * 0.681172992e9 : 0) })
   }

@@ -6,17 +6,17 @@ import Testing
 /// Rings with the fastest slowest link, against all rings.
 @Suite("Integer programs find the best ring and prove it")
 struct RingProgramTests {
-  private func links(hosts: Int, seed: UInt64) -> [Double] {
+  private func links(nodes: Int, seed: UInt64) -> [Double] {
     var random = SeededGenerator(seed: seed)
-    return (0..<hosts * hosts).map { _ in 1 / Double.random(in: 1e9...25e9, using: &random) }
+    return (0..<nodes * nodes).map { _ in 1 / Double.random(in: 1e9...25e9, using: &random) }
   }
 
   @Test(arguments: 0..<20 as Range<UInt64>)
   func smallRingsAreTheBestOfAll(seed: UInt64) {
-    let hosts = 4 + Int(seed % 3), length = seed % 2 == 0 ? hosts : hosts - 1
-    let program = RingProgram(hostCount: hosts, length: length, secondsPerByte: links(hosts: hosts, seed: seed))
+    let nodes = 4 + Int(seed % 3), length = seed % 2 == 0 ? nodes : nodes - 1
+    let program = RingProgram(nodeCount: nodes, length: length, secondsPerByte: links(nodes: nodes, seed: seed))
     let truth =
-      PlacementTests.permutations(of: Array(0..<hosts)).map { program.slowest(Array($0.prefix(length))) }.min() ?? 0
+      PlacementTests.permutations(of: Array(0..<nodes)).map { program.slowest(Array($0.prefix(length))) }.min() ?? 0
     let found = program.best(known: Array(0..<length), noneBelow: 0)
     #expect(program.slowest(found.ring) == truth)
     #expect(found.bound == truth)
@@ -25,7 +25,7 @@ struct RingProgramTests {
 
   @Test func sixteenHostsAreProvenToo() {
     for seed in UInt64(50)...52 {
-      let program = RingProgram(hostCount: 16, length: 16, secondsPerByte: links(hosts: 16, seed: seed))
+      let program = RingProgram(nodeCount: 16, length: 16, secondsPerByte: links(nodes: 16, seed: seed))
       let known = Array(0..<16)
       let found = program.best(known: known, noneBelow: 0)
       #expect(found.bound == program.slowest(found.ring))

@@ -38,7 +38,7 @@ struct ShardLevelTests {
       let other = try #require(plan.shardingOptions.first { $0.name == name })
       #expect(other.iterationSeconds > own.iterationSeconds || other.verdict == .unfit, "\(name)")
     }
-    let kind = try #require(plan.alternatives.first { $0.kind == "without shard levels" })
+    let kind = try #require(plan.alternatives.first { $0.family == "without shard levels" })
     #expect(kind.iterationSeconds > plan.prediction.iterationSeconds && !kind.strategy.hasShardLevels)
   }
 

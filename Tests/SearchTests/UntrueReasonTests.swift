@@ -18,7 +18,7 @@ import Testing
         return nil
       }, progress: { _, _ in lastCallOfBest = callCount })
     #expect(callCount > lastCallOfBest)
-    #expect(whole.kinds.allSatisfy { $0.completion != nil })
+    #expect(whole.families.allSatisfy { $0.completion != nil })
 
     callCount = 0
     let stopped = PlanSearch(model: model).run(interruption: {
@@ -27,7 +27,7 @@ import Testing
     })
     #expect(stopped.best == whole.best)
     #expect(stopped.certificate == whole.certificate)
-    #expect(stopped.kinds.allSatisfy { $0.completion != nil })
+    #expect(stopped.families.allSatisfy { $0.completion != nil })
   }
 
   @Test func whatWouldFitKeepsWhatIsFixed() throws {

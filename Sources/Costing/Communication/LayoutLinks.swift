@@ -101,7 +101,7 @@ public final class LayoutLinks: Sendable {
   /// Groups so spaced among the replicas of a data-parallel group: the slowest of each stage, or one entry if all stages
   /// are alike.
   ///
-  /// - Parameter withHops: whether packed gradients may be exchanged in them.
+  /// - Parameter withHops: whether quantised gradients may be exchanged in them.
   /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(count) otherwise.
   func subgroups(_ spacing: RankGroup.Spacing, withHops: Bool) -> [ShardGroup] {
     let count = spacing.count
@@ -120,17 +120,17 @@ public final class LayoutLinks: Sendable {
     }
   }
 
-  /// How groups that leave their nodes exchange packed gradients; nil if they lie on their nodes unevenly, or each in its
+  /// How groups that leave their nodes exchange quantised gradients; nil if they lie on their nodes unevenly, or each in its
   /// own way.
   private func hops(of groups: some Sequence<RankGroup>) -> ShardGroup.Hops? {
     var result: ShardGroup.Hops?
     for group in groups where group.rank(group.count - 1) / devicesPerNode > group.first / devicesPerNode {
-      guard let packing = ShardPacking(group, devicesPerNode: devicesPerNode),
-        result == nil || packing == result?.packing
+      guard let quantisation = ShardQuantisation(group, devicesPerNode: devicesPerNode),
+        result == nil || quantisation == result?.quantisation
       else { return nil }
-      let split = packing.split
+      let split = quantisation.split
       let own = ShardGroup.Hops(
-        packing: packing, inside: fabric.group(group.part(fromPlace: 0, count: split.insideCount)),
+        quantisation: quantisation, inside: fabric.group(group.part(fromPlace: 0, count: split.insideCount)),
         across: fabric.group(group.part(fromPlace: 0, step: split.insideCount, count: split.acrossCount)))
       result = result?.slower(own) ?? own
     }

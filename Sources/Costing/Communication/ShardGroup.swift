@@ -2,26 +2,26 @@ import Schedules
 
 /// Groups of one family, as collectives of weights and gradients see the slowest of them.
 struct ShardGroup: Sendable, Equatable {
-  /// The two exchanges of packed gradients, in each node and then between nodes, see ``Schedules/QuantisedExchange``.
+  /// The two exchanges of quantised gradients, in each node and then between nodes, see ``Schedules/QuantisedExchange``.
   struct Hops: Sendable, Equatable {
-    let packing: ShardPacking
+    let quantisation: ShardQuantisation
     let inside: CommunicationGroup
     let across: CommunicationGroup
 
     func slower(_ other: Self) -> Self {
-      Hops(packing: packing, inside: inside.slower(other.inside), across: across.slower(other.across))
+      Hops(quantisation: quantisation, inside: inside.slower(other.inside), across: across.slower(other.across))
     }
   }
 
   let group: CommunicationGroup
-  /// Nil where groups stay inside their nodes or lie on them unevenly: nothing is packed there.
+  /// Nil where groups stay inside their nodes or lie on them unevenly: nothing is quantised there.
   let hops: Hops?
 
   static let alone = ShardGroup(group: .alone, hops: nil)
 
   /// The slower of two, part by part.
   func slower(_ other: Self) -> Self {
-    guard let hops, let others = other.hops, hops.packing == others.packing else {
+    guard let hops, let others = other.hops, hops.quantisation == others.quantisation else {
       return ShardGroup(group: group.slower(other.group), hops: nil)
     }
     return ShardGroup(group: group.slower(other.group), hops: hops.slower(others))
@@ -29,26 +29,26 @@ struct ShardGroup: Sendable, Equatable {
 
   /// The volume of a gather of `elementCount` elements.
   ///
-  /// Packed, each rank reads its shard and writes codes, and unpacks what all have sent, its own as well.
+  /// Quantised, each rank reads its shard and writes codes, and reads the codes that all have sent, its own as well.
   func gatherVolume(elementCount: Int, byteCount: Int, isQuantised: Bool) -> ShardVolume {
     let plain = Double(elementCount * byteCount)
-    guard isQuantised, let packing = hops?.packing else { return ShardVolume(bytes: plain) }
-    let packed = Double(packing.gatheredByteCount(elementCount: elementCount))
+    guard isQuantised, let quantisation = hops?.quantisation else { return ShardVolume(bytes: plain) }
+    let quantised = Double(quantisation.gatheredByteCount(elementCount: elementCount))
     return ShardVolume(
-      bytes: packed, kernelBytes: (plain + packed) / Double(packing.rankCount) + packed + plain)
+      bytes: quantised, kernelBytes: (plain + quantised) / Double(quantisation.rankCount) + quantised + plain)
   }
 
   /// The volume of a reduction of `elementCount` elements to shards.
   ///
-  /// Packed, a rank packs and unpacks twice, sums in fp32: its whole tensor for its node, what the node has summed for the
+  /// Quantised, a rank makes and reads codes twice, sums in fp32: its whole tensor for its node, what the node has summed for the
   /// others.
   func reduceVolume(elementCount: Int, byteCount: Int, isQuantised: Bool) -> ShardVolume {
     let plain = Double(elementCount * byteCount)
-    guard isQuantised, let exchange = hops?.packing.exchange(elementCount: elementCount) else {
+    guard isQuantised, let exchange = hops?.quantisation.exchange(elementCount: elementCount) else {
       return ShardVolume(bytes: plain)
     }
     let inside = Double(exchange.insideByteCount), across = Double(exchange.acrossByteCount)
-    // In and out: tensor and codes, codes and the node's sum; then what there is to pack and codes, codes and shard.
+    // In and out: tensor and codes, codes and the node's sum; then what there is to quantise and codes, codes and shard.
     let sum = inside > 0 ? 4 * Double(exchange.nodeSumCount) : plain
     let first = inside > 0 ? plain + 2 * inside + sum : 0
     let second = sum + 2 * across + plain / Double(group.rankCount)
@@ -67,7 +67,7 @@ struct ShardGroup: Sendable, Equatable {
   }
 }
 
-/// What a collective of weights or gradients moves: on links, and through a device's memory to pack and unpack.
+/// What a collective of weights or gradients moves: on links, and through a device's memory to quantise and dequantise.
 struct ShardVolume: Sendable, Equatable {
   /// Of the whole tensor, in an all-gather or a reduce-scatter.
   var bytes = 0.0
@@ -75,7 +75,7 @@ struct ShardVolume: Sendable, Equatable {
   var insideBytes = 0.0
   /// The same between nodes.
   var acrossBytes = 0.0
-  /// Read and written to pack and unpack.
+  /// Read and written to quantise and dequantise.
   var kernelBytes = 0.0
 
   static func + (left: Self, right: Self) -> Self {

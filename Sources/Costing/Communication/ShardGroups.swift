@@ -37,7 +37,7 @@ final class ShardGroups: Sendable {
 
   let sharding: Sharding
   /// What quantised collectives need of memory.
-  let packing: PackingBuffers?
+  let quantisation: QuantisationBuffers?
   /// One entry if all stages are alike.
   private let stages: [Families]
   /// Of all stages, which wait for each other in every micro-batch.
@@ -46,7 +46,7 @@ final class ShardGroups: Sendable {
   /// - Precondition: the degrees divide each other, see ``Sharding``.
   init(_ sharding: Sharding, in layout: LayoutLinks) {
     self.sharding = sharding
-    packing = PackingBuffers(sharding, in: layout.mesh, devicesPerNode: layout.devicesPerNode)
+    quantisation = QuantisationBuffers(sharding, in: layout.mesh, devicesPerNode: layout.devicesPerNode)
     let replicaCount = layout.mesh.degree(of: .data)
     let families = Sharding.Family.allCases.map { family in
       layout.subgroups(

@@ -14,7 +14,7 @@ extension MemoryModel {
     }
     // The part's gathered weights, and the next layer's on their way.
     if sharding.weightDegree > 1 { count += parameterCount + parameters.layer }
-    return count * weightByteCount + (packing?.passBytes(parameterCount: parameterCount) ?? 0)
+    return count * weightByteCount + (quantisation?.passBytes(parameterCount: parameterCount) ?? 0)
   }
 
   /// What comes and goes at the stage's worst moment within a micro-batch, bytes, its activations among them.
@@ -34,15 +34,15 @@ extension MemoryModel {
     return max(activationBytes + workspace, activationBytes - chunkActivationBytes + gradients)
   }
 
-  /// What the optimizer's step needs beside states: copies of the gradients where all are reduced at once, and packed
+  /// What the optimizer's step needs beside states: copies of the gradients where all are reduced at once, and quantised
   /// ones.
   private func stepBytes(parameterCount: Int, gradientBytes: Int) -> Int {
     let isWhole = sharding.gradientDegree == 1
     let copies =
       isWhole && sharding.optimizerDegree > 1 ? Self.scaled(gradientBytes, by: framework.stepGradientCopies) : 0
-    guard let packing else { return copies }
+    guard let quantisation else { return copies }
     return copies
-      + packing.stepBytes(
+      + quantisation.stepBytes(
         parameterCount: isWhole ? parameterCount : max(parameters.layer, parameters.embedding, parameters.outputMatrix))
   }
 

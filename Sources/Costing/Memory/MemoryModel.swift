@@ -21,7 +21,7 @@ public struct MemoryModel: Sendable {
   /// How replicas divide weights, gradients and optimizer states.
   let sharding: Sharding
   /// Nil where nothing is quantised.
-  let packing: PackingBuffers?
+  let quantisation: QuantisationBuffers?
   let microBatchCount: Int
   /// Of one layer and one micro-batch, kept from forward to backward.
   let layerActivationBytes: Int
@@ -57,20 +57,20 @@ public struct MemoryModel: Sendable {
   ///   ``Documents/DeviceProfile/Framework/deviceBoundShare(device:host:)``. 1 asks for the most memory.
   /// - Parameter isFragile: whether the framework often fails with the strategy whatever memory it needs: it then never
   ///   simply fits.
-  /// - Parameter devicesPerNode: groups that stay inside so many consecutive ranks pack nothing.
+  /// - Parameter devicesPerNode: groups that stay inside so many consecutive ranks quantise nothing.
   public init(
     job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
     deviceBoundShare: Double = 1, isFragile: Bool = false, devicesPerNode: Int = .max
   ) {
     self.init(
       job: job, device: device, framework: framework, strategy: strategy, deviceBoundShare: deviceBoundShare,
-      isFragile: isFragile, packing: PackingBuffers(strategy, devicesPerNode: devicesPerNode))
+      isFragile: isFragile, quantisation: QuantisationBuffers(strategy, devicesPerNode: devicesPerNode))
   }
 
-  /// - Parameter packing: the strategy's own, which all strategies of a mesh with the same sharding share.
+  /// - Parameter quantisation: the strategy's own, which all strategies of a mesh with the same sharding share.
   init(
     job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
-    deviceBoundShare: Double, isFragile: Bool, packing: PackingBuffers?
+    deviceBoundShare: Double, isFragile: Bool, quantisation: QuantisationBuffers?
   ) {
     let model = job.model
     let t = strategy.tensorDegree
@@ -85,7 +85,7 @@ public struct MemoryModel: Sendable {
       head: head.perRank(tensorDegree: t) + copy, outputMatrix: outputMatrix)
     self.strategy = strategy
     sharding = strategy.sharding
-    self.packing = packing
+    self.quantisation = quantisation
     microBatchCount = strategy.microBatchCount(globalBatch: job.globalBatch)
     weightByteCount = job.precision.byteCount
     gradientByteCount = job.gradientByteCount

@@ -26,7 +26,7 @@ extension StageCost {
   ///
   /// Weights are gathered before forward and backward (Rajbhandari et al. 2020), within the secondary partition once it
   /// exists (Wang et al. 2023); gradients are reduced during backward, first among the ranks that hold the weights once,
-  /// then among those that hold the gradient once. Packing and unpacking of quantised collectives keeps the device busy
+  /// then among those that hold the gradient once. Making and reading the codes of quantised collectives keeps the device busy
   /// like computation.
   ///
   /// - Parameter borrowedCount: parameters of another part that the passes need as well.
@@ -76,7 +76,7 @@ extension StageCost {
       later: PassSeconds(forward: phase(passes.forwardSeconds, later), backward: backward))
   }
 
-  /// Seconds on links, and bytes through a device's own memory to pack and unpack.
+  /// Seconds on links, and bytes through a device's own memory to quantise and dequantise.
   private struct ShardTraffic {
     let seconds: Double
     let kernelBytes: Double

@@ -25,13 +25,13 @@ extension StageCost {
       reduce -= reductionOverlapFraction * min(reduce, passes.backward)
       gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
     }
-    let packing = traffic.kernelSeconds
+    let quantising = traffic.kernelSeconds
     var optimizer = optimizerSeconds(stage: stage, layerCount: layerCount)
     if content.choice?.offloadsOptimizer == true, let hostBytesPerSecond {
       // States come for the step and go after it; nothing is taken to hide that.
       optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layerCount: layerCount)) / hostBytesPerSecond
     }
-    return Tail(dataSeconds: reduce + gather + packing, optimizerSeconds: optimizer)
+    return Tail(dataSeconds: reduce + gather + quantising, optimizerSeconds: optimizer)
   }
 
   /// Adam on a stage's parameters: it reads and writes its states, reads the gradient and writes the weight.
@@ -48,7 +48,7 @@ extension StageCost {
   }
 
   /// What a stage's data-parallel group communicates once an iteration, nothing hidden: gradients reduced from 1/g to
-  /// 1/o and summed over the replicas of each shard, updated weights gathered from 1/o to 1/w; and what packing takes.
+  /// 1/o and summed over the replicas of each shard, updated weights gathered from 1/o to 1/w; and what quantising takes.
   private func traffic(
     stage: Int, layerCount: Int
   ) -> (reduceSeconds: Double, gatherSeconds: Double, kernelSeconds: Double) {

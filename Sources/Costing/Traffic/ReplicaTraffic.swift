@@ -59,11 +59,11 @@ struct ReplicaTraffic {
   ) {
     guard times > 0 else { return }
     for (group, elements) in groups(of: family, parameterCount) {
-      let isPacked = sharding.quantisesWeights && family != .secondary && model.split(group) != nil
+      let isQuantised = sharding.quantisesWeights && family != .secondary && model.split(group) != nil
       let travelling =
-        isPacked
+        isQuantised
         ? Quantisation.weights.gatheredWordCount(elementCount: elements, rankCount: group.count) : elements
-      let bytes = isPacked ? Quantisation.wordByteCount : weightByteCount
+      let bytes = isQuantised ? Quantisation.wordByteCount : weightByteCount
       model.volume(travelling, in: group).forEachAllGatherPair { from, to, elements in
         model.send(elements * bytes * times, from: group.rank(from), to: group.rank(to), into: &count)
       }
@@ -78,7 +78,7 @@ struct ReplicaTraffic {
         let exchange = QuantisedExchange(
           group: group, elementCount: elements, devicesPerNode: model.cluster.devicesPerNode)
       {
-        // Every rank packs a run of words for each of its node, and then one for its like on each other node.
+        // Every rank quantises a run of words for each of its node, and then one for its like on each other node.
         for rank in group.ranks {
           for (hop, words) in [
             (exchange.insideGroup(of: rank), exchange.insideWordCount),

@@ -1,8 +1,8 @@
 import Documents
 
-/// Error feedback of quantised gradients, as in LoCo (Xie et al. 2024): what packing has left out is added the next time.
+/// Error feedback of quantised gradients, as in LoCo (Xie et al. 2024): what quantising has left out is added the next time.
 ///
-/// With e = 0 at first, u = g + e is packed in place of g, and e becomes β·e + (1 − β)·(u − û), û being what u is unpacked
+/// With e = 0 at first, u = g + e is quantised in place of g, and e becomes β·e + (1 − β)·(u − û), û being what u is dequantised
 /// to. Each exchange has an e of its own for each of its two hops, kept as INT8.
 public struct ErrorFeedback: Sendable, Equatable {
   /// How much of e stays, β.
@@ -16,7 +16,7 @@ public struct ErrorFeedback: Sendable, Equatable {
   }
 }
 
-/// What packing has left out of one tensor so far, e.
+/// What quantising has left out of one tensor so far, e.
 struct OwedValues: Sendable {
   private var words: [Float] = []
   private var reductionCount = 0
@@ -24,22 +24,22 @@ struct OwedValues: Sendable {
   /// Bytes that are kept.
   var byteCount: Int { words.count * Quantisation.wordByteCount }
 
-  /// Packs a tensor's runs, each by itself, with what is owed, and notes what is owed from now on.
+  /// Quantises a tensor's runs, each by itself, with what is owed, and notes what is owed from now on.
   ///
   /// - Returns: the words of all runs.
-  mutating func pack(
-    _ values: [Float], runCount: Int, _ packing: Quantisation, _ feedback: ErrorFeedback
+  mutating func quantise(
+    _ values: [Float], runCount: Int, _ quantisation: Quantisation, _ feedback: ErrorFeedback
   ) -> [Float] {
     let owed =
       words.isEmpty
       ? [Float](repeating: 0, count: values.count)
-      : Quantisation.weights.unpack(words[...], elementCount: values.count)
+      : Quantisation.weights.dequantise(words[...], elementCount: values.count)
     let sum = zip(values, owed).map { $0 + $1 }
-    let sent = packing.packRuns(sum, runCount: runCount)
-    let length = values.count / runCount, wordCount = packing.wordCount(elementCount: length)
+    let sent = quantisation.quantiseRuns(sum, runCount: runCount)
+    let length = values.count / runCount, wordCount = quantisation.wordCount(elementCount: length)
     var error = owed
     for run in 0..<runCount {
-      let seen = packing.unpack(sent[run * wordCount..<(run + 1) * wordCount], elementCount: length)
+      let seen = quantisation.dequantise(sent[run * wordCount..<(run + 1) * wordCount], elementCount: length)
       for (element, value) in zip(run * length..<(run + 1) * length, seen) {
         error[element] = feedback.decay * owed[element] + (1 - feedback.decay) * (sum[element] - value)
       }
@@ -47,18 +47,18 @@ struct OwedValues: Sendable {
     reductionCount += 1
     words = []
     if reductionCount % feedback.resetInterval == 0 { error = error.map { _ in 0 } }
-    Quantisation.weights.pack(error[...], into: &words)
+    Quantisation.weights.quantise(error[...], into: &words)
     return sent
   }
 }
 
 extension Quantisation {
-  /// The words of equal runs, each packed by itself.
-  func packRuns(_ values: [Float], runCount: Int) -> [Float] {
+  /// The words of equal runs, each quantised by itself.
+  func quantiseRuns(_ values: [Float], runCount: Int) -> [Float] {
     let length = values.count / runCount
     var words: [Float] = []
     words.reserveCapacity(runCount * wordCount(elementCount: length))
-    for run in 0..<runCount { pack(values[run * length..<(run + 1) * length], into: &words) }
+    for run in 0..<runCount { quantise(values[run * length..<(run + 1) * length], into: &words) }
     return words
   }
 }

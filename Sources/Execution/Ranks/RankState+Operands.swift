@@ -24,11 +24,11 @@ extension RankState {
     case .arrived(let pass): return placed(arrived[pass]?.elements ?? [])
     case .weights, .secondaryWeights, .updatedWeights, .allWeights:
       let shard = gatheredShard(operand)
-      guard let packing = collective.packing else { return placed(shard) }
-      return placed(packed(shard, packing, wordCount: chunk.count))
+      guard let quantisation = collective.quantisation else { return placed(shard) }
+      return placed(quantised(shard, quantisation, wordCount: chunk.count))
     case .gradient, .nodeGradient, .allGradients, .allNodeGradients, .gradientShards:
-      guard let packing = collective.packing else { return takeGradient(operand) }
-      return exchangeLoad(operand, of: collective, packing)
+      guard let quantisation = collective.quantisation else { return takeGradient(operand) }
+      return exchangeLoad(operand, of: collective, quantisation)
     case .replicatedGradients: return parts.indices.flatMap { Array(parts[$0].gradient[partialRange($0)]) }
     case .replicatedGradientsOf(let part):
       let index = index(of: part)
@@ -53,9 +53,9 @@ extension RankState {
     case .tokenSum: tokenSums = buffer
     case .arrived(let pass): arrived[pass] = activation(buffer, of: collective, chunk: chunk)
     case .weights, .secondaryWeights, .updatedWeights, .allWeights:
-      storeWeights(unpacked(buffer, of: collective), operand)
+      storeWeights(dequantised(buffer, of: collective), operand)
     case .gradient, .nodeGradient, .allGradients, .allNodeGradients, .gradientShards:
-      if collective.packing != nil {
+      if collective.quantisation != nil {
         exchangeStore(buffer, operand, of: collective)
       } else {
         putGradient(collective.kind == .reduceScatter ? Array(buffer[chunk]) : buffer, operand)

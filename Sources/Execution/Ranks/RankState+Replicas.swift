@@ -1,7 +1,7 @@
 import Documents
 import Schedules
 
-/// Weights and gradients on their way between replicas, as they are or packed.
+/// Weights and gradients on their way between replicas, as they are or quantised.
 extension RankState {
   // MARK: Weights
 
@@ -54,20 +54,20 @@ extension RankState {
   }
 
   /// A shard's words, as many as the longest shard's.
-  func packed(_ shard: [Float], _ packing: Quantisation, wordCount: Int) -> [Float] {
+  func quantised(_ shard: [Float], _ quantisation: Quantisation, wordCount: Int) -> [Float] {
     var words: [Float] = []
-    packing.pack(shard[...], into: &words)
+    quantisation.quantise(shard[...], into: &words)
     words.append(contentsOf: repeatElement(0, count: max(0, wordCount - words.count)))
     return words
   }
 
-  /// What was gathered: of packed shards what every rank, their owner too, unpacks them to, in the format of weights.
-  func unpacked(_ buffer: [Float], of collective: Collective) -> [Float] {
-    guard let packing = collective.packing else { return buffer }
+  /// What was gathered: of quantised shards what every rank, their owner too, dequantises them to, in the format of weights.
+  func dequantised(_ buffer: [Float], of collective: Collective) -> [Float] {
+    guard let quantisation = collective.quantisation else { return buffer }
     let count = elementCount(of: collective.operand), rankCount = collective.group.count
     let slot = buffer.count / rankCount
     return (0..<rankCount).flatMap { place in
-      packing.unpack(
+      quantisation.dequantise(
         buffer[place * slot..<(place + 1) * slot],
         elementCount: CollectiveSchedule.chunk(place, of: rankCount, elementCount: count).count
       ).map(setting.arithmetic.rounded)
@@ -139,7 +139,7 @@ extension RankState {
   // MARK: Quantised exchanges
 
   /// What one hop of a quantised exchange sends: a run of words for every rank of the hop.
-  mutating func exchangeLoad(_ operand: Operand, of collective: Collective, _ packing: Quantisation) -> [Float] {
+  mutating func exchangeLoad(_ operand: Operand, of collective: Collective, _ quantisation: Quantisation) -> [Float] {
     guard let exchange = exchange(of: operand) else { return [] }
     let values: [Float]
     if operand.isOfNode, exchange.insideCount > 1 {
@@ -153,11 +153,11 @@ extension RankState {
     guard values.count % collective.group.count == 0 else { return [] }
     memory.add(2 * collective.elementCount * Quantisation.wordByteCount, .workspace)
     guard let feedback = setting.errorFeedback else {
-      return packing.packRuns(values, runCount: collective.group.count)
+      return quantisation.quantiseRuns(values, runCount: collective.group.count)
     }
     var error = owed[operand] ?? OwedValues()
     memory.add(-error.byteCount, .workspace)
-    let words = error.pack(values, runCount: collective.group.count, packing, feedback)
+    let words = error.quantise(values, runCount: collective.group.count, quantisation, feedback)
     memory.add(error.byteCount, .workspace)
     owed[operand] = error
     return words
@@ -165,13 +165,13 @@ extension RankState {
 
   /// Adds up, in the order of ranks, what a hop of a quantised exchange has brought from each.
   mutating func exchangeStore(_ buffer: [Float], _ operand: Operand, of collective: Collective) {
-    guard let packing = collective.packing, let exchange = exchange(of: operand) else { return }
+    guard let quantisation = collective.quantisation, let exchange = exchange(of: operand) else { return }
     memory.add(-2 * collective.elementCount * Quantisation.wordByteCount, .workspace)
     let count = operand.isOfNode ? exchange.partitionLength : exchange.elementCount / exchange.insideCount
     let run = buffer.count / collective.group.count
-    var sum = packing.unpack(buffer[..<run], elementCount: count)
+    var sum = quantisation.dequantise(buffer[..<run], elementCount: count)
     for place in 1..<collective.group.count {
-      let addend = packing.unpack(buffer[place * run..<(place + 1) * run], elementCount: count)
+      let addend = quantisation.dequantise(buffer[place * run..<(place + 1) * run], elementCount: count)
       for index in sum.indices { sum[index] += addend[index] }
     }
     if operand.isOfNode { putGradient(sum, operand) } else { nodeSum = sum }

@@ -1,7 +1,7 @@
 public import Documents
 
-/// A reduce-scatter as two all-to-alls of packed gradients (qgZ of ZeRO++): among the Y ranks of each node, then, of what
-/// those have summed, among the X ranks with the same place in their nodes. Every number is packed twice, however many
+/// A reduce-scatter as two all-to-alls of quantised gradients (qgZ of ZeRO++): among the Y ranks of each node, then, of what
+/// those have summed, among the X ranks with the same place in their nodes. Every number is quantised twice, however many
 /// ranks there are.
 ///
 /// The tensor is X·Y equal partitions, partition p belonging to the rank at place p = x·Y + y. A rank sends the rank at
@@ -18,7 +18,7 @@ public struct QuantisedExchange: Sendable, Hashable {
   /// Elements of the tensor, n.
   public let elementCount: Int
 
-  /// How packed numbers look on the wire.
+  /// How quantised numbers look on the wire.
   public static let quantisation = Quantisation.gradients
 
   /// - Returns: nil where the exchange is not possible: the group stays inside a node or lies unevenly on its nodes, or
@@ -40,13 +40,13 @@ public struct QuantisedExchange: Sendable, Hashable {
   /// Elements of what belongs to one rank.
   public var partitionLength: Int { elementCount / group.count }
 
-  /// Words of what one rank packs for another in its node, and of all it packs for its node; no exchange where each node has
+  /// Words of what one rank quantises for another in its node, and of all it quantises for its node; no exchange where each node has
   /// one rank.
   public var insideWordCount: Int {
     insideCount * Self.quantisation.wordCount(elementCount: nodeSumCount)
   }
 
-  /// Words of all that one rank packs for other nodes.
+  /// Words of all that one rank quantises for other nodes.
   public var acrossWordCount: Int { acrossCount * Self.quantisation.wordCount(elementCount: partitionLength) }
 
   /// Elements that the ranks of a node have summed when the first exchange is done.

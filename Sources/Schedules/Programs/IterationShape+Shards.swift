@@ -1,6 +1,6 @@
 public import Documents
 
-/// What replicas exchange of an iteration's weights and gradients: sizes, and where numbers are packed.
+/// What replicas exchange of an iteration's weights and gradients: sizes, and where numbers are quantised.
 extension IterationShape {
   /// How replicas divide weights, gradients and optimizer states.
   public var sharding: Sharding { strategy.sharding }
@@ -30,7 +30,7 @@ extension IterationShape {
   }
 
   /// How weights travel that are gathered over a group; nil as they are.
-  public func weightPacking(over group: RankGroup) -> Quantisation? {
+  public func weightQuantisation(over group: RankGroup) -> Quantisation? {
     sharding.quantisesWeights && group.nodeSplit(devicesPerNode: devicesPerNode) != nil ? .weights : nil
   }
 

@@ -59,9 +59,9 @@ extension ProgramCheck {
     let operand = collective.operand, whole = wholeCount(of: operand, rank: rank)
     guard collective.traffic == .data, let family = operand.family(shape.sharding) else { return whole }
     let count = shape.elementCount(over: family, rank: rank, of: whole)
-    guard let packing = collective.packing else { return count }
+    guard let quantisation = collective.quantisation else { return count }
     guard collective.kind == .allToAll else {
-      return packing.gatheredWordCount(elementCount: count, rankCount: collective.group.count)
+      return quantisation.gatheredWordCount(elementCount: count, rankCount: collective.group.count)
     }
     guard let exchange = exchange(of: operand, family, rank: rank) else { return 0 }
     return operand.isOfNode ? exchange.acrossWordCount : exchange.insideWordCount
@@ -74,7 +74,7 @@ extension ProgramCheck {
     var found: [Exchange: Int] = [:]
     for step in program.steps {
       guard case .collective(let it) = step.operation, it.operand.isOfParameters else { continue }
-      found[Exchange(operand: it.operand, kind: it.kind, packing: it.packing), default: 0] += 1
+      found[Exchange(operand: it.operand, kind: it.kind, quantisation: it.quantisation), default: 0] += 1
     }
     let expected = expectedExchanges(rank: program.rank)
     // In an order of their own: that of a set differs from run to run.
@@ -82,7 +82,7 @@ extension ProgramCheck {
       let wanted = expected[exchange] ?? 0, got = found[exchange] ?? 0
       if wanted != got {
         throw .exchanges(
-          exchange.operand, exchange.kind, exchange.packing, rank: program.rank, expected: wanted, found: got)
+          exchange.operand, exchange.kind, exchange.quantisation, rank: program.rank, expected: wanted, found: got)
       }
     }
   }
@@ -90,7 +90,7 @@ extension ProgramCheck {
   private struct Exchange: Hashable {
     let operand: Operand
     let kind: CollectiveKind
-    let packing: Quantisation?
+    let quantisation: Quantisation?
   }
 
   private func expectedExchanges(rank: Int) -> [Exchange: Int] {
@@ -98,20 +98,20 @@ extension ProgramCheck {
     let held = shape.parameters(ofStage: stage), parts = held.entries.map(\.part)
     let m = shape.schedule.microBatchCount
     var expected: [Exchange: Int] = [:]
-    func add(_ operand: Operand, _ kind: CollectiveKind, _ count: Int, packing: Quantisation? = nil) {
-      expected[Exchange(operand: operand, kind: kind, packing: packing), default: 0] += count
+    func add(_ operand: Operand, _ kind: CollectiveKind, _ count: Int, quantisation: Quantisation? = nil) {
+      expected[Exchange(operand: operand, kind: kind, quantisation: quantisation), default: 0] += count
     }
     func degree(_ family: Sharding.Family) -> Int { shape.group(of: family, containing: rank).count }
     func gather(_ operand: Operand, _ count: Int) {
       guard let family = operand.family(sharding), degree(family) > 1, count > 0 else { return }
-      let packing = shape.weightPacking(over: shape.group(of: family, containing: rank))
-      add(operand, .allGather, count, packing: family == .secondary ? nil : packing)
+      let quantisation = shape.weightQuantisation(over: shape.group(of: family, containing: rank))
+      add(operand, .allGather, count, quantisation: family == .secondary ? nil : quantisation)
     }
     func reduce(_ operand: Operand, _ nodeOperand: Operand, _ count: Int) {
       guard let family = operand.family(sharding) else { return }
       guard let exchange = exchange(of: operand, family, rank: rank) else { return add(operand, .reduceScatter, count) }
-      if exchange.insideCount > 1 { add(operand, .allToAll, count, packing: .gradients) }
-      add(nodeOperand, .allToAll, count, packing: .gradients)
+      if exchange.insideCount > 1 { add(operand, .allToAll, count, quantisation: .gradients) }
+      add(nodeOperand, .allToAll, count, quantisation: .gradients)
     }
 
     if mesh.worldSize > 1 { add(.scalars, .allReduce, 1) }

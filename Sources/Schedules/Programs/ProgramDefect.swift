@@ -92,8 +92,8 @@ extension ProgramDefect: CustomStringConvertible {
         + "replicas, but \(expected) are summed"
     case .once(let what, let rank, let count, let expected):
       "rank \(rank): \(what) \(count) times in an iteration, not \(expected)"
-    case .exchanges(let operand, let kind, let packing, let rank, let expected, let found):
-      "rank \(rank): \(kind.rawValue) of \(operand)\(packing.map { " as \($0)" } ?? "") \(found) times in an iteration, "
+    case .exchanges(let operand, let kind, let quantisation, let rank, let expected, let found):
+      "rank \(rank): \(kind.rawValue) of \(operand)\(quantisation.map { " as \($0)" } ?? "") \(found) times in an iteration, "
         + "not \(expected)"
     case .secondary(let place):
       "\(place) does not fit the secondary weights, which are kept from their first gather to the optimizer's step"

@@ -35,18 +35,18 @@ extension ProgramLowering {
       after: lastComputation)
   }
 
-  /// Appends a gather of weights, packed where its group leaves the node.
+  /// Appends a gather of weights, quantised where its group leaves the node.
   @discardableResult
   private mutating func gatherWeights(
     _ operand: Operand, over family: Sharding.Family, elementCount: Int, after waits: [Int]
   ) -> Int {
     let group = shape.group(of: family, containing: rank)
-    let packing = family == .secondary ? nil : shape.weightPacking(over: group)
+    let quantisation = family == .secondary ? nil : shape.weightQuantisation(over: group)
     return dataCollective(
       .allGather, of: operand, over: group,
-      elementCount: packing?.gatheredWordCount(elementCount: elementCount, rankCount: group.count) ?? elementCount,
-      elementByteCount: packing == nil ? job.precision.byteCount : Quantisation.wordByteCount, traffic: .data,
-      packing: packing, after: waits)
+      elementCount: quantisation?.gatheredWordCount(elementCount: elementCount, rankCount: group.count) ?? elementCount,
+      elementByteCount: quantisation == nil ? job.precision.byteCount : Quantisation.wordByteCount, traffic: .data,
+      quantisation: quantisation, after: waits)
   }
 
   mutating func drop(_ part: ModelPart) {
@@ -88,7 +88,7 @@ extension ProgramLowering {
     if let last = reductions[part] { reductionOrder.append(last) }
   }
 
-  /// Appends a reduction to shards: exact, or packed, within the node and then between nodes.
+  /// Appends a reduction to shards: exact, or quantised, within the node and then between nodes.
   ///
   /// - Parameter elementCount: of the whole tensor.
   private mutating func reduceScatter(
@@ -105,12 +105,12 @@ extension ProgramLowering {
     if exchange.insideCount > 1 {
       dataCollective(
         .allToAll, of: operand, over: exchange.insideGroup(of: rank), elementCount: exchange.insideWordCount,
-        elementByteCount: Quantisation.wordByteCount, traffic: .data, packing: QuantisedExchange.quantisation,
+        elementByteCount: Quantisation.wordByteCount, traffic: .data, quantisation: QuantisedExchange.quantisation,
         after: waits)
     }
     return dataCollective(
       .allToAll, of: nodeOperand, over: exchange.acrossGroup(of: rank), elementCount: exchange.acrossWordCount,
-      elementByteCount: Quantisation.wordByteCount, traffic: .data, packing: QuantisedExchange.quantisation,
+      elementByteCount: Quantisation.wordByteCount, traffic: .data, quantisation: QuantisedExchange.quantisation,
       after: waits)
   }
 

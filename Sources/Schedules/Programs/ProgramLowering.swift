@@ -97,12 +97,12 @@ struct ProgramLowering {
   @discardableResult
   mutating func dataCollective(
     _ kind: CollectiveKind, of operand: Operand, over group: RankGroup, elementCount: Int, elementByteCount: Int,
-    traffic: TrafficKind, packing: Quantisation? = nil, after waits: [Int]
+    traffic: TrafficKind, quantisation: Quantisation? = nil, after waits: [Int]
   ) -> Int {
     let isRouted = [.data, .tensor].contains(traffic) && kind != .allToAll
     let collective = Collective(
       kind, of: operand, over: group.ranks, elementCount: elementCount, elementByteCount: elementByteCount,
-      traffic: traffic, algorithm: isRouted ? shape.routes[group] : .ring, packing: packing)
+      traffic: traffic, algorithm: isRouted ? shape.routes[group] : .ring, quantisation: quantisation)
     return append(.collective(collective), on: .data, after: waits)
   }
 

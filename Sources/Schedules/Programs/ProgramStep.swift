@@ -95,13 +95,13 @@ public struct Collective: Sendable, Hashable {
   public let elementByteCount: Int
   /// What it counts as.
   public let traffic: TrafficKind
-  /// How numbers are packed into the words that travel, which are then the elements; nil where they travel as they are.
-  public let packing: Quantisation?
+  /// How numbers are quantised into the words that travel, which are then the elements; nil where they travel as they are.
+  public let quantisation: Quantisation?
 
   public init(
     _ kind: CollectiveKind, of operand: Operand, over group: [Int], elementCount: Int, elementByteCount: Int,
     traffic: TrafficKind, reduction: Reduction = .sum, algorithm: CollectiveAlgorithm = .ring,
-    packing: Quantisation? = nil
+    quantisation: Quantisation? = nil
   ) {
     self.kind = kind
     self.reduction = reduction
@@ -111,7 +111,7 @@ public struct Collective: Sendable, Hashable {
     self.elementCount = elementCount
     self.elementByteCount = elementByteCount
     self.traffic = traffic
-    self.packing = packing
+    self.quantisation = quantisation
   }
 
   /// The messages.
@@ -149,7 +149,7 @@ extension ProgramStep: CustomStringConvertible {
     switch operation {
     case .compute(let computation): "\(computation)"
     case .collective(let it):
-      "\(it.kind.rawValue) of \(it.elementCount) elements (\(it.operand)\(it.packing.map { " as \($0)" } ?? "")) over ranks "
+      "\(it.kind.rawValue) of \(it.elementCount) elements (\(it.operand)\(it.quantisation.map { " as \($0)" } ?? "")) over ranks "
         + "\(it.group.map(String.init).joined(separator: ", "))"
     case .send(let it): "send of \(it.elementCount) elements for \(it.target) to rank \(it.peer)"
     case .receive(let it): "receive of \(it.elementCount) elements for \(it.target) from rank \(it.peer)"

@@ -1,7 +1,7 @@
-/// Hosts to be put into the places of a layout, and what an iteration takes when they are.
+/// Nodes to be put into the places of a layout, and what an iteration takes when they are.
 ///
-/// The places form rows of `columnCount` hosts. A row is what the pipelines of some replicas run through, a column holds
-/// the `rowCount` hosts among which the gradients of its stages are reduced. A host may hold several stages, or several
+/// The places form rows of `columnCount` nodes. A row is what the pipelines of some replicas run through, a column holds
+/// the `rowCount` nodes among which the gradients of its stages are reduced. A node may hold several stages, or several
 /// replicas of a stage. Place `column · rowCount + row` is the rank order of the layouts.
 ///
 /// The time is the critical cycle of 1F1B with links that differ, plus the tail of the slowest column, where L_i is the
@@ -27,16 +27,16 @@ public struct PlacementProblem: Sendable {
     }
   }
 
-  /// Hosts to choose from.
-  public let hostCount: Int
-  /// Hosts of a column.
+  /// Nodes to choose from.
+  public let nodeCount: Int
+  /// Nodes of a column.
   public let rowCount: Int
-  /// Hosts of a row.
+  /// Nodes of a row.
   public let columnCount: Int
   /// Whether rows wait for each other at every hop.
   public let rowsWait: Bool
   let stagesPerHost: Int
-  /// Seconds per byte of a transfer between stages, from host times `hostCount` plus to host.
+  /// Seconds per byte of a transfer between stages, from node times `nodeCount` plus to node.
   let hopSecondsPerByte: [Double]
   /// The same for an edge of a ring.
   let ringSecondsPerByte: [Double]
@@ -48,21 +48,21 @@ public struct PlacementProblem: Sendable {
   let tails: [Tail]
 
   /// - Parameters:
-  ///   - hopSecondsPerByte: of a transfer between stages, from host times `hostCount` plus to host.
+  ///   - hopSecondsPerByte: of a transfer between stages, from node times `nodeCount` plus to node.
   ///   - ringSecondsPerByte: the same of an edge of a ring.
   ///   - hopByteCount: bytes of a transfer, one direction, one micro-batch.
   ///   - stageSeconds: forward and backward pass of one micro-batch, of every stage; a multiple of `columnCount`.
   ///   - tails: one for each column.
   ///   - rowsWait: whether a hop takes as long as the slowest of all rows, not only for its own row.
-  /// - Precondition: matrices of `hostCount`² finite positive entries (the diagonal is not read), and at least as many hosts
+  /// - Precondition: matrices of `nodeCount`² finite positive entries (the diagonal is not read), and at least as many nodes
   ///   as places.
   public init(
-    hostCount: Int, rowCount: Int, columnCount: Int, hopSecondsPerByte: [Double], ringSecondsPerByte: [Double],
+    nodeCount: Int, rowCount: Int, columnCount: Int, hopSecondsPerByte: [Double], ringSecondsPerByte: [Double],
     hopByteCount: Double, microBatchCount: Int, stageSeconds: [Double], tails: [Tail], rowsWait: Bool = false
   ) {
-    precondition(hostCount >= rowCount * columnCount && tails.count == columnCount)
+    precondition(nodeCount >= rowCount * columnCount && tails.count == columnCount)
     precondition(stageSeconds.count % columnCount == 0)
-    self.hostCount = hostCount
+    self.nodeCount = nodeCount
     self.rowCount = rowCount
     self.columnCount = columnCount
     stagesPerHost = stageSeconds.count / columnCount
@@ -89,15 +89,15 @@ public struct PlacementProblem: Sendable {
   /// Places that are filled.
   public var placeCount: Int { rowCount * columnCount }
 
-  /// Seconds of a transfer from one host to another.
+  /// Seconds of a transfer from one node to another.
   @inline(__always)
   func hopSeconds(from: Int32, to: Int32) -> Double {
-    hopByteCount * hopSecondsPerByte[Int(from) &* hostCount &+ Int(to)]
+    hopByteCount * hopSecondsPerByte[Int(from) &* nodeCount &+ Int(to)]
   }
 
-  /// Seconds per byte of a ring's edge from one host to another.
+  /// Seconds per byte of a ring's edge from one node to another.
   @inline(__always)
-  func edge(from: Int32, to: Int32) -> Double { ringSecondsPerByte[Int(from) &* hostCount &+ Int(to)] }
+  func edge(from: Int32, to: Int32) -> Double { ringSecondsPerByte[Int(from) &* nodeCount &+ Int(to)] }
 
   /// Seconds of the pipelines of a row whose hops are given.
   ///
@@ -140,9 +140,9 @@ public struct PlacementProblem: Sendable {
     return (tail.baseSeconds + tail.byteCount * slowest, tail.baseSeconds + tail.byteCount * sum / Double(rowCount))
   }
 
-  /// Seconds of an iteration with the hosts in the given order; places take the first ones.
+  /// Seconds of an iteration with the nodes in the given order; places take the first ones.
   ///
-  /// - Complexity: O(hosts · stages per host).
+  /// - Complexity: O(nodes · stages per node).
   public func seconds(order: [Int]) -> Double {
     var search = PlacementSearch(self, order: order, seed: 0)
     return search.walk(evaluationCount: 0).seconds

@@ -1,19 +1,19 @@
 import Documents
 import Foundation
 
-/// Looks for the order of hosts with the least time by simulated annealing: the moves of Pipette's worker dedication (Yim
+/// Looks for the order of nodes with the least time by simulated annealing: the moves of Pipette's worker dedication (Yim
 /// et al. 2024, section 4) and a temperature relative to the time.
 ///
-/// Only what a move touches is looked up again: the transfers and ring edges at the places whose hosts changed. Rows and
+/// Only what a move touches is looked up again: the transfers and ring edges at the places whose nodes changed. Rows and
 /// columns are sums and maxima of those, kept beside one another.
 public struct PlacementSearch {
-  /// Accepted is a time worse by this share, 1/e of the time, at the start and at the end. With more hosts than
-  /// ``fullMoveHostCount`` both are less in proportion: a move changes so much less of all.
+  /// Accepted is a time worse by this share, 1/e of the time, at the start and at the end. With more nodes than
+  /// ``fullMoveNodeCount`` both are less in proportion: a move changes so much less of all.
   private static let firstTemperature = 0.01, lastTemperature = 1e-5
 
-  /// With more hosts than this segments that move are short and other moves swap two hosts: a long segment touches all
+  /// With more nodes than this segments that move are short and other moves swap two nodes: a long segment touches all
   /// rows and costs as much as a look at everything.
-  static let fullMoveHostCount = 64
+  static let fullMoveNodeCount = 64
   private static let longestSegment = 16
 
   /// How much the means weigh beside the maxima.
@@ -42,7 +42,7 @@ public struct PlacementSearch {
   private var savedTails: [(slowest: Double, mean: Double)]
   private var random: SplitMix64
 
-  /// - Parameter order: all hosts, each once; places take the first ones.
+  /// - Parameter order: all nodes, each once; places take the first ones.
   public init(_ problem: PlacementProblem, order: [Int], seed: UInt64) {
     self.problem = problem
     shape = PlacementShape(rowCount: problem.rowCount, columnCount: problem.columnCount)
@@ -68,14 +68,14 @@ public struct PlacementSearch {
   public mutating func walk(evaluationCount count: Int) -> (order: [Int], seconds: Double) {
     var (seconds, current) = total
     var best = (order: order, seconds: seconds)
-    guard problem.hostCount > 1, count > 0 else { return (order.map(Int.init), seconds) }
+    guard problem.nodeCount > 1, count > 0 else { return (order.map(Int.init), seconds) }
     let cooling = pow(Self.lastTemperature / Self.firstTemperature, 1 / Double(count))
     var temperature =
-      Self.firstTemperature * min(1, Double(Self.fullMoveHostCount) / Double(problem.hostCount))
+      Self.firstTemperature * min(1, Double(Self.fullMoveNodeCount) / Double(problem.nodeCount))
     for _ in 0..<count {
       temperature *= cooling
       let touched = move()
-      // Moves among hosts that are left out change nothing.
+      // Moves among nodes that are left out change nothing.
       guard touched.first.lowerBound < shape.placeCount else { continue }
       save(touched.first)
       save(touched.second)
@@ -113,7 +113,7 @@ public struct PlacementSearch {
   /// Changes the order at random and says which places may have changed.
   private mutating func move() -> (first: Range<Int>, second: Range<Int>) {
     let count = order.count
-    let isLarge = count > Self.fullMoveHostCount
+    let isLarge = count > Self.fullMoveNodeCount
     var first = random.index(below: count), second = random.index(below: count - 1)
     if second >= first { second += 1 }
     if first > second { swap(&first, &second) }
@@ -130,7 +130,7 @@ public struct PlacementSearch {
     case 1:
       reverse(first, second)
     case 2:
-      // One host moves to the other end.
+      // One node moves to the other end.
       if random.next() & 1 == 0 { rotate(first, first + 1, second) } else { rotate(first, second, second) }
     case 3:
       rotate(first, first + 1 + random.index(below: second - first), second)
@@ -161,7 +161,7 @@ public struct PlacementSearch {
     reverse(first, last)
   }
 
-  /// Remembers what changes with the hosts of some places, whose own are in `savedOrder`.
+  /// Remembers what changes with the nodes of some places, whose own are in `savedOrder`.
   private mutating func save(_ places: Range<Int>) {
     let hops = shape.hops(places), ring = shape.edges(places)
     for place in hops.0 { savedHops[place] = hopSeconds[place] }
@@ -195,13 +195,13 @@ public struct PlacementSearch {
     }
   }
 
-  /// Entries of `rowSeconds` that change with the hosts of some places.
+  /// Entries of `rowSeconds` that change with the nodes of some places.
   @inline(__always)
   private func rowsEvaluated(_ places: Range<Int>) -> (Range<Int>, Range<Int>) {
     problem.rowsWait ? (rowSeconds.indices, 0..<0) : shape.rows(places)
   }
 
-  /// Looks up what changed with the hosts of some places.
+  /// Looks up what changed with the nodes of some places.
   private mutating func evaluate(_ places: Range<Int>) {
     let hops = shape.hops(places)
     for place in hops.0 {

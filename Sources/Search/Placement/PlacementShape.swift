@@ -1,4 +1,4 @@
-/// Which transfers, ring edges, rows and columns change with the hosts of some neighbouring places: each as two ranges, of
+/// Which transfers, ring edges, rows and columns change with the nodes of some neighbouring places: each as two ranges, of
 /// which either may be empty.
 struct PlacementShape {
   let rowCount: Int

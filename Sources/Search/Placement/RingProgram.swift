@@ -1,22 +1,22 @@
 import IntegerProgramming
 
-/// The ring of so many hosts whose slowest link is fastest, as integer programs.
+/// The ring of so many nodes whose slowest link is fastest, as integer programs.
 ///
 /// A row that keeps every link below a variable is what a solver cannot prove, so the slowest link is taken out: it is one
 /// of the sorted times of the links, and is bisected. Whether the links up to one of them hold a ring is a program without
-/// an objective. Every link is taken or not; a host is entered as often as it is left, once if it is part of the ring; and
-/// a commodity, of which the host where it starts sends every other host a unit over the links that are taken, leaves no
+/// an objective. Every link is taken or not; a node is entered as often as it is left, once if it is part of the ring; and
+/// a commodity, of which the node where it starts sends every other node a unit over the links that are taken, leaves no
 /// room for a second ring (Gavish and Graves 1978).
 struct RingProgram {
   /// Nodes of a program: a count, so that answers do not depend on speed.
   static let nodeLimit = 2_000
-  /// With more hosts programs are seldom decided within the nodes.
-  static let hostLimit = 32
+  /// With more nodes programs are seldom decided within the limit of branches.
+  static let largestNodeCount = 32
 
-  let hostCount: Int
-  /// Hosts of the ring.
+  let nodeCount: Int
+  /// Nodes of the ring.
   let length: Int
-  /// From host times `hostCount` plus to host.
+  /// From node times `nodeCount` plus to node.
   let secondsPerByte: [Double]
 
   private enum Answer {
@@ -28,7 +28,7 @@ struct RingProgram {
   /// The time per byte of a ring's slowest link.
   func slowest(_ ring: [Int]) -> Double {
     ring.indices.reduce(0) { slowest, index in
-      max(slowest, secondsPerByte[ring[index] * hostCount + ring[(index + 1) % ring.count]])
+      max(slowest, secondsPerByte[ring[index] * nodeCount + ring[(index + 1) % ring.count]])
     }
   }
 
@@ -41,7 +41,7 @@ struct RingProgram {
   ///   solved.
   func best(known: [Int], noneBelow least: Double) -> (ring: [Int], bound: Double, programCount: Int) {
     var best = known
-    let links = Set(secondsPerByte.indices.lazy.filter { $0 / hostCount != $0 % hostCount }.map { secondsPerByte[$0] })
+    let links = Set(secondsPerByte.indices.lazy.filter { $0 / nodeCount != $0 % nodeCount }.map { secondsPerByte[$0] })
     let thresholds = links.filter { $0 >= least && $0 <= slowest(known) }.sorted()
     // The last is that of the ring that is known.
     var low = 0, high = thresholds.count - 1, programCount = 0
@@ -63,10 +63,10 @@ struct RingProgram {
   private func answer(threshold: Double) -> Answer {
     do {
       var program = IntegerProgram()
-      var leaving = [[IntegerProgram.Term]](repeating: [], count: hostCount), entering = leaving, balance = leaving
+      var leaving = [[IntegerProgram.Term]](repeating: [], count: nodeCount), entering = leaving, balance = leaving
       var taken: [(from: Int, to: Int, variable: IntegerProgram.Variable)] = []
-      for from in 0..<hostCount {
-        for to in 0..<hostCount where from != to && secondsPerByte[from * hostCount + to] <= threshold {
+      for from in 0..<nodeCount {
+        for to in 0..<nodeCount where from != to && secondsPerByte[from * nodeCount + to] <= threshold {
           let link = try program.addVariable("\(from) to \(to)", kind: .binary)
           let flow = try program.addVariable("units \(from) to \(to)", upper: Double(length - 1))
           try program.addRow("units over links taken", [1 * flow, Double(1 - length) * link], upper: 0)
@@ -78,17 +78,17 @@ struct RingProgram {
         }
       }
       var members: [IntegerProgram.Term] = [], starts: [IntegerProgram.Term] = []
-      for host in 0..<hostCount {
+      for node in 0..<nodeCount {
         let isMember = try program.addVariable(
-          "\(host) is part", kind: .binary, lower: length == hostCount ? 1 : 0)
-        // Every host is as good a start where all are part.
+          "\(node) is part", kind: .binary, lower: length == nodeCount ? 1 : 0)
+        // Every node is as good a start where all are part.
         let isStart = try program.addVariable(
-          "\(host) is the start", kind: .binary, upper: length == hostCount && host > 0 ? 0 : 1)
-        try program.addRow("left once", leaving[host] + [-1 * isMember], lower: 0, upper: 0)
-        try program.addRow("entered once", entering[host] + [-1 * isMember], lower: 0, upper: 0)
+          "\(node) is the start", kind: .binary, upper: length == nodeCount && node > 0 ? 0 : 1)
+        try program.addRow("left once", leaving[node] + [-1 * isMember], lower: 0, upper: 0)
+        try program.addRow("entered once", entering[node] + [-1 * isMember], lower: 0, upper: 0)
         try program.addRow("starts if part", [1 * isStart, -1 * isMember], upper: 0)
         try program.addRow(
-          "keeps a unit", balance[host] + [1 * isMember, Double(-length) * isStart], lower: 0, upper: 0)
+          "keeps a unit", balance[node] + [1 * isMember, Double(-length) * isStart], lower: 0, upper: 0)
         members.append(1 * isMember)
         starts.append(1 * isStart)
       }
@@ -109,7 +109,7 @@ struct RingProgram {
     let next = Dictionary(links.map { ($0.from, $0.to) }, uniquingKeysWith: { first, _ in first })
     guard let start = links.first?.from else { return .undecided }
     var ring = [start]
-    while let host = next[ring[ring.count - 1]], host != start, ring.count < length { ring.append(host) }
+    while let node = next[ring[ring.count - 1]], node != start, ring.count < length { ring.append(node) }
     let isClosed = ring.count == length && next[ring[ring.count - 1]] == start && Set(ring).count == length
     return isClosed ? .ring(ring) : .undecided
   }

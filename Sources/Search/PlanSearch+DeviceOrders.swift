@@ -1,10 +1,10 @@
 import Costing
 import Documents
 
-/// Nodes with different devices: those of a kind stand together, so that stages lie on one kind where they can, and every
-/// order of the kinds is searched.
+/// Nodes with different devices: those of a model stand together, so that stages lie on one model where they can, and every
+/// order of the models is searched.
 extension PlanSearch {
-  func runOverKinds(interruption: () -> Interruption?, progress: (_ done: Int, _ total: Int) -> Void) -> Result {
+  func runOverDeviceOrders(interruption: () -> Interruption?, progress: (_ done: Int, _ total: Int) -> Void) -> Result {
     let orders = nodeOrders
     // After an interruption the others say their bounds at once.
     let results = orders.enumerated().map { index, order in
@@ -12,12 +12,12 @@ extension PlanSearch {
         interruption: interruption, progress: { progress(index * $1 + $0, orders.count * $1) })
     }
     let best = Array(results.flatMap(\.best).stablySorted { $0.scoreSeconds }.prefix(options.resultCount))
-    // Kinds of plan are what is other than the best, which one of the searches has found.
+    // Families of strategies differ from the best, which one of the searches has found.
     let winner = results.first { $0.best.first == best.first }
     return Result(
       best: best, arrangement: best.first.map(NodeArranger(model: model).arrangement),
       certificate: certificate(of: results, best: best.first),
-      kinds: winner?.kinds ?? [],
+      families: winner?.families ?? [],
       shortage: best.isEmpty ? results.compactMap(\.shortage).min { $0.excessBytes < $1.excessBytes } : nil)
   }
 
@@ -38,12 +38,12 @@ extension PlanSearch {
       completedCount: sum(\.completedCount), unprovenCount: sum(\.unprovenCount), programCount: sum(\.programCount))
   }
 
-  /// The model's nodes by kind of device, for every order of the kinds; inside a kind in the order that they have.
+  /// The model's nodes by model of device, for every order of the models; inside a model in the order that they have.
   private var nodeOrders: [[Int]] {
     let cluster = model.cluster
-    let kinds = Set(model.nodeOrder.map { cluster.deviceOfNode[$0] }).sorted()
-    return permutations(kinds).map { order in
-      order.flatMap { kind in model.nodeOrder.filter { cluster.deviceOfNode[$0] == kind } }
+    let models = Set(model.nodeOrder.map { cluster.deviceOfNode[$0] }).sorted()
+    return permutations(models).map { order in
+      order.flatMap { device in model.nodeOrder.filter { cluster.deviceOfNode[$0] == device } }
     }
   }
 

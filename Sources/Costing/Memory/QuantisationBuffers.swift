@@ -5,11 +5,11 @@ import Schedules
 ///
 /// A gather holds what all ranks have sent; an exchange what it sends and receives, twice, and in fp32 what its node has
 /// summed.
-struct PackingBuffers: Sendable {
+struct QuantisationBuffers: Sendable {
   private let sharding: Sharding
-  private let weights: ShardPacking?
-  private let gradients: ShardPacking?
-  private let optimizer: ShardPacking?
+  private let weights: ShardQuantisation?
+  private let gradients: ShardQuantisation?
+  private let optimizer: ShardQuantisation?
 
   /// - Returns: nil where nothing is quantised.
   init?(_ strategy: Strategy, devicesPerNode: Int) {
@@ -20,10 +20,10 @@ struct PackingBuffers: Sendable {
   init?(_ sharding: Sharding, in mesh: Mesh, devicesPerNode: Int) {
     guard sharding.isQuantised else { return nil }
     self.sharding = sharding
-    func packing(_ family: Sharding.Family) -> ShardPacking? {
-      ShardPacking(sharding.group(of: family, containing: 0, in: mesh), devicesPerNode: devicesPerNode)
+    func quantisation(_ family: Sharding.Family) -> ShardQuantisation? {
+      ShardQuantisation(sharding.group(of: family, containing: 0, in: mesh), devicesPerNode: devicesPerNode)
     }
-    (weights, gradients, optimizer) = (packing(.weights), packing(.gradients), packing(.optimizer))
+    (weights, gradients, optimizer) = (quantisation(.weights), quantisation(.gradients), quantisation(.optimizer))
   }
 
   /// While a part of the model runs backward: its weights are gathered, and its gradient is reduced.
@@ -43,14 +43,17 @@ struct PackingBuffers: Sendable {
       gatherBytes(gradients, parameterCount, dividedBy: sharding.weightDegree))
   }
 
-  private func gatherBytes(_ packing: ShardPacking?, _ parameterCount: Int, dividedBy degree: Int = 1) -> Int {
-    guard sharding.quantisesWeights, let packing else { return 0 }
-    return packing.gatheredByteCount(elementCount: (parameterCount + degree - 1) / degree)
+  private func gatherBytes(_ quantisation: ShardQuantisation?, _ parameterCount: Int, dividedBy degree: Int = 1) -> Int
+  {
+    guard sharding.quantisesWeights, let quantisation else { return 0 }
+    return quantisation.gatheredByteCount(elementCount: (parameterCount + degree - 1) / degree)
   }
 
-  private func exchangeBytes(_ packing: ShardPacking?, _ parameterCount: Int, dividedBy degree: Int = 1) -> Int {
+  private func exchangeBytes(_ quantisation: ShardQuantisation?, _ parameterCount: Int, dividedBy degree: Int = 1)
+    -> Int
+  {
     guard sharding.quantisesGradients,
-      let exchange = packing?.exchange(elementCount: (parameterCount + degree - 1) / degree)
+      let exchange = quantisation?.exchange(elementCount: (parameterCount + degree - 1) / degree)
     else { return 0 }
     return 2 * (exchange.insideByteCount + exchange.acrossByteCount)
       + (exchange.insideByteCount > 0 ? 4 * exchange.nodeSumCount : 0)

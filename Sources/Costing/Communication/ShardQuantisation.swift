@@ -2,13 +2,13 @@ import Documents
 import Schedules
 
 /// What quantised collectives of one family put on the wire, in groups that leave their nodes.
-struct ShardPacking: Sendable, Equatable {
+struct ShardQuantisation: Sendable, Equatable {
   /// Ranks of a group.
   let rankCount: Int
   /// How they lie on nodes.
   let split: RankGroup.NodeSplit
 
-  /// - Returns: nil where the group stays inside its node or lies on nodes unevenly: nothing is packed there.
+  /// - Returns: nil where the group stays inside its node or lies on nodes unevenly: nothing is quantised there.
   init?(_ group: RankGroup, devicesPerNode: Int) {
     guard let split = group.nodeSplit(devicesPerNode: devicesPerNode) else { return nil }
     rankCount = group.count
@@ -30,9 +30,9 @@ struct ShardPacking: Sendable, Equatable {
 }
 
 extension QuantisedExchange {
-  /// What a rank packs for its node, its own part included, bytes; 0 where it is alone there.
+  /// What a rank quantises for its node, its own part included, bytes; 0 where it is alone there.
   var insideByteCount: Int { insideCount > 1 ? insideWordCount * Quantisation.wordByteCount : 0 }
 
-  /// What it packs for the other nodes, bytes.
+  /// What it quantises for the other nodes, bytes.
   var acrossByteCount: Int { acrossWordCount * Quantisation.wordByteCount }
 }

@@ -5,7 +5,7 @@ import Documents
 extension Quantisation {
   /// Appends the words of a run of numbers: codes, lowest bits first, then the steps of the groups. A group with a number
   /// that is not finite has a step that is none, so that it shows.
-  func pack(_ values: ArraySlice<Float>, into words: inout [Float]) {
+  func quantise(_ values: ArraySlice<Float>, into words: inout [Float]) {
     let perWord = 32 / bitCount
     let lowest = -Float(1 << (bitCount - 1)), highest = Float(1 << (bitCount - 1) - 1)
     let mask: UInt32 = 1 << UInt32(bitCount) - 1
@@ -38,7 +38,7 @@ extension Quantisation {
   /// What a run of words stands for.
   ///
   /// - Precondition: there are as many words as so many elements take, or more.
-  func unpack(_ words: ArraySlice<Float>, elementCount: Int) -> [Float] {
+  func dequantise(_ words: ArraySlice<Float>, elementCount: Int) -> [Float] {
     precondition(words.count >= wordCount(elementCount: elementCount), "a run of words is too short")
     let perWord = 32 / bitCount
     let steps = words.dropFirst(codeWordCount(elementCount: elementCount))
@@ -56,7 +56,7 @@ extension Quantisation {
   /// A run of numbers as its receivers see it.
   func rounded(_ values: ArraySlice<Float>) -> [Float] {
     var words: [Float] = []
-    pack(values, into: &words)
-    return unpack(words[...], elementCount: values.count)
+    quantise(values, into: &words)
+    return dequantise(words[...], elementCount: values.count)
   }
 }

@@ -4,7 +4,7 @@ import Testing
 @testable import Costing
 
 /// Buffers of quantised collectives, counted by hand for a layer of the fixture's GPT on nodes of four.
-@Suite struct PackingBufferTests {
+@Suite struct QuantisationBufferTests {
   private static let layer = StateMemoryTests.layer
 
   /// Eight replicas, nothing recomputed.
@@ -52,7 +52,7 @@ import Testing
     #expect(try added(8, 8, 8, weights: true, gradients: true, devicesPerNode: 8) == 0)
   }
 
-  /// Where gradients are whole all of them are packed at once, at the step, when nothing else is alive.
+  /// Where gradients are whole all of them are quantised at once, at the step, when nothing else is alive.
   @Test func theStepIsAMomentOfItsOwn() throws {
     let all = 4 * Self.layer + (64 + 256) * 512 + 1024
     let inside = 4 * 4 * words(all / 4, 4, group: 256), across = 2 * 4 * words(all / 8, 4, group: 256)
