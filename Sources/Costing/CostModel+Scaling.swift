@@ -1,9 +1,9 @@
-public import Documents
+package import Documents
 
 /// What would an iteration take if something were faster or slower?
 extension CostModel {
   /// A coefficient or link whose rate can be asked about.
-  public enum Resource: Sendable, Hashable {
+  package enum Resource: Sendable, Hashable {
     /// The device's rate of matrix products and fused attention.
     case computation
     /// The rate of the device's own memory.
@@ -14,14 +14,14 @@ extension CostModel {
     case host
 
     /// Every resource of a cluster, in a fixed order.
-    public static func all(of cluster: ClusterDescription) -> [Resource] {
+    package static func all(of cluster: ClusterDescription) -> [Resource] {
       [.computation, .deviceMemory] + cluster.levels.indices.map { .level(index: $0) }
         + (cluster.host == nil ? [] : [.host])
     }
   }
 
   /// The same job where a resource is so many times as fast.
-  public func scaling(_ resource: Resource, by factor: Double) -> Self {
+  package func scaling(_ resource: Resource, by factor: Double) -> Self {
     switch resource {
     case .computation: return changingDevices { $0.speed = $0.speed.scaling(computation: factor, memory: 1) }
     case .deviceMemory: return changingDevices { $0.speed = $0.speed.scaling(computation: 1, memory: factor) }

@@ -1,13 +1,13 @@
-public import Documents
+package import Documents
 
 /// Seconds and bytes of any strategy for one job on one cluster under one framework. Pure: same question, same answer.
-public struct CostModel: Sendable {
+package struct CostModel: Sendable {
   /// Where it is trained.
-  public let cluster: ClusterDescription
+  package let cluster: ClusterDescription
   /// What is trained.
-  public let job: TrainingJob
+  package let job: TrainingJob
   /// The nodes that are used, by their index in the cluster: node k of a layout is `nodeOrder[k]`.
-  public private(set) var nodeOrder: [Int]
+  package private(set) var nodeOrder: [Int]
   /// How many times as fast as described the hosts' links are, see ``scaling(_:by:)``.
   var hostFactor = 1.0
   /// In the order of the cluster's models of device.
@@ -17,7 +17,7 @@ public struct CostModel: Sendable {
   ///
   /// - Parameter frameworkName: one of the device profile's frameworks; nil takes the first.
   /// - Throws: `Refusal` when the device cannot compute in the job's precision or the framework is not known.
-  public init(cluster: ClusterDescription, job: TrainingJob, frameworkName: String? = nil) throws(Refusal) {
+  package init(cluster: ClusterDescription, job: TrainingJob, frameworkName: String? = nil) throws(Refusal) {
     let first = try DeviceModel(cluster.device, of: cluster, precision: job.precision, frameworkName: frameworkName)
     var devices = [first]
     for device in cluster.devices.dropFirst() {
@@ -31,7 +31,7 @@ public struct CostModel: Sendable {
   }
 
   /// The framework whose coefficients are used, on the first of the devices.
-  public var framework: DeviceProfile.Framework { devices[0].framework }
+  package var framework: DeviceProfile.Framework { devices[0].framework }
 
   /// The links as the first of the devices reaches them.
   var fabric: Fabric { devices[0].fabric }
@@ -46,7 +46,7 @@ public struct CostModel: Sendable {
   /// The same job on the same cluster, with other nodes in the layout's places, or on some of them only.
   ///
   /// - Parameter nodeOrder: indices into the cluster's nodes, each once.
-  public func arranged(_ nodeOrder: [Int]) -> Self {
+  package func arranged(_ nodeOrder: [Int]) -> Self {
     var arranged = changingDevices { $0.fabric = $0.fabric.arranged(nodeOrder) }
     arranged.nodeOrder = nodeOrder
     return arranged
@@ -54,7 +54,7 @@ public struct CostModel: Sendable {
 
   /// The same, but every pair of nodes as fast as the fastest that was measured, and rings of whole nodes as fast as any
   /// ring of their length can be: what it says of a strategy's time is a lower bound for every order of the nodes.
-  public func assumingBestLinks() -> Self {
+  package func assumingBestLinks() -> Self {
     changingDevices {
       let measured = $0.fabric
       $0.fabric = measured.assumingBestLinks()
@@ -63,21 +63,21 @@ public struct CostModel: Sendable {
   }
 
   /// The same with the links of one snapshot instead of the median of all.
-  public func observing(snapshot index: Int) -> Self {
+  package func observing(snapshot index: Int) -> Self {
     changingDevices {
       $0.fabric = Fabric(cluster, device: $0.profile, snapshotIndex: index).arranged(nodeOrder)
     }
   }
 
   /// Devices that are used.
-  public var deviceCount: Int { nodeOrder.count * cluster.devicesPerNode }
+  package var deviceCount: Int { nodeOrder.count * cluster.devicesPerNode }
 
   /// Why a cluster and a job cannot be priced together.
-  public enum Refusal: Error, Sendable, Equatable, CustomStringConvertible {
+  package enum Refusal: Error, Sendable, Equatable, CustomStringConvertible {
     case noPrecision(device: String, precision: Precision)
     case noFramework(device: String, framework: String, known: [String])
 
-    public var description: String {
+    package var description: String {
       switch self {
       case .noPrecision(let device, let precision): "device \(device) does not compute in \(precision.rawValue)"
       case .noFramework(let device, let framework, let known):
@@ -87,17 +87,17 @@ public struct CostModel: Sendable {
   }
 
   /// Whether attention can be fused on this device in the job's precision.
-  public var hasFlashAttention: Bool { cluster.devices.allSatisfy { $0.hasFlashAttention(in: job.precision) } }
+  package var hasFlashAttention: Bool { cluster.devices.allSatisfy { $0.hasFlashAttention(in: job.precision) } }
 
   /// The first rule that a strategy breaks; nil if it can be priced.
-  public func violation(of strategy: Strategy) -> StrategyViolation? {
+  package func violation(of strategy: Strategy) -> StrategyViolation? {
     strategy.violation(
       job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention,
       allowsEmptyStages: framework.layerSplit == .cumulativeCost)
   }
 
   /// The groups and boundaries of a mesh; shared by the strategies that have it.
-  public func layoutCost(_ mesh: Mesh) -> LayoutCost {
+  package func layoutCost(_ mesh: Mesh) -> LayoutCost {
     let nodesPerStage = placesWholeNodes(mesh) ? mesh.blockSize(below: .pipeline) / cluster.devicesPerNode : 0
     return layoutCost(mesh) { $0.links(of: mesh, nodesPerStage: nodesPerStage) }
   }
@@ -112,7 +112,7 @@ public struct CostModel: Sendable {
   }
 
   /// The passes of a micro-batch on each model of device; shared by the strategies that agree in what it depends on.
-  public func microBatchCosts(
+  package func microBatchCosts(
     layout: LayoutCost, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool
   ) -> [MicroBatchCost] {
     zip(devices, layout.links).map { device, links in
@@ -125,7 +125,7 @@ public struct CostModel: Sendable {
 
   /// The cost of a strategy from parts that were computed before.
   /// - Precondition: the strategy breaks no rule, and the parts are its own.
-  public func cost(of strategy: Strategy, layout: LayoutCost, microBatches: [MicroBatchCost]) -> IterationCost {
+  package func cost(of strategy: Strategy, layout: LayoutCost, microBatches: [MicroBatchCost]) -> IterationCost {
     let host = host
     return IterationCost(
       strategy: strategy, job: job, layout: layout,
@@ -138,13 +138,13 @@ public struct CostModel: Sendable {
 
   /// The cost of one strategy.
   /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
-  public func cost(of strategy: Strategy) -> IterationCost {
+  package func cost(of strategy: Strategy) -> IterationCost {
     cost(of: strategy, layout: layoutCost(strategy.mesh))
   }
 
   /// The cost of one strategy, from its layout's groups.
   /// - Precondition: as for ``cost(of:)``, and the layout is the strategy's own.
-  public func cost(of strategy: Strategy, layout: LayoutCost) -> IterationCost {
+  package func cost(of strategy: Strategy, layout: LayoutCost) -> IterationCost {
     cost(
       of: strategy, layout: layout,
       microBatches: microBatchCosts(
@@ -161,7 +161,7 @@ public struct CostModel: Sendable {
   }
 
   /// The prediction for a strategy whose layers are split as given.
-  public func prediction(of cost: IterationCost, split: Split) -> Prediction {
+  package func prediction(of cost: IterationCost, split: Split) -> Prediction {
     var scratch = EvaluationScratch()
     let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
     let memory = cost.stageMemory(of: split)

@@ -1,21 +1,21 @@
-public import Documents
-public import JSONText
+package import Documents
+package import JSONText
 
 /// The prediction for one strategy with the split of layers that frameworks use by default.
-public struct Estimate: Sendable {
+package struct Estimate: Sendable {
   /// What it was asked of.
-  public let model: CostModel
+  package let model: CostModel
   /// The strategy with its open parts filled.
-  public let strategy: Strategy
+  package let strategy: Strategy
   /// Its layers, split as the framework does by default.
-  public let split: Split
+  package let split: Split
   /// Seconds and bytes.
-  public let prediction: Prediction
+  package let prediction: Prediction
 
   /// - Parameter pattern: what is stated of the strategy; the rest is at its plainest, see
   ///   ``StrategyPattern/completed(deviceCount:flashAttention:overlap:)``.
   /// - Throws: the rule that the strategy breaks.
-  public init(model: CostModel, pattern: StrategyPattern) throws(StrategyViolation) {
+  package init(model: CostModel, pattern: StrategyPattern) throws(StrategyViolation) {
     (strategy, split) = try Self.completed(pattern, model: model)
     self.model = model
     prediction = model.prediction(of: model.cost(of: strategy), split: split)
@@ -34,12 +34,12 @@ public struct Estimate: Sendable {
   }
 
   /// The peak that the framework would report, bytes.
-  public var reportedPeakBytes: Int {
+  package var reportedPeakBytes: Int {
     model.framework.reportedPeakBytes(of: prediction.stageMemory)
   }
 
   /// Strategy, split and prediction.
-  public var json: JSON {
+  package var json: JSON {
     .object([
       JSONMember("strategy", strategy.json), JSONMember("layer_counts", .array(split.layerCounts.map(JSON.integer))),
       JSONMember("prediction", prediction.json),

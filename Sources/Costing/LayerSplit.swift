@@ -1,4 +1,4 @@
-public import Documents
+package import Documents
 
 /// The split of layers that a framework uses when nobody says otherwise.
 extension DeviceProfile.LayerSplit {
@@ -20,7 +20,7 @@ extension Split {
   /// head.
   ///
   /// - Precondition: there are at least as many layers as virtual stages.
-  public static func even(layerCount: Int, stageCount: Int, chunkCount: Int = 1) -> Split {
+  package static func even(layerCount: Int, stageCount: Int, chunkCount: Int = 1) -> Split {
     let virtualStageCount = stageCount * chunkCount
     precondition(layerCount >= virtualStageCount, "every virtual stage needs a layer")
     var counts = [Int](repeating: layerCount / virtualStageCount, count: virtualStageCount)

@@ -1,29 +1,29 @@
-public import Documents
+package import Documents
 
 /// What the order of a cluster's nodes changes about a strategy with given layers.
-public struct PlacementTerms: Sendable {
+package struct PlacementTerms: Sendable {
   /// Nodes that a stage spans; 1 if nodes hold several stages.
-  public let nodesPerStage: Int
+  package let nodesPerStage: Int
   /// Forward and backward pass of one micro-batch of each stage, seconds.
-  public let stageSeconds: [Double]
+  package let stageSeconds: [Double]
   /// Micro-batches of each pipeline.
-  public let microBatchCount: Int
+  package let microBatchCount: Int
   /// Bytes of a transfer between stages, one direction.
-  public let hopByteCount: Int
+  package let hopByteCount: Int
   /// What follows the last backward pass of each stage: seconds with infinitely fast links between nodes less the stage's
   /// lead over the first, and how many more for every second per byte of its ring's slowest link.
-  public let tails: [(baseSeconds: Double, byteCount: Double)]
+  package let tails: [(baseSeconds: Double, byteCount: Double)]
   /// Seconds per byte of a transfer between stages on any two nodes of the cluster, row to column, the slower direction,
   /// with what shared links leave of a measured rate.
-  public let hopSecondsPerByte: [Double]
+  package let hopSecondsPerByte: [Double]
   /// The same of an edge of a ring, in its own direction.
-  public let ringSecondsPerByte: [Double]
+  package let ringSecondsPerByte: [Double]
 }
 
 extension CostModel {
   /// Whether the order of the nodes is all there is to a strategy's placement: tensor groups lie inside nodes, and stages
   /// and nodes divide each other.
-  public func placesWholeNodes(_ strategy: Strategy) -> Bool { placesWholeNodes(strategy.mesh) }
+  package func placesWholeNodes(_ strategy: Strategy) -> Bool { placesWholeNodes(strategy.mesh) }
 
   /// The same of a mesh.
   func placesWholeNodes(_ mesh: Mesh) -> Bool {
@@ -37,7 +37,7 @@ extension CostModel {
   /// nodes of a stage has all its edges faster. Other links are as fast as the fastest.
   ///
   /// - Parameter ringSecondsPerByte: of the slowest edge, as in ``PlacementTerms/ringSecondsPerByte``.
-  public func layoutCost(_ mesh: Mesh, ringSecondsPerByte: Double) -> LayoutCost {
+  package func layoutCost(_ mesh: Mesh, ringSecondsPerByte: Double) -> LayoutCost {
     // Rings reach the same share of every link's rate.
     let probe = fabric.bestMeasuredBytesPerSecond
     let share = fabric.assumingLinks(bytesPerSecond: probe).ringBytesPerSecond(fromNode: 0, toNode: 1) / probe
@@ -49,7 +49,7 @@ extension CostModel {
   }
 
   /// The same with one pair of the cluster's nodes as fast, both ways, as the fastest of all.
-  public func withFastestLink(between node: Int, and other: Int) -> Self {
+  package func withFastestLink(between node: Int, and other: Int) -> Self {
     changingDevices { $0.fabric = $0.fabric.withFastestLink(between: node, and: other) }
   }
 
@@ -58,7 +58,7 @@ extension CostModel {
   /// Tails are linear in the links' rate here; the exact model judges what is found with them.
   ///
   /// - Precondition: ``placesWholeNodes(_:)``.
-  public func placementTerms(of strategy: Strategy, split: Split) -> PlacementTerms {
+  package func placementTerms(of strategy: Strategy, split: Split) -> PlacementTerms {
     let mesh = strategy.mesh, stageSize = mesh.blockSize(below: .pipeline)
     // Two points of the line that tails lie on.
     let fast = fabric.bestMeasuredBytesPerSecond, slow = fast / 2

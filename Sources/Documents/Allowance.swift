@@ -3,9 +3,9 @@ import JSONText
 /// Methods that change values and may be used all the same, and how much change is accepted.
 ///
 /// Without any a search stays among strategies that train what plain data parallelism would.
-public struct Allowance: Sendable, Equatable {
+package struct Allowance: Sendable, Equatable {
   /// Methods that somebody has to allow.
-  public enum Method: String, Sendable, CaseIterable {
+  package enum Method: String, Sendable, CaseIterable {
     /// Quantised collectives between nodes: weights gathered as INT8, gradients exchanged as INT4 (ZeRO++, Wang et al.
     /// 2023).
     case zeroPlusPlus = "zero++"
@@ -13,21 +13,21 @@ public struct Allowance: Sendable, Equatable {
 
   /// The largest relative error of a quantised tensor that is accepted, see ``QuantisationError``; nil when collectives
   /// are not to be quantised.
-  public let quantisationTolerance: Double?
+  package let quantisationTolerance: Double?
 
   /// Nothing that changes values.
-  public static let exact = Allowance(quantisationTolerance: nil)
+  package static let exact = Allowance(quantisationTolerance: nil)
 
   /// - Parameter quantisationTolerance: a relative error, no unit; nil allows no quantised collectives.
-  public init(quantisationTolerance: Double?) { self.quantisationTolerance = quantisationTolerance }
+  package init(quantisationTolerance: Double?) { self.quantisationTolerance = quantisationTolerance }
 
   /// What is allowed, in a fixed order.
-  public var methods: [Method] { quantisationTolerance == nil ? [] : [.zeroPlusPlus] }
+  package var methods: [Method] { quantisationTolerance == nil ? [] : [.zeroPlusPlus] }
 
   /// Whether a strategy changes no values, or those only that may be changed, by as little as is accepted.
   ///
   /// - Parameter devicesPerNode: of the cluster that the strategy runs on.
-  public func permits(_ strategy: Strategy, devicesPerNode: Int) -> Bool {
+  package func permits(_ strategy: Strategy, devicesPerNode: Int) -> Bool {
     let error = strategy.quantisationError(devicesPerNode: devicesPerNode)
     guard let tolerance = quantisationTolerance else { return !strategy.sharding.isQuantised }
     return error.weights <= tolerance && error.gradients <= tolerance

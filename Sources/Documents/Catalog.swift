@@ -3,19 +3,19 @@ import JSONText
 
 /// The shipped inputs, found by name: `Clusters/NAME.json`, `Profiles/NAME.json`, `Profiles/models/NAME.json`,
 /// `Profiles/links/NAME.json` under one root.
-public struct Catalog: Sendable {
+package struct Catalog: Sendable {
   /// The folder that holds `Clusters` and `Profiles`; nil when none was found, and then only files work.
-  public let root: String?
+  package let root: String?
 
   /// A catalogue under a given root.
-  public init(root: String?) { self.root = root }
+  package init(root: String?) { self.root = root }
 
   /// The catalogue of this installation: `$SEXTANT_HOME`, else the nearest folder above the executable that holds
   /// `Clusters` and `Profiles` (a checkout), or has them in `share/sextant` (an installation).
   ///
   /// - Parameter checkout: where to look last: the folder that the calling program's package was compiled from, for
   ///   programs of other packages.
-  public static func ofInstallation(orCheckout checkout: String? = nil) -> Catalog {
+  package static func ofInstallation(orCheckout checkout: String? = nil) -> Catalog {
     if let home = ProcessInfo.processInfo.environment["SEXTANT_HOME"], !home.isEmpty { return Catalog(root: home) }
     let last = Catalog(root: checkout.flatMap { holdsInputs($0) ? $0 : nil })
     guard let executable = Bundle.main.executableURL?.resolvingSymlinksInPath() else { return last }
@@ -49,22 +49,22 @@ public struct Catalog: Sendable {
   }
 
   /// The cluster of a file or a shipped name.
-  public func cluster(_ nameOrPath: String) throws(DocumentError) -> ClusterDescription {
+  package func cluster(_ nameOrPath: String) throws(DocumentError) -> ClusterDescription {
     try ClusterDescription(contentsOf: path(of: .cluster, nameOrPath), catalog: self)
   }
 
   /// The model of a file (ours or Hugging Face's) or a shipped name.
-  public func model(_ nameOrPath: String) throws(DocumentError) -> ModelDescription {
+  package func model(_ nameOrPath: String) throws(DocumentError) -> ModelDescription {
     try ModelDescription(contentsOf: path(of: .model, nameOrPath))
   }
 
   /// The device profile of a file or a shipped name.
-  public func device(_ nameOrPath: String) throws(DocumentError) -> DeviceProfile {
+  package func device(_ nameOrPath: String) throws(DocumentError) -> DeviceProfile {
     try DeviceProfile(contentsOf: path(of: .device, nameOrPath))
   }
 
   /// The measured links of a file or a shipped name.
-  public func links(_ nameOrPath: String) throws(DocumentError) -> MeasuredLinks {
+  package func links(_ nameOrPath: String) throws(DocumentError) -> MeasuredLinks {
     try MeasuredLinks(contentsOf: path(of: .links, nameOrPath))
   }
 

@@ -2,9 +2,9 @@ import JSONText
 
 extension Certificate {
   /// What is proven of a strategy that was completed.
-  public struct Proof: Sendable, Equatable {
+  package struct Proof: Sendable, Equatable {
     /// Why no other split of the layers is better.
-    public enum Split: String, Sendable, CaseIterable {
+    package enum Split: String, Sendable, CaseIterable {
       /// There is one split only: no pipeline, or equal chunks.
       case single
       /// The search among splits ended by itself: the others were evaluated, or have a bound that is not below.
@@ -16,7 +16,7 @@ extension Certificate {
     }
 
     /// Why no other order of the nodes is better.
-    public enum Order: String, Sendable, CaseIterable {
+    package enum Order: String, Sendable, CaseIterable {
       /// Links between nodes were not measured, so that all nodes are alike.
       case alike
       /// Nothing: orders were not searched, see ``NodeArrangement/Reason``, or found by a heuristic. The bound holds for
@@ -29,17 +29,17 @@ extension Certificate {
     }
 
     /// The strategy, see ``Strategy/text``.
-    public let strategy: String
+    package let strategy: String
     /// Whether its stages choose for themselves.
-    public let stagesChoose: Bool
+    package let stagesChoose: Bool
     /// The best score that was found, seconds; nil when none was below what it had to beat.
-    public let scoreSeconds: Double?
+    package let scoreSeconds: Double?
     /// No split and no order of the nodes scores less, seconds.
-    public let lowerBoundSeconds: Double
-    public let split: Split
-    public let order: Order
+    package let lowerBoundSeconds: Double
+    package let split: Split
+    package let order: Order
 
-    public init(
+    package init(
       strategy: String, stagesChoose: Bool, scoreSeconds: Double?, lowerBoundSeconds: Double, split: Split, order: Order
     ) {
       self.strategy = strategy
@@ -51,7 +51,7 @@ extension Certificate {
     }
 
     /// How much better the strategy might be than what was found of it, as a share; 0 where nothing was found.
-    public var gap: Double { scoreSeconds.map { Swift.max(0, 1 - lowerBoundSeconds / $0) } ?? 0 }
+    package var gap: Double { scoreSeconds.map { Swift.max(0, 1 - lowerBoundSeconds / $0) } ?? 0 }
 
     init(_ field: Field) throws(DocumentError) {
       var fields = try field.fields()

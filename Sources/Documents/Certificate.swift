@@ -1,9 +1,9 @@
-public import JSONText
+package import JSONText
 
 /// How sure a search is of its answer: what was looked at, and what no strategy can beat.
-public struct Certificate: Sendable, Equatable {
+package struct Certificate: Sendable, Equatable {
   /// Why the search ended.
-  public enum Ending: String, Sendable, CaseIterable {
+  package enum Ending: String, Sendable, CaseIterable {
     /// Every strategy is completed, or closed by a bound that is not below the answer.
     case exhausted
     /// The limit on completions was reached.
@@ -15,40 +15,40 @@ public struct Certificate: Sendable, Equatable {
   }
 
   /// Why strategies were left out, and how many.
-  public struct Rejection: Sendable, Equatable {
-    public let rule: String
-    public let count: Int
+  package struct Rejection: Sendable, Equatable {
+    package let rule: String
+    package let count: Int
 
-    public init(rule: String, count: Int) {
+    package init(rule: String, count: Int) {
       self.rule = rule
       self.count = count
     }
   }
 
-  public let ending: Ending
+  package let ending: Ending
   /// No strategy of the lattice scores below this, seconds.
-  public let lowerBoundSeconds: Double
+  package let lowerBoundSeconds: Double
   /// The answer's own score: its iteration time, with the surcharge for little headroom.
-  public let scoreSeconds: Double
+  package let scoreSeconds: Double
   /// Points of the lattice.
-  public let enumeratedCount: Int
+  package let enumeratedCount: Int
   /// Left out before pricing, by rule, ordered by rule.
-  public let rejections: [Rejection]
+  package let rejections: [Rejection]
   /// Left out because no split of the layers fits into memory.
-  public let memoryRejectedCount: Int
+  package let memoryRejectedCount: Int
   /// Closed because their bound is not below the answer.
-  public let closedByBoundCount: Int
+  package let closedByBoundCount: Int
   /// Given their best split of layers and priced exactly.
-  public let completedCount: Int
+  package let completedCount: Int
   /// Completed ones of which a better split, or a better order of the nodes, was not ruled out: their own bound counts in
   /// ``lowerBoundSeconds``.
-  public let unprovenCount: Int
+  package let unprovenCount: Int
   /// Integer programs that GLPK solved for splits whose stages choose for themselves.
-  public let programCount: Int
+  package let programCount: Int
   /// What is proven of every completed strategy, in the order in which they were completed; empty where nobody asked.
-  public let proofs: [Proof]
+  package let proofs: [Proof]
 
-  public init(
+  package init(
     ending: Ending, lowerBoundSeconds: Double, scoreSeconds: Double, enumeratedCount: Int, rejections: [Rejection],
     memoryRejectedCount: Int, closedByBoundCount: Int, completedCount: Int, unprovenCount: Int,
     programCount: Int = 0, proofs: [Proof] = []
@@ -67,7 +67,7 @@ public struct Certificate: Sendable, Equatable {
   }
 
   /// How far the answer may be from the best, as a share of the answer; 0 is proven optimal under the model.
-  public var gap: Double { scoreSeconds > 0 ? Swift.max(0, 1 - lowerBoundSeconds / scoreSeconds) : 0 }
+  package var gap: Double { scoreSeconds > 0 ? Swift.max(0, 1 - lowerBoundSeconds / scoreSeconds) : 0 }
 
   package init(_ field: Field) throws(DocumentError) {
     var fields = try field.fields()
@@ -97,7 +97,7 @@ public struct Certificate: Sendable, Equatable {
     try fields.finish()
   }
 
-  public var json: JSON {
+  package var json: JSON {
     object(
       ("ending", .string(ending.rawValue)), ("lower_bound_seconds", .number(lowerBoundSeconds)),
       ("score_seconds", .number(scoreSeconds)), ("gap", .number(gap)), ("enumerated", .integer(enumeratedCount)),

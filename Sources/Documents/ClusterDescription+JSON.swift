@@ -1,10 +1,10 @@
-public import JSONText
+package import JSONText
 
 /// The cluster document, `sextant.cluster/1`.
 extension ClusterDescription {
   /// - Parameter catalog: where the names of devices and of measured links are looked up; paths in the document are
   ///   relative to the document's own folder.
-  public init(contentsOf path: String, catalog: Catalog) throws(DocumentError) {
+  package init(contentsOf path: String, catalog: Catalog) throws(DocumentError) {
     self = try readDocument(at: path) { (field) throws(DocumentError) in
       try ClusterDescription(field, catalog: catalog, folder: folder(of: path))
     }
@@ -85,7 +85,7 @@ extension ClusterDescription {
   }
 
   /// The document of this cluster, self-contained: the device and the measured links are inside it.
-  public var json: JSON {
+  package var json: JSON {
     let isCounted = nodeNames == (0..<nodeNames.count).map { "node-\($0)" }
     return object(
       ("schema", .string(DocumentSchema.cluster.rawValue)), ("name", .string(name)),

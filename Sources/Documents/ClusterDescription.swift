@@ -1,23 +1,23 @@
 /// A cluster: nodes of equal size, the devices in them, and the levels of links between devices.
-public struct ClusterDescription: Sendable, Equatable {
+package struct ClusterDescription: Sendable, Equatable {
   /// A level of links: what connects the instances of the level below into one instance of this one.
-  public struct Level: Sendable, Equatable {
-    public let name: String
+  package struct Level: Sendable, Equatable {
+    package let name: String
     /// Devices under one instance of this level, such as 8 for the NVLink domain of a node.
-    public let span: Int
+    package let span: Int
     /// Nominal rate of one device, one direction.
-    public let bytesPerSecond: Double
+    package let bytesPerSecond: Double
     /// One message's fixed time; nil takes the device profile's.
-    public let latencySeconds: Double?
+    package let latencySeconds: Double?
     /// Share of the nominal rate that collectives reach; nil takes the device profile's.
-    public let efficiency: Double?
+    package let efficiency: Double?
     /// Nominal rate, one direction, that all devices of one instance of the level *below* share, such as the NICs of a
     /// node; nil when every device has its own.
-    public let sharedBytesPerSecond: Double?
+    package let sharedBytesPerSecond: Double?
     /// Factor above 1 by which traffic of all devices at once is slower than of one.
-    public let oversubscription: Double
+    package let oversubscription: Double
 
-    public init(
+    package init(
       name: String, span: Int, bytesPerSecond: Double, latencySeconds: Double? = nil, efficiency: Double? = nil,
       sharedBytesPerSecond: Double? = nil, oversubscription: Double = 1
     ) {
@@ -32,43 +32,43 @@ public struct ClusterDescription: Sendable, Equatable {
   }
 
   /// The memory and links of a node's host side.
-  public struct Host: Sendable, Equatable {
+  package struct Host: Sendable, Equatable {
     /// Memory of one node.
-    public let memoryBytes: Int
+    package let memoryBytes: Int
     /// Host to one device, one direction.
-    public let bytesPerSecond: Double
+    package let bytesPerSecond: Double
 
     /// A node's host side.
-    public init(memoryBytes: Int, bytesPerSecond: Double) {
+    package init(memoryBytes: Int, bytesPerSecond: Double) {
       self.memoryBytes = memoryBytes
       self.bytesPerSecond = bytesPerSecond
     }
   }
 
-  public let name: String
-  public let source: String
+  package let name: String
+  package let source: String
   /// The models of device, in the order of the first node that has them; one where all nodes are alike.
-  public private(set) var devices: [DeviceProfile]
+  package private(set) var devices: [DeviceProfile]
   /// The model of device in each node, an index into ``devices``.
-  public private(set) var deviceOfNode: [Int]
-  public let nodeNames: [String]
-  public let devicesPerNode: Int
+  package private(set) var deviceOfNode: [Int]
+  package let nodeNames: [String]
+  package let devicesPerNode: Int
   /// Innermost first; spans grow, each divides the next, one equals ``devicesPerNode`` and the last covers the cluster.
-  public let levels: [Level]
-  public let host: Host?
+  package let levels: [Level]
+  package let host: Host?
   /// Node-to-node rates that replace the nominal ones, of the nodes in ``nodeNames`` in their order, whatever others
   /// were measured with them.
-  public let measured: MeasuredLinks?
+  package let measured: MeasuredLinks?
 
   /// The most devices that a cluster may have: a plan lists every one several times, and must stay readable.
   static let largestDeviceCount = 1_048_576
 
   /// The device in every node; of a mixed cluster, in the first.
-  public var device: DeviceProfile { devices[0] }
+  package var device: DeviceProfile { devices[0] }
   /// Whether nodes differ in their devices.
-  public var isMixed: Bool { devices.count > 1 }
-  public var nodeCount: Int { nodeNames.count }
-  public var deviceCount: Int { nodeNames.count * devicesPerNode }
+  package var isMixed: Bool { devices.count > 1 }
+  package var nodeCount: Int { nodeNames.count }
+  package var deviceCount: Int { nodeNames.count * devicesPerNode }
 
   /// The most models of device in one cluster: every order of the models is searched.
   static let largestModelCount = 4
@@ -76,7 +76,7 @@ public struct ClusterDescription: Sendable, Equatable {
   /// A cluster whose nodes all have the same device.
   ///
   /// - Throws: a sentence when levels, nodes and devices do not fit together.
-  public init(
+  package init(
     name: String, source: String = "", device: DeviceProfile, nodeNames: [String], devicesPerNode: Int,
     levels: [Level], host: Host? = nil, measured: MeasuredLinks? = nil
   ) throws(Contradiction) {
@@ -89,7 +89,7 @@ public struct ClusterDescription: Sendable, Equatable {
   ///
   /// - Parameter deviceOfNode: for each node, an index into `devices`, which need not be in order and may be equal.
   /// - Throws: a sentence when levels, nodes and devices do not fit together.
-  public init(
+  package init(
     name: String, source: String = "", devices: [DeviceProfile], deviceOfNode: [Int], nodeNames: [String],
     devicesPerNode: Int, levels: [Level], host: Host? = nil, measured: MeasuredLinks? = nil
   ) throws(Contradiction) {
@@ -151,22 +151,22 @@ public struct ClusterDescription: Sendable, Equatable {
   }
 
   /// Parts of a cluster that cannot be together, as a sentence.
-  public struct Contradiction: Error, Sendable, Equatable {
-    public let sentence: String
+  package struct Contradiction: Error, Sendable, Equatable {
+    package let sentence: String
     init(_ sentence: String) { self.sentence = sentence }
   }
 
   /// The cluster with measured links.
   ///
   /// - Throws: ``Contradiction`` when they are of other nodes than the cluster's.
-  public func measured(_ links: MeasuredLinks) throws(Contradiction) -> ClusterDescription {
+  package func measured(_ links: MeasuredLinks) throws(Contradiction) -> ClusterDescription {
     try ClusterDescription(
       name: name, source: source, devices: devices, deviceOfNode: deviceOfNode, nodeNames: nodeNames,
       devicesPerNode: devicesPerNode, levels: levels, host: host, measured: links)
   }
 
   /// The same cluster with other devices in its nodes, such as a profile with other coefficients.
-  public func replacing(device: DeviceProfile) -> ClusterDescription {
+  package func replacing(device: DeviceProfile) -> ClusterDescription {
     var copy = self
     copy.devices = [device]
     copy.deviceOfNode = [Int](repeating: 0, count: nodeCount)
@@ -174,14 +174,14 @@ public struct ClusterDescription: Sendable, Equatable {
   }
 
   /// The same cluster as if all nodes had the devices of one model.
-  public func assuming(deviceIndex: Int) -> ClusterDescription {
+  package func assuming(deviceIndex: Int) -> ClusterDescription {
     isMixed ? replacing(device: devices[deviceIndex]) : self
   }
 
   /// The models of device on which a pipeline stage lies, as indices into ``devices``, ascending.
   ///
   /// - Parameter nodeOrder: the nodes that are used, by index: node k of the mesh is `nodeOrder[k]`.
-  public func deviceModels(ofStage stage: Int, of mesh: Mesh, nodeOrder: [Int]) -> [Int] {
+  package func deviceModels(ofStage stage: Int, of mesh: Mesh, nodeOrder: [Int]) -> [Int] {
     let ranks = mesh.block(stage, below: .pipeline)
     let nodes = ranks.lowerBound / devicesPerNode...(ranks.upperBound - 1) / devicesPerNode
     return Set(nodeOrder[nodes].map { deviceOfNode[$0] }).sorted()
@@ -190,7 +190,7 @@ public struct ClusterDescription: Sendable, Equatable {
   /// The same cluster with another number of nodes and no measured links: what if there were more of them?
   ///
   /// A cluster whose links end at the node gets the network that its device profile states as usual.
-  public func resized(nodeCount: Int) -> ClusterDescription? {
+  package func resized(nodeCount: Int) -> ClusterDescription? {
     let needed = nodeCount * devicesPerNode
     var levels = levels.filter { $0.span <= devicesPerNode }
     let outer = self.levels.filter { $0.span > devicesPerNode }

@@ -4,36 +4,36 @@ extension DeviceProfile.Framework {
   /// What a framework keeps in memory beside what the operations and the optimizer need, and what it reports of it.
   ///
   /// Every coefficient has a value, 0, 1 or false, with which nothing is added to the exact counts.
-  public struct Memory: Sendable, Equatable {
+  package struct Memory: Sendable, Equatable {
     /// What its runs take beside all that is counted and beside what the device profile reserves: a context of its own,
     /// flat buffers, those of its communicators.
-    public package(set) var reservedBytes: Int
+    package var reservedBytes: Int
     /// Activations that are kept, as a multiple of what the operations need.
-    public package(set) var activationFactor: Double
+    package var activationFactor: Double
     /// Whether a gated activation runs as separate operations, so that the activated gate is kept beside gate, value and
     /// product; a fused one computes it again.
-    public package(set) var keepsActivatedGate: Bool
+    package var keepsActivatedGate: Bool
     /// Bytes alive per entry of the logits while the loss is computed, all copies together.
-    public package(set) var logitsBytesPerEntry: Double
+    package var logitsBytesPerEntry: Double
     /// Gradients and temporaries of a layer that runs backward, as a multiple of the activations that a layer keeps.
-    public package(set) var backwardWorkspaceFactor: Double
+    package var backwardWorkspaceFactor: Double
     /// Whether a micro-batch's gradients, in the weights' precision, are alive together until its backward pass ends and
     /// are then added to the accumulated ones.
-    public package(set) var separatesMicroBatchGradients: Bool
+    package var separatesMicroBatchGradients: Bool
     /// Buckets of an all-reduce of gradients, bytes for each parameter of a rank; not there where ZeRO shards or where
     /// there is one replica.
-    public package(set) var bucketBytesPerParameter: Double
+    package var bucketBytesPerParameter: Double
     /// Copies of a rank's accumulated gradients that ZeRO 1 makes to reduce them after the last backward pass.
-    public package(set) var stepGradientCopies: Double
+    package var stepGradientCopies: Double
     /// Buffers of a micro-batch's whole activations (tokens times hidden size) that a tensor group's gathers keep.
-    public package(set) var tensorBufferCount: Double
+    package var tensorBufferCount: Double
     /// Whole activations for each layer in flight that are no longer needed but not free either, since a collective of a
     /// tensor group may still read them: while the host launches ahead of the device.
-    public package(set) var pendingActivationFactor: Double
+    package var pendingActivationFactor: Double
     /// What a run of this framework reports as its memory.
-    public package(set) var reportedMemory: ReportedMemory
+    package var reportedMemory: ReportedMemory
     /// Whose memory it reports.
-    public package(set) var reportedStage: ReportedStage
+    package var reportedStage: ReportedStage
 
     /// Sets everything that a framework adds to the exact counts to nothing; the loss keeps its copies of the logits.
     package mutating func keepOnlyWhatOperationsNeed() {
@@ -50,7 +50,7 @@ extension DeviceProfile.Framework {
   }
 
   /// What is called a run's memory.
-  public enum ReportedMemory: String, Sendable, CaseIterable {
+  package enum ReportedMemory: String, Sendable, CaseIterable {
     /// Tensors that are alive, as PyTorch counts them: no context, no library workspace, no loss of the allocator.
     case allocated
     /// What the allocator has taken from the device, as a device's own tool shows it too: all of the above.
@@ -58,7 +58,7 @@ extension DeviceProfile.Framework {
   }
 
   /// The stage whose device is asked.
-  public enum ReportedStage: String, Sendable, CaseIterable {
+  package enum ReportedStage: String, Sendable, CaseIterable {
     case first, last, largest
   }
 }

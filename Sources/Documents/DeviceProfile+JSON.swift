@@ -1,8 +1,8 @@
-public import JSONText
+package import JSONText
 
 /// The device profile document, `sextant.device/1`.
 extension DeviceProfile {
-  public init(contentsOf path: String) throws(DocumentError) {
+  package init(contentsOf path: String) throws(DocumentError) {
     self = try readDocument(at: path) { (field) throws(DocumentError) in try DeviceProfile(field) }
   }
 
@@ -25,7 +25,7 @@ extension DeviceProfile {
   }
 
   /// The document of this profile.
-  public var json: JSON {
+  package var json: JSON {
     object(
       ("schema", .string(DocumentSchema.device.rawValue)), ("name", .string(name)), ("title", .string(title)),
       ("datasheet", datasheet.json), ("compute", compute.json), ("memory", memory.json), ("fabric", fabric.json),

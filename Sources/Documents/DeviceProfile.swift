@@ -3,85 +3,85 @@
 /// The three owners of a coefficient are kept apart, so that a new cluster reuses the device's and a new framework
 /// version replaces only its own: ``Compute`` and ``Memory`` belong to the device, ``Fabric`` to the links and their
 /// collective library, ``Framework`` to the training code.
-public struct DeviceProfile: Sendable, Equatable {
-  public let name: String
+package struct DeviceProfile: Sendable, Equatable {
+  package let name: String
   /// What people call it.
-  public let title: String
-  public let datasheet: Datasheet
-  public package(set) var compute: Compute
-  public package(set) var memory: Memory
-  public package(set) var fabric: Fabric
+  package let title: String
+  package let datasheet: Datasheet
+  package var compute: Compute
+  package var memory: Memory
+  package var fabric: Fabric
   /// One or more; the first is used where no other is asked for.
-  public package(set) var frameworks: [Framework]
+  package var frameworks: [Framework]
   /// Where each group of coefficients came from, as (group, origin).
-  public package(set) var provenance: [Provenance]
+  package var provenance: [Provenance]
 
   /// Facts of the vendor's datasheet. Dense rates, without sparsity.
-  public struct Datasheet: Sendable, Equatable {
-    public let memoryBytes: Int
-    public let memoryBytesPerSecond: Double
-    public let fp32FLOPPerSecond: Double
-    public let fp16FLOPPerSecond: Double
+  package struct Datasheet: Sendable, Equatable {
+    package let memoryBytes: Int
+    package let memoryBytesPerSecond: Double
+    package let fp32FLOPPerSecond: Double
+    package let fp16FLOPPerSecond: Double
     /// Zero where the device has no bf16 matrix units.
-    public let bf16FLOPPerSecond: Double
+    package let bf16FLOPPerSecond: Double
     /// Whether FlashAttention kernels exist for it.
-    public let hasFlashAttention: Bool
+    package let hasFlashAttention: Bool
     /// One direction, one device, to the others of its node; used where a run record states no rate.
-    public let scaleUpBytesPerSecond: Double
+    package let scaleUpBytesPerSecond: Double
     /// One direction, one device's share of its node's network; used where a run record states no rate.
-    public let scaleOutBytesPerSecond: Double
-    public let sources: [String]
+    package let scaleOutBytesPerSecond: Double
+    package let sources: [String]
   }
 
   /// What the device reaches of its peaks.
-  public struct Compute: Sendable, Equatable {
+  package struct Compute: Sendable, Equatable {
     /// Share of peak FLOP/s that a very large matrix product reaches, 0…1.
-    public package(set) var gemmPeakFraction: Double
+    package var gemmPeakFraction: Double
     /// Size of a matrix dimension at which half of that is reached, were the other two infinite.
-    public package(set) var gemmHalfSize: Double
+    package var gemmHalfSize: Double
     /// Share of peak FLOP/s that fused attention reaches.
-    public package(set) var attentionPeakFraction: Double
+    package var attentionPeakFraction: Double
     /// Share of the memory bandwidth that element-wise operations reach.
-    public package(set) var memoryFraction: Double
+    package var memoryFraction: Double
     /// Factor by which the products of unfused attention are slower when the head size is no multiple of 8.
-    public package(set) var unalignedAttentionFactor: Double
+    package var unalignedAttentionFactor: Double
   }
 
   /// How much of the memory a run can use.
-  public struct Memory: Sendable, Equatable {
+  package struct Memory: Sendable, Equatable {
     /// Library workspaces and other tensors that are there before the model is.
-    public package(set) var reservedBytes: Int
+    package var reservedBytes: Int
     /// Allocator overhead as a share of what comes and goes: activations and workspace. Weights, gradients and optimizer
     /// are a few large blocks.
-    public package(set) var fragmentationFraction: Double
+    package var fragmentationFraction: Double
     /// Share of the smaller of two moments' blocks that the other cannot use: the last backward pass and the reduction of
     /// gradients after it.
-    public package(set) var unreusedFraction: Double
+    package var unreusedFraction: Double
     /// Peak below this share of the memory: fits.
-    public package(set) var comfortableFraction: Double
+    package var comfortableFraction: Double
     /// Peak above this share of the memory: does not fit. Between the two: risky.
-    public package(set) var limitFraction: Double
+    package var limitFraction: Double
   }
 
   /// What the collective library reaches of nominal link rates.
-  public struct Fabric: Sendable, Equatable {
+  package struct Fabric: Sendable, Equatable {
     /// What every collective takes beside its steps and bytes: its kernel's launch and the ranks finding each other.
-    public package(set) var collectiveSeconds: Double
+    package var collectiveSeconds: Double
     /// Share of the nominal rate inside a node, 0…1.
-    public package(set) var scaleUpEfficiency: Double
-    public package(set) var scaleUpLatencySeconds: Double
+    package var scaleUpEfficiency: Double
+    package var scaleUpLatencySeconds: Double
     /// Where devices are linked directly and not by a switch, small groups reach fewer of their links: the share of the
     /// nominal rate for groups of at most so many ranks, ascending; empty where a switch gives all groups the same.
-    public package(set) var scaleUpGroups: [GroupShare]
+    package var scaleUpGroups: [GroupShare]
     /// Share of the nominal rate between nodes, 0…1.
-    public package(set) var scaleOutEfficiency: Double
-    public package(set) var scaleOutLatencySeconds: Double
+    package var scaleOutEfficiency: Double
+    package var scaleOutLatencySeconds: Double
   }
 
   /// Share of the nominal rate that groups of at most so many ranks reach inside a node.
-  public struct GroupShare: Sendable, Equatable {
-    public let rankCount: Int
-    public package(set) var efficiency: Double
+  package struct GroupShare: Sendable, Equatable {
+    package let rankCount: Int
+    package var efficiency: Double
 
     package init(rankCount: Int, efficiency: Double) {
       self.rankCount = rankCount
@@ -90,72 +90,72 @@ public struct DeviceProfile: Sendable, Equatable {
   }
 
   /// How a training framework drives the device.
-  public struct Framework: Sendable, Equatable {
+  package struct Framework: Sendable, Equatable {
     /// Lower case, as in `megatron-lm`.
-    public let name: String
+    package let name: String
     /// The host needs this to launch a layer's kernels, forward and backward of one micro-batch; a third more with full
     /// recomputation.
-    public package(set) var layerFloorSeconds: Double
+    package var layerFloorSeconds: Double
     /// How host and device share a stage's time: (device^k + host^k)^(1/k). Large: the slower decides, the host runs ahead
     /// of the device; 2: they half wait for each other.
-    public package(set) var floorSharpness: Double
+    package var floorSharpness: Double
     /// What a layer's floor, both passes together, grows by for each rank of a tensor group when the pipeline leaves the
     /// node: transfers and collectives are then launched and waited for one after another.
-    public package(set) var pipelineFloorSecondsPerTensorRank: Double
+    package var pipelineFloorSecondsPerTensorRank: Double
     /// What a layer's floor, both passes together, grows by for each rank of a tensor group but the first: every collective
     /// waits for the rank whose host is latest.
-    public package(set) var tensorFloorSecondsPerRank: Double
+    package var tensorFloorSecondsPerRank: Double
     /// What a layer's floor, both passes together, grows by for each node that a tensor group spans.
-    public package(set) var tensorFloorSecondsPerNode: Double
+    package var tensorFloorSecondsPerNode: Double
     /// What a collective of the tensor group costs before its first byte moves.
-    public package(set) var tensorCollectiveSeconds: Double
+    package var tensorCollectiveSeconds: Double
     /// Share of the links' rate that the tensor group's collectives reach beside computation, with the copies around them.
-    public package(set) var tensorRateFraction: Double
+    package var tensorRateFraction: Double
     /// Share of the tensor group's traffic that hides under computation, 0…1.
-    public package(set) var tensorOverlapFraction: Double
+    package var tensorOverlapFraction: Double
     /// Paid once an iteration: data loading, logging, host synchronisation.
-    public package(set) var iterationFixedSeconds: Double
+    package var iterationFixedSeconds: Double
     /// Share of the gradient reduction that hides under the last backward pass when overlap is on, 0…1.
-    public package(set) var gradientOverlapFraction: Double
+    package var gradientOverlapFraction: Double
     /// The same share where ZeRO shards what is reduced.
-    public package(set) var shardedGradientOverlapFraction: Double
+    package var shardedGradientOverlapFraction: Double
     /// Share of the weight gathers of ZeRO 3, and of ZeRO 1 and 2 after the step, that hides under computation, 0…1.
-    public package(set) var gatherOverlapFraction: Double
+    package var gatherOverlapFraction: Double
     /// Whether gradient reductions overlap with backward unless a strategy says otherwise.
-    public package(set) var overlapsGradientReduce: Bool
+    package var overlapsGradientReduce: Bool
     /// Share of the network's rate between nodes that the reduction of gradients, and ZeRO 1's gather, reach.
-    public package(set) var reductionRateFraction: Double
+    package var reductionRateFraction: Double
     /// Gradients are reduced in messages of so many bytes, each with its own latency.
-    public package(set) var bucketBytes: Double
+    package var bucketBytes: Double
     /// Time of matrix products, as a multiple of the device profile's.
-    public package(set) var gemmFactor: Double
+    package var gemmFactor: Double
     /// Time of fused attention, as a multiple of the device profile's.
-    public package(set) var attentionFactor: Double
+    package var attentionFactor: Double
     /// Memory traffic of element-wise operations, as a multiple of what fused kernels would move.
-    public package(set) var elementWiseFactor: Double
+    package var elementWiseFactor: Double
     /// How layers are split into stages when nobody says otherwise.
-    public package(set) var layerSplit: LayerSplit
+    package var layerSplit: LayerSplit
     /// Bytes of memory traffic per entry of the logits that the loss causes forward, and as many backward.
-    public package(set) var logitsTrafficBytesPerEntry: Double
+    package var logitsTrafficBytesPerEntry: Double
     /// Traffic of adding a micro-batch's gradients to the accumulated ones, as a multiple of reading the one and reading
     /// and writing the other; 0 where the products' kernels do it.
-    public package(set) var gradientAccumulationFactor: Double
+    package var gradientAccumulationFactor: Double
     /// Whether runs that all-reduce gradients among replicas (ZeRO 0) whose pipelines leave a node often fail or crawl,
     /// whatever memory they need: such strategies are risky at best.
-    public package(set) var hasFragileReplicatedPipelines: Bool
+    package var hasFragileReplicatedPipelines: Bool
     /// Whether attention is fused in runs that do not say.
-    public package(set) var usesFlashAttention: Bool
+    package var usesFlashAttention: Bool
     /// What it keeps in memory.
-    public package(set) var memory: Memory
+    package var memory: Memory
     /// The vocabulary is padded to a multiple of this times the tensor degree.
-    public package(set) var vocabularyMultiple: Int
+    package var vocabularyMultiple: Int
 
     /// The largest ``vocabularyMultiple`` that a document may state.
     static let largestVocabularyMultiple = 65_536
   }
 
   /// A framework's rule for splitting layers into pipeline stages.
-  public enum LayerSplit: String, Sendable, CaseIterable {
+  package enum LayerSplit: String, Sendable, CaseIterable {
     /// As many layers in every stage, the rest one each to middle stages.
     case even
     /// Layer after layer to a stage until the cost so far exceeds the stage's part of the whole, the head counting by its
@@ -164,18 +164,18 @@ public struct DeviceProfile: Sendable, Equatable {
   }
 
   /// Where one group of coefficients came from.
-  public struct Provenance: Sendable, Equatable {
-    public let group: String
-    public let origin: String
+  package struct Provenance: Sendable, Equatable {
+    package let group: String
+    package let origin: String
 
-    public init(group: String, origin: String) {
+    package init(group: String, origin: String) {
       self.group = group
       self.origin = origin
     }
   }
 
   /// Peak matrix FLOP/s in a precision; zero where the device cannot.
-  public func peakFLOPPerSecond(_ precision: Precision) -> Double {
+  package func peakFLOPPerSecond(_ precision: Precision) -> Double {
     switch precision {
     case .fp32: datasheet.fp32FLOPPerSecond
     case .fp16: datasheet.fp16FLOPPerSecond
@@ -184,12 +184,12 @@ public struct DeviceProfile: Sendable, Equatable {
   }
 
   /// Whether attention can be fused in a precision: FlashAttention's kernels are for 16-bit numbers.
-  public func hasFlashAttention(in precision: Precision) -> Bool {
+  package func hasFlashAttention(in precision: Precision) -> Bool {
     datasheet.hasFlashAttention && precision != .fp32
   }
 
   /// The framework of a name, compared without case and by prefix (`Megatron-LM (2022)` is `megatron-lm`); nil if none.
-  public func framework(named name: String) -> Framework? {
+  package func framework(named name: String) -> Framework? {
     let wanted = name.lowercased()
     return frameworks.first { wanted == $0.name } ?? frameworks.first { wanted.hasPrefix($0.name) }
   }

@@ -2,24 +2,24 @@
 ///
 /// Facts are kept apart and ``description`` is the one place that makes the sentence:
 /// `cluster.json: /levels/1/bytes_per_second: expected a positive number from 1e-24 to 1e24, found "fast"`.
-public struct DocumentError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct DocumentError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The file, or what stands for it (`--strategy`, `standard input`).
-  public let source: String
+  package let source: String
   /// A JSON pointer (RFC 6901) into the document, `line 3, column 7` for broken text, or empty for the whole.
-  public let location: String
+  package let location: String
   /// What was expected, in words.
-  public let expected: String
+  package let expected: String
   /// What was found instead; nil where there is nothing to quote.
-  public let found: String?
+  package let found: String?
 
-  public init(source: String, location: String, expected: String, found: String?) {
+  package init(source: String, location: String, expected: String, found: String?) {
     self.source = source
     self.location = location
     self.expected = expected
     self.found = found
   }
 
-  public var description: String {
+  package var description: String {
     var sentence = source
     if !location.isEmpty { sentence += ": \(location)" }
     sentence += ": \(expected)"

@@ -1,7 +1,7 @@
 package import JSONText
 
 /// The kinds of document, each with its major version; the value of the `schema` key.
-public enum DocumentSchema: String, Sendable, CaseIterable {
+package enum DocumentSchema: String, Sendable, CaseIterable {
   case cluster = "sextant.cluster/1"
   case links = "sextant.links/1"
   case device = "sextant.device/1"

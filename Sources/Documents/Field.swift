@@ -1,7 +1,7 @@
 package import JSONText
 
 /// A JSON value together with where it stands, so that every complaint can point at it.
-public struct Field: Sendable {
+package struct Field: Sendable {
   package let value: JSON
   package let source: String
   package let pointer: String

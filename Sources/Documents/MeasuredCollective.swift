@@ -1,37 +1,37 @@
 import JSONText
 
 /// The time that a collective took on a real machine: a line of a file of collectives (`sextant.collective/1`).
-public struct MeasuredCollective: Sendable, Equatable {
+package struct MeasuredCollective: Sendable, Equatable {
   /// What was done with the tensor.
-  public enum Kind: String, Sendable, CaseIterable {
+  package enum Kind: String, Sendable, CaseIterable {
     case allReduce = "all-reduce"
     case allGather = "all-gather"
     case reduceScatter = "reduce-scatter"
   }
 
   /// Who measured it, with what.
-  public let source: String
+  package let source: String
   /// Name of a device profile.
-  public let device: String
-  public let kind: Kind
+  package let device: String
+  package let kind: Kind
   /// Ranks that took part, as many on each node. On several nodes the nodes' other devices form groups of the same kind,
   /// which communicate at the same time.
-  public let rankCount: Int
+  package let rankCount: Int
   /// Nodes that they were on.
-  public let nodeCount: Int
+  package let nodeCount: Int
   /// Devices of a node, whether they took part or not.
-  public let devicesPerNode: Int
+  package let devicesPerNode: Int
   /// Nominal, one direction; nil takes the device's datasheet.
-  public let intraBytesPerSecondPerDevice: Double?
+  package let intraBytesPerSecondPerDevice: Double?
   /// Nominal, one direction; nil takes the device's datasheet.
-  public let interBytesPerSecondPerNode: Double?
+  package let interBytesPerSecondPerNode: Double?
   /// The whole tensor: what a rank ends with of an all-gather or all-reduce, and starts with of a reduce-scatter.
-  public let byteCount: Int
-  public let seconds: Double
+  package let byteCount: Int
+  package let seconds: Double
 
   /// Reads a file of collectives, one JSON object a line; empty lines are skipped.
   /// - Throws: `DocumentError` that names the line.
-  public static func collectives(contentsOf path: String) throws(DocumentError) -> [MeasuredCollective] {
+  package static func collectives(contentsOf path: String) throws(DocumentError) -> [MeasuredCollective] {
     try readLines(of: path) { (field) throws(DocumentError) in try MeasuredCollective(field) }
   }
 

@@ -7,7 +7,7 @@ extension MeasuredRun {
   /// A cluster of the record's devices: one level inside a node, one between nodes.
   ///
   /// - Returns: the cluster, and a sentence for each thing that the record does not state.
-  public func cluster(catalog: Catalog) throws(DocumentError) -> (cluster: ClusterDescription, assumptions: [String]) {
+  package func cluster(catalog: Catalog) throws(DocumentError) -> (cluster: ClusterDescription, assumptions: [String]) {
     var assumptions: [String] = []
     var deviceName = machine.device
     // Where a source states the chip but not its memory, the larger is taken.
@@ -79,7 +79,7 @@ extension ClusterDescription {
 
 extension MeasuredCollective {
   /// The nodes that it was measured on, with links of the datasheet where the record states none.
-  public func cluster(of device: DeviceProfile) throws(ClusterDescription.Contradiction) -> ClusterDescription {
+  package func cluster(of device: DeviceProfile) throws(ClusterDescription.Contradiction) -> ClusterDescription {
     let nodeRate =
       interBytesPerSecondPerNode ?? device.datasheet.scaleOutBytesPerSecond * Double(devicesPerNode)
     return try ClusterDescription(

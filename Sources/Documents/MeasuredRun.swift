@@ -4,50 +4,50 @@ import JSONText
 ///
 /// Unlike other documents a record may have keys that are not read, since those who publish runs state all sorts of
 /// things; what is not stated stays nil, to be assumed openly or not at all.
-public struct MeasuredRun: Sendable {
+package struct MeasuredRun: Sendable {
   /// The machine as far as the record states it.
-  public struct Machine: Sendable, Equatable {
+  package struct Machine: Sendable, Equatable {
     /// Name of a device profile.
-    public let device: String
-    public let nodeCount: Int
-    public let devicesPerNode: Int
-    public let deviceCount: Int
+    package let device: String
+    package let nodeCount: Int
+    package let devicesPerNode: Int
+    package let deviceCount: Int
     /// Nominal, one direction.
-    public let intraBytesPerSecondPerDevice: Double?
+    package let intraBytesPerSecondPerDevice: Double?
     /// Links to other devices of the node, where words state their count instead of a rate: `4 inter-GPU connects`.
-    public let intraLinkCount: Int?
+    package let intraLinkCount: Int?
     /// Nominal, one direction.
-    public let interBytesPerSecondPerNode: Double?
+    package let interBytesPerSecondPerNode: Double?
   }
 
   /// What came out.
-  public struct Measurement: Sendable, Equatable {
-    public let iterationSeconds: Double?
+  package struct Measurement: Sendable, Equatable {
+    package let iterationSeconds: Double?
     /// Out of memory, or crashed.
-    public let hasFailed: Bool
-    public let peakBytes: Int?
+    package let hasFailed: Bool
+    package let peakBytes: Int?
   }
 
-  public let id: String
-  public let family: String
-  public let group: String?
-  public let framework: String?
-  public let tier: String?
+  package let id: String
+  package let family: String
+  package let group: String?
+  package let framework: String?
+  package let tier: String?
   /// The workload, or the complaint why it cannot be described: a model of experts, a size that was not stated.
-  public let job: Result<TrainingJob, DocumentError>
-  public let machine: Machine
+  package let job: Result<TrainingJob, DocumentError>
+  package let machine: Machine
   /// The strategy as far as stated, or the complaint why it is not one of ours.
-  public let strategy: Result<StrategyPattern, DocumentError>
-  public let measured: Measurement
+  package let strategy: Result<StrategyPattern, DocumentError>
+  package let measured: Measurement
 }
 
 extension MeasuredRun {
   /// Whether its tier marks it as noisy (D) or as a model too small to judge (M).
-  public var isMarked: Bool { tier == "D" || tier == "M" }
+  package var isMarked: Bool { tier == "D" || tier == "M" }
 
   /// Reads a file of run records, one JSON object a line; empty lines are skipped.
   /// - Throws: `DocumentError` that names the line.
-  public static func runs(contentsOf path: String) throws(DocumentError) -> [MeasuredRun] {
+  package static func runs(contentsOf path: String) throws(DocumentError) -> [MeasuredRun] {
     try readLines(of: path) { (field) throws(DocumentError) in try MeasuredRun(field) }
   }
 

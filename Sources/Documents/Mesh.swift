@@ -6,9 +6,9 @@
 ///
 /// The layers of a model have one mesh. Layers of experts will need a second one, which divides the same ranks among other
 /// degrees of tensor, expert and data with the same pipeline blocks; a class of parameters will then name its mesh.
-public struct Mesh: Sendable, Hashable, ExpressibleByDictionaryLiteral, CustomStringConvertible {
+@usableFromInline package struct Mesh: Sendable, Hashable, ExpressibleByDictionaryLiteral, CustomStringConvertible {
   /// An axis along which ranks form groups, innermost first.
-  public enum Axis: Int, Sendable, CaseIterable, Comparable {
+  @usableFromInline package enum Axis: Int, Sendable, CaseIterable, Comparable {
     /// Ranks that divide the matrices of every layer.
     case tensor
     /// Ranks that divide the sequence.
@@ -23,16 +23,16 @@ public struct Mesh: Sendable, Hashable, ExpressibleByDictionaryLiteral, CustomSt
     case worker
 
     /// The key of the axis in documents.
-    public var name: String { "\(self)" }
+    package var name: String { "\(self)" }
 
-    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    @usableFromInline package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
   }
 
   /// A rank's place on each axis.
-  public struct Coordinates: Sendable, Hashable {
+  package struct Coordinates: Sendable, Hashable {
     fileprivate var places = SIMD8<Int32>(repeating: 0)
 
-    public subscript(axis: Axis) -> Int { Int(places[axis.rawValue]) }
+    package subscript(axis: Axis) -> Int { Int(places[axis.rawValue]) }
   }
 
   /// One lane for each axis, by its raw value, and lanes of 1 after the last: stored inline, since strategies are copied by
@@ -41,7 +41,7 @@ public struct Mesh: Sendable, Hashable, ExpressibleByDictionaryLiteral, CustomSt
 
   /// A mesh of these degrees; axes that are not named have degree 1.
   /// - Precondition: no axis is named twice, and degrees are at least 1.
-  public init(dictionaryLiteral elements: (Axis, Int)...) {
+  @usableFromInline package init(dictionaryLiteral elements: (Axis, Int)...) {
     for (axis, degree) in elements {
       precondition(self.degree(of: axis) == 1, "an axis is named once")
       self = with(axis, degree: degree)
@@ -50,7 +50,7 @@ public struct Mesh: Sendable, Hashable, ExpressibleByDictionaryLiteral, CustomSt
 
   /// The same with another degree of one axis.
   /// - Precondition: the degree is at least 1.
-  public func with(_ axis: Axis, degree: Int) -> Mesh {
+  package func with(_ axis: Axis, degree: Int) -> Mesh {
     precondition(degree >= 1, "a degree counts ranks")
     var copy = self
     copy.degrees[axis.rawValue] = Int32(degree)
@@ -58,67 +58,67 @@ public struct Mesh: Sendable, Hashable, ExpressibleByDictionaryLiteral, CustomSt
   }
 
   /// Ranks in a group of an axis.
-  public func degree(of axis: Axis) -> Int { Int(degrees[axis.rawValue]) }
+  @usableFromInline package func degree(of axis: Axis) -> Int { Int(degrees[axis.rawValue]) }
 
   /// Consecutive ranks that differ only on axes inside of this one: the distance between neighbours on it.
-  public func blockSize(below axis: Axis) -> Int {
+  @usableFromInline package func blockSize(below axis: Axis) -> Int {
     var size = 1
     for lane in 0..<axis.rawValue { size *= Int(degrees[lane]) }
     return size
   }
 
   /// Ranks in all.
-  public var worldSize: Int {
+  @usableFromInline package var worldSize: Int {
     var size = 1
     for lane in degrees.indices { size *= Int(degrees[lane]) }
     return size
   }
 
   /// The ranks of a block, by its number: below the pipeline axis those of a stage.
-  public func block(_ index: Int, below axis: Axis) -> Range<Int> {
+  package func block(_ index: Int, below axis: Axis) -> Range<Int> {
     let size = blockSize(below: axis)
     return index * size..<(index + 1) * size
   }
 
   /// How the groups of an axis are spaced among all ranks.
-  public func spacing(along axis: Axis) -> RankGroup.Spacing {
+  package func spacing(along axis: Axis) -> RankGroup.Spacing {
     RankGroup.Spacing(stride: blockSize(below: axis), count: degree(of: axis))
   }
 
   /// A rank's place on an axis.
-  public func coordinate(ofRank rank: Int, along axis: Axis) -> Int { spacing(along: axis).place(of: rank) }
+  package func coordinate(ofRank rank: Int, along axis: Axis) -> Int { spacing(along: axis).place(of: rank) }
 
   /// A rank's place on every axis.
-  public func coordinates(ofRank rank: Int) -> Coordinates {
+  package func coordinates(ofRank rank: Int) -> Coordinates {
     var coordinates = Coordinates()
     for axis in Axis.allCases { coordinates.places[axis.rawValue] = Int32(coordinate(ofRank: rank, along: axis)) }
     return coordinates
   }
 
   /// The rank at a place.
-  public func rank(at coordinates: Coordinates) -> Int {
+  package func rank(at coordinates: Coordinates) -> Int {
     Axis.allCases.reduce(0) { $0 + coordinates[$1] * blockSize(below: $1) }
   }
 
   /// All ranks.
-  public var ranks: RankGroup { RankGroup(first: 0, stride: 1, count: worldSize) }
+  package var ranks: RankGroup { RankGroup(first: 0, stride: 1, count: worldSize) }
 
   /// The group of an axis that a rank is in, in the axis' order.
-  public func group(along axis: Axis, containing rank: Int) -> RankGroup {
+  package func group(along axis: Axis, containing rank: Int) -> RankGroup {
     ranks.group(spacing(along: axis), containing: rank)
   }
 
   /// All groups of an axis, ordered by their first rank.
-  public func groups(along axis: Axis) -> [RankGroup] { ranks.groups(spacing(along: axis)) }
+  package func groups(along axis: Axis) -> [RankGroup] { ranks.groups(spacing(along: axis)) }
 
   /// The axes whose degrees a strategy states and a search enumerates, the one that varies slowest first.
-  public static let searchedAxes: [Axis] = [.tensor, .pipeline, .data]
+  package static let searchedAxes: [Axis] = [.tensor, .pipeline, .data]
 
   /// The axes whose groups a plan lists: those that are searched, and others along which ranks differ.
-  public var listedAxes: [Axis] { Axis.allCases.filter { Self.searchedAxes.contains($0) || degree(of: $0) > 1 } }
+  package var listedAxes: [Axis] { Axis.allCases.filter { Self.searchedAxes.contains($0) || degree(of: $0) > 1 } }
 
   /// The degrees that a strategy states, as a product.
-  public var description: String {
+  @usableFromInline package var description: String {
     Self.searchedAxes.map { "\($0.name) \(degree(of: $0))" }.joined(separator: " × ")
   }
 }

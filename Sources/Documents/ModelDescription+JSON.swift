@@ -1,10 +1,10 @@
-public import JSONText
+package import JSONText
 
 /// The model document: ours (`sextant.model/1`), or a Hugging Face `config.json` as it is.
 extension ModelDescription {
   /// Reads a model document from a file, ours or Hugging Face's (told apart by the `schema` key).
   /// - Throws: `DocumentError`; a mixture-of-experts model is refused by name.
-  public init(contentsOf path: String) throws(DocumentError) {
+  package init(contentsOf path: String) throws(DocumentError) {
     self = try readDocument(at: path) { (field) throws(DocumentError) in try ModelDescription(field, fileName: path) }
   }
 
@@ -57,7 +57,7 @@ extension ModelDescription {
   }
 
   /// The document of this model, in our format.
-  public var json: JSON {
+  package var json: JSON {
     object(
       ("schema", .string(DocumentSchema.model.rawValue)), ("name", .string(name)),
       ("family", .string(family.rawValue)), ("layers", .integer(layerCount)), ("hidden", .integer(hiddenSize)),

@@ -1,24 +1,24 @@
 /// Parameters of one part of a model, split by what tensor parallelism does to them.
-public struct ParameterCount: Sendable, Equatable {
+package struct ParameterCount: Sendable, Equatable {
   /// Parameters that tensor parallelism divides among the ranks of its group.
-  public let sharded: Int
+  package let sharded: Int
   /// Parameters that every rank of the tensor group holds whole: norms, biases after a reduction, positions.
-  public let replicated: Int
+  package let replicated: Int
 
-  public init(sharded: Int, replicated: Int) {
+  package init(sharded: Int, replicated: Int) {
     self.sharded = sharded
     self.replicated = replicated
   }
 
   /// All of them, once.
-  public var total: Int { sharded + replicated }
+  package var total: Int { sharded + replicated }
 
   /// What one rank of a tensor group of `degree` holds.
   /// - Precondition: the degree divides the sharded count, which holds when it divides heads, key-value heads,
   ///   feed-forward width and the padded vocabulary.
-  public func perRank(tensorDegree degree: Int) -> Int { sharded / degree + replicated }
+  package func perRank(tensorDegree degree: Int) -> Int { sharded / degree + replicated }
 
-  public static func + (left: Self, right: Self) -> Self {
+  package static func + (left: Self, right: Self) -> Self {
     Self(sharded: left.sharded + right.sharded, replicated: left.replicated + right.replicated)
   }
 }
@@ -26,7 +26,7 @@ public struct ParameterCount: Sendable, Equatable {
 /// Exact parameter counts, as the frameworks allocate them (Megatron-LM's split into column- and row-parallel layers).
 extension ModelDescription {
   /// One transformer block.
-  public var layerParameters: ParameterCount {
+  package var layerParameters: ParameterCount {
     let gates = hasGatedFeedForward ? 2 : 1
     let h = hiddenSize, q = querySize, kv = keyValueSize, f = feedForwardSize
     var sharded = h * (q + 2 * kv) + q * h + gates * h * f + f * h
@@ -43,24 +43,24 @@ extension ModelDescription {
   }
 
   /// The token embedding (of a vocabulary padded to `vocabularySize` rows) and the learned positions.
-  public func embeddingParameters(vocabularySize: Int) -> ParameterCount {
+  package func embeddingParameters(vocabularySize: Int) -> ParameterCount {
     ParameterCount(sharded: vocabularySize * hiddenSize, replicated: positionCount * hiddenSize)
   }
 
   /// The final norm and, when it is a matrix of its own, the output head.
-  public func headParameters(vocabularySize: Int) -> ParameterCount {
+  package func headParameters(vocabularySize: Int) -> ParameterCount {
     ParameterCount(sharded: hasTiedEmbeddings ? 0 : vocabularySize * hiddenSize, replicated: normParameterCount)
   }
 
   /// All parameters with the unpadded vocabulary, each counted once: what a model card states.
-  public var parameterCount: Int {
+  package var parameterCount: Int {
     layerCount * layerParameters.total + embeddingParameters(vocabularySize: vocabularySize).total
       + headParameters(vocabularySize: vocabularySize).total
   }
 
   /// The smallest multiple of `multiple` × `tensorDegree` that holds the vocabulary: Megatron-LM pads the embedding so
   /// that every rank of a tensor group has the same number of rows (`--make-vocab-size-divisible-by`).
-  public func paddedVocabularySize(multiple: Int, tensorDegree: Int) -> Int {
+  @usableFromInline package func paddedVocabularySize(multiple: Int, tensorDegree: Int) -> Int {
     let step = multiple * tensorDegree
     return (vocabularySize + step - 1) / step * step
   }
@@ -73,7 +73,7 @@ extension ModelDescription {
   ///
   /// `3 · B · s · (2 · (L · (projections + feed-forward) + h · V) + 4 · s · heads · d · L)`
   /// (Narayanan et al. 2021, equation 3, written for any head count and feed-forward width).
-  public func modelFLOP(sequenceLength: Int, sequenceCount: Int) -> Double {
+  package func modelFLOP(sequenceLength: Int, sequenceCount: Int) -> Double {
     let h = Double(hiddenSize), q = Double(querySize), kv = Double(keyValueSize), f = Double(feedForwardSize)
     let projections = h * (q + 2 * kv) + q * h
     let feedForward = (hasGatedFeedForward ? 3 : 2) * h * f

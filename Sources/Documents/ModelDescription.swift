@@ -1,9 +1,9 @@
 /// A dense transformer decoder (or encoder) as its cost sees it: shapes, and which small parts it has.
 ///
 /// Mixture-of-experts and latent-attention models are not described by it and are refused where they are read.
-public struct ModelDescription: Sendable, Equatable {
+@usableFromInline package struct ModelDescription: Sendable, Equatable {
   /// The two families that differ in normalisation, biases and positions.
-  public enum Family: String, Sendable, CaseIterable {
+  package enum Family: String, Sendable, CaseIterable {
     /// LayerNorm, biases in every linear layer, learned positions, dropout while training.
     case gpt
     /// RMSNorm, no biases, rotary positions, no dropout.
@@ -12,41 +12,41 @@ public struct ModelDescription: Sendable, Equatable {
     case bert
   }
 
-  public let name: String
-  public let family: Family
+  package let name: String
+  package let family: Family
   /// Transformer blocks.
-  public let layerCount: Int
+  package let layerCount: Int
   /// Width h of the residual stream.
-  public let hiddenSize: Int
+  package let hiddenSize: Int
   /// Query heads.
-  public let headCount: Int
+  package let headCount: Int
   /// Key and value heads; fewer than ``headCount`` under grouped-query attention.
-  public let keyValueHeadCount: Int
+  package let keyValueHeadCount: Int
   /// Width of one head; not always hidden/heads.
-  public let headSize: Int
+  package let headSize: Int
   /// Inner width of the feed-forward part.
-  public let feedForwardSize: Int
+  package let feedForwardSize: Int
   /// Tokens of the vocabulary, unpadded.
-  public let vocabularySize: Int
+  package let vocabularySize: Int
   /// Whether the feed-forward part multiplies by a gate (SwiGLU): three matrices, not two.
-  public let hasGatedFeedForward: Bool
+  package let hasGatedFeedForward: Bool
   /// Whether the output head shares the embedding's matrix.
-  public let hasTiedEmbeddings: Bool
+  package let hasTiedEmbeddings: Bool
   /// Rows of the learned position table; 0 for rotary or no positions.
-  public let positionCount: Int
+  package let positionCount: Int
   /// Biases of the query, key and value projections.
-  public let hasQueryKeyValueBias: Bool
+  package let hasQueryKeyValueBias: Bool
   /// Bias of the attention's output projection.
-  public let hasAttentionOutputBias: Bool
+  package let hasAttentionOutputBias: Bool
   /// Biases of the feed-forward part.
-  public let hasFeedForwardBias: Bool
+  package let hasFeedForwardBias: Bool
   /// Per-head normalisation of queries and keys (Qwen3).
-  public let hasQueryKeyNorm: Bool
+  package let hasQueryKeyNorm: Bool
   /// Whether training drops activations out, so that masks are kept for backward.
-  public let hasDropout: Bool
+  package let hasDropout: Bool
 
   /// - Throws: a sentence when shapes contradict each other.
-  public init(
+  package init(
     name: String, family: Family, layerCount: Int, hiddenSize: Int, headCount: Int, keyValueHeadCount: Int? = nil,
     headSize: Int? = nil, feedForwardSize: Int, vocabularySize: Int, hasGatedFeedForward: Bool,
     hasTiedEmbeddings: Bool, positionCount: Int = 0, hasQueryKeyValueBias: Bool? = nil,
@@ -84,8 +84,8 @@ public struct ModelDescription: Sendable, Equatable {
   }
 
   /// Shapes that cannot be together, as a sentence.
-  public struct Contradiction: Error, Sendable, Equatable {
-    public let sentence: String
+  package struct Contradiction: Error, Sendable, Equatable {
+    package let sentence: String
     init(_ sentence: String) { self.sentence = sentence }
   }
 }
@@ -104,7 +104,7 @@ extension ModelDescription {
   }
 
   /// Width of the query projection, heads × head size.
-  public var querySize: Int { headCount * headSize }
+  package var querySize: Int { headCount * headSize }
   /// Width of the key, and of the value, projection.
-  public var keyValueSize: Int { keyValueHeadCount * headSize }
+  package var keyValueSize: Int { keyValueHeadCount * headSize }
 }

@@ -1,9 +1,9 @@
 import JSONText
 
 /// Which nodes of a cluster a plan uses, in which order, why, and what the order is worth.
-public struct NodeArrangement: Sendable, Equatable {
+package struct NodeArrangement: Sendable, Equatable {
   /// Why the nodes are in this order.
-  public enum Reason: String, Sendable, CaseIterable {
+  package enum Reason: String, Sendable, CaseIterable {
     /// The links between nodes were not measured, or there is but one node: nodes keep the cluster's order.
     case notMeasured = "not-measured"
     /// The links differ by no more than they change from one measurement to the next: nodes keep the cluster's order.
@@ -17,15 +17,15 @@ public struct NodeArrangement: Sendable, Equatable {
   }
 
   /// What one moment's measurements say of the choice.
-  public struct Moment: Sendable, Equatable {
+  package struct Moment: Sendable, Equatable {
     /// The snapshot's name.
-    public let name: String
+    package let name: String
     /// Seconds of an iteration with the first nodes of the cluster, in its order.
-    public let givenOrderSeconds: Double
+    package let givenOrderSeconds: Double
     /// Seconds of an iteration as arranged.
-    public let iterationSeconds: Double
+    package let iterationSeconds: Double
 
-    public init(name: String, givenOrderSeconds: Double, iterationSeconds: Double) {
+    package init(name: String, givenOrderSeconds: Double, iterationSeconds: Double) {
       self.name = name
       self.givenOrderSeconds = givenOrderSeconds
       self.iterationSeconds = iterationSeconds
@@ -33,14 +33,14 @@ public struct NodeArrangement: Sendable, Equatable {
   }
 
   /// Node k of the mesh is node `nodeOrder[k]` of the cluster.
-  public let nodeOrder: [Int]
-  public let reason: Reason
+  package let nodeOrder: [Int]
+  package let reason: Reason
   /// Seconds of an iteration of the same strategy and split with the first nodes of the cluster, in its order.
-  public let givenOrderSeconds: Double
+  package let givenOrderSeconds: Double
   /// The same question asked of every snapshot of the links; empty without measurements.
-  public let moments: [Moment]
+  package let moments: [Moment]
 
-  public init(nodeOrder: [Int], reason: Reason, givenOrderSeconds: Double, moments: [Moment]) {
+  package init(nodeOrder: [Int], reason: Reason, givenOrderSeconds: Double, moments: [Moment]) {
     self.nodeOrder = nodeOrder
     self.reason = reason
     self.givenOrderSeconds = givenOrderSeconds

@@ -3,7 +3,7 @@ import JSONText
 /// Every decision of a plan, and whether it bears on the values that are computed.
 extension Plan {
   /// What a decision does to the training's result.
-  public enum DecisionClass: String, Sendable, CaseIterable {
+  package enum DecisionClass: String, Sendable, CaseIterable {
     /// The same sums, in another order or place.
     case exact
     /// The same method with rounded values.
@@ -11,12 +11,12 @@ extension Plan {
   }
 
   /// One decision.
-  public struct Decision: Sendable, Equatable {
+  package struct Decision: Sendable, Equatable {
     /// What was decided, as documents call it.
-    public let name: String
-    public let effect: DecisionClass
+    package let name: String
+    package let effect: DecisionClass
     /// Relative error of the values that are changed, see ``QuantisationError``, to four decimals; nil where none are.
-    public let relativeError: Double?
+    package let relativeError: Double?
 
     init(_ name: String, _ effect: DecisionClass = .exact, relativeError: Double? = nil) {
       self.name = name
@@ -27,7 +27,7 @@ extension Plan {
   }
 
   /// The plan's decisions, in a fixed order; those that were open only.
-  public var decisions: [Decision] {
+  package var decisions: [Decision] {
     var decisions = [Decision("degrees"), Decision("micro_batch"), Decision("layer_split")]
     if strategy.recompute != .none { decisions.append(Decision("recompute")) }
     if split.choices?.contains(where: \.offloadsOptimizer) == true { decisions.append(Decision("offload_optimizer")) }

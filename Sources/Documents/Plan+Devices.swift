@@ -1,7 +1,7 @@
 /// The devices that a plan's stages lie on.
 extension Plan {
   /// The devices of a stage: of several models, the one that can use the least memory.
-  public func smallestDevice(ofStage stage: Int) -> DeviceProfile {
+  package func smallestDevice(ofStage stage: Int) -> DeviceProfile {
     let models = cluster.deviceModels(
       ofStage: stage, of: strategy.mesh, nodeOrder: arrangement.nodeOrder
     ).map { cluster.devices[$0] }
@@ -9,7 +9,7 @@ extension Plan {
   }
 
   /// The stage whose devices come nearest to what they can use, or exceed it most; the first of equals.
-  public var tightestStageIndex: Int {
+  package var tightestStageIndex: Int {
     guard cluster.isMixed else { return prediction.tightestStageIndex }
     func room(_ stage: Int) -> Int {
       smallestDevice(ofStage: stage).usableMemoryBytes - prediction.stageMemory[stage].peakBytes
@@ -20,5 +20,5 @@ extension Plan {
 
 extension DeviceProfile {
   /// What can be used of a device's memory.
-  public var usableMemoryBytes: Int { Int(Double(datasheet.memoryBytes) * memory.limitFraction) }
+  package var usableMemoryBytes: Int { Int(Double(datasheet.memoryBytes) * memory.limitFraction) }
 }

@@ -1,11 +1,11 @@
-public import JSONText
+package import JSONText
 
 /// The plan document, `sextant.plan/1`.
 ///
 /// Stages, placement, groups, schedule and launch section follow from the strategy; they are written for launchers and
 /// people, and on reading they must be what the strategy says.
 extension Plan {
-  public init(contentsOf path: String) throws(DocumentError) {
+  package init(contentsOf path: String) throws(DocumentError) {
     self = try readDocument(at: path) { (field) throws(DocumentError) in try Plan(field) }
   }
 
@@ -88,7 +88,7 @@ extension Plan {
     return options
   }
 
-  public var json: JSON {
+  package var json: JSON {
     let head = object(
       ("schema", .string(DocumentSchema.plan.rawValue)), ("tool_version", .string(toolVersion)),
       ("strategy", strategy.json), ("layer_counts", .integers(split.layerCounts)),

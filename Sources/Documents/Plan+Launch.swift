@@ -1,18 +1,18 @@
-public import JSONText
+package import JSONText
 
 /// What a plan tells a launcher: of every framework that can run the plan as it is, what to pass to it.
 ///
 /// Facts about flags are those of Megatron-LM's core 0.20, DeepSpeed's configuration and torchtitan's `parallelism` table.
 extension Plan {
   /// A framework that plans can be written for.
-  public enum LaunchFramework: String, Sendable, CaseIterable {
+  package enum LaunchFramework: String, Sendable, CaseIterable {
     case megatronLM = "megatron-lm"
     case deepSpeed = "deepspeed"
     case torchtitan = "torchtitan"
   }
 
   /// The frameworks that offer all that the plan does; none for shard degrees that no framework knows.
-  public var launchFrameworks: [LaunchFramework] {
+  package var launchFrameworks: [LaunchFramework] {
     var frameworks: [LaunchFramework] = []
     if megatronArguments != nil { frameworks.append(.megatronLM) }
     if deepSpeedConfiguration != nil { frameworks.append(.deepSpeed) }
@@ -37,7 +37,7 @@ extension Plan {
   /// A configuration file for DeepSpeed, as far as the plan decides it; nil where DeepSpeed alone does not run the plan.
   ///
   /// Recomputation is the model code's. Where collectives are quantised, DeepSpeed quantises inside nodes as well.
-  public var deepSpeedConfiguration: JSON? {
+  package var deepSpeedConfiguration: JSON? {
     guard strategy.tensorDegree == 1, strategy.pipelineDegree == 1, split.choices == nil,
       let zero = deepSpeedZeRO
     else { return nil }
@@ -76,7 +76,7 @@ extension Plan {
   /// Arguments for torchtitan's launcher that divide the work as planned; nil where torchtitan does not.
   ///
   /// Model and data are the user's configuration.
-  public var torchtitanArguments: [String]? {
+  package var torchtitanArguments: [String]? {
     let sharding = strategy.sharding, n = strategy.dataDegree, w = sharding.weightDegree
     guard strategy.pipelineDegree == 1, split.choices == nil, strategy.recompute != .selective,
       // Fully sharded, hybrid, or not sharded at all; tensor parallelism always comes with sequence parallelism.

@@ -5,7 +5,7 @@ extension Plan {
   /// replicas divide their states.
   ///
   /// Where stages differ, ``megatronStageArguments`` come after these.
-  public var megatronArguments: [String]? {
+  package var megatronArguments: [String]? {
     guard let shardArguments else { return nil }
     return modelArguments + batchArguments + parallelArguments + shardArguments + overlapArguments + memoryArguments
   }
@@ -108,7 +108,7 @@ extension Plan {
   ///
   /// Every rank parses its own command line, and these arguments bear on nothing but its own layers and its own optimizer
   /// states: a launcher appends the entry of the rank's stage, `rank / (tensor · data)`.
-  public var megatronStageArguments: [[String]]? {
+  package var megatronStageArguments: [[String]]? {
     guard let choices = split.choices, Set(choices).count > 1 else { return nil }
     return choices.map(Self.arguments)
   }

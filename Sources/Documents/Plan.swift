@@ -1,22 +1,22 @@
 /// A way to train a model on a cluster, self-contained: inputs, strategy, who does what, what it will cost, how sure
 /// that is, and what a launcher needs.
-public struct Plan: Sendable, Equatable {
+package struct Plan: Sendable, Equatable {
   /// A strategy that was priced and is not the plan's.
-  public struct Alternative: Sendable, Equatable {
-    public let strategy: Strategy
+  package struct Alternative: Sendable, Equatable {
+    package let strategy: Strategy
     /// Its layers and what its stages trade for memory.
-    public let split: Split
-    public let iterationSeconds: Double
-    public let peakBytes: Int
-    public let tokensPerSecondPerDevice: Double
-    public let modelFLOPUtilization: Double
-    public let verdict: Prediction.Verdict
+    package let split: Split
+    package let iterationSeconds: Double
+    package let peakBytes: Int
+    package let tokensPerSecondPerDevice: Double
+    package let modelFLOPUtilization: Double
+    package let verdict: Prediction.Verdict
     /// What it is the best of, such as `without pipeline`; nil for one of the next best of all.
-    public let family: String?
+    package let family: String?
     /// Why it lost, as a sentence.
-    public let reason: String
+    package let reason: String
 
-    public init(
+    package init(
       strategy: Strategy, split: Split, prediction: Prediction, family: String?, reason: String
     ) {
       self.strategy = strategy
@@ -32,30 +32,30 @@ public struct Plan: Sendable, Equatable {
   }
 
   /// The version of the tool that made it.
-  public let toolVersion: String
-  public let cluster: ClusterDescription
-  public let job: TrainingJob
+  package let toolVersion: String
+  package let cluster: ClusterDescription
+  package let job: TrainingJob
   /// The framework whose coefficients were used.
-  public let frameworkName: String
+  package let frameworkName: String
   /// What was fixed before the search, and so was not searched.
-  public let fixed: StrategyPattern
+  package let fixed: StrategyPattern
   /// What may change values.
-  public let allowance: Allowance
-  public let strategy: Strategy
+  package let allowance: Allowance
+  package let strategy: Strategy
   /// The layers of each stage, and what it trades for memory.
-  public let split: Split
+  package let split: Split
   /// Which nodes are used, in which order.
-  public let arrangement: NodeArrangement
-  public let prediction: Prediction
+  package let arrangement: NodeArrangement
+  package let prediction: Prediction
   /// The plan's shard degrees and those of known schemes, side by side; empty where they are a ZeRO stage's.
-  public let shardingOptions: [ShardingOption]
-  public let certificate: Certificate
+  package let shardingOptions: [ShardingOption]
+  package let certificate: Certificate
   /// The next best, then the best of every other family.
-  public let alternatives: [Alternative]
+  package let alternatives: [Alternative]
   /// Families of strategies of which nothing fits.
-  public let impossibleFamilies: [String]
+  package let impossibleFamilies: [String]
 
-  public init(
+  package init(
     toolVersion: String, cluster: ClusterDescription, job: TrainingJob, frameworkName: String, fixed: StrategyPattern,
     allowance: Allowance = .exact, strategy: Strategy, split: Split,
     arrangement: NodeArrangement, prediction: Prediction, shardingOptions: [ShardingOption] = [],
@@ -78,15 +78,15 @@ public struct Plan: Sendable, Equatable {
   }
 
   /// Micro-batches of each pipeline in an iteration.
-  public var microBatchCount: Int { strategy.microBatchCount(globalBatch: job.globalBatch) }
+  package var microBatchCount: Int { strategy.microBatchCount(globalBatch: job.globalBatch) }
 
   /// Devices that are used.
-  public var deviceCount: Int { arrangement.nodeOrder.count * cluster.devicesPerNode }
+  package var deviceCount: Int { arrangement.nodeOrder.count * cluster.devicesPerNode }
 
   /// The ranks of each node, in the order of the arrangement; a rank's position is its device.
   ///
   /// Ranks are laid onto devices in order: tensor groups are neighbours, stages are far apart.
-  public var ranksByNode: [[Int]] {
+  package var ranksByNode: [[Int]] {
     arrangement.nodeOrder.indices.map { node in
       Array(node * cluster.devicesPerNode..<(node + 1) * cluster.devicesPerNode)
     }

@@ -1,9 +1,9 @@
 /// The number format of weights, activations and matrix products during training.
-public enum Precision: String, Sendable, CaseIterable {
+@usableFromInline package enum Precision: String, Sendable, CaseIterable {
   case fp32, fp16, bf16
 
   /// Bytes of one weight or activation.
-  public var byteCount: Int { self == .fp32 ? 4 : 2 }
+  @usableFromInline package var byteCount: Int { self == .fp32 ? 4 : 2 }
   /// Whether a separate fp32 copy of the weights is kept by the optimizer.
-  public var hasMasterWeights: Bool { self != .fp32 }
+  @usableFromInline package var hasMasterWeights: Bool { self != .fp32 }
 }

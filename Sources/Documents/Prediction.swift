@@ -1,30 +1,30 @@
-public import JSONText
+package import JSONText
 
 /// What the cost model says of one strategy: seconds, and bytes on every stage.
-public struct Prediction: Sendable, Equatable {
+@usableFromInline package struct Prediction: Sendable, Equatable {
   /// Where an iteration's time goes, seconds; the parts add up to ``iterationSeconds``.
   ///
   /// Taken on the stage that ends last: its own work by cause, and what remains of the iteration is waiting.
-  public struct TimeSplit: Sendable, Equatable {
+  package struct TimeSplit: Sendable, Equatable {
     /// Matrix products, attention and element-wise operations, without recomputation.
-    public let computeSeconds: Double
+    package let computeSeconds: Double
     /// Computing activations a second time.
-    public let recomputeSeconds: Double
+    package let recomputeSeconds: Double
     /// Waiting for the host, which cannot launch kernels as fast as the device would run them.
-    public let launchSeconds: Double
+    package let launchSeconds: Double
     /// Collectives of the tensor group.
-    public let tensorSeconds: Double
+    package let tensorSeconds: Double
     /// What the transfers between stages add to the pipeline.
-    public let pipelineSeconds: Double
+    package let pipelineSeconds: Double
     /// Reductions of gradients and gathers of weights that nothing hides.
-    public let dataSeconds: Double
+    package let dataSeconds: Double
     /// Waiting for other stages at the beginning and the end.
-    public let bubbleSeconds: Double
-    public let optimizerSeconds: Double
+    package let bubbleSeconds: Double
+    package let optimizerSeconds: Double
     /// The framework's fixed cost of an iteration.
-    public let fixedSeconds: Double
+    package let fixedSeconds: Double
 
-    public init(
+    package init(
       computeSeconds: Double, recomputeSeconds: Double, launchSeconds: Double, tensorSeconds: Double,
       pipelineSeconds: Double,
       dataSeconds: Double, bubbleSeconds: Double, optimizerSeconds: Double, fixedSeconds: Double
@@ -41,7 +41,7 @@ public struct Prediction: Sendable, Equatable {
     }
 
     /// The parts with their names, in the order people read them.
-    public var parts: [(name: String, seconds: Double)] {
+    package var parts: [(name: String, seconds: Double)] {
       [
         ("compute", computeSeconds), ("recompute", recomputeSeconds), ("launch", launchSeconds),
         ("tensor", tensorSeconds),
@@ -52,23 +52,23 @@ public struct Prediction: Sendable, Equatable {
   }
 
   /// Peak bytes of one device of one stage, by kind. Counted exactly, but for the two overheads.
-  public struct StageMemory: Sendable, Equatable {
-    public let weightBytes: Int
-    public let gradientBytes: Int
-    public let optimizerBytes: Int
+  @usableFromInline package struct StageMemory: Sendable, Equatable {
+    package let weightBytes: Int
+    package let gradientBytes: Int
+    package let optimizerBytes: Int
     /// Kept from forward for backward, all micro-batches in flight.
-    public let activationBytes: Int
+    package let activationBytes: Int
     /// What the worst moment takes beside activations: recomputed layer, logits and loss, gathered weights, a layer's
     /// gradients, buffers.
-    public let workspaceBytes: Int
+    package let workspaceBytes: Int
     /// What is there before the model is (a coefficient).
-    public let reservedBytes: Int
+    package let reservedBytes: Int
     /// The allocator's loss: blocks that do not fit what is asked for, or are not free yet.
-    public let fragmentationBytes: Int
+    package let fragmentationBytes: Int
     /// Optimizer states in the host's memory, which are no part of the peak.
-    public let hostBytes: Int
+    package let hostBytes: Int
 
-    public init(
+    @usableFromInline package init(
       weightBytes: Int, gradientBytes: Int, optimizerBytes: Int, activationBytes: Int, workspaceBytes: Int,
       reservedBytes: Int, fragmentationBytes: Int, hostBytes: Int = 0
     ) {
@@ -83,16 +83,18 @@ public struct Prediction: Sendable, Equatable {
     }
 
     /// What tensors take: the peak without what is there before the model, and without the allocator's loss.
-    public var allocatedBytes: Int { weightBytes + gradientBytes + optimizerBytes + activationBytes + workspaceBytes }
+    @usableFromInline package var allocatedBytes: Int {
+      weightBytes + gradientBytes + optimizerBytes + activationBytes + workspaceBytes
+    }
 
     /// What is taken from the device.
-    public var peakBytes: Int {
+    @usableFromInline package var peakBytes: Int {
       weightBytes + gradientBytes + optimizerBytes + activationBytes + workspaceBytes + reservedBytes
         + fragmentationBytes
     }
 
     /// The kinds with their names, in the order people read them.
-    public var parts: [(name: String, bytes: Int)] {
+    package var parts: [(name: String, bytes: Int)] {
       [
         ("weights", weightBytes), ("gradients", gradientBytes), ("optimizer", optimizerBytes),
         ("activations", activationBytes), ("workspace", workspaceBytes), ("reserved", reservedBytes),
@@ -102,20 +104,20 @@ public struct Prediction: Sendable, Equatable {
   }
 
   /// Whether a peak is likely to fit into the device's memory.
-  public enum Verdict: String, Sendable, CaseIterable {
+  package enum Verdict: String, Sendable, CaseIterable {
     case fits, risky, unfit
   }
 
-  public let iterationSeconds: Double
-  public let timeSplit: TimeSplit
+  package let iterationSeconds: Double
+  package let timeSplit: TimeSplit
   /// By stage.
-  public let stageMemory: [StageMemory]
-  public let verdict: Verdict
-  public let tokensPerSecondPerDevice: Double
+  package let stageMemory: [StageMemory]
+  package let verdict: Verdict
+  package let tokensPerSecondPerDevice: Double
   /// Model FLOP of an iteration over what the devices could do at peak in that time.
-  public let modelFLOPUtilization: Double
+  package let modelFLOPUtilization: Double
 
-  public init(
+  package init(
     iterationSeconds: Double, timeSplit: TimeSplit, stageMemory: [StageMemory], verdict: Verdict,
     tokensPerSecondPerDevice: Double, modelFLOPUtilization: Double
   ) {
@@ -128,12 +130,12 @@ public struct Prediction: Sendable, Equatable {
   }
 
   /// The stage whose devices need most; the first of equals.
-  public var tightestStageIndex: Int {
+  package var tightestStageIndex: Int {
     stageMemory.indices.max { (stageMemory[$0].peakBytes, -$0) < (stageMemory[$1].peakBytes, -$1) } ?? 0
   }
 
   /// The largest peak of any device, bytes.
-  public var peakBytes: Int { stageMemory.map(\.peakBytes).max() ?? 0 }
+  package var peakBytes: Int { stageMemory.map(\.peakBytes).max() ?? 0 }
 }
 
 extension Prediction {
@@ -163,7 +165,7 @@ extension Prediction {
     try fields.finish()
   }
 
-  public var json: JSON {
+  package var json: JSON {
     object(
       ("iteration_seconds", .number(iterationSeconds)),
       ("tokens_per_second_per_device", .number(tokensPerSecondPerDevice)),

@@ -7,39 +7,39 @@
 ///
 /// On the wire, a run of n elements is ⌈n · bits / 32⌉ words of codes and then a word for each step: 4 bytes each, so that
 /// quantised numbers travel through the same collectives as others.
-public struct Quantisation: Sendable, Hashable {
+package struct Quantisation: Sendable, Hashable {
   /// Bits of a code: 8 or 4.
-  public let bitCount: Int
+  package let bitCount: Int
   /// Elements that share a step, at most.
-  public let groupLength: Int
+  package let groupLength: Int
 
   /// Of weights: INT8 in groups of 2,048.
-  public static let weights = Quantisation(bitCount: 8, groupLength: 2048)
+  package static let weights = Quantisation(bitCount: 8, groupLength: 2048)
   /// Of gradients: INT4 in groups of 256.
-  public static let gradients = Quantisation(bitCount: 4, groupLength: 256)
+  package static let gradients = Quantisation(bitCount: 4, groupLength: 256)
 
   /// Bytes of a word on the wire.
-  public static let wordByteCount = 4
+  package static let wordByteCount = 4
 
   /// Steps of a run of elements.
-  public func groupCount(elementCount: Int) -> Int { (elementCount + groupLength - 1) / groupLength }
+  package func groupCount(elementCount: Int) -> Int { (elementCount + groupLength - 1) / groupLength }
 
   /// Words of the codes of a run of elements.
-  public func codeWordCount(elementCount: Int) -> Int { (elementCount * bitCount + 31) / 32 }
+  package func codeWordCount(elementCount: Int) -> Int { (elementCount * bitCount + 31) / 32 }
 
   /// Words of a run of elements, codes and steps.
-  public func wordCount(elementCount: Int) -> Int {
+  package func wordCount(elementCount: Int) -> Int {
     codeWordCount(elementCount: elementCount) + groupCount(elementCount: elementCount)
   }
 
   /// Words of a tensor of which each of `rankCount` ranks quantises its own chunk: as many for each rank as the longest chunk
   /// takes, so that what is gathered is cut evenly.
-  public func gatheredWordCount(elementCount: Int, rankCount: Int) -> Int {
+  package func gatheredWordCount(elementCount: Int, rankCount: Int) -> Int {
     rankCount * wordCount(elementCount: (elementCount + rankCount - 1) / rankCount)
   }
 }
 
 extension Quantisation: CustomStringConvertible {
   /// `INT8`.
-  public var description: String { "INT\(bitCount)" }
+  package var description: String { "INT\(bitCount)" }
 }

@@ -8,11 +8,11 @@ import Foundation
 /// distribution (2Φ(a) − 1)^n, is of either sign alike, and the others are normal within it; over each cell of the
 /// rounding the squared error is an integral in closed form. Weights and gradients are not exactly normal, so a tolerance
 /// is of this figure, not a guarantee about theirs.
-public enum QuantisationError {
+package enum QuantisationError {
   /// Of weights as they are gathered, once.
-  public static let weights = relative(.weights)
+  package static let weights = relative(.weights)
   /// Of gradients as they are exchanged, once.
-  public static let gradients = relative(.gradients)
+  package static let gradients = relative(.gradients)
 
   private static func relative(_ quantisation: Quantisation) -> Double {
     relative(bits: quantisation.bitCount, groupLength: quantisation.groupLength)
@@ -23,7 +23,7 @@ public enum QuantisationError {
   /// - Parameters:
   ///   - bits: of a code, sign included.
   ///   - groupLength: numbers that share a step.
-  public static func relative(bits: Int, groupLength: Int) -> Double {
+  package static func relative(bits: Int, groupLength: Int) -> Double {
     let n = Double(groupLength), codes = 1 << (bits - 1)
     // Φ(a) − Φ(−a), and to the n-th power the distribution of the largest magnitude.
     func inside(_ a: Double) -> Double { erf(a / 2.0.squareRoot()) }
@@ -67,7 +67,7 @@ extension Strategy {
   /// group has several ranks on each node, once within the node and once between nodes, and once where it has one.
   ///
   /// - Parameter devicesPerNode: of the cluster that the strategy runs on.
-  public func quantisationError(devicesPerNode: Int) -> (weights: Double, gradients: Double) {
+  package func quantisationError(devicesPerNode: Int) -> (weights: Double, gradients: Double) {
     let data = mesh.group(along: .data, containing: 0)
     // Of each family of groups the members on a node, where some group leaves its node and lies evenly on several.
     let members = [Sharding.Family.weights, .gradients, .optimizer].map { family -> Int? in

@@ -1,46 +1,46 @@
 /// Evenly spaced ranks, in ascending order: what every group of a mesh, and every part of one, is.
-public struct RankGroup: Sendable, Hashable {
+package struct RankGroup: Sendable, Hashable {
   /// The first rank.
-  public let first: Int
+  package let first: Int
   /// Distance in ranks between neighbours, at least 1.
-  public let stride: Int
+  package let stride: Int
   /// Ranks in all, at least 1.
-  public let count: Int
+  package let count: Int
 
-  public init(first: Int, stride: Int, count: Int) {
+  package init(first: Int, stride: Int, count: Int) {
     self.first = first
     self.stride = stride
     self.count = count
   }
 
   /// The rank at a place, counted from 0.
-  public func rank(_ place: Int) -> Int { first + place * stride }
+  package func rank(_ place: Int) -> Int { first + place * stride }
 
   /// All ranks, in order.
-  public var ranks: [Int] { (0..<count).map(rank) }
+  package var ranks: [Int] { (0..<count).map(rank) }
 
   /// The place of a member.
   /// - Precondition: the rank is a member.
-  public func place(of rank: Int) -> Int { (rank - first) / stride }
+  package func place(of rank: Int) -> Int { (rank - first) / stride }
 
   /// A part of the group: `count` members beginning with the one at `place`, every `step`-th.
-  public func part(fromPlace place: Int, step: Int = 1, count: Int) -> RankGroup {
+  package func part(fromPlace place: Int, step: Int = 1, count: Int) -> RankGroup {
     RankGroup(first: rank(place), stride: step * stride, count: count)
   }
 
   /// How a group that leaves its node lies on the nodes: X nodes with Y members each.
-  public struct NodeSplit: Sendable, Hashable {
+  package struct NodeSplit: Sendable, Hashable {
     /// Members in one node, Y: consecutive places.
-    public let insideCount: Int
+    package let insideCount: Int
     /// Nodes, X, at least 2.
-    public let acrossCount: Int
+    package let acrossCount: Int
   }
 
   /// How the group lies on nodes of so many consecutive ranks; nil where it stays inside one node, or has more members on
   /// some of its nodes than on others.
   ///
   /// - Complexity: O(nodes), at most O(count).
-  public func nodeSplit(devicesPerNode: Int) -> NodeSplit? {
+  package func nodeSplit(devicesPerNode: Int) -> NodeSplit? {
     guard count > 1, rank(count - 1) / devicesPerNode > first / devicesPerNode else { return nil }
     // Members in front of the first node's end.
     let inside = (devicesPerNode - first % devicesPerNode + stride - 1) / stride
@@ -57,31 +57,31 @@ public struct RankGroup: Sendable, Hashable {
 
 extension RankGroup {
   /// A digit of a mixed-radix numbering: the numbers that differ in it alone lie `stride` apart, `count` of them.
-  public struct Spacing: Sendable, Hashable {
+  package struct Spacing: Sendable, Hashable {
     /// Distance between neighbours, at least 1: the product of the counts of all digits below.
-    public let stride: Int
+    package let stride: Int
     /// Values of the digit, at least 1.
-    public let count: Int
+    package let count: Int
 
-    public init(stride: Int, count: Int) {
+    package init(stride: Int, count: Int) {
       self.stride = stride
       self.count = count
     }
 
     /// The value of the digit.
-    public func place(of number: Int) -> Int { number / stride % count }
+    package func place(of number: Int) -> Int { number / stride % count }
   }
 
   /// Of the parts into which the places of this group's members divide it, the one that a member is in.
   /// - Precondition: the rank is a member.
-  public func group(_ spacing: Spacing, containing rank: Int) -> RankGroup {
+  package func group(_ spacing: Spacing, containing rank: Int) -> RankGroup {
     let place = place(of: rank)
     return part(
       fromPlace: place - spacing.place(of: place) * spacing.stride, step: spacing.stride, count: spacing.count)
   }
 
   /// All those parts, ordered by their first rank.
-  public func groups(_ spacing: Spacing) -> [RankGroup] {
+  package func groups(_ spacing: Spacing) -> [RankGroup] {
     (0..<count).filter { spacing.place(of: $0) == 0 }.map {
       part(fromPlace: $0, step: spacing.stride, count: spacing.count)
     }

@@ -5,7 +5,7 @@
 /// `r / o` of all of it. Each family of groups is evenly spaced, and place p of a group has chunk p.
 extension Sharding {
   /// Which replicas form a group.
-  public enum Family: String, Sendable, Hashable, CaseIterable {
+  package enum Family: String, Sendable, Hashable, CaseIterable {
     /// w consecutive replicas: the weights, once.
     case weights
     /// g / w replicas, w apart: what divides a shard of the weights into shards of the gradient.
@@ -19,7 +19,7 @@ extension Sharding {
   }
 
   /// How the groups of a family are spaced among the replicas of a data group.
-  public func spacing(of family: Family, replicaCount: Int) -> RankGroup.Spacing {
+  package func spacing(of family: Family, replicaCount: Int) -> RankGroup.Spacing {
     switch family {
     case .weights: RankGroup.Spacing(stride: 1, count: weightDegree)
     case .gradients: RankGroup.Spacing(stride: weightDegree, count: gradientDegree / weightDegree)
@@ -30,13 +30,13 @@ extension Sharding {
   }
 
   /// The group that a rank is in.
-  public func group(of family: Family, containing rank: Int, in mesh: Mesh) -> RankGroup {
+  package func group(of family: Family, containing rank: Int, in mesh: Mesh) -> RankGroup {
     let data = mesh.group(along: .data, containing: rank)
     return data.group(spacing(of: family, replicaCount: data.count), containing: rank)
   }
 
   /// All groups of a family in a data group, by their first replica.
-  public func groups(of family: Family, inDataGroup data: RankGroup) -> [RankGroup] {
+  package func groups(of family: Family, inDataGroup data: RankGroup) -> [RankGroup] {
     data.groups(spacing(of: family, replicaCount: data.count))
   }
 }

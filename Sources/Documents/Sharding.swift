@@ -17,21 +17,21 @@
 ///
 /// Quantised collectives change values: where a group leaves its node, weights are gathered as INT8 (qwZ) and gradients
 /// exchanged as INT4, once within the node and once between nodes (qgZ).
-public struct Sharding: Sendable, Hashable {
+@usableFromInline package struct Sharding: Sendable, Hashable {
   /// Replicas that hold the weights once between them, w.
-  public let weightDegree: Int
+  package let weightDegree: Int
   /// Replicas that hold the accumulated gradient once, g.
-  public let gradientDegree: Int
+  package let gradientDegree: Int
   /// Replicas that hold the optimizer states once, o.
-  public let optimizerDegree: Int
+  package let optimizerDegree: Int
   /// Replicas that hold the secondary copy of the weights once, s; nil without one.
-  public let secondaryDegree: Int?
+  package let secondaryDegree: Int?
   /// Whether weights are gathered as INT8 where the group leaves its node.
-  public let quantisesWeights: Bool
+  package let quantisesWeights: Bool
   /// Whether gradients are reduced as INT4 where the group leaves its node.
-  public let quantisesGradients: Bool
+  package let quantisesGradients: Bool
 
-  public init(
+  package init(
     weightDegree: Int, gradientDegree: Int, optimizerDegree: Int, secondaryDegree: Int? = nil,
     quantisesWeights: Bool = false, quantisesGradients: Bool = false
   ) {
@@ -44,28 +44,28 @@ public struct Sharding: Sendable, Hashable {
   }
 
   /// A ZeRO stage among so many replicas.
-  public init(_ stage: Strategy.ZeroStage, replicaCount: Int) {
+  package init(_ stage: Strategy.ZeroStage, replicaCount: Int) {
     self.init(
       weightDegree: stage >= .weights ? replicaCount : 1, gradientDegree: stage >= .gradients ? replicaCount : 1,
       optimizerDegree: stage >= .optimizer ? replicaCount : 1)
   }
 
   /// The ZeRO stage that shards the same kinds of state.
-  public var stage: Strategy.ZeroStage {
+  @usableFromInline package var stage: Strategy.ZeroStage {
     weightDegree > 1 ? .weights : gradientDegree > 1 ? .gradients : optimizerDegree > 1 ? .optimizer : .none
   }
 
   /// Replicas that hold the secondary copy once, as documents state it: 1 without one.
-  public var secondaryDegreeOrOne: Int { secondaryDegree ?? 1 }
+  @usableFromInline package var secondaryDegreeOrOne: Int { secondaryDegree ?? 1 }
 
   /// Whether collectives change the values that they move.
-  public var isQuantised: Bool { quantisesWeights || quantisesGradients }
+  @usableFromInline package var isQuantised: Bool { quantisesWeights || quantisesGradients }
 
   /// The same degrees, nothing quantised.
-  public var exact: Sharding { quantising(weights: false, gradients: false) }
+  package var exact: Sharding { quantising(weights: false, gradients: false) }
 
   /// The same degrees, with these collectives quantised and no others.
-  public func quantising(weights: Bool, gradients: Bool) -> Sharding {
+  package func quantising(weights: Bool, gradients: Bool) -> Sharding {
     Sharding(
       weightDegree: weightDegree, gradientDegree: gradientDegree, optimizerDegree: optimizerDegree,
       secondaryDegree: secondaryDegree, quantisesWeights: weights, quantisesGradients: gradients)
@@ -77,7 +77,7 @@ extension Sharding {
   ///
   /// - Parameter hasPipeline: gradients that are reduced in every micro-batch, and weights that are gathered in every one,
   ///   defeat a pipeline: only optimizer states are divided by levels there.
-  public func violation(replicaCount: Int, hasPipeline: Bool) -> StrategyViolation? {
+  package func violation(replicaCount: Int, hasPipeline: Bool) -> StrategyViolation? {
     let degrees = [1, weightDegree, gradientDegree, optimizerDegree, replicaCount]
     for (inner, outer) in zip(degrees, degrees.dropFirst()) where inner < 1 || outer % inner != 0 {
       return .shardsNotNested(

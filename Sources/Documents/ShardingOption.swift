@@ -1,18 +1,18 @@
 import JSONText
 
 /// A plan's strategy with some shard degrees, its own or others: what they cost in time, memory and bytes on the links.
-public struct ShardingOption: Sendable, Equatable {
+package struct ShardingOption: Sendable, Equatable {
   /// `this plan`, or the known scheme that it is.
-  public let name: String
-  public let sharding: Sharding
-  public let iterationSeconds: Double
-  public let peakBytes: Int
-  public let verdict: Prediction.Verdict
+  package let name: String
+  package let sharding: Sharding
+  package let iterationSeconds: Double
+  package let peakBytes: Int
+  package let verdict: Prediction.Verdict
   /// Bytes that all ranks together send in an iteration to divide states among replicas, over links of each level of the
   /// cluster, innermost first.
-  public let sentBytes: [Int]
+  package let sentBytes: [Int]
 
-  public init(
+  package init(
     name: String, sharding: Sharding, iterationSeconds: Double, peakBytes: Int, verdict: Prediction.Verdict,
     sentBytes: [Int]
   ) {

@@ -3,19 +3,19 @@
 /// A stage holds one run of consecutive layers for each of its chunks. Virtual stage `chunk · stageCount + stage` is that
 /// chunk of that stage, and virtual stages follow one another as their layers do in the model: of 8 layers in 2 stages of
 /// 2 chunks, `Split([2, 2, 2, 2], stageCount: 2)` gives stage 0 the layers 0, 1, 4 and 5.
-public struct Split: Sendable, Hashable {
+@usableFromInline package struct Split: Sendable, Hashable {
   /// Pipeline stages, at least 1.
-  public let stageCount: Int
+  package let stageCount: Int
   /// Layers of each virtual stage, in the model's order.
-  public let layerCounts: [Int]
+  package let layerCounts: [Int]
   /// What each pipeline stage trades for memory; nil where all do as the strategy says.
-  public let choices: [StageChoice]?
+  package let choices: [StageChoice]?
 
   /// - Parameters:
   ///   - layerCounts: layers of each virtual stage, as many for every stage.
   ///   - stageCount: pipeline stages; nil is one for each count, without chunks.
   ///   - choices: one for each stage, or nil.
-  public init(_ layerCounts: [Int], stageCount: Int? = nil, choices: [StageChoice]? = nil) {
+  package init(_ layerCounts: [Int], stageCount: Int? = nil, choices: [StageChoice]? = nil) {
     self.stageCount = stageCount ?? layerCounts.count
     self.layerCounts = layerCounts
     self.choices = choices
@@ -23,28 +23,28 @@ public struct Split: Sendable, Hashable {
   }
 
   /// Chunks of each stage, at least 1.
-  public var chunkCount: Int { layerCounts.count / stageCount }
+  @usableFromInline package var chunkCount: Int { layerCounts.count / stageCount }
 
   /// Layers of the model.
-  public var layerCount: Int { layerCounts.reduce(0, +) }
+  @usableFromInline package var layerCount: Int { layerCounts.reduce(0, +) }
 
   /// A pipeline stage's share of the layers, and what it trades for memory.
-  public struct Stage: Sendable, Hashable {
+  @usableFromInline package struct Stage: Sendable, Hashable {
     /// Layers of all its chunks.
-    public let layerCount: Int
+    package let layerCount: Int
     /// What it trades for memory; nil where it does as the strategy says.
-    public let choice: StageChoice?
+    package let choice: StageChoice?
 
     /// So many layers and a choice, of which nil is what the strategy says.
     @inline(__always)
-    public init(layerCount: Int, choice: StageChoice? = nil) {
+    @usableFromInline package init(layerCount: Int, choice: StageChoice? = nil) {
       self.layerCount = layerCount
       self.choice = choice
     }
   }
 
   /// A stage's layers, all its chunks together, and its choice.
-  public subscript(stage: Int) -> Stage {
+  @usableFromInline package subscript(stage: Int) -> Stage {
     var layers = layerCounts[stage]
     for virtualStage in stride(from: stage + stageCount, to: layerCounts.count, by: stageCount) {
       layers += layerCounts[virtualStage]
@@ -53,10 +53,10 @@ public struct Split: Sendable, Hashable {
   }
 
   /// All stages, in order.
-  public var stages: [Stage] { (0..<stageCount).map { self[$0] } }
+  package var stages: [Stage] { (0..<stageCount).map { self[$0] } }
 
   /// The layers of each virtual stage.
-  public var layerRanges: [Range<Int>] {
+  package var layerRanges: [Range<Int>] {
     var next = 0
     return layerCounts.map { count in
       defer { next += count }
@@ -65,10 +65,10 @@ public struct Split: Sendable, Hashable {
   }
 
   /// The split with other choices.
-  public func with(choices: [StageChoice]?) -> Split { Split(layerCounts, stageCount: stageCount, choices: choices) }
+  package func with(choices: [StageChoice]?) -> Split { Split(layerCounts, stageCount: stageCount, choices: choices) }
 
   /// The choices of stages that all do as a strategy says, written out.
-  public func choices(under strategy: Strategy) -> [StageChoice] {
+  package func choices(under strategy: Strategy) -> [StageChoice] {
     layerCounts.prefix(stageCount).map { StageChoice(recomputedLayerCount: strategy.recompute == .full ? $0 : 0) }
   }
 }

@@ -1,4 +1,4 @@
-public import JSONText
+package import JSONText
 
 /// What one pipeline stage trades for memory: time for activations, transfers for optimizer states.
 ///
@@ -6,14 +6,14 @@ public import JSONText
 /// choices are a rank's own business in Megatron-LM: `--recompute-granularity full --recompute-method block` recomputes
 /// the first `--recompute-num-layers` layers of each chunk, and `--offload-optimizer-states` moves its optimizer's states
 /// to the host between steps. What shards the states is not: data-parallel ranks of all stages agree on it.
-public struct StageChoice: Sendable, Hashable {
+@usableFromInline package struct StageChoice: Sendable, Hashable {
   /// Layers of each of the stage's chunks that are recomputed in backward; the others keep all activations.
-  public let recomputedLayerCount: Int
+  package let recomputedLayerCount: Int
   /// Whether optimizer states lie in the host's memory but for the step.
-  public let offloadsOptimizer: Bool
+  package let offloadsOptimizer: Bool
 
   /// So many recomputed layers of each chunk.
-  public init(recomputedLayerCount: Int, offloadsOptimizer: Bool = false) {
+  @usableFromInline package init(recomputedLayerCount: Int, offloadsOptimizer: Bool = false) {
     self.recomputedLayerCount = recomputedLayerCount
     self.offloadsOptimizer = offloadsOptimizer
   }
@@ -28,7 +28,7 @@ extension StageChoice {
   }
 
   /// `{"recomputed_layers": 4, "offload_optimizer": false}`.
-  public var json: JSON {
+  package var json: JSON {
     object(("recomputed_layers", .integer(recomputedLayerCount)), ("offload_optimizer", .boolean(offloadsOptimizer)))
   }
 }
@@ -36,7 +36,9 @@ extension StageChoice {
 extension Strategy {
   /// Whether optimizer states can be offloaded: Megatron's distributed optimizer does it, which a single replica may use
   /// as well.
-  public var canOffloadOptimizer: Bool { zeroStage == .optimizer || zeroStage == .none && dataDegree == 1 }
+  @usableFromInline package var canOffloadOptimizer: Bool {
+    zeroStage == .optimizer || zeroStage == .none && dataDegree == 1
+  }
 
   /// Why stages cannot choose as a split says; nil where they can, or choose nothing.
   ///

@@ -1,5 +1,5 @@
 /// Why a strategy cannot be run at all, whatever the memory: facts, and a sentence.
-public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertible {
+package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertible {
   case worldSize(Mesh, devices: Int)
   case tensorDoesNotDivide(tensor: Int, what: String, size: Int)
   case tooFewLayers(layers: Int, stages: Int)
@@ -18,7 +18,7 @@ public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertibl
   case shardLevelsInPipeline
   case quantisedTensorGroups
 
-  public var description: String {
+  package var description: String {
     switch self {
     case .worldSize(let mesh, let devices): "\(mesh) is \(mesh.worldSize) ranks, not the \(devices) devices"
     case .tensorDoesNotDivide(let tensor, let what, let size):
@@ -57,7 +57,7 @@ public enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertibl
   }
 
   /// The rule that is broken, without its numbers: what rejected strategies are counted by.
-  public var rule: String {
+  package var rule: String {
     switch self {
     case .worldSize: "degrees do not multiply to the device count"
     case .tensorDoesNotDivide(_, let what, _): "tensor degree does not divide the \(what)"
@@ -89,7 +89,7 @@ extension Strategy {
   /// run, and are estimated, but the search leaves them out (``exclusion``).
   ///
   /// - Parameter allowsEmptyStages: whether the framework runs stages without layers.
-  public func violation(
+  package func violation(
     job: TrainingJob, deviceCount: Int, hasFlashAttention: Bool, allowsEmptyStages: Bool = false
   ) -> StrategyViolation? {
     let model = job.model
@@ -136,7 +136,7 @@ extension Strategy {
   }
 
   /// The rule by which the search leaves out a strategy that could be run; nil if it does not.
-  public var exclusion: StrategyViolation? {
+  package var exclusion: StrategyViolation? {
     if tensorDegree > 1, sharding.isQuantised { return .quantisedTensorGroups }
     return pipelineDegree > 1 && zeroStage >= .gradients
       ? .shardedGradientsInPipeline(zeroStage: zeroStage.rawValue) : nil

@@ -1,7 +1,7 @@
 /// How the training of a model is divided among devices: one point of the lattice that the search walks.
-public struct Strategy: Sendable, Hashable {
+@usableFromInline package struct Strategy: Sendable, Hashable {
   /// What is computed again in backward instead of kept from forward.
-  public enum Recompute: String, Sendable, CaseIterable, StrategyValue {
+  @usableFromInline package enum Recompute: String, Sendable, CaseIterable, StrategyValue {
     case none
     /// Scores, softmax and dropout of the attention core (Korthikanti et al. 2022); nothing under FlashAttention, which
     /// never keeps them.
@@ -11,34 +11,34 @@ public struct Strategy: Sendable, Hashable {
   }
 
   /// What data-parallel ranks shard instead of replicating (Rajbhandari et al. 2020).
-  public enum ZeroStage: Int, Sendable, CaseIterable, Comparable, StrategyValue {
+  @usableFromInline package enum ZeroStage: Int, Sendable, CaseIterable, Comparable, StrategyValue {
     case none = 0
     case optimizer = 1
     case gradients = 2
     case weights = 3
 
-    public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    @usableFromInline package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
   }
 
   /// The degree of every parallel axis.
-  public internal(set) var mesh: Mesh
+  package internal(set) var mesh: Mesh
   /// The order in which a stage alternates the passes of its chunks.
-  public var schedule = Schedule.oneForwardOneBackward
+  package var schedule = Schedule.oneForwardOneBackward
   /// Sequences of one micro-batch.
-  public var microBatch = 1
+  package var microBatch = 1
   /// The kinds of state that replicas shard.
-  public internal(set) var zeroStage = ZeroStage.none
+  package internal(set) var zeroStage = ZeroStage.none
   /// How, where it is not what the ZeRO stage says: every kind among all replicas, nothing quantised.
   private(set) var shardLevels: Sharding?
-  public var recompute = Recompute.none
+  package var recompute = Recompute.none
   /// Whether norms, dropout and residuals are divided along the sequence among the tensor group.
-  public var usesSequenceParallelism = false
-  public var usesFlashAttention = false
+  package var usesSequenceParallelism = false
+  package var usesFlashAttention = false
   /// Whether gradient reductions run under the last backward pass.
-  public var overlapsGradientReduce = false
+  package var overlapsGradientReduce = false
 
   /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage` says, which counts for nothing else.
-  public init(
+  package init(
     mesh: Mesh, schedule: Schedule = .oneForwardOneBackward, microBatch: Int = 1, zeroStage: ZeroStage = .none,
     sharding: Sharding? = nil, recompute: Recompute = .none, usesSequenceParallelism: Bool = false,
     usesFlashAttention: Bool = false, overlapsGradientReduce: Bool = false
@@ -54,23 +54,23 @@ public struct Strategy: Sendable, Hashable {
   }
 
   /// Ranks among which every layer's matrices are divided.
-  public var tensorDegree: Int { mesh.degree(of: .tensor) }
+  @usableFromInline package var tensorDegree: Int { mesh.degree(of: .tensor) }
   /// Pipeline stages.
-  public var pipelineDegree: Int { mesh.degree(of: .pipeline) }
+  @usableFromInline package var pipelineDegree: Int { mesh.degree(of: .pipeline) }
   /// Replicas.
-  public var dataDegree: Int { mesh.degree(of: .data) }
+  @usableFromInline package var dataDegree: Int { mesh.degree(of: .data) }
 
   /// Ranks in all.
-  public var worldSize: Int { mesh.worldSize }
+  @usableFromInline package var worldSize: Int { mesh.worldSize }
 
   /// Chunks of layers per stage.
-  public var virtualStageCount: Int {
+  @usableFromInline package var virtualStageCount: Int {
     get { schedule.chunkCount }
     set { schedule = Schedule(chunkCount: newValue) }
   }
 
   /// How replicas divide weights, gradients and optimizer states.
-  public var sharding: Sharding {
+  @usableFromInline package var sharding: Sharding {
     get { shardLevels ?? Sharding(zeroStage, replicaCount: dataDegree) }
     set {
       zeroStage = newValue.stage
@@ -79,10 +79,10 @@ public struct Strategy: Sendable, Hashable {
   }
 
   /// Whether states are divided otherwise than among all replicas, or anything is quantised.
-  public var hasShardLevels: Bool { shardLevels != nil }
+  @usableFromInline package var hasShardLevels: Bool { shardLevels != nil }
 
   /// The strategy with another value of one part.
-  public func with<Part>(_ part: WritableKeyPath<Strategy, Part>, _ value: Part) -> Strategy {
+  package func with<Part>(_ part: WritableKeyPath<Strategy, Part>, _ value: Part) -> Strategy {
     var copy = self
     copy[keyPath: part] = value
     return copy
@@ -90,7 +90,7 @@ public struct Strategy: Sendable, Hashable {
 
   /// The strategy on another mesh, whose replicas divide their states in another way; every other part stays.
   /// - Parameter sharding: nil is what `zeroStage` says, which counts for nothing else.
-  public func on(_ mesh: Mesh, zeroStage: ZeroStage, sharding: Sharding?) -> Strategy {
+  package func on(_ mesh: Mesh, zeroStage: ZeroStage, sharding: Sharding?) -> Strategy {
     var copy = self
     copy.mesh = mesh
     copy.zeroStage = zeroStage
@@ -101,5 +101,5 @@ public struct Strategy: Sendable, Hashable {
 
   /// Micro-batches that each pipeline runs in an iteration.
   /// - Precondition: the strategy divides the batch, which its checks see to.
-  public func microBatchCount(globalBatch: Int) -> Int { globalBatch / (dataDegree * microBatch) }
+  @usableFromInline package func microBatchCount(globalBatch: Int) -> Int { globalBatch / (dataDegree * microBatch) }
 }

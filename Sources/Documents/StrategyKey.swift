@@ -1,32 +1,32 @@
-public import JSONText
+package import JSONText
 
 /// A value that a key of a strategy takes, and the scalar by which documents write it.
-public protocol StrategyValue: Sendable {
+package protocol StrategyValue: Sendable {
   init?(scalar: JSON)
   var scalar: JSON { get }
 }
 
 extension Int: StrategyValue {
-  public init?(scalar: JSON) { if case .integer(let number) = scalar { self = number } else { return nil } }
-  public var scalar: JSON { .integer(self) }
+  package init?(scalar: JSON) { if case .integer(let number) = scalar { self = number } else { return nil } }
+  package var scalar: JSON { .integer(self) }
 }
 
 extension Bool: StrategyValue {
-  public init?(scalar: JSON) { if case .boolean(let flag) = scalar { self = flag } else { return nil } }
-  public var scalar: JSON { .boolean(self) }
+  package init?(scalar: JSON) { if case .boolean(let flag) = scalar { self = flag } else { return nil } }
+  package var scalar: JSON { .boolean(self) }
 }
 
 extension String: StrategyValue {
-  public init?(scalar: JSON) { if case .string(let word) = scalar { self = word } else { return nil } }
-  public var scalar: JSON { .string(self) }
+  package init?(scalar: JSON) { if case .string(let word) = scalar { self = word } else { return nil } }
+  package var scalar: JSON { .string(self) }
 }
 
 extension StrategyValue where Self: RawRepresentable, RawValue: StrategyValue {
-  public init?(scalar: JSON) {
+  package init?(scalar: JSON) {
     guard let value = RawValue(scalar: scalar).flatMap(Self.init(rawValue:)) else { return nil }
     self = value
   }
-  public var scalar: JSON { rawValue.scalar }
+  package var scalar: JSON { rawValue.scalar }
 }
 
 /// A part of a strategy that documents and `--fix` state by name: one row of ``Strategy/keys``.

@@ -1,39 +1,39 @@
-public import JSONText
+package import JSONText
 
 /// A strategy with some of its parts left open: what `--strategy`, `--fix` and a run record state.
 ///
 /// Its parts are those of ``Strategy`` and ``Sharding`` for which there is a key: `pattern.recompute` is what is stated of
 /// `Strategy.recompute`, and nil where nothing is.
 @dynamicMemberLookup
-public struct StrategyPattern: Sendable, Equatable {
+package struct StrategyPattern: Sendable, Equatable {
   /// What is stated, by the key's place in ``Strategy/keys``.
   private var stated = [JSON?](repeating: nil, count: Strategy.keys.count)
 
   /// The open pattern, which every strategy matches.
-  public init() {}
+  package init() {}
 
   /// What is stated of a part of a strategy.
   /// - Precondition: there is a key for the part.
-  public subscript<Value: StrategyValue>(dynamicMember property: KeyPath<Strategy, Value>) -> Value? {
+  package subscript<Value: StrategyValue>(dynamicMember property: KeyPath<Strategy, Value>) -> Value? {
     get { stated[Self.place(of: property)].flatMap(Value.init(scalar:)) }
     set { stated[Self.place(of: property)] = newValue?.scalar }
   }
 
   /// What is stated of a part of a sharding.
   /// - Precondition: there is a key for the part.
-  public subscript<Value: StrategyValue>(dynamicMember property: KeyPath<Sharding, Value>) -> Value? {
+  package subscript<Value: StrategyValue>(dynamicMember property: KeyPath<Sharding, Value>) -> Value? {
     get { stated[Self.place(of: property)].flatMap(Value.init(scalar:)) }
     set { stated[Self.place(of: property)] = newValue?.scalar }
   }
 
   /// `false` keeps optimizer states on the devices; stages are never made to offload.
-  public var offloadsOptimizer: Bool? {
+  package var offloadsOptimizer: Bool? {
     get { stated[Self.place(of: "offload_optimizer")].flatMap(Bool.init(scalar:)) }
     set { stated[Self.place(of: "offload_optimizer")] = newValue?.scalar }
   }
 
   /// The degree that is stated of an axis; nil where the search chooses.
-  public func degree(of axis: Mesh.Axis) -> Int? { stated[Self.place(of: axis.name)].flatMap(Int.init(scalar:)) }
+  package func degree(of axis: Mesh.Axis) -> Int? { stated[Self.place(of: axis.name)].flatMap(Int.init(scalar:)) }
 
   private static func place(of property: AnyKeyPath) -> Int {
     guard let place = Strategy.keys.firstIndex(where: { ($0.property as AnyKeyPath?) == property }) else {
@@ -55,13 +55,13 @@ public struct StrategyPattern: Sendable, Equatable {
   }
 
   /// The parts that are stated.
-  public var json: JSON { .object(statements.map { JSONMember($0.key.name, $0.value) }) }
+  package var json: JSON { .object(statements.map { JSONMember($0.key.name, $0.value) }) }
 }
 
 extension StrategyPattern {
   /// Reads `tensor=8,pipeline=4,recompute=full`.
   /// - Parameter source: what messages call it, such as `--fix`.
-  public init(text: String, source: String) throws(DocumentError) {
+  package init(text: String, source: String) throws(DocumentError) {
     var members: [JSONMember] = []
     for part in text.split(separator: ",") {
       let halves = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
@@ -99,19 +99,19 @@ extension StrategyPattern {
   }
 
   /// Whether a strategy agrees with every part that is stated.
-  public func matches(_ strategy: Strategy) -> Bool {
+  package func matches(_ strategy: Strategy) -> Bool {
     statements.allSatisfy { $0.key.value(of: strategy).map { [value = $0.value] in $0 == value } ?? true }
   }
 
   /// Whether shard degrees and what is quantised agree with every part that is stated.
-  public func matches(_ sharding: Sharding) -> Bool {
+  package func matches(_ sharding: Sharding) -> Bool {
     statements.allSatisfy { statement in
       if case .shard(let value, _) = statement.key.role { value(sharding) == statement.value } else { true }
     }
   }
 
   /// Whether anything is stated of shard degrees or quantisation.
-  public var statesSharding: Bool { statements.contains { $0.key.isShard } }
+  package var statesSharding: Bool { statements.contains { $0.key.isShard } }
 
   /// Shard degrees among a number of replicas: what is stated, what follows, the rest as the ZeRO stage says; nil when
   /// nothing is stated.
@@ -139,7 +139,7 @@ extension StrategyPattern {
 
   /// The strategy with the open parts at their plainest: degree 1, nothing sharded or recomputed, and the data degree
   /// whatever remains of the devices.
-  public func completed(deviceCount: Int, flashAttention: Bool, overlap: Bool) -> Strategy {
+  package func completed(deviceCount: Int, flashAttention: Bool, overlap: Bool) -> Strategy {
     let rest = product(of: Mesh.searchedAxes.filter { $0 != .data }).map { Swift.max(1, deviceCount / $0) } ?? 1
     var strategy = Strategy(
       mesh: [.data: rest], usesFlashAttention: flashAttention, overlapsGradientReduce: overlap)

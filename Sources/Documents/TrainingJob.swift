@@ -1,18 +1,18 @@
-public import JSONText
+package import JSONText
 
 /// What is to be trained: the model, the tokens of one iteration, and in which number formats.
-public struct TrainingJob: Sendable, Equatable {
-  public let model: ModelDescription
+@usableFromInline package struct TrainingJob: Sendable, Equatable {
+  package let model: ModelDescription
   /// Tokens of one sequence.
-  public let sequenceLength: Int
+  package let sequenceLength: Int
   /// Sequences of one iteration (one optimizer step), all data-parallel ranks together.
-  public let globalBatch: Int
-  public let precision: Precision
+  package let globalBatch: Int
+  package let precision: Precision
   /// Whether gradients are accumulated and reduced in fp32, as Megatron-LM does under bf16.
-  public let accumulatesGradientsInFP32: Bool
+  package let accumulatesGradientsInFP32: Bool
 
   /// - Throws: a sentence when sizes contradict each other or their products cannot be counted.
-  public init(
+  package init(
     model: ModelDescription, sequenceLength: Int, globalBatch: Int, precision: Precision = .bf16,
     accumulatesGradientsInFP32: Bool = true
   ) throws(Contradiction) {
@@ -44,27 +44,27 @@ public struct TrainingJob: Sendable, Equatable {
   }
 
   /// Sizes that cannot be together, as a sentence.
-  public struct Contradiction: Error, Sendable, Equatable {
-    public let sentence: String
+  package struct Contradiction: Error, Sendable, Equatable {
+    package let sentence: String
     init(_ sentence: String) { self.sentence = sentence }
   }
 
   /// The bounds of what a document or a flag may state.
-  public enum Bounds {
-    public static let sequenceLength = 1...4_194_304
-    public static let globalBatch = 1...16_777_216
+  package enum Bounds {
+    package static let sequenceLength = 1...4_194_304
+    package static let globalBatch = 1...16_777_216
   }
 
   /// Bytes of one accumulated gradient.
-  public var gradientByteCount: Int { accumulatesGradientsInFP32 ? 4 : precision.byteCount }
+  @usableFromInline package var gradientByteCount: Int { accumulatesGradientsInFP32 ? 4 : precision.byteCount }
   /// Bytes of optimizer state per parameter: Adam's two moments in fp32 and, in mixed precision, the master weight.
-  public var optimizerByteCount: Int { precision.hasMasterWeights ? 12 : 8 }
+  @usableFromInline package var optimizerByteCount: Int { precision.hasMasterWeights ? 12 : 8 }
 }
 
 /// The job document, `sextant.job/1`.
 extension TrainingJob {
   /// - Parameter catalog: where a model's name is looked up; paths are relative to the document's own folder.
-  public init(contentsOf path: String, catalog: Catalog) throws(DocumentError) {
+  package init(contentsOf path: String, catalog: Catalog) throws(DocumentError) {
     self = try readDocument(at: path) { (field) throws(DocumentError) in
       try TrainingJob(field, catalog: catalog, folder: folder(of: path))
     }
@@ -101,7 +101,7 @@ extension TrainingJob {
   enum Optimizer: String, CaseIterable { case adam }
 
   /// The document of this job, self-contained: the model is inside it.
-  public var json: JSON {
+  package var json: JSON {
     object(
       ("schema", .string(DocumentSchema.job.rawValue)), ("model", model.json),
       ("sequence_length", .integer(sequenceLength)), ("global_batch", .integer(globalBatch)),

@@ -4,26 +4,26 @@ import Schedules
 
 /// A miniature that was executed, and how what happened compares with a serial reference, with the counts of the cost
 /// model and with the schedule.
-public struct DryRun: Sendable {
+package struct DryRun: Sendable {
   /// How to execute.
-  public struct Options: Sendable, Equatable {
-    public enum Optimizer: String, Sendable, CaseIterable {
+  package struct Options: Sendable, Equatable {
+    package enum Optimizer: String, Sendable, CaseIterable {
       case adam, sgd
     }
 
     /// Optimizer steps, at least 1.
-    public var stepCount: Int
-    public var optimizer: Optimizer
+    package var stepCount: Int
+    package var optimizer: Optimizer
     /// Whether every rank has a thread of its own; the numbers are the same.
-    public var usesThreads: Bool
+    package var usesThreads: Bool
     /// Whether what is kept or sent is rounded to the job's precision.
-    public var emulatesPrecision: Bool
+    package var emulatesPrecision: Bool
     /// Of parameters, data and dropout.
-    public var seed: UInt64
+    package var seed: UInt64
     /// Whether quantised exchanges of gradients make up for what they left out; nil if not.
-    public var errorFeedback: ErrorFeedback?
+    package var errorFeedback: ErrorFeedback?
 
-    public init(
+    package init(
       stepCount: Int = 3, optimizer: Optimizer = .adam, usesThreads: Bool = false, emulatesPrecision: Bool = false,
       seed: UInt64 = 1, errorFeedback: ErrorFeedback? = nil
     ) {
@@ -37,87 +37,87 @@ public struct DryRun: Sendable {
   }
 
   /// One number of a run beside the same of the reference.
-  public struct Comparison: Sendable, Equatable {
-    public let executed: Double
-    public let reference: Double
+  package struct Comparison: Sendable, Equatable {
+    package let executed: Double
+    package let reference: Double
 
     /// Difference, relative to the reference.
-    public var relativeError: Double {
+    package var relativeError: Double {
       executed == reference ? 0 : abs(executed - reference) / max(abs(reference), .leastNormalMagnitude)
     }
   }
 
   /// One optimizer step.
-  public struct Step: Sendable, Equatable {
+  package struct Step: Sendable, Equatable {
     /// Mean over all tokens, before the update.
-    public let loss: Comparison
+    package let loss: Comparison
     /// Of the whole model, before clipping.
-    public let gradientNorm: Comparison
+    package let gradientNorm: Comparison
     /// Of all parameters after the update: the largest difference over the largest change since the beginning.
-    public let parameterError: Double
+    package let parameterError: Double
     /// The part of the model in which that is.
-    public let worstPart: String
+    package let worstPart: String
     /// Whether replicas that should hold the same parameters do, bit for bit.
-    public let replicasAgree: Bool
+    package let replicasAgree: Bool
   }
 
   /// Bytes of a kind that crossed a level of links in one iteration, over all ranks.
-  public struct Traffic: Sendable, Equatable {
-    public let kind: String
-    public let level: String
-    public let executedBytes: Int
-    public let countedBytes: Int
+  package struct Traffic: Sendable, Equatable {
+    package let kind: String
+    package let level: String
+    package let executedBytes: Int
+    package let countedBytes: Int
     /// Ranks that did not send what was counted for them.
-    public let disagreeingRankCount: Int
+    package let disagreeingRankCount: Int
   }
 
   /// The most bytes that ranks of a stage held of a kind at once.
-  public struct Memory: Sendable, Equatable {
-    public let stage: Int
-    public let kind: String
-    public let executedBytes: Int
-    public let countedBytes: Int
+  package struct Memory: Sendable, Equatable {
+    package let stage: Int
+    package let kind: String
+    package let executedBytes: Int
+    package let countedBytes: Int
   }
 
   /// Idle passes of the stage that idles longest, all passes taken to be of one length.
-  public struct Bubble: Sendable, Equatable {
-    public let executedPasses: Int
-    public let expectedPasses: Int
+  package struct Bubble: Sendable, Equatable {
+    package let executedPasses: Int
+    package let expectedPasses: Int
   }
 
   /// Largest errors that are agreement.
-  public struct Tolerances: Sendable, Equatable {
+  package struct Tolerances: Sendable, Equatable {
     /// Of the first step's loss, relative: parameters are still the same.
-    public let firstLoss: Double
+    package let firstLoss: Double
     /// Of its gradient norm.
-    public let firstScalars: Double
+    package let firstScalars: Double
     /// Of those of later steps.
-    public let laterScalars: Double
+    package let laterScalars: Double
     /// Of a part's parameters, relative to their largest change.
-    public let parameters: Double
+    package let parameters: Double
   }
 
-  public let options: Options
-  public let steps: [Step]
-  public let traffic: [Traffic]
-  public let memory: [Memory]
-  public let bubble: Bubble
+  package let options: Options
+  package let steps: [Step]
+  package let traffic: [Traffic]
+  package let memory: [Memory]
+  package let bubble: Bubble
   /// Steps of all programs in one iteration.
-  public let programStepCount: Int
+  package let programStepCount: Int
   /// How large errors may be.
-  public let tolerances: Tolerances
+  package let tolerances: Tolerances
   /// What does not agree, a sentence each; empty when everything does.
-  public let disagreements: [String]
+  package let disagreements: [String]
 
   /// Why a plan's miniature could not be executed to its end.
-  public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
-    public let description: String
+  package struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
+    package let description: String
   }
 
   /// Executes a miniature.
   ///
   /// - Throws: ``Failure``, with the reason, when its programs contradict each other or come to no end.
-  public init(_ miniature: Miniature, options: Options = Options()) throws(Failure) {
+  package init(_ miniature: Miniature, options: Options = Options()) throws(Failure) {
     if let sentence = miniature.unsupported { throw Failure(description: sentence) }
     let shape = miniature.shape
     let programs = shape.programs()
@@ -128,7 +128,7 @@ public struct DryRun: Sendable {
 
 extension Miniature {
   /// What the executor does not do; nil if it can run the miniature.
-  public var unsupported: String? {
+  package var unsupported: String? {
     if strategy.zeroStage >= .gradients, strategy.pipelineDegree > 1, model.job.model.hasTiedEmbeddings {
       return "ZeRO \(strategy.zeroStage.rawValue) with tied embeddings on two pipeline stages is not executed: "
         + "their shards differ"

@@ -1,5 +1,5 @@
-public import Costing
-public import Documents
+package import Costing
+package import Documents
 
 /// A plan made small enough to be executed in one process: the same groups, stages, schedule and kinds of traffic, with a
 /// model of a few numbers a token.
@@ -9,32 +9,32 @@ public import Documents
 /// micro-batches shrink always; the data-parallel and then the pipeline degree shrink where the ranks are too many, but
 /// never to one where the plan has more: every kind of group remains. Shard degrees shrink with the data-parallel degree,
 /// the outer ones first.
-public struct Miniature: Sendable {
+package struct Miniature: Sendable {
   /// A size that is not the plan's.
-  public struct Change: Sendable, Equatable {
+  package struct Change: Sendable, Equatable {
     /// What it is, such as `hidden size`.
-    public let what: String
-    public let planned: Int
-    public let executed: Int
+    package let what: String
+    package let planned: Int
+    package let executed: Int
   }
 
   /// Prices the miniature: its job, its nodes, and the plan's framework without overheads, so that bytes are the counted
   /// ones.
-  public let model: CostModel
-  public let strategy: Strategy
+  package let model: CostModel
+  package let strategy: Strategy
   /// The layers of the stages that are kept, and what these trade for memory.
-  public let split: Split
+  package let split: Split
   /// What was shrunk, in a fixed order.
-  public let changes: [Change]
+  package let changes: [Change]
 
   /// Why a plan has no miniature.
-  public enum Refusal: Error, Sendable, Equatable, CustomStringConvertible {
+  package enum Refusal: Error, Sendable, Equatable, CustomStringConvertible {
     /// Not even the smallest groups fit.
     case tooFewRanks(limit: Int, needed: Int)
     /// The small sizes contradict each other or a rule.
     case contradiction(String)
 
-    public var description: String {
+    package var description: String {
       switch self {
       case .tooFewRanks(let limit, let needed):
         "a miniature with every kind of group needs \(needed) ranks, but only \(limit) are allowed"
@@ -46,7 +46,7 @@ public struct Miniature: Sendable {
   /// Shrinks a plan.
   ///
   /// - Parameter rankLimit: ranks to execute at most.
-  public init(of plan: Plan, rankLimit: Int) throws(Refusal) {
+  package init(of plan: Plan, rankLimit: Int) throws(Refusal) {
     let planned = plan.strategy
     let degrees = try Degrees(of: plan, rankLimit: rankLimit)
     let p = degrees.pipeline, v = planned.virtualStageCount

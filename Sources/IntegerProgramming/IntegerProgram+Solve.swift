@@ -17,7 +17,7 @@ extension IntegerProgram {
   ///     variables are continuous. Pass `{ Task.isCancelled }` in a task.
   /// - Returns: What was found and proved. That there is no answer, or that none was found, is a status and no error.
   /// - Throws: ``IntegerProgramError`` if a limit is out of its range, or GLPK's answer is wrong.
-  public func solve(
+  package func solve(
     limits: Limits = Limits(), isCancelled: () -> Bool = { false }
   ) throws(IntegerProgramError) -> Solution {
     try limits.check()

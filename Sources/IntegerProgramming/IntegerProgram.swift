@@ -9,9 +9,9 @@
 /// What is added is checked when it is added, so that every program there is can be given to the solver, whose own
 /// reaction to misuse is to end the process. To maximise, negate the objective. Names are for people: they may repeat,
 /// and the solver never sees them.
-public struct IntegerProgram: Sendable, Equatable {
+package struct IntegerProgram: Sendable, Equatable {
   /// Which values a variable takes within its bounds.
-  public enum Kind: Sendable, Hashable {
+  package enum Kind: Sendable, Hashable {
     /// Every real number.
     case continuous
     /// Every integer.
@@ -21,21 +21,21 @@ public struct IntegerProgram: Sendable, Equatable {
   }
 
   /// A variable's place in the program that made it.
-  public struct Variable: Sendable, Hashable {
+  package struct Variable: Sendable, Hashable {
     /// The position in the order of addition, counted from 0; also the position in ``Solution/values``.
-    public let index: Int
+    package let index: Int
   }
 
   /// A coefficient times a variable, written `2 * x`.
-  public struct Term: Sendable, Hashable {
+  package struct Term: Sendable, Hashable {
     /// The factor.
-    public let coefficient: Double
+    package let coefficient: Double
 
     /// What is multiplied.
-    public let variable: Variable
+    package let variable: Variable
 
     /// A product.
-    public init(_ coefficient: Double, _ variable: Variable) {
+    package init(_ coefficient: Double, _ variable: Variable) {
       self.coefficient = coefficient
       self.variable = variable
     }
@@ -61,18 +61,18 @@ public struct IntegerProgram: Sendable, Equatable {
   private(set) var termCount = 0
 
   /// A program without variables and rows; its optimum is 0.
-  public init() {}
+  package init() {}
 
   /// Variables added so far.
-  public var variableCount: Int { columns.count }
+  package var variableCount: Int { columns.count }
 
   /// Rows added so far.
-  public var rowCount: Int { rows.count }
+  package var rowCount: Int { rows.count }
 
   /// The name a variable was added with.
   ///
   /// - Precondition: The variable is of this program.
-  public func name(of variable: Variable) -> String {
+  package func name(of variable: Variable) -> String {
     precondition(columns.indices.contains(variable.index), "the variable is not of this program")
     return columns[variable.index].name
   }
@@ -86,7 +86,7 @@ public struct IntegerProgram: Sendable, Equatable {
   ///   - objective: The coefficient in the sum to minimise.
   /// - Throws: ``IntegerProgramError`` if a number is not one the solver can work with (``Magnitude``), or the program is
   ///   full.
-  public mutating func addVariable(
+  package mutating func addVariable(
     _ name: String, kind: Kind = .continuous, lower: Double = 0, upper: Double = .infinity, objective: Double = 0
   ) throws(IntegerProgramError) -> Variable {
     guard columns.count < Magnitude.greatestCount else { throw .tooMany(.variables, limit: Magnitude.greatestCount) }
@@ -107,7 +107,7 @@ public struct IntegerProgram: Sendable, Equatable {
   /// - Throws: ``IntegerProgramError`` if a number is not one the solver can work with (``Magnitude``), a variable is
   ///   not of this program or stands in the row twice, or the program is full.
   /// - Complexity: O(n log n) in the number of terms.
-  public mutating func addRow(
+  package mutating func addRow(
     _ name: String, _ terms: [Term], lower: Double = -.infinity, upper: Double = .infinity
   ) throws(IntegerProgramError) {
     guard rows.count < Magnitude.greatestCount else { throw .tooMany(.rows, limit: Magnitude.greatestCount) }
@@ -143,6 +143,6 @@ public struct IntegerProgram: Sendable, Equatable {
 }
 
 /// A term of a row.
-public func * (coefficient: Double, variable: IntegerProgram.Variable) -> IntegerProgram.Term {
+package func * (coefficient: Double, variable: IntegerProgram.Variable) -> IntegerProgram.Term {
   IntegerProgram.Term(coefficient, variable)
 }

@@ -1,9 +1,9 @@
 /// Why a program cannot be built, or why an answer of the solver is not passed on.
 ///
 /// That a program is infeasible, unbounded or not decided is no error but a ``IntegerProgram/Status``.
-public enum IntegerProgramError: Error, Sendable, Equatable {
+package enum IntegerProgramError: Error, Sendable, Equatable {
   /// What a program has a limited number of.
-  public enum Part: String, Sendable {
+  package enum Part: String, Sendable {
     /// Variables.
     case variables
     /// Rows.
@@ -49,7 +49,7 @@ public enum IntegerProgramError: Error, Sendable, Equatable {
 
 extension IntegerProgramError: CustomStringConvertible {
   /// What was found and what was expected, in one sentence.
-  public var description: String {
+  package var description: String {
     let range = "0 or of magnitude \(Magnitude.leastCoefficient) to \(Magnitude.greatest)"
     return switch self {
     case .tooMany(let part, let limit): "more than \(limit) \(part.rawValue)"

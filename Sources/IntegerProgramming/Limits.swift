@@ -3,25 +3,25 @@ extension IntegerProgram {
   ///
   /// Nodes and gap are the limits that decide an answer: with them the same program stops at the same place on every
   /// machine. Seconds are a safety net.
-  public struct Limits: Sendable, Equatable {
+  package struct Limits: Sendable, Equatable {
     /// The most nodes of the branch-and-cut tree that are solved; with 0 only the presolver can find an answer.
-    public var nodeCount: Int
+    package var nodeCount: Int
 
     /// The relative gap (``IntegerProgram/Solution/relativeGap``) at which an answer is good enough; 0 asks for a proof.
-    public var relativeGap: Double
+    package var relativeGap: Double
 
     /// The most seconds of wall time, above 0 or infinite. GLPK looks at the clock between nodes, not while it solves
     /// the linear relaxation of the first.
-    public var wallSeconds: Double
+    package var wallSeconds: Double
 
     /// Cutting planes to generate.
-    public var cuts: Cuts
+    package var cuts: Cuts
 
     /// Whether to look for a first answer with the feasibility pump (Fischetti, Glover, Lodi 2005).
-    public var usesFeasibilityPump: Bool
+    package var usesFeasibilityPump: Bool
 
     /// Limits; without arguments a proof is wanted and only a million nodes or an hour stop the search.
-    public init(
+    package init(
       nodeCount: Int = 1_000_000, relativeGap: Double = 0, wallSeconds: Double = 3600, cuts: Cuts = [],
       usesFeasibilityPump: Bool = false
     ) {
@@ -46,26 +46,26 @@ extension IntegerProgram {
   }
 
   /// Families of cutting planes.
-  public struct Cuts: OptionSet, Sendable, Hashable {
+  package struct Cuts: OptionSet, Sendable, Hashable {
     /// One bit a family.
-    public let rawValue: Int
+    package let rawValue: Int
 
     /// The families of some bits.
-    public init(rawValue: Int) { self.rawValue = rawValue }
+    package init(rawValue: Int) { self.rawValue = rawValue }
 
     /// Gomory's mixed-integer cuts.
-    public static let gomory = Cuts(rawValue: 1)
+    package static let gomory = Cuts(rawValue: 1)
 
     /// Mixed-integer rounding cuts.
-    public static let mixedIntegerRounding = Cuts(rawValue: 2)
+    package static let mixedIntegerRounding = Cuts(rawValue: 2)
 
     /// Mixed cover cuts, of knapsack rows.
-    public static let cover = Cuts(rawValue: 4)
+    package static let cover = Cuts(rawValue: 4)
 
     /// Clique cuts, of rows that exclude pairs of binary variables.
-    public static let clique = Cuts(rawValue: 8)
+    package static let clique = Cuts(rawValue: 8)
 
     /// All families.
-    public static let all: Cuts = [.gomory, .mixedIntegerRounding, .cover, .clique]
+    package static let all: Cuts = [.gomory, .mixedIntegerRounding, .cover, .clique]
   }
 }

@@ -3,29 +3,29 @@
 /// GLPK ends the process on NaN and on more rows than it can count, answers an infinite coefficient with nonsense, and
 /// multiplies and divides coefficients in doubles, where the greatest and the least overflow. Tolerances are relative to
 /// numbers near 1 anyhow, so a program far outside is better scaled by who knows its units.
-public enum Magnitude {
+package enum Magnitude {
   /// The least absolute value of a coefficient that is not 0.
-  public static let leastCoefficient = 1e-12
+  package static let leastCoefficient = 1e-12
 
   /// The greatest absolute value of a coefficient and of a finite bound: integers up to it are exact doubles.
-  public static let greatest = 1e15
+  package static let greatest = 1e15
 
   /// The most variables, and the most rows.
-  public static let greatestCount = 1_000_000
+  package static let greatestCount = 1_000_000
 
   /// The most terms in all rows together.
-  public static let greatestTermCount = 50_000_000
+  package static let greatestTermCount = 50_000_000
 
   /// GLPK's presolver is used for programs without numbers greater than this or less than its inverse.
   static let tame = 1e9
 
   /// How far an answer may be beyond a bound or from an integer, relative to the value, or absolutely if that is below 1;
   /// and how far a row may be beyond a bound, relative to its greatest term.
-  public static let tolerance = 1e-6
+  package static let tolerance = 1e-6
 
   /// A node whose bound is not lower than the best answer by more than this times `1 + |objective|` is not searched, in
   /// the units in which the solver sees the objective.
-  public static let objectiveTolerance = 1e-9
+  package static let objectiveTolerance = 1e-9
 
   /// Whether the number is 0 or of a magnitude in range; false for NaN.
   static func isCoefficient(_ number: Double) -> Bool {

@@ -1,6 +1,6 @@
 extension IntegerProgram {
   /// What ended a search before its proof.
-  public enum Stop: Sendable, Hashable {
+  package enum Stop: Sendable, Hashable {
     /// ``Limits/nodeCount``.
     case nodeCount
     /// ``Limits/relativeGap``.
@@ -14,7 +14,7 @@ extension IntegerProgram {
   }
 
   /// What is known of a program.
-  public enum Status: Sendable, Hashable {
+  package enum Status: Sendable, Hashable {
     /// The values are an answer, and the solver has proven that none is better.
     case optimal
     /// The values are an answer; ``Solution/relativeGap`` says how much better one might be.
@@ -28,26 +28,26 @@ extension IntegerProgram {
   }
 
   /// What a search found, and what it proved.
-  public struct Solution: Sendable, Equatable {
+  package struct Solution: Sendable, Equatable {
     /// What is known.
-    public let status: Status
+    package let status: Status
 
     /// The value of the objective, computed from `values`; nil if there are none.
-    public let objective: Double?
+    package let objective: Double?
 
     /// No answer has an objective below this, to the solver's tolerance of 1e-9 times `|objective|` or the greatest
     /// coefficient in it. −∞ if nothing is known, +∞ if the program is infeasible.
-    public let bestBound: Double
+    package let bestBound: Double
 
     /// Nodes of the branch-and-cut tree that were solved; 0 if all variables are continuous, or the presolver was enough.
-    public let nodeCount: Int
+    package let nodeCount: Int
 
     /// A value for every variable in the order of addition, those of integer variables exact integers; empty if there
     /// is no answer.
-    public let values: [Double]
+    package let values: [Double]
 
     /// `(objective − bestBound) / |objective|`, 0 if they are equal, +∞ if one is missing.
-    public var relativeGap: Double {
+    package var relativeGap: Double {
       guard let objective, bestBound > -.infinity else { return .infinity }
       return objective == bestBound ? 0 : (objective - bestBound) / abs(objective)
     }
@@ -55,7 +55,7 @@ extension IntegerProgram {
     /// The value of a variable.
     ///
     /// - Precondition: There is an answer, and the variable is of the program that was solved.
-    public subscript(variable: Variable) -> Double {
+    package subscript(variable: Variable) -> Double {
       precondition(values.indices.contains(variable.index), "there is no value for variable \(variable.index)")
       return values[variable.index]
     }

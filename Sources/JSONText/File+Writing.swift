@@ -11,7 +11,7 @@ import Glibc
 /// replaced and is written to directly.
 ///
 /// - Throws: ``FileError`` when the path is a directory or a read-only file, or cannot be written.
-public func writeFileAtomically(_ bytes: [UInt8], to path: String) throws(FileError) {
+package func writeFileAtomically(_ bytes: [UInt8], to path: String) throws(FileError) {
   try checkPath(path, operation: .write)
   switch try WriteTarget(of: path) {
   case .stream: try writeInPlace(bytes, to: path)

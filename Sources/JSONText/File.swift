@@ -8,7 +8,7 @@ import Glibc
 /// - Complexity: O(bytes read).
 /// - Throws: ``FileError`` when the path is a directory, has more than `maximumByteCount` bytes or cannot be read.
 /// - Precondition: `maximumByteCount` is not negative.
-public func readFile(at path: String, maximumByteCount: Int) throws(FileError) -> [UInt8] {
+package func readFile(at path: String, maximumByteCount: Int) throws(FileError) -> [UInt8] {
   precondition(maximumByteCount >= 0, "a number of bytes must not be negative")
   let tooLarge = FileError(
     path: path, operation: .read, reason: "is larger than \(maximumByteCount) bytes")

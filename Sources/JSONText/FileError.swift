@@ -3,9 +3,9 @@ import Glibc
 /// Why a file could not be read or written.
 ///
 /// The description is one line: `cannot read plan.json: No such file or directory`.
-public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
   /// What was attempted.
-  public enum Operation: String, Sendable {
+  package enum Operation: String, Sendable {
     /// Reading the whole file.
     case read
     /// Writing or replacing the file.
@@ -13,16 +13,16 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   /// The file as the caller named it.
-  public let path: String
+  package let path: String
 
   /// What was attempted with the file.
-  public let operation: Operation
+  package let operation: Operation
 
   /// The reason, such as `is a directory`, `is larger than 1024 bytes`, or the system's own message.
-  public let reason: String
+  package let reason: String
 
   /// An error with a reason in words.
-  public init(path: String, operation: Operation, reason: String) {
+  package init(path: String, operation: Operation, reason: String) {
     self.path = path
     self.operation = operation
     self.reason = reason
@@ -36,7 +36,7 @@ public struct FileError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   /// One line: the operation, the path and the reason.
-  public var description: String {
+  package var description: String {
     "cannot \(operation.rawValue) \(path.isEmpty ? "\"\"" : path.oneLineText): \(reason.oneLineText)"
   }
 }

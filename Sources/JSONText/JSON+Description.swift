@@ -4,7 +4,7 @@ extension JSON {
   /// `"fast"`, `-3`, `[1, 2, …]`, `{"nodes": 3, …}`. What a terminal would not show as itself is escaped.
   ///
   /// - Complexity: O(1); only what is shown is looked at.
-  public var briefDescription: String {
+  package var briefDescription: String {
     var text = ""
     var room = 40
     appendBrief(to: &text, room: &room)

@@ -7,7 +7,7 @@ extension JSON {
   ///
   /// - Complexity: O(bytes) in time and memory; ``JSONLimits`` says how much memory that can be.
   /// - Throws: ``JSONSyntaxError`` for the first fault of the text, with its line and column.
-  public init(parsing bytes: [UInt8], limits: JSONLimits = .standard) throws(JSONSyntaxError) {
+  package init(parsing bytes: [UInt8], limits: JSONLimits = .standard) throws(JSONSyntaxError) {
     guard bytes.count <= limits.byteCount else {
       throw JSONSyntaxError(
         line: 1, column: 1, reason: .tooLong(byteCount: bytes.count, limit: limits.byteCount))

@@ -1,7 +1,7 @@
 import CJSONC
 
 /// How a value is laid out as text.
-public enum JSONStyle: Sendable {
+package enum JSONStyle: Sendable {
   /// One line without spaces and without a line feed at its end, as JSON Lines needs it.
   case compact
 
@@ -19,7 +19,7 @@ extension JSON {
   /// - Complexity: O(length of the text).
   /// - Precondition: every number is finite; no object has two equal keys or a key with U+0000; nesting is at most
   ///   ``JSONLimits/greatestDepth``; the text of all strings together is below 300 MB, as json-c counts in 32 bits.
-  public func text(style: JSONStyle) -> String {
+  package func text(style: JSONStyle) -> String {
     switch style {
     case .compact: return compactText
     case .pretty:

@@ -5,7 +5,7 @@
 ///
 /// Two values are equal when they have the same kind and content, members in the same order. `.integer(1)` and
 /// `.number(1.0)` are different values. Strings compare as Swift strings, by canonical equivalence.
-public enum JSON: Sendable, Equatable {
+package enum JSON: Sendable, Equatable {
   /// The literal `null`.
   case null
 
@@ -29,15 +29,15 @@ public enum JSON: Sendable, Equatable {
 }
 
 /// One `"key": value` pair of a JSON object.
-public struct JSONMember: Sendable, Equatable {
+package struct JSONMember: Sendable, Equatable {
   /// The name of the member, unique in its object and without U+0000, which json-c cannot hold in a key.
-  public let key: String
+  package let key: String
 
   /// The value under that name.
-  public let value: JSON
+  package let value: JSON
 
   /// A member with the given key and value.
-  public init(_ key: String, _ value: JSON) {
+  package init(_ key: String, _ value: JSON) {
     self.key = key
     self.value = value
   }

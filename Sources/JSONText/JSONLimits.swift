@@ -3,30 +3,30 @@
 /// A limit on bytes alone does not bound memory: json-c keeps about 800 bytes for every `{}`, three bytes of text.
 /// Hence the two further counts. With the standard limits parsing takes less than 2 GB for the worst texts known,
 /// and for a document of ordinary content about ten times its size.
-public struct JSONLimits: Sendable {
+package struct JSONLimits: Sendable {
   /// The most bytes a text may have.
-  public let byteCount: Int
+  package let byteCount: Int
 
   /// The most arrays and objects that may be open at one place of the text; `[]` has depth 1.
-  public let depth: Int
+  package let depth: Int
 
   /// The most values a text may have, counting scalars, arrays and objects.
-  public let valueCount: Int
+  package let valueCount: Int
 
   /// The most objects a text may have.
-  public let objectCount: Int
+  package let objectCount: Int
 
   /// 64 MiB of text, depth 64, 8 Mi values of which 1 Mi are objects.
-  public static let standard = JSONLimits(byteCount: 64 << 20, depth: 64)
+  package static let standard = JSONLimits(byteCount: 64 << 20, depth: 64)
 
   /// The deepest nesting that any limit can allow and that can be written: parsing and writing recurse this far.
-  public static let greatestDepth = 512
+  package static let greatestDepth = 512
 
   /// Limits of the given counts.
   ///
   /// - Precondition: `byteCount` is in 0 ..< 2³¹ − 1, as json-c counts bytes in 32 bits; `depth` is in
   ///   0 ... ``greatestDepth``; the other counts are not negative.
-  public init(byteCount: Int, depth: Int, valueCount: Int = 8 << 20, objectCount: Int = 1 << 20) {
+  package init(byteCount: Int, depth: Int, valueCount: Int = 8 << 20, objectCount: Int = 1 << 20) {
     precondition(
       (0..<Int(Int32.max)).contains(byteCount), "the limit on bytes must be in 0 ..< 2147483647")
     precondition(

@@ -1,20 +1,20 @@
 /// Why a text is not a JSON document, and where.
 ///
 /// The description is one line whatever the text contained: `line 3, column 7: duplicate key "nodes"`.
-public struct JSONSyntaxError: Error, Sendable, Equatable, CustomStringConvertible {
+package struct JSONSyntaxError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The line of the fault, counted from 1; a line ends with a line feed.
-  public let line: Int
+  package let line: Int
 
   /// The place of the fault in its line, counted in Unicode scalars from 1, as an editor shows it.
-  public let column: Int
+  package let column: Int
 
   /// What is wrong at that place.
-  public let reason: Reason
+  package let reason: Reason
 
   /// An error at a known place.
   ///
   /// - Precondition: `line` and `column` are at least 1.
-  public init(line: Int, column: Int, reason: Reason) {
+  package init(line: Int, column: Int, reason: Reason) {
     precondition(line >= 1 && column >= 1, "lines and columns are counted from 1")
     self.line = line
     self.column = column
@@ -35,12 +35,12 @@ public struct JSONSyntaxError: Error, Sendable, Equatable, CustomStringConvertib
   }
 
   /// One line: the place, then what was found and what was expected.
-  public var description: String { "line \(line), column \(column): \(reason)" }
+  package var description: String { "line \(line), column \(column): \(reason)" }
 }
 
 extension JSONSyntaxError {
   /// The closed list of things that can be wrong with a text.
-  public enum Reason: Sendable, Equatable {
+  package enum Reason: Sendable, Equatable {
     /// Nothing but white space.
     case emptyText
     /// The text ends where more is needed.
@@ -82,7 +82,7 @@ extension JSONSyntaxError {
   }
 
   /// What would have been right, as a phrase to put into a sentence.
-  public enum Expectation: String, Sendable {
+  package enum Expectation: String, Sendable {
     /// Any JSON value.
     case value = "a value"
     /// The first element of an array, or its end.
@@ -108,7 +108,7 @@ extension JSONSyntaxError {
 
 extension JSONSyntaxError.Reason: CustomStringConvertible {
   /// What was found and what was expected, without the place.
-  public var description: String {
+  package var description: String {
     switch self {
     case .emptyText: "the text is empty, expected a value"
     case .unexpectedEnd(let expected): "unexpected end of the text, expected \(expected.rawValue)"

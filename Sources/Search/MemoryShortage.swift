@@ -1,30 +1,30 @@
 import Costing
-public import Documents
+package import Documents
 
 /// Why no strategy fits: the one that comes nearest, the stage that binds, and what would have to change.
-public struct MemoryShortage: Sendable, Equatable {
+package struct MemoryShortage: Sendable, Equatable {
   /// The strategy whose tightest stage needs least.
-  public let strategy: Strategy
+  package let strategy: Strategy
   /// A split with which it needs least.
-  public let split: Split
+  package let split: Split
   /// The stage that needs most.
-  public let stageIndex: Int
+  package let stageIndex: Int
   /// What that stage needs, by kind.
-  public let stageMemory: Prediction.StageMemory
+  package let stageMemory: Prediction.StageMemory
   /// What a device may hold at most, bytes.
-  public let limitBytes: Int
+  package let limitBytes: Int
   /// Memory a device would have to have, all else equal, bytes.
-  public let neededDeviceBytes: Int
+  package let neededDeviceBytes: Int
   /// Fewest nodes among small multiples of the cluster's with which something fits; nil if not even the largest tried.
-  public let sufficientNodeCount: Int?
+  package let sufficientNodeCount: Int?
   /// Longest sequence among halvings with which something fits; nil if none does.
-  public let sufficientSequenceLength: Int?
+  package let sufficientSequenceLength: Int?
 
   /// The least further recomputation with which something fits where what is fixed allows less; nil if none does.
-  public let sufficientRecompute: Strategy.Recompute?
+  package let sufficientRecompute: Strategy.Recompute?
 
   /// How far the tightest stage is over the limit, bytes.
-  public var excessBytes: Int { stageMemory.peakBytes - limitBytes }
+  package var excessBytes: Int { stageMemory.peakBytes - limitBytes }
 
   /// Multiples of the node count that are tried, ascending.
   private static let nodeMultiples = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]

@@ -1,34 +1,34 @@
-public import Costing
-public import Documents
+package import Costing
+package import Documents
 
 /// What the order of a plan's nodes is worth, place by place, and the pair of nodes it waits for.
 ///
 /// A move is undone by itself: the node that the cluster's order has in a place gets it back, and the one that the plan
 /// has there takes the other's. What an iteration then takes longer is what the move brings, all others as they are.
 /// Moves help each other, so that these shares need not add up to the whole gain.
-public struct OrderGain: Sendable {
+package struct OrderGain: Sendable {
   /// A node in a place that another has in the cluster's order.
-  public struct Move: Sendable, Equatable {
+  package struct Move: Sendable, Equatable {
     /// The node, the one it stands in for, and the neighbour to which its link is better than the other's would be, by
     /// index in the cluster.
-    public let node: Int
-    public let replaced: Int
-    public let neighbour: Int
+    package let node: Int
+    package let replaced: Int
+    package let neighbour: Int
     /// Share of an iteration that the move saves.
-    public let share: Double
+    package let share: Double
   }
 
   /// Two nodes that exchange data.
-  public struct Pair: Sendable, Equatable {
+  package struct Pair: Sendable, Equatable {
     /// By index in the cluster.
-    public let from: Int
-    public let to: Int
+    package let from: Int
+    package let to: Int
     /// The slower direction for a transfer between stages.
-    public let bytesPerSecond: Double
+    package let bytesPerSecond: Double
     /// Whether the pair is part of a ring; else it lies between stages.
-    public let isInRing: Bool
+    package let isInRing: Bool
     /// What an iteration would save if the pair were as fast as the cluster's fastest; 0 if others are as slow.
-    public let savedSeconds: Double
+    package let savedSeconds: Double
   }
 
   /// Moves that are priced exactly, those by which the arranger's objective changes most; and pairs, of rings and between
@@ -38,12 +38,12 @@ public struct OrderGain: Sendable {
   private static let leastShare = 0.000_5
 
   /// What brings most first.
-  public let moves: [Move]
+  package let moves: [Move]
   /// The pair that would save most; nil if no two nodes exchange data over measured links, or tensor groups span nodes.
-  public let slowestPair: Pair?
+  package let slowestPair: Pair?
 
   /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
-  public init(_ plan: Plan) throws(CostModel.Refusal) {
+  package init(_ plan: Plan) throws(CostModel.Refusal) {
     let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName)
     let order = plan.arrangement.nodeOrder
     guard let links = plan.cluster.measured, order.count > 1, model.placesWholeNodes(plan.strategy) else {

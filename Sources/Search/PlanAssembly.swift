@@ -1,5 +1,5 @@
-public import Costing
-public import Documents
+package import Costing
+package import Documents
 
 /// The plan of a search's result.
 extension PlanSearch.Result {
@@ -8,7 +8,7 @@ extension PlanSearch.Result {
   ///   - fixed: the search's pattern.
   ///   - allowance: what the search was allowed.
   /// - Returns: nil when nothing was found.
-  public func plan(
+  package func plan(
     model: CostModel, fixed: StrategyPattern, allowance: Allowance = .exact, toolVersion: String
   ) -> Plan? {
     guard let winner = best.first, let arrangement else { return nil }

@@ -1,5 +1,5 @@
-public import Costing
-public import Documents
+package import Costing
+package import Documents
 
 /// The search for the best plan: the whole lattice priced by bound, the most promising strategies completed first, until
 /// no bound is below the answer.
@@ -7,21 +7,21 @@ public import Documents
 /// The answer's *score* is its iteration time, times ``headroomSurcharge`` when its memory is risky: among near-equals
 /// the one with headroom wins. Results do not depend on the number of threads: bounds are computed into places of their
 /// own, and everything after that is in one order.
-public struct PlanSearch: Sendable {
+package struct PlanSearch: Sendable {
   /// How much slower a strategy with headroom may be and still beat a risky one.
-  public static let headroomSurcharge = 1.05
+  package static let headroomSurcharge = 1.05
 
   /// When to stop, and how to go about it.
-  public struct Options: Sendable {
+  package struct Options: Sendable {
     /// Best strategies to find, each with its best split; at least one.
-    public var resultCount: Int
+    package var resultCount: Int
     /// Strategies to complete at most: a count, so that the same input gives the same answer.
-    public var completionLimit: Int
+    package var completionLimit: Int
     /// Threads that price the lattice; at least one.
-    public var threadCount: Int
+    package var threadCount: Int
 
     /// How much to find, and when to stop.
-    public init(resultCount: Int = 5, completionLimit: Int = 20_000, threadCount: Int = 1) {
+    package init(resultCount: Int = 5, completionLimit: Int = 20_000, threadCount: Int = 1) {
       self.resultCount = max(1, resultCount)
       self.completionLimit = completionLimit
       self.threadCount = max(1, threadCount)
@@ -29,47 +29,47 @@ public struct PlanSearch: Sendable {
   }
 
   /// What stops a search from outside.
-  public enum Interruption: Sendable { case timeLimit, user }
+  package enum Interruption: Sendable { case timeLimit, user }
 
   /// A strategy with the best split that was found for it.
-  public struct Completion: Sendable, Equatable {
+  package struct Completion: Sendable, Equatable {
     /// The strategy that was completed.
-    public let strategy: Strategy
+    package let strategy: Strategy
     /// The best split of its layers that was found.
-    public let split: Split
+    package let split: Split
     /// The nodes it was placed on, in order, by their index in the cluster.
-    public let nodeOrder: [Int]
+    package let nodeOrder: [Int]
     /// The exact time of that split.
-    public let iterationSeconds: Double
+    package let iterationSeconds: Double
     /// That time, with the surcharge when memory is risky.
-    public let scoreSeconds: Double
+    package let scoreSeconds: Double
   }
 
   /// What the search found.
-  public struct Result: Sendable {
+  package struct Result: Sendable {
     /// Best first; ties in the lattice's order. Empty when nothing fits.
-    public let best: [Completion]
+    package let best: [Completion]
     /// How the nodes of the best are arranged; nil when nothing fits.
-    public let arrangement: NodeArrangement?
+    package let arrangement: NodeArrangement?
     /// How sure the answer is.
-    public let certificate: Certificate
+    package let certificate: Certificate
     /// The best of every other family, with its name; nil where nothing of that family fits.
-    public let families: [(name: String, completion: Completion?)]
+    package let families: [(name: String, completion: Completion?)]
     /// Why nothing fits; nil when something does.
-    public let shortage: MemoryShortage?
+    package let shortage: MemoryShortage?
   }
 
   let model: CostModel
   /// What is fixed.
-  public let pattern: StrategyPattern
+  package let pattern: StrategyPattern
   /// What may change values.
-  public let allowance: Allowance
+  package let allowance: Allowance
   let options: Options
 
   /// - Parameters:
   ///   - pattern: what is fixed; the search stays among the strategies that match.
   ///   - allowance: what may change values.
-  public init(
+  package init(
     model: CostModel, pattern: StrategyPattern = StrategyPattern(), allowance: Allowance = .exact,
     options: Options = Options()
   ) {
@@ -84,7 +84,7 @@ public struct PlanSearch: Sendable {
   /// - Parameters:
   ///   - interruption: asked between completions; an answer ends the search with what it has.
   ///   - progress: told between completions how many strategies are dealt with, of how many.
-  public func run(
+  package func run(
     interruption: () -> Interruption? = { nil }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) -> Result {
     model.cluster.isMixed

@@ -1,31 +1,31 @@
-public import Costing
-public import Documents
+package import Costing
+package import Documents
 
 /// Whether a plan holds: its time, its memory and its bound computed again from nothing but its own content.
-public struct PlanVerification: Sendable {
+package struct PlanVerification: Sendable {
   /// Something the plan states that the model does not say.
-  public struct Disagreement: Sendable, Equatable {
+  package struct Disagreement: Sendable, Equatable {
     /// The JSON path in the plan.
-    public let path: String
+    package let path: String
     /// What the plan states.
-    public let stated: String
+    package let stated: String
     /// What it should state.
-    public let computed: String
+    package let computed: String
   }
 
   /// Share by which times may differ: plans are read back exactly, but may have been made by another machine's libm.
   static let tolerance = 1e-9
 
   /// In the plan's order; empty when all of it holds.
-  public private(set) var disagreements: [Disagreement] = []
+  package private(set) var disagreements: [Disagreement] = []
   /// The certificate of the search made again.
-  public let certificate: Certificate
+  package let certificate: Certificate
 
   /// Computes a plan again.
   ///
   /// - Parameter threadCount: threads that price the lattice.
   /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
-  public init(_ plan: Plan, threadCount: Int = 1) throws(CostModel.Refusal) {
+  package init(_ plan: Plan, threadCount: Int = 1) throws(CostModel.Refusal) {
     // The search starts from the cluster's own order of as many nodes as the plan has.
     let given = try CostModel(
       cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName
@@ -161,7 +161,7 @@ extension PlanVerification {
   /// Where a plan's time and memory are not what the model says: the part that needs no search.
   ///
   /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
-  public static func predictionDisagreements(of plan: Plan) throws(CostModel.Refusal) -> [Disagreement] {
+  package static func predictionDisagreements(of plan: Plan) throws(CostModel.Refusal) -> [Disagreement] {
     let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName)
     var verification = Self(certificate: plan.certificate)
     verification.compare(plan.prediction, with: prediction(of: plan, model: model))

@@ -1,22 +1,22 @@
-public import Costing
-public import Documents
+package import Costing
+package import Documents
 
 /// A strategy of the lattice with the parts it shares with others, ready to be priced: for benchmarks and tests that go
 /// through the lattice themselves.
-public struct PricingSample: Sendable {
+package struct PricingSample: Sendable {
   /// The strategy.
-  public let strategy: Strategy
+  package let strategy: Strategy
   /// What its stages may decide for themselves.
-  public let freedom: StageFreedom
+  package let freedom: StageFreedom
   /// Its groups, shared with other strategies of the layout.
-  public let layout: LayoutCost
+  package let layout: LayoutCost
   /// Its passes, shared with other strategies that agree in what they depend on.
-  public let microBatches: [MicroBatchCost]
+  package let microBatches: [MicroBatchCost]
 }
 
 extension PlanSearch {
   /// Every strategy of the lattice, in its order, whether it fits or not.
-  public func pricingSamples() -> [PricingSample] {
+  package func pricingSamples() -> [PricingSample] {
     let lattice = Lattice(model: model, pattern: pattern, allowance: allowance)
     return lattice.meshes.flatMap { mesh -> [PricingSample] in
       let branch = lattice.branch(mesh).branch

@@ -1,39 +1,39 @@
-public import Costing
-public import Documents
+package import Costing
+package import Documents
 
 /// What a plan hangs on: how its time follows the rate of every resource, and by how much a rate would have to change for
 /// one of its alternatives to win.
 ///
 /// The plan and its alternatives keep their layers, choices and nodes, and are priced again with one rate changed. The
 /// search is not made again: another strategy than the listed ones might win earlier.
-public struct Sensitivity: Sendable {
+package struct Sensitivity: Sendable {
   /// One resource.
-  public struct Entry: Sendable, Equatable {
+  package struct Entry: Sendable, Equatable {
     /// What is made faster or slower.
-    public let resource: CostModel.Resource
+    package let resource: CostModel.Resource
     /// Share by which an iteration is shorter where the resource is 1 % faster, over 1 %: 1 if all time is spent there.
-    public let timeShare: Double
+    package let timeShare: Double
     /// The change of rate nearest to none with which an alternative scores less, and that alternative's index in the
     /// plan; nil if none does between a quarter and four times the rate.
-    public let turningPoint: TurningPoint?
+    package let turningPoint: TurningPoint?
   }
 
   /// Where another plan begins to win.
-  public struct TurningPoint: Sendable, Equatable {
+  package struct TurningPoint: Sendable, Equatable {
     /// Times the rate.
-    public let factor: Double
+    package let factor: Double
     /// Index of the alternative.
-    public let alternativeIndex: Int
+    package let alternativeIndex: Int
   }
 
   /// Rates are asked about from a quarter to four times what they are, in steps of a tenth, then by bisection.
   static let span = 4.0, step = 1.1
 
   /// By resource, in a fixed order.
-  public let entries: [Entry]
+  package let entries: [Entry]
 
   /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
-  public init(_ plan: Plan) throws(CostModel.Refusal) {
+  package init(_ plan: Plan) throws(CostModel.Refusal) {
     let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName)
       .arranged(plan.arrangement.nodeOrder)
     var scratch = EvaluationScratch()

@@ -1,9 +1,9 @@
-public import Costing
-public import Documents
+package import Costing
+package import Documents
 import Schedules
 
 /// Why a plan divides its states by levels: the same strategy with the known schemes' degrees, priced side by side.
-public enum ShardingComparison {
+package enum ShardingComparison {
   /// The strategy's own degrees, then the known schemes of its layout that can be run and differ: ZeRO of the same stage,
   /// ZeRO 3, hybrid within the node, hpZ and ZeRO++. Empty where replicas divide their states as a ZeRO stage says.
   ///
@@ -14,7 +14,7 @@ public enum ShardingComparison {
   ///   - strategy: breaks no rule.
   ///   - model: arranged as the plan is.
   /// - Complexity: O(ranks · largest degree) for each, for counting bytes.
-  public static func options(
+  package static func options(
     of strategy: Strategy, split: Split, model: CostModel
   ) -> [ShardingOption] {
     guard strategy.hasShardLevels else { return [] }

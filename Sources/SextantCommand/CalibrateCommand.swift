@@ -1,5 +1,5 @@
-public import ArgumentParser
-public import Costing
+import ArgumentParser
+import Costing
 import Documents
 import Foundation
 import JSONText

@@ -1,4 +1,4 @@
-public import Documents
+package import Documents
 public import Testing
 
 /// Models of every family and with every small part that a description can switch on, a few numbers wide.
@@ -52,5 +52,5 @@ enum SmallModels {
 
 extension ModelDescription: CustomTestStringConvertible {
   /// The name alone, where a test names its arguments.
-  public var testDescription: String { name }
+  package var testDescription: String { name }
 }

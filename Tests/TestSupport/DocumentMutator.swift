@@ -1,16 +1,16 @@
-public import JSONText
+package import JSONText
 
 /// Makes documents that nobody would write out of documents that somebody would, the same ones for the same seed.
-public struct DocumentMutator {
+package struct DocumentMutator {
   private var generator: SeededGenerator
 
-  public init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
+  package init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
   /// A whole number in a range.
-  public mutating func number(in range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &generator) }
+  package mutating func number(in range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &generator) }
 
   /// One of some values.
-  public mutating func element<Value>(of values: [Value]) -> Value {
+  package mutating func element<Value>(of values: [Value]) -> Value {
     values[Int.random(in: values.indices, using: &generator)]
   }
 
@@ -18,7 +18,7 @@ public struct DocumentMutator {
 
   /// The document with one to three changes, each somewhere: another value, another number, a key or an element that is
   /// gone, renamed, doubled or swapped.
-  public mutating func mutated(_ document: JSON) -> JSON {
+  package mutating func mutated(_ document: JSON) -> JSON {
     var result = document
     for _ in 0..<number(in: 1...3) {
       result = changed(result, at: randomPath(in: result)[...]) { $0.changedValue($1) }
@@ -27,7 +27,7 @@ public struct DocumentMutator {
   }
 
   /// The document with one to three of its numbers replaced by others of the same kind: most are still read.
-  public mutating func withOtherNumbers(_ document: JSON) -> JSON {
+  package mutating func withOtherNumbers(_ document: JSON) -> JSON {
     var result = document
     for _ in 0..<number(in: 1...3) {
       // Walks that end on something else are not taken.
@@ -44,7 +44,7 @@ public struct DocumentMutator {
   }
 
   /// A value of any kind, three levels deep at most.
-  public mutating func randomValue(depth: Int = 0) -> JSON {
+  package mutating func randomValue(depth: Int = 0) -> JSON {
     switch number(in: 0...(depth < 3 ? 8 : 5)) {
     case 0: return .null
     case 1: return .boolean(number(in: 0...1) == 0)
@@ -178,7 +178,7 @@ public struct DocumentMutator {
   // MARK: Text
 
   /// The text with one to three changes: bits that flip, bytes that are replaced, doubled, inserted or cut off.
-  public mutating func mutated(text: [UInt8]) -> [UInt8] {
+  package mutating func mutated(text: [UInt8]) -> [UInt8] {
     var text = text
     for _ in 0..<number(in: 1...3) where !text.isEmpty {
       let place = number(in: 0...text.count - 1)

@@ -1,9 +1,9 @@
-public import JSONText
+package import JSONText
 
 extension JSON {
   /// The same document with the value at a pointer replaced, such as `/datasheet/memory_bytes`; a last key that is not
   /// there is added.
-  public func replacing(_ pointer: String, with value: JSON) -> JSON {
+  package func replacing(_ pointer: String, with value: JSON) -> JSON {
     replacing(pointer.split(separator: "/").map(String.init)[...], with: value)
   }
 

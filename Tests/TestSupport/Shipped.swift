@@ -1,11 +1,11 @@
-public import Documents
+package import Documents
 import JSONText
 
 /// The repository that the tests are of, and the inputs that it ships.
-public enum Shipped {
+package enum Shipped {
   /// The folder that holds Package.swift.
-  public static let root = String(#filePath.dropLast("/Tests/TestSupport/Shipped.swift".count))
+  package static let root = String(#filePath.dropLast("/Tests/TestSupport/Shipped.swift".count))
 
   /// The shipped inputs, by name.
-  public static let catalog = Catalog(root: root)
+  package static let catalog = Catalog(root: root)
 }

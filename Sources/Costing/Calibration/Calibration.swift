@@ -1,4 +1,4 @@
-public import Documents
+package import Documents
 import Foundation
 import Synchronization
 
@@ -7,7 +7,7 @@ import Synchronization
 /// Iteration times first, in logarithms, robustly and with the profile's present values as priors
 /// (``RobustLeastSquares``); then the memory's. A coefficient that the runs cannot tell keeps its value, and the result
 /// says so.
-public struct Calibration: Sendable {
+package struct Calibration: Sendable {
   /// A run that is fitted to.
   private struct Sample: Sendable {
     let run: MeasuredRun
@@ -24,60 +24,60 @@ public struct Calibration: Sendable {
   }
 
   /// What is fitted; the rest of the profile stays as it is.
-  public enum Part: String, Sendable, CaseIterable {
+  package enum Part: String, Sendable, CaseIterable {
     case time, memory
   }
 
   /// A coefficient after the fit.
-  public struct Fitted: Sendable {
+  package struct Fitted: Sendable {
     /// As in the profile document: `compute/gemm_peak_fraction`.
-    public let name: String
+    package let name: String
     /// The value that the fit started from.
-    public let before: Double
+    package let before: Double
     /// The value it has now.
-    public let after: Double
+    package let after: Double
     /// Relative standard deviation that the runs leave, as a factor minus one.
-    public let relativeDeviation: Double
+    package let relativeDeviation: Double
     /// Whether the runs tell it: else it keeps the value it had.
-    public let isIdentified: Bool
+    package let isIdentified: Bool
   }
 
   /// The errors of runs that were left out of the fit that predicted them.
-  public struct Fold: Sendable {
+  package struct Fold: Sendable {
     /// What was left out, such as a model's name.
-    public let name: String
+    package let name: String
     /// Predictions of what was left out.
-    public let validation: Validation
+    package let validation: Validation
   }
 
   /// What came out.
-  public struct Outcome: Sendable {
+  package struct Outcome: Sendable {
     /// The fitted profile.
-    public let profile: DeviceProfile
+    package let profile: DeviceProfile
     /// Every coefficient that could have been fitted.
-    public let coefficients: [Fitted]
+    package let coefficients: [Fitted]
     /// All runs under the fitted profile.
-    public let validation: Validation
+    package let validation: Validation
     /// Runs that the fit disregards, with their error: more than three times the loss scale off.
-    public let outliers: [(id: String, error: Double)]
+    package let outliers: [(id: String, error: Double)]
     /// Records that could not be fitted to, in their order, with the reason.
-    public let leftOut: [(id: String, reason: String)]
+    package let leftOut: [(id: String, reason: String)]
     /// By group that was left out; empty when no folds were asked for.
-    public let folds: [Fold]
+    package let folds: [Fold]
   }
 
   /// Relative error beyond which a run counts less and less.
-  public static let lossScale = 0.08
+  package static let lossScale = 0.08
   /// A coefficient counts as told by the runs when they leave less than this share of its prior spread.
-  public static let identifiedShare = 0.85
+  package static let identifiedShare = 0.85
 
   /// Weight of runs with less than 10 % model FLOP utilisation.
-  public static let slowWeight = 0.3
+  package static let slowWeight = 0.3
   /// A failed run that needs less than this share of the memory has crashed of something else.
-  public static let crashShare = 0.5
+  package static let crashShare = 0.5
 
   /// Fewer measurements than this are not fitted to.
-  public static let leastCount = 8
+  package static let leastCount = 8
 
   private let samples: [Sample]
   private let leftOut: [(id: String, reason: String)]
@@ -94,7 +94,7 @@ public struct Calibration: Sendable {
   ///   - held: names of coefficients that something better has told; they stay as they are.
   ///   - parts: what to fit.
   /// - Throws: `CalibrationRefusal` when there is not enough to fit, or two runs have one id.
-  public init(
+  package init(
     runs: [MeasuredRun], device: DeviceProfile, held: Set<String> = [], catalog: Catalog,
     parts: Set<Part> = Set(Part.allCases), threadCount: Int
   ) throws(CalibrationRefusal) {
@@ -145,7 +145,7 @@ public struct Calibration: Sendable {
 
   /// Runs the fit, and again without each group of the folds.
   /// - Throws: `CalibrationRefusal` when a fit does not converge or the runs contradict one another.
-  public func run(folds grouping: Grouping?) throws(CalibrationRefusal) -> Outcome {
+  package func run(folds grouping: Grouping?) throws(CalibrationRefusal) -> Outcome {
     var (profile, coefficients) = try fit(samples)
     let validation = validation(of: samples, profile: profile)
     profile.provenance = provenance(of: coefficients, validation: validation)

@@ -1,5 +1,5 @@
 /// Why nothing was fitted.
-public enum CalibrationRefusal: Error, Sendable, Equatable, CustomStringConvertible {
+package enum CalibrationRefusal: Error, Sendable, Equatable, CustomStringConvertible {
   /// There is not enough to fit.
   case tooFew(_ what: String, device: String, count: Int)
   /// Two records have the same id.
@@ -9,7 +9,7 @@ public enum CalibrationRefusal: Error, Sendable, Equatable, CustomStringConverti
   /// Most of what was measured is far off whatever the coefficients.
   case contradictory(_ what: String, farOff: Int, count: Int, beyond: Double)
 
-  public var description: String {
+  package var description: String {
     switch self {
     case .tooFew(let what, let device, let count):
       "only \(count) \(what) on \(device) can be fitted to, at least \(Calibration.leastCount) are needed"

@@ -1,4 +1,4 @@
-public import Documents
+package import Documents
 import Foundation
 
 /// Fits a device profile's fabric to timed collectives: γ, and α and the share of the nominal rate inside a node and
@@ -6,34 +6,34 @@ import Foundation
 ///
 /// Collectives tell the fabric without anything that training adds, so they come first; a fit to training runs then
 /// leaves alone what they told.
-public struct CollectiveFit: Sendable {
+package struct CollectiveFit: Sendable {
   /// What came out.
-  public struct Outcome: Sendable {
+  package struct Outcome: Sendable {
     /// The fitted profile.
-    public let profile: DeviceProfile
+    package let profile: DeviceProfile
     /// Every coefficient that could have been fitted.
-    public let coefficients: [Calibration.Fitted]
+    package let coefficients: [Calibration.Fitted]
     /// Errors under the profile that the fit started from, by ranks.
-    public let before: ErrorSummary
+    package let before: ErrorSummary
     /// Errors under the fitted profile.
-    public let after: ErrorSummary
+    package let after: ErrorSummary
     /// The same by what the ranks span, such as `8 ranks, 1 node`.
-    public let groups: [(name: String, before: ErrorSummary, after: ErrorSummary)]
+    package let groups: [(name: String, before: ErrorSummary, after: ErrorSummary)]
   }
 
   /// Relative error beyond which a timing counts less and less.
-  public static let lossScale = 0.08
+  package static let lossScale = 0.08
 
   private let samples: [MeasuredCollective]
   private let base: DeviceProfile
   /// Timings of other devices, which are left out.
-  public let otherDeviceCount: Int
+  package let otherDeviceCount: Int
 
   /// - Parameters:
   ///   - collectives: those of other devices are left out.
   ///   - device: the profile to start from.
   /// - Throws: `CalibrationRefusal` when there is not enough to fit.
-  public init(_ collectives: [MeasuredCollective], device: DeviceProfile) throws(CalibrationRefusal) {
+  package init(_ collectives: [MeasuredCollective], device: DeviceProfile) throws(CalibrationRefusal) {
     samples = collectives.filter { $0.device == device.name }
     otherDeviceCount = collectives.count - samples.count
     guard samples.count >= Calibration.leastCount else {
@@ -44,7 +44,7 @@ public struct CollectiveFit: Sendable {
 
   /// Runs the fit.
   /// - Throws: `CalibrationRefusal` when it does not converge or the timings contradict one another.
-  public func run() throws(CalibrationRefusal) -> Outcome {
+  package func run() throws(CalibrationRefusal) -> Outcome {
     let start = withMeasuredGroups(base)
     let fit = try CoefficientFit(
       coefficients: Coefficient.ofFabric(profile: start), prior: start, weights: [], lossScale: Self.lossScale,

@@ -1,21 +1,21 @@
 import Documents
 
 /// Relative errors of a set of predictions, summed up.
-public struct ErrorSummary: Sendable, Equatable {
-  public let count: Int
+package struct ErrorSummary: Sendable, Equatable {
+  package let count: Int
   /// Median of the absolute errors, a share.
-  public let medianAbsolute: Double
+  package let medianAbsolute: Double
   /// Mean of the absolute errors, a share.
-  public let meanAbsolute: Double
+  package let meanAbsolute: Double
   /// Median of the signed errors: negative when predictions are too small.
-  public let bias: Double
+  package let bias: Double
   /// Spearman's rank correlation of predicted and measured; nil for fewer than three.
-  public let rankCorrelation: Double?
+  package let rankCorrelation: Double?
 
   /// - Parameters:
   ///   - errors: predicted / measured − 1.
   ///   - predicted: in the order of the errors; `measured` likewise.
-  public init(errors: [Double], predicted: [Double], measured: [Double]) {
+  package init(errors: [Double], predicted: [Double], measured: [Double]) {
     count = errors.count
     medianAbsolute = errors.map(abs).median ?? 0
     meanAbsolute = errors.isEmpty ? 0 : errors.reduce(0) { $0 + abs($1) } / Double(errors.count)

@@ -1,12 +1,12 @@
 import Documents
 
 /// By what measured runs are put together when errors are shown.
-public enum Grouping: String, Sendable, CaseIterable {
+package enum Grouping: String, Sendable, CaseIterable {
   case family, model, nodes, device, tensor, pipeline, data
   case zeroStage = "zero_stage"
 
   /// The name of a case's group, such as `tensor 8`.
-  public func name(of item: Validation.Case) -> String {
+  package func name(of item: Validation.Case) -> String {
     switch self {
     case .family: item.run.family
     case .model: (try? item.run.job.get())?.model.name ?? "unknown"
@@ -22,7 +22,7 @@ public enum Grouping: String, Sendable, CaseIterable {
 
 extension Validation {
   /// The cases by group, largest group first, ties by name.
-  public func grouped(by grouping: Grouping) -> [(name: String, validation: Validation)] {
+  package func grouped(by grouping: Grouping) -> [(name: String, validation: Validation)] {
     var members: [String: [Case]] = [:]
     for item in cases { members[grouping.name(of: item), default: []].append(item) }
     return members.map { ($0.key, Validation(cases: $0.value)) }

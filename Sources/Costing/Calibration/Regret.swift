@@ -2,30 +2,30 @@ import Documents
 
 /// What following the model would have cost: within each group of runs that compete, the measured throughput of the
 /// configuration it would choose, against the best measured.
-public struct Regret: Sendable {
+package struct Regret: Sendable {
   /// Runs of the same model on the same devices with the same tokens an iteration.
-  public struct Group: Sendable, Equatable {
+  package struct Group: Sendable, Equatable {
     /// The source and what its runs have in common.
-    public let name: String
+    package let name: String
     /// 1 − measured throughput of the choice / best measured; 1 when the choice failed.
-    public let regret: Double
+    package let regret: Double
     /// The run that the model would choose.
-    public let choiceID: String
+    package let choiceID: String
   }
 
   /// By name. Groups with fewer than five successful runs are left out.
-  public let groups: [Group]
+  package let groups: [Group]
 
   /// The middle of the groups; nil without groups.
-  public var median: Double? { groups.map(\.regret).median }
+  package var median: Double? { groups.map(\.regret).median }
   /// The mean of the groups; nil without groups.
-  public var mean: Double? {
+  package var mean: Double? {
     groups.isEmpty ? nil : groups.reduce(0) { $0 + $1.regret } / Double(groups.count)
   }
 
   /// - Parameter cases: marked ones are left out; among the rest the choice is the fastest predicted of those that fit,
   ///   else of those that are risky, else of all.
-  public init(_ cases: [Validation.Case]) {
+  package init(_ cases: [Validation.Case]) {
     var byName: [String: [Validation.Case]] = [:]
     for item in cases where !item.run.isMarked { byName[Self.name(item), default: []].append(item) }
     var groups: [Group] = []

@@ -1,20 +1,20 @@
-public import Documents
+package import Documents
 
 /// A measured run as the cost model sees it: cluster, job and strategy, with what the record does not state assumed.
-public struct RunWorkload: Sendable {
+package struct RunWorkload: Sendable {
   /// The machine, as far as the record states it.
-  public let cluster: ClusterDescription
+  package let cluster: ClusterDescription
   /// The model and the batch.
-  public let job: TrainingJob
+  package let job: TrainingJob
   /// The strategy as far as it is stated.
-  public let pattern: StrategyPattern
+  package let pattern: StrategyPattern
   /// The framework of the device profile that the record names; nil where it names none that is known.
-  public let frameworkName: String?
+  package let frameworkName: String?
   /// A sentence for each thing that the record does not state.
-  public let assumptions: [String]
+  package let assumptions: [String]
 
   /// - Throws: `Refusal` when the record does not state enough, or something that is not supported.
-  public init(_ run: MeasuredRun, catalog: Catalog) throws(Refusal) {
+  package init(_ run: MeasuredRun, catalog: Catalog) throws(Refusal) {
     do {
       job = try run.job.get()
       var pattern = try run.strategy.get()
@@ -58,7 +58,7 @@ public struct RunWorkload: Sendable {
 
   /// The cost model of this workload.
   /// - Parameter device: a profile in place of the cluster's own; nil keeps that.
-  public func model(device: DeviceProfile? = nil) throws(Refusal) -> CostModel {
+  package func model(device: DeviceProfile? = nil) throws(Refusal) -> CostModel {
     do {
       return try CostModel(
         cluster: device.map { cluster.replacing(device: $0) } ?? cluster, job: job, frameworkName: frameworkName)
@@ -68,7 +68,7 @@ public struct RunWorkload: Sendable {
   }
 
   /// The prediction.
-  public func estimate(device: DeviceProfile? = nil) throws(Refusal) -> Estimate {
+  package func estimate(device: DeviceProfile? = nil) throws(Refusal) -> Estimate {
     do {
       return try Estimate(model: model(device: device), pattern: pattern)
     } catch let refusal as Refusal {
@@ -102,8 +102,8 @@ public struct RunWorkload: Sendable {
   }
 
   /// Why a record cannot be predicted, as a sentence.
-  public struct Refusal: Error, Sendable, CustomStringConvertible {
-    public let description: String
+  package struct Refusal: Error, Sendable, CustomStringConvertible {
+    package let description: String
     init(_ sentence: String) { description = sentence }
   }
 }

@@ -1,25 +1,25 @@
-public import Documents
+package import Documents
 
 /// How well predictions agree with measured runs: the figures by which a cost model is judged.
-public struct Validation: Sendable {
+package struct Validation: Sendable {
   /// A run with what the model says of it.
-  public struct Case: Sendable {
+  package struct Case: Sendable {
     /// What was measured.
-    public let run: MeasuredRun
+    package let run: MeasuredRun
     /// What the model says.
-    public let prediction: Prediction
+    package let prediction: Prediction
     /// The strategy that the run used.
-    public let strategy: Strategy
+    package let strategy: Strategy
     /// The peak that the run's framework would report, bytes.
-    public let reportedPeakBytes: Int
+    package let reportedPeakBytes: Int
     /// Model FLOP utilisation of the measured time; nil for a run that failed.
-    public let measuredUtilization: Double?
+    package let measuredUtilization: Double?
 
     /// Predicted over measured time, minus one; nil for a run that failed.
-    public var timeError: Double? { run.measured.iterationSeconds.map { prediction.iterationSeconds / $0 - 1 } }
+    package var timeError: Double? { run.measured.iterationSeconds.map { prediction.iterationSeconds / $0 - 1 } }
 
     /// Predicted over measured peak memory, minus one; nil where it was not measured.
-    public var memoryError: Double? {
+    package var memoryError: Double? {
       guard run.measured.iterationSeconds != nil else { return nil }
       return run.measured.peakBytes.map { Double(reportedPeakBytes) / Double($0) - 1 }
     }
@@ -28,16 +28,16 @@ public struct Validation: Sendable {
     var isFast: Bool { (measuredUtilization ?? 1) >= 0.1 }
 
     /// Whether its time is judged: it ran, is not marked, and is no run that nobody would choose.
-    public var isJudgedInTime: Bool { timeError != nil && !run.isMarked && isFast }
+    package var isJudgedInTime: Bool { timeError != nil && !run.isMarked && isFast }
   }
 
   /// Records that could be predicted, in their order.
-  public let cases: [Case]
+  package let cases: [Case]
   /// Records that could not, with the reason.
-  public let refused: [(id: String, reason: String)]
+  package let refused: [(id: String, reason: String)]
 
   /// Predicts every run.
-  public init(runs: [MeasuredRun], catalog: Catalog) {
+  package init(runs: [MeasuredRun], catalog: Catalog) {
     var cases: [Case] = []
     var refused: [(id: String, reason: String)] = []
     for run in runs {
@@ -52,13 +52,13 @@ public struct Validation: Sendable {
   }
 
   /// A validation of predictions that were made elsewhere.
-  public init(cases: [Case]) {
+  package init(cases: [Case]) {
     self.cases = cases
     refused = []
   }
 
   /// Errors of the iteration time.
-  public var timeErrors: ErrorSummary {
+  package var timeErrors: ErrorSummary {
     let judged = cases.filter(\.isJudgedInTime)
     return ErrorSummary(
       errors: judged.compactMap(\.timeError),
@@ -67,7 +67,7 @@ public struct Validation: Sendable {
   }
 
   /// Errors of the peak memory.
-  public var memoryErrors: ErrorSummary {
+  package var memoryErrors: ErrorSummary {
     let measured = cases.filter { $0.memoryError != nil }
     return ErrorSummary(
       errors: measured.compactMap(\.memoryError), predicted: measured.map { Double($0.reportedPeakBytes) },
@@ -75,7 +75,7 @@ public struct Validation: Sendable {
   }
 
   /// How often each verdict was given to runs that succeeded and to runs that failed.
-  public var confusion: Confusion {
+  package var confusion: Confusion {
     var confusion = Confusion()
     for item in cases {
       if item.run.measured.hasFailed {
@@ -88,20 +88,20 @@ public struct Validation: Sendable {
   }
 
   /// Verdicts against outcomes, counts of runs.
-  public struct Confusion: Sendable, Equatable {
+  package struct Confusion: Sendable, Equatable {
     /// Of runs that succeeded, by the verdict they were given.
-    public var succeeded: [Prediction.Verdict: Int] = [:]
+    package var succeeded: [Prediction.Verdict: Int] = [:]
     /// Of runs that failed, by the verdict they were given.
-    public var failed: [Prediction.Verdict: Int] = [:]
+    package var failed: [Prediction.Verdict: Int] = [:]
 
     /// Share of failed runs that were not called fitting; nil without failed runs.
-    public var failedRecognisedShare: Double? {
+    package var failedRecognisedShare: Double? {
       let all = failed.values.reduce(0, +)
       return all == 0 ? nil : 1 - Double(failed[.fits] ?? 0) / Double(all)
     }
 
     /// Share of successful runs that were called unfit; nil without successful runs.
-    public var succeededCalledUnfitShare: Double? {
+    package var succeededCalledUnfitShare: Double? {
       let all = succeeded.values.reduce(0, +)
       return all == 0 ? nil : Double(succeeded[.unfit] ?? 0) / Double(all)
     }

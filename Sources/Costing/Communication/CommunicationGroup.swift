@@ -19,15 +19,15 @@
 ///
 /// A ring runs at its slowest crossing. The group's members in one instance of a level cross to the next with all their
 /// links together, but never with more than the instance's shared links divided by the groups that use them at once.
-public struct CommunicationGroup: Sendable, Equatable {
+package struct CommunicationGroup: Sendable, Equatable {
   /// Ranks n.
-  public let rankCount: Int
+  package let rankCount: Int
   /// Slowest crossing of a ring through all ranks, bytes per second.
-  public let ringBytesPerSecond: Double
+  package let ringBytesPerSecond: Double
   /// Slowest hop's latency α, seconds.
-  public let latencySeconds: Double
+  package let latencySeconds: Double
   /// What a collective takes beside steps and bytes, γ, seconds.
-  public let collectiveSeconds: Double
+  package let collectiveSeconds: Double
   /// Sums over the levels of a hierarchical collective: Σ (a−1)α and γ for every level but one, and Σ (a−1)/a / (k·B),
   /// seconds and seconds per byte.
   let hierarchicalLatencySeconds: Double
@@ -37,13 +37,13 @@ public struct CommunicationGroup: Sendable, Equatable {
   let allToAllSecondsPerByte: Double
 
   /// A group of one rank, which communicates nothing.
-  public static let alone = CommunicationGroup(
+  package static let alone = CommunicationGroup(
     rankCount: 1, ringBytesPerSecond: .infinity, latencySeconds: 0, collectiveSeconds: 0,
     hierarchicalLatencySeconds: 0, hierarchicalSecondsPerByte: 0, allToAllLatencySeconds: 0,
     allToAllSecondsPerByte: 0)
 
   /// Seconds to gather a tensor of `byteCount` bytes, of which each rank holds an equal shard, on every rank.
-  public func allGatherSeconds(byteCount: Double) -> Double {
+  package func allGatherSeconds(byteCount: Double) -> Double {
     guard rankCount > 1 else { return 0 }
     return collectiveSeconds + gatherSteps(byteCount: byteCount)
   }
@@ -56,10 +56,10 @@ public struct CommunicationGroup: Sendable, Equatable {
   }
 
   /// Seconds to sum a tensor of `byteCount` bytes and leave each rank its shard: the all-gather run backwards.
-  public func reduceScatterSeconds(byteCount: Double) -> Double { allGatherSeconds(byteCount: byteCount) }
+  package func reduceScatterSeconds(byteCount: Double) -> Double { allGatherSeconds(byteCount: byteCount) }
 
   /// Seconds to sum a tensor of `byteCount` bytes on every rank.
-  public func allReduceSeconds(byteCount: Double) -> Double {
+  package func allReduceSeconds(byteCount: Double) -> Double {
     guard rankCount > 1 else { return 0 }
     let tree = 2 * Double(treeDepth) * latencySeconds + 2 * byteCount / ringBytesPerSecond
     return collectiveSeconds + min(tree, 2 * gatherSteps(byteCount: byteCount))

@@ -1,8 +1,8 @@
-public import Documents
+package import Documents
 
 /// The links of a cluster with the rates that collectives reach on them; prices groups and transfers of ranks that are
 /// laid onto devices in order.
-public struct Fabric: Sendable {
+package struct Fabric: Sendable {
   /// One level with efficiencies applied.
   struct Level: Sendable {
     let span: Int
@@ -47,7 +47,7 @@ public struct Fabric: Sendable {
   /// - Parameters:
   ///   - device: the device that uses them; nil is the cluster's first.
   ///   - snapshotIndex: which of the measurements to take; nil takes the median of all.
-  public init(_ cluster: ClusterDescription, device: DeviceProfile? = nil, snapshotIndex: Int? = nil) {
+  package init(_ cluster: ClusterDescription, device: DeviceProfile? = nil, snapshotIndex: Int? = nil) {
     let fabric = (device ?? cluster.device).fabric
     var levels: [Level] = []
     var innerSpan = 1

@@ -1,11 +1,11 @@
-public import Documents
+package import Documents
 
 /// One mesh on a cluster: its links as each model of device reaches them, and the devices under each stage.
 ///
 /// Computed once per mesh and shared by all strategies that differ in other respects.
-public struct LayoutCost: Sendable {
+package struct LayoutCost: Sendable {
   /// Which rank does what.
-  public let mesh: Mesh
+  package let mesh: Mesh
   /// By model of device, in the cluster's order.
   let links: [LayoutLinks]
   /// By stage, the models of device on which it lies, ascending.

@@ -1,15 +1,15 @@
-public import Documents
+package import Documents
 import Synchronization
 
 /// The groups and boundaries of one mesh on a fabric: what its collectives and transfers run over.
 ///
 /// A reference, since every strategy of the mesh holds it.
-public final class LayoutLinks: Sendable {
+package final class LayoutLinks: Sendable {
   /// The mesh whose groups these are.
-  public let mesh: Mesh
+  package let mesh: Mesh
   let devicesPerNode: Int
   /// The slowest tensor group; all stages wait for theirs.
-  public let tensorGroup: CommunicationGroup
+  package let tensorGroup: CommunicationGroup
   /// The slowest data-parallel group of each stage; one entry if all stages are alike.
   let dataGroups: [CommunicationGroup]
   /// Latency and seconds per byte between stage i and i + 1, the slowest sender and direction; one entry if all boundaries are alike.
@@ -33,7 +33,7 @@ public final class LayoutLinks: Sendable {
 
   /// - Parameter rings: where data-parallel groups run, if their links are known to be slower than others could be.
   /// - Complexity: O(world size) on a measured cluster or unaligned groups, O(degrees) otherwise.
-  public init(_ mesh: Mesh, on fabric: Fabric, rings: Fabric? = nil) {
+  package init(_ mesh: Mesh, on fabric: Fabric, rings: Fabric? = nil) {
     self.mesh = mesh
     self.fabric = fabric
     devicesPerNode = fabric.devicesPerNode

@@ -4,34 +4,34 @@ import Documents
 ///
 /// Depends on tensor degree, micro-batch, recomputation, sequence parallelism and attention kernel only, so it is
 /// computed once for the many strategies that share those.
-public struct MicroBatchCost: Sendable {
+package struct MicroBatchCost: Sendable {
   /// A forward and a backward pass of one part of the model, by cause.
-  public struct Passes: Sendable, Equatable {
+  package struct Passes: Sendable, Equatable {
     /// Computation of the forward pass.
-    public var forwardComputeSeconds = 0.0
+    package var forwardComputeSeconds = 0.0
     /// Exposed collectives of the tensor group, forward.
-    public var forwardTensorSeconds = 0.0
+    package var forwardTensorSeconds = 0.0
     /// Computation of the backward pass, without what is recomputed.
-    public var backwardComputeSeconds = 0.0
+    package var backwardComputeSeconds = 0.0
     /// Exposed collectives of the tensor group, backward, those of recomputation included.
-    public var backwardTensorSeconds = 0.0
+    package var backwardTensorSeconds = 0.0
     /// Computation that backward repeats.
-    public var recomputeSeconds = 0.0
+    package var recomputeSeconds = 0.0
 
     /// The forward pass.
-    public var forwardSeconds: Double { forwardComputeSeconds + forwardTensorSeconds }
+    package var forwardSeconds: Double { forwardComputeSeconds + forwardTensorSeconds }
     /// The backward pass.
-    public var backwardSeconds: Double { backwardComputeSeconds + backwardTensorSeconds + recomputeSeconds }
+    package var backwardSeconds: Double { backwardComputeSeconds + backwardTensorSeconds + recomputeSeconds }
   }
 
   /// One transformer block.
-  public let layer: Passes
+  package let layer: Passes
   /// The same of a block that is not recomputed where others are, in full.
-  public let keptLayer: Passes
+  package let keptLayer: Passes
   /// Embedding look-up, on the first stage.
-  public let embedding: Passes
+  package let embedding: Passes
   /// Final norm, output head and loss, on the last stage.
-  public let head: Passes
+  package let head: Passes
 
   init(
     job: TrainingJob, device: DeviceSpeed, framework: DeviceProfile.Framework, tensorGroup: CommunicationGroup,

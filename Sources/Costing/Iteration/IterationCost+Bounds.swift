@@ -19,7 +19,7 @@ extension IterationCost {
   /// With interleaving all stages have L/p layers, and a stage's work follows its first arrival. Where stages lie on
   /// several models of device, any stage may be the one that a term speaks of, so that it is taken on the fastest.
   /// - Complexity: O(1) with one model of device, O(stages) with several.
-  public var boundSeconds: Double {
+  package var boundSeconds: Double {
     let p = strategy.pipelineDegree
     guard p > 1 else { return wholeSeconds(choice: nil) }
     if strategy.schedule.isInterleaved {
@@ -36,7 +36,7 @@ extension IterationCost {
   /// Stages recompute no more than their memory asks for: what all of them can keep leaves at least the rest of the
   /// layers to recompute. Offloading adds time, so that bounds without it hold.
   /// - Complexity: O(stages · log layers).
-  public func boundSeconds(freedom: StageFreedom, within limit: MemoryLimit) -> Double {
+  package func boundSeconds(freedom: StageFreedom, within limit: MemoryLimit) -> Double {
     guard freedom.choosesRecomputation else { return boundSeconds }
     let p = strategy.pipelineDegree
     func least(_ stage: Int, offloads: Bool) -> Int? {

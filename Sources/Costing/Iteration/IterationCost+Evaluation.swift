@@ -1,12 +1,12 @@
-public import Documents
+package import Documents
 import Schedules
 
 /// Memory for evaluating many strategies one after another without allocating for each.
-public struct EvaluationScratch: Sendable {
+package struct EvaluationScratch: Sendable {
   var pipeline = PipelineScratch()
   var endSeconds: [Double] = []
 
-  public init() {}
+  package init() {}
 }
 
 /// The exact iteration time of a split: the schedule's own recurrence, and every stage's tail after it.
@@ -14,7 +14,7 @@ extension IterationCost {
   /// Seconds of an iteration whose layers are split as given.
   ///
   /// - Complexity: O(micro-batches · virtual stages).
-  public func iterationSeconds(of split: Split, scratch: inout EvaluationScratch) -> Double {
+  package func iterationSeconds(of split: Split, scratch: inout EvaluationScratch) -> Double {
     runPipeline(split, withTransfers: true, scratch: &scratch)
     return slowestStage(split, endSeconds: scratch.endSeconds).iterationSeconds
   }

@@ -1,17 +1,17 @@
-public import Documents
+package import Documents
 
 /// What offloaded optimizer states need of the nodes' memory.
 extension IterationCost {
   /// Share of a node's memory that offloaded states may take: the rest is for the system, data loaders and staging. A
   /// judgement, not a fit.
-  public static let hostMemoryFraction = 0.75
+  package static let hostMemoryFraction = 0.75
 
   /// Bytes of a node's memory that offloaded states may take; nil if the cluster does not describe its hosts.
-  public var hostLimitBytes: Int? { host.map { Int(Double($0.memoryBytes) * Self.hostMemoryFraction) } }
+  package var hostLimitBytes: Int? { host.map { Int(Double($0.memoryBytes) * Self.hostMemoryFraction) } }
 
   /// How many devices of each stage a node holds, for every kind of node, each kind once: stages that lie on one node
   /// share its memory.
-  public var hostShares: [[(stage: Int, deviceCount: Int)]] {
+  package var hostShares: [[(stage: Int, deviceCount: Int)]] {
     let mesh = strategy.mesh, perNode = layout.links[0].devicesPerNode
     var shares: [[(stage: Int, deviceCount: Int)]] = []
     for node in 0..<(strategy.worldSize + perNode - 1) / perNode {
@@ -27,7 +27,7 @@ extension IterationCost {
   }
 
   /// Whether every node can hold what its devices offload.
-  public func hostHolds(_ stageMemory: [Prediction.StageMemory]) -> Bool {
+  package func hostHolds(_ stageMemory: [Prediction.StageMemory]) -> Bool {
     guard stageMemory.contains(where: { $0.hostBytes > 0 }) else { return true }
     guard let hostLimitBytes else { return false }
     return hostShares.allSatisfy { share in

@@ -1,9 +1,9 @@
-public import Documents
+package import Documents
 
 /// Bytes of stages, and what their devices can hold.
 extension IterationCost {
   /// Peak bytes of a device of a stage; of several models, the one with the least room to spare.
-  public func stageMemory(stage: Int, _ content: Split.Stage) -> Prediction.StageMemory {
+  package func stageMemory(stage: Int, _ content: Split.Stage) -> Prediction.StageMemory {
     let devices = layout.devices[stage]
     var tightest = costs[devices[0]].memory.stageMemory(stage: stage, content)
     guard devices.count > 1 else { return tightest }
@@ -17,22 +17,22 @@ extension IterationCost {
   }
 
   /// Peak bytes of a device of each stage when the layers are split as given.
-  public func stageMemory(of split: Split) -> [Prediction.StageMemory] {
+  package func stageMemory(of split: Split) -> [Prediction.StageMemory] {
     split.stages.enumerated().map { stageMemory(stage: $0, $1) }
   }
 
   /// The largest peak of a stage within a limit, bytes: that of its smallest device.
-  public func limitBytes(_ limit: MemoryLimit, stage: Int) -> Int {
+  package func limitBytes(_ limit: MemoryLimit, stage: Int) -> Int {
     onEachDevice(stage).reduce(.max) { min($0, $1.memory.limitBytes(limit)) }
   }
 
   /// Whether a stage's memory keeps a limit.
-  public func holds(_ stageMemory: Prediction.StageMemory, stage: Int, within limit: MemoryLimit) -> Bool {
+  package func holds(_ stageMemory: Prediction.StageMemory, stage: Int, within limit: MemoryLimit) -> Bool {
     stageMemory.peakBytes <= limitBytes(limit, stage: stage)
   }
 
   /// What the stages' peaks mean, the worst of them.
-  public func verdict(of stageMemory: [Prediction.StageMemory]) -> Prediction.Verdict {
+  package func verdict(of stageMemory: [Prediction.StageMemory]) -> Prediction.Verdict {
     var worst = Prediction.Verdict.fits
     for (stage, memory) in stageMemory.enumerated() {
       for cost in onEachDevice(stage) {
@@ -47,7 +47,7 @@ extension IterationCost {
   }
 
   /// The fewest recomputed layers per chunk with which a stage keeps a limit; nil if no number does.
-  public func leastRecomputedLayerCount(
+  package func leastRecomputedLayerCount(
     stage: Int, layerCount: Int, offloadsOptimizer: Bool, within limit: MemoryLimit
   ) -> Int? {
     var least = 0
@@ -80,7 +80,7 @@ extension IterationCost {
   ///
   /// What a node's memory can hold of offloaded states is not looked at.
   /// - Complexity: O(stages).
-  public func layerCapacities(within limit: MemoryLimit, freedom: StageFreedom) -> [Int]? {
+  package func layerCapacities(within limit: MemoryLimit, freedom: StageFreedom) -> [Int]? {
     var capacities: [Int] = []
     capacities.reserveCapacity(strategy.pipelineDegree)
     var total = 0

@@ -1,4 +1,4 @@
-public import Documents
+package import Documents
 
 /// The cost of one strategy as a function of how its layers are split among stages.
 ///
@@ -7,15 +7,15 @@ public import Documents
 ///
 /// Ranks of a stage wait for each other in every collective, so that a stage on several models of device runs at the pace
 /// of the slowest, and each of its devices has to hold what the layout gives it.
-public struct IterationCost: Sendable {
+package struct IterationCost: Sendable {
   /// The strategy that is priced.
-  public let strategy: Strategy
+  package let strategy: Strategy
   /// Micro-batches of each pipeline in an iteration.
-  public let microBatchCount: Int
+  package let microBatchCount: Int
   /// Layers of the model.
-  public let layerCount: Int
+  package let layerCount: Int
   /// Bytes of activations that one rank sends across a stage boundary, one direction.
-  public let boundaryByteCount: Int
+  package let boundaryByteCount: Int
   /// The nodes' memory and its link to a device; nil if the cluster does not say.
   let host: ClusterDescription.Host?
   let layout: LayoutCost
@@ -48,7 +48,7 @@ public struct IterationCost: Sendable {
 
   /// A stage on the device that sets its pace.
   @inline(__always)
-  public subscript(stage: Int) -> StageCost { costs[paces[stage]] }
+  package subscript(stage: Int) -> StageCost { costs[paces[stage]] }
 
   /// Index of the last stage.
   var lastStage: Int { strategy.pipelineDegree - 1 }
@@ -57,15 +57,15 @@ public struct IterationCost: Sendable {
   func onEachDevice(_ stage: Int) -> some Sequence<StageCost> { layout.devices[stage].lazy.map { costs[$0] } }
 
   /// Seconds of one micro-batch through all that a stage holds.
-  public func passSeconds(stage: Int, _ content: Split.Stage) -> PassSeconds {
+  package func passSeconds(stage: Int, _ content: Split.Stage) -> PassSeconds {
     self[stage].passSeconds(stage: stage, content)
   }
 
   /// What a stage does after its last backward pass, the sum of tied embeddings aside.
-  public func tail(stage: Int, _ content: Split.Stage) -> StageCost.Tail { self[stage].tail(stage: stage, content) }
+  package func tail(stage: Int, _ content: Split.Stage) -> StageCost.Tail { self[stage].tail(stage: stage, content) }
 
   /// Seconds that follow the last backward pass of a stage at least, tied embeddings included.
-  public func tailSeconds(stage: Int, _ content: Split.Stage) -> Double {
+  package func tailSeconds(stage: Int, _ content: Split.Stage) -> Double {
     let isEnd = stage == 0 || stage == lastStage
     return tail(stage: stage, content).seconds + (isEnd ? embeddingSumSeconds : 0)
   }
@@ -74,18 +74,18 @@ public struct IterationCost: Sendable {
   var embeddingSumSeconds: Double { max(self[0].embeddingSumSeconds, self[lastStage].embeddingSumSeconds) }
 
   /// Paid once an iteration whatever the strategy, seconds.
-  public var fixedSeconds: Double { costs.reduce(0) { max($0, $1.framework.iterationFixedSeconds) } }
+  package var fixedSeconds: Double { costs.reduce(0) { max($0, $1.framework.iterationFixedSeconds) } }
 
   /// Seconds of a transfer from a stage to the next, activations forward or gradients backward: that of the slower end, by
   /// what its device reaches of the links.
-  public func transferSeconds(afterStage stage: Int) -> Double {
+  package func transferSeconds(afterStage stage: Int) -> Double {
     max(
       self[stage].transferSeconds(afterStage: stage, byteCount: boundaryByteCount),
       self[stage + 1].transferSeconds(afterStage: stage, byteCount: boundaryByteCount))
   }
 
   /// Seconds of a transfer from the last stage to the first, between chunks.
-  public var wrapTransferSeconds: Double {
+  package var wrapTransferSeconds: Double {
     max(
       self[0].wrapTransferSeconds(byteCount: boundaryByteCount),
       self[lastStage].wrapTransferSeconds(byteCount: boundaryByteCount))

@@ -1,14 +1,14 @@
-public import Documents
+package import Documents
 
 /// How much memory a stage may take: what a verdict leaves of its device, and so many bytes more.
 ///
 /// Devices of one cluster may differ in size, so that what all stages keep is no number of bytes.
-public struct MemoryLimit: Sendable, Hashable {
-  public let verdict: Prediction.Verdict
+package struct MemoryLimit: Sendable, Hashable {
+  package let verdict: Prediction.Verdict
   /// Bytes beyond what the verdict allows, or short of it.
-  public let extraBytes: Int
+  package let extraBytes: Int
 
-  public init(_ verdict: Prediction.Verdict, extraBytes: Int = 0) {
+  package init(_ verdict: Prediction.Verdict, extraBytes: Int = 0) {
     self.verdict = verdict
     self.extraBytes = extraBytes
   }
@@ -16,7 +16,7 @@ public struct MemoryLimit: Sendable, Hashable {
 
 extension MemoryModel {
   /// The largest peak within a limit, bytes.
-  public func limitBytes(_ limit: MemoryLimit) -> Int {
+  package func limitBytes(_ limit: MemoryLimit) -> Int {
     let (sum, overflow) = limitBytes(limit.verdict).addingReportingOverflow(limit.extraBytes)
     return overflow ? .max : sum
   }

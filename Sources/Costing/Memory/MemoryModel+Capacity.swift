@@ -1,9 +1,9 @@
-public import Documents
+package import Documents
 
 /// Verdicts, and how many layers fit.
 extension MemoryModel {
   /// The largest peak that still has a verdict at least as good, bytes.
-  public func limitBytes(_ verdict: Prediction.Verdict) -> Int {
+  package func limitBytes(_ verdict: Prediction.Verdict) -> Int {
     switch verdict {
     case .fits where isFragile: 0
     case .fits: Int(Double(capacityBytes) * memory.comfortableFraction)
@@ -13,7 +13,7 @@ extension MemoryModel {
   }
 
   /// What a peak means on this device.
-  public func verdict(peakBytes: Int) -> Prediction.Verdict {
+  package func verdict(peakBytes: Int) -> Prediction.Verdict {
     peakBytes <= limitBytes(.fits) ? .fits : peakBytes <= limitBytes(.risky) ? .risky : .unfit
   }
 

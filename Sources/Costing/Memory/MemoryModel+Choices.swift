@@ -1,17 +1,17 @@
 import Documents
 
 /// What stages may decide for themselves.
-public struct StageFreedom: Sendable, Equatable {
+package struct StageFreedom: Sendable, Equatable {
   /// How many layers are recomputed in full, from none to all.
-  public let choosesRecomputation: Bool
+  package let choosesRecomputation: Bool
   /// Whether optimizer states are offloaded.
-  public let choosesOffload: Bool
+  package let choosesOffload: Bool
 
   /// All stages as the strategy says.
-  public static let none = StageFreedom(choosesRecomputation: false, choosesOffload: false)
+  package static let none = StageFreedom(choosesRecomputation: false, choosesOffload: false)
 
   /// - Precondition: recomputation is chosen only where the strategy's is full.
-  public init(choosesRecomputation: Bool, choosesOffload: Bool) {
+  package init(choosesRecomputation: Bool, choosesOffload: Bool) {
     self.choosesRecomputation = choosesRecomputation
     self.choosesOffload = choosesOffload
   }
@@ -20,7 +20,7 @@ public struct StageFreedom: Sendable, Equatable {
 /// Memory of stages that choose.
 extension MemoryModel {
   /// Optimizer states of one device of a stage, bytes, wherever they lie.
-  public func optimizerBytes(stage: Int, layerCount: Int) -> Int {
+  package func optimizerBytes(stage: Int, layerCount: Int) -> Int {
     shardCount(stage: stage, layerCount: layerCount, degree: sharding.optimizerDegree) * optimizerByteCount
   }
 
@@ -28,7 +28,7 @@ extension MemoryModel {
   ///
   /// No layer needs no workspace, and from the first recomputed one on every further one saves.
   /// - Complexity: O(log layers).
-  public func leastRecomputedLayerCount(
+  package func leastRecomputedLayerCount(
     stage: Int, layerCount: Int, offloadsOptimizer: Bool, limitBytes: Int
   ) -> Int? {
     func fits(_ count: Int) -> Bool {

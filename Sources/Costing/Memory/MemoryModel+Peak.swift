@@ -1,4 +1,4 @@
-public import Documents
+package import Documents
 
 /// The peak of a stage: states that are always there, and the worst of the moments that come and go.
 extension MemoryModel {
@@ -56,7 +56,7 @@ extension MemoryModel {
   ///
   /// The parts add up to the peak: activations are those of all micro-batches in flight, workspace is what the worst
   /// moment takes beside them.
-  public func stageMemory(stage: Int, _ content: Split.Stage) -> Prediction.StageMemory {
+  package func stageMemory(stage: Int, _ content: Split.Stage) -> Prediction.StageMemory {
     let (layerCount, choice) = (content.layerCount, content.choice)
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1

@@ -1,4 +1,4 @@
-public import Documents
+package import Documents
 
 /// Bytes on one device under a strategy: exact counts of what training keeps, as functions of stage and layers, and what
 /// a framework and the allocator add (``DeviceProfile/Framework/Memory``, ``DeviceProfile/Memory``).
@@ -6,7 +6,7 @@ public import Documents
 /// Static state after Rajbhandari et al. 2020 (ZeRO), activations after Korthikanti et al. 2022, written out for any
 /// head count, feed-forward width and precision. For a GPT block of 16-bit numbers with dropout the two agree:
 /// `s·b·h·(10 + 24/t + 5·a·s/(h·t))` bytes without, and `s·b·h/t·(34 + 5·a·s/h)` with sequence parallelism.
-public struct MemoryModel: Sendable {
+package struct MemoryModel: Sendable {
   /// Parameters of one rank.
   struct RankParameters: Sendable {
     let layer: Int
@@ -58,7 +58,7 @@ public struct MemoryModel: Sendable {
   /// - Parameter isFragile: whether the framework often fails with the strategy whatever memory it needs: it then never
   ///   simply fits.
   /// - Parameter devicesPerNode: groups that stay inside so many consecutive ranks quantise nothing.
-  public init(
+  package init(
     job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
     deviceBoundShare: Double = 1, isFragile: Bool = false, devicesPerNode: Int = .max
   ) {

@@ -20,12 +20,12 @@
 ///
 /// With equal stages and m a multiple of p the cycles with a = m/p − 1, n = 1 at stage 1 are the exact time
 /// (`equalStageSeconds` in the tests' `PipelineClosedForm.swift`). Derived here; checked against the exact time over random pipelines in `PipelineLowerBoundTests`.
-public struct OneForwardOneBackwardBound: Sendable {
+package struct OneForwardOneBackwardBound: Sendable {
   /// Stages of the pipeline, at least 1.
-  public let stageCount: Int
+  package let stageCount: Int
 
   /// Micro-batches per iteration, at least 1.
-  public let microBatchCount: Int
+  package let microBatchCount: Int
 
   /// Seconds of all transfers at and after each stage, both ways.
   private let roundTripTransferSeconds: [Double]
@@ -36,7 +36,7 @@ public struct OneForwardOneBackwardBound: Sendable {
   ///   - transferSeconds: l_j, seconds of one transfer between stages j and j + 1; one fewer than there are stages.
   ///   - microBatchCount: m, at least 1.
   /// - Precondition: `microBatchCount` is at least 1.
-  public init(transferSeconds: [Double], microBatchCount: Int) {
+  package init(transferSeconds: [Double], microBatchCount: Int) {
     precondition(microBatchCount >= 1, "an iteration has at least 1 micro-batch")
     stageCount = transferSeconds.count + 1
     self.microBatchCount = microBatchCount
@@ -57,7 +57,7 @@ public struct OneForwardOneBackwardBound: Sendable {
   ///   - backwardSeconds: b of the stage.
   /// - Precondition: The stage exists.
   /// - Complexity: O(1), six paths.
-  public func stageTermSeconds(
+  package func stageTermSeconds(
     _ stageIndex: Int, workSeconds: Double, prefixWorkSeconds: Double, forwardSeconds: Double, backwardSeconds: Double
   ) -> Double {
     precondition(

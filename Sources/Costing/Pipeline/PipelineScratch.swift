@@ -1,9 +1,9 @@
 /// Memory that the pipeline recurrences reuse from call to call, and where they leave their result.
 ///
 /// One scratch per thread; it grows to the largest pipeline it has seen and allocates nothing after that.
-public struct PipelineScratch: Sendable {
+package struct PipelineScratch: Sendable {
   /// Stages of the pipeline priced last, 0 before the first.
-  public private(set) var stageCount = 0
+  package private(set) var stageCount = 0
 
   /// Two clocks per stage: first for every stage the end of what it has done so far (at the end of a call, of its last
   /// backward pass), then for every stage the end of its latest forward pass, which only the interleaved recurrence
@@ -11,14 +11,14 @@ public struct PipelineScratch: Sendable {
   private var clocks: ContiguousArray<Double> = []
 
   /// - Parameter stageCapacity: Stages to make room for at once; more are made room for when they come.
-  public init(stageCapacity: Int = 0) {
+  package init(stageCapacity: Int = 0) {
     reserve(stageCapacity)
   }
 
   /// The end of a stage's last backward pass in the pipeline priced last, in seconds from the iteration's start.
   ///
   /// - Precondition: The stage was part of that pipeline.
-  public func endSeconds(ofStage stageIndex: Int) -> Double {
+  package func endSeconds(ofStage stageIndex: Int) -> Double {
     precondition(
       (0..<stageCount).contains(stageIndex), "stage \(stageIndex) is not one of \(stageCount)")
     return clocks[stageIndex]

@@ -1,4 +1,4 @@
-public import Documents
+package import Documents
 import Schedules
 
 extension PipelineTimes {
@@ -15,7 +15,7 @@ extension PipelineTimes {
   ///   - scratch: Memory to reuse between calls.
   /// - Precondition: A ``PipelineSchedule`` of this order and shape exists.
   /// - Complexity: O(stages × chunks × micro-batches) time, O(stages) memory.
-  public func endSeconds(
+  package func endSeconds(
     of schedule: Strategy.Schedule, microBatchCount: Int, scratch: inout PipelineScratch
   ) -> Double {
     precondition(schedule.chunkCount == chunkCount, "times of \(chunkCount) chunks per stage for \(schedule)")

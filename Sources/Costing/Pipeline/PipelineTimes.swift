@@ -2,27 +2,27 @@
 ///
 /// Passes keep their stage busy; transfers do not: they run beside the next pass and delay only the receiver. All
 /// micro-batches take the same time. The data-parallel synchronisation after the pipeline is not part of it.
-public struct PipelineTimes: Sendable, Hashable {
+package struct PipelineTimes: Sendable, Hashable {
   /// Pipeline stages, at least 1.
-  public let stageCount: Int
+  package let stageCount: Int
 
   /// Model chunks (virtual stages) per stage, at least 1.
-  public let chunkCount: Int
+  package let chunkCount: Int
 
   /// Seconds of the forward pass of one micro-batch through one chunk, at `stage · chunkCount + chunk`.
-  public let forwardSeconds: [Double]
+  package let forwardSeconds: [Double]
 
   /// Seconds of the backward pass of one micro-batch through one chunk, at `stage · chunkCount + chunk`.
-  public let backwardSeconds: [Double]
+  package let backwardSeconds: [Double]
 
   /// Seconds of one transfer between stage i and stage i + 1, either way, at i: one fewer than there are stages.
-  public let transferSeconds: [Double]
+  package let transferSeconds: [Double]
 
   /// Seconds of one transfer between the last stage and stage 0, either way, used between chunks.
-  public let wrapTransferSeconds: Double
+  package let wrapTransferSeconds: Double
 
   /// - Precondition: The arrays have the lengths stated at each, and every time is finite and at least 0.
-  public init(
+  package init(
     stageCount: Int, chunkCount: Int = 1, forwardSeconds: [Double], backwardSeconds: [Double],
     transferSeconds: [Double], wrapTransferSeconds: Double = 0
   ) {

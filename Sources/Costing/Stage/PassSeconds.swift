@@ -1,12 +1,12 @@
 /// Seconds of a forward and of a backward pass of one micro-batch, communication included.
-public struct PassSeconds: Sendable, Equatable {
+package struct PassSeconds: Sendable, Equatable {
   /// Seconds of the forward pass.
-  public var forward: Double
+  package var forward: Double
   /// Seconds of the backward pass, recomputation included.
-  public var backward: Double
+  package var backward: Double
 
   /// Both passes.
-  public var sum: Double { forward + backward }
+  package var sum: Double { forward + backward }
 
   /// Makes both passes take `factor` times as long.
   mutating func slow(by factor: Double) {

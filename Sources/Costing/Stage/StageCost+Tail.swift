@@ -1,20 +1,20 @@
-public import Documents
+package import Documents
 
 /// What follows the last backward pass: gradients summed, the optimizer's step, weights gathered.
 extension StageCost {
   /// What a stage does after its last backward pass.
-  public struct Tail: Sendable, Equatable {
+  package struct Tail: Sendable, Equatable {
     /// Reduction of gradients and gather of updated weights, as far as nothing hides them.
-    public let dataSeconds: Double
+    package let dataSeconds: Double
     /// The optimizer step.
-    public let optimizerSeconds: Double
+    package let optimizerSeconds: Double
 
     /// All of it.
-    public var seconds: Double { dataSeconds + optimizerSeconds }
+    package var seconds: Double { dataSeconds + optimizerSeconds }
   }
 
   /// The tail of a stage, the sum of tied embeddings aside.
-  public func tail(stage: Int, _ content: Split.Stage) -> Tail {
+  package func tail(stage: Int, _ content: Split.Stage) -> Tail {
     let layerCount = content.layerCount
     let traffic = traffic(stage: stage, layerCount: layerCount)
     var reduce = traffic.reduceSeconds, gather = traffic.gatherSeconds

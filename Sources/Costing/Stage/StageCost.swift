@@ -9,9 +9,9 @@ import Documents
 ///
 /// A reference, since an evaluation asks it once for every virtual stage: as a value of a thousand bytes it would be
 /// copied each time.
-public final class StageCost: Sendable {
+package final class StageCost: Sendable {
   /// Bytes of the stage.
-  public let memory: MemoryModel
+  package let memory: MemoryModel
   /// Seconds of a micro-batch without what replicas add.
   let microBatch: MicroBatchCost
   let links: LayoutLinks

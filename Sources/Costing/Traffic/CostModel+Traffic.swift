@@ -1,11 +1,11 @@
-public import Documents
+package import Documents
 import Schedules
 
 /// Bytes that an iteration sends, by formulas of their own: neither from the times nor from the programs, whose messages
 /// they are checked against.
 extension CostModel {
   /// The innermost level whose instance holds the devices of two ranks, an index into the cluster's levels.
-  public func linkLevel(fromRank from: Int, toRank to: Int) -> Int {
+  package func linkLevel(fromRank from: Int, toRank to: Int) -> Int {
     let a = deviceIndex(ofRank: from), b = deviceIndex(ofRank: to)
     // The outermost level spans the cluster.
     return cluster.levels.firstIndex { a / $0.span == b / $0.span } ?? cluster.levels.count - 1
@@ -19,7 +19,7 @@ extension CostModel {
   /// collective moves a large message faster than a ring through all of them; otherwise all in one ring.
   ///
   /// - Parameter stride: distance in ranks between neighbours of the group.
-  public func collectiveDegrees(firstRank: Int, stride: Int, count: Int) -> [Int] {
+  package func collectiveDegrees(firstRank: Int, stride: Int, count: Int) -> [Int] {
     guard count > 1 else { return [count] }
     let group = fabric.group(first: firstRank, stride: stride, count: count)
     let n = Double(count)
@@ -41,7 +41,7 @@ extension CostModel {
   ///
   /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
   /// - Complexity: O(ranks · largest degree).
-  public func traffic(of strategy: Strategy, split: Split) -> TrafficCount {
+  package func traffic(of strategy: Strategy, split: Split) -> TrafficCount {
     var fold = TrafficFold(model: self, strategy: strategy, split: split)
     fold.countTensor()
     fold.countPipeline()

@@ -1,17 +1,17 @@
-public import Schedules
+package import Schedules
 
 /// Bytes that ranks send each other in one iteration, counted exactly: by sender, by kind, and by the level of links that
 /// a message crosses.
-public struct TrafficCount: Sendable, Equatable {
+package struct TrafficCount: Sendable, Equatable {
   /// Ranks of the mesh.
-  public let rankCount: Int
+  package let rankCount: Int
   /// Levels of the cluster's links, innermost first.
-  public let levelCount: Int
+  package let levelCount: Int
   /// By rank, then kind, then level.
   private var bytes: [Int]
 
   /// Nothing sent yet.
-  public init(rankCount: Int, levelCount: Int) {
+  package init(rankCount: Int, levelCount: Int) {
     self.rankCount = rankCount
     self.levelCount = levelCount
     bytes = [Int](repeating: 0, count: rankCount * TrafficKind.allCases.count * levelCount)
@@ -24,22 +24,22 @@ public struct TrafficCount: Sendable, Equatable {
   /// Counts bytes that a rank sends.
   ///
   /// - Parameter level: the innermost level whose instance holds sender and receiver, an index into the cluster's levels.
-  public mutating func add(_ byteCount: Int, kind: TrafficKind, fromRank rank: Int, level: Int) {
+  package mutating func add(_ byteCount: Int, kind: TrafficKind, fromRank rank: Int, level: Int) {
     bytes[index(rank, kind, level)] += byteCount
   }
 
   /// Adds what was counted elsewhere of the same ranks and levels.
-  public mutating func add(_ other: Self) {
+  package mutating func add(_ other: Self) {
     precondition(
       other.rankCount == rankCount && other.levelCount == levelCount, "counts of other ranks or levels cannot be added")
     for index in bytes.indices { bytes[index] += other.bytes[index] }
   }
 
   /// Bytes that one rank sends of a kind across a level.
-  public func byteCount(_ kind: TrafficKind, level: Int, fromRank rank: Int) -> Int { bytes[index(rank, kind, level)] }
+  package func byteCount(_ kind: TrafficKind, level: Int, fromRank rank: Int) -> Int { bytes[index(rank, kind, level)] }
 
   /// Bytes that all ranks together send of a kind across a level.
-  public func byteCount(_ kind: TrafficKind, level: Int) -> Int {
+  package func byteCount(_ kind: TrafficKind, level: Int) -> Int {
     (0..<rankCount).reduce(0) { $0 + bytes[index($1, kind, level)] }
   }
 }

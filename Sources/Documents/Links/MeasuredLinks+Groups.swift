@@ -1,29 +1,29 @@
 extension MeasuredLinks {
   /// Links inside one node, measured together: between its devices, or between its host side and its devices.
-  public struct InsideLinks: Sendable, Equatable {
+  package struct InsideLinks: Sendable, Equatable {
     /// What is at one end.
-    public enum End: String, Sendable, CaseIterable {
+    package enum End: String, Sendable, CaseIterable {
       case device
       /// Host memory: of a NUMA node where there are several, of a process where there are no devices.
       case host
     }
 
     /// The test, such as `device_to_device_memcpy_read_ce` or `loopback-tcp`.
-    public let name: String
+    package let name: String
     /// Index of the node; nil where the tool does not say on which node it ran.
-    public let nodeIndex: Int?
+    package let nodeIndex: Int?
     /// What rows are.
-    public let from: End
+    package let from: End
     /// What columns are.
-    public let to: End
+    package let to: End
     /// Whether both directions ran at once; the rates are of one direction all the same.
-    public let isBidirectional: Bool
+    package let isBidirectional: Bool
     /// Bytes per second from row to column; nil where not measured. Rows of equal length.
-    public let bytesPerSecond: [[Double?]]?
+    package let bytesPerSecond: [[Double?]]?
     /// Seconds of one access or one way from row to column.
-    public let latencySeconds: [[Double?]]?
+    package let latencySeconds: [[Double?]]?
     /// Index into ``MeasuredLinks/origins``.
-    public let originIndex: Int
+    package let originIndex: Int
 
     /// - Precondition: rows of equal length.
     package init(
@@ -42,8 +42,8 @@ extension MeasuredLinks {
   }
 
   /// A collective of one group, timed with one or more message sizes.
-  public struct CollectiveTimes: Sendable, Equatable {
-    public enum Kind: String, Sendable, CaseIterable {
+  package struct CollectiveTimes: Sendable, Equatable {
+    package enum Kind: String, Sendable, CaseIterable {
       case allReduce = "all-reduce"
       case allGather = "all-gather"
       case reduceScatter = "reduce-scatter"
@@ -57,18 +57,18 @@ extension MeasuredLinks {
     }
 
     /// How the ranks of the group lie among all ranks.
-    public enum Order: String, Sendable, CaseIterable {
+    package enum Order: String, Sendable, CaseIterable {
       case consecutive
       /// Spread as far as possible: as many nodes as the group can reach.
       case strided
     }
 
     /// One message size.
-    public struct Point: Sendable, Equatable {
+    package struct Point: Sendable, Equatable {
       /// What one rank holds in full: the buffer of an all-reduce or all-to-all, the gathered buffer of an all-gather,
       /// the whole input of a reduce-scatter.
-      public let messageBytes: Int
-      public let seconds: Double
+      package let messageBytes: Int
+      package let seconds: Double
 
       package init(messageBytes: Int, seconds: Double) {
         self.messageBytes = messageBytes
@@ -76,21 +76,21 @@ extension MeasuredLinks {
       }
     }
 
-    public let kind: Kind
-    public let rankCount: Int
+    package let kind: Kind
+    package let rankCount: Int
     /// How many nodes the ranks are on; nil where unknown.
-    public let nodeCount: Int?
+    package let nodeCount: Int?
     /// Indices of the nodes; nil where the tool does not name them.
-    public let nodeIndices: [Int]?
-    public let order: Order?
+    package let nodeIndices: [Int]?
+    package let order: Order?
     /// Whether input and output share one buffer; nil where unknown.
-    public let isInPlace: Bool?
+    package let isInPlace: Bool?
     /// By message size; empty where the tool gives a rate only.
-    public let points: [Point]
+    package let points: [Point]
     /// Bus bandwidth as nccl-tests defines it, where the tool gives no times: the rate of the busiest link of a ring.
-    public let busBytesPerSecond: Double?
+    package let busBytesPerSecond: Double?
     /// Index into ``MeasuredLinks/origins``.
-    public let originIndex: Int
+    package let originIndex: Int
 
     package init(
       kind: Kind, rankCount: Int, nodeCount: Int? = nil, nodeIndices: [Int]? = nil, order: Order? = nil,
@@ -112,7 +112,7 @@ extension MeasuredLinks {
 extension MeasuredLinks.CollectiveTimes.Kind {
   /// What bus bandwidth is of message bytes over seconds, n ranks (NVIDIA nccl-tests, doc/PERFORMANCE.md): 2(n − 1)/n
   /// for all-reduce, (n − 1)/n where every rank sends or receives all chunks but its own, 1 where data goes one way.
-  public func busFactor(rankCount: Int) -> Double {
+  package func busFactor(rankCount: Int) -> Double {
     let n = Double(rankCount)
     return switch self {
     case .allReduce: 2 * (n - 1) / n

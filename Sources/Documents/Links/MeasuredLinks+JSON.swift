@@ -1,8 +1,8 @@
-public import JSONText
+package import JSONText
 
 /// The links document, `sextant.links/1`.
 extension MeasuredLinks {
-  public init(contentsOf path: String) throws(DocumentError) {
+  package init(contentsOf path: String) throws(DocumentError) {
     self = try readDocument(at: path) { (field) throws(DocumentError) in try MeasuredLinks(field) }
   }
 
@@ -36,7 +36,7 @@ extension MeasuredLinks {
       inside: inside, collectives: collectives)
   }
 
-  public var json: JSON {
+  package var json: JSON {
     object(
       ("schema", .string(DocumentSchema.links.rawValue)), ("name", .string(name)), ("engine", .string(engine)),
       ("source", .string(source)), ("nodes", .strings(nodeNames)),

@@ -7,7 +7,7 @@ extension MeasuredLinks {
   ///   - indices: which nodes, each once, in the new order.
   ///   - names: what they are to be called, in the new order; nil keeps their names.
   /// - Complexity: O(m²) for every matrix, m nodes selected.
-  public func selecting(_ indices: [Int], names: [String]? = nil) -> MeasuredLinks {
+  package func selecting(_ indices: [Int], names: [String]? = nil) -> MeasuredLinks {
     var places = [Int?](repeating: nil, count: nodeNames.count)
     for (place, index) in indices.enumerated() { places[index] = place }
     return MeasuredLinks(

@@ -1,32 +1,32 @@
 extension MeasuredLinks {
   /// One moment's measurements between nodes. Every matrix has a row per sending and a column per receiving node.
-  public struct Snapshot: Sendable, Equatable {
-    public let name: String
+  package struct Snapshot: Sendable, Equatable {
+    package let name: String
     /// When it began, as ISO 8601 text such as `2026-01-31T22:05:00Z`; nil where unknown.
-    public let time: String?
+    package let time: String?
     /// What else ran meanwhile; nil where unknown or where entries differ.
-    public let load: Load?
+    package let load: Load?
     /// Bytes per second from the row's node to the column's, the median of the samples with the largest message; nil
     /// where not measured, and on the diagonal.
-    public let bytesPerSecond: [[Double?]]
+    package let bytesPerSecond: [[Double?]]
     /// Seconds of one way of a ping-pong of small messages, the median.
-    public let latencySeconds: [[Double?]]?
+    package let latencySeconds: [[Double?]]?
     /// α of the fit seconds = α + β · bytes.
-    public let alphaSeconds: [[Double?]]?
+    package let alphaSeconds: [[Double?]]?
     /// β of the same fit: the inverse of the rate that ever larger messages come near to.
-    public let betaSecondsPerByte: [[Double?]]?
+    package let betaSecondsPerByte: [[Double?]]?
     /// Third quartile less first quartile of the rate's samples, as a share of the median.
-    public let spread: [[Double?]]?
+    package let spread: [[Double?]]?
     /// How many samples the rate is the median of.
-    public let sampleCount: [[Int?]]?
+    package let sampleCount: [[Int?]]?
     /// Index into ``MeasuredLinks/origins`` of each rate.
-    public let originIndex: [[Int?]]?
+    package let originIndex: [[Int?]]?
     /// Rates with every message size and number of streams that was tried.
-    public let sizes: [SizeRates]
+    package let sizes: [SizeRates]
     /// Why pairs have no rate.
-    public let gaps: [Gap]
+    package let gaps: [Gap]
     /// Figures of other origins for pairs that have a more trusted one.
-    public let superseded: [Superseded]
+    package let superseded: [Superseded]
 
     /// - Precondition: matrices of as many rows and columns as nodes; finite positive rates, none on the diagonal.
     package init(
@@ -52,7 +52,7 @@ extension MeasuredLinks {
   }
 
   /// What else runs while a pair is measured.
-  public enum Load: String, Sendable, CaseIterable {
+  package enum Load: String, Sendable, CaseIterable {
     /// Nothing.
     case idle
     /// All nodes send and receive.
@@ -60,11 +60,11 @@ extension MeasuredLinks {
   }
 
   /// The rates of all pairs with one message size.
-  public struct SizeRates: Sendable, Equatable {
-    public let messageBytes: Int
+  package struct SizeRates: Sendable, Equatable {
+    package let messageBytes: Int
     /// Connections or queues that shared the message.
-    public let streamCount: Int
-    public let bytesPerSecond: [[Double?]]
+    package let streamCount: Int
+    package let bytesPerSecond: [[Double?]]
 
     package init(messageBytes: Int, streamCount: Int, bytesPerSecond: [[Double?]]) {
       self.messageBytes = messageBytes
@@ -74,13 +74,13 @@ extension MeasuredLinks {
   }
 
   /// Why a pair, a row or a column has no rate.
-  public struct Gap: Sendable, Equatable {
+  package struct Gap: Sendable, Equatable {
     /// Index of the sending node; nil for all.
-    public let from: Int?
+    package let from: Int?
     /// Index of the receiving node; nil for all.
-    public let to: Int?
+    package let to: Int?
     /// Such as `unreachable: connection refused` or `died in round 3`.
-    public let reason: String
+    package let reason: String
 
     package init(from: Int?, to: Int?, reason: String) {
       self.from = from
@@ -90,12 +90,12 @@ extension MeasuredLinks {
   }
 
   /// A figure that was not taken, because another one of the same pair is trusted more.
-  public struct Superseded: Sendable, Equatable {
-    public let from: Int
-    public let to: Int
-    public let bytesPerSecond: Double
+  package struct Superseded: Sendable, Equatable {
+    package let from: Int
+    package let to: Int
+    package let bytesPerSecond: Double
     /// Index into ``MeasuredLinks/origins``.
-    public let originIndex: Int
+    package let originIndex: Int
 
     package init(from: Int, to: Int, bytesPerSecond: Double, originIndex: Int) {
       self.from = from

@@ -4,25 +4,25 @@
 /// Rates between nodes are of one device's flow to one device of the other node. Only those are priced; what is inside
 /// nodes and of collectives is kept for people and for fits. Every figure may say where it comes from and how far it is
 /// trusted. Other kinds of document refer to it; `sextant.links/1` is its own.
-public struct MeasuredLinks: Sendable, Equatable {
-  public let name: String
+package struct MeasuredLinks: Sendable, Equatable {
+  package let name: String
   /// The tool that measured, such as `mpigraph`; several are separated by commas.
-  public let engine: String
+  package let engine: String
   /// Where the figures come from.
-  public let source: String
+  package let source: String
   /// Host names; index = row = column.
-  public let nodeNames: [String]
+  package let nodeNames: [String]
   /// Where single figures come from; what has an origin has an index into this list.
-  public let origins: [Origin]
+  package let origins: [Origin]
   /// Rates between nodes; empty where only other things were measured.
-  public let snapshots: [Snapshot]
+  package let snapshots: [Snapshot]
   /// Rates inside nodes.
-  public let inside: [InsideLinks]
+  package let inside: [InsideLinks]
   /// Whole collectives, timed.
-  public let collectives: [CollectiveTimes]
+  package let collectives: [CollectiveTimes]
 
   /// The median over the snapshots of one ordered pair; nil where no snapshot has it.
-  public func medianBytesPerSecond(from: Int, to: Int) -> Double? {
+  package func medianBytesPerSecond(from: Int, to: Int) -> Double? {
     snapshots.compactMap { $0.bytesPerSecond[from][to] }.median
   }
 
@@ -44,7 +44,7 @@ public struct MeasuredLinks: Sendable, Equatable {
 
 extension MeasuredLinks {
   /// How far a figure is trusted, best first: what is nearest to the traffic of training wins.
-  public enum Trust: String, Sendable, CaseIterable, Comparable {
+  package enum Trust: String, Sendable, CaseIterable, Comparable {
     /// A collective of the very group, timed.
     case collective
     /// From one node to another while all nodes send and receive.
@@ -59,20 +59,20 @@ extension MeasuredLinks {
     case nominal
 
     /// Less trusted is less.
-    public static func < (left: Trust, right: Trust) -> Bool { left.rank > right.rank }
+    package static func < (left: Trust, right: Trust) -> Bool { left.rank > right.rank }
 
     private var rank: Int { Self.allCases.firstIndex(of: self) ?? Self.allCases.count }
   }
 
   /// Where figures come from.
-  public struct Origin: Sendable, Equatable, Hashable {
+  package struct Origin: Sendable, Equatable, Hashable {
     /// The tool, such as `mpigraph` or `nccl-tests`.
-    public let engine: String
+    package let engine: String
     /// The file or the run.
-    public let source: String
-    public let trust: Trust
+    package let source: String
+    package let trust: Trust
     /// What a reader has to know of these figures; empty where nothing.
-    public let note: String
+    package let note: String
 
     package init(engine: String, source: String, trust: Trust, note: String = "") {
       self.engine = engine

@@ -4,13 +4,13 @@ import Documents
 ///
 /// With e = 0 at first, u = g + e is quantised in place of g, and e becomes β·e + (1 − β)·(u − û), û being what u is dequantised
 /// to. Each exchange has an e of its own for each of its two hops, kept as INT8.
-public struct ErrorFeedback: Sendable, Equatable {
+package struct ErrorFeedback: Sendable, Equatable {
   /// How much of e stays, β.
-  public var decay: Float
+  package var decay: Float
   /// Reductions after which e is 0 again.
-  public var resetInterval: Int
+  package var resetInterval: Int
 
-  public init(decay: Float = 0.8, resetInterval: Int = 1024) {
+  package init(decay: Float = 0.8, resetInterval: Int = 1024) {
     self.decay = decay
     self.resetInterval = resetInterval
   }

@@ -1,4 +1,4 @@
-public import Documents
+package import Documents
 import Foundation
 
 /// Which nodes and links of a measurement are slow, against what the others reach.
@@ -6,38 +6,38 @@ import Foundation
 /// A rate is explained as what all links have in common, times what its sender does to it, times what its receiver does:
 /// a median polish of the logarithms (Tukey 1977, Exploratory Data Analysis, chapter 11), which a few slow links do not
 /// move. What a sender or receiver lacks is its node's; what is left is the link's own.
-public struct LinkHealth: Sendable {
+package struct LinkHealth: Sendable {
   /// A node whose links are slow in one direction or both.
-  public struct SlowNode: Sendable, Equatable {
-    public let index: Int
+  package struct SlowNode: Sendable, Equatable {
+    package let index: Int
     /// Share by which it sends and receives less than the median node; negative where it does more.
-    public let sendingLoss: Double
-    public let receivingLoss: Double
+    package let sendingLoss: Double
+    package let receivingLoss: Double
 
-    public var largestLoss: Double { max(sendingLoss, receivingLoss) }
+    package var largestLoss: Double { max(sendingLoss, receivingLoss) }
   }
 
   /// A link that is slower than its sender and its receiver explain.
-  public struct SlowLink: Sendable, Equatable {
-    public let from: Int
-    public let to: Int
-    public let bytesPerSecond: Double
-    public let expectedBytesPerSecond: Double
+  package struct SlowLink: Sendable, Equatable {
+    package let from: Int
+    package let to: Int
+    package let bytesPerSecond: Double
+    package let expectedBytesPerSecond: Double
 
     /// Share by which it is below what is expected.
-    public var loss: Double { 1 - bytesPerSecond / expectedBytesPerSecond }
+    package var loss: Double { 1 - bytesPerSecond / expectedBytesPerSecond }
   }
 
   /// A loss below this share is never called slow.
-  public static let leastLoss = 0.1
+  package static let leastLoss = 0.1
   /// How many times the usual deviation (the median absolute one, times 1.4826) a loss must be.
-  public static let leastDeviations = 4.0
+  package static let leastDeviations = 4.0
 
   /// Largest loss first.
-  public let slowNodes: [SlowNode]
-  public let slowLinks: [SlowLink]
+  package let slowNodes: [SlowNode]
+  package let slowLinks: [SlowLink]
   /// The median of all rates, bytes per second; nil without any.
-  public let medianBytesPerSecond: Double?
+  package let medianBytesPerSecond: Double?
 
   private let rates: [[Double?]]
   private let senderEffect: [Double]
@@ -47,7 +47,7 @@ public struct LinkHealth: Sendable {
   /// The health of the median over the snapshots.
   ///
   /// - Complexity: O(n² log n) for n nodes.
-  public init(_ links: MeasuredLinks) {
+  package init(_ links: MeasuredLinks) {
     let count = links.nodeNames.count
     let rates = (0..<count).map { from in
       (0..<count).map { to in from == to ? nil : links.medianBytesPerSecond(from: from, to: to) }
@@ -118,7 +118,7 @@ public struct LinkHealth: Sendable {
   // MARK: What if
 
   /// The median rates, with one node sending and receiving as the median node does where it is slower.
-  public func ratesHealing(node index: Int) -> [[Double?]] {
+  package func ratesHealing(node index: Int) -> [[Double?]] {
     var healed = rates
     for other in rates.indices {
       healed[index][other] = healed[index][other].map { $0 / min(1, exp(senderEffect[index])) }
@@ -128,14 +128,14 @@ public struct LinkHealth: Sendable {
   }
 
   /// The median rates, with one link as fast as its sender and receiver explain.
-  public func ratesHealing(_ link: SlowLink) -> [[Double?]] {
+  package func ratesHealing(_ link: SlowLink) -> [[Double?]] {
     var healed = rates
     healed[link.from][link.to] = link.expectedBytesPerSecond
     return healed
   }
 
   /// The median rates, with everything that is slow healed.
-  public func ratesHealingAll() -> [[Double?]] {
+  package func ratesHealingAll() -> [[Double?]] {
     var healed = rates
     for link in slowLinks { healed[link.from][link.to] = link.expectedBytesPerSecond }
     for node in slowNodes {
@@ -150,7 +150,7 @@ public struct LinkHealth: Sendable {
 
 extension MeasuredLinks {
   /// The same nodes with other rates, in one snapshot: what a plan would take there.
-  public func replacing(bytesPerSecond rates: [[Double?]], name: String) -> MeasuredLinks {
+  package func replacing(bytesPerSecond rates: [[Double?]], name: String) -> MeasuredLinks {
     MeasuredLinks(
       name: self.name, engine: engine, source: source, nodeNames: nodeNames,
       snapshots: [Snapshot(name: name, bytesPerSecond: rates)])

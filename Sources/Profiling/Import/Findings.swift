@@ -1,18 +1,18 @@
-public import Documents
+package import Documents
 
 /// What one file of another tool says, in SI units, before it is put together with others.
-public struct Findings: Sendable, Equatable {
+package struct Findings: Sendable, Equatable {
   /// The tool.
-  public let engine: String
-  public let source: String
+  package let engine: String
+  package let source: String
   /// What has to be known of all figures of the file, as sentences.
-  public var notes: [String] = []
+  package var notes: [String] = []
   /// Rates and latencies from node to node.
-  public var pairs: [Pair] = []
-  public var inside: [Inside] = []
-  public var collectives: [Collective] = []
+  package var pairs: [Pair] = []
+  package var inside: [Inside] = []
+  package var collectives: [Collective] = []
   /// How devices, network cards or nodes hang together, where the file is of that.
-  public var structure: Structure?
+  package var structure: Structure?
 
   init(engine: String, source: String) {
     self.engine = engine
@@ -20,19 +20,19 @@ public struct Findings: Sendable, Equatable {
   }
 
   /// One direction of a pair of nodes.
-  public struct Pair: Sendable, Equatable {
-    public let from: String
-    public let to: String
+  package struct Pair: Sendable, Equatable {
+    package let from: String
+    package let to: String
     /// By message size, largest last; empty where only the latency was measured.
-    public var points: [Point] = []
-    public var latencySeconds: Double?
+    package var points: [Point] = []
+    package var latencySeconds: Double?
     /// How many values the rate of the largest message is the median of, and third less first quartile over the median.
-    public var sampleCount: Int?
-    public var spread: Double?
-    public let trust: MeasuredLinks.Trust
+    package var sampleCount: Int?
+    package var spread: Double?
+    package let trust: MeasuredLinks.Trust
 
     /// The rate with the largest message.
-    public var bytesPerSecond: Double? { points.last?.bytesPerSecond }
+    package var bytesPerSecond: Double? { points.last?.bytesPerSecond }
 
     init(
       from: String, to: String, points: [Point] = [], latencySeconds: Double? = nil, trust: MeasuredLinks.Trust
@@ -46,52 +46,52 @@ public struct Findings: Sendable, Equatable {
   }
 
   /// The rate with one message size; 0 where the tool does not say the size.
-  public struct Point: Sendable, Equatable {
-    public let messageBytes: Int
-    public let bytesPerSecond: Double
+  package struct Point: Sendable, Equatable {
+    package let messageBytes: Int
+    package let bytesPerSecond: Double
   }
 
   /// Links inside one node.
-  public struct Inside: Sendable, Equatable {
-    public let name: String
+  package struct Inside: Sendable, Equatable {
+    package let name: String
     /// The node; nil where the tool does not name it.
-    public var host: String?
-    public let from: MeasuredLinks.InsideLinks.End
-    public let to: MeasuredLinks.InsideLinks.End
-    public var isBidirectional = false
-    public var bytesPerSecond: [[Double?]]?
-    public var latencySeconds: [[Double?]]?
+    package var host: String?
+    package let from: MeasuredLinks.InsideLinks.End
+    package let to: MeasuredLinks.InsideLinks.End
+    package var isBidirectional = false
+    package var bytesPerSecond: [[Double?]]?
+    package var latencySeconds: [[Double?]]?
   }
 
   /// A timed collective.
-  public struct Collective: Sendable, Equatable {
-    public let kind: MeasuredLinks.CollectiveTimes.Kind
-    public let rankCount: Int
-    public var nodeCount: Int?
+  package struct Collective: Sendable, Equatable {
+    package let kind: MeasuredLinks.CollectiveTimes.Kind
+    package let rankCount: Int
+    package var nodeCount: Int?
     /// The nodes; nil where the tool does not name all.
-    public var hosts: [String]?
-    public var order: MeasuredLinks.CollectiveTimes.Order?
-    public var isInPlace: Bool?
-    public var points: [MeasuredLinks.CollectiveTimes.Point] = []
-    public var busBytesPerSecond: Double?
+    package var hosts: [String]?
+    package var order: MeasuredLinks.CollectiveTimes.Order?
+    package var isInPlace: Bool?
+    package var points: [MeasuredLinks.CollectiveTimes.Point] = []
+    package var busBytesPerSecond: Double?
   }
 
-  public enum Structure: Sendable, Equatable {
+  package enum Structure: Sendable, Equatable {
     case node(NodeStructure)
     case network(NetworkStructure)
   }
 }
 
 /// What a person knows of a file that the tool does not print.
-public struct ImportContext: Sendable, Equatable {
+package struct ImportContext: Sendable, Equatable {
   /// The sending and the receiving host of a point-to-point test; the same one twice for a test inside a node.
-  public var hosts: [String] = []
+  package var hosts: [String] = []
   /// Ranks and nodes of a collective.
-  public var rankCount: Int?
-  public var nodeCount: Int?
-  public var collective: MeasuredLinks.CollectiveTimes.Kind?
+  package var rankCount: Int?
+  package var nodeCount: Int?
+  package var collective: MeasuredLinks.CollectiveTimes.Kind?
 
-  public init() {}
+  package init() {}
 
   /// A point-to-point finding between the hosts that were given, or, where none were, two that stand for them.
   func place(

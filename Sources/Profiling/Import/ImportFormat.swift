@@ -1,8 +1,8 @@
-public import Documents
+package import Documents
 import JSONText
 
 /// The outputs of other tools that can be read.
-public enum ImportFormat: String, Sendable, CaseIterable {
+package enum ImportFormat: String, Sendable, CaseIterable {
   case ncclTests = "nccl-tests"
   case ncclTestsJSON = "nccl-tests-json"
   case mpiGraph = "mpigraph"
@@ -23,7 +23,7 @@ public enum ImportFormat: String, Sendable, CaseIterable {
   ///   - format: nil finds it out from the content.
   ///   - context: what the tool does not print.
   /// - Throws: `DocumentError` that says what was recognised and what was expected.
-  public static func findings(
+  package static func findings(
     of text: ToolText, format: ImportFormat? = nil, context: ImportContext = ImportContext()
   ) throws(DocumentError) -> Findings {
     let chosen: ImportFormat

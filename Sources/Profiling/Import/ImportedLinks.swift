@@ -1,36 +1,36 @@
-public import Documents
+package import Documents
 
 /// Findings of several files put together into one links document.
 ///
 /// Of several figures for one pair the most trusted is taken, see `MeasuredLinks.Trust`; of several that are trusted
 /// alike, the median one (the lower of two). The others are kept in the document as superseded.
-public struct ImportedLinks: Sendable {
+package struct ImportedLinks: Sendable {
   /// Nil where the files are of structure only.
-  public let links: MeasuredLinks?
+  package let links: MeasuredLinks?
   /// Where sources differ by more than ``tolerance``, largest difference first.
-  public let disagreements: [Disagreement]
+  package let disagreements: [Disagreement]
 
   /// Two figures of one thing that differ.
-  public struct Disagreement: Sendable, Equatable {
+  package struct Disagreement: Sendable, Equatable {
     /// Such as `gpu-1 → gpu-2` or `all-reduce of 16 ranks, 1048576 bytes`.
-    public let subject: String
-    public let takenBytesPerSecond: Double
-    public let taken: MeasuredLinks.Origin
-    public let otherBytesPerSecond: Double
-    public let other: MeasuredLinks.Origin
+    package let subject: String
+    package let takenBytesPerSecond: Double
+    package let taken: MeasuredLinks.Origin
+    package let otherBytesPerSecond: Double
+    package let other: MeasuredLinks.Origin
 
     /// By how much the other differs, as a share of the one taken; negative where it is less.
-    public var difference: Double { otherBytesPerSecond / takenBytesPerSecond - 1 }
+    package var difference: Double { otherBytesPerSecond / takenBytesPerSecond - 1 }
   }
 
   /// Share by which two figures may differ before that is worth a line.
-  public static let tolerance = 0.05
+  package static let tolerance = 0.05
 
   /// - Parameters:
   ///   - name: what the document is called.
   ///   - nodeNames: the order of the nodes; those not in it follow in the order of the files.
   /// - Throws: `DocumentError` for more nodes than a document holds.
-  public init(_ findings: [Findings], name: String, nodeNames: [String] = []) throws(DocumentError) {
+  package init(_ findings: [Findings], name: String, nodeNames: [String] = []) throws(DocumentError) {
     let measured = findings.filter { !$0.pairs.isEmpty || !$0.inside.isEmpty || !$0.collectives.isEmpty }
     guard !measured.isEmpty else {
       links = nil
@@ -173,7 +173,7 @@ private struct Assembly {
 extension MeasuredLinks {
   /// Where sources differ by more than `ImportedLinks.tolerance`: pairs against what was superseded, and collectives of
   /// one kind and group at equal sizes.
-  public var disagreements: [ImportedLinks.Disagreement] {
+  package var disagreements: [ImportedLinks.Disagreement] {
     var result: [ImportedLinks.Disagreement] = []
     func compare(_ subject: String, _ taken: (Double, Int), _ other: (Double, Int)) {
       guard taken.1 < origins.count, other.1 < origins.count else { return }

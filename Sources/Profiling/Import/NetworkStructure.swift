@@ -1,8 +1,8 @@
 /// How the nodes of a cluster hang together: groups of nodes, innermost first. Structure only; rates have to be measured
 /// or stated.
-public struct NetworkStructure: Sendable, Equatable {
+package struct NetworkStructure: Sendable, Equatable {
   /// What the groups are.
-  public enum Shape: String, Sendable, CaseIterable {
+  package enum Shape: String, Sendable, CaseIterable {
     /// Switches below switches.
     case tree
     /// Blocks of nodes, joined into larger ones.
@@ -14,19 +14,19 @@ public struct NetworkStructure: Sendable, Equatable {
   }
 
   /// A set of nodes under one switch, in one block or on one ring.
-  public struct Group: Sendable, Equatable {
-    public let name: String
+  package struct Group: Sendable, Equatable {
+    package let name: String
     /// Indices into ``NetworkStructure/nodeNames``, ascending.
-    public let nodes: [Int]
+    package let nodes: [Int]
   }
 
-  public let name: String
-  public let shape: Shape
-  public let nodeNames: [String]
+  package let name: String
+  package let shape: Shape
+  package let nodeNames: [String]
   /// The groups of each level, innermost first; a group lies inside one of the next level, if that has it at all.
-  public let levels: [[Group]]
+  package let levels: [[Group]]
   /// Nominal rate of a node's link, one direction; nil where not stated.
-  public var linkBytesPerSecond: Double?
+  package var linkBytesPerSecond: Double?
 
   init(name: String, shape: Shape, nodeNames: [String], levels: [[Group]]) {
     self.name = name
@@ -36,11 +36,11 @@ public struct NetworkStructure: Sendable, Equatable {
   }
 
   /// How many parts there are that nothing joins.
-  public var partCount: Int { levels.last?.count ?? (nodeNames.isEmpty ? 0 : 1) }
+  package var partCount: Int { levels.last?.count ?? (nodeNames.isEmpty ? 0 : 1) }
 
   /// Nodes of every group of each level, if all groups of each level are equal, fill it and follow one another in the
   /// order of the nodes: what the levels of a cluster document need. Nil where they do not.
-  public var nodeSpans: [Int]? {
+  package var nodeSpans: [Int]? {
     var spans: [Int] = []
     for level in levels {
       guard let count = level.first?.nodes.count, count > 0, level.count * count == nodeNames.count,

@@ -1,8 +1,8 @@
-public import JSONText
+package import JSONText
 
 extension NodeStructure {
   /// The `levels` of a cluster document that follow: the one inside a node, with its rate where one follows from NVLink.
-  public var clusterLevels: JSON {
+  package var clusterLevels: JSON {
     let isLinked = if case .nvlink? = deviceRange?.upperBound { true } else { false }
     var members = [
       JSONMember("name", .string(isLinked ? "nvlink" : "pcie")), JSONMember("span", .integer(devices.count)),

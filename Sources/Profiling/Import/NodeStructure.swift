@@ -1,8 +1,8 @@
 /// How the devices and network cards of a node hang together: structure, and datasheet rates where the tool states what
 /// they follow from. Nothing of it is measured.
-public struct NodeStructure: Sendable, Equatable {
+package struct NodeStructure: Sendable, Equatable {
   /// What lies between two parts of a node, in the words of `nvidia-smi topo -m`, best first.
-  public enum Path: Sendable, Equatable, Comparable {
+  package enum Path: Sendable, Equatable, Comparable {
     /// So many NVLinks.
     case nvlink(Int)
     /// At most one PCIe bridge.
@@ -17,7 +17,7 @@ public struct NodeStructure: Sendable, Equatable {
     case sys
 
     /// The tool's word.
-    public var word: String {
+    package var word: String {
       switch self {
       case .nvlink(let count): "NV\(count)"
       case .pix: "PIX"
@@ -55,19 +55,19 @@ public struct NodeStructure: Sendable, Equatable {
     }
 
     /// Better is less.
-    public static func < (left: Path, right: Path) -> Bool { left.rank < right.rank }
+    package static func < (left: Path, right: Path) -> Bool { left.rank < right.rank }
   }
 
-  public let devices: [String]
-  public let networkCards: [String]
+  package let devices: [String]
+  package let networkCards: [String]
   /// Between devices; nil on the diagonal and where unknown.
-  public let deviceToDevice: [[Path?]]
+  package let deviceToDevice: [[Path?]]
   /// From each device to each network card.
-  public let deviceToCard: [[Path?]]
+  package let deviceToCard: [[Path?]]
   /// A device's nominal rate over all its NVLinks, one direction; nil where the generation is not stated.
-  public var nvlinkBytesPerSecond: Double?
+  package var nvlinkBytesPerSecond: Double?
   /// Nominal rate of each network card, one direction; nil where not stated.
-  public var cardBytesPerSecond: [Double?] = []
+  package var cardBytesPerSecond: [Double?] = []
 
   init(devices: [String], networkCards: [String], deviceToDevice: [[Path?]], deviceToCard: [[Path?]]) {
     self.devices = devices
@@ -77,21 +77,21 @@ public struct NodeStructure: Sendable, Equatable {
   }
 
   /// The best path that any device pair has and the worst; nil where there are no pairs.
-  public var deviceRange: ClosedRange<Path>? {
+  package var deviceRange: ClosedRange<Path>? {
     let paths = deviceToDevice.flatMap { $0.compactMap { $0 } }
     guard let best = paths.min(), let worst = paths.max() else { return nil }
     return best...worst
   }
 
   /// The network cards nearest to a device, and how near.
-  public func nearestCards(ofDevice index: Int) -> (path: Path, cards: [Int])? {
+  package func nearestCards(ofDevice index: Int) -> (path: Path, cards: [Int])? {
     let paths = deviceToCard[index]
     guard let best = paths.compactMap({ $0 }).min() else { return nil }
     return (best, paths.indices.filter { paths[$0] == best })
   }
 
   /// What all network cards of the node send together, if every rate is known.
-  public var sharedBytesPerSecond: Double? {
+  package var sharedBytesPerSecond: Double? {
     guard !cardBytesPerSecond.isEmpty else { return nil }
     var sum = 0.0
     for rate in cardBytesPerSecond {

@@ -1,10 +1,10 @@
-public import Documents
+package import Documents
 import JSONText
 
 /// The output of another tool, as lines of text that complaints can point at.
-public struct ToolText: Sendable {
+package struct ToolText: Sendable {
   /// The file; also what messages call it.
-  public let source: String
+  package let source: String
   /// Without line ends, control sequences of terminals, and carriage returns.
   let lines: [String]
   /// The text as it was.
@@ -14,7 +14,7 @@ public struct ToolText: Sendable {
   static let largestByteCount = 64 << 20
 
   /// - Throws: `DocumentError` when the file cannot be read, is too large or is no text.
-  public init(contentsOf path: String) throws(DocumentError) {
+  package init(contentsOf path: String) throws(DocumentError) {
     do {
       try self.init(readFile(at: path, maximumByteCount: Self.largestByteCount), source: path)
     } catch let error as FileError {
@@ -27,7 +27,7 @@ public struct ToolText: Sendable {
   }
 
   /// - Parameter source: what messages call the text.
-  public init(_ bytes: [UInt8], source: String) throws(DocumentError) {
+  package init(_ bytes: [UInt8], source: String) throws(DocumentError) {
     guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
       throw DocumentError(source: source, location: "", expected: "expected UTF-8 text", found: nil)
     }

@@ -1,24 +1,24 @@
-public import Documents
+package import Documents
 import Foundation
 
 /// Drives the site's own nccl-tests over pairs and groups of hosts, through the site's launcher, and reads what they print.
 ///
 /// In each round of disjoint pairs all runs go on at once, or one after the other. `sendrecv_perf` of one rank on each of
 /// two hosts gives their link; `all_reduce_perf` over all hosts, if asked for, the collective of that group.
-public struct NCCLTestsRun: Sendable {
-  public let hosts: [String]
+package struct NCCLTestsRun: Sendable {
+  package let hosts: [String]
   /// How to start it: words in which `{hosts}` stands for the hosts with commas and `{ranks}` for how many there are.
-  public let launcher: [String]
+  package let launcher: [String]
   /// The program for pairs and its arguments.
-  public let pairCommand: [String]
+  package let pairCommand: [String]
   /// The program for all hosts together; nil for none.
-  public let groupCommand: [String]?
+  package let groupCommand: [String]?
   /// The most a run may take.
-  public let timeLimitSeconds: Double
-  public let isLoaded: Bool
+  package let timeLimitSeconds: Double
+  package let isLoaded: Bool
 
   /// - Precondition: launcher and pair command are not both empty.
-  public init(
+  package init(
     hosts: [String], launcher: [String], pairCommand: [String], groupCommand: [String]?, timeLimitSeconds: Double,
     isLoaded: Bool
   ) {
@@ -32,16 +32,16 @@ public struct NCCLTestsRun: Sendable {
   }
 
   /// What came of it.
-  public struct Outcome: Sendable {
+  package struct Outcome: Sendable {
     /// Nil when no run gave a figure.
-    public let links: MeasuredLinks?
+    package let links: MeasuredLinks?
     /// Runs that gave none, in words.
-    public let failures: [String]
-    public let runCount: Int
-    public let wasInterrupted: Bool
+    package let failures: [String]
+    package let runCount: Int
+    package let wasInterrupted: Bool
 
     /// How many runs failed, and the first reason.
-    public var shortfall: String {
+    package var shortfall: String {
       guard let first = failures.first else { return "\(runCount) runs" }
       return "\(failures.count) of \(runCount) runs gave no figure: \(first)"
     }
@@ -58,7 +58,7 @@ public struct NCCLTestsRun: Sendable {
   /// Runs everything and puts the figures together.
   ///
   /// - Throws: `DocumentError` for more than a document holds.
-  public func outcome(
+  package func outcome(
     name: String, isInterrupted: () -> Bool, progress: (Int, Int) -> Void
   ) throws(DocumentError) -> Outcome {
     let rounds = pairRounds(nodeCount: hosts.count).map { round in

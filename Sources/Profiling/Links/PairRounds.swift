@@ -6,7 +6,7 @@
 ///
 /// - Complexity: O(nodeCount²).
 /// - Precondition: `nodeCount` is not negative.
-public func pairRounds(nodeCount: Int) -> [[NodePair]] {
+package func pairRounds(nodeCount: Int) -> [[NodePair]] {
   precondition(nodeCount >= 0, "a number of nodes must not be negative")
   guard nodeCount > 1 else { return [] }
   // An odd number gets a node that is not there; whoever meets it rests.
@@ -23,12 +23,12 @@ public func pairRounds(nodeCount: Int) -> [[NodePair]] {
 }
 
 /// Two different nodes by index, without a direction.
-public struct NodePair: Sendable, Hashable {
-  public let lower: Int
-  public let upper: Int
+package struct NodePair: Sendable, Hashable {
+  package let lower: Int
+  package let upper: Int
 
   /// - Precondition: the nodes differ.
-  public init(_ one: Int, _ other: Int) {
+  package init(_ one: Int, _ other: Int) {
     precondition(one != other, "a pair is of two different nodes")
     lower = min(one, other)
     upper = max(one, other)
@@ -41,7 +41,7 @@ public struct NodePair: Sendable, Hashable {
 /// all distances.
 ///
 /// - Precondition: `count` is from 1 to `total`.
-public func sampledRounds(count: Int, of total: Int) -> [Int] {
+package func sampledRounds(count: Int, of total: Int) -> [Int] {
   precondition((1...max(1, total)).contains(count), "so many rounds there are not")
   return (0..<count).map { $0 * total / count }
 }

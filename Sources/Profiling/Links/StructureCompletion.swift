@@ -7,7 +7,7 @@ import Glibc
 /// plus how far its sender and its receiver lie off: log r(i,j) = B(block i, block j) + R(i) + C(j), fitted to the
 /// measured rates by median polish (Tukey 1977, chapter 11), which one slow link does not disturb. A block pair of
 /// which nothing was measured takes what pairs of the same kind (within a block, between blocks) have in common, or all.
-public struct StructureCompletion: Sendable {
+package struct StructureCompletion: Sendable {
   private let block: [Int]
   private let blockPair: [[Double?]]
   private let within: Double?
@@ -21,7 +21,7 @@ public struct StructureCompletion: Sendable {
   ///   - block: for each node the number of its block, from 0 on.
   /// - Returns: nil when nothing was measured.
   /// - Complexity: O(nodes² log nodes).
-  public init?(bytesPerSecond: [[Double?]], block: [Int]) {
+  package init?(bytesPerSecond: [[Double?]], block: [Int]) {
     let count = block.count
     let blockCount = (block.max() ?? 0) + 1
     var measured: [(from: Int, to: Int, log: Double)] = []
@@ -58,7 +58,7 @@ public struct StructureCompletion: Sendable {
   }
 
   /// What a pair that was not measured is taken to deliver.
-  public func bytesPerSecond(from: Int, to: Int) -> Double {
+  package func bytesPerSecond(from: Int, to: Int) -> Double {
     let common =
       blockPair[block[from]][block[to]] ?? (block[from] == block[to] ? within ?? between : between ?? within) ?? overall
     return exp(common + row[from] + column[to])

@@ -1,6 +1,6 @@
 /// How the messages of a reduction or a gather are routed. The sum of bytes over all ranks is the same for all of them;
 /// who sends to whom, and in which order numbers are added, is not.
-public enum CollectiveAlgorithm: Sendable, Hashable {
+package enum CollectiveAlgorithm: Sendable, Hashable {
   /// Every chunk travels once round the ring of all ranks, in n − 1 steps.
   case ring
 

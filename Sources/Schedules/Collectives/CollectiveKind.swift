@@ -2,7 +2,7 @@
 ///
 /// Ranks are 0…n−1 inside the group. The tensor is cut into n chunks, chunk k belonging to rank k
 /// (``CollectiveSchedule/chunk(_:)``).
-public enum CollectiveKind: String, Sendable, Hashable, CaseIterable {
+package enum CollectiveKind: String, Sendable, Hashable, CaseIterable {
   /// Every rank starts with its own chunk in place and ends with all of them.
   case allGather = "all-gather"
 

@@ -16,30 +16,30 @@
 ///
 /// Ring: Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms". The volumes are checked
 /// exactly in `CollectiveScheduleTests`.
-public struct CollectiveSchedule: Sendable, Hashable {
+package struct CollectiveSchedule: Sendable, Hashable {
   /// What the operation does.
-  public let kind: CollectiveKind
+  package let kind: CollectiveKind
 
   /// How a reduction makes one number of two; without meaning for the other kinds.
-  public let reduction: Reduction
+  package let reduction: Reduction
 
   /// How the messages are routed.
-  public let algorithm: CollectiveAlgorithm
+  package let algorithm: CollectiveAlgorithm
 
   /// Ranks of the group, n, at least 1.
-  public let rankCount: Int
+  package let rankCount: Int
 
   /// Elements of the full (gathered, or not yet scattered) tensor, S, at least 0; for all-to-all, of one rank's send
   /// buffer.
-  public let elementCount: Int
+  package let elementCount: Int
 
   private let tensor: ChunkedTensor
 
   /// Every message, by step, then by sender. Chunks of no element send no message.
-  public let transfers: [CollectiveTransfer]
+  package let transfers: [CollectiveTransfer]
 
   /// Steps at whose end what was laid aside is added up.
-  public let additionSteps: [Int]
+  package let additionSteps: [Int]
 
   /// The schedule of a collective.
   ///
@@ -49,7 +49,7 @@ public struct CollectiveSchedule: Sendable, Hashable {
   /// - Precondition: `rankCount` is at least 1, `elementCount` at least 0, the degrees of a hierarchy multiply to
   ///   `rankCount`, and a direct reduction is a sum.
   /// - Complexity: O(n²) messages.
-  public init(
+  package init(
     _ kind: CollectiveKind, rankCount: Int, elementCount: Int, reduction: Reduction = .sum,
     algorithm: CollectiveAlgorithm = .ring
   ) {
@@ -79,7 +79,7 @@ public struct CollectiveSchedule: Sendable, Hashable {
   /// ones first.
   ///
   /// - Precondition: `rank` is a rank of the group.
-  public func chunk(_ rank: Int) -> Range<Int> {
+  package func chunk(_ rank: Int) -> Range<Int> {
     precondition((0..<rankCount).contains(rank), "rank \(rank) is not one of \(rankCount)")
     return tensor.chunk(rank)
   }
@@ -87,7 +87,7 @@ public struct CollectiveSchedule: Sendable, Hashable {
   /// The same, of a tensor of so many elements cut for `rankCount` ranks.
   ///
   /// - Precondition: `rank` is one of `rankCount` ranks.
-  public static func chunk(_ rank: Int, of rankCount: Int, elementCount: Int) -> Range<Int> {
+  package static func chunk(_ rank: Int, of rankCount: Int, elementCount: Int) -> Range<Int> {
     precondition((0..<rankCount).contains(rank), "rank \(rank) is not one of \(rankCount)")
     return ChunkedTensor(chunkCount: rankCount, elementCount: elementCount).chunk(rank)
   }

@@ -1,7 +1,7 @@
 /// One message of a collective: consecutive elements from one rank to another, in one step.
-public struct CollectiveTransfer: Sendable, Hashable {
+package struct CollectiveTransfer: Sendable, Hashable {
   /// What the receiver does with the elements.
-  public enum Action: Sendable, Hashable {
+  package enum Action: Sendable, Hashable {
     /// Overwrite its own.
     case copy
     /// Add them to its own.
@@ -14,21 +14,21 @@ public struct CollectiveTransfer: Sendable, Hashable {
   }
 
   /// The round, counted from 0. Messages of one round are independent: they read what the round before left.
-  public let stepIndex: Int
+  package let stepIndex: Int
 
   /// The sender, a rank of the group.
-  public let fromRank: Int
+  package let fromRank: Int
 
   /// The receiver, a rank of the group other than the sender.
-  public let toRank: Int
+  package let toRank: Int
 
   /// Which elements of the sender's buffer are sent; never empty.
-  public let elementRange: Range<Int>
+  package let elementRange: Range<Int>
 
   /// Where the first element goes in the receiver's buffer. It is `elementRange.lowerBound` except in all-to-all,
   /// where send and receive buffers differ.
-  public let destinationIndex: Int
+  package let destinationIndex: Int
 
   /// What the receiver does with the elements.
-  public let action: Action
+  package let action: Action
 }

@@ -1,5 +1,5 @@
 /// How a reduction makes one number of two.
-public enum Reduction: String, Sendable, Hashable, CaseIterable {
+package enum Reduction: String, Sendable, Hashable, CaseIterable {
   case sum
   case maximum
 }

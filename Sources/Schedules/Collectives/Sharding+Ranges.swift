@@ -1,17 +1,17 @@
-public import Documents
+package import Documents
 
 /// The elements of a tensor that a replica keeps: each range lies inside the one before.
-public struct ShardRanges: Sendable, Hashable {
+package struct ShardRanges: Sendable, Hashable {
   /// Of the weights.
-  public let weights: Range<Int>
+  package let weights: Range<Int>
   /// Of the accumulated gradient.
-  public let gradients: Range<Int>
+  package let gradients: Range<Int>
   /// Of the optimizer states.
-  public let optimizer: Range<Int>
+  package let optimizer: Range<Int>
   /// Of the secondary copy of the weights, which is cut out of the whole tensor; empty without one.
-  public let secondary: Range<Int>
+  package let secondary: Range<Int>
 
-  public init(weights: Range<Int>, gradients: Range<Int>, optimizer: Range<Int>, secondary: Range<Int>) {
+  package init(weights: Range<Int>, gradients: Range<Int>, optimizer: Range<Int>, secondary: Range<Int>) {
     self.weights = weights
     self.gradients = gradients
     self.optimizer = optimizer
@@ -21,7 +21,7 @@ public struct ShardRanges: Sendable, Hashable {
 
 extension Sharding {
   /// What a replica keeps of a tensor: a chunk of it, of that a chunk, and again, chunks as collectives cut them.
-  public func ranges(ofReplica replica: Int, replicaCount: Int, elementCount: Int) -> ShardRanges {
+  package func ranges(ofReplica replica: Int, replicaCount: Int, elementCount: Int) -> ShardRanges {
     func chunk(_ family: Family, of outer: Range<Int>) -> Range<Int> {
       let spacing = spacing(of: family, replicaCount: replicaCount)
       let own = CollectiveSchedule.chunk(
@@ -38,7 +38,7 @@ extension Sharding {
 
   /// Of a tensor of so many elements, those that are reduced or gathered over a family of groups, as a replica sees them:
   /// what all members of its group together hold.
-  public func elementCount(
+  package func elementCount(
     over family: Family, ofReplica replica: Int, replicaCount: Int, elementCount: Int
   ) -> Int {
     let ranges = ranges(ofReplica: replica, replicaCount: replicaCount, elementCount: elementCount)

@@ -4,5 +4,5 @@ extension PipelineSchedule {
   ///
   /// For 1F1B these are passes of a whole stage; interleaved, of one of its v chunks, so that the same count is 1/v of
   /// the time: Narayanan et al. 2021 (arXiv 2104.04473), sections 2.2.1 and 2.2.2.
-  public var bubblePassCount: Int { 2 * (stageCount - 1) }
+  package var bubblePassCount: Int { 2 * (stageCount - 1) }
 }

@@ -13,7 +13,7 @@ extension PipelineSchedule {
   /// | interleaved | min(m·v, 2(p − i − 1) + (v − 1)p) |
   ///
   /// - Precondition: `stageIndex` is a stage of the pipeline.
-  public func warmUpCount(ofStage stageIndex: Int) -> Int {
+  package func warmUpCount(ofStage stageIndex: Int) -> Int {
     precondition(
       (0..<stageCount).contains(stageIndex), "stage \(stageIndex) is not one of \(stageCount)")
     let stagesBelow = stageCount - stageIndex - 1
@@ -29,7 +29,7 @@ extension PipelineSchedule {
   ///
   /// - Precondition: `stageIndex` is a stage of the pipeline.
   /// - Complexity: O(micro-batches × chunks).
-  public func steps(ofStage stageIndex: Int) -> [PipelineStep] {
+  package func steps(ofStage stageIndex: Int) -> [PipelineStep] {
     let warmUp = warmUpCount(ofStage: stageIndex)
     var steps: [PipelineStep] = []
     steps.reserveCapacity(2 * passCount)
@@ -50,7 +50,7 @@ extension PipelineSchedule {
   /// through chunk 0, then chunk 1, and so on. With one chunk this is micro-batch `position`.
   ///
   /// - Precondition: `position` is at least 0 and less than `passCount`.
-  public func forwardStep(at position: Int) -> PipelineStep {
+  package func forwardStep(at position: Int) -> PipelineStep {
     let place = place(at: position)
     return PipelineStep(pass: .forward, microBatchIndex: place.microBatch, chunkIndex: place.chunk)
   }
@@ -58,7 +58,7 @@ extension PipelineSchedule {
   /// The stage's backward pass number `position`, 0-based: as the forward passes, the chunks from last to first.
   ///
   /// - Precondition: `position` is at least 0 and less than `passCount`.
-  public func backwardStep(at position: Int) -> PipelineStep {
+  package func backwardStep(at position: Int) -> PipelineStep {
     let place = place(at: position)
     return PipelineStep(
       pass: .backward, microBatchIndex: place.microBatch, chunkIndex: chunkCount - 1 - place.chunk)

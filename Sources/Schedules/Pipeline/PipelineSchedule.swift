@@ -1,24 +1,24 @@
-public import Documents
+package import Documents
 
 /// Who runs which pass of which micro-batch, in which order: a pipeline schedule as data.
 ///
 /// It is the one truth about the order of an iteration: programs are lowered from it and executed, and the cost model's
 /// recurrences give the times of a walk over it. It says nothing about time itself: a stage starts its next step when the
 /// results that the step needs have arrived.
-public struct PipelineSchedule: Sendable, Hashable {
+package struct PipelineSchedule: Sendable, Hashable {
   /// The order of forward and backward passes.
-  public let order: Strategy.Schedule
+  package let order: Strategy.Schedule
 
   /// Pipeline stages, at least 1.
-  public let stageCount: Int
+  package let stageCount: Int
 
   /// Micro-batches per pipeline and iteration, at least 1; a multiple of `stageCount` when interleaved.
-  public let microBatchCount: Int
+  package let microBatchCount: Int
 
   /// A schedule of the given shape.
   ///
   /// - Throws: ``PipelineScheduleError``, its case saying which of the ranges above does not hold.
-  public init(
+  package init(
     _ order: Strategy.Schedule, stageCount: Int, microBatchCount: Int
   ) throws(PipelineScheduleError) {
     guard stageCount >= 1 else { throw .stageCountBelowOne(stageCount: stageCount) }
@@ -39,13 +39,13 @@ public struct PipelineSchedule: Sendable, Hashable {
   }
 
   /// Model chunks (virtual stages) per stage: at least 2 when interleaved, otherwise 1.
-  public var chunkCount: Int { order.chunkCount }
+  package var chunkCount: Int { order.chunkCount }
 
   /// Forward passes of one stage in one iteration, counted per (micro-batch, chunk); as many backward passes.
-  public var passCount: Int { microBatchCount * chunkCount }
+  package var passCount: Int { microBatchCount * chunkCount }
 
   /// The position in the model of a stage's chunk: `chunk · stageCount + stage`.
-  public func virtualStageIndex(stage stageIndex: Int, chunk chunkIndex: Int) -> Int {
+  package func virtualStageIndex(stage stageIndex: Int, chunk chunkIndex: Int) -> Int {
     chunkIndex * stageCount + stageIndex
   }
 }

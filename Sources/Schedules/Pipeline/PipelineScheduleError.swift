@@ -1,5 +1,5 @@
 /// Why a pipeline schedule of a given shape does not exist.
-public enum PipelineScheduleError: Error, Sendable, Hashable {
+package enum PipelineScheduleError: Error, Sendable, Hashable {
   /// A pipeline has at least one stage.
   case stageCountBelowOne(stageCount: Int)
 
@@ -18,7 +18,7 @@ public enum PipelineScheduleError: Error, Sendable, Hashable {
 
 extension PipelineScheduleError: CustomStringConvertible {
   /// What was expected and what was found, in one sentence.
-  public var description: String {
+  package var description: String {
     switch self {
     case .stageCountBelowOne(let stageCount):
       "a pipeline has at least 1 stage, found \(stageCount)"

@@ -1,22 +1,22 @@
 /// One pass of one micro-batch through one model chunk of a pipeline stage: what the stage does between two waits.
-public struct PipelineStep: Sendable, Hashable {
+package struct PipelineStep: Sendable, Hashable {
   /// The direction of a pass.
-  public enum Pass: Sendable, Hashable, CaseIterable {
+  package enum Pass: Sendable, Hashable, CaseIterable {
     case forward
     case backward
   }
 
   /// Whether activations go down the pipeline or gradients come back up.
-  public let pass: Pass
+  package let pass: Pass
 
   /// The micro-batch, counted from 0 within one pipeline and one iteration.
-  public let microBatchIndex: Int
+  package let microBatchIndex: Int
 
   /// The model chunk (virtual stage) of the stage that runs the step, 0 for schedules that do not interleave.
-  public let chunkIndex: Int
+  package let chunkIndex: Int
 
   /// - Precondition: Both indices are at least 0.
-  public init(pass: Pass, microBatchIndex: Int, chunkIndex: Int = 0) {
+  package init(pass: Pass, microBatchIndex: Int, chunkIndex: Int = 0) {
     precondition(microBatchIndex >= 0, "a micro-batch index is at least 0")
     precondition(chunkIndex >= 0, "a chunk index is at least 0")
     self.pass = pass
@@ -27,7 +27,7 @@ public struct PipelineStep: Sendable, Hashable {
 
 extension PipelineStep: CustomStringConvertible {
   /// `F3.1` is the forward pass of micro-batch 3 through chunk 1.
-  public var description: String {
+  package var description: String {
     "\(pass == .forward ? "F" : "B")\(microBatchIndex).\(chunkIndex)"
   }
 }

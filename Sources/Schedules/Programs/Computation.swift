@@ -1,5 +1,5 @@
 /// What a rank computes without talking to anyone.
-public enum Computation: Sendable, Hashable {
+package enum Computation: Sendable, Hashable {
   /// Begins a pass: takes what arrived for it, if its input comes from another stage, as the tensor that it works on.
   case beginPass(PipelineStep)
   /// Ends a pass: lays its result down to be sent, if another stage goes on with it.
@@ -28,7 +28,7 @@ public enum Computation: Sendable, Hashable {
 }
 
 extension Computation: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     switch self {
     case .beginPass(let pass): "beginning of \(pass)"
     case .endPass(let pass): "end of \(pass)"

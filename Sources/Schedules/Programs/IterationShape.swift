@@ -1,26 +1,26 @@
-public import Documents
+package import Documents
 
 /// What an iteration is lowered from: job, strategy, the split of layers, and the schedule.
-public struct IterationShape: Sendable {
-  public let job: TrainingJob
-  public let strategy: Strategy
+package struct IterationShape: Sendable {
+  package let job: TrainingJob
+  package let strategy: Strategy
   /// The layers of each stage, and what it trades for memory.
-  public let split: Split
-  public let schedule: PipelineSchedule
+  package let split: Split
+  package let schedule: PipelineSchedule
   /// Rows of the token table, divisible by the tensor degree.
-  public let paddedVocabularySize: Int
+  package let paddedVocabularySize: Int
   /// The gradient is scaled down to this norm; nil: it is left alone, and its norm is not computed.
-  public let maximumGradientNorm: Double?
+  package let maximumGradientNorm: Double?
   /// Consecutive ranks of a node: quantised collectives are for groups that leave it.
-  public let devicesPerNode: Int
+  package let devicesPerNode: Int
   /// How the collectives of each group are routed.
-  public let routes: CollectiveRoutes
+  package let routes: CollectiveRoutes
   /// By layer.
   private let isRecomputed: [Bool]
 
   /// - Precondition: the strategy breaks no rule for the job (``Strategy/violation(job:deviceCount:hasFlashAttention:allowsEmptyStages:)``),
   ///   the split has the strategy's stages and chunks, the schedule is of the strategy's stages and micro-batches.
-  public init(
+  package init(
     job: TrainingJob, strategy: Strategy, split: Split,
     schedule: PipelineSchedule, paddedVocabularySize: Int, maximumGradientNorm: Double? = 1,
     devicesPerNode: Int = .max, routes: CollectiveRoutes = CollectiveRoutes()
@@ -46,33 +46,33 @@ public struct IterationShape: Sendable {
 
   /// Whether a part's activations are computed again in backward: the first layers of each chunk, as many as its stage
   /// says.
-  public func recomputes(_ part: ModelPart) -> Bool {
+  package func recomputes(_ part: ModelPart) -> Bool {
     if case .layer(let layer) = part { isRecomputed[layer] } else { false }
   }
 
   /// Whether a stage's optimizer states lie in the host's memory but for the step.
-  public func offloadsOptimizer(stage: Int) -> Bool { split[stage].choice?.offloadsOptimizer ?? false }
+  package func offloadsOptimizer(stage: Int) -> Bool { split[stage].choice?.offloadsOptimizer ?? false }
 
   /// Which rank does what.
-  public var mesh: Mesh { strategy.mesh }
+  package var mesh: Mesh { strategy.mesh }
 
   /// Tokens of a micro-batch.
-  public var tokenCount: Int { strategy.microBatch * job.sequenceLength }
+  package var tokenCount: Int { strategy.microBatch * job.sequenceLength }
 
   /// Elements of a micro-batch's activations between layers, whole.
-  public var activationElementCount: Int { tokenCount * job.model.hiddenSize }
+  package var activationElementCount: Int { tokenCount * job.model.hiddenSize }
 
   /// Whether first and last stage each hold the matrix that embedding and head share.
-  public var copiesTiedMatrix: Bool { job.model.hasTiedEmbeddings && strategy.pipelineDegree > 1 }
+  package var copiesTiedMatrix: Bool { job.model.hasTiedEmbeddings && strategy.pipelineDegree > 1 }
 
   /// Whether the head's parameters include an output matrix.
-  public var headOwnsMatrix: Bool { !job.model.hasTiedEmbeddings || copiesTiedMatrix }
+  package var headOwnsMatrix: Bool { !job.model.hasTiedEmbeddings || copiesTiedMatrix }
 
   /// Elements of one rank's part of the token table.
-  public var matrixElementCount: Int { paddedVocabularySize / strategy.tensorDegree * job.model.hiddenSize }
+  package var matrixElementCount: Int { paddedVocabularySize / strategy.tensorDegree * job.model.hiddenSize }
 
   /// The parts of a virtual stage, in the order of a forward pass.
-  public func parts(ofVirtualStage virtualStage: Int) -> [ModelPart] {
+  package func parts(ofVirtualStage virtualStage: Int) -> [ModelPart] {
     var parts = split.layerRanges[virtualStage].map(ModelPart.layer)
     if virtualStage == 0 { parts.insert(.embedding, at: 0) }
     if virtualStage == split.layerCounts.count - 1 { parts.append(.head) }
@@ -80,7 +80,7 @@ public struct IterationShape: Sendable {
   }
 
   /// Parameters of a part on one rank.
-  public func parameterCount(of part: ModelPart) -> Int {
+  package func parameterCount(of part: ModelPart) -> Int {
     let model = job.model, t = strategy.tensorDegree
     return switch part {
     case .embedding: model.embeddingParameters(vocabularySize: paddedVocabularySize).perRank(tensorDegree: t)
@@ -94,7 +94,7 @@ public struct IterationShape: Sendable {
   /// Parameters of a part that every rank of a tensor group holds whole but has seen a part of the tokens or heads for:
   /// their gradients are sums over the group. Under sequence parallelism all replicated ones; otherwise the norms of
   /// queries and keys alone.
-  public func partialGradientCount(of part: ModelPart) -> Int {
+  package func partialGradientCount(of part: ModelPart) -> Int {
     let model = job.model
     guard strategy.tensorDegree > 1 else { return 0 }
     guard strategy.usesSequenceParallelism else {
@@ -109,22 +109,22 @@ public struct IterationShape: Sendable {
   }
 
   /// What a stage holds, and how it is divided among replicas.
-  public func parameters(ofStage stage: Int) -> StageParameters { StageParameters(self, stage: stage) }
+  package func parameters(ofStage stage: Int) -> StageParameters { StageParameters(self, stage: stage) }
 }
 
 /// How the collectives of tensor and data groups are routed: by a ring, where nothing else is said.
-public struct CollectiveRoutes: Sendable, Hashable {
+package struct CollectiveRoutes: Sendable, Hashable {
   private var algorithms: [RankGroup: CollectiveAlgorithm] = [:]
 
-  public init() {}
+  package init() {}
 
   /// The same route for every group of an axis of a mesh.
-  public init(_ algorithm: CollectiveAlgorithm, along axis: Mesh.Axis, of mesh: Mesh) {
+  package init(_ algorithm: CollectiveAlgorithm, along axis: Mesh.Axis, of mesh: Mesh) {
     for group in mesh.groups(along: axis) { self[group] = algorithm }
   }
 
   /// The route of a group.
-  public subscript(group: RankGroup) -> CollectiveAlgorithm {
+  package subscript(group: RankGroup) -> CollectiveAlgorithm {
     get { algorithms[group] ?? .ring }
     set { algorithms[group] = newValue }
   }
@@ -132,16 +132,16 @@ public struct CollectiveRoutes: Sendable, Hashable {
 
 /// The parameters of one rank of a stage: where each part lies in one flat buffer, and which elements each replica
 /// updates.
-public struct StageParameters: Sendable {
-  public struct Entry: Sendable {
-    public let part: ModelPart
+package struct StageParameters: Sendable {
+  package struct Entry: Sendable {
+    package let part: ModelPart
     /// Elements of the flat buffer of everything on the rank.
-    public let range: Range<Int>
+    package let range: Range<Int>
   }
 
   /// In the order of the chunks, and in each of a forward pass.
-  public let entries: [Entry]
-  public let count: Int
+  package let entries: [Entry]
+  package let count: Int
 
   init(_ shape: IterationShape, stage: Int) {
     let p = shape.strategy.pipelineDegree
@@ -158,5 +158,5 @@ public struct StageParameters: Sendable {
     count = next
   }
 
-  public func entry(of part: ModelPart) -> Entry? { entries.first { $0.part == part } }
+  package func entry(of part: ModelPart) -> Entry? { entries.first { $0.part == part } }
 }

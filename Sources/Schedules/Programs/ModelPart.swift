@@ -1,5 +1,5 @@
 /// A part of the model that has parameters of its own: what ZeRO gathers and reduces at once.
-public enum ModelPart: Sendable, Hashable {
+package enum ModelPart: Sendable, Hashable {
   /// Token table and learned positions.
   case embedding
   /// A transformer block, counted from 0 at the embedding.
@@ -11,7 +11,7 @@ public enum ModelPart: Sendable, Hashable {
 
 extension ModelPart: Comparable {
   /// In the order of a forward pass.
-  public static func < (left: Self, right: Self) -> Bool { left.position < right.position }
+  package static func < (left: Self, right: Self) -> Bool { left.position < right.position }
 
   private var position: Int {
     switch self {
@@ -24,7 +24,7 @@ extension ModelPart: Comparable {
 
 extension ModelPart: CustomStringConvertible {
   /// `layer 3`.
-  public var description: String {
+  package var description: String {
     switch self {
     case .embedding: "embedding"
     case .layer(let index): "layer \(index)"
@@ -35,7 +35,7 @@ extension ModelPart: CustomStringConvertible {
 
 /// What a rank computes between two collectives of its tensor group: the cut of the model that tensor parallelism makes
 /// (Shoeybi et al. 2019, figure 3), in the order of a forward pass.
-public enum ModelPiece: String, Sendable, Hashable, CaseIterable {
+package enum ModelPiece: String, Sendable, Hashable, CaseIterable {
   /// Rows of the rank's part of the vocabulary, zero for the other tokens.
   case embeddingRows = "embedding rows"
   /// Positions and dropout on the completed rows.

@@ -8,7 +8,7 @@ extension IterationShape {
   /// tensor that is added twice, shows in the numbers.
   ///
   /// - Complexity: O(steps).
-  public func defect(in programs: [RankProgram]) -> ProgramDefect? {
+  package func defect(in programs: [RankProgram]) -> ProgramDefect? {
     guard programs.map(\.rank) == Array(0..<mesh.worldSize) else {
       return .ranks(expected: mesh.worldSize, found: programs.map(\.rank))
     }

@@ -1,15 +1,15 @@
-public import Documents
+package import Documents
 
 /// What is wrong with a set of rank programs: facts, and a sentence.
-public enum ProgramDefect: Error, Sendable, Hashable {
+package enum ProgramDefect: Error, Sendable, Hashable {
   /// A step of a rank's program.
-  public struct Place: Sendable, Hashable, CustomStringConvertible {
-    public let rank: Int
+  package struct Place: Sendable, Hashable, CustomStringConvertible {
+    package let rank: Int
     /// Index into the rank's program.
-    public let step: Int
-    public let what: ProgramStep
+    package let step: Int
+    package let what: ProgramStep
 
-    public var description: String { "rank \(rank) at step \(step) (\(what))" }
+    package var description: String { "rank \(rank) at step \(step) (\(what))" }
   }
 
   /// Not one program for each rank, in their order.
@@ -59,7 +59,7 @@ public enum ProgramDefect: Error, Sendable, Hashable {
 }
 
 extension ProgramDefect: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     switch self {
     case .ranks(let expected, let found): "expected programs of ranks 0 to \(expected - 1), found \(found)"
     case .unowned(let part, let replica, let tensor):

@@ -1,12 +1,12 @@
-public import Documents
+package import Documents
 
 /// One step of a rank: an operation, the queue it is put in, and what else it waits for.
 ///
 /// Steps of one stream run one after the other, in the order of the program. Between streams nothing is ordered but by
 /// `waitsFor`, as with events on a device's streams.
-public struct ProgramStep: Sendable, Hashable {
+package struct ProgramStep: Sendable, Hashable {
   /// A queue of a device.
-  public enum Stream: String, Sendable, Hashable, CaseIterable {
+  package enum Stream: String, Sendable, Hashable, CaseIterable {
     case compute
     /// Collectives of the tensor group.
     case tensor
@@ -16,19 +16,19 @@ public struct ProgramStep: Sendable, Hashable {
     case data
   }
 
-  public enum Operation: Sendable, Hashable {
+  package enum Operation: Sendable, Hashable {
     case compute(Computation)
     case collective(Collective)
     case send(Transfer)
     case receive(Transfer)
   }
 
-  public let stream: Stream
-  public let operation: Operation
+  package let stream: Stream
+  package let operation: Operation
   /// Steps of other streams that must have ended, by their index in the program; each is earlier in it.
-  public let waitsFor: [Int]
+  package let waitsFor: [Int]
 
-  public init(stream: Stream, operation: Operation, waitsFor: [Int] = []) {
+  package init(stream: Stream, operation: Operation, waitsFor: [Int] = []) {
     self.stream = stream
     self.operation = operation
     self.waitsFor = waitsFor
@@ -36,7 +36,7 @@ public struct ProgramStep: Sendable, Hashable {
 }
 
 /// A tensor that a collective works on, in the place where the computations find it.
-public enum Operand: Sendable, Hashable {
+package enum Operand: Sendable, Hashable {
   /// The tensor that passes through the residual stream, or its gradient.
   case stream
   /// The tensor of the branch under way, or its gradient.
@@ -82,23 +82,23 @@ public enum Operand: Sendable, Hashable {
 }
 
 /// A collective operation as one of its ranks sees it.
-public struct Collective: Sendable, Hashable {
-  public let kind: CollectiveKind
-  public let reduction: Reduction
-  public let algorithm: CollectiveAlgorithm
+package struct Collective: Sendable, Hashable {
+  package let kind: CollectiveKind
+  package let reduction: Reduction
+  package let algorithm: CollectiveAlgorithm
   /// The ranks that take part, in the order of their numbers inside the group.
-  public let group: [Int]
-  public let operand: Operand
+  package let group: [Int]
+  package let operand: Operand
   /// Elements of the whole tensor.
-  public let elementCount: Int
+  package let elementCount: Int
   /// Bytes of an element on the wire.
-  public let elementByteCount: Int
+  package let elementByteCount: Int
   /// What it counts as.
-  public let traffic: TrafficKind
+  package let traffic: TrafficKind
   /// How numbers are quantised into the words that travel, which are then the elements; nil where they travel as they are.
-  public let quantisation: Quantisation?
+  package let quantisation: Quantisation?
 
-  public init(
+  package init(
     _ kind: CollectiveKind, of operand: Operand, over group: [Int], elementCount: Int, elementByteCount: Int,
     traffic: TrafficKind, reduction: Reduction = .sum, algorithm: CollectiveAlgorithm = .ring,
     quantisation: Quantisation? = nil
@@ -115,26 +115,26 @@ public struct Collective: Sendable, Hashable {
   }
 
   /// The messages.
-  public var schedule: CollectiveSchedule {
+  package var schedule: CollectiveSchedule {
     CollectiveSchedule(
       kind, rankCount: group.count, elementCount: elementCount, reduction: reduction, algorithm: algorithm)
   }
 }
 
 /// A message between two stages as its sender or its receiver sees it.
-public struct Transfer: Sendable, Hashable {
+package struct Transfer: Sendable, Hashable {
   /// The rank at the other end.
-  public let peer: Int
+  package let peer: Int
   /// The sender's pass whose result is sent.
-  public let source: PipelineStep
+  package let source: PipelineStep
   /// The receiver's pass that it is for.
-  public let target: PipelineStep
+  package let target: PipelineStep
   /// Elements of the message: the rank's part of the tensor.
-  public let elementCount: Int
+  package let elementCount: Int
   /// Bytes of an element on the wire.
-  public let elementByteCount: Int
+  package let elementByteCount: Int
 
-  public init(peer: Int, source: PipelineStep, target: PipelineStep, elementCount: Int, elementByteCount: Int) {
+  package init(peer: Int, source: PipelineStep, target: PipelineStep, elementCount: Int, elementByteCount: Int) {
     self.peer = peer
     self.source = source
     self.target = target
@@ -145,7 +145,7 @@ public struct Transfer: Sendable, Hashable {
 
 extension ProgramStep: CustomStringConvertible {
   /// What a report calls the step: `all-reduce of 512 elements over ranks 0, 1 (tensor)`.
-  public var description: String {
+  package var description: String {
     switch operation {
     case .compute(let computation): "\(computation)"
     case .collective(let it):
@@ -158,7 +158,7 @@ extension ProgramStep: CustomStringConvertible {
 }
 
 extension Operand: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     switch self {
     case .stream: "residual stream"
     case .branch: "branch"
@@ -187,7 +187,7 @@ extension Operand: CustomStringConvertible {
 
 extension Operand {
   /// Whether it is a sum of the ranks of a node, for other nodes.
-  public var isOfNode: Bool {
+  package var isOfNode: Bool {
     switch self {
     case .nodeGradient, .allNodeGradients: true
     default: false

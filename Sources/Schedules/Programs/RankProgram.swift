@@ -1,13 +1,13 @@
 import Documents
 
 /// Everything that one rank does in one iteration, in order.
-public struct RankProgram: Sendable, Hashable {
-  public let rank: Int
+package struct RankProgram: Sendable, Hashable {
+  package let rank: Int
   /// What the rank holds, in the order of its chunks.
-  public var parts: [ModelPart]
-  public var steps: [ProgramStep]
+  package var parts: [ModelPart]
+  package var steps: [ProgramStep]
 
-  public init(rank: Int, parts: [ModelPart], steps: [ProgramStep]) {
+  package init(rank: Int, parts: [ModelPart], steps: [ProgramStep]) {
     self.rank = rank
     self.parts = parts
     self.steps = steps
@@ -18,7 +18,7 @@ extension IterationShape {
   /// The programs of all ranks, by rank.
   ///
   /// - Complexity: O(ranks × micro-batches × layers).
-  public func programs() -> [RankProgram] {
+  package func programs() -> [RankProgram] {
     (0..<mesh.worldSize).map { rank in
       var lowering = ProgramLowering(self, rank: rank)
       return lowering.program()

@@ -1,5 +1,5 @@
 /// Why ranks send each other bytes: the kinds by which traffic is counted, by the cost model and by the executor alike.
-public enum TrafficKind: String, Sendable, Hashable, CaseIterable {
+package enum TrafficKind: String, Sendable, Hashable, CaseIterable {
   /// Collectives of a tensor group, and the gathers that complete what crossed a stage boundary in parts.
   case tensor
   /// Activations down and gradients up between stages.

@@ -3,17 +3,17 @@
 /// Pipelines: rows are disjoint paths, so every node has two neighbours at most, those at the ends one; the mean row, and
 /// with it the slowest, is no shorter than the least edges that allow. Rings: the least threshold at which the links that
 /// reach it could still hold the rings.
-public struct PlacementBound {
+package struct PlacementBound {
   /// Steps to look for one cycle before it is taken to exist.
   private static let cycleSteps = 100_000
 
   private let problem: PlacementProblem
 
   /// The bound of one problem.
-  public init(_ problem: PlacementProblem) { self.problem = problem }
+  package init(_ problem: PlacementProblem) { self.problem = problem }
 
   /// Seconds.
-  public var seconds: Double { pipelineSeconds + tailSeconds }
+  package var seconds: Double { pipelineSeconds + tailSeconds }
 
   /// No slowest row takes less.
   var pipelineSeconds: Double {

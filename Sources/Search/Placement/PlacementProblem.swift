@@ -12,29 +12,29 @@
 /// With m = 1 and a tail on the first column only it is the objective of Pipette's worker dedication (Yim et al. 2024,
 /// equations 4 to 6). The cost model lets all replicas of a stage wait for the slowest transfer of theirs: rows that wait
 /// for each other are one row of the slowest hops.
-public struct PlacementProblem: Sendable {
+package struct PlacementProblem: Sendable {
   /// What follows the last backward pass of a column's stages.
-  public struct Tail: Sendable, Equatable {
+  package struct Tail: Sendable, Equatable {
     /// Seconds that do not depend on the links, less the column's lead over the first.
-    public let baseSeconds: Double
+    package let baseSeconds: Double
     /// Bytes that pass over every edge of the column's ring.
-    public let byteCount: Double
+    package let byteCount: Double
 
     /// A tail of so many seconds and bytes.
-    public init(baseSeconds: Double, byteCount: Double) {
+    package init(baseSeconds: Double, byteCount: Double) {
       self.baseSeconds = baseSeconds
       self.byteCount = byteCount
     }
   }
 
   /// Nodes to choose from.
-  public let nodeCount: Int
+  package let nodeCount: Int
   /// Nodes of a column.
-  public let rowCount: Int
+  package let rowCount: Int
   /// Nodes of a row.
-  public let columnCount: Int
+  package let columnCount: Int
   /// Whether rows wait for each other at every hop.
-  public let rowsWait: Bool
+  package let rowsWait: Bool
   let stagesPerHost: Int
   /// Seconds per byte of a transfer between stages, from node times `nodeCount` plus to node.
   let hopSecondsPerByte: [Double]
@@ -56,7 +56,7 @@ public struct PlacementProblem: Sendable {
   ///   - rowsWait: whether a hop takes as long as the slowest of all rows, not only for its own row.
   /// - Precondition: matrices of `nodeCount`² finite positive entries (the diagonal is not read), and at least as many nodes
   ///   as places.
-  public init(
+  package init(
     nodeCount: Int, rowCount: Int, columnCount: Int, hopSecondsPerByte: [Double], ringSecondsPerByte: [Double],
     hopByteCount: Double, microBatchCount: Int, stageSeconds: [Double], tails: [Tail], rowsWait: Bool = false
   ) {
@@ -87,7 +87,7 @@ public struct PlacementProblem: Sendable {
   }
 
   /// Places that are filled.
-  public var placeCount: Int { rowCount * columnCount }
+  package var placeCount: Int { rowCount * columnCount }
 
   /// Seconds of a transfer from one node to another.
   @inline(__always)
@@ -143,7 +143,7 @@ public struct PlacementProblem: Sendable {
   /// Seconds of an iteration with the nodes in the given order; places take the first ones.
   ///
   /// - Complexity: O(nodes · stages per node).
-  public func seconds(order: [Int]) -> Double {
+  package func seconds(order: [Int]) -> Double {
     var search = PlacementSearch(self, order: order, seed: 0)
     return search.walk(evaluationCount: 0).seconds
   }

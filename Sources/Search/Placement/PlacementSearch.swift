@@ -6,7 +6,7 @@ import Foundation
 ///
 /// Only what a move touches is looked up again: the transfers and ring edges at the places whose nodes changed. Rows and
 /// columns are sums and maxima of those, kept beside one another.
-public struct PlacementSearch {
+package struct PlacementSearch {
   /// Accepted is a time worse by this share, 1/e of the time, at the start and at the end. With more nodes than
   /// ``fullMoveNodeCount`` both are less in proportion: a move changes so much less of all.
   private static let firstTemperature = 0.01, lastTemperature = 1e-5
@@ -43,7 +43,7 @@ public struct PlacementSearch {
   private var random: SplitMix64
 
   /// - Parameter order: all nodes, each once; places take the first ones.
-  public init(_ problem: PlacementProblem, order: [Int], seed: UInt64) {
+  package init(_ problem: PlacementProblem, order: [Int], seed: UInt64) {
     self.problem = problem
     shape = PlacementShape(rowCount: problem.rowCount, columnCount: problem.columnCount)
     self.order = order.map(Int32.init)
@@ -65,7 +65,7 @@ public struct PlacementSearch {
   }
 
   /// The best order seen in a walk of so many evaluations, and its time; never worse than the order the walk began with.
-  public mutating func walk(evaluationCount count: Int) -> (order: [Int], seconds: Double) {
+  package mutating func walk(evaluationCount count: Int) -> (order: [Int], seconds: Double) {
     var (seconds, current) = total
     var best = (order: order, seconds: seconds)
     guard problem.nodeCount > 1, count > 0 else { return (order.map(Int.init), seconds) }

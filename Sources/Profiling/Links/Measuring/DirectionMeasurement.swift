@@ -1,26 +1,26 @@
 import Documents
 
 /// What one direction of a link delivered.
-public struct DirectionMeasurement: Sendable, Equatable {
+package struct DirectionMeasurement: Sendable, Equatable {
   /// The samples of one message size over one number of streams.
-  public struct Size: Sendable, Equatable {
-    public let messageBytes: Int
-    public let streamCount: Int
-    public let sampleCount: Int
+  package struct Size: Sendable, Equatable {
+    package let messageBytes: Int
+    package let streamCount: Int
+    package let sampleCount: Int
     /// From the first byte's leaving to the last one's arrival.
-    public let medianSeconds: Double
+    package let medianSeconds: Double
     /// A quarter of the samples took less, a quarter more.
-    public let lowerQuartileSeconds: Double
-    public let upperQuartileSeconds: Double
+    package let lowerQuartileSeconds: Double
+    package let upperQuartileSeconds: Double
 
-    public var bytesPerSecond: Double { Double(messageBytes) / medianSeconds }
+    package var bytesPerSecond: Double { Double(messageBytes) / medianSeconds }
   }
 
   /// Half the median time of one byte there and one back.
-  public let latencySeconds: Double
-  public let pingCount: Int
+  package let latencySeconds: Double
+  package let pingCount: Int
   /// By stream count, then by size.
-  public let sizes: [Size]
+  package let sizes: [Size]
 
   init(latencySeconds: Double, pingCount: Int, sizes: [Size]) {
     self.latencySeconds = latencySeconds

@@ -1,16 +1,16 @@
 import Documents
 
 /// The time of a message as t(s) = α + s/β (Hockney 1994): α seconds until anything arrives, β bytes per second after.
-public struct LatencyBandwidthFit: Sendable, Equatable {
-  public let alphaSeconds: Double
-  public let betaBytesPerSecond: Double
+package struct LatencyBandwidthFit: Sendable, Equatable {
+  package let alphaSeconds: Double
+  package let betaBytesPerSecond: Double
 
   /// Fits by least squares of relative residuals with Cauchy's weights: times span four orders of magnitude, and a size
   /// that met a hiccup pulls hardly at all. α is not negative.
   ///
   /// - Parameter points: message bytes and seconds, all positive.
   /// - Returns: nil with fewer than two sizes, or when times do not grow with size.
-  public init?(points: [(bytes: Double, seconds: Double)]) {
+  package init?(points: [(bytes: Double, seconds: Double)]) {
     guard Set(points.map(\.bytes)).count >= 2 else { return nil }
     var robust = [Double](repeating: 1, count: points.count)
     var solution: (alpha: Double, inverseBeta: Double)?

@@ -1,19 +1,19 @@
 /// What is sent over every link, and how long it may take.
-public struct ProbeSettings: Sendable, Equatable {
+package struct ProbeSettings: Sendable, Equatable {
   /// Bytes of the messages, ascending.
-  public let messageBytes: [Int]
+  package let messageBytes: [Int]
   /// Streams that a message is divided over, ascending; the first is 1 wherever latency is to be fitted.
-  public let streamCounts: [Int]
+  package let streamCounts: [Int]
   /// Samples that are sent first and not counted, of every size.
-  public let warmUpCount: Int
+  package let warmUpCount: Int
   /// The fewest samples of a size that make a median.
-  public let leastSampleCount: Int
+  package let leastSampleCount: Int
   /// Seconds of traffic for each size and stream count and direction, more where the fewest samples take longer.
-  public let slotSeconds: Double
+  package let slotSeconds: Double
   /// Seconds without a byte after which a peer counts as stalled.
-  public let stallSeconds: Double
+  package let stallSeconds: Double
   /// The most a node sends, bytes per second on each stream; nil for no limit.
-  public let maximumBytesPerSecond: Double?
+  package let maximumBytesPerSecond: Double?
 
   /// Samples beyond this do not sharpen a median.
   static let greatestSampleCount = 2_000
@@ -23,7 +23,7 @@ public struct ProbeSettings: Sendable, Equatable {
   static let patienceInSlots = 10.0
 
   /// - Throws: ``LinkRunError/launcher(_:)`` with what is out of range.
-  public init(
+  package init(
     messageBytes: [Int] = [4_096, 65_536, 1_048_576, 8_388_608], streamCounts: [Int] = [1, 4], warmUpCount: Int = 3,
     leastSampleCount: Int = 7, slotSeconds: Double = 0.2, stallSeconds: Double = 10,
     maximumBytesPerSecond: Double? = nil

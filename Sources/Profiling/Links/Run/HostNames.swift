@@ -1,10 +1,10 @@
-public import Documents
+package import Documents
 import JSONText
 
 /// The hosts that a list stands for, in its order: `gpu[01-03],login` as Slurm writes it, or names with commas.
 ///
 /// - Throws: ``LinkRunError/launcher(_:)`` for a list that is none, or that names a host twice.
-public func hosts(inList text: String) throws(LinkRunError) -> [String] {
+package func hosts(inList text: String) throws(LinkRunError) -> [String] {
   guard let names = Hostlist.names(text) else {
     throw .launcher("expected a list of hosts such as gpu[01-16], found \"\(text)\"")
   }
@@ -16,7 +16,7 @@ public func hosts(inList text: String) throws(LinkRunError) -> [String] {
 /// count, so that host files of MPI do.
 ///
 /// - Throws: `DocumentError` when the file cannot be read, names no host, a host twice, or what is no name.
-public func hosts(inFile path: String) throws(DocumentError) -> [String] {
+package func hosts(inFile path: String) throws(DocumentError) -> [String] {
   let text = try ToolText(contentsOf: path)
   var names: [String] = []
   for (index, line) in text.lines.enumerated() {

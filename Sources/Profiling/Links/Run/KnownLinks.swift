@@ -1,8 +1,8 @@
-public import Documents
+package import Documents
 
 extension LinkCoordinator {
   /// What a document that is resumed knows: all it has measured, not what it inferred, loopback included.
-  public static func known(in links: MeasuredLinks) -> Set<KnownLink> {
+  package static func known(in links: MeasuredLinks) -> Set<KnownLink> {
     var known: Set<KnownLink> = []
     if let snapshot = links.snapshots.last {
       for (row, rates) in snapshot.bytesPerSecond.enumerated() {
@@ -26,7 +26,7 @@ extension MeasuredLinks {
   /// Reads a document that a run over TCP is to go on with.
   ///
   /// - Throws: `DocumentError`, also when the document is of another engine or of several moments.
-  public init(resuming path: String) throws(DocumentError) {
+  package init(resuming path: String) throws(DocumentError) {
     try self.init(contentsOf: path)
     guard engine == "tcp", snapshots.count == 1 else {
       throw DocumentError(

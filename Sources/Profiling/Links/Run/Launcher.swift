@@ -1,21 +1,21 @@
 /// What the launcher that started this process says of its place in the run.
-public struct Launcher: Sendable, Equatable {
-  public let rank: Int
-  public let size: Int
+package struct Launcher: Sendable, Equatable {
+  package let rank: Int
+  package let size: Int
   /// This process's number on its node, and how many there are; nil where the launcher does not say.
-  public let localRank: Int?
-  public let localSize: Int?
+  package let localRank: Int?
+  package let localSize: Int?
   /// What tells this run apart from others of the user; nil without a launcher.
-  public let runName: String?
+  package let runName: String?
   /// Host names by rank, where there is one process per node; else empty.
-  public let hostNames: [String]
+  package let hostNames: [String]
   /// The part of the network this node is in, such as its leaf switch; empty when unknown.
-  public let block: String
+  package let block: String
 
   /// A place that flags give.
   ///
   /// - Throws: ``LinkRunError/launcher(_:)`` when the numbers are out of range.
-  public init(rank: Int, size: Int, hostNames: [String] = []) throws(LinkRunError) {
+  package init(rank: Int, size: Int, hostNames: [String] = []) throws(LinkRunError) {
     try self.init(
       rank: rank, size: size, localRank: nil, localSize: nil, runName: nil, hostNames: hostNames, block: "")
   }
@@ -25,7 +25,7 @@ public struct Launcher: Sendable, Equatable {
   /// Open MPI comes first: its `mpirun` inside a Slurm job leaves Slurm's variables in place.
   ///
   /// - Throws: ``LinkRunError/launcher(_:)`` when what they say makes no sense.
-  public init?(environment: [String: String]) throws(LinkRunError) {
+  package init?(environment: [String: String]) throws(LinkRunError) {
     if let rank = environment["OMPI_COMM_WORLD_RANK"] {
       try self.init(
         rank: Self.number(rank, "OMPI_COMM_WORLD_RANK"), size: Self.number("OMPI_COMM_WORLD_SIZE", of: environment),
@@ -66,13 +66,13 @@ public struct Launcher: Sendable, Equatable {
   }
 
   /// What a process on this host is called: the host's name, with its number where the host has several.
-  public func nodeName(hostName: String) -> String {
+  package func nodeName(hostName: String) -> String {
     guard let localRank, let localSize, localSize > 1 else { return hostName }
     return "\(hostName)#\(localRank)"
   }
 
   /// Whether all processes are on this machine.
-  public var isOnOneMachine: Bool { localSize == size }
+  package var isOnOneMachine: Bool { localSize == size }
 
   /// The switches above the node, without the node itself: `s0.s4.node17` says `s0.s4`.
   private static func slurmBlock(_ environment: [String: String]) -> String {

@@ -4,25 +4,25 @@ import Foundation
 ///
 /// All decisions are made on the thread that calls ``run(isInterrupted:progress:)``; every wait in it is bounded, so
 /// that a node that never comes, dies, stalls or talks nonsense costs its own row and no more.
-public final class LinkCoordinator {
+package final class LinkCoordinator {
   /// What is asked for.
-  public struct Order: Sendable {
-    public let nodeCount: Int
-    public let settings: ProbeSettings
+  package struct Order: Sendable {
+    package let nodeCount: Int
+    package let settings: ProbeSettings
     /// All links of a round at once, or one link at a time.
-    public let isLoaded: Bool
+    package let isLoaded: Bool
     /// Whether the loopback inside each node is measured too.
-    public let measuresLoopback: Bool
+    package let measuresLoopback: Bool
     /// How many rounds to go through; nil for all.
-    public let sampledRoundCount: Int?
+    package let sampledRoundCount: Int?
     /// How long to wait for the nodes to come.
-    public let joinSeconds: Double
+    package let joinSeconds: Double
     /// What nodes are called that never come, by rank; may be shorter.
-    public let expectedNames: [String]
+    package let expectedNames: [String]
     /// What is already known: ordered pairs of names.
-    public let known: Set<KnownLink>
+    package let known: Set<KnownLink>
 
-    public init(
+    package init(
       nodeCount: Int, settings: ProbeSettings, isLoaded: Bool, measuresLoopback: Bool, sampledRoundCount: Int?,
       joinSeconds: Double, expectedNames: [String], known: Set<KnownLink>
     ) {
@@ -37,7 +37,7 @@ public final class LinkCoordinator {
     }
 
     /// What is asked for, in a line.
-    public var words: String {
+    package var words: String {
       let sizes = settings.messageBytes.map(String.init).joined(separator: ", ")
       let streams = settings.streamCounts.map(String.init).joined(separator: ", ")
       return
@@ -47,11 +47,11 @@ public final class LinkCoordinator {
   }
 
   /// A direction that an earlier run measured.
-  public struct KnownLink: Sendable, Hashable {
-    public let from: String
-    public let to: String
+  package struct KnownLink: Sendable, Hashable {
+    package let from: String
+    package let to: String
 
-    public init(from: String, to: String) {
+    package init(from: String, to: String) {
       self.from = from
       self.to = to
     }
@@ -83,7 +83,7 @@ public final class LinkCoordinator {
   /// Opens the door; the nodes may come from now on.
   ///
   /// - Throws: ``LinkRunError/network(_:)``.
-  public init(_ order: Order, at endpoint: Endpoint, token: RunToken) throws(LinkRunError) {
+  package init(_ order: Order, at endpoint: Endpoint, token: RunToken) throws(LinkRunError) {
     self.order = order
     nodes = [Node](repeating: Node(), count: order.nodeCount)
     outcomes = [[LinkSurvey.Outcome]](
@@ -93,10 +93,10 @@ public final class LinkCoordinator {
   }
 
   /// Where the nodes find the coordinator.
-  public var endpoint: Endpoint { listener.endpoint }
+  package var endpoint: Endpoint { listener.endpoint }
 
   /// Tells that the process that was to become a node has ended before its time, from any thread.
-  public var launchFailure: @Sendable (_ rank: Int, _ reason: String) -> Void {
+  package var launchFailure: @Sendable (_ rank: Int, _ reason: String) -> Void {
     { [mailbox] rank, reason in mailbox.put(.launchFailed(rank: rank, reason: reason)) }
   }
 
@@ -105,7 +105,7 @@ public final class LinkCoordinator {
   /// - Parameters:
   ///   - isInterrupted: asked about ten times a second; then the run ends with what it has.
   ///   - progress: links measured, and of how many.
-  public func run(isInterrupted: @escaping () -> Bool, progress: (Int, Int) -> Void) -> LinkSurvey {
+  package func run(isInterrupted: @escaping () -> Bool, progress: (Int, Int) -> Void) -> LinkSurvey {
     self.isInterrupted = isInterrupted
     waitForNodes()
     var roundCount = 0

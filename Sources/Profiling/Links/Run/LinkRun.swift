@@ -2,24 +2,24 @@ import Foundation
 import Synchronization
 
 /// One process's part in a run, from where it stands to its end.
-public struct LinkRun: Sendable {
-  public let place: Launcher
+package struct LinkRun: Sendable {
+  package let place: Launcher
   /// What this node is called; nil for its host name.
-  public let nodeName: String?
+  package let nodeName: String?
   /// Rank 0's address; nil to find it through the run file.
-  public let rendezvous: Endpoint?
+  package let rendezvous: Endpoint?
   /// The token from the environment; nil to take it from the run file.
-  public let token: RunToken?
+  package let token: RunToken?
   /// Where token and address are handed from rank 0 to the others; nil for nowhere.
-  public let runFile: RunFile?
+  package let runFile: RunFile?
   /// Name or number of the one interface that is listened on and called from; nil for the one that leads to rank 0.
-  public let interface: String?
+  package let interface: String?
   /// The most this process sends, bytes per second on each stream; nil for no limit.
-  public let maximumBytesPerSecond: Double?
+  package let maximumBytesPerSecond: Double?
   /// How long to wait for the others.
-  public let joinSeconds: Double
+  package let joinSeconds: Double
 
-  public init(
+  package init(
     place: Launcher, nodeName: String?, rendezvous: Endpoint?, token: RunToken?, runFile: RunFile?, interface: String?,
     maximumBytesPerSecond: Double?, joinSeconds: Double
   ) {
@@ -38,7 +38,7 @@ public struct LinkRun: Sendable {
   /// On a thread of its own, so that an interruption does not wait for a measurement.
   ///
   /// - Throws: ``LinkRunError``.
-  public func takePart(isInterrupted: @escaping @Sendable () -> Bool) throws(LinkRunError) {
+  package func takePart(isInterrupted: @escaping @Sendable () -> Bool) throws(LinkRunError) {
     let worker = try worker()
     let invitation = LinkWorker.Invitation(
       rendezvous: rendezvous, token: token, runFile: runFile, joinSeconds: joinSeconds)
@@ -66,7 +66,7 @@ public struct LinkRun: Sendable {
   ///
   /// - Parameter order: what to measure, given the names that the launcher knows.
   /// - Throws: ``LinkRunError`` when the run cannot begin.
-  public func conduct(
+  package func conduct(
     _ order: LinkCoordinator.Order, isInterrupted: @escaping @Sendable () -> Bool, progress: (Int, Int) -> Void
   ) throws(LinkRunError) -> LinkSurvey {
     let worker = try worker()
@@ -108,7 +108,7 @@ public struct LinkRun: Sendable {
   ///
   /// - Parameter launch: how to start them; told the address and the token.
   /// - Throws: ``LinkRunError`` when the run cannot begin.
-  public func conduct(
+  package func conduct(
     _ order: LinkCoordinator.Order, launching launch: SSHLaunch, isInterrupted: @escaping @Sendable () -> Bool,
     progress: (Int, Int) -> Void
   ) throws(LinkRunError) -> LinkSurvey {
@@ -157,7 +157,7 @@ private final class NodeEnding: Sendable {
 }
 
 /// The machine's name without its domain.
-public func hostName() -> String {
+package func hostName() -> String {
   var buffer = [CChar](repeating: 0, count: 256)
   guard gethostname(&buffer, buffer.count - 1) == 0 else { return "unknown" }
   let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -1,5 +1,5 @@
 /// Why a run of `sextant profile links` cannot start or go on at all; what befalls single nodes is in the result.
-public enum LinkRunError: Error, Equatable, CustomStringConvertible {
+package enum LinkRunError: Error, Equatable, CustomStringConvertible {
   /// The launcher's environment or the flags contradict each other or say too little.
   case launcher(String)
   case badToken(String)
@@ -12,7 +12,7 @@ public enum LinkRunError: Error, Equatable, CustomStringConvertible {
   case coordinator(String)
   case interrupted
 
-  public var description: String {
+  package var description: String {
     switch self {
     case .launcher(let reason): reason
     case .badToken(let reason): "the run's token \(reason)"

@@ -1,16 +1,16 @@
-public import Documents
+package import Documents
 
 /// A survey as a links document, alone or added to the document of the run that it resumes.
 extension LinkSurvey {
   /// What the document says beyond the survey.
-  public struct Caption: Sendable {
-    public let name: String
+  package struct Caption: Sendable {
+    package let name: String
     /// The run, in words.
-    public let source: String
+    package let source: String
     /// When the run began, as ISO 8601 text.
-    public let time: String
+    package let time: String
 
-    public init(name: String, source: String, time: String) {
+    package init(name: String, source: String, time: String) {
       self.name = name
       self.source = source
       self.time = time
@@ -22,7 +22,7 @@ extension LinkSurvey {
   /// - Parameters:
   ///   - earlier: the document that is resumed; what it knows stays unless it was measured again.
   ///   - blocks: for each node what it shares with its nearest, to infer what a sampled run left out; nil infers nothing.
-  public func document(
+  package func document(
     _ caption: Caption, resuming earlier: MeasuredLinks? = nil, inferringFromBlocks blocks: [String]? = nil
   ) -> MeasuredLinks {
     var table = LinkTable(names: nodes.map(\.name), earlier: earlier)

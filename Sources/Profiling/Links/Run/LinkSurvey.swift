@@ -1,16 +1,16 @@
 /// What a run found out about every ordered pair of nodes.
-public struct LinkSurvey: Sendable, Equatable {
+package struct LinkSurvey: Sendable, Equatable {
   /// One node, in the order of ranks.
-  public struct Node: Sendable, Equatable {
-    public let name: String
+  package struct Node: Sendable, Equatable {
+    package let name: String
     /// What it shares with the nodes nearest to it, such as its leaf switch; empty when unknown.
-    public let block: String
+    package let block: String
     /// Why it took no part, or not to the end; nil when it did.
-    public let failure: String?
+    package let failure: String?
   }
 
   /// What is known of one direction; `measured` on the diagonal is the loopback inside the node.
-  public enum Outcome: Sendable, Equatable {
+  package enum Outcome: Sendable, Equatable {
     /// Not asked for, or interrupted before its turn.
     case notTried
     case measured(DirectionMeasurement)
@@ -19,19 +19,19 @@ public struct LinkSurvey: Sendable, Equatable {
     case failed(String)
   }
 
-  public let nodes: [Node]
+  package let nodes: [Node]
   /// From the row's node to the column's.
-  public let outcomes: [[Outcome]]
+  package let outcomes: [[Outcome]]
   /// Whether all links of a round were measured at once.
-  public let isLoaded: Bool
+  package let isLoaded: Bool
   /// Rounds of disjoint pairs that were gone through, the loopback not counted.
-  public let roundCount: Int
+  package let roundCount: Int
   /// Callers that proved nothing and were turned away.
-  public let refusedCount: Int
-  public let wasInterrupted: Bool
+  package let refusedCount: Int
+  package let wasInterrupted: Bool
 
   /// Whether all that was asked for was measured.
-  public var isComplete: Bool {
+  package var isComplete: Bool {
     !wasInterrupted && nodes.allSatisfy { $0.failure == nil }
       && outcomes.allSatisfy { row in
         row.allSatisfy { if case .failed = $0 { false } else { true } }
@@ -39,7 +39,7 @@ public struct LinkSurvey: Sendable, Equatable {
   }
 
   /// Directions between nodes that were measured, in this run or the one that is resumed.
-  public var measuredCount: Int {
+  package var measuredCount: Int {
     outcomes.enumerated().reduce(0) { sum, row in
       sum
         + row.element.enumerated().count { column, outcome in
@@ -52,7 +52,7 @@ public struct LinkSurvey: Sendable, Equatable {
   }
 
   /// What is missing, in a line.
-  public var shortfall: String {
+  package var shortfall: String {
     let missing = outcomes.reduce(0) { sum, row in
       sum + row.count { if case .failed = $0 { true } else { false } }
     }
@@ -72,7 +72,7 @@ public struct LinkSurvey: Sendable, Equatable {
   }
 
   /// What each node shares with its nearest: its rack of so many consecutive ranks, or what its launcher says.
-  public func blocks(nodesPerRack: Int?) -> [String] {
+  package func blocks(nodesPerRack: Int?) -> [String] {
     nodes.enumerated().map { rank, node in nodesPerRack.map { "rack \(rank / $0)" } ?? node.block }
   }
 }

@@ -1,18 +1,18 @@
 import Foundation
 
 /// One node's part of a run: comes to the coordinator, opens the streams it is told to, measures and reports.
-public struct LinkWorker: Sendable {
+package struct LinkWorker: Sendable {
   /// Where and how to come to the coordinator.
-  public struct Invitation: Sendable {
+  package struct Invitation: Sendable {
     /// The coordinator's address; nil to read it from the run file.
-    public let rendezvous: Endpoint?
+    package let rendezvous: Endpoint?
     /// The run's token; nil to read it from the run file.
-    public let token: RunToken?
-    public let runFile: RunFile?
+    package let token: RunToken?
+    package let runFile: RunFile?
     /// How long to try.
-    public let joinSeconds: Double
+    package let joinSeconds: Double
 
-    public init(rendezvous: Endpoint?, token: RunToken?, runFile: RunFile?, joinSeconds: Double) {
+    package init(rendezvous: Endpoint?, token: RunToken?, runFile: RunFile?, joinSeconds: Double) {
       self.rendezvous = rendezvous
       self.token = token
       self.runFile = runFile
@@ -20,17 +20,17 @@ public struct LinkWorker: Sendable {
     }
   }
 
-  public let rank: Int
-  public let hostName: String
+  package let rank: Int
+  package let hostName: String
   /// What it shares with the nodes nearest to it, such as its leaf switch; empty when unknown.
-  public let block: String
+  package let block: String
   /// The number of the one address that it listens on and calls from; nil for the one by which it reaches the
   /// coordinator.
-  public let localHost: String?
+  package let localHost: String?
   /// The most this node sends, bytes per second on each stream; nil for what the coordinator says.
-  public let maximumBytesPerSecond: Double?
+  package let maximumBytesPerSecond: Double?
 
-  public init(rank: Int, hostName: String, block: String, localHost: String?, maximumBytesPerSecond: Double?) {
+  package init(rank: Int, hostName: String, block: String, localHost: String?, maximumBytesPerSecond: Double?) {
     self.rank = rank
     self.hostName = hostName
     self.block = block
@@ -41,7 +41,7 @@ public struct LinkWorker: Sendable {
   /// Takes part until the coordinator says goodbye.
   ///
   /// - Throws: ``LinkRunError``: the coordinator was not reached, refused this node or went away; or interrupted.
-  public func run(_ invitation: Invitation, isInterrupted: () -> Bool) throws(LinkRunError) {
+  package func run(_ invitation: Invitation, isInterrupted: () -> Bool) throws(LinkRunError) {
     let mailbox = Mailbox()
     let caller = ControlCaller()
     defer { caller.close() }

@@ -6,16 +6,16 @@ import JSONText
 ///
 /// It is created with mode 0600 by rank 0 if it is not there, on a file system that all nodes see, and removed by who
 /// created it. A file that others than its owner can read is refused.
-public struct RunFile: Sendable, Equatable {
-  public let path: String
+package struct RunFile: Sendable, Equatable {
+  package let path: String
 
-  public init(path: String) { self.path = path }
+  package init(path: String) { self.path = path }
 
   /// The file of a run that no flag names: in the user's home, which the nodes of a cluster share, after the launcher's
   /// name of the run. Its folder is created, for the user alone.
   ///
   /// - Throws: ``LinkRunError/file(_:_:)`` when there is no home or the folder cannot be created.
-  public static func standard(runName: String, environment: [String: String]) throws(LinkRunError) -> RunFile {
+  package static func standard(runName: String, environment: [String: String]) throws(LinkRunError) -> RunFile {
     guard let home = environment["HOME"], home.hasPrefix("/") else {
       throw .launcher("no HOME for the run's token: set SEXTANT_TOKEN on every node, or give --token-file")
     }

@@ -2,14 +2,14 @@ import Glibc
 import JSONText
 
 /// The secret that the processes of one run share and that each has to prove before it is listened to.
-public struct RunToken: Sendable, Equatable {
+package struct RunToken: Sendable, Equatable {
   /// The fewest characters that a token given by the user may have.
-  public static let leastCharacterCount = 16
+  package static let leastCharacterCount = 16
 
   let bytes: [UInt8]
 
   /// A fresh token of 256 bits from the system's generator, as 64 hexadecimal digits.
-  public static func generated() -> RunToken {
+  package static func generated() -> RunToken {
     let digits = Array("0123456789abcdef".utf8)
     return RunToken(bytes: freshNonce().flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
   }
@@ -20,7 +20,7 @@ public struct RunToken: Sendable, Equatable {
   ///
   /// - Throws: ``LinkRunError/badToken(_:)`` when it is shorter than ``leastCharacterCount``, longer than 1,024
   ///   characters or has characters that are not printable ASCII.
-  public init(_ text: some StringProtocol) throws(LinkRunError) {
+  package init(_ text: some StringProtocol) throws(LinkRunError) {
     let bytes = Array(text.utf8.drop { Self.isSpace($0) })
     let trimmed = Array(bytes.prefix(bytes.count - bytes.reversed().prefix { Self.isSpace($0) }.count))
     guard trimmed.allSatisfy({ (33...126).contains($0) }) else {

@@ -2,17 +2,17 @@ import Foundation
 import Synchronization
 
 /// Starts the nodes of a run over ssh: the same program on every host, the token on its standard input.
-public struct SSHLaunch: Sendable {
-  public let hosts: [String]
+package struct SSHLaunch: Sendable {
+  package let hosts: [String]
   /// The program that starts a command on a host, and its arguments: `ssh -o BatchMode=yes`.
-  public let command: [String]
+  package let command: [String]
   /// What `sextant` is called on the hosts.
-  public let remoteProgram: String
+  package let remoteProgram: String
   /// Arguments that every node gets beside its place.
-  public let nodeArguments: [String]
+  package let nodeArguments: [String]
 
   /// - Precondition: the command is not empty.
-  public init(hosts: [String], command: [String], remoteProgram: String, nodeArguments: [String]) {
+  package init(hosts: [String], command: [String], remoteProgram: String, nodeArguments: [String]) {
     precondition(!command.isEmpty, "a command has a program")
     self.hosts = hosts
     self.command = command

@@ -1,11 +1,11 @@
 import Glibc
 
 /// A host, by name or number, and a TCP port.
-public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
-  public let host: String
-  public let port: Int
+package struct Endpoint: Sendable, Equatable, CustomStringConvertible {
+  package let host: String
+  package let port: Int
 
-  public init(host: String, port: Int) {
+  package init(host: String, port: Int) {
     self.host = host
     self.port = port
   }
@@ -13,7 +13,7 @@ public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
   /// Reads `host:port`, for IPv6 numbers `[host]:port`.
   ///
   /// - Throws: ``LinkRunError/badAddress(_:)``.
-  public init(_ text: String) throws(LinkRunError) {
+  package init(_ text: String) throws(LinkRunError) {
     guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
       (0...65_535).contains(port)
     else { throw .badAddress(text) }
@@ -29,7 +29,7 @@ public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
     self.init(host: String(host), port: port)
   }
 
-  public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+  package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
 /// A socket address as the system has it; resolved once, by the function of C that is called `getaddrinfo`.
