@@ -3,7 +3,7 @@
 /// That a program is infeasible, unbounded or not decided is no error but a ``IntegerProgram/Status``.
 package enum IntegerProgramError: Error, Sendable, Equatable {
   /// What a program has a limited number of.
-  package enum Part: String, Sendable {
+  package enum Element: String, Sendable {
     /// Variables.
     case variables
     /// Rows.
@@ -13,7 +13,7 @@ package enum IntegerProgramError: Error, Sendable, Equatable {
   }
 
   /// The program is full.
-  case tooMany(Part, limit: Int)
+  case tooMany(Element, limit: Int)
 
   /// A variable's objective coefficient is NaN, infinite, or out of the range of ``Magnitude``.
   case objectiveOutOfRange(variable: String, Double)

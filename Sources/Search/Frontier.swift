@@ -125,17 +125,17 @@ struct Frontier {
       let surcharge = verdict == .fits ? 1 : PlanSearch.headroomSurcharge
       let cutoff = min(cutoffSeconds, known)
       guard
-        let outcome = LayerSplitter.bestSplit(
+        let found = LayerSplitter.bestSplit(
           of: cost, freedom: candidate.freedom, verdict: verdict, cutoffSeconds: cutoff / surcharge, scratch: &scratch)
       else { continue }
-      result.programCount += outcome.programCount
-      result.isProven = result.isProven && outcome.isExhausted
-      result.splitProof = result.splitProof.weaker(Self.splitProof(outcome, candidate.strategy))
-      var bound = outcome.lowerBoundSeconds * surcharge
+      result.programCount += found.programCount
+      result.isProven = result.isProven && found.isExhausted
+      result.splitProof = result.splitProof.weaker(Self.splitProof(found, candidate.strategy))
+      var bound = found.lowerBoundSeconds * surcharge
       defer { result.boundSeconds = min(result.boundSeconds, bound) }
-      guard let split = outcome.split else { continue }
+      guard let split = found.split else { continue }
       // The split under the best links, and the best one on the nodes as they are arranged for it.
-      var placed = (split: split, seconds: outcome.iterationSeconds, nodeOrder: model.nodeOrder)
+      var placed = (split: split, seconds: found.iterationSeconds, nodeOrder: model.nodeOrder)
       if arranger.isNeeded {
         let arranged = arranger.cost(of: candidate.strategy, split: split)
         // No order of the nodes was ruled out: what is proven is the bound.
@@ -186,10 +186,10 @@ struct Frontier {
   }
 
   /// What ended a search among splits.
-  private static func splitProof(_ outcome: LayerSplitter.Outcome, _ strategy: Strategy) -> Certificate.Proof.Split {
-    if !outcome.isExhausted { return .unproven }
+  private static func splitProof(_ found: LayerSplitter.BestSplit, _ strategy: Strategy) -> Certificate.Proof.Split {
+    if !found.isExhausted { return .unproven }
     if strategy.schedule.isInterleaved || strategy.pipelineDegree == 1 { return .single }
-    return outcome.programCount > 0 ? .integerPrograms : .exhausted
+    return found.programCount > 0 ? .integerPrograms : .exhausted
   }
 
   private func proof(_ index: Int, _ known: Knowledge) -> Certificate.Proof {

@@ -11,7 +11,7 @@ import Documents
 /// against the slowest stage and may share the memory of nodes, integer programs take over, see ``SplitProgram``.
 struct LayerSplitter {
   /// What is known of one strategy's best split.
-  struct Outcome {
+  struct BestSplit {
     /// The best split found; nil when none was evaluated.
     var split: Split?
     /// Its exact iteration time; infinite when none was evaluated.
@@ -33,7 +33,7 @@ struct LayerSplitter {
   private let options: StageOptions
   private let bounds: SplitBounds
   private let cutoffSeconds: Double
-  private var best: Outcome
+  private var best: BestSplit
   private var budget = 0
   private var current: [StageOption] = []
   private var scratch: EvaluationScratch
@@ -44,7 +44,7 @@ struct LayerSplitter {
   static func bestSplit(
     of cost: IterationCost, freedom: StageFreedom, verdict: Prediction.Verdict, cutoffSeconds: Double,
     scratch: inout EvaluationScratch
-  ) -> Outcome? {
+  ) -> BestSplit? {
     guard let options = StageOptions(cost, freedom: freedom, limit: MemoryLimit(verdict)) else {
       return nil
     }
@@ -60,11 +60,11 @@ struct LayerSplitter {
   /// Equal chunks, or no pipeline: stages offload where they must, or all that it saves recomputation.
   private static func bestOfEvenSplits(
     of cost: IterationCost, options: StageOptions, scratch: inout EvaluationScratch
-  ) -> Outcome? {
+  ) -> BestSplit? {
     let p = options.stageCount
     let even = Split.even(
       layerCount: cost.layerCount, stageCount: p, chunkCount: cost.strategy.virtualStageCount)
-    var best: Outcome?
+    var best: BestSplit?
     for offloads in options.hasAlternatives ? [false, true] : [false] {
       let chosen = (0..<p).compactMap { stage in
         let (first, second) = options.options(stage: stage, layers: cost.layerCount / p)
@@ -74,7 +74,7 @@ struct LayerSplitter {
       let split = even.with(choices: StageOption.choices(chosen))
       let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
       if seconds < best?.iterationSeconds ?? .infinity {
-        best = Outcome(
+        best = BestSplit(
           split: split, iterationSeconds: seconds, lowerBoundSeconds: seconds, isExhausted: true)
       }
     }
@@ -87,7 +87,7 @@ struct LayerSplitter {
     self.cutoffSeconds = cutoffSeconds
     self.scratch = scratch
     bounds = SplitBounds(cost: cost, options: options)
-    best = Outcome(
+    best = BestSplit(
       split: nil, iterationSeconds: .infinity, lowerBoundSeconds: bounds.leastSeconds,
       isExhausted: false)
   }

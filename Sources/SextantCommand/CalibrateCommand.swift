@@ -34,7 +34,7 @@ struct CalibrateCommand: ParsableCommand {
   var folds: Grouping?
 
   @Option(help: "Fit only the coefficients of time, or of memory; without it both.")
-  var part: Calibration.Part?
+  var part: Calibration.Quantity?
 
   @Option(help: ArgumentHelp("Write the fitted profile here.", valueName: "file"))
   var output: String?
@@ -83,7 +83,7 @@ struct CalibrateCommand: ParsableCommand {
       if !runs.isEmpty {
         let calibration = try Calibration(
           runs: records, device: report.profile, held: report.heldCoefficients, catalog: catalog,
-          parts: part.map { [$0] } ?? Set(Calibration.Part.allCases),
+          parts: part.map { [$0] } ?? Set(Calibration.Quantity.allCases),
           threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)
         report.runs = try calibration.run(folds: folds)
       }
@@ -94,4 +94,4 @@ struct CalibrateCommand: ParsableCommand {
   }
 }
 
-extension Calibration.Part: ExpressibleByArgument {}
+extension Calibration.Quantity: ExpressibleByArgument {}

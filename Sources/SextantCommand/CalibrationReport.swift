@@ -8,9 +8,9 @@ struct CalibrationReport {
   /// The profile that the calibration started from.
   private let base: DeviceProfile
   /// The fit to timed collectives, and how many were of other devices.
-  var collectives: (outcome: CollectiveFit.Outcome, otherDeviceCount: Int)?
+  var collectives: (outcome: CollectiveFit.FittedLinks, otherDeviceCount: Int)?
   /// The fit to runs.
-  var runs: Calibration.Outcome?
+  var runs: Calibration.FittedProfile?
 
   init(profile: DeviceProfile) { base = profile }
 

@@ -56,7 +56,7 @@ struct CalibrationTests {
     return (base, truth)
   }
 
-  private func error(_ outcome: Calibration.Outcome) -> Double { outcome.validation.timeErrors.medianAbsolute }
+  private func error(_ outcome: Calibration.FittedProfile) -> Double { outcome.validation.timeErrors.medianAbsolute }
 
   @Test("Runs of a slower device are predicted after the fit, and the launch floor is found")
   func recovers() throws {

@@ -24,7 +24,7 @@ package struct Calibration: Sendable {
   }
 
   /// What is fitted; the rest of the profile stays as it is.
-  package enum Part: String, Sendable, CaseIterable {
+  package enum Quantity: String, Sendable, CaseIterable {
     case time, memory
   }
 
@@ -51,7 +51,7 @@ package struct Calibration: Sendable {
   }
 
   /// What came out.
-  package struct Outcome: Sendable {
+  package struct FittedProfile: Sendable {
     /// The fitted profile.
     package let profile: DeviceProfile
     /// Every coefficient that could have been fitted.
@@ -85,7 +85,7 @@ package struct Calibration: Sendable {
   private let held: Set<String>
   private let base: DeviceProfile
   private let frameworkIndices: [Int]
-  private let parts: Set<Part>
+  private let parts: Set<Quantity>
   private let threadCount: Int
 
   /// - Parameters:
@@ -96,7 +96,7 @@ package struct Calibration: Sendable {
   /// - Throws: `CalibrationRefusal` when there is not enough to fit, or two runs have one id.
   package init(
     runs: [MeasuredRun], device: DeviceProfile, held: Set<String> = [], catalog: Catalog,
-    parts: Set<Part> = Set(Part.allCases), threadCount: Int
+    parts: Set<Quantity> = Set(Quantity.allCases), threadCount: Int
   ) throws(CalibrationRefusal) {
     var members: [(run: MeasuredRun, workload: RunWorkload, isFast: Bool)] = []
     var leftOut: [(id: String, reason: String)] = []
@@ -145,7 +145,7 @@ package struct Calibration: Sendable {
 
   /// Runs the fit, and again without each group of the folds.
   /// - Throws: `CalibrationRefusal` when a fit does not converge or the runs contradict one another.
-  package func run(folds grouping: Grouping?) throws(CalibrationRefusal) -> Outcome {
+  package func run(folds grouping: Grouping?) throws(CalibrationRefusal) -> FittedProfile {
     var (profile, coefficients) = try fit(samples)
     let validation = validation(of: samples, profile: profile)
     profile.provenance = provenance(of: coefficients, validation: validation)
@@ -165,7 +165,7 @@ package struct Calibration: Sendable {
         folds.append(Fold(name: name, validation: self.validation(of: inside, profile: try fit(outside).profile)))
       }
     }
-    return Outcome(
+    return FittedProfile(
       profile: profile, coefficients: coefficients, validation: validation, outliers: outliers, leftOut: leftOut,
       folds: folds)
   }

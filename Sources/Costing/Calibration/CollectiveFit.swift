@@ -8,7 +8,7 @@ import Foundation
 /// leaves alone what they told.
 package struct CollectiveFit: Sendable {
   /// What came out.
-  package struct Outcome: Sendable {
+  package struct FittedLinks: Sendable {
     /// The fitted profile.
     package let profile: DeviceProfile
     /// Every coefficient that could have been fitted.
@@ -44,7 +44,7 @@ package struct CollectiveFit: Sendable {
 
   /// Runs the fit.
   /// - Throws: `CalibrationRefusal` when it does not converge or the timings contradict one another.
-  package func run() throws(CalibrationRefusal) -> Outcome {
+  package func run() throws(CalibrationRefusal) -> FittedLinks {
     let start = withMeasuredGroups(base)
     let fit = try CoefficientFit(
       coefficients: Coefficient.ofFabric(profile: start), prior: start, weights: [], lossScale: Self.lossScale,
@@ -64,7 +64,7 @@ package struct CollectiveFit: Sendable {
     }
     let groups = Dictionary(grouping: samples) { [$0.nodeCount, $0.rankCount] }
       .sorted { ($0.key[0], $0.key[1]) < ($1.key[0], $1.key[1]) }
-    return Outcome(
+    return FittedLinks(
       profile: profile, coefficients: fit.coefficients, before: errors(samples, under: base),
       after: errors(samples, under: profile),
       groups: groups.map { key, members in

@@ -11,7 +11,7 @@ struct PreparedProgram: Sendable {
   }
 
   /// A collective as one rank performs it.
-  struct Part: Sendable {
+  struct Share: Sendable {
     let rounds: [Round]
     /// The rank's own chunk.
     let chunk: Range<Int>
@@ -23,18 +23,18 @@ struct PreparedProgram: Sendable {
   /// Of each step: steps that belong together, on whatever ranks, have the same number.
   let identities: [Int]
   /// Of each step: its part of a collective.
-  let parts: [Part?]
+  let parts: [Share?]
 }
 
 extension PreparedProgram {
   /// Makes the programs of all ranks ready.
   static func prepare(_ programs: [RankProgram]) -> [PreparedProgram] {
     var identities = Identities()
-    var cache: [CollectiveShape: [Part]] = [:]
+    var cache: [CollectiveShape: [Share]] = [:]
     return programs.map { program in
       var streams = [[Int]](repeating: [], count: ProgramStep.Stream.allCases.count)
       var numbers: [Int] = []
-      var parts: [Part?] = []
+      var parts: [Share?] = []
       numbers.reserveCapacity(program.steps.count)
       parts.reserveCapacity(program.steps.count)
       for (index, step) in program.steps.enumerated() {
@@ -47,7 +47,7 @@ extension PreparedProgram {
           continue
         }
         let shape = CollectiveShape(collective)
-        if cache[shape] == nil { cache[shape] = Part.all(of: collective.schedule) }
+        if cache[shape] == nil { cache[shape] = Share.all(of: collective.schedule) }
         parts.append(cache[shape]?[member])
       }
       return PreparedProgram(program: program, streams: streams, identities: numbers, parts: parts)
@@ -105,7 +105,7 @@ extension Transfer {
   }
 }
 
-extension PreparedProgram.Part {
+extension PreparedProgram.Share {
   /// Every rank's part of a collective.
   static func all(of schedule: CollectiveSchedule) -> [Self] {
     let roundCount = (schedule.transfers.last?.stepIndex ?? -1) + 1

@@ -54,7 +54,7 @@ enum NCCLTopologyReader {
   }
 
   /// One GPU or network card.
-  private struct Part {
+  private struct Component {
     enum Kind { case device, card, unknown }
     var kind: Kind
     var name: String
@@ -78,7 +78,7 @@ enum NCCLTopologyReader {
       }
     }
 
-    func path(to other: Part) -> NodeStructure.Path {
+    func path(to other: Component) -> NodeStructure.Path {
       guard cpu == other.cpu else { return .sys }
       if let bridge = bridges.last, bridge == other.bridges.last { return .pix }
       if let top = bridges.first, top == other.bridges.first { return .pxb }
@@ -87,7 +87,7 @@ enum NCCLTopologyReader {
   }
 
   private final class Collector: NSObject, XMLParserDelegate {
-    var parts: [Part] = []
+    var parts: [Component] = []
     var fault: String?
     var hasSystem = false
     private var path: [String] = []
@@ -151,7 +151,7 @@ enum NCCLTopologyReader {
       if code.hasPrefix("0x0604") {
         open.append((nextBridge, nil))
       } else {
-        let kind: Part.Kind
+        let kind: Component.Kind
         if code.hasPrefix("0x0302") || code.hasPrefix("0x0300") {
           kind = .device
         } else if code.hasPrefix("0x0207") || code.hasPrefix("0x0200") {
@@ -160,14 +160,14 @@ enum NCCLTopologyReader {
           kind = .unknown
         }
         parts.append(
-          Part(
+          Component(
             kind: kind, name: address.asName ?? "pci", bus: address, order: parts.count, bridges: bridges, cpu: cpu))
         open.append((nextBridge, parts.count - 1))
       }
       nextBridge += 1
     }
 
-    private func change(_ body: (inout Part) -> Void) {
+    private func change(_ body: (inout Component) -> Void) {
       if let index = open.last?.part { body(&parts[index]) }
     }
 
