@@ -20,7 +20,7 @@ extension CostModel {
     }
   }
 
-  /// The same job where a resource is so many times as fast.
+  /// The same job where a resource is faster by a factor.
   package func scaling(_ resource: Resource, by factor: Double) -> Self {
     switch resource {
     case .computation: return changingDevices { $0.speed = $0.speed.scaling(computation: factor, memory: 1) }

@@ -71,14 +71,15 @@ package struct DeviceProfile: Sendable, Equatable {
     package var scaleUpEfficiency: Double
     package var scaleUpLatencySeconds: Double
     /// Where devices are linked directly and not by a switch, small groups reach fewer of their links: the share of the
-    /// nominal rate for groups of at most so many ranks, ascending; empty where a switch gives all groups the same.
+    /// nominal rate for groups of at most a given number of ranks, ascending; empty where a switch gives all groups
+    /// the same.
     package var scaleUpGroups: [GroupShare]
     /// Share of the nominal rate between nodes, 0…1.
     package var scaleOutEfficiency: Double
     package var scaleOutLatencySeconds: Double
   }
 
-  /// Share of the nominal rate that groups of at most so many ranks reach inside a node.
+  /// Share of the nominal rate that groups of at most a given number of ranks reach inside a node.
   package struct GroupShare: Sendable, Equatable {
     package let rankCount: Int
     package var efficiency: Double
@@ -125,7 +126,7 @@ package struct DeviceProfile: Sendable, Equatable {
     package var overlapsGradientReduce: Bool
     /// Share of the network's rate between nodes that the reduction of gradients, and ZeRO 1's gather, reach.
     package var reductionRateFraction: Double
-    /// Gradients are reduced in messages of so many bytes, each with its own latency.
+    /// Gradients are reduced in messages of a given number of bytes, each with its own latency.
     package var bucketBytes: Double
     /// Time of matrix products, as a multiple of the device profile's.
     package var gemmFactor: Double

@@ -36,8 +36,8 @@ package struct RankGroup: Sendable, Hashable {
     package let acrossCount: Int
   }
 
-  /// How the group lies on nodes of so many consecutive ranks; nil where it stays inside one node, or has more members on
-  /// some of its nodes than on others.
+  /// How the group lies on nodes of a given number of consecutive ranks; nil where it stays inside one node, or has
+  /// more members on some of its nodes than on others.
   ///
   /// - Complexity: O(nodes), at most O(count).
   package func nodeSplit(devicesPerNode: Int) -> NodeSplit? {

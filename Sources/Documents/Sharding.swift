@@ -43,7 +43,7 @@
     self.quantisesGradients = quantisesGradients
   }
 
-  /// A ZeRO stage among so many replicas.
+  /// A ZeRO stage among a given number of replicas.
   package init(_ stage: Strategy.ZeroStage, replicaCount: Int) {
     self.init(
       weightDegree: stage >= .weights ? replicaCount : 1, gradientDegree: stage >= .gradients ? replicaCount : 1,

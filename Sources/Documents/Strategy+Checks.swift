@@ -81,7 +81,8 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
 }
 
 extension Strategy {
-  /// The first rule that this strategy breaks for a job on a cluster of so many devices; nil if it can be run.
+  /// The first rule that this strategy breaks for a job on a cluster of a given number of devices; nil if it can be
+  /// run.
   ///
   /// The rules are those of the frameworks: tensor parallelism divides heads, key-value heads and feed-forward width;
   /// interleaving wants equal chunks and a multiple of the pipeline degree of micro-batches (Narayanan et al. 2021,

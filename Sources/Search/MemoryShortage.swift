@@ -123,8 +123,8 @@ package struct MemoryShortage: Sendable, Equatable {
     return enough
   }
 
-  /// A split within so many bytes beyond the devices' limits: the stages take what they can hold, later ones leaving room for what comes before, and
-  /// offload only where they must.
+  /// A split within a given number of bytes beyond the devices' limits: the stages take what they can hold, later ones
+  /// leaving room for what comes before, and offload only where they must.
   private static func split(
     of cost: IterationCost, freedom: StageFreedom, excessBytes: Int
   ) -> Split? {

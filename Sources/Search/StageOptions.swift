@@ -1,7 +1,7 @@
 import Costing
 import Documents
 
-/// What a stage can be: so many layers, and what it trades for memory.
+/// What a stage can be: its layers, and what it trades for memory.
 struct StageOption {
   let layers: Int
   let choice: StageChoice?
@@ -119,7 +119,7 @@ struct StageOptions {
     sharedHosts = shares.filter { $0.count > 1 }
   }
 
-  /// The options of a stage with so many layers, one that does not offload first.
+  /// The options of a stage with a given number of layers, one that does not offload first.
   @inline(__always)
   func options(stage: Int, layers: Int) -> (StageOption?, StageOption?) {
     let place = (stage * (most + 1) + layers) * 2

@@ -15,7 +15,7 @@ struct CoefficientFit {
 
   /// Steps at most. Fits to real runs end by themselves after five to twenty.
   static let stepLimit = 100
-  /// Residuals beyond so many loss scales are outliers.
+  /// Residuals beyond a given number of loss scales are outliers.
   static let outlierScales = 3.0
 
   /// The profile that fits best; coefficients that are not told stay as they are in `start`.
@@ -75,7 +75,7 @@ struct CoefficientFit {
 }
 
 extension Double {
-  /// The nearest number with so many decimal digits: more would be noise in a shipped file.
+  /// The nearest number with a given number of decimal digits: more would be noise in a shipped file.
   func rounded(significantDigits count: Int) -> Double {
     guard self > 0 else { return self }
     let scale = pow(10, Double(count - 1) - floor(log10(self)))

@@ -83,7 +83,7 @@ package struct Fabric: Sendable {
     return copy
   }
 
-  /// The same links, those of one level so many times as fast, measured ones included.
+  /// The same links, those of one level faster by a factor, measured ones included.
   func scaling(levelIndex: Int, by factor: Double) -> Self {
     var copy = self
     copy.levels[levelIndex] = levels[levelIndex].with(bytesPerSecond: levels[levelIndex].bytesPerSecond * factor)
@@ -207,7 +207,7 @@ package struct Fabric: Sendable {
     return counts
   }
 
-  /// What a group of so many ranks inside a node reaches, as a multiple of what its level says.
+  /// What a group of a given number of ranks inside a node reaches, as a multiple of what its level says.
   private func scaleUpFactor(rankCount: Int) -> Double {
     (scaleUpGroups.first { rankCount <= $0.rankCount } ?? scaleUpGroups.last)?.factor ?? 1
   }

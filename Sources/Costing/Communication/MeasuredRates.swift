@@ -25,7 +25,7 @@ struct MeasuredRates: Sendable {
     nodeOrder = Array(0..<count)
   }
 
-  /// Makes all links so many times as fast.
+  /// Makes all links faster by a factor.
   mutating func scale(by factor: Double) { rates = rates.map { $0 * factor } }
 
   /// Sets the rate between two nodes of the cluster, both ways.

@@ -1,6 +1,6 @@
 package import Documents
 
-/// How much memory a stage may take: what a verdict leaves of its device, and so many bytes more.
+/// How much memory a stage may take: what a verdict leaves of its device, and a number of bytes more.
 ///
 /// Devices of one cluster may differ in size, so that what all stages keep is no number of bytes.
 package struct MemoryLimit: Sendable, Hashable {

@@ -57,7 +57,7 @@ package struct MemoryModel: Sendable {
   ///   ``Documents/DeviceProfile/Framework/deviceBoundShare(device:host:)``. 1 asks for the most memory.
   /// - Parameter isFragile: whether the framework often fails with the strategy whatever memory it needs: it then never
   ///   simply fits.
-  /// - Parameter devicesPerNode: groups that stay inside so many consecutive ranks quantise nothing.
+  /// - Parameter devicesPerNode: groups that stay inside a given number of consecutive ranks quantise nothing.
   package init(
     job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
     deviceBoundShare: Double = 1, isFragile: Bool = false, devicesPerNode: Int = .max

@@ -18,7 +18,7 @@ struct ReplicaTraffic {
     gather(parameterCount, over: .optimizer, times: 1, into: &count)
   }
 
-  /// A part that is there so many times.
+  /// A part of which a rank holds a number of copies.
   ///
   /// - Parameter uses: passes of a micro-batch that need its weights.
   func countPart(

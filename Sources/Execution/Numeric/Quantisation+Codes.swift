@@ -37,7 +37,7 @@ extension Quantisation {
 
   /// What a run of words stands for.
   ///
-  /// - Precondition: there are as many words as so many elements take, or more.
+  /// - Precondition: there are at least as many words as the elements take.
   func dequantise(_ words: ArraySlice<Float>, elementCount: Int) -> [Float] {
     precondition(words.count >= wordCount(elementCount: elementCount), "a run of words is too short")
     let perWord = 32 / bitCount

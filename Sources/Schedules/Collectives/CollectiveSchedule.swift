@@ -84,7 +84,7 @@ package struct CollectiveSchedule: Sendable, Hashable {
     return tensor.chunk(rank)
   }
 
-  /// The same, of a tensor of so many elements cut for `rankCount` ranks.
+  /// The same, of a tensor of a given number of elements cut for `rankCount` ranks.
   ///
   /// - Precondition: `rank` is one of `rankCount` ranks.
   package static func chunk(_ rank: Int, of rankCount: Int, elementCount: Int) -> Range<Int> {

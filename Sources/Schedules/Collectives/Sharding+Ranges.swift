@@ -36,8 +36,8 @@ extension Sharding {
       secondary: secondaryDegree == nil ? 0..<0 : chunk(.secondary, of: whole))
   }
 
-  /// Of a tensor of so many elements, those that are reduced or gathered over a family of groups, as a replica sees them:
-  /// what all members of its group together hold.
+  /// Of a tensor of a given number of elements, those that are reduced or gathered over a family of groups, as a
+  /// replica sees them: what all members of its group together hold.
   package func elementCount(
     over family: Family, ofReplica replica: Int, replicaCount: Int, elementCount: Int
   ) -> Int {

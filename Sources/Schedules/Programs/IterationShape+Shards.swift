@@ -21,8 +21,8 @@ extension IterationShape {
     return w == 1 ? [.gradients] : g == w ? [.weights] : [.weights, .gradients]
   }
 
-  /// Of a tensor of so many elements, those that are reduced or gathered over a family of groups, as one of its ranks
-  /// sees them: what all members together hold.
+  /// Of a tensor of a given number of elements, those that are reduced or gathered over a family of groups, as one of
+  /// its ranks sees them: what all members together hold.
   package func elementCount(over family: Sharding.Family, rank: Int, of elementCount: Int) -> Int {
     sharding.elementCount(
       over: family, ofReplica: mesh.coordinate(ofRank: rank, along: .data), replicaCount: strategy.dataDegree,
@@ -34,7 +34,7 @@ extension IterationShape {
     sharding.quantisesWeights && group.nodeSplit(devicesPerNode: devicesPerNode) != nil ? .weights : nil
   }
 
-  /// How so many elements of gradients are exchanged over a group instead of reduced; nil if they are not.
+  /// How a given number of elements of gradients are exchanged over a group instead of reduced; nil if they are not.
   package func exchange(over group: RankGroup, elementCount: Int) -> QuantisedExchange? {
     guard sharding.quantisesGradients else { return nil }
     return QuantisedExchange(group: group, elementCount: elementCount, devicesPerNode: devicesPerNode)

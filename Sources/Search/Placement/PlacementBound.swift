@@ -34,7 +34,7 @@ package struct PlacementBound {
     fastest.sort()
     var sums = [0.0]
     for edge in fastest { sums.append(sums[sums.count - 1] + edge * problem.hopByteCount) }
-    // The mean over rows of so many hops each, every hop having two ends.
+    // The mean over rows of a given number of hops each, every hop having two ends.
     func hopSeconds(_ hops: Int) -> Double { sums[min(2 * R * hops, sums.count - 1)] / 2 / Double(R) }
     let all = hopSeconds(problem.columnCount - 1)
     var period = 0.0
@@ -57,7 +57,7 @@ package struct PlacementBound {
     return bound
   }
 
-  /// The least of the links' seconds per byte at which so many nodes may lie on rings.
+  /// The least of the links' seconds per byte at which a given number of nodes may lie on rings.
   func leastThreshold(nodes: Int, isOneRing: Bool) -> Double {
     let n = problem.nodeCount
     var values: [Double] = []
@@ -100,7 +100,7 @@ package struct PlacementBound {
     return hasCycle(of: nodes, among: remaining, isLink: isLink)
   }
 
-  /// Whether a simple cycle of so many nodes exists, or was not ruled out within the steps.
+  /// Whether a simple cycle of a given number of nodes exists, or was not ruled out within the steps.
   private func hasCycle(of length: Int, among nodes: [Int], isLink: (Int, Int) -> Bool) -> Bool {
     let next = nodes.map { node in nodes.indices.filter { isLink(node, nodes[$0]) } }
     var steps = 0

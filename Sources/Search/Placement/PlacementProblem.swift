@@ -20,7 +20,7 @@ package struct PlacementProblem: Sendable {
     /// Bytes that pass over every edge of the column's ring.
     package let byteCount: Double
 
-    /// A tail of so many seconds and bytes.
+    /// A tail of a given number of seconds and bytes.
     package init(baseSeconds: Double, byteCount: Double) {
       self.baseSeconds = baseSeconds
       self.byteCount = byteCount

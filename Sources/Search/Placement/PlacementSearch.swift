@@ -64,7 +64,8 @@ package struct PlacementSearch {
     evaluate(0..<shape.placeCount)
   }
 
-  /// The best order seen in a walk of so many evaluations, and its time; never worse than the order the walk began with.
+  /// The best order seen in a walk of a given number of evaluations, and its time; never worse than the order the walk
+  /// began with.
   package mutating func walk(evaluationCount count: Int) -> (order: [Int], seconds: Double) {
     var (seconds, current) = total
     var best = (order: order, seconds: seconds)

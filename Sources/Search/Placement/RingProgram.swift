@@ -1,6 +1,6 @@
 import IntegerProgramming
 
-/// The ring of so many nodes whose slowest link is fastest, as integer programs.
+/// The ring of a given number of nodes whose slowest link is fastest, as integer programs.
 ///
 /// A row that keeps every link below a variable is what a solver cannot prove, so the slowest link is taken out: it is one
 /// of the sorted times of the links, and is bisected. Whether the links up to one of them hold a ring is a program without

@@ -19,7 +19,7 @@ package struct ProbeSettings: Sendable, Equatable {
   static let greatestSampleCount = 2_000
   /// Messages of one byte and back that make the latency.
   static let pingCount = 200
-  /// A size is left out when its fewest samples would take more than so many slots.
+  /// A size is left out when its fewest samples would take more than a given number of slots.
   static let patienceInSlots = 10.0
 
   /// - Throws: ``LinkRunError/launcher(_:)`` with what is out of range.

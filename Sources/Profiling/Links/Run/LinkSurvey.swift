@@ -71,7 +71,8 @@ package struct LinkSurvey: Sendable, Equatable {
     return "what was measured is written"
   }
 
-  /// What each node shares with its nearest: its rack of so many consecutive ranks, or what its launcher says.
+  /// What each node shares with its nearest: its rack of a given number of consecutive ranks, or what its launcher
+  /// says.
   package func blocks(nodesPerRack: Int?) -> [String] {
     nodes.enumerated().map { rank, node in nodesPerRack.map { "rack \(rank / $0)" } ?? node.block }
   }

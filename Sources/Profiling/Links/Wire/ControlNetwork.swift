@@ -11,7 +11,7 @@ final class ControlListener: Sendable {
   let endpoint: Endpoint
 
   /// - Parameters:
-  ///   - connectionLimit: callers beyond so many at a time are turned away unheard.
+  ///   - connectionLimit: callers beyond this many at a time are turned away unheard.
   /// - Throws: ``LinkRunError/network(_:)`` when the address cannot be listened on.
   init(at endpoint: Endpoint, token: RunToken, connectionLimit: Int, mailbox: Mailbox) throws(LinkRunError) {
     group = MultiThreadedEventLoopGroup(numberOfThreads: 1)

@@ -1,4 +1,5 @@
-/// Cuts a stream of bytes into frames: four bytes of length, the most significant first, and so many bytes of content.
+/// Cuts a stream of bytes into frames: four bytes of length, the most significant first, and that many bytes of
+/// content.
 ///
 /// Holds no more than one frame of the greatest allowed size and what arrived with it: a length beyond the limit is
 /// refused as soon as it is read, before any of the content is waited for.

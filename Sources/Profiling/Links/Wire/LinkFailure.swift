@@ -4,7 +4,7 @@ import Glibc
 enum LinkFailure: Error, Equatable, CustomStringConvertible {
   /// The peer's address does not answer.
   case unreachable(String)
-  /// Nothing moved for so many seconds.
+  /// Nothing moved for a given number of seconds.
   case stalled(Double)
   /// The peer closed the connection.
   case closed

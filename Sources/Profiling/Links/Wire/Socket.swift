@@ -133,7 +133,7 @@ final class Socket: Sendable {
     try outcome.get()
   }
 
-  /// Receives exactly so many bytes.
+  /// Receives exactly a given number of bytes.
   func receive(count: Int, until deadline: Deadline) throws(LinkFailure) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
     let outcome = bytes.withUnsafeMutableBytes { raw in
