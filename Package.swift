@@ -39,11 +39,11 @@ let package = Package(
     // Floor 2: the nouns, every file kind with its checks and its codec.
     .target(name: "Documents", dependencies: ["JSONText"], swiftSettings: settings),
 
-    // Floor 3: pipeline and collective schedules and rank programs as lists.
-    .target(name: "Schedules", dependencies: ["Documents"], swiftSettings: settings),
+    // Floor 3: what a rank does in an iteration, as lists: schedules, collectives, programs.
+    .target(name: "Training", dependencies: ["Documents"], swiftSettings: settings),
 
     // Floor 4: seconds and bytes of a strategy on a cluster.
-    .target(name: "Costing", dependencies: ["Documents", "JSONText", "Schedules"], swiftSettings: arithmetic),
+    .target(name: "Costing", dependencies: ["Documents", "JSONText", "Training"], swiftSettings: arithmetic),
 
     // Floor 4: measured links, by our own tools and from the outputs of others.
     .target(
@@ -59,11 +59,11 @@ let package = Package(
 
     // Floor 5: the best plan with a bound, or the reason why there is none.
     .target(
-      name: "Search", dependencies: ["Documents", "Schedules", "Costing", "IntegerProgramming"],
+      name: "Search", dependencies: ["Documents", "Training", "Costing", "IntegerProgramming"],
       swiftSettings: arithmetic),
 
     // Floor 5: the plan executed in miniature.
-    .target(name: "Execution", dependencies: ["Documents", "Schedules", "Costing"], swiftSettings: arithmetic),
+    .target(name: "Execution", dependencies: ["Documents", "Training", "Costing"], swiftSettings: arithmetic),
 
     // Floor 6: the front door, which programs and the command share.
     .target(
@@ -83,7 +83,7 @@ let package = Package(
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
-        "Documents", "Schedules", "Costing", "Execution", "Profiling", "Search",
+        "Documents", "Training", "Costing", "Execution", "Profiling", "Search",
         .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
@@ -98,20 +98,20 @@ let package = Package(
     .testTarget(
       name: "DocumentsTests", dependencies: ["Documents", "JSONText", "TestSupport"], exclude: ["Inputs"],
       swiftSettings: settings),
-    .testTarget(name: "SchedulesTests", dependencies: ["Documents", "Schedules"], swiftSettings: settings),
+    .testTarget(name: "TrainingTests", dependencies: ["Documents", "Training"], swiftSettings: settings),
     .testTarget(
-      name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Schedules", "TestSupport"],
+      name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Training", "TestSupport"],
       exclude: ["Inputs"], swiftSettings: settings),
     .testTarget(
       name: "SearchTests", dependencies: ["Search", "Costing", "Documents", "JSONText", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
       name: "ExecutionTests",
-      dependencies: ["Execution", "Costing", "Documents", "JSONText", "Schedules", "Search", "TestSupport"],
+      dependencies: ["Execution", "Costing", "Documents", "JSONText", "Training", "Search", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
       name: "GoldenTests",
-      dependencies: ["Documents", "JSONText", "Schedules", "Costing", "Search", "Execution", "TestSupport"],
+      dependencies: ["Documents", "JSONText", "Training", "Costing", "Search", "Execution", "TestSupport"],
       exclude: ["Inputs", "Recorded"], swiftSettings: arithmetic),
     .testTarget(
       name: "ProfilingTests", dependencies: ["Profiling", "Documents", "JSONText", "TestSupport"],

@@ -1,6 +1,6 @@
 import Costing
 import Documents
-import Schedules
+import Training
 
 extension DryRun {
   /// Executes given programs of a miniature: its own, or others that a test made of them.

@@ -1,6 +1,6 @@
 import Costing
 import Documents
-import Schedules
+import Training
 
 /// A miniature that was executed, and how what happened compares with a serial reference, with the counts of the cost
 /// model and with the schedule.

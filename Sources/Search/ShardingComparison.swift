@@ -1,6 +1,6 @@
 package import Costing
 package import Documents
-import Schedules
+import Training
 
 /// Why a plan divides its states by levels: the same strategy with the known schemes' degrees, priced side by side.
 package enum ShardingComparison {

@@ -1,7 +1,7 @@
 import Costing
 import Documents
-import Schedules
 import Testing
+import Training
 
 @Suite struct PipelineExactTests {
   /// 1F1B with C = 1 and f = C/3, from an independent event simulation with asynchronous transfers.

@@ -1,6 +1,6 @@
 import Costing
-import Schedules
 import Testing
+import Training
 
 @Suite struct PipelineLowerBoundTests {
   @Test func `No stage term exceeds the exact time`() {

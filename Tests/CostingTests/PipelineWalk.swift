@@ -1,5 +1,5 @@
 import Costing
-import Schedules
+import Training
 
 /// A step together with the stage that runs it: a node of the pipeline's dependency graph.
 ///

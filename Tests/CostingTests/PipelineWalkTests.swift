@@ -1,6 +1,6 @@
 import Costing
-import Schedules
 import Testing
+import Training
 
 @Suite struct PipelineWalkTests {
   static let times = PipelineTimes(equalStageCount: 2, forwardSeconds: 1, backwardSeconds: 2, transferSeconds: 0.5)

@@ -1,5 +1,5 @@
-import Schedules
 import Testing
+import Training
 
 @testable import Costing
 @testable import Documents

@@ -1,6 +1,6 @@
 import Documents
 import Foundation
-import Schedules
+import Training
 
 @testable import Execution
 

@@ -1,5 +1,5 @@
-import Schedules
 import Testing
+import Training
 
 @testable import Execution
 

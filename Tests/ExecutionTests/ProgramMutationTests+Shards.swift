@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 extension ProgramMutationTests {
   /// Shard degrees and the secondary copy.

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// What an edit makes of a step.
 enum StepEdit {

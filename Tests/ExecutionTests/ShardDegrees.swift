@@ -1,6 +1,6 @@
 import Documents
-import Schedules
 import TestSupport
+import Training
 
 @testable import Execution
 

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 @testable import Execution
 

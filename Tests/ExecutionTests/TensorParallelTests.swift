@@ -1,7 +1,7 @@
 import Documents
-import Schedules
 import TestSupport
 import Testing
+import Training
 
 @testable import Costing
 @testable import Execution

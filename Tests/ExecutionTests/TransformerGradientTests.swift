@@ -1,6 +1,6 @@
 import Documents
-import Schedules
 import Testing
+import Training
 
 @testable import Execution
 

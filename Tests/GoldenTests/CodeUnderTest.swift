@@ -1,9 +1,9 @@
 import Costing
 import Documents
 import JSONText
-import Schedules
 import Search
 import TestSupport
+import Training
 
 @testable import Execution
 

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// A number that stands for everything a rank does, whatever the types that say it are called.
 ///

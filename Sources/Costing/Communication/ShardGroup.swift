@@ -1,8 +1,8 @@
-import Schedules
+import Training
 
 /// Groups of one family, as collectives of weights and gradients see the slowest of them.
 struct ShardGroup: Sendable, Equatable {
-  /// The two exchanges of quantised gradients, in each node and then between nodes, see ``Schedules/QuantisedExchange``.
+  /// The two exchanges of quantised gradients, in each node and then between nodes, see ``Training/QuantisedExchange``.
   struct Hops: Sendable, Equatable {
     let quantisation: ShardQuantisation
     let inside: CommunicationGroup

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// What quantised collectives of one family put on the wire, in groups that leave their nodes.
 struct ShardQuantisation: Sendable, Equatable {

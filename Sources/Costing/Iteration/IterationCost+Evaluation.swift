@@ -1,5 +1,5 @@
 package import Documents
-import Schedules
+import Training
 
 /// Memory for evaluating many strategies one after another without allocating for each.
 package struct EvaluationScratch: Sendable {

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// Buffers of quantised collectives on one rank, bytes.
 ///

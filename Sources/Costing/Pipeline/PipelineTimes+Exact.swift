@@ -1,5 +1,5 @@
 package import Documents
-import Schedules
+import Training
 
 extension PipelineTimes {
   /// The exact time of a pipeline schedule, in seconds: the end of the last backward pass of the slowest stage.

@@ -1,5 +1,5 @@
 package import Documents
-import Schedules
+import Training
 
 /// Bytes that an iteration sends, by formulas of their own: neither from the times nor from the programs, whose messages
 /// they are checked against.

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// Adds up what the replicas of one data group send each other: gradients reduced and weights gathered over the families
 /// of groups that the shard degrees make.

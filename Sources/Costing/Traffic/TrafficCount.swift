@@ -1,4 +1,4 @@
-package import Schedules
+package import Training
 
 /// Bytes that ranks send each other in one iteration, counted exactly: by sender, by kind, and by the level of links that
 /// a message crosses.

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// Token embedding divided along the vocabulary, learned positions and dropout, as pieces between collectives.
 struct Embedding: Sendable {

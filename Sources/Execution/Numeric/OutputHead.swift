@@ -1,6 +1,6 @@
 import Documents
 import Glibc
-import Schedules
+import Training
 
 /// Final norm, output matrix divided along the vocabulary, and cross-entropy, as pieces between collectives.
 ///

@@ -1,4 +1,4 @@
-import Schedules
+import Training
 
 /// Full tensors from the shards of a tensor group, and how far two sets of numbers are apart.
 enum ParameterComparison {

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 extension ParameterLayout {
   /// A full tensor and what tensor parallelism divides of it.

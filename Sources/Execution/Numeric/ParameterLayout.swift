@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// A tensor of parameters.
 enum ParameterName: Int, Sendable, CaseIterable {

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// The whole model trained by one rank, micro-batch after micro-batch: what a parallel run has to agree with.
 ///

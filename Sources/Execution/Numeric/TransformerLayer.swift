@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// One transformer block as pieces between collectives of the tensor group.
 ///

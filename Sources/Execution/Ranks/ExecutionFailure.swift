@@ -1,4 +1,4 @@
-import Schedules
+import Training
 
 /// A rank that cannot go on before another sends.
 struct Waiting: Sendable, Equatable {

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// What the ranks hold after an iteration.
 extension MiniatureRun {

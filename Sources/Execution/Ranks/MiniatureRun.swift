@@ -1,5 +1,5 @@
 import Foundation
-import Schedules
+import Training
 
 /// All ranks of a miniature, run in one process.
 struct MiniatureRun {

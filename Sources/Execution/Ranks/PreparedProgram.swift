@@ -1,4 +1,4 @@
-import Schedules
+import Training
 
 /// A rank's program made ready to be run: its streams, what each step is to others, and its own part of every collective.
 struct PreparedProgram: Sendable {

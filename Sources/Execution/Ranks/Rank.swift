@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// One rank as a state machine: it advances as far as what has arrived allows.
 struct Rank {

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// What collectives and transfers work on, as flat buffers.
 extension RankState {

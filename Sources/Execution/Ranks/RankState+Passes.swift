@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// Computations of forward and backward passes.
 extension RankState {

@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// Weights and gradients on their way between replicas, as they are or quantised.
 extension RankState {

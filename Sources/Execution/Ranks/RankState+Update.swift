@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// Gradients, weights and the optimizer's step.
 extension RankState {

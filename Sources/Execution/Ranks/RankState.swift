@@ -1,5 +1,5 @@
 import Documents
-import Schedules
+import Training
 
 /// What all ranks of an execution have in common.
 struct ExecutionSetting: Sendable {

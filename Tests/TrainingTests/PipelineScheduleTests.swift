@@ -1,6 +1,6 @@
 import Documents
-import Schedules
 import Testing
+import Training
 
 @Suite struct PipelineScheduleTests {
   static func text(_ steps: [PipelineStep]) -> String {

@@ -1,6 +1,6 @@
 import Documents
-import Schedules
 import Testing
+import Training
 
 @Suite struct QuantisedExchangeScheduleTests {
   /// The published order for 2 nodes of 4.

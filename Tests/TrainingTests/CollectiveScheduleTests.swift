@@ -1,5 +1,5 @@
-import Schedules
 import Testing
+import Training
 
 @Suite struct CollectiveScheduleTests {
   /// Performs the messages on one buffer per rank, all of a step at once: what a step reads is what the step before left.
