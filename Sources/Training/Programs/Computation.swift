@@ -27,6 +27,18 @@ package enum Computation: Sendable, Hashable {
   case updateParameters
 }
 
+extension Computation {
+  /// A piece of a pass.
+  init(_ pass: Recipe.Pass, of piece: ModelPiece, _ part: ModelPart, microBatch: Int) {
+    self =
+      switch pass {
+      case .forward: .forward(piece, part, microBatch: microBatch)
+      case .recompute: .recompute(piece, part, microBatch: microBatch)
+      case .backward: .backward(piece, part, microBatch: microBatch)
+      }
+  }
+}
+
 extension Computation: CustomStringConvertible {
   package var description: String {
     switch self {

@@ -17,6 +17,8 @@ package struct IterationShape: Sendable {
   package let routes: CollectiveRoutes
   /// By layer.
   private let isRecomputed: [Bool]
+  /// The recipe's steps, by part and pass.
+  private let recipeSteps: [[Recipe.Step]]
 
   /// - Precondition: the strategy breaks no rule for the job (``Strategy/violation(job:deviceCount:hasFlashAttention:allowsEmptyStages:)``),
   ///   the split has the strategy's stages and chunks, the schedule is of the strategy's stages and micro-batches.
@@ -37,11 +39,18 @@ package struct IterationShape: Sendable {
     self.maximumGradientNorm = maximumGradientNorm
     self.devicesPerNode = devicesPerNode
     self.routes = routes
+    let recipe = Recipe(job: job, strategy: strategy, vocabularySize: paddedVocabularySize)
+    recipeSteps = Recipe.Part.allCases.flatMap { part in Recipe.Pass.allCases.map { recipe.steps(part, $0) } }
     isRecomputed = split.layerCounts.enumerated().flatMap { virtualStage, count in
       let ofAll = strategy.recompute == .full ? count : 0
       let recomputed = split.choices?[virtualStage % split.stageCount].recomputedLayerCount ?? ofAll
       return (0..<count).map { $0 < recomputed }
     }
+  }
+
+  /// What a rank does in a pass of a part, in order.
+  package func steps(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [Recipe.Step] {
+    recipeSteps[part.rawValue * Recipe.Pass.allCases.count + pass.rawValue]
   }
 
   /// Whether a part's activations are computed again in backward: the first layers of each chunk, as many as its stage

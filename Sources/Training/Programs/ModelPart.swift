@@ -9,6 +9,17 @@ package enum ModelPart: Sendable, Hashable {
   case head
 }
 
+extension ModelPart {
+  /// What its recipe is.
+  package var kind: Recipe.Part {
+    switch self {
+    case .embedding: .embedding
+    case .layer: .block
+    case .head: .head
+    }
+  }
+}
+
 extension ModelPart: Comparable {
   /// In the order of a forward pass.
   package static func < (left: Self, right: Self) -> Bool { left.position < right.position }

@@ -63,15 +63,15 @@ extension ProgramCheck {
     let microBatch = pass.microBatchIndex
     let parts = shape.parts(
       ofVirtualStage: shape.schedule.virtualStageIndex(stage: stage, chunk: pass.chunkIndex))
-    guard pass.pass == .backward else {
-      return parts.flatMap { part in part.pieces.map { .forward($0, part, microBatch: microBatch) } }
-    }
-    return parts.reversed().flatMap { part -> [Computation] in
-      var again: [Computation] = []
-      if shape.recomputes(part) {
-        again = part.pieces.map { .recompute($0, part, microBatch: microBatch) }
+    func pieces(_ pass: Recipe.Pass, of part: ModelPart) -> [Computation] {
+      shape.steps(part.kind, pass).compactMap { step in
+        guard case .piece(let piece, _) = step else { return nil }
+        return Computation(pass, of: piece, part, microBatch: microBatch)
       }
-      return again + part.backwardPieces.map { .backward($0, part, microBatch: microBatch) }
+    }
+    guard pass.pass == .backward else { return parts.flatMap { pieces(.forward, of: $0) } }
+    return parts.reversed().flatMap { part in
+      (shape.recomputes(part) ? pieces(.recompute, of: part) : []) + pieces(.backward, of: part)
     }
   }
 
@@ -97,19 +97,4 @@ extension ProgramCheck {
       throw .once(what, rank: program.rank, count: count, expected: expected)
     }
   }
-}
-
-extension ModelPart {
-  /// The part's pieces, in the order of a forward pass.
-  var pieces: [ModelPiece] {
-    switch self {
-    case .embedding: [.embeddingRows, .embeddingOutput]
-    case .layer:
-      [.attentionNorm, .attentionCore, .attentionOutput, .feedForwardNorm, .feedForwardCore, .feedForwardOutput]
-    case .head: [.finalNorm, .logits, .exponentials, .loss]
-    }
-  }
-
-  /// Those that run backward, in that order; the exponentials go with the loss.
-  var backwardPieces: [ModelPiece] { pieces.reversed().filter { $0 != .exponentials } }
 }

@@ -9,11 +9,7 @@ extension ProgramLowering {
     for part in parts {
       gatherAhead(&ahead, of: part)
       keepSecondary(for: part)
-      switch part {
-      case .embedding: forwardEmbedding(step.microBatchIndex)
-      case .layer: layerForward(part, step.microBatchIndex, again: false)
-      case .head: forwardHead(step.microBatchIndex)
-      }
+      perform(.forward, of: part, step.microBatchIndex)
       drop(part)
       if part == .head, sharesMatrixInPlace { drop(.embedding) }
     }
@@ -28,18 +24,26 @@ extension ProgramLowering {
       gatherAhead(&ahead, of: part)
       waitForReduction(of: part)
       if part == .head, sharesMatrixInPlace { waitForReduction(of: .embedding) }
-      switch part {
-      case .embedding: backwardEmbedding(step.microBatchIndex)
-      case .layer:
-        if shape.recomputes(part) { layerForward(part, step.microBatchIndex, again: true) }
-        backwardLayer(part, step.microBatchIndex)
-      case .head: backwardHead(step.microBatchIndex)
-      }
+      if shape.recomputes(part) { perform(.recompute, of: part, step.microBatchIndex) }
+      perform(.backward, of: part, step.microBatchIndex)
       drop(part)
       if part == .head, sharesMatrixInPlace { drop(.embedding) }
       reduceGradient(of: part)
     }
     send(step)
+  }
+
+  /// Appends a pass of a part as the recipe has it: a computation for each piece, and the collectives between them.
+  private mutating func perform(_ pass: Recipe.Pass, of part: ModelPart, _ microBatch: Int) {
+    for step in shape.steps(part.kind, pass) {
+      switch step {
+      case .piece(let piece, _): compute(Computation(pass, of: piece, part, microBatch: microBatch))
+      case .collective(let it):
+        tensorCollective(
+          it.kind, of: it.operand, elementCount: it.elementCount, elementByteCount: it.elementByteCount,
+          reduction: it.reduction)
+      }
+    }
   }
 
   /// The head uses the embedding's own matrix.
@@ -101,76 +105,5 @@ extension ProgramLowering {
   private var partElementCount: Int {
     CollectiveSchedule.chunk(place[.tensor], of: strategy.tensorDegree, elementCount: shape.activationElementCount)
       .count
-  }
-
-  // MARK: Embedding
-
-  private mutating func forwardEmbedding(_ microBatch: Int) {
-    compute(.forward(.embeddingRows, .embedding, microBatch: microBatch))
-    completeSum(of: .branch)
-    compute(.forward(.embeddingOutput, .embedding, microBatch: microBatch))
-  }
-
-  private mutating func backwardEmbedding(_ microBatch: Int) {
-    compute(.backward(.embeddingOutput, .embedding, microBatch: microBatch))
-    gatherRows(of: .branch)
-    compute(.backward(.embeddingRows, .embedding, microBatch: microBatch))
-  }
-
-  // MARK: Layers
-
-  private static let halves: [(norm: ModelPiece, core: ModelPiece, output: ModelPiece)] = [
-    (.attentionNorm, .attentionCore, .attentionOutput), (.feedForwardNorm, .feedForwardCore, .feedForwardOutput),
-  ]
-
-  private mutating func layerForward(_ part: ModelPart, _ microBatch: Int, again: Bool) {
-    func computation(_ piece: ModelPiece) -> Computation {
-      again ? .recompute(piece, part, microBatch: microBatch) : .forward(piece, part, microBatch: microBatch)
-    }
-    for half in Self.halves {
-      compute(computation(half.norm))
-      gatherRows(of: .branch)
-      compute(computation(half.core))
-      completeSum(of: .branch)
-      compute(computation(half.output))
-    }
-  }
-
-  private mutating func backwardLayer(_ part: ModelPart, _ microBatch: Int) {
-    for half in Self.halves.reversed() {
-      compute(.backward(half.output, part, microBatch: microBatch))
-      gatherRows(of: .branch)
-      gatherRows(of: .columnInput)
-      compute(.backward(half.core, part, microBatch: microBatch))
-      completeSum(of: .branch)
-      compute(.backward(half.norm, part, microBatch: microBatch))
-    }
-  }
-
-  // MARK: Head
-
-  private mutating func forwardHead(_ microBatch: Int) {
-    compute(.forward(.finalNorm, .head, microBatch: microBatch))
-    gatherRows(of: .branch)
-    compute(.forward(.logits, .head, microBatch: microBatch))
-    sumTokens(.tokenMaximum, .maximum)
-    compute(.forward(.exponentials, .head, microBatch: microBatch))
-    sumTokens(.tokenTarget)
-    sumTokens(.tokenSum)
-    compute(.forward(.loss, .head, microBatch: microBatch))
-  }
-
-  /// One fp32 number a token.
-  private mutating func sumTokens(_ operand: Operand, _ reduction: Reduction = .sum) {
-    tensorCollective(
-      .allReduce, of: operand, elementCount: shape.tokenCount, elementByteCount: 4, reduction: reduction)
-  }
-
-  private mutating func backwardHead(_ microBatch: Int) {
-    compute(.backward(.loss, .head, microBatch: microBatch))
-    gatherRows(of: .columnInput)
-    compute(.backward(.logits, .head, microBatch: microBatch))
-    completeSum(of: .branch)
-    compute(.backward(.finalNorm, .head, microBatch: microBatch))
   }
 }

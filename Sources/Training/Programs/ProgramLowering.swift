@@ -111,20 +111,4 @@ struct ProgramLowering {
 
   /// The next computation of a pass follows this step.
   mutating func follow(_ index: Int?) { latest = index }
-
-  // MARK: Activations
-
-  /// A whole activation over the tensor group: partial sums are completed, to every rank or to each its part of the rows.
-  mutating func completeSum(of operand: Operand) {
-    tensorCollective(
-      isSequenceParallel ? .reduceScatter : .allReduce, of: operand, elementCount: shape.activationElementCount,
-      elementByteCount: job.precision.byteCount)
-  }
-
-  /// Rows that are divided along the sequence are brought together.
-  mutating func gatherRows(of operand: Operand) {
-    guard isSequenceParallel else { return }
-    tensorCollective(
-      .allGather, of: operand, elementCount: shape.activationElementCount, elementByteCount: job.precision.byteCount)
-  }
 }

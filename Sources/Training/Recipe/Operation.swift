@@ -1,0 +1,111 @@
+/// An operation of a rank with its sizes: what it multiplies, moves or keeps, and not how long that takes.
+package enum Operation: Sendable, Equatable {
+  /// Which way a pass goes through an operation.
+  package enum Direction: Sendable {
+    case forward
+    /// Gradients of the input and of the parameters.
+    case backward
+  }
+
+  /// A linear layer: one matrix product forward, two backward.
+  case product(LinearLayer, Direction)
+  /// The attention core in one kernel.
+  case fusedAttention(FusedAttention, Direction)
+  /// Products of an attention core that is not fused, one for each sequence and head.
+  case headProducts(HeadProducts)
+  /// Kernels that read and write the matrix of attention scores.
+  case scores(byteCount: Int)
+  /// Norms, residual additions, dropout, activation and rotation of a block, by the bytes that their forward moves; their
+  /// backward reads the input as well as the gradient and moves half as many again.
+  case elementWise(byteCount: Int, Direction)
+  /// Bytes moved outside blocks: rows of the embedding, the final norm.
+  case move(byteCount: Int)
+  /// The loss of so many logits, or its gradient.
+  case loss(entryCount: Int)
+  /// Adds a micro-batch's gradients to the accumulated ones.
+  case accumulate(parameterCount: Int)
+  /// Keeps a tensor for backward.
+  case keep(KeptTensor)
+  /// Gives up what was kept.
+  case free(KeptTensor)
+}
+
+/// The rank's part of a linear layer: T tokens of k inputs to n outputs.
+package struct LinearLayer: Sendable, Equatable {
+  package let tokenCount: Int
+  package let inputCount: Int
+  package let outputCount: Int
+  /// Whether the group divides the outputs and each rank has all inputs (a column-parallel layer, Shoeybi et al. 2019);
+  /// otherwise it divides the inputs.
+  package let dividesOutputs: Bool
+
+  /// Weights on the rank.
+  package var weightCount: Int { inputCount * outputCount }
+  /// `2·T·n·k`, once forward and twice backward.
+  package var forwardFLOP: Double { 2 * Double(tokenCount) * Double(inputCount) * Double(outputCount) }
+}
+
+/// The rank's heads of a fused attention core (Dao 2023).
+package struct FusedAttention: Sendable, Equatable {
+  package let tokenCount: Int
+  package let sequenceLength: Int
+  /// Widths of the heads together, q.
+  package let width: Int
+  package let isCausal: Bool
+
+  /// Scores and their product with the values, `2 · 2·T·s·q`; a causal kernel skips the masked half. Backward computes the
+  /// scores again, five products for two (section 3.1).
+  package var forwardFLOP: Double {
+    let all = 4 * Double(tokenCount) * Double(sequenceLength) * Double(width)
+    return isCausal ? all / 2 : all
+  }
+}
+
+/// Equal products of matrices: s × d by d × s, or as many FLOP of another order.
+package struct HeadProducts: Sendable, Equatable {
+  package let count: Int
+  package let sequenceLength: Int
+  package let headSize: Int
+
+  /// `2·s·s·d` each.
+  package var flop: Double {
+    2 * Double(count) * Double(sequenceLength) * Double(sequenceLength) * Double(headSize)
+  }
+}
+
+/// A tensor that a pass keeps for backward, as the rank holds it.
+package struct KeptTensor: Sendable, Equatable {
+  package enum Role: Sendable {
+    /// The residual stream before a norm; of the first norm it is the block's input.
+    case normInput
+    /// The input of the column-parallel product.
+    case columnInput
+    case queriesKeysValues
+    /// Of a fused core the fp32 log-sum-exp, otherwise the softmax, its dropout mask and its output.
+    case attentionScores
+    /// The input of the attention's output projection.
+    case projectionInput
+    /// Input and output of the activation; of a gated one gate, value and product.
+    case activation
+    case dropoutMask
+    /// The softmax of the logits in fp32.
+    case lossSoftmax
+  }
+
+  package let role: Role
+  package let byteCount: Int
+}
+
+/// A collective of the tensor group inside a pass.
+package struct TensorCollective: Sendable, Equatable {
+  package let kind: CollectiveKind
+  package let operand: Operand
+  /// Elements of the whole tensor.
+  package let elementCount: Int
+  /// Bytes of an element on the wire.
+  package let elementByteCount: Int
+  package var reduction = Reduction.sum
+
+  /// Bytes of the whole tensor.
+  package var byteCount: Int { elementCount * elementByteCount }
+}

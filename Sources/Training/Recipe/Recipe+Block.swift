@@ -1,0 +1,180 @@
+import Documents
+
+/// A transformer block: two halves, attention and feed-forward, each a norm, a column-parallel and a row-parallel product
+/// with what lies between them, and an addition to the residual stream.
+///
+/// Each half sums once forward and once backward (Shoeybi et al. 2019, figure 4). Under sequence parallelism each sum is a
+/// scatter, its other end a gather, and backward gathers the input of the column-parallel product once more (Korthikanti et
+/// al. 2022, section 4.2.2).
+extension Recipe {
+  func blockSteps(_ pass: Pass) -> [Step] {
+    switch (pass, recompute) {
+    case (.forward, _): blockForward(isAgain: false)
+    case (.recompute, .none): []
+    case (.recompute, .selective):
+      dropsCore ? [.piece(.attentionCore, attentionCore(.forward) + [.keep(attentionScores)])] : []
+    case (.recompute, .full): blockForward(isAgain: true)
+    case (.backward, _): blockBackward()
+    }
+  }
+
+  /// Whether forward keeps no scores: a fused core has none, so there is nothing to compute again.
+  private var dropsCore: Bool { recompute == .selective && !usesFlashAttention }
+
+  private enum Half: CaseIterable {
+    case attention, feedForward
+
+    var norm: ModelPiece { self == .attention ? .attentionNorm : .feedForwardNorm }
+    var core: ModelPiece { self == .attention ? .attentionCore : .feedForwardCore }
+    var output: ModelPiece { self == .attention ? .attentionOutput : .feedForwardOutput }
+  }
+
+  private func blockForward(isAgain: Bool) -> [Step] {
+    var steps: [Step] = []
+    steps.reserveCapacity(10)
+    for half in Half.allCases {
+      let input = half == .attention ? [Operation.keep(normInput)] : keep([normInput], isAgain: isAgain)
+      steps.append(.piece(half.norm, [norm(.forward)] + input))
+      gatherRows(of: .branch, &steps)
+      steps.append(.piece(half.core, core(half, .forward) + keep(keptByCore(half), isAgain: isAgain)))
+      completeSum(of: .branch, &steps)
+      steps.append(.piece(half.output, [addition(.forward)] + keep(keptByAddition, isAgain: isAgain)))
+    }
+    return steps
+  }
+
+  private func blockBackward() -> [Step] {
+    var steps: [Step] = []
+    steps.reserveCapacity(12)
+    var parameterCount = blockParameterCount
+    for half in Half.allCases.reversed() {
+      let layers = linearLayers(half)
+      let weightCount = layers.column.weightCount + layers.row.weightCount
+      parameterCount -= weightCount
+      steps.append(.piece(half.output, [addition(.backward)] + keptByAddition.map(Operation.free)))
+      gatherRows(of: .branch, &steps)
+      gatherRows(of: .columnInput, &steps)
+      steps.append(
+        .piece(
+          half.core,
+          core(half, .backward).reversed() + keptByCore(half).map(Operation.free)
+            + [.accumulate(parameterCount: weightCount)]))
+      completeSum(of: .branch, &steps)
+      steps.append(.piece(half.norm, [norm(.backward), .free(normInput)]))
+    }
+    // Norms and biases are few: they are added up where the last of them is done. There the input goes too, that forward
+    // kept and the pass that came after it kept once more.
+    if case .piece(let last, let operations)? = steps.popLast() {
+      let input = recompute == .full ? [Operation.free(normInput)] : []
+      steps.append(.piece(last, operations + input + [.accumulate(parameterCount: parameterCount)]))
+    }
+    return steps
+  }
+
+  // MARK: Operations
+
+  /// In and out.
+  private func norm(_ direction: Operation.Direction) -> Operation {
+    .elementWise(byteCount: rowCount * hidden * 2 * elementByteCount, direction)
+  }
+
+  /// Dropout with its mask and addition to the residual stream: two in, one out.
+  private func addition(_ direction: Operation.Direction) -> Operation {
+    .elementWise(byteCount: rowCount * hidden * (3 * elementByteCount + (hasDropout ? 1 : 0)), direction)
+  }
+
+  /// In the order of a forward pass.
+  private func core(_ half: Half, _ direction: Operation.Direction) -> [Operation] {
+    let layers = linearLayers(half)
+    var operations = [Operation.product(layers.column, direction)]
+    switch half {
+    case .attention:
+      // Queries and keys, in and out.
+      if isRotary {
+        let width = querySize + keyValueSize
+        operations.append(.elementWise(byteCount: tokenCount * width * 2 * elementByteCount, direction))
+      }
+      operations += attentionCore(direction)
+    case .feedForward:
+      let width = layers.column.outputCount + feedForwardSize
+      operations.append(.elementWise(byteCount: tokenCount * width * elementByteCount, direction))
+    }
+    operations.append(.product(layers.row, direction))
+    return operations
+  }
+
+  private func linearLayers(_ half: Half) -> (column: LinearLayer, row: LinearLayer) {
+    let columns: Int, width: Int
+    switch half {
+    case .attention: (columns, width) = (querySize + 2 * keyValueSize, querySize)
+    case .feedForward: (columns, width) = ((hasGatedFeedForward ? 2 : 1) * feedForwardSize, feedForwardSize)
+    }
+    return (
+      LinearLayer(tokenCount: tokenCount, inputCount: hidden, outputCount: columns, dividesOutputs: true),
+      LinearLayer(tokenCount: tokenCount, inputCount: width, outputCount: hidden, dividesOutputs: false)
+    )
+  }
+
+  /// Scores, softmax, dropout, and the product with the values.
+  private func attentionCore(_ direction: Operation.Direction) -> [Operation] {
+    if usesFlashAttention {
+      return [
+        .fusedAttention(
+          FusedAttention(
+            tokenCount: tokenCount, sequenceLength: sequenceLength, width: querySize, isCausal: isCausal), direction)
+      ]
+    }
+    // Kernels over the score matrix. Forward: product out, softmax in and out, product in; with dropout in and out once
+    // more, and the mask's byte. Backward: product in and out, softmax two in and one out, two products in; with dropout as
+    // forward.
+    let e = elementByteCount
+    let (products, passes) = direction == .forward ? (2, 4 * e) : (4, 7 * e)
+    let byteCount = passes + (hasDropout ? 2 * e + 1 : 0)
+    return [
+      .headProducts(
+        HeadProducts(
+          count: products * tokenCount / sequenceLength * headCount, sequenceLength: sequenceLength, headSize: headSize)
+      ),
+      .scores(byteCount: tokenCount * sequenceLength * headCount * byteCount),
+    ]
+  }
+
+  // MARK: Tensors kept
+
+  /// Keeps what recomputation does not bring back.
+  private func keep(_ tensors: [KeptTensor], isAgain: Bool) -> [Operation] {
+    if recompute == .full, !isAgain { return [] }
+    return (dropsCore ? tensors.filter { $0.role != .attentionScores } : tensors).map(Operation.keep)
+  }
+
+  private var normInput: KeptTensor {
+    KeptTensor(role: .normInput, byteCount: rowCount * hidden * elementByteCount)
+  }
+
+  private func keptByCore(_ half: Half) -> [KeptTensor] {
+    func kept(_ role: KeptTensor.Role, _ width: Int) -> KeptTensor {
+      KeptTensor(role: role, byteCount: tokenCount * width * elementByteCount)
+    }
+    let input = KeptTensor(role: .columnInput, byteCount: rowCount * hidden * elementByteCount)
+    switch half {
+    case .attention:
+      return [
+        input, kept(.queriesKeysValues, querySize + 2 * keyValueSize), attentionScores,
+        kept(.projectionInput, querySize),
+      ]
+    case .feedForward:
+      let count = hasGatedFeedForward ? (keepsActivatedGate ? 4 : 3) : 2
+      return [input, kept(.activation, count * feedForwardSize)]
+    }
+  }
+
+  private var attentionScores: KeptTensor {
+    let e = elementByteCount
+    let ofHead = usesFlashAttention ? 4 : (hasDropout ? 2 * e + 1 : e) * sequenceLength
+    return KeptTensor(role: .attentionScores, byteCount: tokenCount * headCount * ofHead)
+  }
+
+  private var keptByAddition: [KeptTensor] {
+    hasDropout ? [KeptTensor(role: .dropoutMask, byteCount: rowCount * hidden)] : []
+  }
+}
