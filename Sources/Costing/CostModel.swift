@@ -1,4 +1,5 @@
 package import Documents
+import Training
 
 /// Seconds and bytes of any strategy for one job on one cluster under one framework. Pure: same question, same answer.
 package struct CostModel: Sendable {
@@ -115,11 +116,18 @@ package struct CostModel: Sendable {
   package func microBatchCosts(
     layout: LayoutCost, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool
   ) -> [MicroBatchCost] {
-    zip(devices, layout.links).map { device, links in
-      MicroBatchCost(
-        job: job, device: device.speed, framework: device.framework, tensorGroup: links.tensorGroup,
-        tensorDegree: layout.mesh.degree(of: .tensor), microBatch: microBatch, recompute: recompute,
-        sequenceParallel: sequenceParallel, flashAttention: flashAttention)
+    let tensorDegree = layout.mesh.degree(of: .tensor)
+    return zip(devices, layout.links).map { device, links in
+      let framework = device.framework
+      let recipe = Recipe(
+        job: job, tensorDegree: tensorDegree, microBatch: microBatch, recompute: recompute,
+        sequenceParallel: sequenceParallel, flashAttention: flashAttention,
+        vocabularySize: job.model.paddedVocabularySize(
+          multiple: framework.vocabularyMultiple, tensorDegree: tensorDegree),
+        keepsActivatedGate: framework.memory.keepsActivatedGate)
+      return MicroBatchCost(
+        recipe, rates: ComputeRates(device.speed, framework: framework, job: job), framework: framework,
+        tensorGroup: links.tensorGroup)
     }
   }
 

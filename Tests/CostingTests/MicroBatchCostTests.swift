@@ -1,5 +1,6 @@
 import Documents
 import Testing
+import Training
 
 @testable import Costing
 
@@ -10,14 +11,23 @@ import Testing
   static let T = 256.0, s = 256.0, h = 512.0, f = 2048.0, a = 8.0, V = 1024.0
   static let flop = 1e-14, attentionFLOP = 2e-14, byte = 1e-12
 
+  private struct BlockComputation {
+    let forward, backward, attentionCore: Double
+  }
+
   private func compute(
     _ model: ModelDescription, tensor: Int = 1, flash: Bool = true, sequenceParallel: Bool = false,
     precision: Precision = .fp16
-  ) throws -> LayerComputeSeconds {
-    let shape = LayerShape(
-      job: try Fixture.job(model, precision: precision), tensorDegree: tensor, microBatch: 1,
-      sequenceParallel: sequenceParallel, flashAttention: flash)
-    return LayerComputeSeconds(shape, on: DeviceSpeed(Fixture.device(), precision: precision), elementWiseFactor: 1)
+  ) throws -> BlockComputation {
+    let job = try Fixture.job(model, precision: precision)
+    let recipe = Recipe(
+      job: job, tensorDegree: tensor, microBatch: 1, recompute: .none, sequenceParallel: sequenceParallel,
+      flashAttention: flash, vocabularySize: model.vocabularySize)
+    let rates = ComputeRates(
+      DeviceSpeed(Fixture.device(), precision: precision), framework: Fixture.framework(), job: job)
+    let forward = Account(recipe, .block, .forward, on: rates), backward = Account(recipe, .block, .backward, on: rates)
+    return BlockComputation(
+      forward: forward.seconds, backward: backward.seconds, attentionCore: forward.attentionSeconds)
   }
 
   private func cost(

@@ -1,3 +1,5 @@
+import Training
+
 /// The ranks of one collective, as the links see them: enough to price any message.
 ///
 /// Every collective is priced by α–β for each algorithm that a collective library would consider, and the cheapest
@@ -69,6 +71,16 @@ package struct CommunicationGroup: Sendable, Equatable {
   func allToAllSeconds(byteCount: Double) -> Double {
     guard rankCount > 1 else { return 0 }
     return collectiveSeconds + allToAllLatencySeconds + byteCount * allToAllSecondsPerByte
+  }
+
+  /// Seconds of one collective of `byteCount` bytes of the whole tensor.
+  func seconds(of kind: CollectiveKind, byteCount: Double) -> Double {
+    switch kind {
+    case .allGather: allGatherSeconds(byteCount: byteCount)
+    case .reduceScatter: reduceScatterSeconds(byteCount: byteCount)
+    case .allReduce: allReduceSeconds(byteCount: byteCount)
+    case .allToAll: allToAllSeconds(byteCount: byteCount)
+    }
   }
 
   /// ⌈log₂ n⌉.

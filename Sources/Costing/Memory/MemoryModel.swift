@@ -1,4 +1,5 @@
 package import Documents
+import Training
 
 /// Bytes on one device under a strategy: exact counts of what training keeps, as functions of stage and layers, and what
 /// a framework and the allocator add (``DeviceProfile/Framework/Memory``, ``DeviceProfile/Memory``).
@@ -64,13 +65,16 @@ package struct MemoryModel: Sendable {
   ) {
     self.init(
       job: job, device: device, framework: framework, strategy: strategy, deviceBoundShare: deviceBoundShare,
-      isFragile: isFragile, quantisation: QuantisationBuffers(strategy, devicesPerNode: devicesPerNode))
+      isFragile: isFragile, quantisation: QuantisationBuffers(strategy, devicesPerNode: devicesPerNode),
+      kept: KeptActivations(Recipe(job: job, strategy: strategy, framework: framework)))
   }
 
-  /// - Parameter quantisation: the strategy's own, which all strategies of a mesh with the same sharding share.
+  /// - Parameters:
+  ///   - quantisation: the strategy's own, which all strategies of a mesh with the same sharding share.
+  ///   - kept: of the strategy's recipe, which all strategies share that agree in their micro-batches.
   init(
     job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
-    deviceBoundShare: Double, isFragile: Bool, quantisation: QuantisationBuffers?
+    deviceBoundShare: Double, isFragile: Bool, quantisation: QuantisationBuffers?, kept: KeptActivations
   ) {
     let model = job.model
     let t = strategy.tensorDegree
@@ -93,34 +97,23 @@ package struct MemoryModel: Sendable {
     self.framework = framework.memory
 
     let tokens = strategy.microBatch * job.sequenceLength
-    // Along the sequence, the tokens of a rank outside the tensor-parallel parts.
-    let sequenceTokens = strategy.usesSequenceParallelism ? tokens / t : tokens
-    let e = job.precision.byteCount
-    let kept = ActivationBytesPerToken(
-      model: model, sequenceLength: job.sequenceLength, elementByteCount: e, tensorDegree: t,
-      keepsActivatedGate: framework.memory.keepsActivatedGate)
-    let whole = { (core: Int) in
-      Self.scaled(
-        sequenceTokens * kept.alongSequence + tokens * (kept.insideTensorGroup + core),
-        by: framework.memory.activationFactor)
-    }
-    let core = strategy.usesFlashAttention ? kept.fusedCore : kept.unfusedCore
+    let whole = Self.scaled(kept.wholeBlockBytes, by: framework.memory.activationFactor)
     let recomputed: Int
     switch strategy.recompute {
-    case .none: (layerActivationBytes, recomputed) = (whole(core), 0)
-    // A fused core keeps its statistics only: there is nothing to recompute.
-    case .selective where strategy.usesFlashAttention: (layerActivationBytes, recomputed) = (whole(core), 0)
-    case .selective: (layerActivationBytes, recomputed) = (whole(0), tokens * core)
-    case .full: (layerActivationBytes, recomputed) = (sequenceTokens * model.hiddenSize * e, whole(core))
+    case .none, .selective:
+      layerActivationBytes = Self.scaled(kept.blockBytes, by: framework.memory.activationFactor)
+      recomputed = kept.recomputedBlockBytes
+    // Of the input alone there is one copy.
+    case .full: (layerActivationBytes, recomputed) = (kept.blockBytes, whole)
     }
-    layerWorkspaceBytes = recomputed + Self.scaled(whole(core), by: framework.memory.backwardWorkspaceFactor)
+    layerWorkspaceBytes = recomputed + Self.scaled(whole, by: framework.memory.backwardWorkspaceFactor)
     keptLayerWorkspaceBytes = layerWorkspaceBytes - (strategy.recompute == .full ? recomputed : 0)
-    keptLayerActivationBytes = strategy.recompute == .full ? whole(core) : layerActivationBytes
-    embeddingActivationBytes = model.hasDropout ? sequenceTokens * model.hiddenSize : 0
-    headActivationBytes = 2 * sequenceTokens * model.hiddenSize * e
-    lossActivationBytes = 4 * tokens * (vocabulary / t)
+    keptLayerActivationBytes = strategy.recompute == .full ? whole : layerActivationBytes
+    embeddingActivationBytes = kept.embeddingBytes
+    headActivationBytes = kept.headBytes
+    lossActivationBytes = kept.lossBytes
     logitsWorkspaceBytes = Self.scaled(tokens * (vocabulary / t), by: framework.memory.logitsBytesPerEntry)
-    let gathered = t > 1 ? tokens * model.hiddenSize * e : 0
+    let gathered = t > 1 ? tokens * model.hiddenSize * job.precision.byteCount : 0
     tensorBufferBytes = Self.scaled(gathered, by: framework.memory.tensorBufferCount)
     // A pipeline makes the host wait for the device at every transfer; it runs ahead only between a backward pass and the
     // forward pass after it, and only while the device is the slower of the two.

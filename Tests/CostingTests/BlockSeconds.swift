@@ -1,7 +1,12 @@
 import Documents
+import TestSupport
+import Testing
+import Training
 
-/// One transformer block on one rank and one micro-batch, in numbers: what its operations are made of.
-struct LayerShape: Sendable {
+@testable import Costing
+
+/// One transformer block on one rank and one micro-batch in numbers, worked out by hand: the oracle of a recipe's block.
+struct BlockShape: Sendable {
   /// Tokens T of a micro-batch, b · s.
   let tokens: Double
   let sequence: Double
@@ -46,8 +51,8 @@ struct LayerShape: Sendable {
   }
 }
 
-/// Seconds of a block's computation, by pass.
-struct LayerComputeSeconds: Sendable {
+/// Seconds of a block's computation by formulas that know neither operations nor pieces.
+struct BlockSeconds: Sendable {
   let forward: Double
   /// Without recomputation.
   let backward: Double
@@ -57,7 +62,7 @@ struct LayerComputeSeconds: Sendable {
   /// gather of those inputs runs meanwhile.
   let columnInputGradient: Double
 
-  init(_ shape: LayerShape, on device: DeviceSpeed, elementWiseFactor: Double) {
+  init(_ shape: BlockShape, on device: DeviceSpeed, elementWiseFactor: Double) {
     let T = shape.tokens, h = shape.hidden, e = shape.elementByteCount
     // The four products, each m × k by k × n with m the tokens.
     let products: [(n: Double, k: Double)] = [
@@ -110,5 +115,76 @@ struct LayerComputeSeconds: Sendable {
     forward = forwardGEMM + attentionCore + elementWise
     // Backward of an element-wise operation reads its input as well as the gradient.
     backward = backwardGEMM + attentionBackward + 1.5 * elementWise
+  }
+}
+
+/// The recipe's block folded to seconds, against those formulas.
+@Suite struct BlockSecondsTests {
+  private struct Case {
+    let job: TrainingJob
+    let tensorDegree: Int
+    let microBatch: Int
+    let isSequenceParallel: Bool
+    let usesFlashAttention: Bool
+    let rates: ComputeRates
+
+    init(_ generator: inout SeededGenerator) throws {
+      func one<Value>(of values: [Value]) -> Value { values.randomElement(using: &generator) ?? values[0] }
+      tensorDegree = one(of: [1, 2, 3, 4, 6])
+      let keyValueHeads = tensorDegree * one(of: [1, 2, 5]), isGated = one(of: [false, true])
+      let model = try ModelDescription(
+        name: "random", family: one(of: [.gpt, .llama, .bert]), layerCount: 1, hiddenSize: one(of: [96, 1000, 4097]),
+        headCount: keyValueHeads * one(of: [1, 3]), keyValueHeadCount: keyValueHeads, headSize: one(of: [12, 64, 80]),
+        feedForwardSize: tensorDegree * one(of: [100, 2731]), vocabularySize: 64 * tensorDegree,
+        hasGatedFeedForward: isGated, hasTiedEmbeddings: false, hasDropout: one(of: [false, true]))
+      job = try Fixture.job(
+        model, sequenceLength: 12 * one(of: [5, 171]), precision: one(of: [.fp16, .fp32]))
+      microBatch = one(of: [1, 3])
+      isSequenceParallel = tensorDegree > 1 && one(of: [false, true])
+      usesFlashAttention = one(of: [false, true])
+      let speed = DeviceSpeed(
+        secondsPerGEMMFLOP: 1.3e-14, gemmHalfSize: one(of: [0, 113.7]), secondsPerAttentionFLOP: 2.9e-14,
+        unalignedAttentionFactor: 1.7, secondsPerMemoryByte: 0.7e-12)
+      rates = ComputeRates(
+        device: speed, elementWiseFactor: 1.37, lossBytesPerEntry: 11, accumulationBytesPerParameter: 10)
+    }
+
+    func recipe(_ recompute: Strategy.Recompute) -> Recipe {
+      Recipe(
+        job: job, tensorDegree: tensorDegree, microBatch: microBatch, recompute: recompute,
+        sequenceParallel: isSequenceParallel, flashAttention: usesFlashAttention,
+        vocabularySize: job.model.vocabularySize)
+    }
+
+    var formulas: BlockSeconds {
+      BlockSeconds(
+        BlockShape(
+          job: job, tensorDegree: tensorDegree, microBatch: microBatch, sequenceParallel: isSequenceParallel,
+          flashAttention: usesFlashAttention),
+        on: rates.device, elementWiseFactor: rates.elementWiseFactor)
+    }
+  }
+
+  @Test func theRecipesOperationsTakeWhatTheFormulasSay() throws {
+    var generator = SeededGenerator(seed: 16)
+    for index in 0..<500 {
+      let it = try Case(&generator)
+      let expected = it.formulas
+      func account(_ recompute: Strategy.Recompute, _ pass: Recipe.Pass) -> Account {
+        Account(it.recipe(recompute), .block, pass, on: it.rates)
+      }
+      let message = "case \(index): \(it.job.model)"
+      let backward = account(.none, .backward)
+      #expect(agrees(account(.none, .forward).seconds, expected.forward, relative: 1e-12), "\(message)")
+      #expect(agrees(backward.seconds, expected.backward, relative: 1e-12), "\(message)")
+      #expect(agrees(backward.columnInputGradientSeconds, expected.columnInputGradient, relative: 1e-12), "\(message)")
+      #expect(account(.none, .recompute).seconds == 0)
+      #expect(account(.full, .recompute).seconds == account(.none, .forward).seconds)
+      let core = it.usesFlashAttention ? 0 : expected.attentionCore
+      #expect(agrees(account(.selective, .recompute).seconds, core, relative: 1e-12), "\(message)")
+      // Every parameter gets a gradient, 10 bytes moved for each.
+      let parameters = Double(it.job.model.layerParameters.perRank(tensorDegree: it.tensorDegree))
+      #expect(agrees(backward.accumulationSeconds, parameters * 10 * 0.7e-12, relative: 1e-12), "\(message)")
+    }
   }
 }

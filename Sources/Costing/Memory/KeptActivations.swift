@@ -1,0 +1,45 @@
+import Documents
+import Training
+
+/// Bytes that one rank keeps of one micro-batch from forward to backward: the tensors that a recipe's steps keep, added up.
+struct KeptActivations: Sendable {
+  /// Of a block's forward pass.
+  let blockBytes: Int
+  /// What recomputation brings back while the block runs backward.
+  let recomputedBlockBytes: Int
+  /// Of a block of which nothing is recomputed.
+  let wholeBlockBytes: Int
+  let embeddingBytes: Int
+  /// Of the head without the loss.
+  let headBytes: Int
+  /// The softmax of the logits.
+  let lossBytes: Int
+
+  init(_ recipe: Recipe) {
+    func bytes(_ part: Recipe.Part, _ pass: Recipe.Pass, where isCounted: (KeptTensor.Role) -> Bool) -> Int {
+      var sum = 0
+      for case .piece(_, let operations) in recipe.steps(part, pass) {
+        for case .keep(let tensor) in operations where isCounted(tensor.role) { sum += tensor.byteCount }
+      }
+      return sum
+    }
+    blockBytes = bytes(.block, .forward) { _ in true }
+    recomputedBlockBytes = bytes(.block, .recompute) { _ in true }
+    // A pass that computes all of a block again keeps all of it, the input that is already there once more.
+    wholeBlockBytes = recipe.recompute == .full ? recomputedBlockBytes : blockBytes + recomputedBlockBytes
+    embeddingBytes = bytes(.embedding, .forward) { _ in true }
+    headBytes = bytes(.head, .forward) { $0 != .lossSoftmax }
+    lossBytes = bytes(.head, .forward) { $0 == .lossSoftmax }
+  }
+}
+
+extension Recipe {
+  /// The recipe of a strategy under a framework.
+  init(job: TrainingJob, strategy: Strategy, framework: DeviceProfile.Framework) {
+    self.init(
+      job: job, strategy: strategy,
+      vocabularySize: job.model.paddedVocabularySize(
+        multiple: framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree),
+      keepsActivatedGate: framework.memory.keepsActivatedGate)
+  }
+}
