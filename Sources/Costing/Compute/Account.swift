@@ -3,12 +3,6 @@ import Training
 
 /// Seconds of a list of operations on one device by cause, and the collectives between them: a recipe's steps folded.
 struct Account: Sendable {
-  /// Equal collectives.
-  struct Collectives: Sendable {
-    let collective: TensorCollective
-    var count: Int
-  }
-
   /// Matrix products of linear layers.
   private(set) var gemmSeconds = 0.0
   private(set) var attentionSeconds = 0.0
@@ -21,7 +15,7 @@ struct Account: Sendable {
   /// inputs, which only the weights' gradients need, runs meanwhile.
   private(set) var columnInputGradientSeconds = 0.0
   /// In the order in which each is first called for.
-  private(set) var collectives: [Collectives] = []
+  private(set) var collectives: [EqualCollectives] = []
 
   /// What the device computes before gradients are accumulated.
   var seconds: Double { gemmSeconds + attentionSeconds + lossSeconds + elementWiseSeconds }
@@ -38,7 +32,7 @@ struct Account: Sendable {
     var bytes = 0.0, backwardBytes = 0.0, movedBytes = 0.0, parameterCount = 0
     for step in inReverse ? steps.reversed() : steps {
       switch step {
-      case .collective(let collective): add(collective)
+      case .collective(let collective): collectives.add(collective)
       case .piece(_, let operations):
         for operation in inReverse ? operations.reversed() : operations {
           switch operation {
@@ -69,18 +63,24 @@ struct Account: Sendable {
       + movedBytes * device.secondsPerMemoryByte
     accumulationSeconds = Double(parameterCount) * rates.accumulationBytesPerParameter * device.secondsPerMemoryByte
   }
+}
 
-  private mutating func add(_ collective: TensorCollective) {
+/// A collective that passes call for several times.
+struct EqualCollectives: Sendable {
+  let collective: TensorCollective
+  var count: Int
+}
+
+extension [EqualCollectives] {
+  /// Counts a collective with those that move the same bytes in the same way.
+  mutating func add(_ collective: TensorCollective, count: Int = 1) {
     // Few kinds: a search costs less than a dictionary.
-    let equal = collectives.firstIndex {
-      $0.collective.kind == collective.kind && $0.collective.byteCount == collective.byteCount
+    let equal = firstIndex {
+      $0.collective.kind == collective.kind && $0.collective.elementCount == collective.elementCount
+        && $0.collective.elementByteCount == collective.elementByteCount
         && ($0.collective.operand == .columnInput) == (collective.operand == .columnInput)
     }
-    if let equal {
-      collectives[equal].count += 1
-    } else {
-      collectives.append(Collectives(collective: collective, count: 1))
-    }
+    if let equal { self[equal].count += count } else { append(EqualCollectives(collective: collective, count: count)) }
   }
 }
 

@@ -1,0 +1,68 @@
+package import Documents
+package import Training
+
+/// Seconds of every step of a micro-batch's passes on one model of device: ``MicroBatchCost`` laid out in time.
+///
+/// The pieces of a pass add up to its computation and the collectives to what of them is exposed: what hides under
+/// computation is taken from all of them in proportion. The host's launches and what replicas exchange are not in it.
+package struct StepSeconds: Sendable {
+  /// A step of the recipe with its seconds.
+  package struct TimedStep: Sendable {
+    package let step: Recipe.Step
+    package let seconds: Double
+  }
+
+  private let passes: [[TimedStep]]
+
+  /// The steps of a pass in order, as programs run them: of selective recomputation the core is part of the backward piece
+  /// that needs it, so that only full recomputation has a pass of its own.
+  package func steps(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [TimedStep] {
+    passes[part.rawValue * Recipe.Pass.allCases.count + pass.rawValue]
+  }
+
+  init(
+    _ recipe: Recipe, cost: MicroBatchCost, rates: ComputeRates, tensorGroup group: CommunicationGroup
+  ) {
+    let isSelective = recipe.recompute == .selective
+    let core = isSelective ? Account(recipe, .block, .recompute, on: rates).seconds : 0
+    func timed(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [TimedStep] {
+      let costs = part == .embedding ? cost.embedding : part == .block ? cost.keptLayer : cost.head
+      let exposed = pass == .backward ? costs.backwardTensorSeconds : costs.forwardTensorSeconds
+      func collectiveSeconds(_ it: TensorCollective) -> Double {
+        group.seconds(of: it.kind, byteCount: Double(it.byteCount))
+      }
+      let steps = recipe.steps(part, pass)
+      var all = 0.0
+      for case .collective(let it) in steps { all += collectiveSeconds(it) }
+      return steps.map { step in
+        switch step {
+        case .collective(let it):
+          return TimedStep(step: step, seconds: all > 0 ? collectiveSeconds(it) / all * exposed : 0)
+        case .piece(let piece, _):
+          let account = Account([step], on: rates)
+          let again = pass == .backward && piece == .attentionCore ? core : 0
+          return TimedStep(step: step, seconds: account.seconds + account.accumulationSeconds + again)
+        }
+      }
+    }
+    passes = Recipe.Part.allCases.flatMap { part in
+      Recipe.Pass.allCases.map { pass in pass == .recompute && isSelective ? [] : timed(part, pass) }
+    }
+  }
+}
+
+extension CostModel {
+  /// Seconds of every step of a strategy's passes, by model of device.
+  ///
+  /// - Precondition: the layout is the strategy's own.
+  package func stepSeconds(of strategy: Strategy, layout: LayoutCost) -> [StepSeconds] {
+    zip(devices, layout.links).map { device, links in
+      let recipe = Recipe(job: job, strategy: strategy, framework: device.framework)
+      let rates = ComputeRates(device.speed, framework: device.framework, job: job)
+      return StepSeconds(
+        recipe,
+        cost: MicroBatchCost(recipe, rates: rates, framework: device.framework, tensorGroup: links.tensorGroup),
+        rates: rates, tensorGroup: links.tensorGroup)
+    }
+  }
+}
