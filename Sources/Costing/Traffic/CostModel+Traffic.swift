@@ -1,8 +1,8 @@
 package import Documents
 import Training
 
-/// Bytes that an iteration sends, by formulas of their own: neither from the times nor from the programs, whose messages
-/// they are checked against.
+/// Bytes that an iteration sends: those of passes as the recipe has them, the rest by formulas of their own, which the
+/// messages of programs are checked against.
 extension CostModel {
   /// The innermost level whose instance holds the devices of two ranks, an index into the cluster's levels.
   package func linkLevel(fromRank from: Int, toRank to: Int) -> Int {
@@ -62,9 +62,7 @@ private struct TrafficFold {
   let stageLayers: [Int]
   let recomputedLayers: [Int]
   let microBatchCount: Int
-  /// Elements of one micro-batch's activations, S.
-  let activationCount: Int
-  let tokenCount: Int
+  let recipe: Recipe
   var count: TrafficCount
 
   init(model: CostModel, strategy: Strategy, split: Split) {
@@ -79,8 +77,7 @@ private struct TrafficFold {
       split.choices?.map { $0.recomputedLayerCount * strategy.virtualStageCount }
       ?? (strategy.recompute == .full ? stageLayers : [Int](repeating: 0, count: p))
     microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
-    tokenCount = strategy.microBatch * model.job.sequenceLength
-    activationCount = tokenCount * model.job.model.hiddenSize
+    recipe = Recipe(job: model.job, strategy: strategy, framework: model.framework)
     count = TrafficCount(rankCount: mesh.worldSize, levelCount: model.cluster.levels.count)
   }
 
@@ -137,25 +134,32 @@ private struct TrafficFold {
   }
 
   private mutating func countTensor(stage: Int, group: Group) {
-    let m = microBatchCount, S = activationCount, e = elementBytes
+    let m = microBatchCount
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
-    let layers = m * stageLayers[stage]
-    let sums = 4 * layers + 2 * m * recomputedLayers[stage]
-    if strategy.usesSequenceParallelism {
-      var gathers = sums + 2 * layers, scatters = sums
-      if isFirst { (gathers, scatters) = (gathers + m, scatters + m) }
-      if isLast { (gathers, scatters) = (gathers + 2 * m, scatters + m) }
-      allGather(S, bytes: e, times: gathers, .tensor, in: group)
-      reduceScatter(S, bytes: e, times: scatters, .tensor, in: group)
-    } else {
-      allReduce(S, bytes: e, times: sums + (isFirst ? m : 0) + (isLast ? m : 0), .tensor, in: group)
-      // What arrives from another stage, forward at every virtual stage but the first, backward at every one but the last.
-      if strategy.pipelineDegree > 1 {
-        let arrivals = 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
-        allGather(S, bytes: e, times: m * arrivals, .tensor, in: group)
+    var collectives: [EqualCollectives] = []
+    func add(_ part: Recipe.Part, _ pass: Recipe.Pass, times: Int) {
+      for case .collective(let it) in recipe.steps(part, pass) { collectives.add(it, count: times) }
+    }
+    for pass in Recipe.Pass.allCases {
+      if isFirst { add(.embedding, pass, times: m) }
+      add(.block, pass, times: m * (pass == .recompute ? recomputedLayers : stageLayers)[stage])
+      if isLast { add(.head, pass, times: m) }
+    }
+    for equal in collectives {
+      let elements = equal.collective.elementCount, bytes = equal.collective.elementByteCount
+      switch equal.collective.kind {
+      case .allGather: allGather(elements, bytes: bytes, times: equal.count, .tensor, in: group)
+      case .reduceScatter: reduceScatter(elements, bytes: bytes, times: equal.count, .tensor, in: group)
+      case .allReduce: allReduce(elements, bytes: bytes, times: equal.count, .tensor, in: group)
+      case .allToAll: preconditionFailure("no pass has an all-to-all of its tensor group")
       }
     }
-    if isLast { allReduce(tokenCount, bytes: 4, times: 3 * m, .tensor, in: group) }
+    // What arrives from another stage, forward at every virtual stage but the first, backward at every one but the last.
+    if !strategy.usesSequenceParallelism, strategy.pipelineDegree > 1 {
+      let arrivals = 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
+      allGather(
+        recipe.activationElementCount, bytes: elementBytes, times: m * arrivals, .tensor, in: group)
+    }
     // Summed before gradients are reduced among replicas: once an iteration, or every micro-batch where they are.
     if strategy.zeroStage >= .gradients {
       for part in parts(ofStage: stage) {
@@ -170,7 +174,7 @@ private struct TrafficFold {
   mutating func countPipeline() {
     let p = strategy.pipelineDegree
     guard p > 1 else { return }
-    let bytes = activationCount / strategy.tensorDegree * elementBytes * microBatchCount
+    let bytes = recipe.activationElementCount / strategy.tensorDegree * elementBytes * microBatchCount
     let columns = mesh.groups(along: .pipeline)
     for virtualStage in 0..<p * strategy.virtualStageCount - 1 {
       let from = virtualStage % p, to = (virtualStage + 1) % p
