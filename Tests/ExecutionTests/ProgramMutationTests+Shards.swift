@@ -7,11 +7,13 @@ extension ProgramMutationTests {
     var all: [Mutation] = []
     all.append(
       Mutation("a reduction over the ranks of another level", "ranks 0, 4 are no group", plan: Mutation.levels) {
-        $0.editCollective(0, { $0.operand == .gradient(.layer(1), .gradients) }) { $0.with(group: [0, 4]) }
+        $0.editCollective(0, { "\($0.operand)" == "gradient of layer 1 over gradients shards" }) {
+          $0.with(group: [0, 4])
+        }
       })
     all.append(
       Mutation("a shard as large as the whole", "the tensor has", plan: Mutation.levels) {
-        $0.editCollective(0, { $0.operand == .gradient(.layer(1), .gradients) }) {
+        $0.editCollective(0, { "\($0.operand)" == "gradient of layer 1 over gradients shards" }) {
           $0.with(elementCount: 2 * $0.elementCount)
         }
       })
@@ -19,27 +21,27 @@ extension ProgramMutationTests {
       Mutation(
         "a level is left out in a micro-batch", "reduce-scatter of gradient of layer 1 over gradients shards",
         plan: Mutation.levels
-      ) { $0.drop(3) { $0.isCollective(.gradient(.layer(1), .gradients)) } })
+      ) { $0.drop(3) { $0.isCollective("gradient of layer 1 over gradients shards") } })
     all.append(
       Mutation(
         "shards are not reduced at the step", "reduce-scatter of gradient of layer 1 over optimizer shards 0 times",
         plan: Mutation.levels
-      ) { $0.dropEverywhere { $0.isCollective(.gradient(.layer(1), .optimizer)) } })
+      ) { $0.dropEverywhere { $0.isCollective("gradient of layer 1 over optimizer shards") } })
     all.append(
       Mutation(
         "shards are reduced in every micro-batch", "over optimizer shards 2 times in an iteration, not 1",
         plan: Mutation.levels
-      ) { $0.double(3) { $0.isCollective(.gradient(.layer(1), .optimizer)) } })
+      ) { $0.double(3) { $0.isCollective("gradient of layer 1 over optimizer shards") } })
     all.append(
       Mutation(
         "updated shards stay scattered", "all-gather of updated weights of layer 1 over optimizer shards 0 times",
         plan: Mutation.levels
-      ) { $0.dropEverywhere { $0.isCollective(.updatedWeights(.layer(1), .optimizer)) } })
+      ) { $0.dropEverywhere { $0.isCollective("updated weights of layer 1 over optimizer shards") } })
     all.append(
       Mutation(
         "replicas of a shard stay apart", "all-reduce of gradient of layer 1 over replicas 0 times",
         plan: Mutation.replicated
-      ) { $0.dropEverywhere { $0.isCollective(.gradient(.layer(1), .replicas)) } })
+      ) { $0.dropEverywhere { $0.isCollective("gradient of layer 1 over replicas") } })
     all.append(
       Mutation("a mean of one level only", "averages gradients over 4 replicas, but 8", plan: Mutation.replicated) {
         $0.edit(3, where: { $0.isCompute(.averageGradients(replicaCount: 8)) }) { _, _ in
@@ -70,9 +72,10 @@ extension ProgramMutationTests {
         }
       })
     all.append(
-      Mutation("weights cross nodes again", "all-gather of", plan: Mutation.secondary) {
-        $0.editEverywhere({ $0.isCollective(.secondaryWeights(.layer(1))) }) {
-          $0.with(operand: .weights(.layer(1)), group: Array(0..<8))
+      Mutation("weights cross nodes again", "all-gather of", plan: Mutation.secondary) { programs in
+        guard let first = try? shape(Mutation.secondary).exchanges(at: .firstUse).first else { return false }
+        return programs.editEverywhere({ $0.isCollective("secondary weights of layer 1") }) {
+          $0.with(operand: .exchanged(first, .layer(1), nil), group: Array(0..<8))
         }
       })
     return all
@@ -85,17 +88,17 @@ extension ProgramMutationTests {
       Mutation("weights travel as they are", "all-gather of weights of layer 1", plan: Mutation.quantised) { programs in
         guard let count = try? shape(Mutation.quantised).parameterCount(of: .layer(1))
         else { return false }
-        return programs.editEverywhere({ $0.isCollective(.weights(.layer(1))) }) {
+        return programs.editEverywhere({ $0.isCollective("weights of layer 1") }) {
           $0.with(elementCount: count, elementByteCount: 2, quantisation: .some(nil))
         }
       })
     all.append(
-      Mutation("secondary slices are quantised", "the tensor has", plan: Mutation.quantised) {
-        $0.editEverywhere({ $0.isCollective(.secondaryWeights(.layer(1))) }) { $0.with(quantisation: .weights) }
+      Mutation("secondary slices are quantised", "secondary weights of layer 1 as INT8", plan: Mutation.quantised) {
+        $0.editEverywhere({ $0.isCollective("secondary weights of layer 1") }) { $0.with(quantisation: .weights) }
       })
     all.append(
       Mutation("no steps for the codes", "the tensor has", plan: Mutation.quantised) {
-        $0.editCollective(1, { $0.operand == .weights(.layer(1)) }) {
+        $0.editCollective(1, { "\($0.operand)" == "weights of layer 1" }) {
           $0.with(elementCount: $0.elementCount - $0.group.count)
         }
       })
@@ -103,16 +106,18 @@ extension ProgramMutationTests {
       Mutation(
         "gradients stay in their node", "all-to-all of node's gradient of layer 1 over weights shards as INT4 0 times",
         plan: Mutation.quantised
-      ) { $0.dropEverywhere { $0.isCollective(.nodeGradient(.layer(1), .weights)) } })
+      ) { $0.dropEverywhere { $0.isCollective("node's gradient of layer 1 over weights shards") } })
     all.append(
       Mutation(
         "gradients are not summed in their node",
         "all-to-all of gradient of layer 1 over weights shards as INT4 0 times",
         plan: Mutation.quantised
-      ) { $0.dropEverywhere { $0.isCollective(.gradient(.layer(1), .weights)) } })
+      ) { $0.dropEverywhere { $0.isCollective("gradient of layer 1 over weights shards") } })
     all.append(
       Mutation("an exchange in the wrong order", "ranks 0, 4 are no group", plan: Mutation.quantised) {
-        $0.editCollective(0, { $0.operand == .gradient(.layer(1), .weights) }) { $0.with(group: [0, 4]) }
+        $0.editCollective(0, { "\($0.operand)" == "gradient of layer 1 over weights shards" }) {
+          $0.with(group: [0, 4])
+        }
       })
     return all
   }()

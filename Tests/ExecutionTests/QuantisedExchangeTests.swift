@@ -21,8 +21,9 @@ import Training
       states = run.run.ranks.map(\.state)
     }
 
-    /// Performs every rank's first collective of an operand, if its programs have one.
-    mutating func perform(_ operand: Operand) {
+    /// Performs every rank's first collective of a part in an exchange, if its programs have one.
+    mutating func perform(_ exchange: Exchange, _ part: ModelPart?, _ hop: Exchange.Hop? = nil) {
+      let operand = Operand.exchanged(exchange, part, hop)
       var sent: [[Float]] = [], collectives: [Collective] = []
       for (rank, program) in programs.enumerated() {
         guard
@@ -57,9 +58,8 @@ import Training
         states[rank].parts[index].gradient = gradients[rank]
         states[rank].parts[index].gradientShard = states[rank].parts[index].gradientShard.map { _ in 0 }
       }
-      for family in shape.microBatchFamilies {
-        perform(.gradient(part, family))
-        perform(.nodeGradient(part, family))
+      for reduction in shape.exchanges(at: .partBackward) {
+        for hop in [nil, Exchange.Hop.inside, .across] { perform(reduction, part, hop) }
       }
       return states.indices.map { rank in
         states[rank].averageGradients(replicaCount: states.count)
@@ -160,9 +160,10 @@ import Training
   @Test func whatDoesNotDivideFallsBack() throws {
     let ranks = try Ranks(Self.gradients)
     let count = ranks.shape.parameterCount(of: .head)
-    let group = ranks.shape.group(of: .weights, containing: 0)
+    let reduction = try #require(ranks.shape.exchanges(at: .partBackward).first)
+    let group = reduction.group(containing: 0, sharding: ranks.shape.sharding, in: ranks.shape.mesh)
     for elements in count..<count + 16 {
-      #expect((ranks.shape.exchange(over: group, elementCount: elements) != nil) == (elements % 16 == 0))
+      #expect((ranks.shape.hops(of: reduction, in: group, elementCount: elements) != nil) == (elements % 16 == 0))
     }
   }
 
@@ -173,7 +174,7 @@ import Training
     var ranks = try Ranks("data=8,zero_stage=3,quantise_weights=true")
     let before = ranks.states.map { $0.parts.map { ($0.weightShard, $0.optimizer.masters) } }
     let part = ModelPart.layer(0)
-    ranks.perform(.weights(part))
+    ranks.perform(try #require(ranks.shape.exchanges(at: .firstUse).first), part)
     let index = ranks.states[0].index(of: part)
     let weights = ranks.states.map { $0.parts[index].weights }
     #expect(weights.allSatisfy { $0.map(\.bitPattern) == weights[0].map(\.bitPattern) })

@@ -15,6 +15,10 @@ extension ProgramStep {
   func isCollective(_ operand: Operand) -> Bool {
     if case .collective(let it) = operation { it.operand == operand } else { false }
   }
+  /// - Parameter tensor: what a report calls it.
+  func isCollective(_ tensor: String) -> Bool {
+    if case .collective(let it) = operation { "\(it.operand)" == tensor } else { false }
+  }
 
   /// The same step as a computation that does nothing in a pass: what a dropped step leaves, so that all others keep
   /// their indices. Steps that waited for it wait no longer.

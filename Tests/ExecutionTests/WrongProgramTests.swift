@@ -116,21 +116,21 @@ import Training
 
   @Test func anotherRouteShowsInTheLevels() throws {
     let found = try Self.run("data=8") {
-      $0.editEverywhere({ $0.isCollective(.allGradients) }) { $0.with(algorithm: .direct) }
+      $0.editEverywhere({ $0.isCollective("gradients") }) { $0.with(algorithm: .direct) }
     }
     #expect(found.contains { $0.contains("data traffic across network") }, "\(found)")
   }
 
   @Test func aWiderElementShowsInTheBytes() throws {
     let found = try Self.run("data=8") {
-      $0.editEverywhere({ $0.isCollective(.allGradients) }) { $0.with(elementByteCount: 8) }
+      $0.editEverywhere({ $0.isCollective("gradients") }) { $0.with(elementByteCount: 8) }
     }
     #expect(found.contains { $0.contains("data traffic") }, "\(found)")
   }
 
   @Test func aTiedMatrixThatIsNotSummedShowsInTheParameters() throws {
     let found = try Self.run(Self.pattern, isTied: true) {
-      $0.dropEverywhere { $0.isCollective(.tiedMatrixGradient) }
+      $0.dropEverywhere { $0.isCollective("gradient of the tied matrix") }
     }
     #expect(found.contains { $0.contains("replicas hold different parameters") }, "\(found)")
     #expect(found.contains { $0.contains("embedding traffic") }, "\(found)")

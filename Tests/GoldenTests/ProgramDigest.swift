@@ -108,19 +108,23 @@ struct ProgramDigest {
     case .tokenTarget: "token target"
     case .tokenSum: "token sum"
     case .arrived(let pass): "arrived \(words(pass))"
-    case .weights(let part): "weights \(words(part))"
-    case .secondaryWeights(let part): "secondary weights \(words(part))"
-    case .updatedWeights(let part, let family): "updated weights \(words(part)) \(words(family))"
-    case .allWeights: "all weights"
-    case .gradient(let part, let family): "gradient \(words(part)) \(words(family))"
-    case .nodeGradient(let part, let family): "node gradient \(words(part)) \(words(family))"
-    case .allGradients: "all gradients"
-    case .allNodeGradients: "all node gradients"
-    case .gradientShards: "gradient shards"
-    case .replicatedGradients: "replicated gradients"
-    case .replicatedGradientsOf(let part): "replicated gradients \(words(part))"
-    case .tiedMatrixGradient: "tied matrix gradient"
-    case .scalars: "scalars"
+    case .exchanged(let exchange, let part, let hop): words(exchange, part, hop)
+    }
+  }
+
+  private static func words(_ exchange: Exchange, _ part: ModelPart?, _ hop: Exchange.Hop?) -> String {
+    let family = exchange.family.map(words), node = hop == .across ? "node " : ""
+    switch (exchange.content, part) {
+    case (.weights, let part?): return (family == "secondary" ? "secondary weights " : "weights ") + words(part)
+    case (.updatedWeights, let part?): return "updated weights \(words(part)) \(family ?? "")"
+    case (.updatedWeights, nil): return "all weights"
+    case (.gradient, let part?): return "\(node)gradient \(words(part)) \(family ?? "")"
+    case (.gradient, nil): return exchange.divisor > 1 ? "gradient shards" : "all \(node)gradients"
+    case (.partialGradient, let part?): return "replicated gradients \(words(part))"
+    case (.partialGradient, nil): return "replicated gradients"
+    case (.tiedMatrixGradient, _): return "tied matrix gradient"
+    case (.scalars, _): return "scalars"
+    case (.weights, nil): return "weights of no part"
     }
   }
 

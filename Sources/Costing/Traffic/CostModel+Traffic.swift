@@ -161,7 +161,7 @@ private struct TrafficFold {
         recipe.activationElementCount, bytes: elementBytes, times: m * arrivals, .tensor, in: group)
     }
     // Summed before gradients are reduced among replicas: once an iteration, or every micro-batch where they are.
-    if strategy.zeroStage >= .gradients {
+    if strategy.sharding.gradientDegree > 1 {
       for part in parts(ofStage: stage) {
         allReduce(part.partlyComputed, bytes: memory.weightByteCount, times: m * part.copies, .tensor, in: group)
       }
@@ -192,7 +192,7 @@ private struct TrafficFold {
       let replicas = ReplicaTraffic(
         model: model, sharding: strategy.sharding, data: data,
         weightByteCount: memory.weightByteCount, gradientByteCount: memory.gradientByteCount)
-      if strategy.zeroStage < .gradients {
+      if strategy.sharding.gradientDegree == 1 {
         replicas.countOnce(
           memory.parameterCount(stage: stage, layerCount: stageLayers[stage]), into: &count)
       } else {

@@ -22,21 +22,21 @@ extension RankState {
     case .tokenTarget: return tokenTargets
     case .tokenSum: return tokenSums
     case .arrived(let pass): return placed(arrived[pass]?.elements ?? [])
-    case .weights, .secondaryWeights, .updatedWeights, .allWeights:
-      let shard = gatheredShard(operand)
-      guard let quantisation = collective.quantisation else { return placed(shard) }
-      return placed(quantised(shard, quantisation, wordCount: chunk.count))
-    case .gradient, .nodeGradient, .allGradients, .allNodeGradients, .gradientShards:
-      guard let quantisation = collective.quantisation else { return takeGradient(operand) }
-      return exchangeLoad(operand, of: collective, quantisation)
-    case .replicatedGradients: return parts.indices.flatMap { Array(parts[$0].gradient[partialRange($0)]) }
-    case .replicatedGradientsOf(let part):
-      let index = index(of: part)
-      return Array(parts[index].gradient[partialRange(index)])
-    case .tiedMatrixGradient:
-      let (index, range) = tiedMatrix
-      return Array(parts[index].gradient[range])
-    case .scalars: return scalars
+    case .exchanged(let exchange, let part, let hop):
+      switch exchange.content {
+      case .weights, .updatedWeights:
+        let shard = gatheredShard(exchange, of: part)
+        guard let quantisation = collective.quantisation else { return placed(shard) }
+        return placed(quantised(shard, quantisation, wordCount: chunk.count))
+      case .gradient:
+        guard let hop, let quantisation = collective.quantisation else { return takeGradient(exchange, of: part) }
+        return hopLoad(exchange, of: part, hop, of: collective, quantisation)
+      case .partialGradient: return indices(of: part).flatMap { Array(parts[$0].gradient[partialRange($0)]) }
+      case .tiedMatrixGradient:
+        let (index, range) = tiedMatrix
+        return Array(parts[index].gradient[range])
+      case .scalars: return scalars
+      }
     }
   }
 
@@ -52,28 +52,27 @@ extension RankState {
     case .tokenTarget: tokenTargets = buffer
     case .tokenSum: tokenSums = buffer
     case .arrived(let pass): arrived[pass] = activation(buffer, of: collective, chunk: chunk)
-    case .weights, .secondaryWeights, .updatedWeights, .allWeights:
-      storeWeights(dequantised(buffer, of: collective), operand)
-    case .gradient, .nodeGradient, .allGradients, .allNodeGradients, .gradientShards:
-      if collective.quantisation != nil {
-        exchangeStore(buffer, operand, of: collective)
-      } else {
-        putGradient(collective.kind == .reduceScatter ? Array(buffer[chunk]) : buffer, operand)
+    case .exchanged(let exchange, let part, let hop):
+      switch exchange.content {
+      case .weights, .updatedWeights: storeWeights(dequantised(buffer, of: collective), exchange, of: part)
+      case .gradient:
+        if let hop, let quantisation = collective.quantisation {
+          hopStore(buffer, exchange, of: part, hop, of: collective, quantisation)
+        } else {
+          putGradient(collective.kind == .reduceScatter ? Array(buffer[chunk]) : buffer, exchange, of: part)
+        }
+      case .partialGradient:
+        var next = 0
+        for index in indices(of: part) {
+          let range = partialRange(index)
+          parts[index].gradient.replaceSubrange(range, with: buffer[next..<next + range.count])
+          next += range.count
+        }
+      case .tiedMatrixGradient:
+        let (index, range) = tiedMatrix
+        parts[index].gradient.replaceSubrange(range, with: buffer)
+      case .scalars: scalars = buffer
       }
-    case .replicatedGradients:
-      var next = 0
-      for index in parts.indices {
-        let range = partialRange(index)
-        parts[index].gradient.replaceSubrange(range, with: buffer[next..<next + range.count])
-        next += range.count
-      }
-    case .replicatedGradientsOf(let part):
-      let index = index(of: part)
-      parts[index].gradient.replaceSubrange(partialRange(index), with: buffer)
-    case .tiedMatrixGradient:
-      let (index, range) = tiedMatrix
-      parts[index].gradient.replaceSubrange(range, with: buffer)
-    case .scalars: scalars = buffer
     }
   }
 

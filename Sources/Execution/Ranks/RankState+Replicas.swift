@@ -6,33 +6,35 @@ extension RankState {
   // MARK: Weights
 
   /// What this rank adds to a gather.
-  func gatheredShard(_ operand: Operand) -> [Float] {
-    switch operand {
-    case .weights(let part): return parts[index(of: part)].weightShard
-    case .secondaryWeights(let part): return parts[index(of: part)].secondary
-    case .updatedWeights(let part, let family):
-      let ranges = parts[index(of: part)].ranges
-      return keptWeights(index(of: part), family == .optimizer ? ranges.optimizer : ranges.gradients)
-    default: return parts.indices.flatMap { keptWeights($0, parts[$0].owned) }
+  func gatheredShard(_ exchange: Exchange, of part: ModelPart?) -> [Float] {
+    guard let part else { return parts.indices.flatMap { keptWeights($0, parts[$0].owned) } }
+    let index = index(of: part), ranges = parts[index].ranges
+    switch exchange.family {
+    case .weights: return parts[index].weightShard
+    case .secondary: return parts[index].secondary
+    case .gradients: return keptWeights(index, ranges.gradients)
+    default: return keptWeights(index, ranges.optimizer)
     }
   }
 
   /// Takes up what was gathered.
-  mutating func storeWeights(_ values: [Float], _ operand: Operand) {
-    switch operand {
-    case .weights(let part), .secondaryWeights(let part):
-      memory.add(values.count * setting.job.precision.byteCount, .workspace)
-      parts[index(of: part)].weights = values
-    case .updatedWeights(let part, let family):
-      let index = index(of: part), ranges = parts[index].ranges
-      keepWeights(values, index, family == .optimizer ? ranges.gradients : ranges.weights)
-    default:
+  mutating func storeWeights(_ values: [Float], _ exchange: Exchange, of part: ModelPart?) {
+    guard let part else {
       var next = 0
       for index in parts.indices {
         let count = parts[index].layout.count
         parts[index].weights = Array(values[next..<next + count])
         next += count
       }
+      return
+    }
+    let index = index(of: part), ranges = parts[index].ranges
+    switch exchange.family {
+    case .weights, .secondary:
+      memory.add(values.count * setting.job.precision.byteCount, .workspace)
+      parts[index].weights = values
+    case .gradients: keepWeights(values, index, ranges.weights)
+    default: keepWeights(values, index, ranges.gradients)
     }
   }
 
@@ -63,8 +65,9 @@ extension RankState {
 
   /// What was gathered: of quantised shards what every rank, their owner too, dequantises them to, in the format of weights.
   func dequantised(_ buffer: [Float], of collective: Collective) -> [Float] {
-    guard let quantisation = collective.quantisation else { return buffer }
-    let count = elementCount(of: collective.operand), rankCount = collective.group.count
+    guard let quantisation = collective.quantisation, case .exchanged(let exchange, let part, _) = collective.operand
+    else { return buffer }
+    let count = elementCount(of: exchange, part), rankCount = collective.group.count
     let slot = buffer.count / rankCount
     return (0..<rankCount).flatMap { place in
       quantisation.dequantise(
@@ -75,57 +78,41 @@ extension RankState {
   }
 
   /// Elements that all ranks of a gather or a reduction over shards have between them.
-  private func elementCount(of operand: Operand) -> Int {
-    let shape = setting.shape, rank = shape.mesh.rank(at: place)
-    func count(_ part: ModelPart, _ family: Sharding.Family) -> Int {
-      shape.elementCount(over: family, rank: rank, of: parts[index(of: part)].layout.count)
-    }
-    return switch operand {
-    case .weights(let part), .secondaryWeights(let part): count(part, .weights)
-    case .updatedWeights(let part, let family), .gradient(let part, let family), .nodeGradient(let part, let family):
-      count(part, family)
-    default: parts.reduce(0) { $0 + $1.layout.count }
-    }
+  private func elementCount(of exchange: Exchange, _ part: ModelPart?) -> Int {
+    setting.shape.elementCount(
+      of: exchange, rank: setting.shape.mesh.rank(at: place),
+      whole: indices(of: part).reduce(0) { $0 + parts[$1].layout.count })
+  }
+
+  /// Of one part, or of all that the rank holds.
+  func indices(of part: ModelPart?) -> Range<Int> {
+    guard let part else { return parts.indices }
+    let index = index(of: part)
+    return index..<index + 1
   }
 
   // MARK: Gradients
 
   /// Takes what is to be reduced.
-  mutating func takeGradient(_ operand: Operand) -> [Float] {
-    switch operand {
-    case .gradient(let part, let family), .nodeGradient(let part, let family):
-      let index = index(of: part)
-      switch family {
-      case .weights, .gradients:
-        let isWhole = family == setting.shape.microBatchFamilies[0]
-        let gradient = isWhole ? parts[index].gradient : parts[index].reduced
-        parts[index].gradient = []
-        parts[index].reduced = []
-        return setting.arithmetic == .fp32 ? gradient : gradient.map(setting.arithmetic.rounded)
-      case .replicas: return Array(parts[index].gradientShard[parts[index].ownedInGradientShard])
-      case .optimizer, .secondary: return parts[index].gradientShard
-      }
-    case .gradientShards: return parts.flatMap { $0.gradient[$0.owned] }
-    default: return parts.flatMap(\.gradient)
+  mutating func takeGradient(_ exchange: Exchange, of part: ModelPart?) -> [Float] {
+    guard let part else {
+      return exchange.divisor > 1 ? parts.flatMap { $0.gradient[$0.owned] } : parts.flatMap(\.gradient)
+    }
+    let index = index(of: part)
+    switch exchange.family {
+    case .weights, .gradients:
+      let gradient = exchange.divisor == 1 ? parts[index].gradient : parts[index].reduced
+      parts[index].gradient = []
+      parts[index].reduced = []
+      return setting.arithmetic == .fp32 ? gradient : gradient.map(setting.arithmetic.rounded)
+    case .replicas: return Array(parts[index].gradientShard[parts[index].ownedInGradientShard])
+    default: return parts[index].gradientShard
     }
   }
 
   /// Takes up this rank's chunk of a sum, or all of one that is not scattered.
-  mutating func putGradient(_ values: [Float], _ operand: Operand) {
-    switch operand {
-    case .gradient(let part, let family), .nodeGradient(let part, let family):
-      let index = index(of: part)
-      switch family {
-      case .weights, .gradients:
-        if family == setting.shape.microBatchFamilies.last {
-          accumulate(values, of: index)
-        } else {
-          parts[index].reduced = values
-        }
-      case .optimizer, .replicas, .secondary:
-        parts[index].gradientShard.replaceSubrange(parts[index].ownedInGradientShard, with: values)
-      }
-    default:
+  mutating func putGradient(_ values: [Float], _ exchange: Exchange, of part: ModelPart?) {
+    guard let part else {
       let isWhole = sharding.optimizerDegree == 1
       var next = 0
       for index in parts.indices {
@@ -133,58 +120,73 @@ extension RankState {
         parts[index].gradient.replaceSubrange(range, with: values[next..<next + range.count])
         next += range.count
       }
+      return
+    }
+    let index = index(of: part)
+    switch exchange.family {
+    case .weights, .gradients:
+      // The last of a micro-batch's reductions leaves the shard that is kept.
+      if exchange.divisor * exchange.rankCount == sharding.gradientDegree {
+        accumulate(values, of: index)
+      } else {
+        parts[index].reduced = values
+      }
+    default: parts[index].gradientShard.replaceSubrange(parts[index].ownedInGradientShard, with: values)
     }
   }
 
   // MARK: Quantised exchanges
 
   /// What one hop of a quantised exchange sends: a run of words for every rank of the hop.
-  mutating func exchangeLoad(_ operand: Operand, of collective: Collective, _ quantisation: Quantisation) -> [Float] {
-    guard let exchange = exchange(of: operand) else { return [] }
+  mutating func hopLoad(
+    _ exchange: Exchange, of part: ModelPart?, _ hop: Exchange.Hop, of collective: Collective,
+    _ quantisation: Quantisation
+  ) -> [Float] {
+    guard let hops = hops(of: exchange, part) else { return [] }
     let values: [Float]
-    if operand.isOfNode, exchange.insideCount > 1 {
+    if hop == .across, hops.insideCount > 1 {
       values = nodeSum
       nodeSum = []
     } else {
-      let gradient = takeGradient(operand), length = exchange.partitionLength
-      guard gradient.count == exchange.elementCount else { return [] }
-      values = exchange.swizzle.flatMap { gradient[$0 * length..<($0 + 1) * length] }
+      let gradient = takeGradient(exchange, of: part), length = hops.partitionLength
+      guard gradient.count == hops.elementCount else { return [] }
+      values = hops.swizzle.flatMap { gradient[$0 * length..<($0 + 1) * length] }
     }
     guard values.count % collective.group.count == 0 else { return [] }
     memory.add(2 * collective.elementCount * Quantisation.wordByteCount, .workspace)
     guard let feedback = setting.errorFeedback else {
       return quantisation.quantiseRuns(values, runCount: collective.group.count)
     }
-    var error = owed[operand] ?? OwedValues()
+    var error = owed[collective.operand] ?? OwedValues()
     memory.add(-error.byteCount, .workspace)
     let words = error.quantise(values, runCount: collective.group.count, quantisation, feedback)
     memory.add(error.byteCount, .workspace)
-    owed[operand] = error
+    owed[collective.operand] = error
     return words
   }
 
   /// Adds up, in the order of ranks, what a hop of a quantised exchange has brought from each.
-  mutating func exchangeStore(_ buffer: [Float], _ operand: Operand, of collective: Collective) {
-    guard let quantisation = collective.quantisation, let exchange = exchange(of: operand) else { return }
+  mutating func hopStore(
+    _ buffer: [Float], _ exchange: Exchange, of part: ModelPart?, _ hop: Exchange.Hop, of collective: Collective,
+    _ quantisation: Quantisation
+  ) {
+    guard let hops = hops(of: exchange, part) else { return }
     memory.add(-2 * collective.elementCount * Quantisation.wordByteCount, .workspace)
-    let count = operand.isOfNode ? exchange.partitionLength : exchange.elementCount / exchange.insideCount
+    let count = hop == .across ? hops.partitionLength : hops.nodeSumCount
     let run = buffer.count / collective.group.count
     var sum = quantisation.dequantise(buffer[..<run], elementCount: count)
     for place in 1..<collective.group.count {
       let addend = quantisation.dequantise(buffer[place * run..<(place + 1) * run], elementCount: count)
       for index in sum.indices { sum[index] += addend[index] }
     }
-    if operand.isOfNode { putGradient(sum, operand) } else { nodeSum = sum }
+    if hop == .across { putGradient(sum, exchange, of: part) } else { nodeSum = sum }
   }
 
-  private func exchange(of operand: Operand) -> QuantisedExchange? {
+  private func hops(of exchange: Exchange, _ part: ModelPart?) -> QuantisedExchange? {
     let shape = setting.shape
-    let family: Sharding.Family =
-      switch operand {
-      case .gradient(_, let family), .nodeGradient(_, let family): family
-      default: .optimizer
-      }
-    return shape.exchange(
-      over: shape.group(of: family, containing: shape.mesh.rank(at: place)), elementCount: elementCount(of: operand))
+    return shape.hops(
+      of: exchange,
+      in: exchange.group(containing: shape.mesh.rank(at: place), sharding: sharding, in: shape.mesh),
+      elementCount: elementCount(of: exchange, part))
   }
 }

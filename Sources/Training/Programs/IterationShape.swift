@@ -19,6 +19,8 @@ package struct IterationShape: Sendable {
   private let isRecomputed: [Bool]
   /// The recipe's steps, by part and pass.
   private let recipeSteps: [[Recipe.Step]]
+  /// By moment.
+  let exchanges: [[Exchange]]
 
   /// - Precondition: the strategy breaks no rule for the job (``Strategy/violation(job:deviceCount:hasFlashAttention:allowsEmptyStages:)``),
   ///   the split has the strategy's stages and chunks, the schedule is of the strategy's stages and micro-batches.
@@ -41,6 +43,7 @@ package struct IterationShape: Sendable {
     self.routes = routes
     let recipe = Recipe(job: job, strategy: strategy, vocabularySize: paddedVocabularySize)
     recipeSteps = Recipe.Part.allCases.flatMap { part in Recipe.Pass.allCases.map { recipe.steps(part, $0) } }
+    exchanges = Moment.allCases.map { strategy.sharding.exchanges(at: $0, in: strategy.mesh) }
     isRecomputed = split.layerCounts.enumerated().flatMap { virtualStage, count in
       let ofAll = strategy.recompute == .full ? count : 0
       let recomputed = split.choices?[virtualStage % split.stageCount].recomputedLayerCount ?? ofAll

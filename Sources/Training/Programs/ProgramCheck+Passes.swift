@@ -75,26 +75,25 @@ extension ProgramCheck {
     }
   }
 
-  /// What is done once an iteration.
+  /// What is computed once an iteration, as often as its cycle says.
   func ending(of program: RankProgram) throws(ProgramDefect) {
-    var averages: [Int] = []
-    var sums = 0, clips = 0, updates = 0
-    for step in program.steps {
-      switch step.operation {
-      case .compute(.averageGradients(let count)): averages.append(count)
-      case .compute(.sumScalars): sums += 1
-      case .compute(.clipGradients): clips += 1
-      case .compute(.updateParameters): updates += 1
-      default: continue
-      }
+    func computations(_ all: [Computation?]) -> [Computation] { all.compactMap(\.self) }
+    let expected = computations(shape.cycle.map { if case .compute(let it) = $0 { it } else { nil } })
+    let found = computations(program.steps.map { if case .compute(let it) = $0.operation { it } else { nil } })
+    func averages(_ all: [Computation]) -> [Int] {
+      all.compactMap { if case .averageGradients(let count) = $0 { count } else { nil } }
     }
-    let d = mesh.degree(of: .data)
-    guard averages == (d > 1 ? [d] : []) else { throw .average(rank: program.rank, expected: d, found: averages) }
-    for (what, count, expected) in [
-      ("sums the scalars", sums, 1), ("clips the gradient", clips, shape.maximumGradientNorm == nil ? 0 : 1),
-      ("updates the parameters", updates, 1),
-    ] where count != expected {
-      throw .once(what, rank: program.rank, count: count, expected: expected)
+    guard averages(found) == averages(expected) else {
+      throw .average(rank: program.rank, expected: mesh.degree(of: .data), found: averages(found))
+    }
+    for (what, computation) in [
+      ("sums the scalars", Computation.sumScalars), ("clips the gradient", .clipGradients),
+      ("updates the parameters", .updateParameters),
+    ] {
+      func count(_ all: [Computation]) -> Int { all.count { $0 == computation } }
+      guard count(found) == count(expected) else {
+        throw .once(what, rank: program.rank, count: count(found), expected: count(expected))
+      }
     }
   }
 }

@@ -40,17 +40,25 @@ struct ProgramLowering {
   var job: TrainingJob { shape.job }
   var isSequenceParallel: Bool { strategy.usesSequenceParallelism }
   var sharding: Sharding { shape.sharding }
-  var gathersWeights: Bool { sharding.weightDegree > 1 }
 
   mutating func program() -> RankProgram {
+    for phase in shape.cycle {
+      switch phase {
+      case .passes: passes()
+      case .exchange(let moment): exchangeAll(at: moment)
+      case .compute(let computation): compute(computation)
+      }
+    }
+    return RankProgram(rank: rank, parts: parameters.entries.map(\.part), steps: steps)
+  }
+
+  private mutating func passes() {
     for step in shape.schedule.steps(ofStage: place[.pipeline]) {
       switch step.pass {
       case .forward: forwardPass(step)
       case .backward: backwardPass(step)
       }
     }
-    finishIteration()
-    return RankProgram(rank: rank, parts: parameters.entries.map(\.part), steps: steps)
   }
 
   // MARK: Appending
@@ -91,19 +99,6 @@ struct ProgramLowering {
       kind, of: operand, over: tensorGroup.ranks, elementCount: elementCount, elementByteCount: elementByteCount,
       traffic: .tensor, reduction: reduction, algorithm: shape.routes[tensorGroup])
     latest = append(.collective(collective), on: .tensor, after: latest.map { [$0] } ?? [])
-  }
-
-  /// Appends a collective on the data stream after what was computed and communicated so far.
-  @discardableResult
-  mutating func dataCollective(
-    _ kind: CollectiveKind, of operand: Operand, over group: RankGroup, elementCount: Int, elementByteCount: Int,
-    traffic: TrafficKind, quantisation: Quantisation? = nil, after waits: [Int]
-  ) -> Int {
-    let isRouted = [.data, .tensor].contains(traffic) && kind != .allToAll
-    let collective = Collective(
-      kind, of: operand, over: group.ranks, elementCount: elementCount, elementByteCount: elementByteCount,
-      traffic: traffic, algorithm: isRouted ? shape.routes[group] : .ring, quantisation: quantisation)
-    return append(.collective(collective), on: .data, after: waits)
   }
 
   /// The last computation; 0 steps have none.

@@ -51,34 +51,9 @@ package enum Operand: Sendable, Hashable {
   case tokenSum
   /// What arrived for a pass, in parts.
   case arrived(PipelineStep)
-  /// A part's weights, for a pass: from the shards that replicas keep.
-  case weights(ModelPart)
-  /// The same from the slices of the secondary copy.
-  case secondaryWeights(ModelPart)
-  /// What replicas keep of a part's updated weights, from the shards that members of a family of groups have updated or
-  /// gathered: over the optimizer's groups a gradient shard's worth, then over the gradients' a weight shard's.
-  case updatedWeights(ModelPart, Sharding.Family)
-  /// All weights of the rank, each replica of an optimizer group having updated its own.
-  case allWeights
-  /// A part's gradient, reduced to the shards of a family of groups: over the weights' and the gradients' that of one
-  /// micro-batch, over the optimizer's and among replicas what was accumulated.
-  case gradient(ModelPart, Sharding.Family)
-  /// What the ranks of a node have summed of it, on its way to other nodes.
-  case nodeGradient(ModelPart, Sharding.Family)
-  /// The accumulated gradient of everything on the rank.
-  case allGradients
-  /// What the ranks of a node have summed of it, on its way to other nodes.
-  case allNodeGradients
-  /// The shard of it that the rank updates, held by several replicas.
-  case gradientShards
-  /// The gradients of parameters that every rank of a tensor group holds whole, each rank having seen a part only.
-  case replicatedGradients
-  /// The same of one part and one micro-batch.
-  case replicatedGradientsOf(ModelPart)
-  /// The gradient of the output matrix that two stages share.
-  case tiedMatrixGradient
-  /// The gradient's sum of squares, and the loss.
-  case scalars
+  /// What an exchange is of: a part of the model, or everything on the rank; and where a quantised reduction has got to,
+  /// nil if nothing is quantised or nothing reduced.
+  case exchanged(Exchange, ModelPart?, Exchange.Hop?)
 }
 
 /// A collective operation as one of its ranks sees it.
@@ -167,30 +142,7 @@ extension Operand: CustomStringConvertible {
     case .tokenTarget: "target logits"
     case .tokenSum: "sums of exponentials"
     case .arrived(let pass): "what arrived for \(pass)"
-    case .weights(let part): "weights of \(part)"
-    case .secondaryWeights(let part): "secondary weights of \(part)"
-    case .updatedWeights(let part, let family): "updated weights of \(part) over \(family.rawValue) shards"
-    case .allWeights: "weights"
-    case .gradient(let part, let family):
-      "gradient of \(part) over \(family.rawValue)\(family == .replicas ? "" : " shards")"
-    case .nodeGradient(let part, let family): "node's gradient of \(part) over \(family.rawValue) shards"
-    case .allGradients: "gradients"
-    case .allNodeGradients: "node's gradients"
-    case .gradientShards: "shards of gradients"
-    case .replicatedGradients: "gradients of replicated parameters"
-    case .replicatedGradientsOf(let part): "gradients of replicated parameters of \(part)"
-    case .tiedMatrixGradient: "gradient of the tied matrix"
-    case .scalars: "sum of squares and loss"
-    }
-  }
-}
-
-extension Operand {
-  /// Whether it is a sum of the ranks of a node, for other nodes.
-  package var isOfNode: Bool {
-    switch self {
-    case .nodeGradient, .allNodeGradients: true
-    default: false
+    case .exchanged(let exchange, let part, let hop): exchange.description(of: part, hop)
     }
   }
 }

@@ -1,0 +1,136 @@
+package import Documents
+
+/// One collective on the states of training: what is exchanged, among which ranks, and how much of a tensor it is.
+///
+/// It knows no sizes. With the elements of a part of the model it becomes the collectives of a program
+/// (``IterationShape/collectives(of:part:rank:)``), seconds, bytes sent and bytes held.
+package struct Exchange: Sendable, Hashable {
+  /// What is exchanged.
+  package enum Content: Sendable, Hashable {
+    /// Weights that a pass needs, gathered from the shards that ranks keep.
+    case weights
+    /// What ranks keep of the updated weights, gathered from the shards that each has updated.
+    case updatedWeights
+    /// Gradients, reduced to shards, or summed over the ranks that hold the same shard.
+    case gradient
+    /// Gradients of parameters that every rank of a tensor group holds whole but has computed in part.
+    case partialGradient
+    /// The gradient of the matrix that the first and the last stage share.
+    case tiedMatrixGradient
+    /// The gradient's sum of squares, and the loss.
+    case scalars
+  }
+
+  /// Who takes part.
+  package enum Ranks: Sendable, Hashable {
+    /// A group of replicas.
+    case replicas(Sharding.Family)
+    case tensorGroup
+    /// A rank of the first stage and its like on the last.
+    case pipelineEnds
+    case all
+  }
+
+  /// How an element looks on the wire where nothing is quantised.
+  package enum Format: Sendable, Hashable {
+    /// As weights do: a micro-batch's gradients as well.
+    case weights
+    /// As gradients do that are accumulated.
+    case accumulatedGradients
+    case fp32
+  }
+
+  /// Where quantised gradients go: a quantised reduction is two exchanges, see ``QuantisedExchange``.
+  package enum Hop: Sendable, Hashable {
+    /// Among the ranks of each node.
+    case inside
+    /// What those have summed, between nodes.
+    case across
+  }
+
+  package let content: Content
+  package let ranks: Ranks
+  /// Ranks of each group, at least 1.
+  package let rankCount: Int
+  /// How many ranks have divided the tensor before: its elements are divided by this.
+  package let divisor: Int
+  package let format: Format
+  /// How numbers are quantised in groups that leave their nodes; nil where they never are.
+  package let quantisation: Quantisation?
+  /// Whether it is of one part of the model at a time, or of everything on the rank at once.
+  package let isPartByPart: Bool
+
+  /// The family of groups of replicas; nil where others take part.
+  package var family: Sharding.Family? {
+    if case .replicas(let family) = ranks { family } else { nil }
+  }
+
+  /// What the collective does.
+  package var kind: CollectiveKind {
+    switch content {
+    case .weights, .updatedWeights: .allGather
+    case .gradient: family == .replicas ? .allReduce : .reduceScatter
+    case .partialGradient, .tiedMatrixGradient, .scalars: .allReduce
+    }
+  }
+
+  /// What its bytes count as.
+  package var traffic: TrafficKind {
+    switch ranks {
+    case .replicas: .data
+    case .tensorGroup: .tensor
+    case .pipelineEnds: .embedding
+    case .all: .control
+    }
+  }
+
+  /// Bytes of an element on the wire where nothing is quantised.
+  package func elementByteCount(_ job: TrainingJob) -> Int {
+    switch format {
+    case .weights: job.precision.byteCount
+    case .accumulatedGradients: job.gradientByteCount
+    case .fp32: 4
+    }
+  }
+
+  /// The group that a rank is in, of which it may be no member where the ends of a pipeline exchange.
+  package func group(containing rank: Int, sharding: Sharding, in mesh: Mesh) -> RankGroup {
+    switch ranks {
+    case .replicas(let family): sharding.group(of: family, containing: rank, in: mesh)
+    case .tensorGroup: mesh.group(along: .tensor, containing: rank)
+    case .pipelineEnds: mesh.group(along: .pipeline, containing: rank).ends
+    case .all: mesh.ranks
+    }
+  }
+
+  /// All groups.
+  package func groups(of sharding: Sharding, in mesh: Mesh) -> [RankGroup] {
+    switch ranks {
+    case .replicas(let family): mesh.groups(along: .data).flatMap { sharding.groups(of: family, inDataGroup: $0) }
+    case .tensorGroup: mesh.groups(along: .tensor)
+    case .pipelineEnds: mesh.groups(along: .pipeline).map(\.ends)
+    case .all: [mesh.ranks]
+    }
+  }
+
+  /// What a report calls the tensor: `gradient of layer 3 over weights shards`.
+  package func description(of part: ModelPart?, _ hop: Hop?) -> String {
+    let node = hop == .across ? "node's " : "", ofPart = part.map { " of \($0)" } ?? ""
+    switch content {
+    case .weights: return (family == .secondary ? "secondary weights" : "weights") + ofPart
+    case .updatedWeights:
+      return part == nil ? "weights" : "updated weights\(ofPart) over \(family?.rawValue ?? "") shards"
+    case .gradient where part == nil: return divisor > 1 ? "shards of gradients" : "\(node)gradients"
+    case .gradient:
+      return "\(node)gradient\(ofPart) over " + (family == .replicas ? "replicas" : "\(family?.rawValue ?? "") shards")
+    case .partialGradient: return "gradients of replicated parameters" + ofPart
+    case .tiedMatrixGradient: return "gradient of the tied matrix"
+    case .scalars: return "sum of squares and loss"
+    }
+  }
+}
+
+extension RankGroup {
+  /// Its first and its last member.
+  fileprivate var ends: RankGroup { part(fromPlace: 0, step: max(1, count - 1), count: min(2, count)) }
+}

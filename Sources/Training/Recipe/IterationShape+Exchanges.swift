@@ -1,0 +1,102 @@
+package import Documents
+
+/// What an iteration's exchanges are of: sizes, groups, and the collectives that each consists of.
+extension IterationShape {
+  /// How replicas divide weights, gradients and optimizer states.
+  package var sharding: Sharding { strategy.sharding }
+
+  /// Whether everything on a rank is reduced and gathered at once, once an iteration: where whole gradients are kept.
+  /// Otherwise each part is, and its gradient in every micro-batch.
+  package var reducesOnce: Bool { sharding.gradientDegree == 1 }
+
+  /// What every rank does in an iteration.
+  package var cycle: [Phase] { Update.synchronous.cycle(of: self) }
+
+  /// What ranks exchange at a moment, see ``Documents/Sharding/exchanges(at:in:)``.
+  package func exchanges(at moment: Moment) -> [Exchange] { exchanges[moment.rawValue] }
+
+  /// How often a moment comes in an iteration of a part that a rank holds.
+  package func count(of moment: Moment, _ part: ModelPart) -> Int {
+    let m = schedule.microBatchCount
+    return switch moment {
+    // Forward and backward; a tied head on the embedding's stage needs the embedding's matrix as well.
+    case .laterUse: m * (part == .embedding && !headOwnsMatrix ? 4 : 2) - 1
+    case .partBackward: m
+    case .firstUse, .lastBackward, .scalars, .step: 1
+    }
+  }
+
+  /// The parts that an exchange is of, one by one, of those on a rank; one that is nil where it is of all at once.
+  package func parts(of exchange: Exchange, held: [ModelPart]) -> [ModelPart?] { exchange.isPartByPart ? held : [nil] }
+
+  /// Elements of the whole tensor that an exchange is of, or of whose shards it is, on the ranks of a stage.
+  ///
+  /// - Parameter part: nil for everything that a rank holds.
+  package func elementCount(of content: Exchange.Content, part: ModelPart?, stage: Int) -> Int {
+    func held(_ count: (ModelPart) -> Int) -> Int {
+      if let part { return count(part) }
+      return parameters(ofStage: stage).entries.reduce(0) { $0 + count($1.part) }
+    }
+    return switch content {
+    case .weights, .updatedWeights, .gradient: held(parameterCount)
+    case .partialGradient: held(partialGradientCount)
+    case .tiedMatrixGradient:
+      copiesTiedMatrix && (stage == 0 || stage == mesh.degree(of: .pipeline) - 1) ? matrixElementCount : 0
+    case .scalars: 2
+    }
+  }
+
+  /// Of a tensor of a given number of elements, those that an exchange is of, as one of its ranks sees them: what all
+  /// members of its group together hold.
+  package func elementCount(of exchange: Exchange, rank: Int, whole elementCount: Int) -> Int {
+    guard let family = exchange.family else { return elementCount }
+    return sharding.elementCount(
+      over: family, ofReplica: mesh.coordinate(ofRank: rank, along: .data), replicaCount: strategy.dataDegree,
+      elementCount: elementCount)
+  }
+
+  /// The two hops of a reduction of a given number of elements; nil if they are reduced as they are.
+  package func hops(of exchange: Exchange, in group: RankGroup, elementCount: Int) -> QuantisedExchange? {
+    guard exchange.kind == .reduceScatter, exchange.quantisation != nil else { return nil }
+    return QuantisedExchange(group: group, elementCount: elementCount, devicesPerNode: devicesPerNode)
+  }
+
+  /// What a rank does of an exchange: one collective, two where gradients are quantised, none of no elements.
+  ///
+  /// - Parameter part: one that the rank holds; nil for everything that it holds.
+  package func collectives(of exchange: Exchange, part: ModelPart?, rank: Int) -> [Collective] {
+    let whole = elementCount(
+      of: exchange.content, part: part, stage: mesh.coordinate(ofRank: rank, along: .pipeline))
+    guard whole > 0 else { return [] }
+    let group = exchange.group(containing: rank, sharding: sharding, in: mesh)
+    let count = elementCount(of: exchange, rank: rank, whole: whole)
+    func collective(
+      _ kind: CollectiveKind, over group: RankGroup, elementCount: Int, _ quantisation: Quantisation? = nil,
+      hop: Exchange.Hop? = nil
+    ) -> Collective {
+      let isRouted = [.data, .tensor].contains(exchange.traffic) && hop == nil
+      return Collective(
+        kind, of: .exchanged(exchange, part, hop), over: group.ranks, elementCount: elementCount,
+        elementByteCount: quantisation == nil ? exchange.elementByteCount(job) : Quantisation.wordByteCount,
+        traffic: exchange.traffic, algorithm: isRouted ? routes[group] : .ring, quantisation: quantisation)
+    }
+    if let hops = hops(of: exchange, in: group, elementCount: count) {
+      let quantisation = exchange.quantisation
+      let across = collective(
+        .allToAll, over: hops.acrossGroup(of: rank), elementCount: hops.acrossWordCount, quantisation, hop: .across)
+      guard hops.insideCount > 1 else { return [across] }
+      return [
+        collective(
+          .allToAll, over: hops.insideGroup(of: rank), elementCount: hops.insideWordCount, quantisation, hop: .inside),
+        across,
+      ]
+    }
+    if exchange.kind == .allGather, let quantisation = exchange.quantisation,
+      group.nodeSplit(devicesPerNode: devicesPerNode) != nil
+    {
+      let words = quantisation.gatheredWordCount(elementCount: count, rankCount: group.count)
+      return [collective(.allGather, over: group, elementCount: words, quantisation)]
+    }
+    return [collective(exchange.kind, over: group, elementCount: count)]
+  }
+}
