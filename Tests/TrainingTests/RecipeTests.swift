@@ -23,8 +23,8 @@ import Training
       recompute: recompute, sequenceParallel: sequenceParallel, flashAttention: flash, vocabularySize: 1200)
   }
 
-  private func operations(_ recipe: Recipe, _ part: Recipe.Part, _ pass: Recipe.Pass) -> [Training.Operation] {
-    recipe.steps(part, pass).flatMap { step -> [Training.Operation] in
+  private func operations(_ recipe: Recipe, _ part: Recipe.Part, _ pass: Recipe.Pass) -> [Recipe.Operation] {
+    recipe.steps(part, pass).flatMap { step -> [Recipe.Operation] in
       if case .piece(_, let operations) = step { operations } else { [] }
     }
   }
@@ -44,7 +44,7 @@ import Training
     let weights = h * (q + 2 * kv) + h * q + (shape.isLlama ? 3 : 2) * h * Self.f
     let recipe = try recipe(model, tensor: t)
     for (pass, direction, cores) in [
-      (Recipe.Pass.forward, Training.Operation.Direction.forward, 1), (.backward, .backward, 2),
+      (Recipe.Pass.forward, Recipe.Operation.Direction.forward, 1), (.backward, .backward, 2),
     ] {
       var products = 0.0, scores = 0.0
       for operation in operations(recipe, .block, pass) {
@@ -79,7 +79,7 @@ import Training
 
   // MARK: Bytes
 
-  private func bytes(_ operations: [Training.Operation], isKept: Bool) -> Int {
+  private func bytes(_ operations: [Recipe.Operation], isKept: Bool) -> Int {
     operations.reduce(0) { sum, operation in
       switch operation {
       case .keep(let tensor) where isKept: sum + tensor.byteCount

@@ -33,7 +33,6 @@ package struct MicroBatchCost: Sendable {
   package let embedding: Passes
   /// Final norm, output head and loss, on the last stage.
   package let head: Passes
-
   /// Bytes that are kept from forward to backward.
   let kept: KeptActivations
 

@@ -1,33 +1,35 @@
-/// An operation of a rank with its sizes: what it multiplies, moves or keeps, and not how long that takes.
-package enum Operation: Sendable, Equatable {
-  /// Which way a pass goes through an operation.
-  package enum Direction: Sendable {
-    case forward
-    /// Gradients of the input and of the parameters.
-    case backward
-  }
+extension Recipe {
+  /// An operation of a rank with its sizes: what it multiplies, moves or keeps, and not how long that takes.
+  package enum Operation: Sendable, Equatable {
+    /// Which way a pass goes through an operation.
+    package enum Direction: Sendable {
+      case forward
+      /// Gradients of the input and of the parameters.
+      case backward
+    }
 
-  /// A linear layer: one matrix product forward, two backward.
-  case product(LinearLayer, Direction)
-  /// The attention core in one kernel.
-  case fusedAttention(FusedAttention, Direction)
-  /// Products of an attention core that is not fused, one for each sequence and head.
-  case headProducts(HeadProducts)
-  /// Kernels that read and write the matrix of attention scores.
-  case scores(byteCount: Int)
-  /// Norms, residual additions, dropout, activation and rotation of a block, by the bytes that their forward moves; their
-  /// backward reads the input as well as the gradient and moves half as many again.
-  case elementWise(byteCount: Int, Direction)
-  /// Bytes moved outside blocks: rows of the embedding, the final norm.
-  case move(byteCount: Int)
-  /// The loss of so many logits, or its gradient.
-  case loss(entryCount: Int)
-  /// Adds a micro-batch's gradients to the accumulated ones.
-  case accumulate(parameterCount: Int)
-  /// Keeps a tensor for backward.
-  case keep(KeptTensor)
-  /// Gives up what was kept.
-  case free(KeptTensor)
+    /// A linear layer: one matrix product forward, two backward.
+    case product(LinearLayer, Direction)
+    /// The attention core in one kernel.
+    case fusedAttention(FusedAttention, Direction)
+    /// Products of an attention core that is not fused, one for each sequence and head.
+    case headProducts(HeadProducts)
+    /// Kernels that read and write the matrix of attention scores.
+    case scores(byteCount: Int)
+    /// Norms, residual additions, dropout, activation and rotation of a block, by the bytes that their forward moves; their
+    /// backward reads the input as well as the gradient and moves half as many again.
+    case elementWise(byteCount: Int, Direction)
+    /// Bytes moved outside blocks: rows of the embedding, the final norm.
+    case move(byteCount: Int)
+    /// The loss of a given number of logits, or its gradient.
+    case loss(entryCount: Int)
+    /// Adds a micro-batch's gradients to the accumulated ones.
+    case accumulate(parameterCount: Int)
+    /// Keeps a tensor for backward.
+    case keep(KeptTensor)
+    /// Gives up what was kept.
+    case free(KeptTensor)
+  }
 }
 
 /// The rank's part of a linear layer: T tokens of k inputs to n outputs.
@@ -61,7 +63,7 @@ package struct FusedAttention: Sendable, Equatable {
   }
 }
 
-/// Equal products of matrices: s × d by d × s, or as many FLOP of another order.
+/// Equal matrix products over the heads of an attention core: s × d by d × s, or s × s by s × d.
 package struct HeadProducts: Sendable, Equatable {
   package let count: Int
   package let sequenceLength: Int
