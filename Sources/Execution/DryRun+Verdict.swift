@@ -25,8 +25,8 @@ extension DryRun {
     var passes = (idle: 0, busy: 0)
     for index in 0..<options.stepCount {
       do { try run.iterate() } catch { throw Failure(description: "\(error)") }
-      let makespan = run.ranks.map(\.clock).max() ?? 0
-      passes = (makespan - (run.ranks.map(\.passCount).min() ?? 0), makespan)
+      let makespan = run.ranks.map(\.machine.clock).max() ?? 0
+      passes = (makespan - (run.ranks.map(\.machine.passCount).min() ?? 0), makespan)
       let expected = reference.steps[index]
       let parameters = run.parameters
       let (error, part) = Self.largestError(parameters.values, reference: expected.parameters, since: initial)
@@ -109,7 +109,7 @@ extension DryRun {
         let level = model.linkLevel(fromRank: rank.number, toRank: receiver)
         for kind in TrafficKind.allCases {
           executed.add(
-            rank.sentBytes[receiver * TrafficKind.allCases.count + kind.index] / stepCount, kind: kind,
+            rank.machine.sentBytes[receiver * TrafficKind.allCases.count + kind.index] / stepCount, kind: kind,
             fromRank: rank.number, level: level)
         }
       }
@@ -138,12 +138,12 @@ extension DryRun {
       let counted = memoryModel.stageMemory(
         stage: stage, Split.Stage(layerCount: content.layerCount, choice: onDevice))
       let offloaded = memoryModel.stageMemory(stage: stage, content).hostBytes
-      let ranks = run.ranks.filter { $0.state.place[.pipeline] == stage }
+      let ranks = run.ranks.filter { $0.machine.state.place[.pipeline] == stage }
       // The optimizer that runs may keep less than the job's.
       func ofOptimizer(_ bytes: Int) -> Int { bytes / model.job.optimizerByteCount * setting.optimizerByteCount }
       func row(_ kind: MemoryAccount.Kind, _ name: String, _ bytes: Int) -> Memory {
         Memory(
-          stage: stage, kind: name, executedBytes: ranks.map { $0.state.memory.peakBytes(kind) }.max() ?? 0,
+          stage: stage, kind: name, executedBytes: ranks.map { $0.machine.state.memory.peakBytes(kind) }.max() ?? 0,
           countedBytes: bytes)
       }
       return [

@@ -18,7 +18,7 @@ import Training
         pattern, microBatches: 1, devicesPerNode: devicesPerNode, errorFeedback: errorFeedback, route: { _ in .ring })
       shape = run.shape
       programs = shape.programs()
-      states = run.run.ranks.map(\.state)
+      states = run.run.ranks.map(\.machine.state)
     }
 
     /// Performs every rank's first collective of a part in an exchange, if its programs have one.
@@ -202,10 +202,10 @@ import Training
     }
     let exact = try run("data=8,zero_stage=2"), quantised = try run("data=8,zero_stage=2,quantise_weights=true")
     for (rank, other) in zip(exact.run.ranks, quantised.run.ranks) {
-      for (part, seen) in zip(rank.state.parts, other.state.parts) {
+      for (part, seen) in zip(rank.machine.state.parts, other.machine.state.parts) {
         #expect(part.optimizer.masters == seen.optimizer.masters)
         #expect(part.weights != seen.weights)
-        #expect(seen.weights == quantised.run.ranks[0].state.parts[other.state.index(of: seen.part)].weights)
+        #expect(seen.weights == quantised.run.ranks[0].machine.state.parts[other.machine.state.index(of: seen.part)].weights)
       }
     }
   }

@@ -121,11 +121,11 @@ import Training
     var run = try RoutedRun(degrees.pattern, microBatches: 2) { _ in .ring }
     _ = try run.parameters(steps: 1)
     for rank in run.run.ranks {
-      #expect(rank.state.parts.allSatisfy { $0.secondary.isEmpty && $0.weights.isEmpty })
-      let primary = rank.state.parts.reduce(0) { $0 + $1.weightShard.count }
-      #expect(rank.state.memory.liveBytes(.weights) == 2 * primary)
-      let secondary = rank.state.parts.reduce(0) { $0 + $1.ranges.secondary.count }
-      #expect(rank.state.memory.peakBytes(.weights) == 2 * (primary + secondary))
+      #expect(rank.machine.state.parts.allSatisfy { $0.secondary.isEmpty && $0.weights.isEmpty })
+      let primary = rank.machine.state.parts.reduce(0) { $0 + $1.weightShard.count }
+      #expect(rank.machine.state.memory.liveBytes(.weights) == 2 * primary)
+      let secondary = rank.machine.state.parts.reduce(0) { $0 + $1.ranges.secondary.count }
+      #expect(rank.machine.state.memory.peakBytes(.weights) == 2 * (primary + secondary))
     }
   }
 
@@ -140,7 +140,7 @@ import Training
     let largest = run.shape.parameters(ofStage: 0).entries.map(\.range.count).max() ?? 0
     for (rank, other) in zip(run.run.ranks, plain.run.ranks) {
       let parts = (degrees.weights > 1 ? 2 : 0) + (degrees.gradients > 1 ? 2 : 0)
-      let memory = rank.state.memory, without = other.state.memory
+      let memory = rank.machine.state.memory, without = other.machine.state.memory
       #expect(memory.peakBytes(.workspace) <= without.peakBytes(.workspace) + parts * 2 * largest)
       #expect(memory.liveBytes(.workspace) == without.liveBytes(.workspace), "all is given back")
     }

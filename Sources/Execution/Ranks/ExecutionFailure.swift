@@ -64,11 +64,13 @@ extension ExecutionFailure: CustomStringConvertible {
 
 extension ExecutionFailure {
   /// Follows who waits for whom until it meets a rank again, or one that waits for nobody.
-  static func deadlock(among ranks: [Rank]) -> Self {
+  static func deadlock<M: Machine>(among ranks: [RankRunner<M>]) -> Self {
     var chain: [Waiting] = []
     var place: [Int: Int] = [:]
     var next = ranks.first { $0.waiting != nil }?.number
-    while let rank = next, place[rank] == nil, let waiting = ranks[rank].waiting {
+    while let rank = next, place[rank] == nil,
+      let waiting = ranks.first(where: { $0.number == rank })?.waiting
+    {
       place[rank] = chain.count
       chain.append(waiting)
       next = waiting.on

@@ -4,10 +4,10 @@ import Training
 /// What the ranks hold after an iteration.
 extension MiniatureRun {
   /// Mean loss of the iteration, as all ranks were told.
-  var loss: Double { Double(ranks[0].state.scalars[1]) }
+  var loss: Double { Double(ranks[0].machine.state.scalars[1]) }
 
   /// Norm of the gradient before clipping.
-  var gradientNorm: Double { Double(ranks[0].state.scalars[0]).squareRoot() }
+  var gradientNorm: Double { Double(ranks[0].machine.state.scalars[0]).squareRoot() }
 
   /// All masters, whole: from the shards of replicas and of tensor groups.
   ///
@@ -22,9 +22,9 @@ extension MiniatureRun {
       var shards: [(layout: ParameterLayout, values: [Float])] = []
       for tensor in 0..<tensorDegree {
         var buffer: [Float] = []
-        for rank in ranks where rank.state.place[.tensor] == tensor {
-          guard let index = rank.state.partIndex[full.part] else { continue }
-          let part = rank.state.parts[index]
+        for rank in ranks where rank.machine.state.place[.tensor] == tensor {
+          guard let index = rank.machine.state.partIndex[full.part] else { continue }
+          let part = rank.machine.state.parts[index]
           if buffer.isEmpty {
             buffer = [Float](repeating: .nan, count: part.layout.count)
             shards.append((part.layout, buffer))
@@ -51,14 +51,14 @@ extension MiniatureRun {
   /// its own, so that its sum among replicas was made in two orders. (Megatron-LM gives it a buffer of its own for this.)
   private var tiedMatricesAgree: Bool {
     guard setting.shape.copiesTiedMatrix, setting.shape.sharding.weightDegree == 1 else { return true }
-    for rank in ranks where rank.state.place[.pipeline] == 0 {
+    for rank in ranks where rank.machine.state.place[.pipeline] == 0 {
       let stages = setting.shape.mesh.group(along: .pipeline, containing: rank.number)
       let other = ranks[stages.rank(stages.count - 1)]
-      guard let here = rank.state.partIndex[.embedding], let there = other.state.partIndex[.head],
-        let from = rank.state.parts[here].layout.range(of: .tokenEmbedding),
-        let to = other.state.parts[there].layout.range(of: .outputMatrix)
+      guard let here = rank.machine.state.partIndex[.embedding], let there = other.machine.state.partIndex[.head],
+        let from = rank.machine.state.parts[here].layout.range(of: .tokenEmbedding),
+        let to = other.machine.state.parts[there].layout.range(of: .outputMatrix)
       else { return false }
-      let mine = rank.state.parts[here].weights[from], theirs = other.state.parts[there].weights[to]
+      let mine = rank.machine.state.parts[here].weights[from], theirs = other.machine.state.parts[there].weights[to]
       let isExact = setting.shape.sharding.optimizerDegree == 1 || setting.strategy.dataDegree <= 2
       // Weights are of the order of 1, and an update is at most of that of the learning rate.
       let limit = isExact ? 0 : 0.1 * setting.optimizer.learningRate

@@ -4,7 +4,7 @@ import Training
 /// All ranks of a miniature, run in one process.
 struct MiniatureRun {
   let setting: ExecutionSetting
-  private(set) var ranks: [Rank]
+  private(set) var ranks: [RankRunner<NumericMachine>]
   private let network: Network
   private let usesThreads: Bool
 
@@ -14,8 +14,10 @@ struct MiniatureRun {
   init(setting: ExecutionSetting, programs: [RankProgram], usesThreads: Bool) {
     self.setting = setting
     self.usesThreads = usesThreads
-    let prepared = PreparedProgram.prepare(programs)
-    ranks = prepared.map { Rank(prepared: $0, all: prepared, setting: setting) }
+    let all = PreparedProgram.prepare(programs)
+    ranks = zip(all, CollectiveShare.shares(of: programs)).map { prepared, shares in
+      RankRunner(prepared, on: NumericMachine(prepared, shares: shares, all: all, setting: setting))
+    }
     network = Network(rankCount: programs.count, usesThreads: usesThreads)
   }
 
@@ -63,10 +65,10 @@ struct MiniatureRun {
 /// `@unchecked Sendable`: its thread alone touches it until the group of all threads has been waited for, the starting
 /// thread alone before and after.
 private final class Seat: @unchecked Sendable {
-  var rank: Rank
+  var rank: RankRunner<NumericMachine>
   var failure: ExecutionFailure?
 
-  init(_ rank: Rank) { self.rank = rank }
+  init(_ rank: RankRunner<NumericMachine>) { self.rank = rank }
 
   func run(_ network: Network) {
     do {

@@ -1,8 +1,8 @@
 import Documents
 import Training
 
-/// One rank as a state machine: it advances as far as what has arrived allows.
-struct Rank {
+/// A rank's tensors: steps compute on them, collectives and transfers send and add their numbers.
+struct NumericMachine: Machine {
   /// A collective that has begun.
   fileprivate struct Running {
     var buffer: [Float]
@@ -18,7 +18,8 @@ struct Rank {
   }
 
   let number: Int
-  let prepared: PreparedProgram
+  /// The rank's part of every collective, by step.
+  private let shares: [CollectiveShare?]
   /// All ranks' steps' numbers, see ``PreparedProgram/identities``: what a message's step must agree with.
   private let meetings: [[Int]]
   private(set) var state: RankState
@@ -26,97 +27,64 @@ struct Rank {
   private(set) var sentBytes: [Int]
   /// Passes waited for or done in the iteration.
   private(set) var clock = 0
-  /// The last pass ended in the iteration.
+  /// Passes ended in the iteration.
   private(set) var passCount = 0
 
-  private var cursors: [Int]
-  private var isDone: [Bool]
   private var running: [Running?]
   /// The clock when a pass' input was sent, and when a pass ended here.
   private var arrivalTicks: [PipelineStep: Int] = [:]
   private var endTicks: [PipelineStep: Int] = [:]
 
-  init(prepared: PreparedProgram, all: [PreparedProgram], setting: ExecutionSetting) {
+  init(_ prepared: PreparedProgram, shares: [CollectiveShare?], all: [PreparedProgram], setting: ExecutionSetting) {
     number = prepared.program.rank
-    self.prepared = prepared
+    self.shares = shares
     meetings = all.map(\.identities)
     state = RankState(
       setting: setting, place: setting.shape.mesh.coordinates(ofRank: number), parts: prepared.program.parts)
     sentBytes = [Int](repeating: 0, count: setting.shape.mesh.worldSize * TrafficKind.allCases.count)
-    cursors = [Int](repeating: 0, count: prepared.streams.count)
-    isDone = [Bool](repeating: false, count: prepared.program.steps.count)
     running = [Running?](repeating: nil, count: prepared.streams.count)
   }
 
-  private var steps: [ProgramStep] { prepared.program.steps }
-
-  /// Starts the program again, for the next iteration.
   mutating func beginIteration() {
-    for stream in cursors.indices { cursors[stream] = 0 }
-    for index in isDone.indices { isDone[index] = false }
     arrivalTicks = [:]
     endTicks = [:]
     clock = 0
     passCount = 0
   }
 
-  var hasEnded: Bool { zip(cursors, prepared.streams).allSatisfy { $0 == $1.count } }
-
-  /// Performs every step that can be performed now.
-  mutating func advance(_ network: Network) throws(ExecutionFailure) {
-    var moved = true
-    while moved {
-      moved = false
-      for stream in cursors.indices {
-        while cursors[stream] < prepared.streams[stream].count {
-          let index = prepared.streams[stream][cursors[stream]]
-          guard steps[index].waitsFor.allSatisfy({ isDone[$0] }), try perform(index, network) else { break }
-          isDone[index] = true
-          cursors[stream] += 1
-          moved = true
-        }
-      }
+  func awaitedRank(_ index: Int, of program: PreparedProgram) -> Int? {
+    let step = program.program.steps[index]
+    switch step.operation {
+    case .receive(let transfer): return transfer.peer
+    case .collective(let collective):
+      guard let running = running[step.stream.index], let share = shares[index], running.round < share.rounds.count
+      else { return nil }
+      let round = share.rounds[running.round]
+      guard running.receiptCount < round.receipts.count else { return nil }
+      return collective.group[round.receipts[running.receiptCount].from]
+    case .compute, .send: return nil
     }
   }
 
-  /// What the rank waits for: the first step that waits for a message, and the rank that is to send it.
-  var waiting: Waiting? {
-    for stream in cursors.indices where cursors[stream] < prepared.streams[stream].count {
-      let index = prepared.streams[stream][cursors[stream]]
-      guard steps[index].waitsFor.allSatisfy({ isDone[$0] }) else { continue }
-      switch steps[index].operation {
-      case .receive(let transfer): return Waiting(rank: number, step: index, what: steps[index], on: transfer.peer)
-      case .collective(let collective):
-        guard let running = running[stream], let part = prepared.parts[index], running.round < part.rounds.count
-        else { continue }
-        let round = part.rounds[running.round]
-        guard running.receiptCount < round.receipts.count else { continue }
-        return Waiting(
-          rank: number, step: index, what: steps[index],
-          on: collective.group[round.receipts[running.receiptCount].from])
-      case .compute, .send: continue
-      }
-    }
-    return nil
-  }
-
-  /// Performs a step, as far as it can be; whether it ended.
-  private mutating func perform(_ index: Int, _ network: Network) throws(ExecutionFailure) -> Bool {
-    switch steps[index].operation {
+  mutating func perform(
+    _ index: Int, of program: PreparedProgram, on network: Network
+  ) throws(ExecutionFailure) -> Bool {
+    let step = program.program.steps[index]
+    switch step.operation {
     case .compute(let computation):
       compute(computation)
       return true
-    case .collective(let collective): return try advance(collective, index, network)
+    case .collective(let collective): return try advance(collective, index, of: program, network)
     case .send(let transfer):
       let elements = state.takeOutgoing(transfer.source)
       send(
         elements, to: transfer.peer, step: index, .pipeline, elementByteCount: transfer.elementByteCount,
-        tick: endTicks[transfer.source] ?? clock, network)
+        tick: endTicks[transfer.source] ?? clock, stream: step.stream, network)
       return true
     case .receive(let transfer):
       guard let message = network.take(at: number, from: transfer.peer, stream: ProgramStep.Stream.pipeline.index)
       else { return false }
-      try check(message, from: transfer.peer, index, elementCount: transfer.elementCount)
+      try check(message, from: transfer.peer, index, of: program, elementCount: transfer.elementCount)
       arrivalTicks[transfer.target] = message.tick
       state.putArrived(message.elements, for: transfer.target)
       return true
@@ -137,60 +105,60 @@ struct Rank {
 
   private mutating func send(
     _ elements: [Float], to receiver: Int, step: Int, _ traffic: TrafficKind, elementByteCount: Int, tick: Int = 0,
-    _ network: Network
+    stream: ProgramStep.Stream, _ network: Network
   ) {
     sentBytes[receiver * TrafficKind.allCases.count + traffic.index] += elements.count * elementByteCount
     network.put(
-      Message(elements: elements, step: step, tick: tick), from: number, to: receiver,
-      stream: steps[step].stream.index)
+      Message(elements: elements, step: step, tick: tick), from: number, to: receiver, stream: stream.index)
   }
 
   /// A message is of the step that waits for it, or the ranks do not run the same thing.
   private func check(
-    _ message: Message, from sender: Int, _ index: Int, elementCount: Int
+    _ message: Message, from sender: Int, _ index: Int, of program: PreparedProgram, elementCount: Int
   ) throws(ExecutionFailure) {
-    guard meetings[sender][message.step] == prepared.identities[index] else {
+    let step = program.program.steps[index]
+    guard meetings[sender][message.step] == program.identities[index] else {
       throw .mismatch(
-        Mismatch(rank: number, step: index, what: steps[index], sender: sender, senderStep: message.step))
+        Mismatch(rank: number, step: index, what: step, sender: sender, senderStep: message.step))
     }
     guard message.elements.count == elementCount else {
-      throw .size(
-        rank: number, step: index, what: steps[index], expected: elementCount, found: message.elements.count)
+      throw .size(rank: number, step: index, what: step, expected: elementCount, found: message.elements.count)
     }
   }
 
   // MARK: Collectives
 
   private mutating func advance(
-    _ collective: Collective, _ index: Int, _ network: Network
+    _ collective: Collective, _ index: Int, of program: PreparedProgram, _ network: Network
   ) throws(ExecutionFailure) -> Bool {
-    guard let part = prepared.parts[index] else { throw .notAMember(rank: number, step: index, what: steps[index]) }
-    let stream = steps[index].stream.index
+    let step = program.program.steps[index]
+    guard let share = shares[index] else { throw .notAMember(rank: number, step: index, what: step) }
+    let stream = step.stream.index
     var now: Running
     if let begun = running[stream] {
       now = begun
       running[stream] = nil
     } else {
-      now = Running(buffer: state.load(collective.operand, of: collective, chunk: part.chunk))
+      now = Running(buffer: state.load(collective.operand, of: collective, chunk: share.chunk))
       guard now.buffer.count == collective.elementCount else {
         throw .size(
-          rank: number, step: index, what: steps[index], expected: collective.elementCount, found: now.buffer.count)
+          rank: number, step: index, what: step, expected: collective.elementCount, found: now.buffer.count)
       }
       if collective.kind == .allToAll {
         // A rank's own part is no message.
-        let own = (collective.group.firstIndex(of: number) ?? 0) * part.chunk.count
-        var received = [Float](repeating: 0, count: collective.group.count * part.chunk.count)
-        received.replaceSubrange(own..<own + part.chunk.count, with: now.buffer[part.chunk])
+        let own = (collective.group.firstIndex(of: number) ?? 0) * share.chunk.count
+        var received = [Float](repeating: 0, count: collective.group.count * share.chunk.count)
+        received.replaceSubrange(own..<own + share.chunk.count, with: now.buffer[share.chunk])
         now.received = received
       }
     }
-    while now.round < part.rounds.count {
-      let round = part.rounds[now.round]
+    while now.round < share.rounds.count {
+      let round = share.rounds[now.round]
       if !now.hasSent {
         for message in round.sends {
           send(
             Array(now.buffer[message.range]), to: collective.group[message.to], step: index, collective.traffic,
-            elementByteCount: collective.elementByteCount, network)
+            elementByteCount: collective.elementByteCount, stream: step.stream, network)
         }
         now.hasSent = true
       }
@@ -201,7 +169,7 @@ struct Rank {
           running[stream] = now
           return false
         }
-        try check(message, from: sender, index, elementCount: receipt.range.count)
+        try check(message, from: sender, index, of: program, elementCount: receipt.range.count)
         now.receive(message.elements, receipt.range, receipt.action, from: receipt.from)
         now.receiptCount += 1
       }
@@ -210,12 +178,12 @@ struct Rank {
       now.hasSent = false
       now.receiptCount = 0
     }
-    state.store(now.received ?? now.buffer, collective.operand, of: collective, chunk: part.chunk)
+    state.store(now.received ?? now.buffer, collective.operand, of: collective, chunk: share.chunk)
     return true
   }
 }
 
-extension Rank.Running {
+extension NumericMachine.Running {
   fileprivate mutating func receive(
     _ elements: [Float], _ range: Range<Int>, _ action: CollectiveTransfer.Action, from sender: Int
   ) {
