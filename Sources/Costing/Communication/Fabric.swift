@@ -167,12 +167,7 @@ package struct Fabric: Sendable {
     for level in levels {
       let shape = members(first: first, stride: stride, count: count, of: level)
       if shape.partCount > 1 {
-        // Directly linked devices: the fewer ranks inside the node, the fewer of its links they use.
-        let meshFactor =
-          level.span <= devicesPerNode ? scaleUpFactor(rankCount: min(count, shape.mostInside * shape.partCount)) : 1
-        // Rate of one device at this level, as its own link, the measured pairs and its part of shared links allow.
-        let seen = level.with(bytesPerSecond: deviceRate(at: level, first: first, stride: stride, count: count))
-        let rate = min(seen.bytesPerSecond, seen.equalShareBytesPerSecond) * meshFactor
+        let rate = crossingRate(of: level, shape, first: first, stride: stride, count: count)
         ring = min(ring, Double(shape.fewestInside) * rate)
         latency = max(latency, level.latencySeconds)
         let parts = Double(shape.partCount)
@@ -193,6 +188,28 @@ package struct Fabric: Sendable {
       hierarchicalLatencySeconds: isRegular ? hierarchicalLatency : .infinity,
       hierarchicalSecondsPerByte: isRegular ? hierarchicalSecondsPerByte : .infinity,
       allToAllLatencySeconds: allToAllLatency, allToAllSecondsPerByte: allToAllSecondsPerByte)
+  }
+
+  /// Rate of one device of a group at a level, as its own link, the measured pairs and its part of shared links allow.
+  private func crossingRate(of level: Level, _ shape: Spread, first: Int, stride: Int, count: Int) -> Double {
+    // Directly linked devices: the fewer ranks inside the node, the fewer of its links they use.
+    let meshFactor =
+      level.span <= devicesPerNode ? scaleUpFactor(rankCount: min(count, shape.mostInside * shape.partCount)) : 1
+    let seen = level.with(bytesPerSecond: deviceRate(at: level, first: first, stride: stride, count: count))
+    return min(seen.bytesPerSecond, seen.equalShareBytesPerSecond) * meshFactor
+  }
+
+  /// The levels that a group spreads over, by their index, and the rate of one of its devices there.
+  func crossings(first: Int, stride: Int, count: Int) -> [(level: Int, bytesPerSecond: Double)] {
+    var crossings: [(level: Int, bytesPerSecond: Double)] = []
+    for (index, level) in levels.enumerated() {
+      let shape = members(first: first, stride: stride, count: count, of: level)
+      if shape.partCount > 1 {
+        crossings.append((index, crossingRate(of: level, shape, first: first, stride: stride, count: count)))
+      }
+      if shape.holdsAll { break }
+    }
+    return crossings
   }
 
   /// Members of a group at each level that it spreads over, innermost first; their product is `count` where a
@@ -235,7 +252,7 @@ package struct Fabric: Sendable {
     return levels[top].latencySeconds + byteCount / rate
   }
 
-  private func measuredRate(fromDevice from: Int, toDevice to: Int) -> Double? {
+  func measuredRate(fromDevice from: Int, toDevice to: Int) -> Double? {
     guard let measured, from / devicesPerNode != to / devicesPerNode else { return nil }
     return measured.bytesPerSecond(from: from / devicesPerNode, to: to / devicesPerNode)
   }

@@ -46,6 +46,7 @@ package final class LayoutLinks: Sendable {
         RankGroup(first: $0, stride: 1, count: t)
       })
     let stageIsAligned = tensorIsAligned && fabric.isAligned(stageSize)
+    isUniform = stageIsAligned
     dataGroups = (0..<(stageIsAligned ? 1 : p)).map { stage in
       (rings ?? fabric).slowest(
         of: (stage * stageSize..<stage * stageSize + (stageIsAligned ? 1 : replicas.stride)).lazy.map {
@@ -82,6 +83,9 @@ package final class LayoutLinks: Sendable {
         })
     }
   }
+
+  /// Whether all groups of an axis see the same links, whichever stage or replica they belong to.
+  let isUniform: Bool
 
   /// The data-parallel group of a stage.
   func dataGroup(ofStage stage: Int) -> CommunicationGroup {

@@ -24,7 +24,7 @@ final class ShardGroups: Sendable {
       Families { self[$0].slower(other[$0]) }
     }
 
-    private subscript(family: Sharding.Family) -> ShardGroup {
+    subscript(family: Sharding.Family) -> ShardGroup {
       switch family {
       case .weights: weights
       case .secondary: secondary

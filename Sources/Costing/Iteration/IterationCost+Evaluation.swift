@@ -19,6 +19,13 @@ extension IterationCost {
     return slowestStage(split, endSeconds: scratch.endSeconds).iterationSeconds
   }
 
+  /// The end of each stage's last backward pass, seconds from the beginning of the iteration.
+  package func passEndSeconds(of split: Split) -> [Double] {
+    var scratch = EvaluationScratch()
+    runPipeline(split, withTransfers: true, scratch: &scratch)
+    return scratch.endSeconds
+  }
+
   /// Fills `scratch.endSeconds` with the end of each stage's last backward pass.
   func runPipeline(_ split: Split, withTransfers: Bool, scratch: inout EvaluationScratch) {
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount
@@ -49,7 +56,7 @@ extension IterationCost {
     _ split: Split, endSeconds: [Double]
   ) -> (stage: Int, tail: StageCost.Tail, waitSeconds: Double, iterationSeconds: Double) {
     var slowest = (
-      stage: 0, tail: StageCost.Tail(dataSeconds: 0, optimizerSeconds: 0), waitSeconds: 0.0, iterationSeconds: -1.0
+      stage: 0, tail: StageCost.Tail.none, waitSeconds: 0.0, iterationSeconds: -1.0
     )
     let embeddingSum = embeddingSumSeconds, fixed = fixedSeconds
     // When the gradients of both ends are reduced.

@@ -53,6 +53,9 @@ package struct IterationCost: Sendable {
   /// Index of the last stage.
   var lastStage: Int { strategy.pipelineDegree - 1 }
 
+  /// Whether replicas of a stage are alike: no two nodes were measured, and all groups of an axis see the same links.
+  package var areReplicasAlike: Bool { layout.links.allSatisfy { $0.isUniform } }
+
   /// A stage on every model of device that it lies on.
   func onEachDevice(_ stage: Int) -> some Sequence<StageCost> { layout.devices[stage].lazy.map { costs[$0] } }
 
@@ -71,7 +74,7 @@ package struct IterationCost: Sendable {
   }
 
   /// Summing the gradients of tied embeddings between first and last stage, seconds.
-  var embeddingSumSeconds: Double { max(self[0].embeddingSumSeconds, self[lastStage].embeddingSumSeconds) }
+  package var embeddingSumSeconds: Double { max(self[0].embeddingSumSeconds, self[lastStage].embeddingSumSeconds) }
 
   /// Paid once an iteration whatever the strategy, seconds.
   package var fixedSeconds: Double { costs.reduce(0) { max($0, $1.framework.iterationFixedSeconds) } }

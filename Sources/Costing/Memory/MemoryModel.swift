@@ -164,6 +164,15 @@ package struct MemoryModel: Sendable {
     shardCount(stage: stage, layerCount: layerCount, degree: sharding.gradientDegree) * gradientByteCount
   }
 
+  /// Bytes that a micro-batch keeps of a part from its forward to its backward pass.
+  package func activationBytes(of part: StagePart) -> Int {
+    switch part {
+    case .embedding: embeddingActivationBytes
+    case .layer(let isKept): isKept ? keptLayerActivationBytes : layerActivationBytes
+    case .head: headActivationBytes
+    }
+  }
+
   /// Chunk-micro-batches whose activations a stage keeps at its worst moment.
   func inFlightCount(stage: Int) -> Int {
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount, m = microBatchCount

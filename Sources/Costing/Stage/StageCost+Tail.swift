@@ -4,10 +4,19 @@ package import Documents
 extension StageCost {
   /// What a stage does after its last backward pass.
   package struct Tail: Sendable, Equatable {
-    /// Reduction of gradients and gather of updated weights, as far as nothing hides them.
-    package let dataSeconds: Double
+    /// Reduction of gradients, as far as nothing hides it.
+    package let reduceSeconds: Double
+    /// Gather of updated weights, as far as nothing hides it.
+    package let gatherSeconds: Double
+    /// Making and reading the codes of quantised exchanges.
+    package let quantisingSeconds: Double
     /// The optimizer step.
     package let optimizerSeconds: Double
+
+    static let none = Tail(reduceSeconds: 0, gatherSeconds: 0, quantisingSeconds: 0, optimizerSeconds: 0)
+
+    /// What replicas communicate.
+    package var dataSeconds: Double { reduceSeconds + gatherSeconds + quantisingSeconds }
 
     /// All of it.
     package var seconds: Double { dataSeconds + optimizerSeconds }
@@ -25,13 +34,14 @@ extension StageCost {
       reduce -= reductionOverlapFraction * min(reduce, passes.backward)
       gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
     }
-    let quantising = traffic.kernelSeconds
     var optimizer = optimizerSeconds(stage: stage, layerCount: layerCount)
     if content.choice?.offloadsOptimizer == true, let hostBytesPerSecond {
       // States come for the step and go after it; nothing is taken to hide that.
       optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layerCount: layerCount)) / hostBytesPerSecond
     }
-    return Tail(dataSeconds: reduce + gather + quantising, optimizerSeconds: optimizer)
+    return Tail(
+      reduceSeconds: reduce, gatherSeconds: gather, quantisingSeconds: traffic.kernelSeconds,
+      optimizerSeconds: optimizer)
   }
 
   /// Adam on a stage's parameters: it reads and writes its states, reads the gradient and writes the weight.

@@ -32,7 +32,7 @@ package final class StageCost: Sendable {
   /// The parts of the last stage in the first micro-batch and in later ones, where they differ.
   private let unevenMicroBatches: (first: LastStageParts, later: LastStageParts)?
   /// Completing the activations on all ranks of a tensor group after a transfer that was split among them.
-  let boundaryGatherSeconds: Double
+  package let boundaryGatherSeconds: Double
   /// Summing the gradients of tied embeddings between first and last stage; 0 where none are tied across stages.
   let embeddingSumSeconds: Double
 

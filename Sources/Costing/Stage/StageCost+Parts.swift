@@ -1,0 +1,132 @@
+package import Documents
+package import Training
+
+/// A part of a stage as the passes of a micro-batch go through it.
+package enum StagePart: Sendable, Hashable {
+  case embedding
+  /// A block; one that keeps its activations where others are recomputed in full, or one as the strategy says.
+  case layer(isKept: Bool)
+  case head
+}
+
+/// Seconds of one pass through a part, by cause: ``StageCost/passSeconds(layerCount:recomputedCount:isFirst:isLast:)`` taken
+/// apart.
+package struct PassCauses: Sendable, Equatable {
+  /// Computation of the pass itself.
+  package var computeSeconds = 0.0
+  /// Computation that a backward pass repeats.
+  package var recomputeSeconds = 0.0
+  /// Exposed collectives of the tensor group.
+  package var tensorSeconds = 0.0
+  /// Waits of the device for its host to launch.
+  package var launchSeconds = 0.0
+  /// What the traffic of replicas slows computation by, however well it is hidden.
+  package var dataSeconds = 0.0
+
+  package init() {}
+
+  /// All of it.
+  package var seconds: Double { computeSeconds + recomputeSeconds + tensorSeconds + launchSeconds + dataSeconds }
+}
+
+extension StageCost {
+  /// Seconds on the links of an exchange in a micro-batch, of a part's weights or gradients, over the slowest of all
+  /// stages' groups: in every micro-batch they wait for each other.
+  ///
+  /// - Parameter elementCount: of the whole part.
+  package func seconds(of exchange: Exchange, elementCount: Int) -> Double {
+    traffic(of: exchange, elementCount: elementCount).seconds
+  }
+
+  /// Seconds of both passes of a micro-batch through one part of a virtual stage, by cause, beside what replicas
+  /// communicate meanwhile. The parts of a virtual stage add up to its passes where replicas communicate nothing in a
+  /// micro-batch.
+  ///
+  /// - Parameters:
+  ///   - content: of the virtual stage.
+  ///   - isLast: whether it ends with the head.
+  package func passes(
+    through part: StagePart, of content: Split.Stage, isLast: Bool
+  ) -> (forward: PassCauses, backward: PassCauses) {
+    let passes = passes(of: part)
+    let factor: Double
+    if part == .embedding {
+      factor = 1
+    } else if isLast {
+      // The host runs ahead while the device works on the head: launches bound the whole stage.
+      let recomputed = strategy.recompute == .full ? content.choice?.recomputedLayerCount : nil
+      let n = Double(recomputed ?? content.layerCount), k = Double(content.layerCount) - n
+      factor = framework.slowdown(
+        device: n * seconds(microBatch.layer) + k * seconds(microBatch.keptLayer) + seconds(microBatch.head),
+        host: n * layer.launchFloorSeconds + k * keptLayer.launchFloorSeconds)
+    } else if case .layer(let isKept) = part {
+      factor = framework.slowdown(device: seconds(passes), host: (isKept ? keptLayer : layer).launchFloorSeconds)
+    } else {
+      factor = 1
+    }
+    var forward = PassCauses(), backward = PassCauses()
+    forward.computeSeconds = passes.forwardComputeSeconds
+    forward.tensorSeconds = passes.forwardTensorSeconds
+    forward.launchSeconds = (factor - 1) * passes.forwardSeconds
+    backward.computeSeconds = passes.backwardComputeSeconds
+    backward.recomputeSeconds = passes.recomputeSeconds
+    backward.tensorSeconds = passes.backwardTensorSeconds
+    backward.launchSeconds = (factor - 1) * passes.backwardSeconds
+    let gathered = exchanges(at: .laterUse), reduced = exchanges(at: .partBackward)
+    forward.dataSeconds = slowdown(of: passes.forwardSeconds, by: gathered, part)
+    backward.dataSeconds = slowdown(of: passes.backwardSeconds, by: gathered + reduced, part)
+    return (forward, backward)
+  }
+
+  private func passes(of part: StagePart) -> MicroBatchCost.Passes {
+    switch part {
+    case .embedding: microBatch.embedding
+    case .layer(let isKept): isKept ? microBatch.keptLayer : microBatch.layer
+    case .head: microBatch.head
+    }
+  }
+
+  private func seconds(_ passes: MicroBatchCost.Passes) -> Double { passes.forwardSeconds + passes.backwardSeconds }
+
+  // MARK: What replicas exchange meanwhile
+
+  private func exchanges(at moment: Moment) -> [Exchange] {
+    guard memory.sharding.gradientDegree > 1 else { return [] }
+    return memory.sharding.exchanges(at: moment, in: links.mesh).filter { $0.family != nil }
+  }
+
+  /// The seconds by which exchanges slow computation that hides them: making and reading codes, and the share of the
+  /// shorter of the two that the framework does not hide.
+  private func slowdown(of seconds: Double, by exchanges: [Exchange], _ part: StagePart) -> Double {
+    guard !exchanges.isEmpty else { return 0 }
+    var onLinks = 0.0, kernels = 0.0
+    for exchange in exchanges {
+      let traffic = traffic(of: exchange, elementCount: parameterCount(of: part))
+      onLinks += traffic.seconds
+      kernels += traffic.kernelBytes * secondsPerMemoryByte
+    }
+    let overlap =
+      memory.sharding.weightDegree > 1 ? framework.gatherOverlapFraction : framework.shardedGradientOverlapFraction
+    return kernels + (1 - overlap) * min(seconds + kernels, onLinks)
+  }
+
+  private func traffic(of exchange: Exchange, elementCount: Int) -> (seconds: Double, kernelBytes: Double) {
+    guard let family = exchange.family else { return (0, 0) }
+    let group = groups.slowest[family], count = (elementCount + exchange.divisor - 1) / exchange.divisor
+    let isQuantised = exchange.quantisation != nil, byteCount = memory.weightByteCount
+    if exchange.kind == .allGather {
+      let volume = group.gatherVolume(elementCount: count, byteCount: byteCount, isQuantised: isQuantised)
+      return (group.gatherSeconds(volume), volume.kernelBytes)
+    }
+    let volume = group.reduceVolume(elementCount: count, byteCount: byteCount, isQuantised: isQuantised)
+    return (group.reduceSeconds(volume), volume.kernelBytes)
+  }
+
+  private func parameterCount(of part: StagePart) -> Int {
+    switch part {
+    case .embedding: memory.parameters.embedding
+    case .layer: memory.parameters.layer
+    case .head: memory.parameters.head
+    }
+  }
+}
