@@ -135,6 +135,7 @@ struct ProgramDigest {
     case .forward(let piece, let part, let batch): "forward \(words(piece)) \(words(part)) \(batch)"
     case .recompute(let piece, let part, let batch): "recompute \(words(piece)) \(words(part)) \(batch)"
     case .backward(let piece, let part, let batch): "backward \(words(piece)) \(words(part)) \(batch)"
+    case .pass(let part, let pass): "\(words(pass)) \(words(part))"
     case .dropWeights(let part): "drop weights \(words(part))"
     case .keepSecondary(let part): "keep secondary \(words(part))"
     case .dropSecondary: "drop secondary"

@@ -10,6 +10,8 @@ package enum Computation: Sendable, Hashable {
   case recompute(ModelPiece, ModelPart, microBatch: Int)
   /// One piece of the backward pass: consumes what its forward kept, adds to the part's gradient.
   case backward(ModelPiece, ModelPart, microBatch: Int)
+  /// A whole pass of a micro-batch through a part, with the collectives of its tensor group (``RankProgram/Grain/parts``).
+  case pass(ModelPart, PipelineStep)
   /// Frees a part's gathered weights (ZeRO 3).
   case dropWeights(ModelPart)
   /// Keeps the rank's slice of a part's gathered weights, from which they are gathered until the optimizer's step.
@@ -50,6 +52,7 @@ extension Computation: CustomStringConvertible {
       "forward again of \(piece.rawValue), \(part), micro-batch \(microBatch)"
     case .backward(let piece, let part, let microBatch):
       "backward of \(piece.rawValue), \(part), micro-batch \(microBatch)"
+    case .pass(let part, let step): "\(step) of \(part)"
     case .dropWeights(let part): "drop the gathered weights of \(part)"
     case .keepSecondary(let part): "keep the secondary slice of \(part)"
     case .dropSecondary: "drop the secondary slices"

@@ -9,7 +9,7 @@ extension ProgramLowering {
     for part in parts {
       gatherAhead(&ahead, of: part)
       keepSecondary(for: part)
-      perform(.forward, of: part, step.microBatchIndex)
+      perform([.forward], of: part, in: step)
       drop(part)
       if part == .head, sharesMatrixInPlace { drop(.embedding) }
     }
@@ -24,8 +24,7 @@ extension ProgramLowering {
       gatherAhead(&ahead, of: part)
       waitForReduction(of: part)
       if part == .head, sharesMatrixInPlace { waitForReduction(of: .embedding) }
-      if shape.recomputes(part) { perform(.recompute, of: part, step.microBatchIndex) }
-      perform(.backward, of: part, step.microBatchIndex)
+      perform(shape.recomputes(part) ? [.recompute, .backward] : [.backward], of: part, in: step)
       drop(part)
       if part == .head, sharesMatrixInPlace { drop(.embedding) }
       reduceGradient(of: part)
@@ -33,15 +32,23 @@ extension ProgramLowering {
     send(step)
   }
 
-  /// Appends a pass of a part as the recipe has it: a computation for each piece, and the collectives between them.
-  private mutating func perform(_ pass: Recipe.Pass, of part: ModelPart, _ microBatch: Int) {
-    for step in shape.steps(part.kind, pass) {
-      switch step {
-      case .piece(let piece, _): compute(Computation(pass, of: piece, part, microBatch: microBatch))
-      case .collective(let it):
-        tensorCollective(
-          it.kind, of: it.operand, elementCount: it.elementCount, elementByteCount: it.elementByteCount,
-          reduction: it.reduction)
+  /// Appends what is done to a part in a pass of the schedule: as one step, or as the recipe has it, a computation for each
+  /// piece and the collectives between them.
+  private mutating func perform(_ passes: [Recipe.Pass], of part: ModelPart, in step: PipelineStep) {
+    guard grain == .pieces else {
+      compute(.pass(part, step))
+      return
+    }
+    for pass in passes {
+      for recipeStep in shape.steps(part.kind, pass) {
+        switch recipeStep {
+        case .piece(let piece, _):
+          compute(Computation(pass, of: piece, part, microBatch: step.microBatchIndex))
+        case .collective(let it):
+          tensorCollective(
+            it.kind, of: it.operand, elementCount: it.elementCount, elementByteCount: it.elementByteCount,
+            reduction: it.reduction)
+        }
       }
     }
   }
@@ -81,7 +88,7 @@ extension ProgramLowering {
           elementByteCount: job.precision.byteCount)),
       on: .pipeline, after: [])
     follow(received)
-    if !isSequenceParallel {
+    if !isSequenceParallel, grain == .pieces {
       tensorCollective(
         .allGather, of: .arrived(step), elementCount: shape.activationElementCount,
         elementByteCount: job.precision.byteCount)

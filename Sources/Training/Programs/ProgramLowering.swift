@@ -4,6 +4,7 @@ import Documents
 struct ProgramLowering {
   let shape: IterationShape
   let rank: Int
+  let grain: RankProgram.Grain
   let place: Mesh.Coordinates
   let parameters: StageParameters
   let tensorGroup: RankGroup
@@ -25,9 +26,10 @@ struct ProgramLowering {
   var gatheredParts: Set<ModelPart> = []
   var keptParts: Set<ModelPart> = []
 
-  init(_ shape: IterationShape, rank: Int) {
+  init(_ shape: IterationShape, rank: Int, grain: RankProgram.Grain) {
     self.shape = shape
     self.rank = rank
+    self.grain = grain
     let mesh = shape.mesh
     let place = mesh.coordinates(ofRank: rank)
     self.place = place

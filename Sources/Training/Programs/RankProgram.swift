@@ -2,6 +2,14 @@ import Documents
 
 /// Everything that one rank does in one iteration, in order.
 package struct RankProgram: Sendable, Hashable {
+  /// How much of a pass is one step.
+  package enum Grain: Sendable, Hashable {
+    /// What a rank computes between two collectives: for ranks that really compute.
+    case pieces
+    /// A part of the model: for ranks that need only its seconds, since the ranks of a tensor group run it in step.
+    case parts
+  }
+
   package let rank: Int
   /// What the rank holds, in the order of its chunks.
   package var parts: [ModelPart]
@@ -18,9 +26,12 @@ extension IterationShape {
   /// The programs of all ranks, by rank.
   ///
   /// - Complexity: O(ranks × micro-batches × layers).
-  package func programs() -> [RankProgram] {
-    (0..<mesh.worldSize).map { rank in
-      var lowering = ProgramLowering(self, rank: rank)
+  package func programs() -> [RankProgram] { programs(ofRanks: Array(0..<mesh.worldSize), in: .pieces) }
+
+  /// The programs of some ranks, in their order.
+  package func programs(ofRanks ranks: [Int], in grain: RankProgram.Grain) -> [RankProgram] {
+    ranks.map { rank in
+      var lowering = ProgramLowering(self, rank: rank, grain: grain)
       return lowering.program()
     }
   }
