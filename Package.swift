@@ -23,6 +23,7 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "3.12.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -62,8 +63,13 @@ let package = Package(
       name: "Search", dependencies: ["Documents", "Training", "Costing", "IntegerProgramming"],
       swiftSettings: arithmetic),
 
-    // Floor 5: the plan executed in miniature.
-    .target(name: "Execution", dependencies: ["Documents", "Training", "Costing"], swiftSettings: arithmetic),
+    // Floor 5: a plan's programs run, in miniature on numbers and at full size on a clock.
+    .target(
+      name: "Execution",
+      dependencies: [
+        "Documents", "JSONText", "Training", "Costing", .product(name: "HeapModule", package: "swift-collections"),
+      ],
+      swiftSettings: arithmetic),
 
     // Floor 6: the front door, which programs and the command share.
     .target(

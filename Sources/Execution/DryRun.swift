@@ -154,18 +154,6 @@ extension Miniature {
         for group in strategy.sharding.groups(of: family, inDataGroup: data) { route(group) }
       }
     }
-    let schedule: PipelineSchedule
-    do {
-      schedule = try PipelineSchedule(
-        strategy.schedule, stageCount: strategy.pipelineDegree,
-        microBatchCount: strategy.microBatchCount(globalBatch: model.job.globalBatch))
-    } catch {
-      preconditionFailure("a miniature's strategy breaks no rule: \(error)")
-    }
-    return IterationShape(
-      job: model.job, strategy: strategy, split: split, schedule: schedule,
-      paddedVocabularySize: model.job.model.paddedVocabularySize(
-        multiple: model.framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree),
-      devicesPerNode: model.cluster.devicesPerNode, routes: routes)
+    return IterationShape(model, strategy: strategy, split: split, routes: routes)
   }
 }

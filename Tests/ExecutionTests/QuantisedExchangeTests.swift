@@ -205,7 +205,8 @@ import Training
       for (part, seen) in zip(rank.machine.state.parts, other.machine.state.parts) {
         #expect(part.optimizer.masters == seen.optimizer.masters)
         #expect(part.weights != seen.weights)
-        #expect(seen.weights == quantised.run.ranks[0].machine.state.parts[other.machine.state.index(of: seen.part)].weights)
+        #expect(
+          seen.weights == quantised.run.ranks[0].machine.state.parts[other.machine.state.index(of: seen.part)].weights)
       }
     }
   }

@@ -64,12 +64,12 @@ extension ExecutionFailure: CustomStringConvertible {
 
 extension ExecutionFailure {
   /// Follows who waits for whom until it meets a rank again, or one that waits for nobody.
-  static func deadlock<M: Machine>(among ranks: [RankRunner<M>]) -> Self {
+  static func deadlock<M: Machine>(among ranks: [RankRunner<M>], on medium: M.Medium) -> Self {
     var chain: [Waiting] = []
     var place: [Int: Int] = [:]
-    var next = ranks.first { $0.waiting != nil }?.number
+    var next = ranks.first { $0.waiting(on: medium) != nil }?.number
     while let rank = next, place[rank] == nil,
-      let waiting = ranks.first(where: { $0.number == rank })?.waiting
+      let waiting = ranks.first(where: { $0.number == rank })?.waiting(on: medium)
     {
       place[rank] = chain.count
       chain.append(waiting)

@@ -15,7 +15,7 @@ protocol Machine {
   ) throws(ExecutionFailure) -> Bool
 
   /// The rank that a step which has begun waits for; nil if it waits for none.
-  func awaitedRank(_ step: Int, of program: PreparedProgram) -> Int?
+  func awaitedRank(_ step: Int, of program: PreparedProgram, on medium: Medium) -> Int?
 
   /// Makes ready to run the program once more.
   mutating func beginIteration()

@@ -8,19 +8,19 @@ struct Message: Sendable {
 }
 
 /// Where messages wait for their receiver: first in, first out between two ranks on one stream.
-struct Mailbox: Sendable {
+struct Mailbox<Letter: Sendable>: Sendable {
   private var queues: [Int: Queue] = [:]
 
   private struct Queue {
-    var messages: [Message] = []
+    var messages: [Letter] = []
     var first = 0
   }
 
-  mutating func put(_ message: Message, from sender: Int, stream: Int) {
+  mutating func put(_ message: Letter, from sender: Int, stream: Int) {
     queues[sender << 2 | stream, default: Queue()].messages.append(message)
   }
 
-  mutating func take(from sender: Int, stream: Int) -> Message? {
+  mutating func take(from sender: Int, stream: Int) -> Letter? {
     let key = sender << 2 | stream
     guard let index = queues.index(forKey: key) else { return nil }
     let first = queues.values[index].first

@@ -26,7 +26,7 @@ struct MiniatureRun {
     network.beginIteration()
     for index in ranks.indices { ranks[index].beginIteration() }
     if usesThreads { try runThreads() } else { try takeTurns() }
-    guard ranks.allSatisfy(\.hasEnded) else { throw .deadlock(among: ranks) }
+    guard ranks.allSatisfy(\.hasEnded) else { throw .deadlock(among: ranks, on: network) }
     for rank in ranks.indices where network.leftOverCount(at: rank) > 0 {
       throw .leftOver(rank: rank, messageCount: network.leftOverCount(at: rank))
     }

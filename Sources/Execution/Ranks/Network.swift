@@ -5,7 +5,7 @@ import Foundation
 /// `@unchecked Sendable`: all state is read and written under `lock` only; semaphores may be signalled from any thread.
 final class Network: @unchecked Sendable {
   private let lock = NSLock()
-  private var mailboxes: [Mailbox]
+  private var mailboxes: [Mailbox<Message>]
   /// Ranks that got something since they were last taken off, in that order.
   private var woken: [Int] = []
   private var isWoken: [Bool]
@@ -17,7 +17,7 @@ final class Network: @unchecked Sendable {
   private var isStopped = false
 
   init(rankCount: Int, usesThreads: Bool) {
-    mailboxes = [Mailbox](repeating: Mailbox(), count: rankCount)
+    mailboxes = [Mailbox<Message>](repeating: Mailbox(), count: rankCount)
     isWoken = [Bool](repeating: false, count: rankCount)
     semaphores = (0..<(usesThreads ? rankCount : 0)).map { _ in DispatchSemaphore(value: 0) }
     isAsleep = isWoken

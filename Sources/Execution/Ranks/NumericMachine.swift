@@ -52,7 +52,7 @@ struct NumericMachine: Machine {
     passCount = 0
   }
 
-  func awaitedRank(_ index: Int, of program: PreparedProgram) -> Int? {
+  func awaitedRank(_ index: Int, of program: PreparedProgram, on _: Network) -> Int? {
     let step = program.program.steps[index]
     switch step.operation {
     case .receive(let transfer): return transfer.peer

@@ -50,10 +50,10 @@ struct RankRunner<M: Machine> {
   }
 
   /// The rank's wait for another: the first step that waits for one.
-  var waiting: Waiting? {
+  func waiting(on medium: M.Medium) -> Waiting? {
     for stream in cursors.indices {
       guard let index = next(stream), isReady(index) else { continue }
-      if let other = machine.awaitedRank(index, of: prepared) {
+      if let other = machine.awaitedRank(index, of: prepared, on: medium) {
         return Waiting(rank: number, step: index, what: prepared.program.steps[index], on: other)
       }
     }

@@ -12,6 +12,7 @@ extension RankState {
     case .forward(let piece, let part, let microBatch): forward(piece, part, microBatch)
     case .recompute(let piece, let part, let microBatch): recompute(piece, part, microBatch)
     case .backward(let piece, let part, let microBatch): backward(piece, part, microBatch)
+    case .pass(let part, _): preconditionFailure("numbers are computed piece by piece, not \(part) at once")
     case .dropWeights(let part): dropWeights(part)
     case .keepSecondary(let part): keepSecondary(part)
     case .dropSecondary: dropSecondary()

@@ -1,0 +1,67 @@
+import Costing
+import Documents
+import Training
+
+/// What exchanges of states take on the clock: what the cost model takes them for, on the stage's slowest group.
+extension ClockSetting {
+  /// A collective, when all of its ranks have come.
+  func price(of collective: Collective, place: Int) -> FlowPrice {
+    guard case .exchanged(let exchange, let part, let hop) = collective.operand,
+      let group = RankGroup(collective.group)
+    else { return FlowPrice() }
+    let stage = stage(ofPlace: place)
+    var price: FlowPrice
+    switch exchange.content {
+    // The model leaves these out.
+    case .partialGradient: return FlowPrice()
+    case .scalars:
+      guard contends else { return FlowPrice() }
+      price = self.price(model.communicationGroup(group), of: collective)
+    case .tiedMatrixGradient: price = FlowPrice(bytesSeconds: cost.embeddingSumSeconds)
+    case .weights,
+      .gradient where exchange.format == .weights:
+      // Both hops of a quantised reduction are in the price; the second carries it.
+      guard hop != .inside else { return FlowPrice() }
+      price = FlowPrice(
+        bytesSeconds: cost[stage].seconds(of: exchange, elementCount: elementCount(exchange, part, stage)))
+    case .updatedWeights:
+      price = FlowPrice(bytesSeconds: tails[stage].gatherSeconds * share(of: part, exchange, at: .step, stage))
+    case .gradient:
+      guard hop != .inside else { return FlowPrice() }
+      let seconds = tails[stage].reduceSeconds + tails[stage].quantisingSeconds
+      price = FlowPrice(bytesSeconds: seconds * share(of: part, exchange, at: .lastBackward, stage))
+    }
+    if contends, price.bytesSeconds > 0 {
+      let members = areReplicasAlike ? mesh.blockSize(below: .pipeline) : mesh.degree(of: .tensor)
+      price.uses = model.uses(ofCollectiveOver: group, at: ranks[place], memberCount: members)
+    }
+    return price
+  }
+
+  /// Seconds of a collective that nothing hides, by the group's own price.
+  private func price(_ group: CommunicationGroup, of collective: Collective) -> FlowPrice {
+    let bytes = Double(collective.elementCount * collective.elementByteCount)
+    let latency = group.allReduceSeconds(byteCount: 0)
+    return FlowPrice(latencySeconds: latency, bytesSeconds: group.allReduceSeconds(byteCount: bytes) - latency)
+  }
+
+  /// Elements of the whole tensor on a stage.
+  private func elementCount(_ exchange: Exchange, _ part: ModelPart?, _ stage: Int) -> Int {
+    shape.elementCount(of: exchange.content, part: part, stage: stage)
+  }
+
+  /// The share of one collective in what a stage exchanges at a moment that is priced as a whole: by its elements, and by
+  /// how many exchanges follow each other.
+  private func share(of part: ModelPart?, _ exchange: Exchange, at moment: Moment, _ stage: Int) -> Double {
+    let alike = shape.exchanges(at: moment).count { $0.content == exchange.content }
+    return Double(elementCount(exchange, part, stage)) / Double(elementCount(exchange, nil, stage)) / Double(alike)
+  }
+}
+
+extension RankGroup {
+  /// The group of evenly spaced ranks; nil of ranks that are none.
+  fileprivate init?(_ ranks: [Int]) {
+    guard let first = ranks.first else { return nil }
+    self.init(first: first, stride: ranks.count > 1 ? ranks[1] - first : 1, count: ranks.count)
+  }
+}

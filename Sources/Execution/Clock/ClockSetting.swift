@@ -1,0 +1,111 @@
+import Costing
+import Documents
+import Training
+
+/// What the ranks of a timed run have in common: which of them are simulated, and how long their steps take.
+///
+/// The ranks of a tensor group compute the same on equal shards and meet several times in every layer: one stands for all.
+/// Where all links of a level are alike, so do replicas, and one rank stands for its whole stage. On measured links every
+/// tensor group is simulated.
+final class ClockSetting: Sendable {
+  let model: CostModel
+  let cost: IterationCost
+  let shape: IterationShape
+  /// The ranks that are simulated, ascending.
+  let ranks: [Int]
+  /// Whether one rank stands for all replicas of its stage.
+  let areReplicasAlike: Bool
+
+  private let places: [Int: Int]
+  private let stages: [Int]
+  /// By virtual stage: passes through its embedding, its recomputed and its kept layers, its head.
+  private let passes: [[StagePart: (forward: PassCauses, backward: PassCauses)]]
+  /// By stage.
+  let tails: [StageCost.Tail]
+  /// Whether flows share links.
+  let contends: Bool
+
+  /// - Parameter contends: whether flows share links; the scalars that all ranks exchange are then priced, too, which the
+  ///   cost model leaves out.
+  init(_ model: CostModel, strategy: Strategy, split: Split, contends: Bool) {
+    self.model = model
+    self.contends = contends
+    cost = model.cost(of: strategy)
+    shape = IterationShape(model, strategy: strategy, split: split)
+    let mesh = strategy.mesh
+    areReplicasAlike = cost.areReplicasAlike
+    let groups = mesh.groups(along: .tensor).map(\.first)
+    ranks =
+      areReplicasAlike ? groups.filter { mesh.coordinate(ofRank: $0, along: .data) == 0 } : groups
+    places = Dictionary(uniqueKeysWithValues: ranks.enumerated().map { ($1, $0) })
+    stages = ranks.map { mesh.coordinate(ofRank: $0, along: .pipeline) }
+    let p = strategy.pipelineDegree, cost = cost
+    passes = split.layerCounts.indices.map { virtualStage in
+      let content = Split.Stage(
+        layerCount: split.layerCounts[virtualStage], choice: split.choices?[virtualStage % p])
+      return Dictionary(
+        uniqueKeysWithValues: [StagePart.embedding, .layer(isKept: false), .layer(isKept: true), .head].map { part in
+          (
+            part,
+            cost[virtualStage % p].passes(
+              through: part, of: content, isLast: virtualStage == split.layerCounts.count - 1)
+          )
+        })
+    }
+    tails = (0..<p).map { cost.tail(stage: $0, split[$0]) }
+  }
+
+  var mesh: Mesh { shape.mesh }
+
+  /// Where a rank is among those that are simulated; nil if another stands for it.
+  func place(ofRank rank: Int) -> Int? { places[rank] }
+
+  func stage(ofPlace place: Int) -> Int { stages[place] }
+
+  // MARK: Computation
+
+  /// A pass through a part of a stage's chunk, by cause.
+  func causes(of part: ModelPart, _ step: PipelineStep, stage: Int) -> PassCauses {
+    let virtualStage = shape.schedule.virtualStageIndex(stage: stage, chunk: step.chunkIndex)
+    guard let passes = passes[virtualStage][stagePart(part)] else { return PassCauses() }
+    return step.pass == .forward ? passes.forward : passes.backward
+  }
+
+  func stagePart(_ part: ModelPart) -> StagePart {
+    switch part {
+    case .embedding: .embedding
+    case .layer: .layer(isKept: shape.strategy.recompute == .full && !shape.recomputes(part))
+    case .head: .head
+    }
+  }
+
+  func seconds(of computation: Computation, place: Int) -> Double {
+    switch computation {
+    case .pass(let part, let step): causes(of: part, step, stage: stages[place]).seconds
+    case .updateParameters: tails[stages[place]].optimizerSeconds
+    default: 0
+    }
+  }
+
+  // MARK: Links
+
+  /// Members of a collective that are simulated.
+  func memberCount(_ collective: Collective) -> Int { collective.group.count { places[$0] != nil } }
+
+  /// A transfer between two stages.
+  func price(of transfer: Transfer, from place: Int, to other: Int) -> FlowPrice {
+    let from = ranks[place], to = ranks[other]
+    let byteCount = transfer.elementCount * transfer.elementByteCount
+    let seconds = model.transferSeconds(fromRank: from, toRank: to, byteCount: byteCount)
+    let gather = max(cost[stages[place]].boundaryGatherSeconds, cost[stages[other]].boundaryGatherSeconds)
+    let senders =
+      areReplicasAlike ? mesh.blockSize(below: .pipeline) : mesh.degree(of: .tensor)
+    return FlowPrice(
+      // Ranks that hold the whole tensor gather what others of their group have received.
+      latencySeconds: seconds.latencySeconds + gather, bytesSeconds: seconds.bytesSeconds,
+      uses: contends && seconds.bytesSeconds > 0
+        ? model.uses(
+          fromRank: from, toRank: to, senderCount: senders,
+          bytesPerSecond: Double(byteCount) / seconds.bytesSeconds) : [])
+  }
+}

@@ -1,0 +1,91 @@
+package import Costing
+package import Documents
+import Training
+
+/// An iteration of a strategy at full size in virtual time: the programs of its ranks, and when each of their steps began
+/// and ended.
+///
+/// Where the time goes, what memory is held when, and the trace are folds of that.
+package struct TimedRun: Sendable {
+  /// Why programs come to no end.
+  package struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
+    package let description: String
+  }
+
+  /// A simulated rank.
+  struct Track: Sendable {
+    let program: RankProgram
+    let stage: Int
+    /// Ended steps, by their end.
+    let slices: [ClockMachine.Slice]
+  }
+
+  /// Seconds of the iteration, what is paid once an iteration whatever the strategy included.
+  package let iterationSeconds: Double
+  /// The part of it that is paid whatever the strategy.
+  let fixedSeconds: Double
+  let setting: ClockSetting
+  let tracks: [Track]
+  /// All transfers and collectives, by their end.
+  let flows: [FlowRecord]
+
+  /// Runs an iteration.
+  ///
+  /// - Parameter contends: whether flows that take the same link at the same time share its rate. If not, every transfer
+  ///   and every exchange takes what the cost model says.
+  /// - Throws: ``Failure`` when a rank waits for what never comes.
+  /// - Precondition: the strategy breaks no rule for the model's job and cluster.
+  /// - Complexity: O(simulated ranks × micro-batches × layers of a stage).
+  package init(_ model: CostModel, strategy: Strategy, split: Split, contends: Bool) throws(Failure) {
+    let setting = ClockSetting(model, strategy: strategy, split: split, contends: contends)
+    try self.init(setting, programs: setting.shape.programs(ofRanks: setting.ranks, in: .parts))
+  }
+
+  /// Runs given programs of the ranks that are simulated.
+  init(_ setting: ClockSetting, programs: [RankProgram]) throws(Failure) {
+    let medium = ClockMedium(rankCount: programs.count, contends: setting.contends)
+    var runners = PreparedProgram.prepare(programs).enumerated().map { place, prepared in
+      RankRunner(
+        prepared, on: ClockMachine(place: place, setting: setting, stepCount: prepared.program.steps.count))
+    }
+    do {
+      for place in runners.indices { try runners[place].advance(medium) }
+      while let places = medium.advance() {
+        for place in places { try runners[place].advance(medium) }
+      }
+      guard runners.allSatisfy(\.hasEnded) else { throw ExecutionFailure.deadlock(among: runners, on: medium) }
+    } catch { throw Failure(description: "\(error)") }
+    self.setting = setting
+    tracks = runners.enumerated().map { place, runner in
+      Track(program: runner.prepared.program, stage: setting.stage(ofPlace: place), slices: runner.machine.slices)
+    }
+    flows = medium.flows
+    fixedSeconds = setting.cost.fixedSeconds
+    iterationSeconds = medium.now + setting.cost.fixedSeconds
+  }
+
+  /// The end of the last backward pass of each stage, seconds from the beginning.
+  package var passEndSeconds: [Double] {
+    var ends = [Double](repeating: 0, count: setting.mesh.degree(of: .pipeline))
+    for track in tracks {
+      for slice in track.slices.reversed() {
+        guard case .compute(.endPass) = track.program.steps[slice.step].operation else { continue }
+        ends[track.stage] = max(ends[track.stage], slice.endSeconds)
+        break
+      }
+    }
+    return ends
+  }
+
+  /// Ranks that were simulated.
+  package var simulatedRankCount: Int { tracks.count }
+
+  /// Ranks of the plan.
+  package var worldSize: Int { setting.mesh.worldSize }
+
+  /// Whether one rank of each stage stands for all replicas.
+  package var areReplicasAlike: Bool { setting.areReplicasAlike }
+
+  /// Steps of all programs.
+  package var stepCount: Int { tracks.reduce(0) { $0 + $1.program.steps.count } }
+}

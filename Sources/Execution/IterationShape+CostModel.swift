@@ -1,0 +1,24 @@
+import Costing
+import Documents
+import Training
+
+extension IterationShape {
+  /// What a strategy's programs are lowered from.
+  ///
+  /// - Precondition: the strategy breaks no rule for the model's job and cluster.
+  init(_ model: CostModel, strategy: Strategy, split: Split, routes: CollectiveRoutes = CollectiveRoutes()) {
+    let schedule: PipelineSchedule
+    do {
+      schedule = try PipelineSchedule(
+        strategy.schedule, stageCount: strategy.pipelineDegree,
+        microBatchCount: strategy.microBatchCount(globalBatch: model.job.globalBatch))
+    } catch {
+      preconditionFailure("the strategy breaks no rule: \(error)")
+    }
+    self.init(
+      job: model.job, strategy: strategy, split: split, schedule: schedule,
+      paddedVocabularySize: model.job.model.paddedVocabularySize(
+        multiple: model.framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree),
+      devicesPerNode: model.cluster.devicesPerNode, routes: routes)
+  }
+}
