@@ -3,7 +3,7 @@ import Documents
 import Search
 
 /// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`, `Benchmarks links`, and `Benchmarks
-/// plans` for pricing and plans alone.
+/// plans` for pricing and plans alone, `Benchmarks timed` for iterations on the clock.
 ///
 /// Pricing is measured on one core; a plan's wall time with as many threads as `plan` uses; matrix products in CPU time.
 @main
@@ -17,11 +17,14 @@ struct Benchmarks {
       return try LinkThroughput.report()
     }
     let catalog = Catalog.ofInstallation()
+    if CommandLine.arguments.dropFirst().first == "timed" { return try reportTimedRuns(catalog: catalog) }
     try reportPlans(catalog: catalog)
     print("matrix products of the executor, one core")
     reportMatrixProducts()
     print("dry-runs")
     try reportDryRuns(catalog: catalog)
+    print("iterations on the clock, one core")
+    try reportTimedRuns(catalog: catalog)
     print("placement, one core")
     try reportPlacement(catalog: catalog)
     print("plan on measured links, wall time, one run")

@@ -32,9 +32,9 @@ extension Benchmarks {
   ) throws {
     guard let plan = try plan(pattern, nodes: nodes, layers: layers, catalog: catalog) else { return }
     let miniature = try Miniature(of: plan, rankLimit: 1024)
-    let start = ContinuousClock.now, processorStart = processorSeconds
+    let start = ContinuousClock.now, processorStart = processorSecondsOfAll
     let run = try DryRun(miniature, options: DryRun.Options(stepCount: 3, usesThreads: usesThreads))
-    let wall = (ContinuousClock.now - start).seconds, processor = processorSeconds - processorStart
+    let wall = (ContinuousClock.now - start).seconds, processor = processorSecondsOfAll - processorStart
     print(
       "  \(layers) layers of GPT-3, \(pattern)\(usesThreads ? ", threads" : ""): "
         + "\(miniature.strategy.worldSize) ranks, 3 steps, \(hundredths(wall)) s wall, \(hundredths(processor)) s of processor, "
@@ -42,10 +42,10 @@ extension Benchmarks {
         + (run.disagreements.isEmpty ? "holds" : "DOES NOT HOLD: \(run.disagreements[0])"))
   }
 
-  private static func hundredths(_ seconds: Double) -> Double { (seconds * 100).rounded() / 100 }
+  static func hundredths(_ seconds: Double) -> Double { (seconds * 100).rounded() / 100 }
 
   /// User and system time of the process.
-  private static var processorSeconds: Double {
+  static var processorSecondsOfAll: Double {
     var usage = rusage()
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) * 1e-6 }

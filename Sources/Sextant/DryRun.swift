@@ -5,8 +5,7 @@ import Search
 ///
 /// ```swift
 /// let run = try DryRun(plan)
-/// guard run.verdict.holds else { fatalError("\(run.verdict)") }
-/// print(run.steps.map(\.loss))
+/// print(run.verdict.holds ? "\(run.steps.map(\.loss))" : "\(run.verdict)")
 /// ```
 ///
 /// Losses, gradient norms and parameters are compared with a serial reference, bytes sent and held with the cost model.
@@ -72,20 +71,11 @@ public struct DryRun: Sendable {
   /// - Parameter source: what errors call the plan.
   /// - Throws: ``SextantError`` when the plan cannot be priced, has no miniature of so few ranks, or is not supported.
   public init(_ plan: Plan, options: Options = Options(), source: String = "plan") throws(SextantError) {
+    if let verdict = try plan.refusal {
+      self.init(verdict)
+      return
+    }
     let miniature: Miniature
-    let disagreements: [PlanVerification.Disagreement]
-    do { disagreements = try PlanVerification.predictionDisagreements(of: plan.document) } catch {
-      throw SextantError(error)
-    }
-    guard disagreements.isEmpty else {
-      self.init(.edited(disagreements.map(Verification.Disagreement.init)))
-      return
-    }
-    if let excess = plan.document.memoryExcess {
-      self.init(
-        .exceedsMemory(stage: excess.stage, peakBytes: excess.peakBytes, limitBytes: excess.limitBytes))
-      return
-    }
     do {
       miniature = try Miniature(of: plan.document, rankLimit: options.rankLimit)
     } catch { throw SextantError(.input, source: source, expected: "\(error)") }
@@ -103,5 +93,22 @@ public struct DryRun: Sendable {
   private init(_ verdict: Verdict, _ execution: (Miniature, Execution.DryRun)? = nil) {
     self.verdict = verdict
     self.execution = execution
+  }
+}
+
+extension Plan {
+  /// Why a plan is not executed at all: it was edited, or does not fit; nil if it may be.
+  /// - Throws: ``SextantError`` when it cannot be priced.
+  var refusal: DryRun.Verdict? {
+    get throws(SextantError) {
+      let disagreements: [PlanVerification.Disagreement]
+      do { disagreements = try PlanVerification.predictionDisagreements(of: document) } catch {
+        throw SextantError(error)
+      }
+      guard disagreements.isEmpty else { return .edited(disagreements.map(Verification.Disagreement.init)) }
+      return document.memoryExcess.map {
+        .exceedsMemory(stage: $0.stage, peakBytes: $0.peakBytes, limitBytes: $0.limitBytes)
+      }
+    }
   }
 }

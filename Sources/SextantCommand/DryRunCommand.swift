@@ -6,14 +6,19 @@ public import Sextant
 struct DryRunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dry-run",
-    abstract: "Execute a plan in miniature, and compare what happens with a serial reference and with the cost model.",
+    abstract: "Execute a plan, in miniature on numbers or at full size on a clock, and compare what happens.",
     discussion: """
       A small transformer is trained in one process, by ranks that compute and send what the plan says: its groups, \
       stages, schedule, layer ranges and collectives. Losses, gradient norms and parameters are compared with one rank \
       that trains alone, bytes sent and held with what the cost model counts for the same miniature, idle passes with \
       the schedule. Exit code 3 when anything differs.
 
+      With --timed the same programs run at full size in virtual time: computation takes what the cost model says, flows \
+      that take the same links at the same time share them. The report says how far that is from the plan's prediction, \
+      and why; --trace writes the iteration for Perfetto (ui.perfetto.dev) or chrome://tracing.
+
       Example: sextant dry-run plan.json --ranks 16
+      Example: sextant dry-run plan.json --timed --trace trace.json
       """)
 
   @Argument(help: ArgumentHelp("A plan file.", valueName: "file"))
@@ -37,6 +42,12 @@ struct DryRunCommand: ParsableCommand {
   @Flag(help: "Round what is kept or sent to the plan's precision; otherwise fp32.")
   var precisionEmulation = false
 
+  @Flag(help: "Run one iteration at full size in virtual time instead of training in miniature.")
+  var timed = false
+
+  @Option(help: ArgumentHelp("Where to write a trace of the iteration; implies --timed.", valueName: "file"))
+  var trace: String?
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -48,6 +59,7 @@ struct DryRunCommand: ParsableCommand {
   func run() throws {
     try reportingErrors {
       let read = try Plan.file(plan)
+      if timed || trace != nil { return try runTimed(read) }
       var options = DryRun.Options()
       options.rankLimit = ranks
       options.stepCount = steps
@@ -60,6 +72,17 @@ struct DryRunCommand: ParsableCommand {
       if json, let report { try emit(report.json.text(style: .pretty)) }
       if let sentence = DryRunReport.complaint(run.verdict) { throw complaint("\(plan): \(sentence)", .disagreement) }
       if !json, let report { try emit(report.text) }
+    }
+  }
+
+  private func runTimed(_ read: Plan) throws {
+    switch try TimedDryRun.run(read) {
+    case .failure(let refusal):
+      throw complaint("\(plan): \(DryRunReport.complaint(refusal.verdict) ?? "")", .disagreement)
+    case .success(let run):
+      if let trace { try run.writeTrace(to: trace) }
+      let report = TimedDryRunReport(run: run)
+      try emit(json ? report.json.text(style: .pretty) : report.text)
     }
   }
 }

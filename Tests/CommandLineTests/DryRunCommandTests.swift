@@ -30,6 +30,35 @@ import Testing
     }
   }
 
+  @Test func aPlanRunsOnTheClock() async throws {
+    let folder = try await Self.folder()
+    let text = try await folder.sextant("dry-run", "plan.json", "--trace", "trace.json").succeeded()
+    for phrase in [
+      "On the clock an iteration takes ", "2 ranks of 8 simulated, one for each stage", "stage  compute",
+      "Activations held",
+    ] {
+      #expect(text.contains(phrase), "\(phrase) in \(text)")
+    }
+    let trace = try JSON(parsing: Array(folder.text(of: "trace.json").utf8))
+    guard case .object(let members) = trace else {
+      Issue.record("the trace is no object")
+      return
+    }
+    #expect(members.map(\.key) == ["displayTimeUnit", "traceEvents"])
+    let document = try await folder.sextant("dry-run", "plan.json", "--timed", "--json").succeeded()
+    #expect(document.contains("\"iteration_seconds\"") && document.contains("\"peak_activation_bytes\""))
+  }
+
+  @Test func aTraceThatCannotBeWrittenIsAFailure() async throws {
+    try await Self.folder().sextant("dry-run", "plan.json", "--trace", "no/such/folder/trace.json")
+      .failed(1, "no/such/folder/trace.json")
+  }
+
+  @Test func anEditedPlanDoesNotRunOnTheClock() async throws {
+    let folder = try await Self.folder { $0.replacing("/prediction/iteration_seconds", with: .number(1)) }
+    try await folder.sextant("dry-run", "plan.json", "--timed").failed(3, "was edited after it was written")
+  }
+
   @Test func threadsGiveTheSameDocument() async throws {
     let folder = try await Self.folder()
     let turns = try await folder.sextant("dry-run", "plan.json", "--json").succeeded()
