@@ -98,6 +98,10 @@ let package = Package(
 
     .target(
       name: "TestSupport", dependencies: ["Documents", "JSONText"], path: "Tests/TestSupport", swiftSettings: settings),
+    // Second accounts in textbook form, which tests compare the product with.
+    .target(
+      name: "Oracles", dependencies: ["Documents", "Training", "Costing"], path: "Tests/Oracles",
+      swiftSettings: settings),
     .testTarget(name: "JSONTextTests", dependencies: ["JSONText", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "IntegerProgrammingTests", dependencies: ["IntegerProgramming", "TestSupport"], swiftSettings: settings),
@@ -106,14 +110,14 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(name: "TrainingTests", dependencies: ["Documents", "Training"], swiftSettings: settings),
     .testTarget(
-      name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Training", "TestSupport"],
+      name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Training", "Oracles", "TestSupport"],
       exclude: ["Inputs"], swiftSettings: settings),
     .testTarget(
       name: "SearchTests", dependencies: ["Search", "Costing", "Documents", "JSONText", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
       name: "ExecutionTests",
-      dependencies: ["Execution", "Costing", "Documents", "JSONText", "Training", "Search", "TestSupport"],
+      dependencies: ["Execution", "Costing", "Documents", "JSONText", "Training", "Search", "Oracles", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
       name: "GoldenTests",

@@ -58,7 +58,7 @@ struct DeviceModel: Sendable {
         device: microBatch.layer.forwardSeconds + microBatch.layer.backwardSeconds, host: floor),
       isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
         && strategy.pipelineDegree > 1 && strategy.dataDegree > 1 && strategy.worldSize > links.devicesPerNode,
-      quantisation: groups.quantisation, kept: microBatch.kept)
+      buffers: groups.buffers, kept: microBatch.kept)
     return StageCost(
       job: job, microBatch: microBatch, links: links, memory: memory, groups: groups, speed: speed,
       framework: framework, hostBytesPerSecond: host?.bytesPerSecond)

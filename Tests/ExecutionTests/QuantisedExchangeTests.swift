@@ -163,7 +163,7 @@ import Training
     let reduction = try #require(ranks.shape.exchanges(at: .partBackward).first)
     let group = reduction.group(containing: 0, sharding: ranks.shape.sharding, in: ranks.shape.mesh)
     for elements in count..<count + 16 {
-      #expect((ranks.shape.hops(of: reduction, in: group, elementCount: elements) != nil) == (elements % 16 == 0))
+      #expect((reduction.hops(of: elements, in: group, devicesPerNode: 4) != nil) == (elements % 16 == 0))
     }
   }
 

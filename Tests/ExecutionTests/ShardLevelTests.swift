@@ -1,4 +1,6 @@
+import Costing
 import Documents
+import Oracles
 import TestSupport
 import Testing
 import Training
@@ -66,6 +68,13 @@ import Training
     let miniature = try RoutedRun.miniature(degrees.pattern, microBatches: 2, family: .llama, isTied: true)
     let run = try DryRun(miniature, options: DryRun.Options(stepCount: 2))
     #expect(run.disagreements.isEmpty)
+    // What was sent is what an account of its own counts.
+    let oracle = TrafficOracle.traffic(miniature.model, miniature.strategy, miniature.split)
+    let levels = miniature.model.cluster.levels
+    for row in run.traffic {
+      let kind = try #require(TrafficKind(rawValue: row.kind)), level = levels.firstIndex { $0.name == row.level }
+      #expect(row.executedBytes == oracle.byteCount(kind, level: try #require(level)), "\(row)")
+    }
   }
 
   @Test(

@@ -1,3 +1,4 @@
+import Documents
 import Training
 
 /// Groups of one family, as collectives of weights and gradients see the slowest of them.
@@ -25,6 +26,25 @@ struct ShardGroup: Sendable, Equatable {
       return ShardGroup(group: group.slower(other.group), hops: nil)
     }
     return ShardGroup(group: group.slower(other.group), hops: hops.slower(others))
+  }
+
+  /// The volume of an exchange of `elementCount` elements, of `byteCount` bytes each where nothing is quantised.
+  func volume(of exchange: Exchange, elementCount: Int, byteCount: Int) -> ShardVolume {
+    let isQuantised = exchange.quantisation != nil
+    return switch exchange.kind {
+    case .allGather: gatherVolume(elementCount: elementCount, byteCount: byteCount, isQuantised: isQuantised)
+    case .reduceScatter: reduceVolume(elementCount: elementCount, byteCount: byteCount, isQuantised: isQuantised)
+    case .allReduce, .allToAll: ShardVolume(bytes: Double(elementCount * byteCount))
+    }
+  }
+
+  /// Seconds on the links to exchange a volume.
+  func seconds(of exchange: Exchange, _ volume: ShardVolume) -> Double {
+    switch exchange.kind {
+    case .allGather: group.allGatherSeconds(byteCount: volume.bytes)
+    case .reduceScatter: reduceSeconds(volume)
+    case .allReduce, .allToAll: group.allReduceSeconds(byteCount: volume.bytes)
+    }
   }
 
   /// The volume of a gather of `elementCount` elements.
@@ -55,11 +75,8 @@ struct ShardGroup: Sendable, Equatable {
     return ShardVolume(insideBytes: inside, acrossBytes: across, kernelBytes: first + second)
   }
 
-  /// Seconds on the links to gather a volume.
-  func gatherSeconds(_ volume: ShardVolume) -> Double { group.allGatherSeconds(byteCount: volume.bytes) }
-
   /// Seconds on the links to reduce a volume to shards.
-  func reduceSeconds(_ volume: ShardVolume) -> Double {
+  private func reduceSeconds(_ volume: ShardVolume) -> Double {
     guard let hops, volume.acrossBytes > 0 else { return group.reduceScatterSeconds(byteCount: volume.bytes) }
     let exact = volume.bytes > 0 ? group.reduceScatterSeconds(byteCount: volume.bytes) : 0
     return exact + hops.inside.allToAllSeconds(byteCount: volume.insideBytes)

@@ -1,4 +1,5 @@
 import Documents
+import Training
 
 /// The groups of each stage that one sharding communicates in, priced; see ``Documents/Sharding/Family``.
 ///
@@ -24,7 +25,10 @@ final class ShardGroups: Sendable {
       Families { self[$0].slower(other[$0]) }
     }
 
-    subscript(family: Sharding.Family) -> ShardGroup {
+    /// The groups of replicas that exchange; others are no replicas.
+    subscript(exchange: Exchange) -> ShardGroup { exchange.family.map { self[$0] } ?? .alone }
+
+    private subscript(family: Sharding.Family) -> ShardGroup {
       switch family {
       case .weights: weights
       case .secondary: secondary
@@ -36,8 +40,10 @@ final class ShardGroups: Sendable {
   }
 
   let sharding: Sharding
-  /// What quantised collectives need of memory.
-  let quantisation: QuantisationBuffers?
+  /// What its exchanges need of memory.
+  let buffers: ExchangeBuffers
+  /// What replicas exchange, by moment.
+  private let exchanges: [[Exchange]]
   /// One entry if all stages are alike.
   private let stages: [Families]
   /// Of all stages, which wait for each other in every micro-batch.
@@ -46,7 +52,10 @@ final class ShardGroups: Sendable {
   /// - Precondition: the degrees divide each other, see ``Sharding``.
   init(_ sharding: Sharding, in layout: LayoutLinks) {
     self.sharding = sharding
-    quantisation = QuantisationBuffers(sharding, in: layout.mesh, devicesPerNode: layout.devicesPerNode)
+    buffers = ExchangeBuffers(sharding, in: layout.mesh, devicesPerNode: layout.devicesPerNode)
+    exchanges = Moment.allCases.map { moment in
+      sharding.exchanges(at: moment, in: layout.mesh).filter { $0.family != nil }
+    }
     let replicaCount = layout.mesh.degree(of: .data)
     let families = Sharding.Family.allCases.map { family in
       layout.subgroups(
@@ -60,6 +69,9 @@ final class ShardGroups: Sendable {
     }
     slowest = stages.dropFirst().reduce(stages[0]) { $0.slower($1) }
   }
+
+  /// What replicas exchange at a moment.
+  func exchanges(at moment: Moment) -> [Exchange] { exchanges[moment.rawValue] }
 
   /// The groups of a stage.
   func families(ofStage stage: Int) -> Families { stages.count == 1 ? stages[0] : stages[stage] }

@@ -2,19 +2,10 @@ package import Documents
 
 /// The peak of a stage: states that are always there, and the worst of the moments that come and go.
 extension MemoryModel {
-  /// What is held, beyond shards, of a part of the model that runs backward.
+  /// What is held, beyond shards, of a part of the model that runs backward, a layer's weights on their way.
   private func unshardedBytes(parameterCount: Int) -> Int {
-    var count = 0
-    // The part's gradient before it is reduced to the shard, and between two reductions what the first leaves of it.
-    if sharding.gradientDegree > 1 {
-      count += parameterCount
-      if sharding.weightDegree > 1, sharding.gradientDegree > sharding.weightDegree {
-        count += (parameterCount + sharding.weightDegree - 1) / sharding.weightDegree
-      }
-    }
-    // The part's gathered weights, and the next layer's on their way.
-    if sharding.weightDegree > 1 { count += parameterCount + parameters.layer }
-    return count * weightByteCount + (quantisation?.passBytes(parameterCount: parameterCount) ?? 0)
+    buffers.passBytes(
+      parameterCount: parameterCount, nextCount: parameters.layer, weightByteCount: weightByteCount)
   }
 
   /// What comes and goes at the stage's worst moment within a micro-batch, bytes, its activations among them.
@@ -40,9 +31,9 @@ extension MemoryModel {
     let isWhole = sharding.gradientDegree == 1
     let copies =
       isWhole && sharding.optimizerDegree > 1 ? Self.scaled(gradientBytes, by: framework.stepGradientCopies) : 0
-    guard let quantisation else { return copies }
+    guard sharding.isQuantised else { return copies }
     return copies
-      + quantisation.stepBytes(
+      + buffers.stepBytes(
         parameterCount: isWhole ? parameterCount : max(parameters.layer, parameters.embedding, parameters.outputMatrix))
   }
 

@@ -21,8 +21,8 @@ package struct MemoryModel: Sendable {
   let strategy: Strategy
   /// How replicas divide weights, gradients and optimizer states.
   let sharding: Sharding
-  /// Nil where nothing is quantised.
-  let quantisation: QuantisationBuffers?
+  /// What exchanges hold beside shards.
+  let buffers: ExchangeBuffers
   let microBatchCount: Int
   /// Of one layer and one micro-batch, kept from forward to backward.
   let layerActivationBytes: Int
@@ -65,16 +65,17 @@ package struct MemoryModel: Sendable {
   ) {
     self.init(
       job: job, device: device, framework: framework, strategy: strategy, deviceBoundShare: deviceBoundShare,
-      isFragile: isFragile, quantisation: QuantisationBuffers(strategy, devicesPerNode: devicesPerNode),
+      isFragile: isFragile,
+      buffers: ExchangeBuffers(strategy.sharding, in: strategy.mesh, devicesPerNode: devicesPerNode),
       kept: KeptActivations(Recipe(job: job, strategy: strategy, framework: framework)))
   }
 
   /// - Parameters:
-  ///   - quantisation: the strategy's own, which all strategies of a mesh with the same sharding share.
+  ///   - buffers: the strategy's own, which all strategies of a mesh with the same sharding share.
   ///   - kept: of the strategy's recipe, which all strategies share that agree in their micro-batches.
   init(
     job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
-    deviceBoundShare: Double, isFragile: Bool, quantisation: QuantisationBuffers?, kept: KeptActivations
+    deviceBoundShare: Double, isFragile: Bool, buffers: ExchangeBuffers, kept: KeptActivations
   ) {
     let model = job.model
     let t = strategy.tensorDegree
@@ -89,7 +90,7 @@ package struct MemoryModel: Sendable {
       head: head.perRank(tensorDegree: t) + copy, outputMatrix: outputMatrix)
     self.strategy = strategy
     sharding = strategy.sharding
-    self.quantisation = quantisation
+    self.buffers = buffers
     microBatchCount = strategy.microBatchCount(globalBatch: job.globalBatch)
     weightByteCount = job.precision.byteCount
     gradientByteCount = job.gradientByteCount
@@ -123,6 +124,15 @@ package struct MemoryModel: Sendable {
     self.isFragile = isFragile
     memory = device.memory
     capacityBytes = device.datasheet.memoryBytes
+  }
+
+  /// Bytes of an element on the wire where nothing is quantised, see ``Training/Exchange``.
+  func byteCount(_ format: Exchange.Format) -> Int {
+    switch format {
+    case .weights: weightByteCount
+    case .accumulatedGradients: gradientByteCount
+    case .fp32: 4
+    }
   }
 
   /// Whole bytes of a count times a coefficient; a coefficient of 1 leaves the count as it is.

@@ -1,4 +1,5 @@
 import Documents
+import Training
 
 /// What replicas communicate in every micro-batch: weights gathered, gradients reduced.
 extension StageCost {
@@ -39,31 +40,19 @@ extension StageCost {
       let plain = PassSeconds(forward: passes.forwardSeconds, backward: passes.backwardSeconds)
       return MicroBatches(first: plain, later: plain)
     }
-    let families = groups.slowest
-    let bytesEach = memory.weightByteCount
-    func gather(_ group: ShardGroup, _ count: Int, isQuantised: Bool) -> ShardTraffic {
-      let volume = group.gatherVolume(elementCount: count, byteCount: bytesEach, isQuantised: isQuantised)
-      return ShardTraffic(seconds: group.gatherSeconds(volume), kernelBytes: volume.kernelBytes)
+    /// All that is exchanged at a moment, of a given number of parameters.
+    func traffic(_ moment: Moment, _ parameterCount: Int) -> ShardTraffic {
+      guard parameterCount > 0 else { return .none }
+      return groups.exchanges(at: moment).reduce(.none) {
+        $0 + Self.traffic(of: $1, parameterCount: parameterCount, memory: memory, groups: groups)
+      }
     }
-    func reduce(_ group: ShardGroup, dividedBy degree: Int) -> ShardTraffic {
-      let volume = group.reduceVolume(
-        elementCount: (parameterCount + degree - 1) / degree, byteCount: bytesEach,
-        isQuantised: sharding.quantisesGradients)
-      return ShardTraffic(seconds: group.reduceSeconds(volume), kernelBytes: volume.kernelBytes)
-    }
-    let all = parameterCount + borrowedCount
-    let first: ShardTraffic, later: ShardTraffic
-    if sharding.secondaryDegree == nil {
-      first = gather(families.weights, all, isQuantised: sharding.quantisesWeights)
-      later = first
-    } else {
-      // What is borrowed was gathered before by the part whose it is.
-      first =
-        gather(families.weights, parameterCount, isQuantised: sharding.quantisesWeights)
-        + (borrowedCount > 0 ? gather(families.secondary, borrowedCount, isQuantised: false) : .none)
-      later = gather(families.secondary, all, isQuantised: false)
-    }
-    let reduced = reduce(families.weights, dividedBy: 1) + reduce(families.gradients, dividedBy: sharding.weightDegree)
+    let later = traffic(.laterUse, parameterCount + borrowedCount)
+    // What is borrowed was gathered before by the part whose it is.
+    let first =
+      sharding.secondaryDegree == nil
+      ? later : traffic(.firstUse, parameterCount) + traffic(.laterUse, borrowedCount)
+    let reduced = traffic(.partBackward, parameterCount)
     let overlap =
       sharding.weightDegree > 1 ? framework.gatherOverlapFraction : framework.shardedGradientOverlapFraction
     func phase(_ seconds: Double, _ traffic: ShardTraffic) -> Double {
@@ -76,8 +65,19 @@ extension StageCost {
       later: PassSeconds(forward: phase(passes.forwardSeconds, later), backward: backward))
   }
 
+  /// What replicas exchange of a part with a given number of parameters, on the slowest of their groups.
+  static func traffic(
+    of exchange: Exchange, parameterCount: Int, memory: MemoryModel, groups: ShardGroups
+  ) -> ShardTraffic {
+    let group = groups.slowest[exchange]
+    let volume = group.volume(
+      of: exchange, elementCount: (parameterCount + exchange.divisor - 1) / exchange.divisor,
+      byteCount: memory.byteCount(exchange.format))
+    return ShardTraffic(seconds: group.seconds(of: exchange, volume), kernelBytes: volume.kernelBytes)
+  }
+
   /// Seconds on links, and bytes through a device's own memory to quantise and dequantise.
-  private struct ShardTraffic {
+  struct ShardTraffic {
     let seconds: Double
     let kernelBytes: Double
 

@@ -72,7 +72,7 @@ extension StageCost {
     backward.recomputeSeconds = passes.recomputeSeconds
     backward.tensorSeconds = passes.backwardTensorSeconds
     backward.launchSeconds = (factor - 1) * passes.backwardSeconds
-    let gathered = exchanges(at: .laterUse), reduced = exchanges(at: .partBackward)
+    let gathered = groups.exchanges(at: .laterUse), reduced = groups.exchanges(at: .partBackward)
     forward.dataSeconds = slowdown(of: passes.forwardSeconds, by: gathered, part)
     backward.dataSeconds = slowdown(of: passes.backwardSeconds, by: gathered + reduced, part)
     return (forward, backward)
@@ -90,11 +90,6 @@ extension StageCost {
 
   // MARK: What replicas exchange meanwhile
 
-  private func exchanges(at moment: Moment) -> [Exchange] {
-    guard memory.sharding.gradientDegree > 1 else { return [] }
-    return memory.sharding.exchanges(at: moment, in: links.mesh).filter { $0.family != nil }
-  }
-
   /// The seconds by which exchanges slow computation that hides them: making and reading codes, and the share of the
   /// shorter of the two that the framework does not hide.
   private func slowdown(of seconds: Double, by exchanges: [Exchange], _ part: StagePart) -> Double {
@@ -110,16 +105,8 @@ extension StageCost {
     return kernels + (1 - overlap) * min(seconds + kernels, onLinks)
   }
 
-  private func traffic(of exchange: Exchange, elementCount: Int) -> (seconds: Double, kernelBytes: Double) {
-    guard let family = exchange.family else { return (0, 0) }
-    let group = groups.slowest[family], count = (elementCount + exchange.divisor - 1) / exchange.divisor
-    let isQuantised = exchange.quantisation != nil, byteCount = memory.weightByteCount
-    if exchange.kind == .allGather {
-      let volume = group.gatherVolume(elementCount: count, byteCount: byteCount, isQuantised: isQuantised)
-      return (group.gatherSeconds(volume), volume.kernelBytes)
-    }
-    let volume = group.reduceVolume(elementCount: count, byteCount: byteCount, isQuantised: isQuantised)
-    return (group.reduceSeconds(volume), volume.kernelBytes)
+  private func traffic(of exchange: Exchange, elementCount: Int) -> ShardTraffic {
+    Self.traffic(of: exchange, parameterCount: elementCount, memory: memory, groups: groups)
   }
 
   private func parameterCount(of part: StagePart) -> Int {

@@ -1,4 +1,5 @@
 package import Documents
+import Training
 
 /// What follows the last backward pass: gradients summed, the optimizer's step, weights gathered.
 extension StageCost {
@@ -8,14 +9,14 @@ extension StageCost {
     package let reduceSeconds: Double
     /// Gather of updated weights, as far as nothing hides it.
     package let gatherSeconds: Double
-    /// Making and reading the codes of quantised exchanges.
+    /// What the device takes to quantise and dequantise for both.
     package let quantisingSeconds: Double
     /// The optimizer step.
     package let optimizerSeconds: Double
 
     static let none = Tail(reduceSeconds: 0, gatherSeconds: 0, quantisingSeconds: 0, optimizerSeconds: 0)
 
-    /// What replicas communicate.
+    /// What replicas exchange.
     package var dataSeconds: Double { reduceSeconds + gatherSeconds + quantisingSeconds }
 
     /// All of it.
@@ -62,61 +63,47 @@ extension StageCost {
   private func traffic(
     stage: Int, layerCount: Int
   ) -> (reduceSeconds: Double, gatherSeconds: Double, kernelSeconds: Double) {
-    let families = groups.families(ofStage: stage), sharding = memory.sharding
-    let w = sharding.weightDegree, g = sharding.gradientDegree, o = sharding.optimizerDegree
-    let gradient = memory.gradientByteCount, weight = memory.weightByteCount
     var kernelBytes = 0.0
-    /// One collective, bucket by bucket, of what is left of the parameters when `divisor` ranks have divided them.
-    ///
-    /// - Parameter extent: replicas among which the group's members are spread.
-    func seconds(
-      in group: ShardGroup, extent: Int, divisor: Int, passes: Double = 1, volume: (Int) -> ShardVolume,
-      seconds: (ShardVolume) -> Double
-    ) -> Double {
-      guard group.group.rankCount > 1 else { return 0 }
-      let moved = stepVolume(stage: stage, layerCount: layerCount, divisor: divisor, volume: volume)
-      kernelBytes += moved.kernelBytes
-      // Every further bucket pays latency and launch again.
-      let buckets =
-        max(0, (moved.bytes + moved.insideBytes + moved.acrossBytes) / framework.bucketBytes - 1)
-        * (group.group.collectiveSeconds + passes * Double(group.group.rankCount - 1) * group.group.latencySeconds)
-      // Between nodes reductions reach less of the network than a large transfer does.
-      let leavesNode = links.mesh.blockSize(below: .data) * extent > links.devicesPerNode
-      return seconds(moved.atRate(leavesNode ? framework.reductionRateFraction : 1)) + buckets
+    /// All that is exchanged at a moment, one after the other, bucket by bucket.
+    func seconds(_ moment: Moment) -> Double {
+      var sum = 0.0
+      for exchange in groups.exchanges(at: moment) {
+        let group = groups.families(ofStage: stage)[exchange]
+        guard group.group.rankCount > 1 else { continue }
+        let moved = stepVolume(of: exchange, in: group, stage: stage, layerCount: layerCount)
+        kernelBytes += moved.kernelBytes
+        // Every further bucket pays latency and launch again; an all-reduce goes round twice.
+        let rounds = exchange.kind == .allReduce ? 2.0 : 1
+        let buckets =
+          max(0, (moved.bytes + moved.insideBytes + moved.acrossBytes) / framework.bucketBytes - 1)
+          * (group.group.collectiveSeconds + rounds * Double(group.group.rankCount - 1) * group.group.latencySeconds)
+        // Between nodes reductions reach less of the network than a large transfer does. A group's members are spread
+        // among as many replicas as have divided the tensor when it is done.
+        let extent = exchange.divisor * exchange.rankCount
+        let leavesNode = links.mesh.blockSize(below: .data) * extent > links.devicesPerNode
+        sum += group.seconds(of: exchange, moved.atRate(leavesNode ? framework.reductionRateFraction : 1)) + buckets
+      }
+      return sum
     }
-    let shards = families.optimizer
-    let reduce =
-      seconds(in: shards, extent: o, divisor: g) {
-        shards.reduceVolume(elementCount: $0, byteCount: gradient, isQuantised: sharding.quantisesGradients)
-      } seconds: {
-        shards.reduceSeconds($0)
-      }
-      + seconds(in: families.replicas, extent: links.mesh.degree(of: .data), divisor: o, passes: 2) {
-        ShardVolume(bytes: Double($0 * gradient))
-      } seconds: {
-        families.replicas.group.allReduceSeconds(byteCount: $0.bytes)
-      }
-    func gather(in group: ShardGroup, extent: Int, divisor: Int) -> Double {
-      seconds(in: group, extent: extent, divisor: divisor) {
-        group.gatherVolume(elementCount: $0, byteCount: weight, isQuantised: sharding.quantisesWeights)
-      } seconds: {
-        group.gatherSeconds($0)
-      }
-    }
-    let gathered =
-      gather(in: shards, extent: o, divisor: g) + gather(in: families.gradients, extent: g, divisor: w)
+    let reduce = seconds(.lastBackward), gathered = seconds(.step)
     return (reduce, gathered, kernelBytes * secondsPerMemoryByte)
   }
 
-  /// The volume of a collective of the step: of all parameters at once where gradients are whole, otherwise part by part.
-  private func stepVolume(
-    stage: Int, layerCount: Int, divisor: Int, volume: (Int) -> ShardVolume
-  ) -> ShardVolume {
-    guard memory.sharding.gradientDegree > 1, memory.sharding.isQuantised else {
-      return volume(memory.shardCount(stage: stage, layerCount: layerCount, degree: divisor))
+  /// The volume of an exchange of the step: of all parameters at once where gradients are whole, otherwise part by part.
+  private func stepVolume(of exchange: Exchange, in group: ShardGroup, stage: Int, layerCount: Int) -> ShardVolume {
+    let byteCount = memory.byteCount(exchange.format)
+    guard exchange.isPartByPart, memory.sharding.isQuantised else {
+      // As many bytes, where none are quantised.
+      return group.volume(
+        of: exchange,
+        elementCount: memory.shardCount(stage: stage, layerCount: layerCount, degree: exchange.divisor),
+        byteCount: byteCount)
     }
     let parameters = memory.parameters
-    func part(_ count: Int) -> ShardVolume { volume((count + divisor - 1) / divisor) }
+    func part(_ count: Int) -> ShardVolume {
+      group.volume(
+        of: exchange, elementCount: (count + exchange.divisor - 1) / exchange.divisor, byteCount: byteCount)
+    }
     var sum = part(parameters.layer) * layerCount
     if stage == 0 { sum = sum + part(parameters.embedding) }
     if stage == strategy.pipelineDegree - 1 { sum = sum + part(parameters.head) }

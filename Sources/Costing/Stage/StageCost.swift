@@ -1,4 +1,5 @@
 import Documents
+import Training
 
 /// What a pipeline stage of one strategy costs on one model of device, as a function of its place in the pipeline and of
 /// what it holds.

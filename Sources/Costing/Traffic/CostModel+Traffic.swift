@@ -1,8 +1,8 @@
 package import Documents
 import Training
 
-/// Bytes that an iteration sends: those of passes as the recipe has them, the rest by formulas of their own, which the
-/// messages of programs are checked against.
+/// Bytes that an iteration sends: those of passes and of exchanges as the recipes have them, those between stages by a
+/// formula. Tests compare all with a second account, and the executor with what ranks send.
 extension CostModel {
   /// The innermost level whose instance holds the devices of two ranks, an index into the cluster's levels.
   package func linkLevel(fromRank from: Int, toRank to: Int) -> Int {
@@ -45,9 +45,7 @@ extension CostModel {
     var fold = TrafficFold(model: self, strategy: strategy, split: split)
     fold.countTensor()
     fold.countPipeline()
-    fold.countData()
-    fold.countTiedEmbeddings()
-    fold.countControl()
+    fold.countExchanges()
     return fold.count
   }
 }
@@ -160,15 +158,6 @@ private struct TrafficFold {
       allGather(
         recipe.activationElementCount, bytes: elementBytes, times: m * arrivals, .tensor, in: group)
     }
-    // Summed before gradients are reduced among replicas: once an iteration, or every micro-batch where they are.
-    if strategy.sharding.gradientDegree > 1 {
-      for part in parts(ofStage: stage) {
-        allReduce(part.partlyComputed, bytes: memory.weightByteCount, times: m * part.copies, .tensor, in: group)
-      }
-    } else {
-      let all = parts(ofStage: stage).reduce(0) { $0 + $1.partlyComputed * $1.copies }
-      allReduce(all, bytes: memory.gradientByteCount, times: 1, .tensor, in: group)
-    }
   }
 
   mutating func countPipeline() {
@@ -185,42 +174,79 @@ private struct TrafficFold {
     }
   }
 
-  mutating func countData() {
-    guard strategy.dataDegree > 1 else { return }
-    for data in mesh.groups(along: .data) {
-      let stage = mesh.coordinate(ofRank: data.first, along: .pipeline)
-      let replicas = ReplicaTraffic(
-        model: model, sharding: strategy.sharding, data: data,
-        weightByteCount: memory.weightByteCount, gradientByteCount: memory.gradientByteCount)
-      if strategy.sharding.gradientDegree == 1 {
-        replicas.countOnce(
-          memory.parameterCount(stage: stage, layerCount: stageLayers[stage]), into: &count)
-      } else {
-        for part in parts(ofStage: stage) {
-          replicas.countPart(
-            part.parameters, copies: part.copies, uses: part.uses, microBatchCount: microBatchCount, into: &count)
+  /// What ranks exchange of states, see ``Documents/Sharding/exchanges(at:in:)``.
+  mutating func countExchanges() {
+    for moment in Moment.allCases {
+      for exchange in strategy.sharding.exchanges(at: moment, in: mesh) {
+        for ranks in exchange.groups(of: strategy.sharding, in: mesh) {
+          count(exchange, at: moment, among: ranks)
         }
       }
     }
   }
 
-  mutating func countTiedEmbeddings() {
-    guard model.job.model.hasTiedEmbeddings, strategy.pipelineDegree > 1 else { return }
-    for column in mesh.groups(along: .pipeline) {
-      allReduce(
-        memory.parameters.outputMatrix, bytes: memory.gradientByteCount, times: 1, .embedding,
-        in: Group(ranks: column.part(fromPlace: 0, step: column.count - 1, count: 2), degrees: [2]))
+  private mutating func count(_ exchange: Exchange, at moment: Moment, among ranks: RankGroup) {
+    let isRouted = [.data, .tensor].contains(exchange.traffic)
+    let group = isRouted ? group(ranks) : Group(ranks: ranks, degrees: [ranks.count])
+    let place = mesh.coordinates(ofRank: ranks.first), kind = exchange.traffic
+    let devicesPerNode = model.cluster.devicesPerNode, bytes = exchange.elementByteCount(model.job)
+    for tensor in tensors(of: exchange, at: moment, stage: place[.pipeline]) where tensor.elementCount > 0 {
+      let elements =
+        exchange.family.map {
+          strategy.sharding.elementCount(
+            over: $0, ofReplica: place[.data], replicaCount: strategy.dataDegree, elementCount: tensor.elementCount)
+        } ?? tensor.elementCount
+      switch exchange.kind {
+      case .allGather:
+        let words = exchange.gatheredWordCount(of: elements, in: ranks, devicesPerNode: devicesPerNode)
+        allGather(
+          words ?? elements, bytes: words == nil ? bytes : Quantisation.wordByteCount, times: tensor.times, kind,
+          in: group)
+      case .reduceScatter:
+        if let hops = exchange.hops(of: elements, in: ranks, devicesPerNode: devicesPerNode) {
+          count(hops, times: tensor.times, kind)
+        } else {
+          reduceScatter(elements, bytes: bytes, times: tensor.times, kind, in: group)
+        }
+      case .allReduce, .allToAll: allReduce(elements, bytes: bytes, times: tensor.times, kind, in: group)
+      }
     }
   }
 
-  mutating func countControl() {
-    guard mesh.worldSize > 1 else { return }
-    allReduce(2, bytes: 4, times: 1, .control, in: Group(ranks: mesh.ranks, degrees: [mesh.worldSize]))
+  /// Every rank quantises a run of words for each of its node, and then one for its like on each other node.
+  private mutating func count(_ exchange: QuantisedExchange, times: Int, _ kind: TrafficKind) {
+    for rank in exchange.group.ranks {
+      for (hop, words) in [
+        (exchange.insideGroup(of: rank), exchange.insideWordCount),
+        (exchange.acrossGroup(of: rank), exchange.acrossWordCount),
+      ] {
+        for other in hop.ranks where other != rank {
+          send(words / hop.count * Quantisation.wordByteCount * times, kind, from: rank, to: other)
+        }
+      }
+    }
+  }
+
+  /// The tensors on a rank of a stage that an exchange is of, and how often in an iteration.
+  private func tensors(of exchange: Exchange, at moment: Moment, stage: Int) -> [(elementCount: Int, times: Int)] {
+    switch exchange.content {
+    case .scalars: return [(2, 1)]
+    case .tiedMatrixGradient: return model.job.model.hasTiedEmbeddings ? [(memory.parameters.outputMatrix, 1)] : []
+    case .weights, .updatedWeights, .gradient, .partialGradient:
+      func elements(_ part: Part) -> Int {
+        exchange.content == .partialGradient ? part.partlyComputed : part.parameters
+      }
+      let parts = parts(ofStage: stage)
+      guard exchange.isPartByPart else { return [(parts.reduce(0) { $0 + elements($1) * $1.copies }, 1)] }
+      return parts.map {
+        (elements($0), $0.copies * moment.count(microBatchCount: microBatchCount, useCount: $0.uses))
+      }
+    }
   }
 
   // MARK: Parts
 
-  /// What is gathered and reduced at once where gradients are sharded.
+  /// A part of the model: what is gathered and reduced at once where gradients are sharded.
   private struct Part {
     let parameters: Int
     /// Of those that every rank of the tensor group holds: how many gradients it computes only in part.

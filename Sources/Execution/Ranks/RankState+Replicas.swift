@@ -184,9 +184,9 @@ extension RankState {
 
   private func hops(of exchange: Exchange, _ part: ModelPart?) -> QuantisedExchange? {
     let shape = setting.shape
-    return shape.hops(
-      of: exchange,
+    return exchange.hops(
+      of: elementCount(of: exchange, part),
       in: exchange.group(containing: shape.mesh.rank(at: place), sharding: sharding, in: shape.mesh),
-      elementCount: elementCount(of: exchange, part))
+      devicesPerNode: shape.devicesPerNode)
   }
 }

@@ -80,6 +80,7 @@ extension ProgramLowering {
     var done = lastComputation + (moment == .lastBackward ? reductions.values.sorted() : [])
     for whole in exchanges where !whole.isPartByPart {
       guard let index = exchange(whole, of: nil, after: done) else { continue }
+      // Each follows the one before it on the stream; the next computation waits for a sum of replicas beside what it sums.
       done = whole.family == .replicas ? done + [index] : [index]
     }
     for part in parts {

@@ -113,6 +113,20 @@ package struct Exchange: Sendable, Hashable {
     }
   }
 
+  /// The two hops of a reduction of a given number of elements; nil if they are reduced as they are.
+  package func hops(of elementCount: Int, in group: RankGroup, devicesPerNode: Int) -> QuantisedExchange? {
+    guard kind == .reduceScatter, quantisation != nil else { return nil }
+    return QuantisedExchange(group: group, elementCount: elementCount, devicesPerNode: devicesPerNode)
+  }
+
+  /// Words that are gathered instead of a given number of elements; nil if these are gathered as they are.
+  package func gatheredWordCount(of elementCount: Int, in group: RankGroup, devicesPerNode: Int) -> Int? {
+    guard kind == .allGather, let quantisation, group.nodeSplit(devicesPerNode: devicesPerNode) != nil else {
+      return nil
+    }
+    return quantisation.gatheredWordCount(elementCount: elementCount, rankCount: group.count)
+  }
+
   /// What a report calls the tensor: `gradient of layer 3 over weights shards`.
   package func description(of part: ModelPart?, _ hop: Hop?) -> String {
     let node = hop == .across ? "node's " : "", ofPart = part.map { " of \($0)" } ?? ""

@@ -17,13 +17,9 @@ extension IterationShape {
 
   /// How often a moment comes in an iteration of a part that a rank holds.
   package func count(of moment: Moment, _ part: ModelPart) -> Int {
-    let m = schedule.microBatchCount
-    return switch moment {
     // Forward and backward; a tied head on the embedding's stage needs the embedding's matrix as well.
-    case .laterUse: m * (part == .embedding && !headOwnsMatrix ? 4 : 2) - 1
-    case .partBackward: m
-    case .firstUse, .lastBackward, .scalars, .step: 1
-    }
+    moment.count(
+      microBatchCount: schedule.microBatchCount, useCount: part == .embedding && !headOwnsMatrix ? 4 : 2)
   }
 
   /// The parts that an exchange is of, one by one, of those on a rank; one that is nil where it is of all at once.
@@ -55,12 +51,6 @@ extension IterationShape {
       elementCount: elementCount)
   }
 
-  /// The two hops of a reduction of a given number of elements; nil if they are reduced as they are.
-  package func hops(of exchange: Exchange, in group: RankGroup, elementCount: Int) -> QuantisedExchange? {
-    guard exchange.kind == .reduceScatter, exchange.quantisation != nil else { return nil }
-    return QuantisedExchange(group: group, elementCount: elementCount, devicesPerNode: devicesPerNode)
-  }
-
   /// What a rank does of an exchange: one collective, two where gradients are quantised, none of no elements.
   ///
   /// - Parameter part: one that the rank holds; nil for everything that it holds.
@@ -80,7 +70,7 @@ extension IterationShape {
         elementByteCount: quantisation == nil ? exchange.elementByteCount(job) : Quantisation.wordByteCount,
         traffic: exchange.traffic, algorithm: isRouted ? routes[group] : .ring, quantisation: quantisation)
     }
-    if let hops = hops(of: exchange, in: group, elementCount: count) {
+    if let hops = exchange.hops(of: count, in: group, devicesPerNode: devicesPerNode) {
       let quantisation = exchange.quantisation
       let across = collective(
         .allToAll, over: hops.acrossGroup(of: rank), elementCount: hops.acrossWordCount, quantisation, hop: .across)
@@ -91,11 +81,8 @@ extension IterationShape {
         across,
       ]
     }
-    if exchange.kind == .allGather, let quantisation = exchange.quantisation,
-      group.nodeSplit(devicesPerNode: devicesPerNode) != nil
-    {
-      let words = quantisation.gatheredWordCount(elementCount: count, rankCount: group.count)
-      return [collective(.allGather, over: group, elementCount: words, quantisation)]
+    if let words = exchange.gatheredWordCount(of: count, in: group, devicesPerNode: devicesPerNode) {
+      return [collective(.allGather, over: group, elementCount: words, exchange.quantisation)]
     }
     return [collective(exchange.kind, over: group, elementCount: count)]
   }

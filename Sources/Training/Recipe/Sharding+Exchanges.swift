@@ -14,6 +14,19 @@ package enum Moment: Int, Sendable, Hashable, CaseIterable {
   case scalars
   /// After the optimizer's step.
   case step
+
+  /// How often it comes in an iteration.
+  ///
+  /// - Parameters:
+  ///   - microBatchCount: micro-batches of each pipeline.
+  ///   - useCount: passes of a micro-batch that use the part's weights.
+  package func count(microBatchCount: Int, useCount: Int) -> Int {
+    switch self {
+    case .laterUse: microBatchCount * useCount - 1
+    case .partBackward: microBatchCount
+    case .firstUse, .lastBackward, .scalars, .step: 1
+    }
+  }
 }
 
 extension Sharding {
@@ -80,7 +93,7 @@ extension Sharding {
           partial, reduce(over: .weights, dividedBy: 1, .weights), reduce(over: .gradients, dividedBy: w, .weights),
         ] : []
     case .lastBackward where isPartByPart:
-      exchanges = [reduce(over: .optimizer, dividedBy: g, .accumulatedGradients), replicas]
+      exchanges = [tied, reduce(over: .optimizer, dividedBy: g, .accumulatedGradients), replicas]
     // The sums of the replicas first, so that both stages add up the same numbers in the same order. With the optimizer
     // sharded nobody holds the whole sum afterwards, and shards of the two stages are not the same elements.
     case .lastBackward where o == 1: exchanges = [partial, replicas, tied]

@@ -1,0 +1,272 @@
+package import Costing
+package import Documents
+import Training
+
+/// Bytes that every rank sends in one iteration, counted a second time from model, strategy and split alone: nothing is
+/// taken from recipes, programs or schedules of collectives. How a group is routed and which links a message crosses is
+/// asked of the cost model.
+///
+/// Of a tensor group's T tokens, h hidden, S = T·h elements:
+///
+/// | kind | what |
+/// |---|---|
+/// | tensor | each block sums S twice forward and twice backward (Shoeybi et al. 2019); under sequence parallelism each sum is a gather and a scatter, and backward gathers two inputs again (Korthikanti et al. 2022); full recomputation repeats the forward ones |
+/// | pipeline | S/t of each rank, each boundary, each direction, each micro-batch |
+/// | data | ZeRO's reductions and gathers (Rajbhandari et al. 2020), between nested shards where the degrees differ (Wang et al. 2023) |
+/// | embedding, control | the tied matrix between the ends; two fp32 numbers over all ranks |
+package struct TrafficOracle {
+  private let model: CostModel
+  private let strategy: Strategy
+  private let split: Split
+  private var count: TrafficCount
+
+  /// The whole count.
+  package static func traffic(_ model: CostModel, _ strategy: Strategy, _ split: Split) -> TrafficCount {
+    var oracle = TrafficOracle(model: model, strategy: strategy, split: split)
+    for ranks in oracle.mesh.groups(along: .tensor) where ranks.count > 1 { oracle.countTensor(ranks) }
+    oracle.countPipeline()
+    for ranks in oracle.mesh.groups(along: .data) where ranks.count > 1 { oracle.countData(ranks) }
+    oracle.countEnds()
+    return oracle.count
+  }
+
+  private init(model: CostModel, strategy: Strategy, split: Split) {
+    (self.model, self.strategy, self.split) = (model, strategy, split)
+    count = TrafficCount(rankCount: strategy.worldSize, levelCount: model.cluster.levels.count)
+  }
+
+  private var mesh: Mesh { strategy.mesh }
+  private var job: TrainingJob { model.job }
+  private var m: Int { strategy.microBatchCount(globalBatch: job.globalBatch) }
+  private var e: Int { job.precision.byteCount }
+  private var isByPart: Bool { strategy.sharding.gradientDegree > 1 }
+
+  // MARK: Parts of a stage
+
+  private struct Part {
+    let parameters: Int
+    /// Gradients that each rank of a tensor group computes in part.
+    let partial: Int
+    let copies: Int
+    /// Passes of a micro-batch that use it.
+    let uses: Int
+  }
+
+  private func parts(_ stage: Int) -> [Part] {
+    let shape = job.model, t = strategy.tensorDegree, p = strategy.pipelineDegree
+    let rows = shape.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
+    func part(_ count: ParameterCount, copies: Int = 1, uses: Int = 2, more: Int = 0, ofHeads: Int = 0) -> Part {
+      let partial = t == 1 ? 0 : strategy.usesSequenceParallelism ? count.replicated : ofHeads
+      return Part(
+        parameters: count.sharded / t + count.replicated + more, partial: partial, copies: copies, uses: uses)
+    }
+    var parts = [
+      part(
+        shape.layerParameters, copies: split[stage].layerCount, ofHeads: shape.hasQueryKeyNorm ? 2 * shape.headSize : 0)
+    ]
+    if stage == 0 {
+      parts.append(
+        part(
+          shape.embeddingParameters(vocabularySize: rows), uses: shape.hasTiedEmbeddings && p == 1 ? 4 : 2))
+    }
+    if stage == p - 1 {
+      parts.append(
+        part(
+          shape.headParameters(vocabularySize: rows),
+          more: shape.hasTiedEmbeddings && p > 1 ? rows / t * shape.hiddenSize : 0))
+    }
+    return parts
+  }
+
+  // MARK: Collectives
+
+  /// The length of chunk k of n elements cut for `of` ranks, longer ones first.
+  private func chunk(_ k: Int, of ranks: Int, _ n: Int) -> Int { n / ranks + (k < n % ranks ? 1 : 0) }
+
+  private mutating func send(_ bytes: Int, _ kind: TrafficKind, _ from: Int, _ to: Int) {
+    count.add(bytes, kind: kind, fromRank: from, level: model.linkLevel(fromRank: from, toRank: to))
+  }
+
+  /// Rings level by level over n elements, innermost level first: at a level of a ranks, those that agree in every other
+  /// place pass round what belongs to their place below. Gathering, a rank sends all of it but its successor's chunk,
+  /// scattering all but its own.
+  private mutating func ring(
+    _ n: Int, _ bytes: Int, _ kind: TrafficKind, _ ranks: RankGroup, gathers: Bool, isFlat: Bool = false
+  ) {
+    let degrees =
+      isFlat
+      ? [ranks.count] : model.collectiveDegrees(firstRank: ranks.first, stride: ranks.stride, count: ranks.count)
+    var below = 1
+    for degree in degrees {
+      for rank in 0..<ranks.count {
+        let place = rank / below % degree
+        let next = rank + ((place + 1) % degree - place) * below
+        if next == rank { continue }
+        var sent = 0
+        for k in 0..<ranks.count where k % below == rank % below {
+          let left = gathers ? next : rank
+          if k % (below * degree) != left % (below * degree) { sent += chunk(k, of: ranks.count, n) }
+        }
+        send(sent * bytes, kind, ranks.rank(rank), ranks.rank(next))
+      }
+      below *= degree
+    }
+  }
+
+  private mutating func sum(_ n: Int, _ bytes: Int, _ kind: TrafficKind, _ ranks: RankGroup, isFlat: Bool = false) {
+    for gathers in [false, true] { ring(n, bytes, kind, ranks, gathers: gathers, isFlat: isFlat) }
+  }
+
+  // MARK: Kinds
+
+  private mutating func countTensor(_ ranks: RankGroup) {
+    let stage = mesh.coordinate(ofRank: ranks.first, along: .pipeline), p = strategy.pipelineDegree
+    let tokens = strategy.microBatch * job.sequenceLength, S = tokens * job.model.hiddenSize
+    let isFirst = stage == 0, isLast = stage == p - 1
+    let recomputed =
+      split[stage].choice.map { $0.recomputedLayerCount * strategy.virtualStageCount }
+      ?? (strategy.recompute == .full ? split[stage].layerCount : 0)
+    let layers = m * split[stage].layerCount, sums = 4 * layers + 2 * m * recomputed
+    let ends = m * ((isFirst ? 1 : 0) + (isLast ? 1 : 0))
+    if strategy.usesSequenceParallelism {
+      ring(S, e * (sums + 2 * layers + ends + (isLast ? m : 0)), .tensor, ranks, gathers: true)
+      ring(S, e * (sums + ends), .tensor, ranks, gathers: false)
+    } else {
+      sum(S, e * (sums + ends), .tensor, ranks)
+      // What arrives from another stage comes in parts.
+      let arrivals = p == 1 ? 0 : 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
+      ring(S, e * m * arrivals, .tensor, ranks, gathers: true)
+    }
+    // The largest logit, the target's and the sum of exponentials of each token, fp32.
+    if isLast { sum(tokens, 4 * 3 * m, .tensor, ranks) }
+    if isByPart {
+      for part in parts(stage) { sum(part.partial, e * m * part.copies, .tensor, ranks) }
+    } else {
+      sum(parts(stage).reduce(0) { $0 + $1.partial * $1.copies }, job.gradientByteCount, .tensor, ranks)
+    }
+  }
+
+  private mutating func countPipeline() {
+    let p = strategy.pipelineDegree
+    guard p > 1 else { return }
+    let bytes =
+      strategy.microBatch * job.sequenceLength * job.model.hiddenSize / strategy.tensorDegree * e * m
+    for boundary in 1..<p * strategy.virtualStageCount {
+      for column in mesh.groups(along: .pipeline) {
+        let ends = [column.rank((boundary - 1) % p), column.rank(boundary % p)]
+        send(bytes, .pipeline, ends[0], ends[1])
+        send(bytes, .pipeline, ends[1], ends[0])
+      }
+    }
+  }
+
+  private mutating func countEnds() {
+    let p = strategy.pipelineDegree
+    if job.model.hasTiedEmbeddings, p > 1 {
+      let t = strategy.tensorDegree
+      let rows = job.model.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
+      for column in mesh.groups(along: .pipeline) {
+        sum(
+          rows / t * job.model.hiddenSize, job.gradientByteCount, .embedding,
+          column.part(fromPlace: 0, step: p - 1, count: 2), isFlat: true)
+      }
+    }
+    if mesh.worldSize > 1 { sum(2, 4, .control, mesh.ranks, isFlat: true) }
+  }
+
+  private mutating func countData(_ data: RankGroup) {
+    let stage = mesh.coordinate(ofRank: data.first, along: .pipeline)
+    let sharding = strategy.sharding, N = data.count, accumulated = job.gradientByteCount
+    let w = sharding.weightDegree, g = sharding.gradientDegree, o = sharding.optimizerDegree
+    let parts = parts(stage)
+    guard isByPart else {
+      let all = parts.reduce(0) { $0 + $1.parameters * $1.copies }
+      reduce(all, accumulated, data, 1, o)
+      replicas(all, accumulated, data, N)
+      gather(all, e, data, 1, o)
+      return
+    }
+    for part in parts {
+      let n = part.parameters, k = part.copies, uses = m * part.uses
+      let far = sharding.secondaryDegree == nil ? uses : 1
+      gather(n, k * far * e, data, 1, w, times: k * far)
+      if let s = sharding.secondaryDegree { gather(n, k * (uses - far) * e, data, 1, s, isExact: true) }
+      reduce(n, k * m * e, data, 1, w, times: k * m)
+      reduce(n, k * m * e, data, w, g, times: k * m)
+      reduce(n, k * accumulated, data, g, o, times: k)
+      replicas(n, k * accumulated, data, N)
+      gather(n, k * e, data, g, o, times: k)
+      gather(n, k * e, data, w, g, times: k)
+    }
+  }
+
+  /// Groups of replicas that differ in r / inner mod (outer / inner) alone, and the elements that each has between its
+  /// members when `inner` ranks have divided n.
+  private func groups(_ n: Int, _ data: RankGroup, _ inner: Int, _ outer: Int) -> [(ranks: RankGroup, n: Int)] {
+    let sharding = strategy.sharding
+    let levels = [1, sharding.weightDegree, sharding.gradientDegree, sharding.optimizerDegree, data.count]
+    return (0..<data.count).filter { $0 / inner % (outer / inner) == 0 }.map { replica in
+      var elements = n
+      for (below, above) in zip(levels, levels.dropFirst()) where above <= inner {
+        elements = chunk(replica / below % (above / below), of: above / below, elements)
+      }
+      return (data.part(fromPlace: replica, step: inner, count: outer / inner), elements)
+    }
+  }
+
+  /// From shards of 1/outer to 1/inner.
+  private mutating func gather(
+    _ n: Int, _ bytes: Int, _ data: RankGroup, _ inner: Int, _ outer: Int, times: Int = 1, isExact: Bool = false
+  ) {
+    for (ranks, n) in groups(n, data, inner, outer) where ranks.count > 1 && bytes > 0 {
+      if strategy.sharding.quantisesWeights, !isExact, nodes(ranks) != nil {
+        // The longest shard's codes and steps, of every rank.
+        let words = ranks.count * words((n + ranks.count - 1) / ranks.count, bits: 8, group: 2048)
+        ring(words, 4 * times, .data, ranks, gathers: true)
+      } else {
+        ring(n, bytes, .data, ranks, gathers: true)
+      }
+    }
+  }
+
+  /// From shards of 1/inner to 1/outer.
+  private mutating func reduce(
+    _ n: Int, _ bytes: Int, _ data: RankGroup, _ inner: Int, _ outer: Int, times: Int = 1
+  ) {
+    for (ranks, n) in groups(n, data, inner, outer) where ranks.count > 1 {
+      guard strategy.sharding.quantisesGradients, let (inside, across) = nodes(ranks), n % (2 * ranks.count) == 0 else {
+        ring(n, bytes, .data, ranks, gathers: false)
+        continue
+      }
+      for from in 0..<ranks.count {
+        for to in 0..<ranks.count where to != from {
+          // To its node what the node's rank sums for all nodes, to its like on other nodes one partition.
+          if from / inside == to / inside {
+            let bytes = 4 * words(across * n / ranks.count, bits: 4, group: 256) * times
+            send(bytes, .data, ranks.rank(from), ranks.rank(to))
+          } else if from % inside == to % inside {
+            let bytes = 4 * words(n / ranks.count, bits: 4, group: 256) * times
+            send(bytes, .data, ranks.rank(from), ranks.rank(to))
+          }
+        }
+      }
+    }
+  }
+
+  private mutating func replicas(_ n: Int, _ bytes: Int, _ data: RankGroup, _ count: Int) {
+    for (ranks, n) in groups(n, data, strategy.sharding.optimizerDegree, count) where ranks.count > 1 {
+      sum(n, bytes, .data, ranks)
+    }
+  }
+
+  /// Words of 4 bytes of a run of codes, and of one step for each group.
+  private func words(_ n: Int, bits: Int, group: Int) -> Int { (n * bits + 31) / 32 + (n + group - 1) / group }
+
+  /// Members of a group on each node, and nodes; nil where the group stays in one or lies unevenly.
+  private func nodes(_ ranks: RankGroup) -> (inside: Int, across: Int)? {
+    let nodes = ranks.ranks.map { $0 / model.cluster.devicesPerNode }
+    let counts = Dictionary(grouping: nodes) { $0 }.values.map(\.count)
+    guard counts.count > 1, let inside = counts.first, counts.allSatisfy({ $0 == inside }) else { return nil }
+    return (inside, counts.count)
+  }
+}
