@@ -54,15 +54,22 @@ public struct TimedDryRun: Sendable {
 
   /// Runs a plan's iteration in virtual time.
   ///
+  /// - Parameter source: what errors call the plan.
   /// - Returns: the verdict of a plan that is not executed: it was edited, does not fit, or comes to no end.
-  /// - Throws: ``SextantError`` when the plan cannot be priced.
-  public static func run(_ plan: Plan) throws(SextantError) -> Result<TimedDryRun, Refusal> {
+  /// - Throws: ``SextantError`` when the plan cannot be priced, or needs too many steps.
+  public static func run(_ plan: Plan, source: String = "plan") throws(SextantError) -> Result<TimedDryRun, Refusal> {
     if let verdict = try plan.refusal { return .failure(Refusal(verdict: verdict)) }
     let document = plan.document, model: CostModel
     do {
       model = try CostModel(cluster: document.cluster, job: document.job, frameworkName: document.frameworkName)
         .arranged(document.arrangement.nodeOrder)
     } catch { throw SextantError(error) }
+    let steps = TimedRun.stepCount(model, strategy: document.strategy, split: document.split)
+    guard steps <= TimedRun.stepLimit else {
+      throw SextantError(
+        .unsupported, source: source,
+        expected: "at most \(TimedRun.stepLimit.grouped) program steps are simulated, the plan needs \(steps.grouped)")
+    }
     do {
       return .success(
         TimedDryRun(

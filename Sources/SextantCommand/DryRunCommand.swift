@@ -76,7 +76,7 @@ struct DryRunCommand: ParsableCommand {
   }
 
   private func runTimed(_ read: Plan) throws {
-    switch try TimedDryRun.run(read) {
+    switch try TimedDryRun.run(read, source: plan) {
     case .failure(let refusal):
       throw complaint("\(plan): \(DryRunReport.complaint(refusal.verdict) ?? "")", .disagreement)
     case .success(let run):

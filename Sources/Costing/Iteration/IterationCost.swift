@@ -18,11 +18,11 @@ package struct IterationCost: Sendable {
   package let boundaryByteCount: Int
   /// The nodes' memory and its link to a device; nil if the cluster does not say.
   let host: ClusterDescription.Host?
-  let layout: LayoutCost
+  package let layout: LayoutCost
   /// A stage of the strategy on each model of device.
   let costs: [StageCost]
-  /// By stage, the model that takes longest for a layer.
-  private let paces: [Int]
+  /// By stage, the model of device that takes longest for a layer, by its place in the cluster's order.
+  package let paces: [Int]
 
   /// - Parameter costs: in the order of the layout's models of device.
   init(

@@ -22,6 +22,8 @@ final class ClockSetting: Sendable {
   private let passes: [[StagePart: (forward: PassCauses, backward: PassCauses)]]
   /// By stage.
   let tails: [StageCost.Tail]
+  /// By model of device, the steps of passes.
+  private let steps: [StepSeconds]
   /// Whether flows share links.
   let contends: Bool
 
@@ -52,6 +54,7 @@ final class ClockSetting: Sendable {
           )
         })
     }
+    steps = model.stepSeconds(of: strategy, layout: cost.layout)
     tails = (0..<p).map { cost.tail(stage: $0, split[$0]) }
   }
 
@@ -69,6 +72,16 @@ final class ClockSetting: Sendable {
     let virtualStage = shape.schedule.virtualStageIndex(stage: stage, chunk: step.chunkIndex)
     guard let passes = passes[virtualStage][stagePart(part)] else { return PassCauses() }
     return step.pass == .forward ? passes.forward : passes.backward
+  }
+
+  /// The pieces and collectives of a pass, and the share of its time that each takes.
+  func steps(of part: ModelPart, _ step: PipelineStep, stage: Int) -> [(step: Recipe.Step, share: Double)] {
+    let own = steps[cost.paces[stage]]
+    let passes: [Recipe.Pass] =
+      step.pass == .forward ? [.forward] : shape.recomputes(part) ? [.recompute, .backward] : [.backward]
+    let timed = passes.flatMap { own.steps(part.kind, $0) }
+    let sum = timed.reduce(0) { $0 + $1.seconds }
+    return sum > 0 ? timed.map { ($0.step, $0.seconds / sum) } : []
   }
 
   func stagePart(_ part: ModelPart) -> StagePart {

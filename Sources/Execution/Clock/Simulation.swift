@@ -33,15 +33,15 @@ package struct Simulation: Sendable {
     let passes = alone.passEndSeconds.max() ?? 0
     let all = [
       Difference(
-        reason: strategy.zeroStage >= .gradients
-          ? "gathers and reductions hide under the computation that really runs meanwhile"
-          : "passes wait for each other as executed",
+        reason: strategy.sharding.gradientDegree > 1
+          ? "gathers and reductions hide under what is computed meanwhile, not under their own layer"
+          : "replicas send over their own links, the model prices the slowest",
         seconds: passes - modelled),
       Difference(
-        reason: "after the passes all stages wait for the gradient's norm, and exchanges follow each other",
+        reason: "all stages wait for the gradient's norm before their step",
         seconds: (alone.iterationSeconds - passes) - (prediction.iterationSeconds - modelled)),
       Difference(
-        reason: "transfers and collectives share links, and the norm is summed over them",
+        reason: "flows share links, and the norm is summed over them",
         seconds: run.iterationSeconds - alone.iterationSeconds),
     ]
     differences = all.filter { abs($0.seconds) > 1e-9 * prediction.iterationSeconds }

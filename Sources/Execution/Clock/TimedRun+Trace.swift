@@ -6,7 +6,8 @@ extension TimedRun {
   /// The iteration as a trace in Chrome's JSON format, which Perfetto opens: a process for each simulated rank, a track for
   /// each of its streams, a counter of its memory, and one of the bytes under way on all links.
   ///
-  /// One event a line. Times are microseconds, to the nanosecond; steps that take none are left out.
+  /// One event a line. Times are microseconds, to the nanosecond; steps that take none are left out. In an iteration of few
+  /// passes each shows its pieces and the collectives of its tensor group, as shares of the whole.
   ///
   /// - Parameter stageMemory: what is predicted of each stage, whose states are the floor of its memory counter.
   package func trace(stageMemory: [Prediction.StageMemory]) -> [UInt8] {
@@ -15,10 +16,10 @@ extension TimedRun {
       trace.name(process: place, processName(place, track), sortIndex: place)
       for stream in ProgramStep.Stream.allCases { trace.name(thread: stream.index, of: place, stream.rawValue) }
     }
-    let links = tracks.count
+    let links = tracks.count, isDetailed = passCount <= Self.detailedPassLimit
     trace.name(process: links, "links", sortIndex: links)
     for (place, track) in tracks.enumerated() {
-      add(track, place, to: &trace)
+      add(track, place, isDetailed: isDetailed, to: &trace)
       addMemory(track, place, stageMemory[track.stage], to: &trace)
     }
     addFlows(process: links, to: &trace)
@@ -32,7 +33,16 @@ extension TimedRun {
     return "stage \(track.stage), \(ranks)" + (others > 0 ? " and \(others) replicas like them" : "")
   }
 
-  private func add(_ track: Track, _ place: Int, to trace: inout TraceText) {
+  /// Passes whose pieces are shown, at most: some ten megabytes of them.
+  private static let detailedPassLimit = 10_000
+
+  private var passCount: Int {
+    tracks.reduce(0) { count, track in
+      count + track.program.steps.count { if case .compute(.pass) = $0.operation { true } else { false } }
+    }
+  }
+
+  private func add(_ track: Track, _ place: Int, isDetailed: Bool, to trace: inout TraceText) {
     // Messages of one stream arrive one after the other; each is shown from when the one before had arrived.
     var arrived = 0.0
     for slice in track.slices {
@@ -46,6 +56,16 @@ extension TimedRun {
       trace.add(
         step.traceName, category: step.traceCategory, process: place, thread: step.stream.index,
         from: start, to: slice.endSeconds)
+      if isDetailed, case .compute(.pass(let part, let pass)) = step.operation {
+        var from = start
+        for (inner, share) in setting.steps(of: part, pass, stage: track.stage) {
+          let to = min(slice.endSeconds, from + share * (slice.endSeconds - start))
+          let (name, category) = inner.words
+          trace.add(
+            name, category: category, process: place, thread: step.stream.index, from: from, to: to)
+          from = to
+        }
+      }
     }
   }
 
@@ -101,6 +121,16 @@ extension ProgramStep {
     case .compute: "update"
     case .collective(let it): it.traffic.rawValue
     case .send, .receive: TrafficKind.pipeline.rawValue
+    }
+  }
+}
+
+extension Recipe.Step {
+  /// Name and category in a trace.
+  fileprivate var words: (name: String, category: String) {
+    switch self {
+    case .piece(let piece, _): (piece.rawValue, "piece")
+    case .collective(let it): ("\(it.kind.rawValue) of \(it.operand)", TrafficKind.tensor.rawValue)
     }
   }
 }

@@ -41,6 +41,19 @@ package struct TimedRun: Sendable {
     try self.init(setting, programs: setting.shape.programs(ofRanks: setting.ranks, in: .parts))
   }
 
+  /// The most steps that programs are simulated with: about a gigabyte.
+  package static let stepLimit = 5_000_000
+
+  /// Steps of the programs that a simulation would run, a little more rather than less.
+  package static func stepCount(_ model: CostModel, strategy: Strategy, split: Split) -> Int {
+    let mesh = strategy.mesh, isSharded = strategy.sharding.gradientDegree > 1
+    let groups = mesh.worldSize / mesh.degree(of: .tensor)
+    let ranks = model.cost(of: strategy).areReplicasAlike ? strategy.pipelineDegree : groups
+    // Of every micro-batch on all stages: passes through parts, and with each what replicas exchange; the ends of chunks.
+    let parts = 2 * (split.layerCount + 2) * (isSharded ? 4 : 1), ends = 8 * split.layerCounts.count
+    return ranks / strategy.pipelineDegree * strategy.microBatchCount(globalBatch: model.job.globalBatch) * (parts + ends)
+  }
+
   /// Runs given programs of the ranks that are simulated.
   init(_ setting: ClockSetting, programs: [RankProgram]) throws(Failure) {
     let medium = ClockMedium(rankCount: programs.count, contends: setting.contends)
