@@ -2,20 +2,15 @@ package import JSONText
 
 extension Strategy {
   /// The `strategy` object of run records and plans, with shard degrees where they are not what the ZeRO stage says.
-  package var json: JSON {
-    .object(Self.keys.compactMap { key in key.writtenValue(of: self).map { JSONMember(key.name, $0) } })
+  package var json: JSON { .object(members) }
+
+  /// The keys of ``json``, each with its value.
+  package var members: [JSONMember] {
+    Self.keys.compactMap { key in key.writtenValue(of: self).map { JSONMember(key.name, $0) } }
   }
 
-  /// The keys of ``json`` as one line: `tensor=8,pipeline=4,…`, which `--strategy` reads.
-  package var text: String {
-    Self.keys.compactMap { key in
-      switch key.isHeld ? key.writtenValue(of: self) : nil {
-      case .string(let word)?: "\(key.name)=\(word)"
-      case let scalar?: "\(key.name)=\(scalar.text(style: .compact))"
-      case nil: nil
-      }
-    }.joined(separator: ",")
-  }
+  /// Its parts as one line: `tensor=8,pipeline=4,…`, which `--strategy` reads.
+  package var text: String { StrategyPattern(self).text }
 
   /// A phrase: `tensor 8 × pipeline 8 × data 2, micro-batch 1, ZeRO 1, recompute selective, sequence parallel`.
   package var words: String { ([mesh.description] + Self.keys.compactMap { $0.phrase(self) }).joined(separator: ", ") }

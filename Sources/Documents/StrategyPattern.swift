@@ -55,10 +55,26 @@ package struct StrategyPattern: Sendable, Equatable {
   }
 
   /// The parts that are stated.
-  package var json: JSON { .object(statements.map { JSONMember($0.key.name, $0.value) }) }
+  package var json: JSON { .object(members) }
+
+  /// The keys of ``json``, each with its value.
+  package var members: [JSONMember] { statements.map { JSONMember($0.key.name, $0.value) } }
+
+  /// The parts that are stated as one line, `tensor=8,pipeline=4,…`, which ``init(text:source:)`` reads.
+  package var text: String { members.map { "\($0.key)=\($0.value.word)" }.joined(separator: ",") }
+}
+
+extension JSON {
+  /// A stated value as `--fix` has it: `8`, `full`, `true`.
+  package var word: String { if case .string(let word) = self { word } else { text(style: .compact) } }
 }
 
 extension StrategyPattern {
+  /// The pattern that states every part of a strategy.
+  package init(_ strategy: Strategy) {
+    stated = Strategy.keys.map { $0.isHeld ? $0.writtenValue(of: strategy) : nil }
+  }
+
   /// Reads `tensor=8,pipeline=4,recompute=full`.
   /// - Parameter source: what messages call it, such as `--fix`.
   package init(text: String, source: String) throws(DocumentError) {

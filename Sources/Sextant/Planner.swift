@@ -64,7 +64,7 @@ public struct Planner: Sendable {
     fixing fixed: Strategy? = nil, allowing allowance: Allowance = .exact, options: Options = Options(),
     isInterrupted: () -> Bool = { false }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(SextantError) -> Result<Plan, NoPlan> {
-    let pattern = try fixed?.pattern() ?? StrategyPattern()
+    let pattern = fixed?.pattern ?? StrategyPattern()
     if let fixed { try allowance.check(pattern, source: fixed.source) }
     let search = PlanSearch(
       model: model, pattern: pattern, allowance: allowance.document,
@@ -89,9 +89,8 @@ public struct Planner: Sendable {
   /// - Parameter strategy: what is not stated is 1, none or off, and the data degree whatever remains of the devices.
   /// - Throws: ``SextantError`` with the rule that the strategy breaks.
   public func estimate(_ strategy: Strategy) throws(SextantError) -> Estimate {
-    let pattern = try strategy.pattern()
     do {
-      return Estimate(document: try Costing.Estimate(model: model, pattern: pattern))
+      return Estimate(document: try Costing.Estimate(model: model, pattern: strategy.pattern))
     } catch {
       throw SextantError(.input, source: strategy.source, expected: "\(error)")
     }

@@ -13,6 +13,9 @@ import JSONText
 public struct Strategy: Sendable, Equatable, CustomStringConvertible {
   /// What errors call it.
   package let source: String
+  /// What is stated, as the search takes it.
+  package let pattern: StrategyPattern
+  /// What documents say: of a whole strategy the schedule too, which no pattern holds.
   private let members: [JSONMember]
 
   /// Reads `key=value,…`.
@@ -20,35 +23,25 @@ public struct Strategy: Sendable, Equatable, CustomStringConvertible {
   /// - Parameter source: what errors call the text.
   public init(_ text: String, source: String = "strategy") throws(SextantError) {
     do {
-      self.init(try StrategyPattern(text: text, source: source).json, source: source)
+      pattern = try StrategyPattern(text: text, source: source)
     } catch { throw SextantError(error) }
+    self.source = source
+    members = pattern.members
   }
 
   /// A whole strategy.
-  package init(_ strategy: Documents.Strategy) { self.init(strategy.json, source: "strategy") }
-
-  private init(_ json: JSON, source: String) {
-    guard case .object(let members) = json else { preconditionFailure("a strategy is an object") }
-    self.source = source
-    self.members = members
-  }
-
-  /// What is stated, as the search takes it.
-  package func pattern() throws(SextantError) -> StrategyPattern {
-    do { return try StrategyPattern(Field(.object(members), source: source)) } catch { throw SextantError(error) }
+  package init(_ strategy: Documents.Strategy) {
+    source = "strategy"
+    pattern = StrategyPattern(strategy)
+    members = strategy.members
   }
 
   /// The keys that are stated, in the order of documents.
   public var keys: [String] { members.map(\.key) }
 
   /// What is stated of a key, as `--fix` has it: `8`, `full`, `true`; nil where nothing is.
-  public subscript(key: String) -> String? {
-    guard let value = members.first(where: { $0.key == key })?.value else { return nil }
-    return if case .string(let word) = value { word } else { value.text(style: .compact) }
-  }
+  public subscript(key: String) -> String? { members.first { $0.key == key }?.value.word }
 
   /// `key=value,…`, which ``init(_:source:)`` reads.
-  public var description: String {
-    keys.filter { $0 != "schedule" }.map { "\($0)=\(self[$0] ?? "")" }.joined(separator: ",")
-  }
+  public var description: String { pattern.text }
 }
