@@ -97,7 +97,8 @@ let package = Package(
       swiftSettings: settings),
 
     .target(
-      name: "TestSupport", dependencies: ["Documents", "JSONText"], path: "Tests/TestSupport", swiftSettings: settings),
+      name: "TestSupport", dependencies: ["Costing", "Documents", "JSONText"], path: "Tests/TestSupport",
+      swiftSettings: settings),
     // Second accounts in textbook form, which tests compare the product with.
     .target(
       name: "Oracles", dependencies: ["Documents", "Training", "Costing"], path: "Tests/Oracles",

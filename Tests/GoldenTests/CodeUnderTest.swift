@@ -87,20 +87,7 @@ struct CodeUnderTest {
   /// The programs of a strategy's miniature, by rank.
   mutating func programs(_ input: StrategyInput, rankLimit: Int) throws -> [RankProgram] {
     let question = try question(input)
-    let model = question.model, split = question.split
-    let prediction = model.prediction(
-      of: model.cost(of: question.strategy), split: split)
-    let seconds = prediction.iterationSeconds
-    let plan = Plan(
-      toolVersion: "golden", cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
-      fixed: StrategyPattern(), strategy: question.strategy, split: split,
-      arrangement: NodeArrangement(
-        nodeOrder: model.nodeOrder, reason: .notMeasured, givenOrderSeconds: seconds, moments: []),
-      prediction: prediction,
-      certificate: Certificate(
-        ending: .exhausted, lowerBoundSeconds: seconds, scoreSeconds: seconds, enumeratedCount: 1, rejections: [],
-        memoryRejectedCount: 0, closedByBoundCount: 0, completedCount: 1, unprovenCount: 0),
-      alternatives: [], impossibleFamilies: [])
+    let plan = Plan(stating: question.strategy, split: question.split, on: question.model)
     return try Miniature(of: plan, rankLimit: rankLimit).shape.programs()
   }
 

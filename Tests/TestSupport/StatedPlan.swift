@@ -1,0 +1,21 @@
+package import Costing
+package import Documents
+
+extension Plan {
+  /// A plan that nobody searched for: a strategy and a split as stated, nodes in the model's order, and a certificate that
+  /// says no more than that this one was priced.
+  package init(stating strategy: Strategy, split: Split, on model: CostModel) {
+    let prediction = model.prediction(of: model.cost(of: strategy), split: split)
+    let seconds = prediction.iterationSeconds
+    self.init(
+      toolVersion: "test", cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
+      fixed: StrategyPattern(), strategy: strategy, split: split,
+      arrangement: NodeArrangement(
+        nodeOrder: model.nodeOrder, reason: .notMeasured, givenOrderSeconds: seconds, moments: []),
+      prediction: prediction,
+      certificate: Certificate(
+        ending: .exhausted, lowerBoundSeconds: seconds, scoreSeconds: seconds, enumeratedCount: 1, rejections: [],
+        memoryRejectedCount: 0, closedByBoundCount: 0, completedCount: 1, unprovenCount: 0),
+      alternatives: [], impossibleFamilies: [])
+  }
+}
