@@ -155,3 +155,8 @@ import Training
     }
   }
 }
+
+extension MemoryAccount {
+  /// Bytes that are held now.
+  fileprivate func liveBytes(_ kind: Kind) -> Int { live[kind.rawValue] }
+}

@@ -14,7 +14,5 @@ struct MemoryAccount: Sendable {
     peak[kind.rawValue] = max(peak[kind.rawValue], live[kind.rawValue])
   }
 
-  func liveBytes(_ kind: Kind) -> Int { live[kind.rawValue] }
-
   func peakBytes(_ kind: Kind) -> Int { peak[kind.rawValue] }
 }
