@@ -35,7 +35,7 @@
     /// What it trades for memory; nil where it does as the strategy says.
     package let choice: StageChoice?
 
-    /// So many layers and a choice, of which nil is what the strategy says.
+    /// A stage of the layers of all its chunks; without a choice it does as the strategy says.
     @inline(__always)
     @usableFromInline package init(layerCount: Int, choice: StageChoice? = nil) {
       self.layerCount = layerCount

@@ -12,7 +12,7 @@ package import JSONText
   /// Whether optimizer states lie in the host's memory but for the step.
   package let offloadsOptimizer: Bool
 
-  /// So many recomputed layers of each chunk.
+  /// - Parameter recomputedLayerCount: of each chunk.
   @usableFromInline package init(recomputedLayerCount: Int, offloadsOptimizer: Bool = false) {
     self.recomputedLayerCount = recomputedLayerCount
     self.offloadsOptimizer = offloadsOptimizer

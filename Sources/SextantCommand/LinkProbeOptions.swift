@@ -18,10 +18,10 @@ struct LinkProbeOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Traffic for each size, number of streams and direction.", valueName: "seconds"))
   var slot = 0.2
 
-  @Option(help: ArgumentHelp("A peer from which nothing moves for so long has stalled.", valueName: "seconds"))
+  @Option(help: ArgumentHelp("How long nothing may arrive from a peer before it counts as stalled.", valueName: "seconds"))
   var stallTimeout = 10.0
 
-  @Option(help: ArgumentHelp("Send no more than so much on each stream.", valueName: "bytes/s"))
+  @Option(help: ArgumentHelp("The rate that no stream may exceed.", valueName: "bytes/s"))
   var limitRate: Double?
 
   /// Says what is sent, and how long.

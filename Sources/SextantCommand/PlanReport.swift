@@ -8,7 +8,7 @@ struct PlanReport {
     [
       heading, strategySection, DecisionsReport(plan: plan).text, bestSection,
       PredictionReport(prediction: plan.prediction).text, stagesSection, ShardingReport(plan: plan).text, nodesSection,
-      unmeasuredSection, searchSection, kindsSection,
+      unmeasuredSection, searchSection, familiesSection,
     ]
     .filter { !$0.isEmpty }.joined(separator: "\n")
   }
@@ -174,7 +174,7 @@ struct PlanReport {
     return text
   }
 
-  private var kindsSection: String {
+  private var familiesSection: String {
     let families = plan.alternatives.filter { $0.family != nil }
     guard !families.isEmpty || !plan.impossibleFamilies.isEmpty else { return "" }
     var table = Table(header: ["", "", ""], leftColumns: [0, 1, 2])

@@ -3,7 +3,7 @@
 package struct NodeStructure: Sendable, Equatable {
   /// What lies between two parts of a node, in the words of `nvidia-smi topo -m`, best first.
   package enum Path: Sendable, Equatable, Comparable {
-    /// So many NVLinks.
+    /// NVLinks, and their number.
     case nvlink(Int)
     /// At most one PCIe bridge.
     case pix

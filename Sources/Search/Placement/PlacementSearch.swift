@@ -8,7 +8,7 @@ import Foundation
 /// columns are sums and maxima of those, kept beside one another.
 package struct PlacementSearch {
   /// Accepted is a time worse by this share, 1/e of the time, at the start and at the end. With more nodes than
-  /// ``fullMoveNodeCount`` both are less in proportion: a move changes so much less of all.
+  /// ``fullMoveNodeCount`` both are less in proportion: a move changes a smaller share of everything.
   private static let firstTemperature = 0.01, lastTemperature = 1e-5
 
   /// With more nodes than this segments that move are short and other moves swap two nodes: a long segment touches all
