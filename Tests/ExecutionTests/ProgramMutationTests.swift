@@ -159,6 +159,33 @@ import Training
       Mutation("a collective is called twice on one rank", "different collectives in one group") {
         $0.double(1) { $0.isCollective(.branch) }
       })
+    // Where all ranks of a group agree, and the recipe has it otherwise.
+    all.append(
+      Mutation("a scatter is left out on all ranks", "embedding, micro-batch 0) comes where reduce-scatter of") {
+        $0.drop(0) { $0.isCollective(.branch) } && $0.drop(1) { $0.isCollective(.branch) }
+      })
+    all.append(
+      Mutation("a sum is left out on all ranks", "(branch) over ranks 0, 1 is due", plan: Mutation.plain) {
+        $0.dropEverywhere { $0.isCollective(.branch) }
+      })
+    all.append(
+      Mutation("a sum is called for twice on all ranks", "(branch) over ranks 0, 1) comes where", plan: Mutation.plain)
+      {
+        $0.double(0) { $0.isCollective(.branch) } && $0.double(1) { $0.isCollective(.branch) }
+      })
+    all.append(
+      Mutation("two sums are exchanged on all ranks", "(target logits) over ranks 4, 5 is due") {
+        let isLogit: (ProgramStep) -> Bool = { $0.isCollective(.tokenTarget) || $0.isCollective(.tokenSum) }
+        return $0.exchange(4, where: isLogit) && $0.exchange(5, where: isLogit)
+      })
+    all.append(
+      Mutation("a sum after all passes", "comes where no step of a pass is due", plan: Mutation.plain) {
+        $0.appendCopy(0) { $0.isCollective(.branch) } && $0.appendCopy(1) { $0.isCollective(.branch) }
+      })
+    all.append(
+      Mutation("a sum for a maximum on all ranks", "(largest logits) over ranks 4, 5) should be a maximum") {
+        $0.editEverywhere({ $0.isCollective(.tokenMaximum) }) { $0.with(reduction: .sum) }
+      })
     return all
   }()
 

@@ -56,6 +56,13 @@ package struct IterationShape: Sendable {
     recipeSteps[part.rawValue * Recipe.Pass.allCases.count + pass.rawValue]
   }
 
+  /// A collective of the recipe as the ranks of a tensor group call for it.
+  func collective(_ it: TensorCollective, over group: RankGroup) -> Collective {
+    Collective(
+      it.kind, of: it.operand, over: group.ranks, elementCount: it.elementCount, elementByteCount: it.elementByteCount,
+      traffic: .tensor, reduction: it.reduction, algorithm: routes[group])
+  }
+
   /// Whether a part's activations are computed again in backward: the first layers of each chunk, as many as its stage
   /// says.
   package func recomputes(_ part: ModelPart) -> Bool {

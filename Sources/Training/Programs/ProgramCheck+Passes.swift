@@ -23,55 +23,81 @@ extension ProgramCheck {
     }
   }
 
-  /// Every piece of every part that the rank holds once in each pass, in the order of the model, inside its pass.
-  func pieces(of program: RankProgram) throws(ProgramDefect) {
-    let stage = mesh.coordinate(ofRank: program.rank, along: .pipeline)
+  /// The steps of the recipe, pieces and collectives of the tensor group, of every part that the rank holds: each once in
+  /// each pass, in the order of the model, inside its pass.
+  func recipes(of program: RankProgram) throws(ProgramDefect) {
+    let place = mesh.coordinates(ofRank: program.rank)
+    let group = mesh.group(along: .tensor, containing: program.rank)
     var pass: PipelineStep?
-    var remaining: ArraySlice<Computation> = []
+    var remaining: ArraySlice<ProgramStep.Operation> = []
     for (index, step) in program.steps.enumerated() {
-      guard case .compute(let computation) = step.operation else { continue }
-      switch computation {
-      case .beginPass(let begun):
+      switch step.operation {
+      case .compute(.beginPass(let begun)):
         pass = begun
-        remaining = ArraySlice(expectedPieces(of: begun, stage: stage))
-      case .endPass:
-        if let pass, let left = remaining.first { throw uncomputed(left, program.rank, pass) }
+        remaining = ArraySlice(expectedSteps(of: begun, stage: place[.pipeline], group: group))
+      case .compute(.endPass):
+        if let next = remaining.first { throw skipped(next, in: pass, at: self.place(program, index)) }
         pass = nil
-      case .forward(_, let part, _), .recompute(_, let part, _), .backward(_, let part, _):
-        guard program.parts.contains(part) else { throw .foreign(place(program, index), part) }
-        guard let pass, let next = remaining.first else { throw .repeated(place(program, index)) }
-        if computation != next {
-          // What was due before is missing if this is still to come.
-          throw remaining.contains(computation)
-            ? uncomputed(next, program.rank, pass) : .repeated(place(program, index))
+      case .compute(.forward(_, let part, _)), .compute(.recompute(_, let part, _)),
+        .compute(.backward(_, let part, _)):
+        guard program.parts.contains(part) else { throw .foreign(self.place(program, index), part) }
+        guard step.operation != remaining.first else {
+          remaining.removeFirst()
+          continue
         }
-        remaining.removeFirst()
+        // What was due before is missing if this is still to come.
+        guard let next = remaining.first, remaining.contains(step.operation) else {
+          throw .repeated(self.place(program, index))
+        }
+        throw skipped(next, in: pass, at: self.place(program, index))
+      case .collective(let collective) where collective.operand.isOfRecipe:
+        guard step.operation != remaining.first else {
+          remaining.removeFirst()
+          continue
+        }
+        let here = self.place(program, index)
+        if case .collective(let due) = remaining.first, (due.kind, due.operand) == (collective.kind, collective.operand)
+        {
+          throw .unlike(here, expected: due)
+        }
+        // Collectives of a pass look alike. If the piece that is due still follows, this one is one too many.
+        if let next = remaining.first, !program.steps[index...].contains(where: { $0.operation == next }) {
+          throw skipped(next, in: pass, at: here)
+        }
+        throw .notDue(here, due: remaining.first)
       default: continue
       }
     }
   }
 
-  private func uncomputed(_ computation: Computation, _ rank: Int, _ pass: PipelineStep) -> ProgramDefect {
-    switch computation {
-    case .forward(let piece, let part, _), .recompute(let piece, let part, _), .backward(let piece, let part, _):
-      .uncomputed(piece, part, rank: rank, pass: pass)
-    default: .schedule(rank: rank, position: 0, expected: pass, found: nil)
+  /// That a pass went on without a step of the recipe.
+  private func skipped(
+    _ step: ProgramStep.Operation, in pass: PipelineStep?, at place: ProgramDefect.Place
+  ) -> ProgramDefect {
+    switch (step, pass) {
+    case (.compute(.forward(let piece, let part, _)), let pass?),
+      (.compute(.recompute(let piece, let part, _)), let pass?),
+      (.compute(.backward(let piece, let part, _)), let pass?):
+      .uncomputed(piece, part, rank: place.rank, pass: pass)
+    default: .notDue(place, due: step)
     }
   }
 
-  private func expectedPieces(of pass: PipelineStep, stage: Int) -> [Computation] {
-    let microBatch = pass.microBatchIndex
+  private func expectedSteps(of pass: PipelineStep, stage: Int, group: RankGroup) -> [ProgramStep.Operation] {
     let parts = shape.parts(
       ofVirtualStage: shape.schedule.virtualStageIndex(stage: stage, chunk: pass.chunkIndex))
-    func pieces(_ pass: Recipe.Pass, of part: ModelPart) -> [Computation] {
-      shape.steps(part.kind, pass).compactMap { step in
-        guard case .piece(let piece, _) = step else { return nil }
-        return Computation(pass, of: piece, part, microBatch: microBatch)
+    func steps(_ recipePass: Recipe.Pass, of part: ModelPart) -> [ProgramStep.Operation] {
+      shape.steps(part.kind, recipePass).map { step in
+        switch step {
+        case .piece(let piece, _):
+          .compute(Computation(recipePass, of: piece, part, microBatch: pass.microBatchIndex))
+        case .collective(let it): .collective(shape.collective(it, over: group))
+        }
       }
     }
-    guard pass.pass == .backward else { return parts.flatMap { pieces(.forward, of: $0) } }
+    guard pass.pass == .backward else { return parts.flatMap { steps(.forward, of: $0) } }
     return parts.reversed().flatMap { part in
-      (shape.recomputes(part) ? pieces(.recompute, of: part) : []) + pieces(.backward, of: part)
+      (shape.recomputes(part) ? steps(.recompute, of: part) : []) + steps(.backward, of: part)
     }
   }
 
@@ -94,6 +120,16 @@ extension ProgramCheck {
       guard count(found) == count(expected) else {
         throw .once(what, rank: program.rank, count: count(found), expected: count(expected))
       }
+    }
+  }
+}
+
+extension Operand {
+  /// Whether collectives of recipes work on it.
+  fileprivate var isOfRecipe: Bool {
+    switch self {
+    case .stream, .branch, .columnInput, .tokenMaximum, .tokenTarget, .tokenSum: true
+    case .arrived, .exchanged: false
     }
   }
 }

@@ -4,8 +4,8 @@ extension IterationShape {
   /// The first thing that is wrong with the programs of all ranks; nil if nothing was found.
   ///
   /// Who holds what, who takes part in which collective in which order and of which size, which sends meet which
-  /// receives, which passes run in which order: everything that can be told without computing. What cannot, such as a
-  /// tensor that is added twice, shows in the numbers.
+  /// receives, which passes run in which order and of which steps: everything that can be told without computing. What
+  /// cannot, such as a piece that adds a tensor twice, shows in the numbers.
   ///
   /// - Complexity: O(steps).
   package func defect(in programs: [RankProgram]) -> ProgramDefect? {
@@ -19,13 +19,14 @@ extension IterationShape {
         try check.waits(of: program)
         try check.groups(of: program)
         try check.passes(of: program)
-        try check.pieces(of: program)
         try check.ending(of: program)
         try check.exchanges(of: program)
         try check.secondary(of: program)
       }
       try check.collectivesMeet()
       try check.transfersMeet()
+      // After those: where the ranks of a group differ, that is the better reason.
+      for program in programs { try check.recipes(of: program) }
     } catch {
       return error
     }

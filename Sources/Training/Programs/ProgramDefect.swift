@@ -48,6 +48,10 @@ package enum ProgramDefect: Error, Sendable, Hashable {
   case repeated(Place)
   /// A piece of a pass is not computed, or not where it belongs.
   case uncomputed(ModelPiece, ModelPart, rank: Int, pass: PipelineStep)
+  /// A pass goes on where its recipe has another step; nil where it has no more.
+  case notDue(Place, due: ProgramStep.Operation?)
+  /// A collective of a pass is reduced, encoded or routed in another way than the recipe has it.
+  case unlike(Place, expected: Collective)
   /// Gradients are averaged over another number of replicas than were summed, or not at all.
   case average(rank: Int, expected: Int, found: [Int])
   /// Something that is done once an iteration is done more often, or never.
@@ -87,6 +91,10 @@ extension ProgramDefect: CustomStringConvertible {
     case .repeated(let place): "\(place) is computed twice"
     case .uncomputed(let piece, let part, let rank, let pass):
       "\(piece.rawValue) of \(part) is not computed in \(pass) of rank \(rank)"
+    case .notDue(let place, let due?): "\(place) comes where \(due) is due"
+    case .notDue(let place, nil): "\(place) comes where no step of a pass is due"
+    case .unlike(let place, let it):
+      "\(place) should be a \(it.reduction) of \(it.elementByteCount)-byte elements by the route \(it.algorithm)"
     case .average(let rank, let expected, let found):
       "rank \(rank) averages gradients over \(found.isEmpty ? "no" : found.map(String.init).joined(separator: ", ")) "
         + "replicas, but \(expected) are summed"

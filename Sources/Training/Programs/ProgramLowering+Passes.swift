@@ -44,10 +44,7 @@ extension ProgramLowering {
         switch recipeStep {
         case .piece(let piece, _):
           compute(Computation(pass, of: piece, part, microBatch: step.microBatchIndex))
-        case .collective(let it):
-          tensorCollective(
-            it.kind, of: it.operand, elementCount: it.elementCount, elementByteCount: it.elementByteCount,
-            reduction: it.reduction)
+        case .collective(let it): tensorCollective(it)
         }
       }
     }
@@ -90,8 +87,9 @@ extension ProgramLowering {
     follow(received)
     if !isSequenceParallel, grain == .pieces {
       tensorCollective(
-        .allGather, of: .arrived(step), elementCount: shape.activationElementCount,
-        elementByteCount: job.precision.byteCount)
+        TensorCollective(
+          kind: .allGather, operand: .arrived(step), elementCount: shape.activationElementCount,
+          elementByteCount: job.precision.byteCount))
     }
     compute(.beginPass(step))
   }

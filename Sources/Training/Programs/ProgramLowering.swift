@@ -93,14 +93,10 @@ struct ProgramLowering {
   }
 
   /// Appends a collective of the tensor group on what the step before it made; nothing when the group is one rank.
-  mutating func tensorCollective(
-    _ kind: CollectiveKind, of operand: Operand, elementCount: Int, elementByteCount: Int, reduction: Reduction = .sum
-  ) {
+  mutating func tensorCollective(_ it: TensorCollective) {
     guard tensorGroup.count > 1 else { return }
-    let collective = Collective(
-      kind, of: operand, over: tensorGroup.ranks, elementCount: elementCount, elementByteCount: elementByteCount,
-      traffic: .tensor, reduction: reduction, algorithm: shape.routes[tensorGroup])
-    latest = append(.collective(collective), on: .tensor, after: latest.map { [$0] } ?? [])
+    latest = append(
+      .collective(shape.collective(it, over: tensorGroup)), on: .tensor, after: latest.map { [$0] } ?? [])
   }
 
   /// The last computation; 0 steps have none.

@@ -120,12 +120,16 @@ package struct Transfer: Sendable, Hashable {
 
 extension ProgramStep: CustomStringConvertible {
   /// What a report calls the step: `all-reduce of 512 elements over ranks 0, 1 (tensor)`.
+  package var description: String { "\(operation)" }
+}
+
+extension ProgramStep.Operation: CustomStringConvertible {
   package var description: String {
-    switch operation {
+    switch self {
     case .compute(let computation): "\(computation)"
     case .collective(let it):
-      "\(it.kind.rawValue) of \(it.elementCount) elements (\(it.operand)\(it.quantisation.map { " as \($0)" } ?? "")) over ranks "
-        + "\(it.group.map(String.init).joined(separator: ", "))"
+      "\(it.kind.rawValue) of \(it.elementCount) elements (\(it.operand)\(it.quantisation.map { " as \($0)" } ?? "")) "
+        + "over ranks \(it.group.map(String.init).joined(separator: ", "))"
     case .send(let it): "send of \(it.elementCount) elements for \(it.target) to rank \(it.peer)"
     case .receive(let it): "receive of \(it.elementCount) elements for \(it.target) from rank \(it.peer)"
     }
