@@ -5,7 +5,8 @@ import Search
 /// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`, `Benchmarks links`, and `Benchmarks
 /// plans` for pricing and plans alone, `Benchmarks timed` for iterations on the clock.
 ///
-/// Pricing is measured on one core; a plan's wall time with as many threads as `plan` uses; matrix products in CPU time.
+/// Pricing is measured on one core; a plan's wall time with as many threads as `plan`
+/// uses; matrix products in CPU time.
 @main
 struct Benchmarks {
   static func main() throws {

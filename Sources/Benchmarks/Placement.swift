@@ -29,7 +29,8 @@ extension Benchmarks {
         + "\(bound * 1e3) ms bound")
   }
 
-  /// A plan for nodes of 8 A100 in racks of 16, in no order: 24 GB/s in the rack, 16 across, 5 % of the pairs half of it.
+  /// A plan for nodes of 8 A100 in racks of 16, in no order: 24 GB/s in the rack, 16
+  /// across, 5 % of the pairs half of it.
   static func reportMeasuredPlan(nodes: Int, model name: String, globalBatch: Int, catalog: Catalog) throws {
     let base = try catalog.cluster("a100-hdr-16")
     var random = SplitMix64(seed: 1)

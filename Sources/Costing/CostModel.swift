@@ -53,8 +53,8 @@ package struct CostModel: Sendable {
     return arranged
   }
 
-  /// The same, but every pair of nodes as fast as the fastest that was measured, and rings of whole nodes as fast as any
-  /// ring of their length can be: what it says of a strategy's time is a lower bound for every order of the nodes.
+  /// The same, but every pair of nodes as fast as the fastest that was measured, and rings of whole nodes as fast as
+  /// any ring of their length can be: what it says of a strategy's time is a lower bound for every order of the nodes.
   package func assumingBestLinks() -> Self {
     changingDevices {
       let measured = $0.fabric

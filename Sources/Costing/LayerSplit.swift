@@ -32,8 +32,8 @@ extension Split {
   }
 }
 
-/// nanotron's rule (its `build_model`): a layer counts 4·h·q + 3·h·f, the head V·h; a block goes to the current stage, and
-/// the next stage begins once the cost so far exceeds the stage's part of the whole.
+/// nanotron's rule (its `build_model`): a layer counts 4·h·q + 3·h·f, the head V·h; a block goes to the current stage,
+/// and the next stage begins once the cost so far exceeds the stage's part of the whole.
 ///
 /// Stages that are left without a block follow the one with the head there; here they come just before it, where they
 /// pass activations on just as idly, so that the head is on the last stage as everywhere else.

@@ -10,19 +10,19 @@ package struct PlacementTerms: Sendable {
   package let microBatchCount: Int
   /// Bytes of a transfer between stages, one direction.
   package let hopByteCount: Int
-  /// What follows the last backward pass of each stage: seconds with infinitely fast links between nodes less the stage's
-  /// lead over the first, and how many more for every second per byte of its ring's slowest link.
+  /// What follows the last backward pass of each stage: seconds with infinitely fast links between nodes less the
+  /// stage's lead over the first, and how many more for every second per byte of its ring's slowest link.
   package let tails: [(baseSeconds: Double, byteCount: Double)]
-  /// Seconds per byte of a transfer between stages on any two nodes of the cluster, row to column, the slower direction,
-  /// with what shared links leave of a measured rate.
+  /// Seconds per byte of a transfer between stages on any two nodes of the cluster, row to column, the slower
+  /// direction, with what shared links leave of a measured rate.
   package let hopSecondsPerByte: [Double]
   /// The same of an edge of a ring, in its own direction.
   package let ringSecondsPerByte: [Double]
 }
 
 extension CostModel {
-  /// Whether the order of the nodes is all there is to a strategy's placement: tensor groups lie inside nodes, and stages
-  /// and nodes divide each other.
+  /// Whether the order of the nodes is all there is to a strategy's placement: tensor groups lie inside nodes, and
+  /// stages and nodes divide each other.
   package func placesWholeNodes(_ strategy: Strategy) -> Bool { placesWholeNodes(strategy.mesh) }
 
   /// The same of a mesh.

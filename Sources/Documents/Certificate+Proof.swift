@@ -19,8 +19,8 @@ extension Certificate {
     package enum Order: String, Sendable, CaseIterable {
       /// Links between nodes were not measured, so that all nodes are alike.
       case alike
-      /// Nothing: orders were not searched, see ``NodeArrangement/Reason``, or found by a heuristic. The bound holds for
-      /// all orders.
+      /// Nothing: orders were not searched, see ``NodeArrangement/Reason``, or found
+      /// by a heuristic. The bound holds for all orders.
       case unproven
       /// The strategy takes no longer than the bound that holds for all orders.
       case bound

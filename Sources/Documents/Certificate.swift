@@ -40,8 +40,8 @@ package struct Certificate: Sendable, Equatable {
   package let closedByBoundCount: Int
   /// Given their best split of layers and priced exactly.
   package let completedCount: Int
-  /// Completed ones of which a better split, or a better order of the nodes, was not ruled out: their own bound counts in
-  /// ``lowerBoundSeconds``.
+  /// Completed ones of which a better split, or a better order of the nodes, was not
+  /// ruled out: their own bound counts in ``lowerBoundSeconds``.
   package let unprovenCount: Int
   /// Integer programs that GLPK solved for splits whose stages choose for themselves.
   package let programCount: Int

@@ -10,15 +10,15 @@ extension DeviceProfile.Framework {
     package var reservedBytes: Int
     /// Activations that are kept, as a multiple of what the operations need.
     package var activationFactor: Double
-    /// Whether a gated activation runs as separate operations, so that the activated gate is kept beside gate, value and
-    /// product; a fused one computes it again.
+    /// Whether a gated activation runs as separate operations, so that the activated gate is kept beside gate, value
+    /// and product; a fused one computes it again.
     package var keepsActivatedGate: Bool
     /// Bytes alive per entry of the logits while the loss is computed, all copies together.
     package var logitsBytesPerEntry: Double
     /// Gradients and temporaries of a layer that runs backward, as a multiple of the activations that a layer keeps.
     package var backwardWorkspaceFactor: Double
-    /// Whether a micro-batch's gradients, in the weights' precision, are alive together until its backward pass ends and
-    /// are then added to the accumulated ones.
+    /// Whether a micro-batch's gradients, in the weights' precision, are alive together until its backward pass ends
+    /// and are then added to the accumulated ones.
     package var separatesMicroBatchGradients: Bool
     /// Buckets of an all-reduce of gradients, bytes for each parameter of a rank; not there where ZeRO shards or where
     /// there is one replica.
@@ -27,8 +27,8 @@ extension DeviceProfile.Framework {
     package var stepGradientCopies: Double
     /// Buffers of a micro-batch's whole activations (tokens times hidden size) that a tensor group's gathers keep.
     package var tensorBufferCount: Double
-    /// Whole activations for each layer in flight that are no longer needed but not free either, since a collective of a
-    /// tensor group may still read them: while the host launches ahead of the device.
+    /// Whole activations for each layer in flight that are no longer needed but not free either, since a collective of
+    /// a tensor group may still read them: while the host launches ahead of the device.
     package var pendingActivationFactor: Double
     /// What a run of this framework reports as its memory.
     package var reportedMemory: ReportedMemory

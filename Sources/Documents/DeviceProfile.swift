@@ -51,11 +51,11 @@ package struct DeviceProfile: Sendable, Equatable {
   package struct Memory: Sendable, Equatable {
     /// Library workspaces and other tensors that are there before the model is.
     package var reservedBytes: Int
-    /// Allocator overhead as a share of what comes and goes: activations and workspace. Weights, gradients and optimizer
-    /// are a few large blocks.
+    /// Allocator overhead as a share of what comes and goes: activations and workspace. Weights, gradients and
+    /// optimizer are a few large blocks.
     package var fragmentationFraction: Double
-    /// Share of the smaller of two moments' blocks that the other cannot use: the last backward pass and the reduction of
-    /// gradients after it.
+    /// Share of the smaller of two moments' blocks that the other cannot use: the last
+    /// backward pass and the reduction of gradients after it.
     package var unreusedFraction: Double
     /// Peak below this share of the memory: fits.
     package var comfortableFraction: Double
@@ -97,20 +97,21 @@ package struct DeviceProfile: Sendable, Equatable {
     /// The host needs this to launch a layer's kernels, forward and backward of one micro-batch; a third more with full
     /// recomputation.
     package var layerFloorSeconds: Double
-    /// How host and device share a stage's time: (device^k + host^k)^(1/k). Large: the slower decides, the host runs ahead
-    /// of the device; 2: they half wait for each other.
+    /// How host and device share a stage's time: (device^k + host^k)^(1/k). Large: the slower decides, the host runs
+    /// ahead of the device; 2: they half wait for each other.
     package var floorSharpness: Double
-    /// What a layer's floor, both passes together, grows by for each rank of a tensor group when the pipeline leaves the
-    /// node: transfers and collectives are then launched and waited for one after another.
+    /// What a layer's floor, both passes together, grows by for each rank of a tensor group when the pipeline leaves
+    /// the node: transfers and collectives are then launched and waited for one after another.
     package var pipelineFloorSecondsPerTensorRank: Double
-    /// What a layer's floor, both passes together, grows by for each rank of a tensor group but the first: every collective
-    /// waits for the rank whose host is latest.
+    /// What a layer's floor, both passes together, grows by for each rank of a tensor group but the first: every
+    /// collective waits for the rank whose host is latest.
     package var tensorFloorSecondsPerRank: Double
     /// What a layer's floor, both passes together, grows by for each node that a tensor group spans.
     package var tensorFloorSecondsPerNode: Double
     /// What a collective of the tensor group costs before its first byte moves.
     package var tensorCollectiveSeconds: Double
-    /// Share of the links' rate that the tensor group's collectives reach beside computation, with the copies around them.
+    /// Share of the links' rate that the tensor group's collectives reach beside
+    /// computation, with the copies around them.
     package var tensorRateFraction: Double
     /// Share of the tensor group's traffic that hides under computation, 0…1.
     package var tensorOverlapFraction: Double
@@ -138,8 +139,8 @@ package struct DeviceProfile: Sendable, Equatable {
     package var layerSplit: LayerSplit
     /// Bytes of memory traffic per entry of the logits that the loss causes forward, and as many backward.
     package var logitsTrafficBytesPerEntry: Double
-    /// Traffic of adding a micro-batch's gradients to the accumulated ones, as a multiple of reading the one and reading
-    /// and writing the other; 0 where the products' kernels do it.
+    /// Traffic of adding a micro-batch's gradients to the accumulated ones, as a multiple of reading the one and
+    /// reading and writing the other; 0 where the products' kernels do it.
     package var gradientAccumulationFactor: Double
     /// Whether runs that all-reduce gradients among replicas (ZeRO 0) whose pipelines leave a node often fail or crawl,
     /// whatever memory they need: such strategies are risky at best.
@@ -159,8 +160,8 @@ package struct DeviceProfile: Sendable, Equatable {
   package enum LayerSplit: String, Sendable, CaseIterable {
     /// As many layers in every stage, the rest one each to middle stages.
     case even
-    /// Layer after layer to a stage until the cost so far exceeds the stage's part of the whole, the head counting by its
-    /// parameters; late stages may be empty (nanotron).
+    /// Layer after layer to a stage until the cost so far exceeds the stage's part of the whole, the head counting by
+    /// its parameters; late stages may be empty (nanotron).
     case cumulativeCost = "cumulative-cost"
   }
 

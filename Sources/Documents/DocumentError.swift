@@ -42,7 +42,8 @@ extension String {
     return result
   }
 
-  /// The name in `candidates` that was probably meant: the nearest by edit distance, if near enough; ties go to the first.
+  /// The name in `candidates` that was probably meant: the nearest by edit distance,
+  /// if near enough; ties go to the first.
   package func nearest(among candidates: [String]) -> String? {
     guard count <= 64 else { return nil }
     var best: (name: String, distance: Int)?

@@ -14,8 +14,8 @@ package struct MeasuredCollective: Sendable, Equatable {
   /// Name of a device profile.
   package let device: String
   package let kind: Kind
-  /// Ranks that took part, as many on each node. On several nodes the nodes' other devices form groups of the same kind,
-  /// which communicate at the same time.
+  /// Ranks that took part, as many on each node. On several nodes the nodes' other devices form groups of the same
+  /// kind, which communicate at the same time.
   package let rankCount: Int
   /// Nodes that they were on.
   package let nodeCount: Int

@@ -4,8 +4,9 @@
 /// whose mixed-radix digits are its coordinates: `rank = Σ coordinate(axis) · blockSize(below: axis)`. Nobody else
 /// multiplies degrees, so that a new axis is one more case of ``Axis`` in its place, and whoever uses it.
 ///
-/// The layers of a model have one mesh. Layers of experts will need a second one, which divides the same ranks among other
-/// degrees of tensor, expert and data with the same pipeline blocks; a class of parameters will then name its mesh.
+/// The layers of a model have one mesh. Layers of experts will need a second one, which
+/// divides the same ranks among other degrees of tensor, expert and data with the same
+/// pipeline blocks; a class of parameters will then name its mesh.
 @usableFromInline package struct Mesh: Sendable, Hashable, ExpressibleByDictionaryLiteral, CustomStringConvertible {
   /// An axis along which ranks form groups, innermost first.
   @usableFromInline package enum Axis: Int, Sendable, CaseIterable, Comparable {
@@ -35,8 +36,8 @@
     package subscript(axis: Axis) -> Int { Int(places[axis.rawValue]) }
   }
 
-  /// One lane for each axis, by its raw value, and lanes of 1 after the last: stored inline, since strategies are copied by
-  /// the thousand.
+  /// One lane for each axis, by its raw value, and lanes of 1 after the last: stored
+  /// inline, since strategies are copied by the thousand.
   private var degrees = SIMD8<Int32>(repeating: 1)
 
   /// A mesh of these degrees; axes that are not named have degree 1.

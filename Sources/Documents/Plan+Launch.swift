@@ -2,7 +2,8 @@ package import JSONText
 
 /// What a plan tells a launcher: of every framework that can run the plan as it is, what to pass to it.
 ///
-/// Facts about flags are those of Megatron-LM's core 0.20, DeepSpeed's configuration and torchtitan's `parallelism` table.
+/// Facts about flags are those of Megatron-LM's core 0.20, DeepSpeed's configuration
+/// and torchtitan's `parallelism` table.
 extension Plan {
   /// A framework that plans can be written for.
   package enum LaunchFramework: String, Sendable, CaseIterable {
@@ -34,7 +35,8 @@ extension Plan {
       ("torchtitan_arguments", torchtitanArguments.map(JSON.strings)))
   }
 
-  /// A configuration file for DeepSpeed, as far as the plan decides it; nil where DeepSpeed alone does not run the plan.
+  /// A configuration file for DeepSpeed, as far as the plan decides it; nil where
+  /// DeepSpeed alone does not run the plan.
   ///
   /// Recomputation is the model code's. Where collectives are quantised, DeepSpeed quantises inside nodes as well.
   package var deepSpeedConfiguration: JSON? {
@@ -52,8 +54,8 @@ extension Plan {
       ("zero_optimization", zero))
   }
 
-  /// ZeRO's stages; with weights, gradients and optimizer states divided alike MiCS or, among all replicas, hpZ, qwZ and
-  /// qgZ.
+  /// ZeRO's stages; with weights, gradients and optimizer states divided alike MiCS
+  /// or, among all replicas, hpZ, qwZ and qgZ.
   private var deepSpeedZeRO: JSON? {
     let sharding = strategy.sharding, n = strategy.dataDegree
     let isAlike =

@@ -1,8 +1,8 @@
 /// The plan in the words of Megatron-LM's command line (flags of megatron-core 0.20).
 extension Plan {
-  /// Arguments that make `pretrain_gpt.py` train this job by this plan. Data, tokenizer, optimizer schedule and what does
-  /// not bear on cost (rotary base and scaling, norm epsilon) are the user's. Nil where Megatron-LM has no words for how
-  /// replicas divide their states.
+  /// Arguments that make `pretrain_gpt.py` train this job by this plan. Data, tokenizer, optimizer schedule and what
+  /// does not bear on cost (rotary base and scaling, norm epsilon) are the user's. Nil where Megatron-LM has no words
+  /// for how replicas divide their states.
   ///
   /// Where stages differ, ``megatronStageArguments`` come after these.
   package var megatronArguments: [String]? {
@@ -56,8 +56,8 @@ extension Plan {
     return arguments
   }
 
-  /// How replicas divide weights, gradients and optimizer states: the distributed optimizer, whole or in several instances,
-  /// and Megatron-FSDP, whole, hybrid or with optimizer states divided further among the instances.
+  /// How replicas divide weights, gradients and optimizer states: the distributed optimizer, whole or in several
+  /// instances, and Megatron-FSDP, whole, hybrid or with optimizer states divided further among the instances.
   private var shardArguments: [String]? {
     let sharding = strategy.sharding, n = strategy.dataDegree
     let optimizer = sharding.optimizerDegree
@@ -106,8 +106,8 @@ extension Plan {
 
   /// What the ranks of each stage get beside the common arguments; nil when stages do not differ.
   ///
-  /// Every rank parses its own command line, and these arguments bear on nothing but its own layers and its own optimizer
-  /// states: a launcher appends the entry of the rank's stage, `rank / (tensor · data)`.
+  /// Every rank parses its own command line, and these arguments bear on nothing but its own layers and its own
+  /// optimizer states: a launcher appends the entry of the rank's stage, `rank / (tensor · data)`.
   package var megatronStageArguments: [[String]]? {
     guard let choices = split.choices, Set(choices).count > 1 else { return nil }
     return choices.map(Self.arguments)

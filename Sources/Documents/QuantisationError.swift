@@ -3,11 +3,11 @@ import Foundation
 /// What symmetric quantisation by groups does to a tensor: the relative L2 error ‖x̂ − x‖ / ‖x‖, in expectation, of
 /// numbers that are normally distributed.
 ///
-/// A group with largest magnitude A is rounded to multiples of Δ = A / 2^(b − 1), from −2^(b − 1) to 2^(b − 1) − 1: to the
-/// nearest, but the positive tip, for which there is no code, is Δ too small. The largest magnitude of n numbers has the
-/// distribution (2Φ(a) − 1)^n, is of either sign alike, and the others are normal within it; over each cell of the
-/// rounding the squared error is an integral in closed form. Weights and gradients are not exactly normal, so a tolerance
-/// is of this figure, not a guarantee about theirs.
+/// A group with largest magnitude A is rounded to multiples of Δ = A / 2^(b − 1), from −2^(b − 1) to 2^(b − 1) − 1: to
+/// the nearest, but the positive tip, for which there is no code, is Δ too small. The largest magnitude of n numbers
+/// has the distribution (2Φ(a) − 1)^n, is of either sign alike, and the others are normal within it; over each cell of
+/// the rounding the squared error is an integral in closed form. Weights and gradients are not exactly normal, so a
+/// tolerance is of this figure, not a guarantee about theirs.
 package enum QuantisationError {
   /// Of weights as they are gathered, once.
   package static let weights = relative(.weights)
@@ -59,12 +59,13 @@ package enum QuantisationError {
 }
 
 extension Strategy {
-  /// Relative error that quantised collectives leave in what they move, an iteration's rounds together; 0 where nothing is
-  /// quantised.
+  /// Relative error that quantised collectives leave in what they move, an
+  /// iteration's rounds together; 0 where nothing is quantised.
   ///
-  /// Rounds are independent, so that k of them leave √k times the error of one. Weights are rounded once by each group that
-  /// leaves its node on their way from optimizer shard to use, a second copy's gathers aside; gradients twice where such a
-  /// group has several ranks on each node, once within the node and once between nodes, and once where it has one.
+  /// Rounds are independent, so that k of them leave √k times the error of one. Weights are rounded once
+  /// by each group that leaves its node on their way from optimizer shard to use, a second copy's
+  /// gathers aside; gradients twice where such a group has several ranks on each node, once within the
+  /// node and once between nodes, and once where it has one.
   ///
   /// - Parameter devicesPerNode: of the cluster that the strategy runs on.
   package func quantisationError(devicesPerNode: Int) -> (weights: Double, gradients: Double) {

@@ -1,8 +1,8 @@
 /// The groups of replicas among which each kind of state is divided.
 ///
 /// A data group is replicas 0…N−1. Replica r holds chunk `r mod w` of the weights, of that chunk number
-/// `(r / w) mod (g / w)` of the gradient, of that again number `(r / g) mod (o / g)` of the optimizer states, and is copy
-/// `r / o` of all of it. Each family of groups is evenly spaced, and place p of a group has chunk p.
+/// `(r / w) mod (g / w)` of the gradient, of that again number `(r / g) mod (o / g)` of the optimizer states, and is
+/// copy `r / o` of all of it. Each family of groups is evenly spaced, and place p of a group has chunk p.
 extension Sharding {
   /// Which replicas form a group.
   package enum Family: String, Sendable, Hashable, CaseIterable {

@@ -75,8 +75,8 @@
 extension Sharding {
   /// Why replicas cannot divide their states so; nil if they can.
   ///
-  /// - Parameter hasPipeline: gradients that are reduced in every micro-batch, and weights that are gathered in every one,
-  ///   defeat a pipeline: only optimizer states are divided by levels there.
+  /// - Parameter hasPipeline: gradients that are reduced in every micro-batch, and weights that are gathered in every
+  ///   one, defeat a pipeline: only optimizer states are divided by levels there.
   package func violation(replicaCount: Int, hasPipeline: Bool) -> StrategyViolation? {
     let degrees = [1, weightDegree, gradientDegree, optimizerDegree, replicaCount]
     for (inner, outer) in zip(degrees, degrees.dropFirst()) where inner < 1 || outer % inner != 0 {

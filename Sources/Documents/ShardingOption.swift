@@ -8,8 +8,8 @@ package struct ShardingOption: Sendable, Equatable {
   package let iterationSeconds: Double
   package let peakBytes: Int
   package let verdict: Prediction.Verdict
-  /// Bytes that all ranks together send in an iteration to divide states among replicas, over links of each level of the
-  /// cluster, innermost first.
+  /// Bytes that all ranks together send in an iteration to divide states among replicas,
+  /// over links of each level of the cluster, innermost first.
   package let sentBytes: [Int]
 
   package init(

@@ -1,8 +1,8 @@
 /// How the layers of a model are divided among the stages of a pipeline, and what each stage trades for memory.
 ///
-/// A stage holds one run of consecutive layers for each of its chunks. Virtual stage `chunk · stageCount + stage` is that
-/// chunk of that stage, and virtual stages follow one another as their layers do in the model: of 8 layers in 2 stages of
-/// 2 chunks, `Split([2, 2, 2, 2], stageCount: 2)` gives stage 0 the layers 0, 1, 4 and 5.
+/// A stage holds one run of consecutive layers for each of its chunks. Virtual stage `chunk · stageCount + stage` is
+/// that chunk of that stage, and virtual stages follow one another as their layers do in the model: of 8 layers in 2
+/// stages of 2 chunks, `Split([2, 2, 2, 2], stageCount: 2)` gives stage 0 the layers 0, 1, 4 and 5.
 @usableFromInline package struct Split: Sendable, Hashable {
   /// Pipeline stages, at least 1.
   package let stageCount: Int

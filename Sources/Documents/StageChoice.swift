@@ -4,8 +4,8 @@ package import JSONText
 ///
 /// Stages of 1F1B differ in how many micro-batches they keep, so what the first has to give up the last need not. Both
 /// choices are a rank's own business in Megatron-LM: `--recompute-granularity full --recompute-method block` recomputes
-/// the first `--recompute-num-layers` layers of each chunk, and `--offload-optimizer-states` moves its optimizer's states
-/// to the host between steps. What shards the states is not: data-parallel ranks of all stages agree on it.
+/// the first `--recompute-num-layers` layers of each chunk, and `--offload-optimizer-states` moves its optimizer's
+/// states to the host between steps. What shards the states is not: data-parallel ranks of all stages agree on it.
 @usableFromInline package struct StageChoice: Sendable, Hashable {
   /// Layers of each of the stage's chunks that are recomputed in backward; the others keep all activations.
   package let recomputedLayerCount: Int
@@ -34,8 +34,8 @@ extension StageChoice {
 }
 
 extension Strategy {
-  /// Whether optimizer states can be offloaded: Megatron's distributed optimizer does it, which a single replica may use
-  /// as well.
+  /// Whether optimizer states can be offloaded: Megatron's distributed optimizer does
+  /// it, which a single replica may use as well.
   @usableFromInline package var canOffloadOptimizer: Bool {
     zeroStage == .optimizer || zeroStage == .none && dataDegree == 1
   }

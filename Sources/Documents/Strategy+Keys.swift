@@ -3,8 +3,8 @@ import JSONText
 extension Strategy {
   /// Every part of a strategy that can be stated, in the order in which it is written.
   ///
-  /// Reading, matching and completing of patterns, the `strategy` of all documents, `--strategy` and `--fix`, phrases and
-  /// table cells of reports, and the schemas follow from it. A part that stands for itself is a stored property of
+  /// Reading, matching and completing of patterns, the `strategy` of all documents, `--strategy` and `--fix`, phrases
+  /// and table cells of reports, and the schemas follow from it. A part that stands for itself is a stored property of
   /// ``Strategy`` with its plainest value, and a row here.
   package static let keys: [StrategyKey] =
     degreeKeys + batchKeys + [Mesh.Axis.context, .expert].map(unsupportedDegree) + shardingKeys + methodKeys

@@ -37,7 +37,8 @@
   /// Whether gradient reductions run under the last backward pass.
   package var overlapsGradientReduce = false
 
-  /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage` says, which counts for nothing else.
+  /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage`
+  ///   says, which counts for nothing else.
   package init(
     mesh: Mesh, schedule: Schedule = .oneForwardOneBackward, microBatch: Int = 1, zeroStage: ZeroStage = .none,
     sharding: Sharding? = nil, recompute: Recompute = .none, usesSequenceParallelism: Bool = false,

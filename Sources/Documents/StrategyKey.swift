@@ -52,12 +52,13 @@ package struct StrategyKey: Sendable {
   enum Role: Sendable {
     /// A part that every strategy has, and every whole strategy states.
     case part(value: @Sendable (Strategy) -> JSON, set: @Sendable (inout Strategy, JSON) -> Void)
-    /// A part of a sharding: written where the sharding is not what the ZeRO stage says, and then with all the others; an
-    /// optional one is written where it is not 1.
+    /// A part of a sharding: written where the sharding is not what the ZeRO stage says, and then with all the others;
+    /// an optional one is written where it is not 1.
     case shard(value: @Sendable (Sharding) -> JSON, isOptional: Bool)
     /// What only stages have, so that a pattern holds it and a strategy does not.
     case ofStages
-    /// Another word for other keys, which it is checked against and never held; `written` where strategies write it too.
+    /// Another word for other keys, which it is checked against and never held;
+    /// `written` where strategies write it too.
     case alias(written: (@Sendable (Strategy) -> JSON)?)
   }
 

@@ -2,8 +2,8 @@ package import JSONText
 
 /// A strategy with some of its parts left open: what `--strategy`, `--fix` and a run record state.
 ///
-/// Its parts are those of ``Strategy`` and ``Sharding`` for which there is a key: `pattern.recompute` is what is stated of
-/// `Strategy.recompute`, and nil where nothing is.
+/// Its parts are those of ``Strategy`` and ``Sharding`` for which there is a key: `pattern.recompute` is what is stated
+/// of `Strategy.recompute`, and nil where nothing is.
 @dynamicMemberLookup
 package struct StrategyPattern: Sendable, Equatable {
   /// What is stated, by the key's place in ``Strategy/keys``.

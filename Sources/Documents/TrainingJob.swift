@@ -20,9 +20,9 @@ package import JSONText
       throw Contradiction(
         "sequence length \(sequenceLength) is longer than the \(model.positionCount) positions of model \(model.name)")
     }
-    // Bytes that a whole batch of activations, its logits, and parameters with gradients and optimizer states could take.
-    // Everything that is counted later stays below four times that (MutatedInputsTests); a vocabulary is padded by less
-    // than the largest multiple on a rank.
+    // Bytes that a whole batch of activations, its logits, and parameters with gradients and optimizer states could
+    // take. Everything that is counted later stays below four times that (MutatedInputsTests); a vocabulary is padded
+    // by less than the largest multiple on a rank.
     let tokens = Double(sequenceLength) * Double(globalBatch)
     let widths = Double(model.hiddenSize + model.querySize + model.keyValueSize + model.feedForwardSize)
     let bytesPerToken = 64 * widths + 8 * Double(model.headCount) * Double(sequenceLength)

@@ -1,14 +1,14 @@
 package import Costing
 package import Documents
 
-/// A plan made small enough to be executed in one process: the same groups, stages, schedule and kinds of traffic, with a
-/// model of a few numbers a token.
+/// A plan made small enough to be executed in one process: the same groups, stages, schedule and
+/// kinds of traffic, with a model of a few numbers a token.
 ///
 /// Layers, layer ranges, virtual stages, ZeRO stage, recomputation, attention kernel, sequence parallelism, tied
-/// embeddings, biases, dropout and the order of the nodes stay the plan's. Widths, vocabulary, sequence and the number of
-/// micro-batches shrink always; the data-parallel and then the pipeline degree shrink where the ranks are too many, but
-/// never to one where the plan has more: every kind of group remains. Shard degrees shrink with the data-parallel degree,
-/// the outer ones first.
+/// embeddings, biases, dropout and the order of the nodes stay the plan's. Widths, vocabulary, sequence and
+/// the number of micro-batches shrink always; the data-parallel and then the pipeline degree shrink where the
+/// ranks are too many, but never to one where the plan has more: every kind of group remains. Shard degrees
+/// shrink with the data-parallel degree, the outer ones first.
 package struct Miniature: Sendable {
   /// A size that is not the plan's.
   package struct Change: Sendable, Equatable {
@@ -18,8 +18,8 @@ package struct Miniature: Sendable {
     package let executed: Int
   }
 
-  /// Prices the miniature: its job, its nodes, and the plan's framework without overheads, so that bytes are the counted
-  /// ones.
+  /// Prices the miniature: its job, its nodes, and the plan's framework without
+  /// overheads, so that bytes are the counted ones.
   package let model: CostModel
   package let strategy: Strategy
   /// The layers of the stages that are kept, and what these trade for memory.
@@ -188,8 +188,8 @@ extension DeviceProfile {
 }
 
 extension Sharding {
-  /// The shard degrees of fewer replicas: inner groups stay as large as they are, as far as enough replicas are left for the
-  /// outer ones to be of two at least. Nil where they are not.
+  /// The shard degrees of fewer replicas: inner groups stay as large as they are, as far as enough replicas are left
+  /// for the outer ones to be of two at least. Nil where they are not.
   func shrunk(from replicaCount: Int, to fewer: Int) -> Sharding? {
     // How many groups of one kind are in one of the next.
     let inner = secondaryDegree.map { [$0, weightDegree / $0] } ?? [weightDegree]
@@ -220,7 +220,8 @@ private struct Degrees {
   var data: Int { mesh.degree(of: .data) }
   var worldSize: Int { mesh.worldSize }
 
-  /// The largest pipeline degree, and then data degree, whose ranks are few enough and fill whole nodes, or one in part.
+  /// The largest pipeline degree, and then data degree, whose ranks are few enough
+  /// and fill whole nodes, or one in part.
   init(of plan: Plan, rankLimit: Int) throws(Miniature.Refusal) {
     let strategy = plan.strategy, inNode = plan.cluster.devicesPerNode
     var needed = strategy.worldSize

@@ -6,7 +6,8 @@ extension Precision {
     switch self {
     case .bf16:
       guard value.isFinite else { return value }
-      // The upper 16 bits of an fp32 number, after adding just less than half of what is cut off, or half to make it even.
+      // The upper 16 bits of an fp32 number, after adding just less than half of what
+      // is cut off, or half to make it even.
       let bits = value.bitPattern
       return Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000)
     case .fp16: return Float(Float16(value))

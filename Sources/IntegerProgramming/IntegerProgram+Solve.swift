@@ -6,9 +6,9 @@ extension IntegerProgram {
   ///
   /// Give integer programs finite bounds: only if every variable has them, GLPK's presolver is used.
   ///
-  /// GLPK's answer is checked without GLPK. If it fails, or GLPK reports numerical trouble, the program is solved a second
-  /// time without the presolver; and if the objective has no lower bound, a further time without objective, to tell an
-  /// unbounded program from an infeasible one. The limit on seconds is for all, that on nodes for each.
+  /// GLPK's answer is checked without GLPK. If it fails, or GLPK reports numerical trouble, the program is solved a
+  /// second time without the presolver; and if the objective has no lower bound, a further time without objective, to
+  /// tell an unbounded program from an infeasible one. The limit on seconds is for all, that on nodes for each.
   ///
   /// - Parameters:
   ///   - limits: When to stop without a proof.

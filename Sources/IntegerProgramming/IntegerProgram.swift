@@ -80,12 +80,12 @@ package struct IntegerProgram: Sendable, Equatable {
   /// Adds a variable.
   ///
   /// - Parameters:
-  ///   - lower: The least value, or −∞. A binary variable's bounds are cut to 0 ... 1; the bounds of an integer variable
-  ///     are rounded inwards.
+  ///   - lower: The least value, or −∞. A binary variable's bounds are cut to 0 ... 1; the
+  ///     bounds of an integer variable are rounded inwards.
   ///   - upper: The greatest value, or +∞. Below `lower` is no error: the program is infeasible.
   ///   - objective: The coefficient in the sum to minimise.
-  /// - Throws: ``IntegerProgramError`` if a number is not one the solver can work with (``Magnitude``), or the program is
-  ///   full.
+  /// - Throws: ``IntegerProgramError`` if a number is not one the solver can work
+  ///   with (``Magnitude``), or the program is full.
   package mutating func addVariable(
     _ name: String, kind: Kind = .continuous, lower: Double = 0, upper: Double = .infinity, objective: Double = 0
   ) throws(IntegerProgramError) -> Variable {

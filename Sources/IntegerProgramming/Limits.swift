@@ -7,7 +7,8 @@ extension IntegerProgram {
     /// The most nodes of the branch-and-cut tree that are solved; with 0 only the presolver can find an answer.
     package var nodeCount: Int
 
-    /// The relative gap (``IntegerProgram/Solution/relativeGap``) at which an answer is good enough; 0 asks for a proof.
+    /// The relative gap (``IntegerProgram/Solution/relativeGap``) at which an answer
+    /// is good enough; 0 asks for a proof.
     package var relativeGap: Double
 
     /// The most seconds of wall time, above 0 or infinite. GLPK looks at the clock between nodes, not while it solves

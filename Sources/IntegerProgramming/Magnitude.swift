@@ -1,8 +1,8 @@
 /// Which numbers the solver can work with.
 ///
 /// GLPK ends the process on NaN and on more rows than it can count, answers an infinite coefficient with nonsense, and
-/// multiplies and divides coefficients in doubles, where the greatest and the least overflow. Tolerances are relative to
-/// numbers near 1 anyhow, so a program far outside is better scaled by who knows its units.
+/// multiplies and divides coefficients in doubles, where the greatest and the least overflow. Tolerances are relative
+/// to numbers near 1 anyhow, so a program far outside is better scaled by who knows its units.
 package enum Magnitude {
   /// The least absolute value of a coefficient that is not 0.
   package static let leastCoefficient = 1e-12
@@ -19,8 +19,8 @@ package enum Magnitude {
   /// GLPK's presolver is used for programs without numbers greater than this or less than its inverse.
   static let tame = 1e9
 
-  /// How far an answer may be beyond a bound or from an integer, relative to the value, or absolutely if that is below 1;
-  /// and how far a row may be beyond a bound, relative to its greatest term.
+  /// How far an answer may be beyond a bound or from an integer, relative to the value, or absolutely if that is below
+  /// 1; and how far a row may be beyond a bound, relative to its greatest term.
   package static let tolerance = 1e-6
 
   /// A node whose bound is not lower than the best answer by more than this times `1 + |objective|` is not searched, in
@@ -33,7 +33,8 @@ package enum Magnitude {
   }
 }
 
-/// The least and the greatest value of a variable or a row, each possibly infinite; empty if they are the wrong way round.
+/// The least and the greatest value of a variable or a row, each possibly infinite;
+/// empty if they are the wrong way round.
 struct Bounds: Sendable, Equatable {
   let lower: Double
   let upper: Double

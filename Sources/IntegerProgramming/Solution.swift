@@ -39,7 +39,8 @@ extension IntegerProgram {
     /// coefficient in it. −∞ if nothing is known, +∞ if the program is infeasible.
     package let bestBound: Double
 
-    /// Nodes of the branch-and-cut tree that were solved; 0 if all variables are continuous, or the presolver was enough.
+    /// Nodes of the branch-and-cut tree that were solved; 0 if all variables are
+    /// continuous, or the presolver was enough.
     package let nodeCount: Int
 
     /// A value for every variable in the order of addition, those of integer variables exact integers; empty if there

@@ -29,8 +29,8 @@ struct SolverRun: Sendable {
   ///
   /// - Parameters:
   ///   - program: A program with rows and columns and no empty bounds.
-  ///   - usesPresolver: Whether to simplify first. Without, the program is solved as it stands and integers are asked to
-  ///     be whole more strictly, which is slower, and right where the presolver's simplifications lose precision.
+  ///   - usesPresolver: Whether to simplify first. Without, the program is solved as it stands and integers are asked
+  ///     to be whole more strictly, which is slower, and right where the presolver's simplifications lose precision.
   ///   - limits: Checked limits.
   ///   - isCancelled: Asked at every node.
   init(of program: IntegerProgram, usesPresolver: Bool, limits: IntegerProgram.Limits, isCancelled: () -> Bool) {

@@ -1,4 +1,5 @@
-/// What a text may ask of the parser before it is refused; every limit is a count, so the answer is the same everywhere.
+/// What a text may ask of the parser before it is refused; every limit is a count, so
+/// the answer is the same everywhere.
 ///
 /// A limit on bytes alone does not bound memory: json-c keeps about 800 bytes for every `{}`, three bytes of text.
 /// Hence the two further counts. With the standard limits parsing takes less than 2 GB for the worst texts known,

@@ -200,8 +200,8 @@ struct Frontier {
       order: known.orderProof)
   }
 
-  /// The strategy of a split whose stages chose: without recomputed layers its recomputation is none. Nil if stages chose
-  /// what another point of the lattice has for all of them.
+  /// The strategy of a split whose stages chose: without recomputed layers its recomputation is none. Nil if stages
+  /// chose what another point of the lattice has for all of them.
   private static func named(_ strategy: Strategy, _ split: Split) -> Strategy? {
     guard let choices = split.choices else { return strategy }
     let recomputesNothing = choices.allSatisfy { $0.recomputedLayerCount == 0 }

@@ -1,14 +1,15 @@
 import Costing
 import Documents
 
-/// Finds the split of layers into pipeline stages, and what each stage trades for memory, that makes one strategy fastest
-/// within the memory of every device and node.
+/// Finds the split of layers into pipeline stages, and what each stage trades for memory, that makes one strategy
+/// fastest within the memory of every device and node.
 ///
-/// Layers are alike, so a split is a composition of L into p positive parts with an option for each. Every lower bound of
-/// the pipeline's time is a maximum of terms of one stage, so a dynamic programme gives the least bound over all splits; a
-/// depth-first search then evaluates, exactly, the splits whose bound is below the best found. When that search ends by
-/// itself its answer is the best split there is. When it does not and stages have alternatives, which trade sums of time
-/// against the slowest stage and may share the memory of nodes, integer programs take over, see ``SplitProgram``.
+/// Layers are alike, so a split is a composition of L into p positive parts with an option for each. Every
+/// lower bound of the pipeline's time is a maximum of terms of one stage, so a dynamic programme gives the
+/// least bound over all splits; a depth-first search then evaluates, exactly, the splits whose bound is below
+/// the best found. When that search ends by itself its answer is the best split there is. When it does not and
+/// stages have alternatives, which trade sums of time against the slowest stage and may share the memory of
+/// nodes, integer programs take over, see ``SplitProgram``.
 struct LayerSplitter {
   /// What is known of one strategy's best split.
   struct BestSplit {
@@ -24,7 +25,8 @@ struct LayerSplitter {
     var programCount = 0
   }
 
-  /// Stage × micro-batch steps that may be simulated for one strategy, bounds included: a count, so that answers do not depend on speed.
+  /// Stage × micro-batch steps that may be simulated for one strategy, bounds
+  /// included: a count, so that answers do not depend on speed.
   static let eventBudget = 4_000_000
   /// The same before integer programs are asked, and after.
   static let firstEventBudget = 100_000, lastEventBudget = 200_000

@@ -33,8 +33,8 @@ package struct MemoryShortage: Sendable, Equatable {
   /// - Returns: nil when the lattice has no strategy at all, so that memory is not what is short.
   init?(priced: PricedLattice, model: CostModel, pattern: StrategyPattern) {
     var nearest: (unfit: PricedLattice.Unfit, excessBytes: Int)?
-    // With shard levels a strategy never needs less than with its ZeRO stage, which is in the lattice unless degrees are
-    // fixed.
+    // With shard levels a strategy never needs less than with its ZeRO stage, which
+    // is in the lattice unless degrees are fixed.
     for unfit in priced.unfit where pattern.statesSharding || !unfit.strategy.hasShardLevels {
       let cost = model.cost(of: unfit.strategy)
       // Only strategies that need less than the nearest so far are looked at more closely.
@@ -106,8 +106,8 @@ package struct MemoryShortage: Sendable, Equatable {
     }
   }
 
-  /// The fewest bytes beyond the devices' limits with which some split fits, by bisection: what fits within a limit fits
-  /// within a larger one. Nil if none does, because hosts do not hold what stages would have to offload.
+  /// The fewest bytes beyond the devices' limits with which some split fits, by bisection: what fits within a limit
+  /// fits within a larger one. Nil if none does, because hosts do not hold what stages would have to offload.
   private static func leastExcessBytes(of cost: IterationCost, freedom: StageFreedom) -> Int? {
     func fits(_ excess: Int) -> Bool { split(of: cost, freedom: freedom, excessBytes: excess) != nil }
     var enough = 1

@@ -3,8 +3,8 @@ import Documents
 
 /// Puts the nodes of a measured cluster into the order in which a strategy is fastest.
 ///
-/// Orders are searched once per layout, for the first of its strategies that is completed, and each strategy takes the one
-/// that is best for it: what a placement is good for are the layout's boundaries and rings.
+/// Orders are searched once per layout, for the first of its strategies that is completed, and each strategy takes the
+/// one that is best for it: what a placement is good for are the layout's boundaries and rings.
 struct NodeArranger {
   /// The nodes in the order that was given.
   private let model: CostModel
@@ -35,8 +35,8 @@ struct NodeArranger {
 
   /// Of every search: the same input gives the same order.
   private static let seed: UInt64 = 1
-  /// Few nodes are annealed from the given order, where every move is tried often; more from one made place by place, which
-  /// swaps alone would not find.
+  /// Few nodes are annealed from the given order, where every move is tried often; more from one
+  /// made place by place, which swaps alone would not find.
   private static let evaluationsPerNode = 4_000, evaluationsOfMany = 100_000
 
   init(model: CostModel) {

@@ -31,8 +31,8 @@ package struct OrderGain: Sendable {
     package let savedSeconds: Double
   }
 
-  /// Moves that are priced exactly, those by which the arranger's objective changes most; and pairs, of rings and between
-  /// stages each.
+  /// Moves that are priced exactly, those by which the arranger's objective changes
+  /// most; and pairs, of rings and between stages each.
   private static let candidateCount = 24, pairCount = 6
   /// A share too small to speak of.
   private static let leastShare = 0.000_5

@@ -1,8 +1,8 @@
 import Costing
 import Documents
 
-/// Nodes with different devices: those of a model stand together, so that stages lie on one model where they can, and every
-/// order of the models is searched.
+/// Nodes with different devices: those of a model stand together, so that stages lie on one model where they can, and
+/// every order of the models is searched.
 extension PlanSearch {
   func runOverDeviceOrders(interruption: () -> Interruption?, progress: (_ done: Int, _ total: Int) -> Void) -> Result {
     let orders = nodeOrders

@@ -1,8 +1,8 @@
 package import Costing
 package import Documents
 
-/// The search for the best plan: the whole lattice priced by bound, the most promising strategies completed first, until
-/// no bound is below the answer.
+/// The search for the best plan: the whole lattice priced by bound, the most promising
+/// strategies completed first, until no bound is below the answer.
 ///
 /// The answer's *score* is its iteration time, times ``headroomSurcharge`` when its memory is risky: among near-equals
 /// the one with headroom wins. Results do not depend on the number of threads: bounds are computed into places of their

@@ -1,8 +1,8 @@
 package import Costing
 package import Documents
 
-/// What a plan hangs on: how its time follows the rate of every resource, and by how much a rate would have to change for
-/// one of its alternatives to win.
+/// What a plan hangs on: how its time follows the rate of every resource, and by how much a rate
+/// would have to change for one of its alternatives to win.
 ///
 /// The plan and its alternatives keep their layers, choices and nodes, and are priced again with one rate changed. The
 /// search is not made again: another strategy than the listed ones might win earlier.

@@ -2,10 +2,10 @@ import Documents
 
 /// How the replicas of a mesh may divide weights, gradients and optimizer states.
 ///
-/// Degrees are 1, as many replicas as one instance of each level of the cluster's links holds, and all; weights, gradients
-/// and optimizer states take every nesting of three of them, with a secondary partition at every degree between 1 and the
-/// weights'. In a pipeline only optimizer states are divided by levels. ZeRO's stages are among these and come first, so
-/// that of equals the plainest wins.
+/// Degrees are 1, as many replicas as one instance of each level of the cluster's links holds, and all; weights,
+/// gradients and optimizer states take every nesting of three of them, with a secondary partition at every degree
+/// between 1 and the weights'. In a pipeline only optimizer states are divided by levels. ZeRO's stages are among these
+/// and come first, so that of equals the plainest wins.
 ///
 /// Degrees between two levels are not looked at unless they are fixed.
 struct ShardingChoices {
@@ -99,7 +99,8 @@ struct ShardingChoices {
     return degrees.filter { $0 > 1 && $0 < weights }
   }
 
-  /// The same degrees with weights, gradients or both quantised, as far as that is allowed and some group leaves its node.
+  /// The same degrees with weights, gradients or both quantised, as far as that is
+  /// allowed and some group leaves its node.
   private func quantisations(of sharding: Sharding, mesh: Mesh) -> [Sharding] {
     guard allowance.quantisationTolerance != nil else { return [] }
     return [(true, false), (false, true), (true, true)].compactMap { weights, gradients in

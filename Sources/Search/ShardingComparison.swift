@@ -4,11 +4,12 @@ import Training
 
 /// Why a plan divides its states by levels: the same strategy with the known schemes' degrees, priced side by side.
 package enum ShardingComparison {
-  /// The strategy's own degrees, then the known schemes of its layout that can be run and differ: ZeRO of the same stage,
-  /// ZeRO 3, hybrid within the node, hpZ and ZeRO++. Empty where replicas divide their states as a ZeRO stage says.
+  /// The strategy's own degrees, then the known schemes of its layout that can be run and
+  /// differ: ZeRO of the same stage, ZeRO 3, hybrid within the node, hpZ and ZeRO++. Empty
+  /// where replicas divide their states as a ZeRO stage says.
   ///
-  /// Layers, recomputation and micro-batch stay as they are; another scheme might do better with others, which the best of
-  /// every other kind tells.
+  /// Layers, recomputation and micro-batch stay as they are; another scheme might do better
+  /// with others, which the best of every other kind tells.
   ///
   /// - Parameters:
   ///   - strategy: breaks no rule.

@@ -4,9 +4,9 @@ import Documents
 /// Lower bounds on the iteration time of a partial split, by dynamic programming.
 ///
 /// The terms are paths through the pipeline's dependencies that turn at one stage, followed by what the iteration does
-/// after them. A term depends on its stage's option, the layers before it, and the work of the other stages, of which the
-/// least is known for every number of layers: a dynamic programme of its own, over sums. `rest[i][n]` is the least, over
-/// all ways to finish a split that has n layers before stage i, of the largest term of the stages from i on.
+/// after them. A term depends on its stage's option, the layers before it, and the work of the other stages, of which
+/// the least is known for every number of layers: a dynamic programme of its own, over sums. `rest[i][n]` is the least,
+/// over all ways to finish a split that has n layers before stage i, of the largest term of the stages from i on.
 struct SplitBounds {
   /// No split takes less, seconds.
   private(set) var leastSeconds = 0.0

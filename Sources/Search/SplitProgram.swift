@@ -9,15 +9,15 @@ import IntegerProgramming
 ///     θ_i = max((m − 1) b_i + max(0, m − p + i) f_i, (m − 1) f_i + max(0, m − p + i) b_i),
 ///
 /// an iteration takes at least R + θ_i + tail_0 for every stage i (``OneForwardOneBackwardBound``). R and the tail are
-/// sums over stages, the largest θ a bottleneck. A row for each stage below a variable is what a solver cannot prove, so
-/// the bottleneck is taken out: it is one of finitely many values, and for each threshold T a program
+/// sums over stages, the largest θ a bottleneck. A row for each stage below a variable is what a solver cannot prove,
+/// so the bottleneck is taken out: it is one of finitely many values, and for each threshold T a program
 ///
 ///     minimise Σ work · x + tail_0 · x  subject to  one option a stage, Σ layers · x = L, the nodes' memory, θ · x ≤ T
 ///
-/// gives the least sum. What a stage does after its last pass may outlast all that: options whose own work and tail take
-/// as long as the best split known are left out, too. T and the least sum are a lower bound for all splits whose bottleneck is T. Thresholds are taken
-/// in ranges, (a, b] bounded by its least value and the sum under b, and the range with the least bound is halved, until
-/// no bound is below the best split or a count of programs is reached.
+/// gives the least sum. What a stage does after its last pass may outlast all that: options whose own work and tail
+/// take as long as the best split known are left out, too. T and the least sum are a lower bound for all splits whose
+/// bottleneck is T. Thresholds are taken in ranges, (a, b] bounded by its least value and the sum under b, and the
+/// range with the least bound is halved, until no bound is below the best split or a count of programs is reached.
 struct SplitProgram {
   /// Programs that may be solved for one strategy, and nodes of each: counts, so that answers do not depend on speed.
   static let programLimit = 24
@@ -103,8 +103,8 @@ struct SplitProgram {
       }
     }
     examine(least...thresholds.count - 1)
-    // Where tails decide, sums say little: halfway between bound and answer, stages that end later are left out. It gives
-    // answers only; what it rules out it has not proven.
+    // Where tails decide, sums say little: halfway between bound and answer, stages that end later are left out. It
+    // gives answers only; what it rules out it has not proven.
     var low = min(closed, ranges.map(\.boundSeconds).min() ?? .infinity)
     for _ in 0..<Self.halvingCount where low < limit * (1 - Self.relativeGap) && limit.isFinite {
       let middle = (low + limit) / 2

@@ -22,9 +22,9 @@ struct StageOption {
 
 /// The options of every stage of one strategy that keep a limit of memory and can be part of a best split.
 ///
-/// A stage recomputes no more than it must, since that only adds time: there is one option for a number of layers, and a
-/// second if offloading its optimizer saves recomputation or makes it fit at all. What couples stages, layers apart, is
-/// the memory of the nodes they share.
+/// A stage recomputes no more than it must, since that only adds time: there is one option for a number of layers, and
+/// a second if offloading its optimizer saves recomputation or makes it fit at all. What couples stages, layers apart,
+/// is the memory of the nodes they share.
 struct StageOptions {
   let stageCount: Int
   let layerCount: Int

@@ -13,8 +13,8 @@ public struct Allowance: Sendable, Equatable {
 
   /// ZeRO++ (Wang et al. 2023): weights gathered as INT8, gradients exchanged as INT4 between nodes.
   ///
-  /// - Parameter tolerance: the largest relative error of a quantised tensor that is accepted, from 1e-9 to 1: 0.02 admits
-  ///   INT8 weights, 0.2 INT4 gradients as well.
+  /// - Parameter tolerance: the largest relative error of a quantised tensor that is accepted, from 1e-9 to 1: 0.02
+  ///   admits INT8 weights, 0.2 INT4 gradients as well.
   public static func zeroPlusPlus(tolerance: Double) throws(SextantError) -> Allowance {
     guard (1e-9...1).contains(tolerance) else {
       throw SextantError(

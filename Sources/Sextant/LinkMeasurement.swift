@@ -12,8 +12,8 @@ import Profiling
 /// try measurement.run()?.links?.write(to: "links.json")
 /// ```
 ///
-/// The processes prove to each other that they know the run's token. A node that does not come, dies or stalls costs its
-/// own row.
+/// The processes prove to each other that they know the run's token. A node that does
+/// not come, dies or stalls costs its own row.
 public struct LinkMeasurement: Sendable {
   /// How processes and nodes come together.
   public enum Place: Sendable {
@@ -29,8 +29,8 @@ public struct LinkMeasurement: Sendable {
   public enum Engine: Sendable {
     /// TCP streams between the processes.
     case tcp
-    /// The site's own nccl-tests: words of the launcher (`{hosts}` and `{ranks}` stand for those of a run), of the test of
-    /// a pair and of the test of all hosts, and the most seconds that a run may take.
+    /// The site's own nccl-tests: words of the launcher (`{hosts}` and `{ranks}` stand for those of a run), of the test
+    /// of a pair and of the test of all hosts, and the most seconds that a run may take.
     case ncclTests(launcher: [String], pair: [String], group: [String]?, timeLimitSeconds: Double)
   }
 

@@ -30,8 +30,8 @@ public struct Prediction: Sendable, Equatable {
 
   /// Of one optimizer step.
   public var iterationSeconds: Double { document.iterationSeconds }
-  /// What an iteration is made of, on the stage that ends last: compute, recompute, launch, tensor, pipeline, data, bubble,
-  /// optimizer, fixed. The seconds add up to ``iterationSeconds``.
+  /// What an iteration is made of, on the stage that ends last: compute, recompute, launch, tensor, pipeline, data,
+  /// bubble, optimizer, fixed. The seconds add up to ``iterationSeconds``.
   public var secondsByCause: [(cause: String, seconds: Double)] {
     document.timeSplit.parts.map { ($0.name, $0.seconds) }
   }

@@ -2,8 +2,8 @@ import Costing
 import Documents
 import Foundation
 
-/// What a person sees of a calibration: coefficients, errors before the eye and left out, the outliers, and what could not
-/// be fitted to.
+/// What a person sees of a calibration: coefficients, errors before the eye and left
+/// out, the outliers, and what could not be fitted to.
 struct CalibrationReport {
   /// The profile that the calibration started from.
   private let base: DeviceProfile

@@ -1,7 +1,8 @@
 import Documents
 import Foundation
 
-/// Errors of predictions by group, as SVG: a row a group, a tick an error, the middle half as a bar and the median on it.
+/// Errors of predictions by group, as SVG: a row a group, a tick an error, the middle
+/// half as a bar and the median on it.
 struct ErrorChart {
   let title: String
   /// Errors, predicted over measured minus one.

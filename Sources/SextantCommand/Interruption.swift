@@ -8,7 +8,8 @@ private let isInterrupted = Atomic(false)
 struct Interruption {
   /// Starts watching; from here on the first Ctrl-C asks to stop, and a second ends the process.
   ///
-  /// - Parameter heedsTermination: whether SIGTERM counts as Ctrl-C: launchers such as mpirun pass Ctrl-C on as SIGTERM.
+  /// - Parameter heedsTermination: whether SIGTERM counts as Ctrl-C: launchers such
+  ///   as mpirun pass Ctrl-C on as SIGTERM.
   init(heedsTermination: Bool = false) {
     signal(SIGINT) { _ in
       isInterrupted.store(true, ordering: .relaxed)

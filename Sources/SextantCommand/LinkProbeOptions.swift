@@ -18,7 +18,8 @@ struct LinkProbeOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Traffic for each size, number of streams and direction.", valueName: "seconds"))
   var slot = 0.2
 
-  @Option(help: ArgumentHelp("How long nothing may arrive from a peer before it counts as stalled.", valueName: "seconds"))
+  @Option(
+    help: ArgumentHelp("How long nothing may arrive from a peer before it counts as stalled.", valueName: "seconds"))
   var stallTimeout = 10.0
 
   @Option(help: ArgumentHelp("The rate that no stream may exceed.", valueName: "bytes/s"))

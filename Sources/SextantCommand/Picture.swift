@@ -3,8 +3,8 @@ import Foundation
 
 /// An SVG picture on white that grows element by element; the same bytes for the same calls.
 ///
-/// Attributes are given as they stand in the file, `x='3' y='4'`. Texts and titles, which may hold names that people gave,
-/// are escaped here.
+/// Attributes are given as they stand in the file, `x='3' y='4'`. Texts and titles,
+/// which may hold names that people gave, are escaped here.
 struct Picture {
   private var lines: [String]
 

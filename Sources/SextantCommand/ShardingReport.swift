@@ -1,7 +1,7 @@
 import Documents
 
-/// Why states are divided by levels: the plan's shard degrees beside those of known schemes, in time, memory and bytes on
-/// the links of each level.
+/// Why states are divided by levels: the plan's shard degrees beside those of known
+/// schemes, in time, memory and bytes on the links of each level.
 struct ShardingReport {
   let plan: Plan
 

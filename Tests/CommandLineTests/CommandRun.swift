@@ -18,7 +18,8 @@ struct CommandRun: Sendable {
     return output
   }
 
-  /// Checks for failure: the exit code, nothing on standard output, and one line on standard error that has each phrase.
+  /// Checks for failure: the exit code, nothing on standard output, and one line on
+  /// standard error that has each phrase.
   func failed(_ code: Int32, _ phrases: String..., at location: SourceLocation = #_sourceLocation) {
     #expect(exitCode == code, "\(arguments): \(errors)", sourceLocation: location)
     #expect(output.isEmpty, "\(arguments)", sourceLocation: location)

@@ -35,9 +35,9 @@ struct LinksOnNamespacesTests {
     return try await folder.shell(lines.joined(separator: "\n"))
   }
 
-  /// Three runs, no more and no fewer. What else the machine does makes a figure too low, or too high where a link catches
-  /// up after a pause: of all figures nine in ten are within 5 % of what the two ends' limits leave, and none that is the
-  /// middle of its three is further off than 25 %. Limits of neighbours differ by 10 % and more.
+  /// Three runs, no more and no fewer. What else the machine does makes a figure too low, or too high where a link
+  /// catches up after a pause: of all figures nine in ten are within 5 % of what the two ends' limits leave, and none
+  /// that is the middle of its three is further off than 25 %. Limits of neighbours differ by 10 % and more.
   @Test(arguments: [4, 8])
   func everyEntryIsRecovered(count: Int) async throws {
     let folder = try Workspace()

@@ -5,7 +5,8 @@ import Training
 
 @testable import Costing
 
-/// One transformer block on one rank and one micro-batch in numbers, worked out by hand: the oracle of a recipe's block.
+/// One transformer block on one rank and one micro-batch in numbers, worked out by
+/// hand: the oracle of a recipe's block.
 struct BlockShape: Sendable {
   /// Tokens T of a micro-batch, b · s.
   let tokens: Double
@@ -95,8 +96,8 @@ struct BlockSeconds: Sendable {
       let scores = T * shape.sequence * shape.headCount
       let passes = shape.hasDropout ? 6 * e + 1 : 4 * e
       let backwardPasses = shape.hasDropout ? 9 * e + 1 : 7 * e
-      // Plain batched products, for each sequence and head s × d by d × s, and s × s by s × d: as fast as other products
-      // of their size, whatever a fused kernel reaches.
+      // Plain batched products, for each sequence and head s × d by d × s, and s × s by s × d: as fast as other
+      // products of their size, whatever a fused kernel reaches.
       let headSize = shape.querySize / shape.headCount
       let products =
         2 * T / shape.sequence * shape.headCount * device.gemmSeconds(shape.sequence, shape.sequence, headSize)

@@ -143,8 +143,8 @@ import Testing
     }
   }
 
-  /// What the search prunes measured clusters with: every pair of nodes as fast as the fastest, rings of whole nodes as fast
-  /// as any can be.
+  /// What the search prunes measured clusters with: every pair of nodes as fast as
+  /// the fastest, rings of whole nodes as fast as any can be.
   @Test func noOrderOfTheNodesIsFasterThanTheBestLinks() throws {
     let cluster = try Shipped.catalog.cluster("a100-hdr-16"), model = try Shipped.catalog.model("megatron-22b")
     var scratch = EvaluationScratch()

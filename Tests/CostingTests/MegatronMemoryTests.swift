@@ -7,8 +7,8 @@ import Testing
 /// Peaks of allocated memory that NVIDIA records in Megatron-LM's functional tests (commit d98e8a64), on its last rank.
 /// Nothing is fitted to them: parameters, optimizer shards, activations in flight and the logits are counted.
 ///
-/// Small models miss a constant: cuBLAS and Transformer Engine workspaces and the like of 70 to 150 MB, which are 5 % of them and
-/// nothing of a large one. Megatron-LM's own estimate is +7.8 % and −0.8 % off the two 7B cases on H100.
+/// Small models miss a constant: cuBLAS and Transformer Engine workspaces and the like of 70 to 150 MB, which are 5 %
+/// of them and nothing of a large one. Megatron-LM's own estimate is +7.8 % and −0.8 % off the two 7B cases on H100.
 @Suite struct MegatronMemoryTests {
   static let runs: [MeasuredRun] =
     (try? MeasuredRun.runs(contentsOf: "\(Shipped.root)/Tests/CostingTests/Inputs/megatron-memory.jsonl")) ?? []

@@ -4,8 +4,8 @@ import Costing
 ///
 /// T = (m + p − 1)·C + 2l·[(m/p)(p − 1) + (p − 2)] with p stages, m micro-batches (a multiple of p), C forward and
 /// backward seconds of one micro-batch on one stage, l seconds of one transfer; m·C for p = 1. The first term is
-/// Narayanan et al. 2021 (arXiv 2104.04473), section 2.2.1; the second was derived here: of the m/p round trips that the
-/// window of p micro-batches forces, each pays p − 1 links both ways, and draining pays p − 2 more.
+/// Narayanan et al. 2021 (arXiv 2104.04473), section 2.2.1; the second was derived here: of the m/p round trips that
+/// the window of p micro-batches forces, each pays p − 1 links both ways, and draining pays p − 2 more.
 func equalStageSeconds(stageCount p: Int, microBatchCount m: Int, stageSeconds: Double, transferSeconds: Double)
   -> Double
 {
@@ -15,7 +15,8 @@ func equalStageSeconds(stageCount p: Int, microBatchCount m: Int, stageSeconds: 
 }
 
 extension PipelineTimes {
-  /// A pipeline whose stages, chunks and boundaries are all alike, the wrap included; the seconds are those of one chunk.
+  /// A pipeline whose stages, chunks and boundaries are all alike, the wrap included;
+  /// the seconds are those of one chunk.
   init(
     equalStageCount p: Int, chunkCount v: Int = 1, forwardSeconds: Double, backwardSeconds: Double,
     transferSeconds: Double

@@ -36,8 +36,8 @@ import Training
     }.reduce(0, max)
   }
 
-  /// The longest of the simple paths, each written out on its own: fill, one round trip, cycles at one stage, and cycles at
-  /// stage 0 with the rest at stage p − r.
+  /// The longest of the simple paths, each written out on its own: fill, one round trip, cycles at one stage, and
+  /// cycles at stage 0 with the rest at stage p − r.
   static func paths(of times: PipelineTimes, microBatchCount m: Int) -> Double {
     let p = times.stageCount
     let work = zip(times.forwardSeconds, times.backwardSeconds).map(+)

@@ -3,8 +3,8 @@ import Documents
 import TestSupport
 import Testing
 
-/// Iteration times that NVIDIA published for Megatron-LM on A100: Narayanan et al. 2021, table 1, and Korthikanti et al.
-/// 2022, table 5. They are eight of the runs to which the shipped profile is fitted.
+/// Iteration times that NVIDIA published for Megatron-LM on A100: Narayanan et al. 2021, table 1, and Korthikanti et
+/// al. 2022, table 5. They are eight of the runs to which the shipped profile is fitted.
 @Suite struct PublishedRunTests {
   static let path = "\(Shipped.root)/Tests/CostingTests/Inputs/megatron-published.jsonl"
 

@@ -6,8 +6,8 @@ import Testing
 
 /// Figures that were published for ZeRO++ and the three-level partition; docs/sharding.md has them side by side.
 ///
-/// Devices are the shipped profiles, with two changes: groups inside a node of sixteen V100 reach its switch's whole rate
-/// whatever their size, and 0.3 of the shorter of computation and communication is hidden, which fits of sharded
+/// Devices are the shipped profiles, with two changes: groups inside a node of sixteen V100 reach its switch's whole
+/// rate whatever their size, and 0.3 of the shorter of computation and communication is hidden, which fits of sharded
 /// training give for A100 (0.48 and 0.52 for H100); the profiles' 0.8 was never fitted to gathers.
 @Suite struct PublishedShardingTests {
   private static let hiddenFraction = 0.3
@@ -108,8 +108,8 @@ import Testing
     }
   }
 
-  /// MiB allocated once the model is built, and at most: 4,421 and 8,285 with ZeRO 3, 4,460 and 10,258 with ZeRO++, whose
-  /// secondary partition is not there before the first pass.
+  /// MiB allocated once the model is built, and at most: 4,421 and 8,285 with ZeRO 3, 4,460 and 10,258 with ZeRO++,
+  /// whose secondary partition is not there before the first pass.
   @Test func memoryOfTheTutorialsLogIsPredicted() throws {
     func memory(_ sharding: Sharding) throws -> Prediction.StageMemory {
       try Self.tutorial(sharding, nodeBytesPerSecond: 10e9)[0].memory.stageMemory(stage: 0, Split.Stage(layerCount: 40))
@@ -126,7 +126,8 @@ import Testing
     #expect(abs(error(plus.weightBytes - plain.weightBytes, 1973)) < 0.12)
   }
 
-  /// The log's optimizer step, 140 and 142 ms, is far more than Adam's traffic through memory; both schemes take the same.
+  /// The log's optimizer step, 140 and 142 ms, is far more than Adam's traffic
+  /// through memory; both schemes take the same.
   @Test func theOptimizersStepIsTheSameForBoth() throws {
     func step(_ sharding: Sharding) throws -> Double {
       try Self.tutorial(sharding, nodeBytesPerSecond: 10e9).tail(stage: 0, Split.Stage(layerCount: 40)).seconds
@@ -193,7 +194,8 @@ import Testing
   }
 
   /// Published: 1.707 over ZeRO++ and 2.398 over ZeRO 3, hence 1.405 between those two. Batch and links are not stated;
-  /// 16 micro-batches of 1,024 tokens and 10 GB/s between the modules of a node, a fifth of the nominal rate, are assumed.
+  /// 16 micro-batches of 1,024 tokens and 10 GB/s between the modules of a node, a
+  /// fifth of the nominal rate, are assumed.
   @Test func threeLevelsGainOnFrontierWhatWasPublishedIfItsNodesAreSlowInside() throws {
     let gains = try Self.gains(Self.frontier(insideBytesPerSecond: 10e9), microBatchCount: 16)
     for (predicted, published) in zip(gains, [1.405, 1.707, 2.398]) {

@@ -7,7 +7,8 @@ import Testing
 
 @Suite("Regret")
 struct RegretTests {
-  /// Six records of one job on one node that differ in micro-batch, with invented times; the first two failed on demand.
+  /// Six records of one job on one node that differ in micro-batch, with invented
+  /// times; the first two failed on demand.
   private func cases(seconds: [Double?]) throws -> [Validation.Case] {
     try zip([1, 2, 4, 8, 16, 32], seconds).map { microBatch, seconds in
       let measured = seconds.map { "{\"iteration_seconds\": \($0)}" } ?? "{\"failed\": true}"

@@ -14,7 +14,8 @@ import Testing
       .stageMemory(stage: 0, Split.Stage(layerCount: 4))
   }
 
-  /// 2Ψ/w + 2Ψ/s of weights, 2Ψ/g of gradients and 12Ψ/o of optimizer states, for every chain of degrees of 64 replicas.
+  /// 2Ψ/w + 2Ψ/s of weights, 2Ψ/g of gradients and 12Ψ/o of optimizer states, for
+  /// every chain of degrees of 64 replicas.
   @Test func everyKindIsDividedByItsOwnDegree() throws {
     let n = 64, psi = 4 * StateMemoryTests.layer + StateMemoryTests.embedding + StateMemoryTests.finalNorm
     #expect(psi % n == 0, "shards are equal, so that the table is exact")
@@ -73,8 +74,8 @@ import Testing
     #expect(try unsharded(2, 8) == 2 * (3 * layer + layer / 2))
   }
 
-  /// Wang et al. 2023 of 1,024 replicas in nodes of 16: hpZ takes 8.9 times ZeRO 3's memory, data parallelism 114 times and
-  /// MiCS 7.1 times that of hpZ.
+  /// Wang et al. 2023 of 1,024 replicas in nodes of 16: hpZ takes 8.9 times ZeRO 3's memory,
+  /// data parallelism 114 times and MiCS 7.1 times that of hpZ.
   @Test func whatTheSecondaryPartitionCostsIsWhatThePaperSays() throws {
     func states(_ w: Int, _ g: Int, _ o: Int, _ s: Int? = nil) throws -> Double {
       let memory = try Self.memory(

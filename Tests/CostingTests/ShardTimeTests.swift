@@ -104,7 +104,8 @@ import Training
     #expect(agree(try added(4), norm * all + matrix * node))
   }
 
-  /// A secondary partition holds what was dequantised, and its own gathers quantise nothing, even where they leave a node.
+  /// A secondary partition holds what was dequantised, and its own gathers quantise
+  /// nothing, even where they leave a node.
   @Test func aSecondaryPartitionPacksNothing() throws {
     func backward(_ quantises: Bool) throws -> Double {
       let cost = try Self.cost(

@@ -25,22 +25,23 @@ import Training
     return (0..<2).map { traffic.byteCount(.data, level: $0) }
   }
 
-  /// Three levels: between nodes gradients are reduced and weights gathered once an iteration, M = 2 bytes a parameter each,
-  /// half of it into either node, however many micro-batches.
+  /// Three levels: between nodes gradients are reduced and weights gathered once an iteration, M = 2 bytes a parameter
+  /// each, half of it into either node, however many micro-batches.
   @Test func threeLevelsCrossNodesOnceAnIteration() throws {
     let sharding = Sharding(weightDegree: 2, gradientDegree: 4, optimizerDegree: 8)
     for microBatches in [1, 2, 4] {
       let found = try data(sharding, microBatches: microBatches)
       #expect(found[1] == 2 * 2 * Self.all)
-      // Within: every micro-batch gathers twice over 4 pairs, the embedding four times, reduces over the pairs, then half of it
-      // over 4 pairs more; at the step the halves of the weights are gathered over those.
+      // Within: every micro-batch gathers twice over 4 pairs, the embedding four times, reduces over the pairs, then
+      // half of it over 4 pairs more; at the step the halves of the weights are gathered over those.
       let gathers = 2 * microBatches * (4 * 2 * (Self.all + 655_360))
       let reductions = microBatches * (4 * 2 * Self.all + 4 * 2 * Self.all / 2)
       #expect(found[0] == gathers + reductions + 4 * 2 * Self.all / 2)
     }
   }
 
-  /// The same quantised: what crosses nodes is an eighth of each part from each rank, as INT4 and as INT8, with its steps.
+  /// The same quantised: what crosses nodes is an eighth of each part from each rank,
+  /// as INT4 and as INT8, with its steps.
   @Test func packedLevelsCountCodesAndSteps() throws {
     let sharding = Sharding(
       weightDegree: 2, gradientDegree: 4, optimizerDegree: 8, quantisesWeights: true, quantisesGradients: true)
@@ -55,8 +56,8 @@ import Training
     #expect(found[0] == exact[0], "nothing is quantised inside nodes")
   }
 
-  /// ZeRO++: weights cross once as INT8, gradients in every micro-batch as INT4 of what a node has summed; inside a node one
-  /// gather of codes, the others of the secondary copy, and the first hop.
+  /// ZeRO++: weights cross once as INT8, gradients in every micro-batch as INT4 of what a node has summed; inside a
+  /// node one gather of codes, the others of the secondary copy, and the first hop.
   @Test func everythingPackedWithASecondaryCopy() throws {
     let sharding = Sharding(
       weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, secondaryDegree: 4, quantisesWeights: true,

@@ -24,8 +24,8 @@ import Training
     #expect(closed == listed(.reduceScatter))
   }
 
-  /// 8 elements on 2 nodes of 4: each rank gets one element of its rail from the other node, then the three pairs of its
-  /// neighbours inside.
+  /// 8 elements on 2 nodes of 4: each rank gets one element of its rail from the
+  /// other node, then the three pairs of its neighbours inside.
   @Test func aHierarchicalGatherCrossesNodesOncePerRail() {
     var between = 0, inside = 0
     CollectiveVolume(degrees: [4, 2], elementCount: 8).forEachAllGatherPair { from, to, elements in
@@ -89,8 +89,8 @@ import Training
       traffic.byteCount(.tensor, level: 0, fromRank: 0) == 16 * (halves * 131_072 + 3 * 1024) + replicated * 2)
   }
 
-  /// Two replicas sum (ZeRO 0) or scatter and gather (1): as many bytes. At 3 each micro-batch scatters once and gathers
-  /// twice, the tied embedding four times.
+  /// Two replicas sum (ZeRO 0) or scatter and gather (1): as many bytes. At 3 each micro-batch scatters once and
+  /// gathers twice, the tied embedding four times.
   @Test func dataTrafficByZeroStage() throws {
     let layers = 4 * (12 * 512 * 512 + 13 * 512), embedding = 1024 * 512 + 256 * 512, norm = 2 * 512
     let all = layers + embedding + norm
@@ -104,8 +104,8 @@ import Training
     #expect(try data(.weights) == 8 * 2 * (3 * all + 2 * embedding))
   }
 
-  /// Stages of 4 ranks on a node each; m = 16 / 2 micro-batches: 262,144 bytes each way across the network, the tied matrix
-  /// between rank 0…3 and 4…7, replicas and tensor groups inside.
+  /// Stages of 4 ranks on a node each; m = 16 / 2 micro-batches: 262,144 bytes each way across the network, the tied
+  /// matrix between rank 0…3 and 4…7, replicas and tensor groups inside.
   @Test func levelsAreThoseThatAMessageCrosses() throws {
     let traffic = try count(Strategy(mesh: [.tensor: 2, .pipeline: 2, .data: 2]), levels: 2)
     #expect(traffic.byteCount(.pipeline, level: 1) == 2 * 2 * 8 * 262_144)
@@ -125,7 +125,8 @@ import Training
   }
 
   @Test func hierarchyIsUsedWhereItIsFaster() throws {
-    // Replicas of 2 in each of 2 nodes: a ring crosses the network at two links' rate for all of S, rails for half of it.
+    // Replicas of 2 in each of 2 nodes: a ring crosses the network at two links' rate
+    // for all of S, rails for half of it.
     let traffic = try count(Strategy(mesh: [.tensor: 2, .data: 4]), levels: 2)
     let model = try CostModel(
       cluster: Fixture.cluster(

@@ -43,7 +43,8 @@ import Training
     }
   }
 
-  /// With several micro-batches ZeRO 2 and 3 add replicas first and micro-batches then, ZeRO 0 and 1 the other way round.
+  /// With several micro-batches ZeRO 2 and 3 add replicas first and micro-batches
+  /// then, ZeRO 0 and 1 the other way round.
   @Test(arguments: layouts)
   func zeroStagesOfOneOrderAgreeOverSeveralMicroBatches(layout: String) throws {
     let stages = try (0...3).map {

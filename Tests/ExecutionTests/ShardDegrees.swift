@@ -46,7 +46,8 @@ struct ShardDegrees: Sendable, CustomStringConvertible {
   var levels: [Int] { [weights, gradients / weights, optimizer / gradients, replicas / optimizer] }
 }
 
-/// A miniature that is run with routes of one's own, without clipping: the norm's sum is in another order when shards are.
+/// A miniature that is run with routes of one's own, without clipping: the norm's sum
+/// is in another order when shards are.
 struct RoutedRun {
   var run: MiniatureRun
   let shape: IterationShape

@@ -2,8 +2,8 @@ import Costing
 import Documents
 import TestSupport
 
-/// A plan that nobody searched for: a strategy as stated, and where nothing else is stated layers as the framework splits
-/// them, nodes in the cluster's order.
+/// A plan that nobody searched for: a strategy as stated, and where nothing else is stated layers as the framework
+/// splits them, nodes in the cluster's order.
 func statedPlan(
   _ pattern: String, cluster: ClusterDescription, model: ModelDescription, globalBatch: Int, sequenceLength: Int = 2048,
   precision: Precision = .bf16, layerCounts: [Int]? = nil, stageChoices: [StageChoice]? = nil,

@@ -3,8 +3,8 @@ import Training
 
 @testable import Execution
 
-/// The pieces of a model on the ranks of a tensor group, composed by hand with the collectives that belong between them,
-/// each summed in rank order.
+/// The pieces of a model on the ranks of a tensor group, composed by hand with the
+/// collectives that belong between them, each summed in rank order.
 struct TensorGroup {
   let shards: [ModelShard]
   let recompute: Strategy.Recompute

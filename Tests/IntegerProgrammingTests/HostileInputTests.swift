@@ -62,8 +62,8 @@ struct HostileInputTests {
     }
   }
 
-  /// Programs of numbers from everywhere within ``Magnitude``: there is nothing to compare with, but what is claimed to be
-  /// an answer keeps bounds and rows, and the process lives.
+  /// Programs of numbers from everywhere within ``Magnitude``: there is nothing to compare with, but what is claimed to
+  /// be an answer keeps bounds and rows, and the process lives.
   @Test("Numbers of all magnitudes, all options", arguments: [0, 1, 2, 3])
   func magnitudes(option: Int) throws {
     var answered = 0, refused = 0

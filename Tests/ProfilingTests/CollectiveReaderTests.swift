@@ -3,7 +3,8 @@ import JSONText
 import Profiling
 import Testing
 
-/// nccl-tests in all its layouts, OSU's collectives and Galvatron's files: kind, group, sizes in bytes, times in seconds.
+/// nccl-tests in all its layouts, OSU's collectives and Galvatron's files: kind,
+/// group, sizes in bytes, times in seconds.
 @Suite struct CollectiveReaderTests {
   @Test func theOldLayoutHasTimesInMicrosecondsAndRowsOfSizeZeroAreLeftOut() throws {
     let found = try Excerpt.findings(Excerpt.oldAllReduce)

@@ -20,8 +20,8 @@ import Testing
 
   private static func limits(_ nodeCount: Int) -> [Double] { (0..<nodeCount).map { $0 % 2 == 0 ? slow : fast } }
 
-  /// Checks that of ten rates in one run at most one is not its sender's: the slow stay near their limit, and the fast are
-  /// beyond what the slow can reach, if not as fast as their own limit where the machine is busy.
+  /// Checks that of ten rates in one run at most one is not its sender's: the slow stay near their limit, and the fast
+  /// are beyond what the slow can reach, if not as fast as their own limit where the machine is busy.
   ///
   /// Rates that are those of the receiver, of another pair or of no one are wrong for half of the pairs or more.
   private static func expectSendersLimits(_ rates: [(from: Int, bytesPerSecond: Double)]) {

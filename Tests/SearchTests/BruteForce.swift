@@ -2,8 +2,8 @@ import Costing
 import Documents
 import Search
 
-/// The best score by trying everything: every combination of degrees and methods that breaks no rule, every split of the
-/// layers. Shares no code with the search but the cost of one strategy and one split.
+/// The best score by trying everything: every combination of degrees and methods that breaks no rule, every split of
+/// the layers. Shares no code with the search but the cost of one strategy and one split.
 struct BruteForce {
   /// The best score of each strategy that fits, ascending.
   let scores: [Double]

@@ -24,8 +24,8 @@ import Testing
     Case(snapshot: 1, columns: 16, named: 80.420, best: 79.170),
   ]
 
-  /// GPT with 64 layers of 3,072 in float32, micro-batch 4 of 1,024 tokens, tensor degree 8: bytes of a transfer, and of
-  /// the gradients of a rank.
+  /// GPT with 64 layers of 3,072 in float32, micro-batch 4 of 1,024 tokens, tensor degree
+  /// 8: bytes of a transfer, and of the gradients of a rank.
   static func problem(_ test: Case) throws -> PlacementProblem {
     let links = try MeasuredLinks(contentsOf: Shipped.root + "/Profiles/links/a100-hdr-16.json")
     let gradientBytes = [2: 2.49311232e9, 4: 1.285152768e9, 8: 0.681172992e9, 16: 0.379183104e9]

@@ -7,7 +7,8 @@ import Testing
 
 @Suite("Bounds for every order of measured nodes")
 struct RingBoundTests {
-  /// Nodes of two devices in racks of three, in random order: fast inside a rack, slower across, some pairs not measured.
+  /// Nodes of two devices in racks of three, in random order: fast inside a rack,
+  /// slower across, some pairs not measured.
   private func model(seed: UInt64) throws -> CostModel {
     var random = SeededGenerator(seed: seed)
     let nodes = 6

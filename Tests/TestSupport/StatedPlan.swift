@@ -2,8 +2,8 @@ package import Costing
 package import Documents
 
 extension Plan {
-  /// A plan that nobody searched for: a strategy and a split as stated, nodes in the model's order, and a certificate that
-  /// says no more than that this one was priced.
+  /// A plan that nobody searched for: a strategy and a split as stated, nodes in the model's order, and a certificate
+  /// that says no more than that this one was priced.
   package init(stating strategy: Strategy, split: Split, on model: CostModel) {
     let prediction = model.prediction(of: model.cost(of: strategy), split: split)
     let seconds = prediction.iterationSeconds

@@ -2,7 +2,8 @@ import Testing
 import Training
 
 @Suite struct CollectiveScheduleTests {
-  /// Performs the messages on one buffer per rank, all of a step at once: what a step reads is what the step before left.
+  /// Performs the messages on one buffer per rank, all of a step at once: what a step
+  /// reads is what the step before left.
   static func perform(
     _ schedule: CollectiveSchedule, on buffers: [[Int]], receivingInto receivers: [[Int]]? = nil
   ) -> [[Int]] {

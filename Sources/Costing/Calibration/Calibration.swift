@@ -89,7 +89,8 @@ package struct Calibration: Sendable {
   private let threadCount: Int
 
   /// - Parameters:
-  ///   - runs: those of other devices are left out; failed ones and those of tier D or M do not count in the fit of times.
+  ///   - runs: those of other devices are left out; failed ones and those of tier D
+  ///     or M do not count in the fit of times.
   ///   - device: the profile to start from.
   ///   - held: names of coefficients that something better has told; they stay as they are.
   ///   - parts: what to fit.
@@ -122,8 +123,8 @@ package struct Calibration: Sendable {
     }
     self.leftOut = leftOut
     self.held = held
-    // A family counts like the root of its size: a sweep of hundreds must not drown a table of ten. Runs that nobody would
-    // choose count less: they tell launches and latencies, and suffer from much that is not described.
+    // A family counts like the root of its size: a sweep of hundreds must not drown a table of ten. Runs that nobody
+    // would choose count less: they tell launches and latencies, and suffer from much that is not described.
     let sizes = Dictionary(grouping: members, by: \.run.family).mapValues(\.count)
     let memoryWeights = members.map { 1 / Double(sizes[$0.run.family] ?? 1).squareRoot() }
     let weights = zip(members, memoryWeights).map { ($0.isFast ? 1 : Self.slowWeight) * $1 }

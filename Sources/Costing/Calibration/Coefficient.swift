@@ -43,9 +43,10 @@ struct Coefficient: Sendable {
 
   /// What iteration times can tell, for the frameworks that have runs.
   ///
-  /// Priors are tight where coefficients trade off against each other (matrix products against element-wise traffic, both
-  /// against launches): left loose they fit the runs at hand a little better and a left-out model much worse. Half size,
-  /// memory bandwidth, latencies inside a node and buckets are not here: training runs do not tell them apart from these.
+  /// Priors are tight where coefficients trade off against each other (matrix products against
+  /// element-wise traffic, both against launches): left loose they fit the runs at hand a little better
+  /// and a left-out model much worse. Half size, memory bandwidth, latencies inside a node and buckets are
+  /// not here: training runs do not tell them apart from these.
   static func ofTime(frameworkIndices: [Int], profile: DeviceProfile) -> [Coefficient] {
     var coefficients = [
       Coefficient("compute/gemm_peak_fraction", \.compute.gemmPeakFraction, 0.1...1, factor: 1.05),
@@ -90,8 +91,8 @@ struct Coefficient: Sendable {
 
   /// What timed collectives can tell. Spreads are wide: nothing else is fitted at the same time.
   ///
-  /// A profile with shares by group size, of devices that are linked directly, has those fitted one by one, and the share
-  /// inside a node is that of the largest; one without has a single share.
+  /// A profile with shares by group size, of devices that are linked directly, has those fitted one by one, and the
+  /// share inside a node is that of the largest; one without has a single share.
   static func ofFabric(profile: DeviceProfile) -> [Coefficient] {
     var coefficients = [
       Coefficient("fabric/collective_seconds", \.fabric.collectiveSeconds, 1e-7...1e-2, factor: 10),

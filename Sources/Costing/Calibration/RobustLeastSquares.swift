@@ -3,10 +3,11 @@ import Glibc
 
 /// Bounded, robust, regularised non-linear least squares by Levenberg–Marquardt.
 ///
-/// Minimises `Σ wᵢ ρ(rᵢ(x)) + c² Σ ((xⱼ − priorⱼ)/spreadⱼ)²` over a box, with Cauchy's loss `ρ(r) = c² log(1 + (r/c)²)`: a run that
-/// is off by many times c, because the machine was broken while it ran, pulls hardly at all. Levenberg–Marquardt
-/// (Marquardt 1963) with reweighting (Holland and Welsch 1977) is small enough to own: a few dozen unknowns, a thousand
-/// residuals, derivatives by differences; steps out of the box are cut back to it.
+/// Minimises `Σ wᵢ ρ(rᵢ(x)) + c² Σ ((xⱼ − priorⱼ)/spreadⱼ)²` over a box, with Cauchy's loss
+/// `ρ(r) = c² log(1 + (r/c)²)`: a run that is off by many times c, because the machine was broken while it ran, pulls
+/// hardly at all. Levenberg–Marquardt (Marquardt 1963) with reweighting (Holland and Welsch 1977) is small enough to
+/// own: a few dozen unknowns, a thousand residuals, derivatives by differences; steps out of the box are cut back
+/// to it.
 struct RobustLeastSquares {
   /// One unknown.
   struct Unknown: Sendable {

@@ -11,8 +11,8 @@ struct Account: Sendable {
   private(set) var elementWiseSeconds = 0.0
   /// Adding a micro-batch's gradients to the accumulated ones.
   private(set) var accumulationSeconds = 0.0
-  /// Of the matrix products, the gradients of column-parallel layers' inputs: under sequence parallelism the gather of those
-  /// inputs, which only the weights' gradients need, runs meanwhile.
+  /// Of the matrix products, the gradients of column-parallel layers' inputs: under sequence parallelism the gather of
+  /// those inputs, which only the weights' gradients need, runs meanwhile.
   private(set) var columnInputGradientSeconds = 0.0
   /// In the order in which each is first called for.
   private(set) var collectives: [EqualCollectives] = []
@@ -20,7 +20,8 @@ struct Account: Sendable {
   /// What the device computes before gradients are accumulated.
   var seconds: Double { gemmSeconds + attentionSeconds + lossSeconds + elementWiseSeconds }
 
-  /// A pass of a part, added up from the model's input to its output in either direction, so that equal sums round alike.
+  /// A pass of a part, added up from the model's input to its output in either
+  /// direction, so that equal sums round alike.
   init(_ recipe: Recipe, _ part: Recipe.Part, _ pass: Recipe.Pass, on rates: ComputeRates) {
     self.init(recipe.steps(part, pass), inReverse: pass == .backward, on: rates)
   }

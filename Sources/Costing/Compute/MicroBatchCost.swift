@@ -87,8 +87,8 @@ extension MicroBatchCost.Passes {
           seconds += Double(equal.count) * ofEach
         }
       }
-      // The gathers of inputs for the weights' gradients run under the product that does not need them (Korthikanti et al.
-      // 2022, section 4.2.2).
+      // The gathers of inputs for the weights' gradients run under the product that does not
+      // need them (Korthikanti et al. 2022, section 4.2.2).
       seconds += max(0, regatherSeconds - account.columnInputGradientSeconds)
       return seconds - framework.tensorOverlapFraction * min(seconds, account.seconds)
         + Double(count) * framework.tensorCollectiveSeconds

@@ -14,8 +14,8 @@ package struct StepSeconds: Sendable {
 
   private let passes: [[TimedStep]]
 
-  /// The steps of a pass in order, as programs run them: of selective recomputation the core is part of the backward piece
-  /// that needs it, so that only full recomputation has a pass of its own.
+  /// The steps of a pass in order, as programs run them: of selective recomputation the core is part of the backward
+  /// piece that needs it, so that only full recomputation has a pass of its own.
   package func steps(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [TimedStep] {
     passes[part.rawValue * Recipe.Pass.allCases.count + pass.rawValue]
   }

@@ -6,15 +6,15 @@ extension IterationCost {
   ///
   /// The largest of these, with p stages, m micro-batches, W the work of one micro-batch on all stages and R₀ = W and
   /// all transfers there and back:
-  /// - *spread*: each stage works m times after the first micro-batch has passed those before it. The least maximum over
-  ///   all, even fractional, splits is `W / (1 − (1 − 1/m)^p)`.
-  /// - *cycles*: stage 0 lets p micro-batches in before the first is out, so R₀ is paid ⌊(m−1)/p⌋ + 1 times, and for the
-  ///   rest r of m − 1 once more the last r stages (critical cycles of 1F1B; see ``OneForwardOneBackwardBound``).
+  /// - *spread*: each stage works m times after the first micro-batch has passed those before it. The least maximum
+  ///   over all, even fractional, splits is `W / (1 − (1 − 1/m)^p)`.
+  /// - *cycles*: stage 0 lets p micro-batches in before the first is out, so R₀ is paid ⌊(m−1)/p⌋ + 1 times, and for
+  ///   the rest r of m − 1 once more the last r stages (critical cycles of 1F1B; see ``OneForwardOneBackwardBound``).
   /// - *heaviest*: some stage has ⌈L/p⌉ layers; its work follows and precedes a whole pass.
   /// - *ends*: the first stage has the embedding and a layer, the last the head and a layer.
-  /// - *pace*: with n layers on stage i, whose layers take t_i, m micro-batches take at least `m · n · t_i` there, so that
-  ///   layers in proportion to speed are the best of all splits: `m · L / Σ 1/t_i`. With one model of device the spread
-  ///   is never less.
+  /// - *pace*: with n layers on stage i, whose layers take t_i, m micro-batches take at least
+  ///   `m · n · t_i` there, so that layers in proportion to speed are the best of all splits:
+  ///   `m · L / Σ 1/t_i`. With one model of device the spread is never less.
   ///
   /// With interleaving all stages have L/p layers, and a stage's work follows its first arrival. Where stages lie on
   /// several models of device, any stage may be the one that a term speaks of, so that it is taken on the fastest.
@@ -60,8 +60,8 @@ extension IterationCost {
       left -= keptLayerCapacity(
         stage: stage, within: limit, layerCount: layerCount - (p - 1), offloadsOptimizer: freedom.choosesOffload)
     }
-    // A recomputed layer adds at least this, on a stage that waits for its launches or on one that does not; the head may
-    // run while the last stage would wait.
+    // A recomputed layer adds at least this, on a stage that waits for its launches or on one that does not; the head
+    // may run while the last stage would wait.
     let each = leastOfAll {
       min($0.layer.launched.sum - $0.keptLayer.launched.sum, $0.layer.device.sum - $0.keptLayer.device.sum)
     }
@@ -84,8 +84,8 @@ extension IterationCost {
   ///
   /// - Parameters:
   ///   - keeping: whether stages may keep what the strategy recomputes.
-  ///   - addedSeconds: beside embedding and layers, such as by a head that runs while its device would wait for launches
-  ///     anyway.
+  ///   - addedSeconds: beside embedding and layers, such as by a head that runs while
+  ///     its device would wait for launches anyway.
   private func workSeconds(keeping: Bool, addedSeconds: Double) -> Double {
     self[0].embedding.sum + Double(layerCount) * leastOfAll { $0.layer(keeping: keeping).launched.sum } + addedSeconds
   }
@@ -176,7 +176,8 @@ extension IterationCost {
   /// The cheapest of the boundaries, for bounds that do not look at each, seconds.
   private var leastTransferSeconds: Double { leastOfAll { $0.leastTransferSeconds(byteCount: boundaryByteCount) } }
 
-  /// Stage 0 does this after the pipeline at least: with one layer, and with all hidden that overlap could hide; seconds.
+  /// Stage 0 does this after the pipeline at least: with one layer, and with all
+  /// hidden that overlap could hide; seconds.
   private var leastTailSeconds: Double {
     let layers = strategy.schedule.isInterleaved ? layerCount / strategy.pipelineDegree : 1
     return self[0].unhidableTailSeconds(stage: 0, layerCount: layers) + embeddingSumSeconds

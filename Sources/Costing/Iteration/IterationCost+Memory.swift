@@ -75,8 +75,8 @@ extension IterationCost {
     }
   }
 
-  /// The most layers each stage can hold within a limit, whatever it chooses; nil when some stage cannot hold one, or all
-  /// together not all layers.
+  /// The most layers each stage can hold within a limit, whatever it chooses; nil when some
+  /// stage cannot hold one, or all together not all layers.
   ///
   /// What a node's memory can hold of offloaded states is not looked at.
   /// - Complexity: O(stages).

@@ -1,6 +1,7 @@
 /// A stream of random numbers that depends on its seed alone: the one generator of searches, hashes and tests.
 ///
-/// Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators". What is called in inner loops is inlinable.
+/// Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators". What
+/// is called in inner loops is inlinable.
 package struct SplitMix64: RandomNumberGenerator, Sendable {
   /// What the state grows by from number to number: 2⁶⁴ divided by the golden ratio, odd.
   @inlinable

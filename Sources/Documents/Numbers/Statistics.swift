@@ -2,8 +2,8 @@
 extension [Double] {
   /// The value below which a share of the values lies; nil of none.
   ///
-  /// It stands at position share · (n − 1) of the sorted values, between neighbours in proportion: definition 7 of Hyndman
-  /// and Fan 1996, "Sample quantiles in statistical packages". Halfway it is exactly the mean of the two.
+  /// It stands at position share · (n − 1) of the sorted values, between neighbours in proportion: definition 7 of
+  /// Hyndman and Fan 1996, "Sample quantiles in statistical packages". Halfway it is exactly the mean of the two.
   ///
   /// - Parameter share: From 0, the least value, to 1, the largest.
   /// - Complexity: O(n log n).

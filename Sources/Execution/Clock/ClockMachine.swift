@@ -1,14 +1,14 @@
 import Training
 
-/// A rank whose steps take virtual time: computations for as long as the cost model says, transfers and collectives for as
-/// long as their links let them.
+/// A rank whose steps take virtual time: computations for as long as the cost model says,
+/// transfers and collectives for as long as their links let them.
 struct ClockMachine: Machine {
   /// When a step began and ended, seconds from the beginning of the iteration.
   struct Slice: Sendable {
     let step: Int
     let startSeconds: Double
-    /// When it had all that it waits for of other ranks: when a message was sent, or the last member of a collective had
-    /// come.
+    /// When it had all that it waits for of other ranks: when a message was sent, or
+    /// the last member of a collective had come.
     let metSeconds: Double
     let endSeconds: Double
   }

@@ -50,8 +50,8 @@ extension ClockSetting {
     shape.elementCount(of: exchange.content, part: part, stage: stage)
   }
 
-  /// The share of one collective in what a stage exchanges at a moment that is priced as a whole: by its elements, and by
-  /// how many exchanges follow each other.
+  /// The share of one collective in what a stage exchanges at a moment that is priced as a whole: by its elements, and
+  /// by how many exchanges follow each other.
   private func share(of part: ModelPart?, _ exchange: Exchange, at moment: Moment, _ stage: Int) -> Double {
     let alike = shape.exchanges(at: moment).count { $0.content == exchange.content }
     return Double(elementCount(exchange, part, stage)) / Double(elementCount(exchange, nil, stage)) / Double(alike)

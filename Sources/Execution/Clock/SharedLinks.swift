@@ -19,10 +19,10 @@ struct FlowRecord: Sendable {
 
 /// The flows under way, and how links are shared among them.
 ///
-/// Every flow takes a share of each of its links when nothing else is under way. Where the shares of the flows on a link add
-/// up to more than the whole, each of them moves at its part of it: a flow's speed is `min over its links of
-/// 1 / max(1, Σ shares)`. It never moves faster than its price says, which already assumes that all other ranks run the same
-/// at the same time.
+/// Every flow takes a share of each of its links when nothing else is under way. Where the shares of the flows on a
+/// link add up to more than the whole, each of them moves at its part of it: a flow's speed is
+/// `min over its links of 1 / max(1, Σ shares)`. It never moves faster than its price says, which already assumes that
+/// all other ranks run the same at the same time.
 struct SharedLinks {
   /// When a flow will end, if nothing changes.
   struct Change {

@@ -51,7 +51,8 @@ package struct TimedRun: Sendable {
     let ranks = model.cost(of: strategy).areReplicasAlike ? strategy.pipelineDegree : groups
     // Of every micro-batch on all stages: passes through parts, and with each what replicas exchange; the ends of chunks.
     let parts = 2 * (split.layerCount + 2) * (isSharded ? 4 : 1), ends = 8 * split.layerCounts.count
-    return ranks / strategy.pipelineDegree * strategy.microBatchCount(globalBatch: model.job.globalBatch) * (parts + ends)
+    return ranks / strategy.pipelineDegree * strategy.microBatchCount(globalBatch: model.job.globalBatch)
+      * (parts + ends)
   }
 
   /// Runs given programs of the ranks that are simulated.

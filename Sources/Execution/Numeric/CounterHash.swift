@@ -2,8 +2,8 @@ import Documents
 
 /// Random numbers without state: a hash of the coordinates of what needs one.
 ///
-/// The same coordinates give the same number on every rank, thread and layout, so that shards of a tensor are initialised
-/// without communication and the serial reference drops the same elements. The mixing is that of
+/// The same coordinates give the same number on every rank, thread and layout, so that shards of a tensor are
+/// initialised without communication and the serial reference drops the same elements. The mixing is that of
 /// ``SplitMix64``, once per coordinate.
 struct CounterHash: Sendable {
   private let state: UInt64

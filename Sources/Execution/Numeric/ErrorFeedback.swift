@@ -1,9 +1,10 @@
 import Documents
 
-/// Error feedback of quantised gradients, as in LoCo (Xie et al. 2024): what quantising has left out is added the next time.
+/// Error feedback of quantised gradients, as in LoCo (Xie et al. 2024): what
+/// quantising has left out is added the next time.
 ///
-/// With e = 0 at first, u = g + e is quantised in place of g, and e becomes β·e + (1 − β)·(u − û), û being what u is dequantised
-/// to. Each exchange has an e of its own for each of its two hops, kept as INT8.
+/// With e = 0 at first, u = g + e is quantised in place of g, and e becomes β·e + (1 − β)·(u − û), û being what u is
+/// dequantised to. Each exchange has an e of its own for each of its two hops, kept as INT8.
 package struct ErrorFeedback: Sendable, Equatable {
   /// How much of e stays, β.
   package var decay: Float

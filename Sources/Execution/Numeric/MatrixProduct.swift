@@ -1,9 +1,9 @@
 /// Matrix products, C = A·B in fp32, with the operands read as they are or transposed.
 ///
-/// Blocked as by Goto and van de Geijn 2008 (Anatomy of high-performance matrix multiplication): tiles of C in registers
-/// over packed panels of A and B. Every element of C is the sum of its products in ascending order of the inner index,
-/// a multiplication and an addition each, whatever the sizes: rows and columns computed alone have the same bits as in
-/// the whole. Depth is not blocked, since the shapes of a miniature stay in the cache.
+/// Blocked as by Goto and van de Geijn 2008 (Anatomy of high-performance matrix multiplication): tiles of C in
+/// registers over packed panels of A and B. Every element of C is the sum of its products in ascending order of the
+/// inner index, a multiplication and an addition each, whatever the sizes: rows and columns computed alone have the
+/// same bits as in the whole. Depth is not blocked, since the shapes of a miniature stay in the cache.
 enum MatrixProduct {
   /// Where the elements of an operand lie: element (i, j) at `base + i * rowStride + j * columnStride`.
   struct Operand {

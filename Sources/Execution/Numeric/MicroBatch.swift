@@ -25,8 +25,8 @@ struct TrainingData: Sendable {
   /// Tokens of a micro-batch, one for each row.
   func tokens(_ microBatch: MicroBatch) -> [Int] { rows(microBatch, shift: 0) }
 
-  /// The token that each row is to predict: the next one of its sequence (for an encoder as well: it is arithmetic that is
-  /// trained here, not a language).
+  /// The token that each row is to predict: the next one of its sequence (for an encoder as well:
+  /// it is arithmetic that is trained here, not a language).
   func targets(_ microBatch: MicroBatch) -> [Int] { rows(microBatch, shift: 1) }
 
   private func rows(_ microBatch: MicroBatch, shift: Int) -> [Int] {

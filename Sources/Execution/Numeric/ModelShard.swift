@@ -78,8 +78,8 @@ struct ModelShard: Sendable {
     TrainingData(seed: seed, vocabularySize: model.vocabularySize, sequenceLength: sequenceLength)
   }
 
-  /// What the loss is multiplied by before backward, and gradients divided by before the norm and the update: a power of
-  /// two, 1 but for fp16, whose smallest numbers would swallow small gradients (Micikevicius et al. 2018).
+  /// What the loss is multiplied by before backward, and gradients divided by before the norm and the update: a power
+  /// of two, 1 but for fp16, whose smallest numbers would swallow small gradients (Micikevicius et al. 2018).
   var lossScale: Float { arithmetic == .fp16 ? 1024 : 1 }
 
   /// What remains of a tensor that is saved or sent.

@@ -4,8 +4,8 @@ import Training
 
 /// Final norm, output matrix divided along the vocabulary, and cross-entropy, as pieces between collectives.
 ///
-/// The output matrix, vocabulary × hidden, is given as a flat buffer and an offset: the head's own, or the embedding's for
-/// tied embeddings on one stage.
+/// The output matrix, vocabulary × hidden, is given as a flat buffer and an offset: the head's
+/// own, or the embedding's for tied embeddings on one stage.
 struct OutputHead: Sendable {
   let shard: ModelShard
   let layout: ParameterLayout

@@ -10,8 +10,8 @@ extension ParameterLayout {
     let division: Division
   }
 
-  /// The full tensors of a part, divided ones first: column-parallel weights (outputs × inputs) and their biases by rows,
-  /// row-parallel weights by columns (Shoeybi et al. 2019), the vocabulary by rows.
+  /// The full tensors of a part, divided ones first: column-parallel weights (outputs × inputs) and their biases by
+  /// rows, row-parallel weights by columns (Shoeybi et al. 2019), the vocabulary by rows.
   static func shapes(of part: ModelPart, shard: ModelShard, ownsOutputMatrix: Bool) -> [Shape] {
     let model = shard.model
     let h = model.hiddenSize

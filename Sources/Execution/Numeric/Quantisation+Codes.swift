@@ -3,8 +3,8 @@ import Documents
 /// The arithmetic of ``Documents/Quantisation``. A word is carried in the bit pattern of a `Float`, which is only ever
 /// copied: messages are arrays of those.
 extension Quantisation {
-  /// Appends the words of a run of numbers: codes, lowest bits first, then the steps of the groups. A group with a number
-  /// that is not finite has a step that is none, so that it shows.
+  /// Appends the words of a run of numbers: codes, lowest bits first, then the steps of the groups. A group with a
+  /// number that is not finite has a step that is none, so that it shows.
   func quantise(_ values: ArraySlice<Float>, into words: inout [Float]) {
     let perWord = 32 / bitCount
     let lowest = -Float(1 << (bitCount - 1)), highest = Float(1 << (bitCount - 1) - 1)

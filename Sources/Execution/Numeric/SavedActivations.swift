@@ -1,6 +1,7 @@
 /// What a part of the model keeps of one micro-batch from its forward to its backward pass.
 ///
-/// Exactly the list that the memory model counts (`MemoryModel`); statistics of norms are computed again from the input.
+/// Exactly the list that the memory model counts (`MemoryModel`); statistics of norms
+/// are computed again from the input.
 struct SavedActivations: Sendable {
   /// Every tensor that may be kept.
   enum Name: String, Sendable, CaseIterable {

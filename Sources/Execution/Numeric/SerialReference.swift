@@ -3,8 +3,8 @@ import Training
 
 /// The whole model trained by one rank, micro-batch after micro-batch: what a parallel run has to agree with.
 ///
-/// The pieces are those of the ranks, at tensor degree 1, with nothing recomputed; that the pieces are a transformer and
-/// their gradients right is shown by tests against a model in double precision (`TransformerGradientTests`).
+/// The pieces are those of the ranks, at tensor degree 1, with nothing recomputed; that the pieces are a transformer
+/// and their gradients right is shown by tests against a model in double precision (`TransformerGradientTests`).
 struct SerialReference: Sendable {
   /// What one step did.
   struct Step: Sendable {

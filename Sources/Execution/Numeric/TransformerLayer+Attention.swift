@@ -68,8 +68,8 @@ extension TransformerLayer {
     return normalisedGradient
   }
 
-  /// Keeps the unfused attention core of kept queries and keys once more: what selective recompute holds while the layer
-  /// runs backward. Does nothing where the core is fused or was kept.
+  /// Keeps the unfused attention core of kept queries and keys once more: what selective recompute holds while the
+  /// layer runs backward. Does nothing where the core is fused or was kept.
   func rebuildCore(microBatch: MicroBatch, saved: inout SavedActivations) {
     guard !shard.usesFlashAttention, !saved.contains(.softmax) else { return }
     keep(core(microBatch).probabilities(query: saved[.query], key: saved[.key]), in: &saved)

@@ -125,7 +125,8 @@ struct TransformerLayer: Sendable {
   /// Of norm and residual connection.
   /// - Parameters:
   ///   - normalisedGradient: local rows × hidden, summed over the tensor group.
-  ///   - outputGradient: of the half's output, as given to ``finishBackward(_:outputGradient:microBatch:saved:gradient:)``.
+  ///   - outputGradient: of the half's output, as given to
+  ///     ``finishBackward(_:outputGradient:microBatch:saved:gradient:)``.
   /// - Returns: local rows × hidden, the gradient of the half's input.
   func normaliseBackward(
     _ half: Half, normalisedGradient: Matrix, outputGradient: Matrix, weights: [Float], saved: SavedActivations,

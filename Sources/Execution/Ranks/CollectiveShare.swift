@@ -16,8 +16,8 @@ struct CollectiveShare: Sendable {
 }
 
 extension CollectiveShare {
-  /// Of every program, by step: its rank's part of the collective; nil where the step is none, or the rank is not in the
-  /// group.
+  /// Of every program, by step: its rank's part of the collective; nil where the step
+  /// is none, or the rank is not in the group.
   static func shares(of programs: [RankProgram]) -> [[CollectiveShare?]] {
     var known: [CollectiveShape: [CollectiveShare]] = [:]
     return programs.map { program in

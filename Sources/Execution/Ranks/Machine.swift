@@ -1,5 +1,5 @@
-/// What the steps of a rank's program are performed on: numbers that are computed and sent, or a clock on which they take
-/// time.
+/// What the steps of a rank's program are performed on: numbers that are computed and
+/// sent, or a clock on which they take time.
 ///
 /// ``RankRunner`` keeps the order of streams and waits for both; a machine knows what a step does.
 protocol Machine {

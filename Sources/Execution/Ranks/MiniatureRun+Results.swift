@@ -47,8 +47,9 @@ extension MiniatureRun {
     return (values, agree && tiedMatricesAgree)
   }
 
-  /// Whether the two stages that hold a tied matrix hold the same one: bit for bit, but where each cuts it into shards of
-  /// its own, so that its sum among replicas was made in two orders. (Megatron-LM gives it a buffer of its own for this.)
+  /// Whether the two stages that hold a tied matrix hold the same one: bit for bit, but where
+  /// each cuts it into shards of its own, so that its sum among replicas was made in two
+  /// orders. (Megatron-LM gives it a buffer of its own for this.)
   private var tiedMatricesAgree: Bool {
     guard setting.shape.copiesTiedMatrix, setting.shape.sharding.weightDegree == 1 else { return true }
     for rank in ranks where rank.machine.state.place[.pipeline] == 0 {

@@ -31,8 +31,8 @@ struct ExecutionSetting: Sendable {
   }
 }
 
-/// The tensors of one rank: parameters with their gradients and optimizer states, what a pass works on, and what is kept
-/// for backward passes.
+/// The tensors of one rank: parameters with their gradients and optimizer states,
+/// what a pass works on, and what is kept for backward passes.
 struct RankState {
   /// One part of the model on this rank.
   struct Part {
@@ -44,8 +44,8 @@ struct RankState {
     var weights: [Float]
     /// Where they are sharded, the weights of `ranges.weights`.
     var weightShard: [Float]
-    /// From an iteration's first gather to its optimizer step, this rank's slice of the gathered weights, where a secondary
-    /// copy is kept.
+    /// From an iteration's first gather to its optimizer step, this rank's slice of
+    /// the gathered weights, where a secondary copy is kept.
     var secondary: [Float] = []
     /// Of all elements; where gradients are sharded of one micro-batch, empty in between.
     var gradient: [Float]

@@ -3,9 +3,9 @@ import Foundation
 
 /// Which nodes and links of a measurement are slow, against what the others reach.
 ///
-/// A rate is explained as what all links have in common, times what its sender does to it, times what its receiver does:
-/// a median polish of the logarithms (Tukey 1977, Exploratory Data Analysis, chapter 11), which a few slow links do not
-/// move. What a sender or receiver lacks is its node's; what is left is the link's own.
+/// A rate is explained as what all links have in common, times what its sender does to it, times what its receiver
+/// does: a median polish of the logarithms (Tukey 1977, Exploratory Data Analysis, chapter 11), which a few slow links
+/// do not move. What a sender or receiver lacks is its node's; what is left is the link's own.
 package struct LinkHealth: Sendable {
   /// A node whose links are slow in one direction or both.
   package struct SlowNode: Sendable, Equatable {

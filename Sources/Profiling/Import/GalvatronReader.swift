@@ -5,8 +5,8 @@ import JSONText
 /// size.
 ///
 /// `allreduce_size_8_consec_1` is of 8 consecutive ranks, `…_consec_0` of ranks spread over all devices;
-/// `pp_size_4` is `sendrecv_perf` over a pipeline's ranks, one of each stage. How many nodes and devices there were is in
-/// the file's name only.
+/// `pp_size_4` is `sendrecv_perf` over a pipeline's ranks, one of each stage. How many
+/// nodes and devices there were is in the file's name only.
 enum GalvatronReader {
   static func findings(of json: JSON, source: String) throws(DocumentError) -> Findings {
     guard case .object(let members) = json else {

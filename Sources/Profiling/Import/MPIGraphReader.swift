@@ -2,9 +2,9 @@ import Documents
 
 /// The report of LLNL's mpiGraph: every process sends to one and receives from another at once, for all pairs.
 ///
-/// "MBsec" is 2^20 bytes a second (mpiGraph.c divides by 1024 · 1024). A row of the Send table is a sender; a row of the
-/// Recv table is a receiver, so Send[i][j] and Recv[j][i] are two measurements of one direction, whose mean is taken.
-/// What processes of one host reach among each other is not a link between nodes and is left out.
+/// "MBsec" is 2^20 bytes a second (mpiGraph.c divides by 1024 · 1024). A row of the Send table is a sender; a row of
+/// the Recv table is a receiver, so Send[i][j] and Recv[j][i] are two measurements of one direction, whose mean is
+/// taken. What processes of one host reach among each other is not a link between nodes and is left out.
 enum MPIGraphReader {
   static func findings(of text: ToolText) throws(DocumentError) -> Findings {
     let separator = text.lines.first { $0.contains("mpiGraph") }

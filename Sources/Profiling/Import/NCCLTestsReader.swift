@@ -3,10 +3,10 @@ import Documents
 /// The table that the programs of NVIDIA's nccl-tests print, in all its layouts.
 ///
 /// Sizes are bytes, times microseconds, GB/s 10^9 bytes a second. Columns come and go: old versions leave the cells of
-/// `redop` and `root` blank, `-I 1` adds columns to each half, `-S 1` one at the end, and wide numbers lose decimals. So
-/// a time is taken to be one when size over time is the algorithm bandwidth beside it. Which collective it was and how
-/// many ranks took part is printed by some versions only; else it follows from bus over algorithm bandwidth, reduction
-/// and root (nccl-tests, doc/PERFORMANCE.md), where that is unambiguous.
+/// `redop` and `root` blank, `-I 1` adds columns to each half, `-S 1` one at the end, and wide numbers lose decimals.
+/// So a time is taken to be one when size over time is the algorithm bandwidth beside it. Which collective it was and
+/// how many ranks took part is printed by some versions only; else it follows from bus over algorithm bandwidth,
+/// reduction and root (nccl-tests, doc/PERFORMANCE.md), where that is unambiguous.
 enum NCCLTestsReader {
   typealias Kind = MeasuredLinks.CollectiveTimes.Kind
 
@@ -102,8 +102,8 @@ enum NCCLTestsReader {
     return findings
   }
 
-  /// A collective of one rank on each of two nodes is a measurement of their link: bytes over seconds times the factor of
-  /// bus bandwidth go each way.
+  /// A collective of one rank on each of two nodes is a measurement of their link: bytes over
+  /// seconds times the factor of bus bandwidth go each way.
   static func pairs(of collective: Findings.Collective, hosts: [String]) -> [Findings.Pair] {
     switch collective.kind {
     case .allReduce, .allGather, .reduceScatter, .allToAll, .sendReceive:

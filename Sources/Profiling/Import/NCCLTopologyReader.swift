@@ -5,8 +5,8 @@ import FoundationXML
 /// NCCL's topology XML: what `NCCL_TOPO_DUMP_FILE` writes, or a cloud's static file that `NCCL_TOPO_FILE` names.
 ///
 /// PCI classes 0x0302xx and 0x0300xx are GPUs, 0x0207xx and 0x0200xx network cards, 0x0604xx bridges; a dump has `gpu`,
-/// `nic` and `net` elements besides. Virtual machines state PCIe widths and speeds wrongly, so none is taken over; rates
-/// are of NVLink by generation and of the network as `speed` says in Mb/s.
+/// `nic` and `net` elements besides. Virtual machines state PCIe widths and speeds wrongly, so none is taken over;
+/// rates are of NVLink by generation and of the network as `speed` says in Mb/s.
 enum NCCLTopologyReader {
   static func findings(of text: ToolText) throws(DocumentError) -> Findings {
     let collector = Collector()

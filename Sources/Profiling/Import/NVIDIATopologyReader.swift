@@ -2,8 +2,8 @@ import Documents
 
 /// The matrix of `nvidia-smi topo -m`.
 ///
-/// The header may be underlined by terminal sequences; what follows the matrix (affinities) varies by driver. Old drivers
-/// name a network card in the header, new ones number it and give names in a legend.
+/// The header may be underlined by terminal sequences; what follows the matrix (affinities) varies by driver. Old
+/// drivers name a network card in the header, new ones number it and give names in a legend.
 enum NVIDIATopologyReader {
   static func isHeader(_ line: String) -> Bool {
     let words = line.words

@@ -1,5 +1,5 @@
-/// How the nodes of a cluster hang together: groups of nodes, innermost first. Structure only; rates have to be measured
-/// or stated.
+/// How the nodes of a cluster hang together: groups of nodes, innermost first.
+/// Structure only; rates have to be measured or stated.
 package struct NetworkStructure: Sendable, Equatable {
   /// What the groups are.
   package enum Shape: String, Sendable, CaseIterable {

@@ -1,7 +1,8 @@
 package import JSONText
 
 extension NodeStructure {
-  /// The `levels` of a cluster document that follow: the one inside a node, with its rate where one follows from NVLink.
+  /// The `levels` of a cluster document that follow: the one inside a node, with its
+  /// rate where one follows from NVLink.
   package var clusterLevels: JSON {
     let isLinked = if case .nvlink? = deviceRange?.upperBound { true } else { false }
     var members = [

@@ -3,7 +3,8 @@ import Documents
 /// The OSU micro-benchmarks: point-to-point bandwidth and latency, and the average latency of collectives.
 ///
 /// `MB/s` is 10^6 bytes a second. Rows of sizes follow the header, whose second column is the average; `-f` appends
-/// minimum, maximum and iterations, `--validation` a word. A title with `-CUDA` or its kin is of device memory. Neither hosts nor the number of ranks are printed.
+/// minimum, maximum and iterations, `--validation` a word. A title with `-CUDA` or its kin is of device memory. Neither
+/// hosts nor the number of ranks are printed.
 enum OSUReader {
   private typealias Kind = MeasuredLinks.CollectiveTimes.Kind
 

@@ -3,8 +3,8 @@ import Documents
 /// The tables of linux-rdma's perftest: `ib_write_bw`, `ib_read_bw`, `ib_send_bw` and their latency tests.
 ///
 /// `MB/sec` is 2^20 bytes a second, `Gb/sec` 10^9 bits (perftest_parameters.c). A bidirectional test prints the sum of
-/// both directions. Server and client may be in one file, lines of both mixed: their tables are of the same traffic, and
-/// of two values of a size the mean is taken.
+/// both directions. Server and client may be in one file, lines of both mixed: their tables are of the same traffic,
+/// and of two values of a size the mean is taken.
 enum PerftestReader {
   static func findings(of text: ToolText, context: ImportContext) throws(DocumentError) -> Findings {
     guard let title = text.lines.first(where: { isTitle($0) }) else {

@@ -1,10 +1,11 @@
 package import Documents
 import Foundation
 
-/// Drives the site's own nccl-tests over pairs and groups of hosts, through the site's launcher, and reads what they print.
+/// Drives the site's own nccl-tests over pairs and groups of hosts, through the
+/// site's launcher, and reads what they print.
 ///
-/// In each round of disjoint pairs all runs go on at once, or one after the other. `sendrecv_perf` of one rank on each of
-/// two hosts gives their link; `all_reduce_perf` over all hosts, if asked for, the collective of that group.
+/// In each round of disjoint pairs all runs go on at once, or one after the other. `sendrecv_perf` of one rank on each
+/// of two hosts gives their link; `all_reduce_perf` over all hosts, if asked for, the collective of that group.
 package struct NCCLTestsRun: Sendable {
   package let hosts: [String]
   /// How to start it: words in which `{hosts}` stands for the hosts with commas and `{ranks}` for how many there are.

@@ -6,7 +6,8 @@ import Glibc
 /// Nodes are in blocks (racks, rails, leaf switches). In logarithms a rate is what its pair of blocks has in common,
 /// plus how far its sender and its receiver lie off: log r(i,j) = B(block i, block j) + R(i) + C(j), fitted to the
 /// measured rates by median polish (Tukey 1977, chapter 11), which one slow link does not disturb. A block pair of
-/// which nothing was measured takes what pairs of the same kind (within a block, between blocks) have in common, or all.
+/// which nothing was measured takes what pairs of the same kind (within a block,
+/// between blocks) have in common, or all.
 package struct StructureCompletion: Sendable {
   private let block: [Int]
   private let blockPair: [[Double?]]

@@ -4,8 +4,9 @@ import Foundation
 /// How much of the difference between links lasts from one measurement to the next.
 ///
 /// With several snapshots it is the intraclass correlation of their logarithms (Shrout and Fleiss 1979, ICC(1,1)): the
-/// share of the variance that lies between links and not between moments. With one, links are compared with how much the
-/// same link was seen to differ between two moments on 16 nodes (2.1 % on average, Profiles/links/a100-hdr-16.json).
+/// share of the variance that lies between links and not between moments. With one, links
+/// are compared with how much the same link was seen to differ between two moments on 16
+/// nodes (2.1 % on average, Profiles/links/a100-hdr-16.json).
 struct LinkNoise {
   /// Share of the variance that has to be the links' own.
   static let leastLastingShare = 0.2

@@ -1,8 +1,8 @@
 /// A time below which no order of the nodes is.
 ///
-/// Pipelines: rows are disjoint paths, so every node has two neighbours at most, those at the ends one; the mean row, and
-/// with it the slowest, is no shorter than the least edges that allow. Rings: the least threshold at which the links that
-/// reach it could still hold the rings.
+/// Pipelines: rows are disjoint paths, so every node has two neighbours at most, those at the ends one; the mean row,
+/// and with it the slowest, is no shorter than the least edges that allow. Rings: the least threshold at which the
+/// links that reach it could still hold the rings.
 package struct PlacementBound {
   /// Steps to look for one cycle before it is taken to exist.
   private static let cycleSteps = 100_000

@@ -1,8 +1,8 @@
 /// Nodes to be put into the places of a layout, and what an iteration takes when they are.
 ///
-/// The places form rows of `columnCount` nodes. A row is what the pipelines of some replicas run through, a column holds
-/// the `rowCount` nodes among which the gradients of its stages are reduced. A node may hold several stages, or several
-/// replicas of a stage. Place `column · rowCount + row` is the rank order of the layouts.
+/// The places form rows of `columnCount` nodes. A row is what the pipelines of some replicas run through, a column
+/// holds the `rowCount` nodes among which the gradients of its stages are reduced. A node may hold several stages, or
+/// several replicas of a stage. Place `column · rowCount + row` is the rank order of the layouts.
 ///
 /// The time is the critical cycle of 1F1B with links that differ, plus the tail of the slowest column, where L_i is the
 /// sum of the transfers after stage i, S_i that of the stages from i on, p the stages and m the micro-batches:
@@ -10,8 +10,8 @@
 ///     max over rows ( 2 L_0 + (m − 1) · max_i (S_i + 2 L_i) / (p − i) ) + max over columns ( base + bytes · slowest edge of the ring )
 ///
 /// With m = 1 and a tail on the first column only it is the objective of Pipette's worker dedication (Yim et al. 2024,
-/// equations 4 to 6). The cost model lets all replicas of a stage wait for the slowest transfer of theirs: rows that wait
-/// for each other are one row of the slowest hops.
+/// equations 4 to 6). The cost model lets all replicas of a stage wait for the slowest transfer of theirs: rows that
+/// wait for each other are one row of the slowest hops.
 package struct PlacementProblem: Sendable {
   /// What follows the last backward pass of a column's stages.
   package struct Tail: Sendable, Equatable {
@@ -54,8 +54,8 @@ package struct PlacementProblem: Sendable {
   ///   - stageSeconds: forward and backward pass of one micro-batch, of every stage; a multiple of `columnCount`.
   ///   - tails: one for each column.
   ///   - rowsWait: whether a hop takes as long as the slowest of all rows, not only for its own row.
-  /// - Precondition: matrices of `nodeCount`² finite positive entries (the diagonal is not read), and at least as many nodes
-  ///   as places.
+  /// - Precondition: matrices of `nodeCount`² finite positive entries (the diagonal
+  ///   is not read), and at least as many nodes as places.
   package init(
     nodeCount: Int, rowCount: Int, columnCount: Int, hopSecondsPerByte: [Double], ringSecondsPerByte: [Double],
     hopByteCount: Double, microBatchCount: Int, stageSeconds: [Double], tails: [Tail], rowsWait: Bool = false

@@ -1,11 +1,11 @@
 import Documents
 import Foundation
 
-/// Looks for the order of nodes with the least time by simulated annealing: the moves of Pipette's worker dedication (Yim
-/// et al. 2024, section 4) and a temperature relative to the time.
+/// Looks for the order of nodes with the least time by simulated annealing: the moves of Pipette's worker dedication
+/// (Yim et al. 2024, section 4) and a temperature relative to the time.
 ///
-/// Only what a move touches is looked up again: the transfers and ring edges at the places whose nodes changed. Rows and
-/// columns are sums and maxima of those, kept beside one another.
+/// Only what a move touches is looked up again: the transfers and ring edges at the places whose nodes changed. Rows
+/// and columns are sums and maxima of those, kept beside one another.
 package struct PlacementSearch {
   /// Accepted is a time worse by this share, 1/e of the time, at the start and at the end. With more nodes than
   /// ``fullMoveNodeCount`` both are less in proportion: a move changes a smaller share of everything.

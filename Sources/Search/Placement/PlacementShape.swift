@@ -1,10 +1,11 @@
-/// Which transfers, ring edges, rows and columns change with the nodes of some neighbouring places: each as two ranges, of
-/// which either may be empty.
+/// Which transfers, ring edges, rows and columns change with the nodes of some neighbouring
+/// places: each as two ranges, of which either may be empty.
 struct PlacementShape {
   let rowCount: Int
   let columnCount: Int
   let placeCount: Int
-  /// By place: the one before it in its column's ring, its row, its column. Divisions would cost more than all the rest.
+  /// By place: the one before it in its column's ring, its row, its column. Divisions
+  /// would cost more than all the rest.
   let before: [Int32]
   private let row: [Int32]
   private let column: [Int32]

@@ -1,7 +1,7 @@
 /// Orders to begin a search with: each place in turn gets the node with the fastest links to its neighbours so far.
 ///
-/// Among thousands of nodes a walk of swaps finds no racks; choosing one place after another does. Whether rows or rings
-/// should lie inside of racks depends on what they weigh, so both are tried.
+/// Among thousands of nodes a walk of swaps finds no racks; choosing one place after another does. Whether rows or
+/// rings should lie inside of racks depends on what they weigh, so both are tried.
 extension PlacementProblem {
   /// Four orders that are made place by place.
   ///

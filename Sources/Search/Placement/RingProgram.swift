@@ -2,11 +2,11 @@ import IntegerProgramming
 
 /// The ring of a given number of nodes whose slowest link is fastest, as integer programs.
 ///
-/// A row that keeps every link below a variable is what a solver cannot prove, so the slowest link is taken out: it is one
-/// of the sorted times of the links, and is bisected. Whether the links up to one of them hold a ring is a program without
-/// an objective. Every link is taken or not; a node is entered as often as it is left, once if it is part of the ring; and
-/// a commodity, of which the node where it starts sends every other node a unit over the links that are taken, leaves no
-/// room for a second ring (Gavish and Graves 1978).
+/// A row that keeps every link below a variable is what a solver cannot prove, so the slowest link is taken out: it is
+/// one of the sorted times of the links, and is bisected. Whether the links up to one of them hold a ring is a program
+/// without an objective. Every link is taken or not; a node is entered as often as it is left, once if it is part of
+/// the ring; and a commodity, of which the node where it starts sends every other node a unit over the links that are
+/// taken, leaves no room for a second ring (Gavish and Graves 1978).
 struct RingProgram {
   /// Nodes of a program: a count, so that answers do not depend on speed.
   static let nodeLimit = 2_000

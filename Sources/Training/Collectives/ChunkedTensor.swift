@@ -50,12 +50,12 @@ struct ChunkedTensor: Sendable, Hashable {
 
   /// Level by level, a reduction from the innermost out, a gather from the outermost in.
   ///
-  /// In rings, step s of a level passes on to the next, for ring number i, the partial sums of what number i − s − 1 will be
-  /// responsible for; a gather passes on what number i − s is responsible for. With one level this is the ring of Patarasuk
-  /// and Yuan: chunk k starts at rank k + 1, and its sum is complete when it arrives at rank k.
+  /// In rings, step s of a level passes on to the next, for ring number i, the partial sums of what number i − s − 1
+  /// will be responsible for; a gather passes on what number i − s is responsible for. With one level this is the ring
+  /// of Patarasuk and Yuan: chunk k starts at rank k + 1, and its sum is complete when it arrives at rank k.
   ///
-  /// Directly, in step s of a level number i sends number i + s + 1, so that no rank receives twice in a step: the partial
-  /// sums of what that one will be responsible for, or in a gather what number i is responsible for itself.
+  /// Directly, in step s of a level number i sends number i + s + 1, so that no rank receives twice in a step: the
+  /// partial sums of what that one will be responsible for, or in a gather what number i is responsible for itself.
   private func exchange(
     _ algorithm: CollectiveAlgorithm, firstStepIndex: Int, action: CollectiveTransfer.Action
   ) -> [CollectiveTransfer] {

@@ -1,7 +1,7 @@
 /// Who sends which elements to whom in which step: a collective operation as data.
 ///
-/// Execution performs ``transfers`` step by step. Cost and volume have formulas of their own, the volumes checked against
-/// the messages.
+/// Execution performs ``transfers`` step by step. Cost and volume have formulas of
+/// their own, the volumes checked against the messages.
 ///
 /// | collective | algorithm | steps | elements sent per rank, n dividing S |
 /// |---|---|---|---|

@@ -1,13 +1,13 @@
 package import Documents
 
-/// A reduce-scatter as two all-to-alls of quantised gradients (qgZ of ZeRO++): among the Y ranks of each node, then, of what
-/// those have summed, among the X ranks with the same place in their nodes. Every number is quantised twice, however many
-/// ranks there are.
+/// A reduce-scatter as two all-to-alls of quantised gradients (qgZ of ZeRO++): among the Y ranks of each
+/// node, then, of what those have summed, among the X ranks with the same place in their nodes. Every
+/// number is quantised twice, however many ranks there are.
 ///
 /// The tensor is X·Y equal partitions, partition p belonging to the rank at place p = x·Y + y. A rank sends the rank at
-/// place y of its node the partitions (0, y), (1, y), …, (X − 1, y): the tensor is **swizzled** so that these lie next to
-/// each other. What it then has of its node's sum is in the order of the nodes, and after the second exchange each rank
-/// holds its own partition of the sum. Sums are made in fp32, in the order of ranks.
+/// place y of its node the partitions (0, y), (1, y), …, (X − 1, y): the tensor is **swizzled** so that these lie next
+/// to each other. What it then has of its node's sum is in the order of the nodes, and after the second exchange each
+/// rank holds its own partition of the sum. Sums are made in fp32, in the order of ranks.
 package struct QuantisedExchange: Sendable, Hashable {
   /// All ranks.
   package let group: RankGroup
@@ -40,8 +40,8 @@ package struct QuantisedExchange: Sendable, Hashable {
   /// Elements of what belongs to one rank.
   package var partitionLength: Int { elementCount / group.count }
 
-  /// Words of what one rank quantises for another in its node, and of all it quantises for its node; no exchange where each node has
-  /// one rank.
+  /// Words of what one rank quantises for another in its node, and of all it quantises
+  /// for its node; no exchange where each node has one rank.
   package var insideWordCount: Int {
     insideCount * Self.quantisation.wordCount(elementCount: nodeSumCount)
   }

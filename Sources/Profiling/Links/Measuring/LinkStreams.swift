@@ -77,8 +77,8 @@ struct LinkStreams {
     while true {
       let seconds = try crew.send(messageBytes, streamCount: streamCount, buffer)
       sentCount += 1
-      // The acknowledgement's way back is not the message's. It took the least latency at least: what a busy machine adds
-      // is left in, so that a rate is never overstated. Coarse clocks must not make a message take no time.
+      // The acknowledgement's way back is not the message's. It took the least latency at least: what a busy machine
+      // adds is left in, so that a rate is never overstated. Coarse clocks must not make a message take no time.
       if sentCount > settings.warmUpCount { samples.append(max(seconds - acknowledgement, seconds / 2)) }
       let elapsed = (ContinuousClock.now - start).inSeconds
       // Under load the others measure as long as this slot lasts, so traffic goes on even after samples enough.

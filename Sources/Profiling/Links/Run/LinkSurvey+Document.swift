@@ -21,7 +21,8 @@ extension LinkSurvey {
   ///
   /// - Parameters:
   ///   - earlier: the document that is resumed; what it knows stays unless it was measured again.
-  ///   - blocks: for each node what it shares with its nearest, to infer what a sampled run left out; nil infers nothing.
+  ///   - blocks: for each node what it shares with its nearest, to infer what a
+  ///     sampled run left out; nil infers nothing.
   package func document(
     _ caption: Caption, resuming earlier: MeasuredLinks? = nil, inferringFromBlocks blocks: [String]? = nil
   ) -> MeasuredLinks {
