@@ -24,6 +24,16 @@ extension Strategy {
       }
     }
 
+    /// Micro-batches that interleaved stages take through a chunk before they turn to the next; nil where there is no such
+    /// number.
+    ///
+    /// With p stages and m micro-batches there are as many groups as fit, ⌊m/p⌋, all of one size: p where m is a multiple
+    /// of p, otherwise more, as PyTorch's `ScheduleInterleaved1F1B` has it.
+    package static func groupSize(stageCount: Int, microBatchCount: Int) -> Int? {
+      let groupCount = microBatchCount / stageCount
+      return groupCount > 0 && microBatchCount % groupCount == 0 ? microBatchCount / groupCount : nil
+    }
+
     /// Whether stages alternate between several chunks.
     package var isInterleaved: Bool { if case .interleaved = self { true } else { false } }
 

@@ -41,7 +41,11 @@ extension DryRun {
     programStepCount = programs.reduce(0) { $0 + $1.steps.count }
     traffic = Self.traffic(of: run, stepCount: options.stepCount, miniature: miniature)
     memory = Self.memory(of: run, miniature: miniature, setting: setting)
-    bubble = Bubble(executedPasses: passes.idle, expectedPasses: shape.schedule.bubblePassCount)
+    do {
+      bubble = Bubble(executedPasses: passes.idle, expectedPasses: try shape.schedule.bubblePassCount())
+    } catch {
+      throw Failure(description: "\(error)")
+    }
     tolerances = Self.tolerances(of: arithmetic, options.optimizer, quantisations: programs.quantisations)
     disagreements = Self.disagreements(
       steps: steps, traffic: traffic, memory: memory, bubble: bubble, tolerances: tolerances)

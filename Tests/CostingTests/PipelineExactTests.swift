@@ -20,7 +20,7 @@ import Training
         of: .oneForwardOneBackward, microBatchCount: m, scratch: &scratch)
       let schedule = try PipelineSchedule(
         .oneForwardOneBackward, stageCount: p, microBatchCount: m)
-      let reference = try times.walk(schedule).max() ?? 0
+      let reference = times.textbookEnds(schedule)?.max() ?? 0
       #expect(abs(exact / seconds - 1) < 1e-9, "recurrence, p \(p), m \(m): \(exact)")
       #expect(abs(reference / seconds - 1) < 1e-9, "walk, p \(p), m \(m): \(reference)")
       if m % p == 0 {
@@ -42,8 +42,8 @@ import Training
       let makespan = times.endSeconds(
         of: pipeline.schedule, microBatchCount: pipeline.microBatchCount, scratch: &scratch)
       let ends = (0..<times.stageCount).map(scratch.endSeconds(ofStage:))
-      let reference = try times.walk(
-        PipelineSchedule(
+      let reference = try times.endSeconds(
+        walking: PipelineSchedule(
           pipeline.schedule, stageCount: times.stageCount,
           microBatchCount: pipeline.microBatchCount))
       #expect(ends == reference, "\(pipeline)")
@@ -61,7 +61,26 @@ import Training
       for m in 1...9 {
         let schedule = try PipelineSchedule(.oneForwardOneBackward, stageCount: p, microBatchCount: m)
         _ = times.endSeconds(of: .oneForwardOneBackward, microBatchCount: m, scratch: &scratch)
-        #expect(try (0..<p).map(scratch.endSeconds(ofStage:)) == times.walk(schedule), "p \(p), m \(m)")
+        #expect((0..<p).map(scratch.endSeconds(ofStage:)) == times.textbookEnds(schedule), "p \(p), m \(m)")
+      }
+    }
+  }
+
+  @Test func `Every small shape of interleaved 1F1B agrees with the walk`() throws {
+    var scratch = PipelineScratch()
+    for p in 2...6 {
+      for v in 2...4 {
+        let times = PipelineTimes(
+          stageCount: p, chunkCount: v, forwardSeconds: (0..<p * v).map { 1 + 0.3 * Double($0 % 3) },
+          backwardSeconds: (0..<p * v).map { 2 + 0.7 * Double($0 % 5) },
+          transferSeconds: (1..<p).map { 0.2 * Double($0) }, wrapTransferSeconds: 0.9)
+        for m in p...(5 * p) {
+          let order = Strategy.Schedule.interleaved(chunkCount: v)
+          guard let schedule = try? PipelineSchedule(order, stageCount: p, microBatchCount: m) else { continue }
+          _ = times.endSeconds(of: order, microBatchCount: m, scratch: &scratch)
+          #expect(
+            (0..<p).map(scratch.endSeconds(ofStage:)) == times.textbookEnds(schedule), "p \(p), v \(v), m \(m)")
+        }
       }
     }
   }

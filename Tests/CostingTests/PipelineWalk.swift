@@ -33,36 +33,12 @@ struct PipelineEvent: Hashable {
   }
 }
 
-/// Every unfinished stage waits for a pass that never ends: the step lists do not fit together.
-struct PipelineDeadlock: Error, CustomStringConvertible {
-  struct Wait {
-    /// The stage and the step it cannot start.
-    let event: PipelineEvent
-    /// The position of that step in the stage's list.
-    let stepIndex: Int
-    /// The pass it waits for.
-    let source: PipelineEvent
-  }
-
-  /// The unfinished stages, first to last; never empty.
-  let waits: [Wait]
-
-  var description: String {
-    waits.map {
-      "stage \($0.event.stageIndex) waits at step \($0.stepIndex), \($0.event.step), "
-        + "for \($0.source.step) of stage \($0.source.stageIndex)"
-    }.joined(separator: "; ")
-  }
-}
-
-/// The oracle of the fast recurrences: a walk over any step lists, which knows nothing about kinds of schedule.
+/// The oracle of the product's walk and of its recurrences, in textbook form: whichever stage can go on does.
 extension PipelineTimes {
-  /// The end of each stage's last step, in seconds, when every stage runs its own list in order and starts a step as
-  /// soon as the step before has ended and the results it needs have arrived; 0 for an empty list.
+  /// The end of each stage's last step, in seconds; nil when stages wait for each other or for a pass that no stage runs.
   ///
-  /// - Throws: ``PipelineDeadlock`` when stages wait for each other or for a pass that no stage runs.
-  /// - Complexity: O(stages · steps).
-  func walk(_ steps: [[PipelineStep]]) throws(PipelineDeadlock) -> [Double] {
+  /// Chunks lie in the model as ``PipelineEvent`` has it.
+  func textbookEnds(_ steps: [[PipelineStep]]) -> [Double]? {
     var remaining = steps.map { $0[...] }
     var stageEnds = Array(repeating: 0.0, count: stageCount)
     var ends: [PipelineEvent: Double] = [:]
@@ -81,20 +57,12 @@ extension PipelineTimes {
         }
       }
     }
-    let waits = (0..<stageCount).compactMap { stage in
-      event(ofStage: stage, in: remaining).flatMap { event in
-        needs(of: event).first { ends[$0] == nil }.map {
-          PipelineDeadlock.Wait(event: event, stepIndex: remaining[stage].startIndex, source: $0)
-        }
-      }
-    }
-    guard waits.isEmpty else { throw PipelineDeadlock(waits: waits) }
-    return stageEnds
+    return remaining.allSatisfy(\.isEmpty) ? stageEnds : nil
   }
 
   /// The end of each stage's last backward pass, in seconds.
-  func walk(_ schedule: PipelineSchedule) throws(PipelineDeadlock) -> [Double] {
-    try walk((0..<stageCount).map(schedule.steps(ofStage:)))
+  func textbookEnds(_ schedule: PipelineSchedule) -> [Double]? {
+    textbookEnds((0..<stageCount).map(schedule.steps(ofStage:)))
   }
 
   private func event(ofStage stage: Int, in remaining: [ArraySlice<PipelineStep>]) -> PipelineEvent? {

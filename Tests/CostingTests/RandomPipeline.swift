@@ -8,7 +8,7 @@ struct RandomPipeline: CustomStringConvertible {
   let microBatchCount: Int
   let times: PipelineTimes
 
-  /// p 1…12 and m 1…64; interleaved p 2…8, v 2…4, m up to 6p. Links are zero, small, mixed, or far longer than passes.
+  /// p 1…12 and m 1…64; interleaved p 2…8, v 2…4, m in up to 6 groups of p or, half the time, of up to 2p − 1. Links are zero, small, mixed, or far longer than passes.
   init(isInterleaved: Bool, seed: Int) {
     var generator = SeededGenerator(seed: seed)
     self.seed = seed
@@ -16,7 +16,7 @@ struct RandomPipeline: CustomStringConvertible {
     let chunkCount = isInterleaved ? Int.random(in: 2...4, using: &generator) : 1
     microBatchCount =
       isInterleaved
-      ? stageCount * Int.random(in: 1...6, using: &generator)
+      ? Self.groupedMicroBatchCount(stageCount: stageCount, using: &generator)
       : Int.random(in: 1...64, using: &generator)
     let spread = [0, 0.1, 1, 5][Int.random(in: 0...3, using: &generator)]
     let linkScales = [[0], [0.1], [0, 1], [0.01, 3], [100]][Int.random(in: 0...4, using: &generator)]
@@ -33,6 +33,14 @@ struct RandomPipeline: CustomStringConvertible {
       stageCount: stageCount, chunkCount: chunkCount, forwardSeconds: passes(),
       backwardSeconds: passes(), transferSeconds: (1..<stageCount).map { _ in link() },
       wrapTransferSeconds: link())
+  }
+
+  /// Micro-batches that make as many groups as fit, and no more.
+  private static func groupedMicroBatchCount(stageCount: Int, using generator: inout SeededGenerator) -> Int {
+    let groupCount = Int.random(in: 1...6, using: &generator)
+    let isUneven = Bool.random(using: &generator)
+    let most = isUneven ? stageCount + (stageCount - 1) / groupCount : stageCount
+    return groupCount * Int.random(in: stageCount...most, using: &generator)
   }
 
   var schedule: Strategy.Schedule { Strategy.Schedule(chunkCount: times.chunkCount) }

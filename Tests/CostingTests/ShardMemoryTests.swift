@@ -10,8 +10,9 @@ import Testing
   }
 
   private static func memory(_ sharding: Sharding, replicaCount: Int) throws -> Prediction.StageMemory {
-    Fixture.memory(try Fixture.job(Fixture.gpt()), strategy(sharding, replicaCount: replicaCount))
-      .stageMemory(stage: 0, Split.Stage(layerCount: 4))
+    Fixture.memory(
+      try Fixture.job(Fixture.gpt(), globalBatch: replicaCount), strategy(sharding, replicaCount: replicaCount)
+    ).stageMemory(stage: 0, Split.Stage(layerCount: 4))
   }
 
   /// 2Ψ/w + 2Ψ/s of weights, 2Ψ/g of gradients and 12Ψ/o of optimizer states, for

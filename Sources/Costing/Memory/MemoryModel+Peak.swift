@@ -1,4 +1,5 @@
 package import Documents
+import Training
 
 /// The peak of a stage: states that are always there, and the worst of the moments that come and go.
 extension MemoryModel {
@@ -52,12 +53,12 @@ extension MemoryModel {
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
     let chunkLayers = layerCount / strategy.virtualStageCount
-    let layersInFlight = inFlightCount(stage: stage) * chunkLayers
+    let passesInFlight = inFlight.count(stage: stage), layersInFlight = passesInFlight * chunkLayers
     let recomputed = strategy.recompute == .full ? choice?.recomputedLayerCount ?? chunkLayers : chunkLayers
     let chunkActivations =
       recomputed * layerActivationBytes + (chunkLayers - recomputed) * keptLayerActivationBytes
-    var activations = inFlightCount(stage: stage) * chunkActivations
-    if isFirst { activations += embeddingInFlightCount * embeddingActivationBytes }
+    var activations = passesInFlight * chunkActivations
+    if isFirst { activations += inFlight.inFirstChunk * embeddingActivationBytes }
     // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
     if isLast { activations += headActivationBytes }
     let weights = weightBytes(stage: stage, layerCount: layerCount)

@@ -24,6 +24,8 @@ package struct MemoryModel: Sendable {
   /// What exchanges hold beside shards.
   let buffers: ExchangeBuffers
   let microBatchCount: Int
+  /// Chunk-micro-batches whose activations stages keep at their worst moment.
+  let inFlight: PassesInFlight
   /// Of one layer and one micro-batch, kept from forward to backward.
   let layerActivationBytes: Int
   /// The same of a layer that is not recomputed where others are, in full.
@@ -92,6 +94,8 @@ package struct MemoryModel: Sendable {
     sharding = strategy.sharding
     self.buffers = buffers
     microBatchCount = strategy.microBatchCount(globalBatch: job.globalBatch)
+    inFlight = strategy.schedule.passesInFlight(
+      stageCount: strategy.pipelineDegree, microBatchCount: microBatchCount)
     weightByteCount = job.precision.byteCount
     gradientByteCount = job.gradientByteCount
     optimizerByteCount = job.optimizerByteCount
@@ -181,19 +185,5 @@ package struct MemoryModel: Sendable {
     case .layer(let isKept): isKept ? keptLayerActivationBytes : layerActivationBytes
     case .head: headActivationBytes
     }
-  }
-
-  /// Chunk-micro-batches whose activations a stage keeps at its worst moment.
-  func inFlightCount(stage: Int) -> Int {
-    let p = strategy.pipelineDegree, v = strategy.virtualStageCount, m = microBatchCount
-    guard strategy.schedule.isInterleaved else { return min(p - stage, m) }
-    // Interleaved 1F1B warms up with 2(p − i − 1) + (v − 1)p chunk passes before the first backward.
-    return min(2 * (p - stage - 1) + (v - 1) * p + 1, m * v)
-  }
-
-  /// Micro-batches whose activations the first stage's first chunk keeps at its worst moment.
-  var embeddingInFlightCount: Int {
-    // Interleaved, the second p micro-batches enter before the first p have left.
-    min((strategy.schedule.isInterleaved ? 2 : 1) * strategy.pipelineDegree, microBatchCount)
   }
 }

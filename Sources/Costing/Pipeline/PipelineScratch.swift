@@ -5,14 +5,13 @@ package struct PipelineScratch: Sendable {
   /// Stages of the pipeline priced last, 0 before the first.
   package private(set) var stageCount = 0
 
-  /// Two clocks per stage: first for every stage the end of what it has done so far (at the end of a call, of its last
-  /// backward pass), then for every stage the end of its latest forward pass, which only the interleaved recurrence
-  /// keeps.
+  /// First for every stage the end of what it has done so far: at the end of a call, of its last backward pass. Then what
+  /// a recurrence keeps beside it.
   private var clocks: ContiguousArray<Double> = []
 
   /// - Parameter stageCapacity: Stages to make room for at once; more are made room for when they come.
   package init(stageCapacity: Int = 0) {
-    reserve(stageCapacity)
+    reserve(2 * stageCapacity)
   }
 
   /// The end of a stage's last backward pass in the pipeline priced last, in seconds from the iteration's start.
@@ -24,18 +23,19 @@ package struct PipelineScratch: Sendable {
     return clocks[stageIndex]
   }
 
-  /// Makes room for a pipeline, sets its clocks to 0 and lends them.
+  /// Makes room for a pipeline's clocks and for others, sets all to 0 and lends them.
   mutating func withClocks(
-    stageCount: Int,
+    stageCount: Int, othersCount: Int = 0,
     _ body: (
       _ stageEnds: UnsafeMutableBufferPointer<Double>,
-      _ forwardEnds: UnsafeMutableBufferPointer<Double>
+      _ others: UnsafeMutableBufferPointer<Double>
     ) -> Void
   ) {
-    reserve(stageCount)
+    let count = stageCount + othersCount
+    reserve(count)
     self.stageCount = stageCount
     clocks.withUnsafeMutableBufferPointer { clocks in
-      let used = clocks[..<(2 * stageCount)]
+      let used = clocks[..<count]
       used.update(repeating: 0)
       body(
         UnsafeMutableBufferPointer(rebasing: used[..<stageCount]),
@@ -43,9 +43,9 @@ package struct PipelineScratch: Sendable {
     }
   }
 
-  private mutating func reserve(_ stageCapacity: Int) {
-    if clocks.count < 2 * stageCapacity {
-      clocks = ContiguousArray(repeating: 0, count: 2 * stageCapacity)
+  private mutating func reserve(_ count: Int) {
+    if clocks.count < count {
+      clocks = ContiguousArray(repeating: 0, count: count)
     }
   }
 }

@@ -5,38 +5,50 @@ extension PipelineTimes {
   /// The exact time of a pipeline schedule, in seconds: the end of the last backward pass of the slowest stage.
   ///
   /// Each stage's own end is left in `scratch` (``PipelineScratch/endSeconds(ofStage:)``). The result is that of a
-  /// walk over the schedule's steps bit for bit, since the same sums and maxima are taken in another order of events; the
-  /// recurrences keep one or two numbers per stage and allocate nothing but the scratch's first growth. Checked in
-  /// `PipelineExactTests`.
+  /// walk over the schedule's steps (``endSeconds(walking:)``) bit for bit. A schedule that is priced often has a recurrence
+  /// here, which takes the same sums and maxima in another order of events, keeps a few numbers per stage and allocates
+  /// nothing but the scratch's first growth; every other schedule is walked. Checked in `PipelineExactTests`.
   ///
   /// - Parameters:
   ///   - schedule: The order of passes; its chunk count is that of these times.
   ///   - microBatchCount: Micro-batches per iteration, at least 1.
   ///   - scratch: Memory to reuse between calls.
   /// - Precondition: A ``PipelineSchedule`` of this order and shape exists.
-  /// - Complexity: O(stages × chunks × micro-batches) time, O(stages) memory.
+  /// - Complexity: O(stages × chunks × micro-batches) time; by a recurrence O(stages) memory.
   package func endSeconds(
     of schedule: Strategy.Schedule, microBatchCount: Int, scratch: inout PipelineScratch
   ) -> Double {
     precondition(schedule.chunkCount == chunkCount, "times of \(chunkCount) chunks per stage for \(schedule)")
-    do {
-      _ = try PipelineSchedule(schedule, stageCount: stageCount, microBatchCount: microBatchCount)
-    } catch {
-      preconditionFailure(error.description)
-    }
-    scratch.withClocks(stageCount: stageCount) { stageEnds, forwardEnds in
-      switch schedule {
-      case .oneForwardOneBackward:
+    if case .oneForwardOneBackward = schedule {
+      precondition(microBatchCount >= 1, "an iteration has at least 1 micro-batch")
+      scratch.withClocks(stageCount: stageCount) { stageEnds, _ in
         advanceOneForwardOneBackward(microBatchCount: microBatchCount, stageEnds: stageEnds)
-      case .interleaved:
-        advanceInterleaved(
-          microBatchCount: microBatchCount, forwardEnds: forwardEnds, stageEnds: stageEnds)
       }
+    } else if case .interleaved = schedule {
+      guard let groupSize = Strategy.Schedule.groupSize(stageCount: stageCount, microBatchCount: microBatchCount)
+      else { preconditionFailure("\(microBatchCount) micro-batches make no groups for \(stageCount) stages") }
+      scratch.withClocks(stageCount: stageCount, othersCount: stageCount + 2 * groupSize) { stageEnds, others in
+        advanceInterleaved(
+          microBatchCount: microBatchCount, groupSize: groupSize, others: others, stageEnds: stageEnds)
+      }
+    } else {
+      let ends = walkedEndSeconds(of: schedule, microBatchCount: microBatchCount)
+      scratch.withClocks(stageCount: stageCount) { stageEnds, _ in _ = stageEnds.update(fromContentsOf: ends) }
     }
     var end = 0.0
     for stageIndex in 0..<stageCount {
       end = max(end, scratch.endSeconds(ofStage: stageIndex))
     }
     return end
+  }
+
+  /// The end of each stage by a walk over the schedule's steps, seconds.
+  private func walkedEndSeconds(of schedule: Strategy.Schedule, microBatchCount: Int) -> [Double] {
+    do {
+      return try endSeconds(
+        walking: PipelineSchedule(schedule, stageCount: stageCount, microBatchCount: microBatchCount))
+    } catch {
+      preconditionFailure("\(error)")
+    }
   }
 }

@@ -12,8 +12,8 @@ package enum PipelineScheduleError: Error, Sendable, Hashable {
   /// The interleaved schedule needs at least two stages.
   case tooFewStages(stageCount: Int)
 
-  /// The interleaved schedule runs micro-batches in groups of `stageCount`.
-  case microBatchesNotMultipleOfStages(microBatchCount: Int, stageCount: Int)
+  /// The interleaved schedule runs micro-batches in equal groups of at least `stageCount`.
+  case microBatchesMakeNoGroups(microBatchCount: Int, stageCount: Int)
 }
 
 extension PipelineScheduleError: CustomStringConvertible {
@@ -28,9 +28,9 @@ extension PipelineScheduleError: CustomStringConvertible {
       "schedule 1f1b-interleaved needs at least 2 model chunks per stage, found \(chunkCount)"
     case .tooFewStages(let stageCount):
       "schedule 1f1b-interleaved needs at least 2 stages, found \(stageCount)"
-    case .microBatchesNotMultipleOfStages(let microBatchCount, let stageCount):
-      "schedule 1f1b-interleaved needs a number of micro-batches that is a multiple of its \(stageCount) stages, "
-        + "found \(microBatchCount)"
+    case .microBatchesMakeNoGroups(let microBatchCount, let stageCount):
+      "schedule 1f1b-interleaved needs a number of micro-batches that makes equal groups, as many as fit, of at least its "
+        + "\(stageCount) stages, found \(microBatchCount)"
     }
   }
 }

@@ -22,7 +22,7 @@ package struct IterationShape: Sendable {
   /// By moment.
   let exchanges: [[Exchange]]
 
-  /// - Precondition: the strategy breaks no rule for the job (``Strategy/violation(job:deviceCount:hasFlashAttention:allowsEmptyStages:)``),
+  /// - Precondition: the strategy breaks no rule for the job (``Strategy/violation(job:deviceCount:hasFlashAttention:allowsEmptyStages:interleavesLargerGroups:)``),
   ///   the split has the strategy's stages and chunks, the schedule is of the strategy's stages and micro-batches.
   package init(
     job: TrainingJob, strategy: Strategy, split: Split,
@@ -163,11 +163,10 @@ package struct StageParameters: Sendable {
   package let count: Int
 
   init(_ shape: IterationShape, stage: Int) {
-    let p = shape.strategy.pipelineDegree
     var entries: [Entry] = []
     var next = 0
     for chunk in 0..<shape.schedule.chunkCount {
-      for part in shape.parts(ofVirtualStage: chunk * p + stage) {
+      for part in shape.parts(ofVirtualStage: shape.schedule.virtualStageIndex(stage: stage, chunk: chunk)) {
         let count = shape.parameterCount(of: part)
         entries.append(Entry(part: part, range: next..<next + count))
         next += count

@@ -188,9 +188,10 @@ struct ProgramCheck {
   ) throws(ProgramDefect) {
     let group = mesh.group(along: .pipeline, containing: place.rank)
     let stage = mesh.coordinate(ofRank: place.rank, along: .pipeline)
-    let there = shape.schedule.virtualStageIndex(stage: stage, chunk: pass.chunkIndex) + (downstream ? 1 : -1)
-    let expected = group.rank(((there % group.count) + group.count) % group.count)
-    guard shape.split.layerCounts.indices.contains(there), transfer.peer == expected else {
+    let here = shape.schedule.virtualStageIndex(stage: stage, chunk: pass.chunkIndex)
+    let there = shape.schedule.place(ofVirtualStage: here + (downstream ? 1 : -1))
+    let expected = group.rank(there?.stageIndex ?? (downstream ? 0 : group.count - 1))
+    guard there != nil, transfer.peer == expected else {
       throw .neighbour(place, expected: expected)
     }
   }

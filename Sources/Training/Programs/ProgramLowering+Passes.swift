@@ -61,14 +61,13 @@ extension ProgramLowering {
 
   /// The other end of a pass' input or output; nil where the model ends, or where the pass turns round in place.
   private func neighbour(of step: PipelineStep, downstream: Bool) -> (rank: Int, pass: PipelineStep)? {
-    let p = shape.schedule.stageCount
     let here = shape.schedule.virtualStageIndex(stage: place[.pipeline], chunk: step.chunkIndex)
-    let there = here + (downstream ? 1 : -1)
-    guard shape.split.layerCounts.indices.contains(there) else { return nil }
-    return (
-      pipelineGroup.rank(there % p),
-      PipelineStep(pass: step.pass, microBatchIndex: step.microBatchIndex, chunkIndex: there / p)
-    )
+    return shape.schedule.place(ofVirtualStage: here + (downstream ? 1 : -1)).map { there in
+      (
+        pipelineGroup.rank(there.stageIndex),
+        PipelineStep(pass: step.pass, microBatchIndex: step.microBatchIndex, chunkIndex: there.chunkIndex)
+      )
+    }
   }
 
   /// Receives the rank's part of a pass' input, completes it, and takes it up.

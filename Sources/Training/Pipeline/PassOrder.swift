@@ -1,0 +1,67 @@
+package import Documents
+
+/// What a pipeline schedule is: the order of every stage's passes, and where its chunks lie in the model.
+///
+/// A further schedule is one more conformer, in a file of its own, and its line in ``Documents/Strategy/Schedule``'s
+/// `passOrder`.
+package protocol PassOrder: Sendable {
+  /// Everything a stage does in one iteration, in order: every pass of every micro-batch through each of its chunks once.
+  ///
+  /// - Precondition: `stageIndex` is a stage of the pipeline.
+  func steps(ofStage stageIndex: Int) -> [PipelineStep]
+
+  /// The position in the model of a stage's chunk, from 0.
+  func virtualStageIndex(stage stageIndex: Int, chunk chunkIndex: Int) -> Int
+
+  /// How many passes stages keep activations of, in closed form: what a walk over ``steps(ofStage:)`` counts.
+  var passesInFlight: PassesInFlight { get }
+}
+
+/// The most forward passes whose backward pass is still to come, by stage; a pass is of one micro-batch through one chunk.
+///
+/// A closed form, for prices that are asked for too often to walk the steps. Tests hold it against
+/// ``PipelineSchedule/inFlightCount(ofStage:chunk:)``, which walks.
+@usableFromInline package struct PassesInFlight: Sendable, Hashable {
+  /// What order alone would keep in flight on stage 0.
+  @usableFromInline package let onFirstStage: Int
+  /// How many fewer each later stage keeps than the one before.
+  @usableFromInline package let fewerPerStage: Int
+  /// Passes that there are.
+  @usableFromInline package let passCount: Int
+  /// The most passes in flight of stage 0's first chunk.
+  @usableFromInline package let inFirstChunk: Int
+
+  /// The most passes in flight on a stage.
+  @inlinable package func count(stage stageIndex: Int) -> Int {
+    min(onFirstStage - fewerPerStage * stageIndex, passCount)
+  }
+}
+
+extension Strategy.Schedule {
+  /// The order of passes that the schedule gives a pipeline of some shape.
+  ///
+  /// - Throws: ``PipelineScheduleError``, its case saying what the shape lacks.
+  package func passOrder(
+    stageCount: Int, microBatchCount: Int
+  ) throws(PipelineScheduleError) -> any PassOrder {
+    guard stageCount >= 1 else { throw .stageCountBelowOne(stageCount: stageCount) }
+    guard microBatchCount >= 1 else { throw .microBatchCountBelowOne(microBatchCount: microBatchCount) }
+    switch self {
+    case .oneForwardOneBackward:
+      return OneForwardOneBackward(stageCount: stageCount, microBatchCount: microBatchCount)
+    case .interleaved(let chunkCount):
+      return try Interleaved(stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
+    }
+  }
+
+  /// How many passes a pipeline of some shape keeps in flight.
+  ///
+  /// - Precondition: ``passOrder(stageCount:microBatchCount:)`` gives the shape an order.
+  package func passesInFlight(stageCount: Int, microBatchCount: Int) -> PassesInFlight {
+    do {
+      return try passOrder(stageCount: stageCount, microBatchCount: microBatchCount).passesInFlight
+    } catch {
+      preconditionFailure(error.description)
+    }
+  }
+}
