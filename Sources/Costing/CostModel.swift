@@ -94,7 +94,8 @@ package struct CostModel: Sendable {
   package func violation(of strategy: Strategy) -> StrategyViolation? {
     strategy.violation(
       job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention,
-      allowsEmptyStages: framework.layerSplit == .cumulativeCost)
+      allowsEmptyStages: framework.layerSplit == .cumulativeCost,
+      interleavesLargerGroups: framework.interleavesLargerGroups)
   }
 
   /// The groups and boundaries of a mesh; shared by the strategies that have it.

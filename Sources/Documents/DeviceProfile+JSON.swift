@@ -180,6 +180,7 @@ extension DeviceProfile.Framework {
     gradientAccumulationFactor = try fields.required("gradient_accumulation_factor").number(
       in: 0...64, expected: "a number from 0 to 64")
     hasFragileReplicatedPipelines = try fields.required("fragile_replicated_pipelines").boolean()
+    interleavesLargerGroups = try fields.optional("interleaves_larger_groups")?.boolean() ?? false
     usesFlashAttention = try fields.required("flash_attention").boolean()
     memory = try Memory(try fields.required("memory"))
     vocabularyMultiple = try fields.required("vocabulary_multiple").integer(in: 1...Self.largestVocabularyMultiple)
@@ -209,6 +210,7 @@ extension DeviceProfile.Framework {
       ("logits_traffic_bytes_per_entry", .number(logitsTrafficBytesPerEntry)),
       ("gradient_accumulation_factor", .number(gradientAccumulationFactor)),
       ("fragile_replicated_pipelines", .boolean(hasFragileReplicatedPipelines)),
+      ("interleaves_larger_groups", interleavesLargerGroups ? .boolean(true) : nil),
       ("flash_attention", .boolean(usesFlashAttention)), ("memory", memory.json),
       ("vocabulary_multiple", .integer(vocabularyMultiple)))
   }

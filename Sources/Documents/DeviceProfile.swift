@@ -145,6 +145,9 @@ package struct DeviceProfile: Sendable, Equatable {
     /// Whether runs that all-reduce gradients among replicas (ZeRO 0) whose pipelines leave a node often fail or crawl,
     /// whatever memory they need: such strategies are risky at best.
     package var hasFragileReplicatedPipelines: Bool
+    /// Whether interleaved stages may take groups of more micro-batches than there are stages, so that micro-batches need be
+    /// no multiple of the stages.
+    package var interleavesLargerGroups = false
     /// Whether attention is fused in runs that do not say.
     package var usesFlashAttention: Bool
     /// What it keeps in memory.

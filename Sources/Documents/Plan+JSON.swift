@@ -19,7 +19,7 @@ extension Plan {
     job = try TrainingJob(fields.required("job"), catalog: nothing, folder: ".")
     let framework = try fields.required("framework")
     frameworkName = try framework.name()
-    guard cluster.device.framework(named: frameworkName) != nil else {
+    guard let usedFramework = cluster.device.framework(named: frameworkName) else {
       throw framework.error(expected: "a framework of the device profile")
     }
     fixed = try StrategyPattern(fields.required("fixed"))
@@ -29,7 +29,8 @@ extension Plan {
     strategy = try Strategy(strategyField)
     if let violation = strategy.violation(
       job: job, deviceCount: arrangement.nodeOrder.count * cluster.devicesPerNode,
-      hasFlashAttention: cluster.device.hasFlashAttention(in: job.precision))
+      hasFlashAttention: cluster.device.hasFlashAttention(in: job.precision),
+      interleavesLargerGroups: usedFramework.interleavesLargerGroups)
     {
       throw strategyField.conflict("\(violation)")
     }

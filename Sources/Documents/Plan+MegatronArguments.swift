@@ -50,6 +50,11 @@ extension Plan {
     if strategy.usesSequenceParallelism { arguments.append("--sequence-parallel") }
     if strategy.schedule.isInterleaved {
       arguments += ["--num-virtual-stages-per-pipeline-rank", "\(strategy.virtualStageCount)"]
+      if let size = Strategy.Schedule.groupSize(
+        stageCount: strategy.pipelineDegree, microBatchCount: microBatchCount), size != strategy.pipelineDegree
+      {
+        arguments += ["--microbatch-group-size-per-virtual-pipeline-stage", "\(size)"]
+      }
     } else if Set(split.layerCounts).count > 1 {
       arguments += ["--pipeline-model-parallel-layout", pipelineLayout]
     }

@@ -7,6 +7,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case interleavingNeedsPipeline
   case batchDoesNotDivide(globalBatch: Int, data: Int, microBatch: Int)
   case interleavingNeedsMultiple(microBatches: Int, stages: Int)
+  case interleavingNeedsGroups(microBatches: Int, stages: Int)
   case sequenceDoesNotDivide(sequence: Int, tensor: Int)
   case sequenceParallelismNeedsTensor
   case noFlashAttention
@@ -33,6 +34,8 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
       "global batch \(batch) does not divide into data degree \(data) × micro-batch \(microBatch)"
     case .interleavingNeedsMultiple(let microBatches, let stages):
       "interleaving needs a multiple of \(stages) micro-batches, not \(microBatches)"
+    case .interleavingNeedsGroups(let microBatches, let stages):
+      "interleaving needs micro-batches that make equal groups, as many as fit, of at least \(stages); \(microBatches) do not"
     case .sequenceDoesNotDivide(let sequence, let tensor):
       "sequence length \(sequence) does not divide among the tensor degree \(tensor)"
     case .sequenceParallelismNeedsTensor:
@@ -66,6 +69,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .interleavingNeedsPipeline: "virtual stages without a pipeline"
     case .batchDoesNotDivide: "global batch does not divide"
     case .interleavingNeedsMultiple: "micro-batches are no multiple of the pipeline degree"
+    case .interleavingNeedsGroups: "micro-batches make no equal groups for interleaved stages"
     case .sequenceDoesNotDivide: "sequence does not divide among the tensor group"
     case .sequenceParallelismNeedsTensor: "sequence parallelism without tensor parallelism"
     case .noFlashAttention: "no FlashAttention on the device"
@@ -86,12 +90,15 @@ extension Strategy {
   ///
   /// The rules are those of the frameworks: tensor parallelism divides heads, key-value heads and feed-forward width;
   /// interleaving wants equal chunks and a multiple of the pipeline degree of micro-batches (Narayanan et al. 2021,
-  /// section 2.2). ZeRO 2 and 3 with a pipeline, and quantised collectives with tensor groups, can be
+  /// section 2.2), or groups of more where the framework has them (``Schedule/groupSize(stageCount:microBatchCount:)``). ZeRO 2 and 3 with a pipeline, and quantised collectives with tensor groups, can be
   /// run, and are estimated, but the search leaves them out (``exclusion``).
   ///
-  /// - Parameter allowsEmptyStages: whether the framework runs stages without layers.
+  /// - Parameters:
+  ///   - allowsEmptyStages: whether the framework runs stages without layers.
+  ///   - interleavesLargerGroups: whether it interleaves groups of more micro-batches than there are stages.
   package func violation(
-    job: TrainingJob, deviceCount: Int, hasFlashAttention: Bool, allowsEmptyStages: Bool = false
+    job: TrainingJob, deviceCount: Int, hasFlashAttention: Bool, allowsEmptyStages: Bool = false,
+    interleavesLargerGroups: Bool = false
   ) -> StrategyViolation? {
     let model = job.model
     if worldSize != deviceCount {
@@ -129,8 +136,11 @@ extension Strategy {
       let chunks = pipelineDegree * virtualStageCount
       if model.layerCount % chunks != 0 { return .unevenInterleaving(layers: model.layerCount, chunks: chunks) }
       let microBatches = microBatchCount(globalBatch: job.globalBatch)
-      if microBatches % pipelineDegree != 0 {
+      if microBatches % pipelineDegree != 0, !interleavesLargerGroups {
         return .interleavingNeedsMultiple(microBatches: microBatches, stages: pipelineDegree)
+      }
+      if Schedule.groupSize(stageCount: pipelineDegree, microBatchCount: microBatches) == nil {
+        return .interleavingNeedsGroups(microBatches: microBatches, stages: pipelineDegree)
       }
     }
     return nil

@@ -90,10 +90,12 @@ package struct Miniature: Sendable {
 
   /// Enough micro-batches for the schedule's warm-up, pairs and cool-down.
   private static func microBatchCount(of plan: Plan, pipelineDegree p: Int) -> Int {
-    let planned = plan.microBatchCount
+    let planned = plan.microBatchCount, plannedStages = plan.strategy.pipelineDegree
     guard plan.strategy.schedule.isInterleaved else { return min(planned, 2 * p + 1) }
     // As many as stages leave no room for pairs on the first stages.
-    return planned == plan.strategy.pipelineDegree ? p : 2 * p
+    guard planned % plannedStages != 0 else { return planned == plannedStages ? p : 2 * p }
+    // Groups that are larger than the stages stay so: two of them where there are several and stages enough for that.
+    return planned > 2 * plannedStages && p > 2 ? 2 * (p + 1) : min(planned, 2 * p - 1)
   }
 
   /// The fewest tokens, 8 or more, that divide among a tensor group.

@@ -49,6 +49,7 @@ struct Lattice {
   /// The parts that are not walked, as they are fixed or as device and framework have them.
   private let base: Strategy
   private let hasFlashAttention: Bool
+  private let interleavesLargerGroups: Bool
   private let recomputations: [Strategy.Recompute]
   private let recomputeIsFixed: Bool
   /// Whether hosts could hold optimizer states, and nobody says that they are not to.
@@ -62,6 +63,7 @@ struct Lattice {
     self.pattern = pattern
     shardingChoices = ShardingChoices(cluster: model.cluster, pattern: pattern, allowance: allowance)
     hasFlashAttention = model.hasFlashAttention
+    interleavesLargerGroups = model.framework.interleavesLargerGroups
     mayOffload = model.cluster.host != nil && pattern.offloadsOptimizer != false
     base = pattern.completed(
       deviceCount: model.deviceCount, flashAttention: hasFlashAttention,
@@ -129,7 +131,8 @@ struct Lattice {
               strategy.recompute = recompute
               strategy.usesSequenceParallelism = sequenceParallel
               if let violation = strategy.violation(
-                job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention) ?? strategy.exclusion
+                job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention,
+                interleavesLargerGroups: interleavesLargerGroups) ?? strategy.exclusion
               {
                 rejections[violation.rule, default: 0] += 1
                 continue

@@ -45,7 +45,7 @@ enum Fixture {
       bucketBytes: 1e24, gemmFactor: 1, attentionFactor: attentionFactor, elementWiseFactor: 1,
       layerSplit: .even,
       logitsTrafficBytesPerEntry: Double(logitsBytesPerEntry), gradientAccumulationFactor: 0,
-      hasFragileReplicatedPipelines: false, usesFlashAttention: false,
+      hasFragileReplicatedPipelines: false, interleavesLargerGroups: true, usesFlashAttention: false,
       memory: memory(logitsBytesPerEntry: logitsBytesPerEntry),
       vocabularyMultiple: vocabularyMultiple)
   }

@@ -42,6 +42,26 @@ import Testing
     }
   }
 
+  @Test func groupsLargerThanTheStagesAreNamed() throws {
+    let example = try Self.plan(.init(.none, replicaCount: 4), pipeline: 2)
+    func arguments(globalBatch: Int) throws -> [String]? {
+      let job = try TrainingJob(
+        model: example.job.model, sequenceLength: example.job.sequenceLength, globalBatch: globalBatch,
+        precision: example.job.precision, accumulatesGradientsInFP32: true)
+      return Plan(
+        toolVersion: "0.0.0", cluster: example.cluster, job: job, frameworkName: "megatron-lm",
+        fixed: StrategyPattern(), allowance: .exact,
+        strategy: example.strategy.with(\.schedule, .interleaved(chunkCount: 2)),
+        split: Split([1, 1, 1, 1], stageCount: 2),
+        arrangement: example.arrangement, prediction: example.prediction, certificate: example.certificate,
+        alternatives: [], impossibleFamilies: []
+      ).megatronArguments
+    }
+    let flag = "--microbatch-group-size-per-virtual-pipeline-stage"
+    #expect(Self.value(after: flag, in: try arguments(globalBatch: 12)) == "3")
+    #expect(try arguments(globalBatch: 16)?.contains(flag) == false)
+  }
+
   @Test func aHybridIsKnownToThreeFrameworks() throws {
     let plan = try Self.plan(Sharding(weightDegree: 2, gradientDegree: 2, optimizerDegree: 2))
     #expect(plan.launchFrameworks == [.megatronLM, .deepSpeed, .torchtitan])

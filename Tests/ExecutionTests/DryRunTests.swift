@@ -24,6 +24,28 @@ import Training
     }
   }
 
+  /// Groups of three on two stages; of five on three or four, once and twice.
+  @Test(arguments: [
+    ("pipeline=2,virtual_stages=2", 2, 3), ("pipeline=3,virtual_stages=2", 3, 5), ("pipeline=3,virtual_stages=3", 3, 8),
+    ("tensor=2,pipeline=4,virtual_stages=2,sequence_parallel=true,recompute=full", 8, 10),
+    ("pipeline=4,virtual_stages=2,data=2,zero_stage=1", 8, 5),
+  ])
+  func microBatchesThatAreNoMultipleOfTheStagesAreInterleaved(
+    pattern: String, deviceCount: Int, microBatchCount: Int
+  ) throws {
+    let data = pattern.contains("data=2") ? 2 : 1,
+      stages = pattern.contains("=3,") ? 3 : pattern.contains("=4,") ? 4 : 2
+    let plan = try statedPlan(
+      pattern + ",micro_batch=1", cluster: SmallPlans.cluster(deviceCount),
+      model: SmallPlans.model(.gpt, isTied: true, layers: stages * 6), globalBatch: data * microBatchCount,
+      sequenceLength: 64)
+    let miniature = try Miniature(of: plan, rankLimit: 64)
+    let run = try DryRun(miniature, options: DryRun.Options(stepCount: 1))
+    #expect(miniature.shape.schedule.microBatchCount % stages != 0)
+    #expect(run.disagreements.isEmpty, "\(run.disagreements)")
+    #expect(run.bubble.executedPasses == 2 * (stages - 1))
+  }
+
   /// The first stage recomputes some of its layers and keeps its optimizer states on the host, the last does neither.
   @Test(arguments: [
     "tensor=2,pipeline=2", "tensor=2,pipeline=2,virtual_stages=2,data=2,zero_stage=1,sequence_parallel=true",

@@ -57,8 +57,8 @@ import Testing
     #expect(miniature.model.linkLevel(fromRank: 1, toRank: 2) == 1)
   }
 
-  /// Interleaved schedules want a multiple of the stages; as many micro-batches as stages stay as many.
-  @Test(arguments: [(64, 8), (8, 4)])
+  /// As many micro-batches as stages stay as many, a multiple stays one, and larger groups stay larger.
+  @Test(arguments: [(64, 8), (8, 4), (12, 6), (20, 10), (30, 10)])
   func microBatchesKeepTheSchedule(globalBatch: Int, expected: Int) throws {
     let plan = try statedPlan(
       "tensor=4,pipeline=4,virtual_stages=2", cluster: "dgx-h100-4", model: "llama-3-8b", globalBatch: globalBatch)
