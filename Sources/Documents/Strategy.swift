@@ -70,6 +70,9 @@
     set { schedule = Schedule(chunkCount: newValue) }
   }
 
+  /// Whether all stages hold equally many layers: a single stage, or chunks, which are of one size.
+  @usableFromInline package var hasEqualStages: Bool { schedule.isInterleaved || pipelineDegree == 1 }
+
   /// How replicas divide weights, gradients and optimizer states.
   @usableFromInline package var sharding: Sharding {
     get { shardLevels ?? Sharding(zeroStage, replicaCount: dataDegree) }

@@ -188,7 +188,7 @@ struct Frontier {
   /// What ended a search among splits.
   private static func splitProof(_ found: LayerSplitter.BestSplit, _ strategy: Strategy) -> Certificate.Proof.Split {
     if !found.isExhausted { return .unproven }
-    if strategy.schedule.isInterleaved || strategy.pipelineDegree == 1 { return .single }
+    if strategy.hasEqualStages { return .single }
     return found.programCount > 0 ? .integerPrograms : .exhausted
   }
 

@@ -50,7 +50,7 @@ struct LayerSplitter {
     guard let options = StageOptions(cost, freedom: freedom, limit: MemoryLimit(verdict)) else {
       return nil
     }
-    if cost.strategy.schedule.isInterleaved || cost.strategy.pipelineDegree == 1 {
+    if cost.strategy.hasEqualStages {
       return bestOfEvenSplits(of: cost, options: options, scratch: &scratch)
     }
     var splitter = LayerSplitter(cost: cost, options: options, cutoffSeconds: cutoffSeconds, scratch: scratch)

@@ -134,7 +134,7 @@ package struct MemoryShortage: Sendable, Equatable {
       let options = StageOptions(cost, freedom: freedom, limit: limit)
     else { return nil }
     let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
-    var counts = [Int](repeating: p == 1 || cost.strategy.schedule.isInterleaved ? cost.layerCount / p : 1, count: p)
+    var counts = [Int](repeating: cost.strategy.hasEqualStages ? cost.layerCount / p : 1, count: p)
     var left = cost.layerCount - counts.reduce(0, +)
     for stage in counts.indices where left > 0 {
       let more = min(left, options.capacities[stage] - counts[stage])

@@ -59,9 +59,8 @@ struct StageOptions {
     var table = [StageOption?](repeating: nil, count: p * (most + 1) * 2)
     var capacities = [Int](repeating: 0, count: p)
     var hasAlternatives = false
-    let isFixed = cost.strategy.schedule.isInterleaved || p == 1
     for stage in 0..<p {
-      for layers in (isFixed ? memoryCapacities[stage] : 1)...memoryCapacities[stage] {
+      for layers in (cost.strategy.hasEqualStages ? memoryCapacities[stage] : 1)...memoryCapacities[stage] {
         func option(offloads: Bool) -> StageOption? {
           var choice: StageChoice?
           if freedom.choosesRecomputation {

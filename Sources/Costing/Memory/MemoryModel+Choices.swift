@@ -48,7 +48,7 @@ extension MemoryModel {
   /// The most layers a stage can hold within a limit, whatever it chooses; 0 if not as many as it must.
   func layerCapacity(stage: Int, limitBytes: Int, layerCount: Int, freedom: StageFreedom) -> Int {
     let p = strategy.pipelineDegree
-    let isFixed = strategy.schedule.isInterleaved || p == 1
+    let isFixed = strategy.hasEqualStages
     let most = isFixed ? layerCount / p : layerCount - (p - 1)
     if freedom == .none {
       // By a straight line where any number of layers may do, which takes fewer evaluations.
