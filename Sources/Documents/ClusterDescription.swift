@@ -173,11 +173,6 @@ package struct ClusterDescription: Sendable, Equatable {
     return copy
   }
 
-  /// The same cluster as if all nodes had the devices of one model.
-  package func assuming(deviceIndex: Int) -> ClusterDescription {
-    isMixed ? replacing(device: devices[deviceIndex]) : self
-  }
-
   /// The models of device on which a pipeline stage lies, as indices into ``devices``, ascending.
   ///
   /// - Parameter nodeOrder: the nodes that are used, by index: node k of the mesh is `nodeOrder[k]`.

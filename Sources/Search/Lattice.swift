@@ -51,7 +51,6 @@ struct Lattice {
   private let hasFlashAttention: Bool
   private let interleavesLargerGroups: Bool
   private let recomputations: [Strategy.Recompute]
-  private let recomputeIsFixed: Bool
   /// Whether hosts could hold optimizer states, and nobody says that they are not to.
   private let mayOffload: Bool
 
@@ -68,10 +67,9 @@ struct Lattice {
     base = pattern.completed(
       deviceCount: model.deviceCount, flashAttention: hasFlashAttention,
       overlap: model.framework.overlapsGradientReduce)
-    let fixed = pattern.recompute
-    recomputeIsFixed = fixed != nil
     // A fused attention core keeps nothing that selective recomputation could drop.
-    recomputations = fixed.map { [$0] } ?? (base.usesFlashAttention ? [.none, .full] : [.none, .selective, .full])
+    recomputations =
+      pattern.recompute.map { [$0] } ?? (base.usesFlashAttention ? [.none, .full] : [.none, .selective, .full])
     var meshes: [Mesh] = []
     var rejections: [String: Int] = [:]
     let deviceCount = model.deviceCount
@@ -160,6 +158,7 @@ struct Lattice {
   /// Those that choose how much to recompute are found once, from full recomputation down to none.
   private func freedom(of strategy: Strategy) -> StageFreedom {
     let offloads = mayOffload && strategy.canOffloadOptimizer
+    let recomputeIsFixed = recomputations.count == 1
     if strategy.recompute == .full, !recomputeIsFixed {
       return StageFreedom(choosesRecomputation: true, choosesOffload: offloads)
     }

@@ -16,8 +16,6 @@ import Testing
     #expect(cluster.devices.map(\.name) == ["h100-sxm5-80gb", "a100-sxm4-80gb"])
     #expect(cluster.deviceOfNode == [0, 1, 1, 0])
     #expect(cluster.device == cluster.devices[0])
-    #expect(
-      !cluster.assuming(deviceIndex: 1).isMixed && cluster.assuming(deviceIndex: 1).device.name == "a100-sxm4-80gb")
   }
 
   @Test func aMixedClusterIsReadAsItIsWritten() throws {

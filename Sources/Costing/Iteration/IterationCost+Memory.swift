@@ -85,13 +85,11 @@ extension IterationCost {
     capacities.reserveCapacity(strategy.pipelineDegree)
     var total = 0
     for stage in 0...lastStage {
-      var capacity = Int.max
-      for device in layout.devices[stage] {
-        let memory = costs[device].memory
-        capacity = min(
-          capacity,
-          memory.layerCapacity(
-            stage: stage, limitBytes: memory.limitBytes(limit), layerCount: layerCount, freedom: freedom))
+      let capacity = onEachDevice(stage).reduce(Int.max) { least, cost in
+        min(
+          least,
+          cost.memory.layerCapacity(
+            stage: stage, limitBytes: cost.memory.limitBytes(limit), layerCount: layerCount, freedom: freedom))
       }
       if capacity == 0 { return nil }
       capacities.append(capacity)
