@@ -3,19 +3,19 @@ import Documents
 
 /// Puts the nodes of a measured cluster into the order in which a strategy is fastest.
 ///
-/// Orders are searched once per layout, for the first of its strategies that is completed, and each strategy takes the
-/// one that is best for it: what a placement is good for are the layout's boundaries and rings.
+/// Orders are searched once per mesh, for the first of its strategies that is completed, and each strategy takes the
+/// one that is best for it: what a placement is good for are the mesh's boundaries and rings.
 struct NodeArranger {
   /// The nodes in the order that was given.
   private let model: CostModel
   private var byMesh: [Mesh: [Arranged]] = [:]
   private var scratch = EvaluationScratch()
 
-  /// A layout on the nodes it was placed on.
+  /// A mesh on the nodes it was placed on.
   private struct Arranged {
     let model: CostModel
     let layout: LayoutCost
-    /// What bounds the layout in every order, where integer programs said more of it; and how many were solved.
+    /// What bounds the mesh in every order, where integer programs said more of it; and how many were solved.
     var bounding: LayoutCost?
     var programCount = 0
   }
@@ -26,7 +26,7 @@ struct NodeArranger {
     let nodeOrder: [Int]
     /// No order takes less than with this; nil where no more is known than of all strategies.
     let bounding: IterationCost?
-    /// Integer programs that were solved for its order, by the first of its layout.
+    /// Integer programs that were solved for its order, by the first of its mesh.
     let programCount: Int
   }
 
@@ -47,7 +47,7 @@ struct NodeArranger {
   /// Whether orders are searched for their links: these were measured, and all nodes have the same devices.
   var isNeeded: Bool { model.cluster.measured != nil && model.nodeOrder.count > 1 && !model.cluster.isMixed }
 
-  /// The cost of a strategy on the nodes arranged for its layout.
+  /// The cost of a strategy on the nodes arranged for its mesh.
   ///
   /// - Parameters:
   ///   - split: the one for which an order is searched, if none was for the mesh.
@@ -69,7 +69,7 @@ struct NodeArranger {
       programCount: known == nil ? arranged.programCount : 0)
   }
 
-  /// The given order, and those that a search found for a layout.
+  /// The given order, and those that a search found for a mesh.
   private func arrange(_ strategy: Strategy, _ split: Split) -> [Arranged] {
     let mesh = strategy.mesh
     var given = Arranged(model: model, layout: model.layoutCost(mesh))

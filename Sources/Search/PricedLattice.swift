@@ -18,7 +18,7 @@ struct PricedLattice: Sendable {
     let microBatchCostIndex: Int
   }
 
-  /// What the candidates of one layout share.
+  /// What the candidates of one mesh share.
   struct BranchCosts: Sendable {
     let layout: LayoutCost
     /// By key, then by model of device.
@@ -34,7 +34,7 @@ struct PricedLattice: Sendable {
       }
     }
 
-    /// The whole cost of a strategy of the layout, from the parts it shares.
+    /// The whole cost of a strategy of the mesh, from the parts it shares.
     func cost(of strategy: Strategy, microBatchCostIndex: Int, model: CostModel) -> IterationCost {
       model.cost(of: strategy, layout: layout, microBatches: microBatches[microBatchCostIndex])
     }
@@ -46,7 +46,7 @@ struct PricedLattice: Sendable {
     let freedom: StageFreedom
   }
 
-  /// One layout's share of the work, computed by one thread.
+  /// One mesh's share of the work, computed by one thread.
   private struct PricedBranch: Sendable {
     var costs: BranchCosts
     var candidates: [Candidate] = []
@@ -106,7 +106,7 @@ struct PricedLattice: Sendable {
   /// Best first.
   private static let verdicts = [Prediction.Verdict.fits, .risky]
 
-  /// Points of a layout that differ in shard degrees of the same kinds of state only.
+  /// Points of a mesh that differ in shard degrees of the same kinds of state only.
   private struct MemoryClass: Hashable {
     let microBatchCostIndex: Int
     let virtualStageCount: Int
@@ -134,8 +134,8 @@ struct PricedLattice: Sendable {
     // Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
     var leastMemory: [MemoryClass: [Prediction.Verdict]] = [:]
     for point in branch.points {
-      let kind = MemoryClass(point)
-      let verdicts = point.strategy.hasShardLevels ? leastMemory[kind] ?? Self.verdicts : Self.verdicts
+      let memoryClass = MemoryClass(point)
+      let verdicts = point.strategy.hasShardLevels ? leastMemory[memoryClass] ?? Self.verdicts : Self.verdicts
       if verdicts.isEmpty {
         priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))
         continue
@@ -146,7 +146,7 @@ struct PricedLattice: Sendable {
         cost.layerCapacities(within: MemoryLimit($0), freedom: point.freedom) != nil
       }
       if !point.strategy.hasShardLevels {
-        leastMemory[kind] = verdict.map { $0 == .fits ? Self.verdicts : [.risky] } ?? []
+        leastMemory[memoryClass] = verdict.map { $0 == .fits ? Self.verdicts : [.risky] } ?? []
       }
       guard let verdict else {
         priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))

@@ -17,7 +17,7 @@ package struct PlacementBound {
 
   /// No slowest row takes less.
   var pipelineSeconds: Double {
-    let R = problem.rowCount, q = problem.stagesPerHost
+    let R = problem.rowCount, q = problem.stagesPerNode
     // The two fastest links of each node, all of them sorted.
     var fastest: [Double] = []
     for node in 0..<problem.nodeCount {

@@ -35,7 +35,7 @@ package struct PlacementProblem: Sendable {
   package let columnCount: Int
   /// Whether rows wait for each other at every hop.
   package let rowsWait: Bool
-  let stagesPerHost: Int
+  let stagesPerNode: Int
   /// Seconds per byte of a transfer between stages, from node times `nodeCount` plus to node.
   let hopSecondsPerByte: [Double]
   /// The same for an edge of a ring.
@@ -65,7 +65,7 @@ package struct PlacementProblem: Sendable {
     self.nodeCount = nodeCount
     self.rowCount = rowCount
     self.columnCount = columnCount
-    stagesPerHost = stageSeconds.count / columnCount
+    stagesPerNode = stageSeconds.count / columnCount
     self.hopSecondsPerByte = hopSecondsPerByte
     self.ringSecondsPerByte = ringSecondsPerByte
     self.hopByteCount = hopByteCount
@@ -113,7 +113,7 @@ package struct PlacementProblem: Sendable {
     return periodBase.withUnsafeBufferPointer { base in
       periodPerSecond.withUnsafeBufferPointer { perSecond in
         while true {
-          for _ in 0..<stagesPerHost {
+          for _ in 0..<stagesPerNode {
             period = max(period, base[stage] + perSecond[stage] * transfers)
             stage &-= 1
           }

@@ -6,7 +6,7 @@ extension PlacementProblem {
   /// Four orders that are made place by place.
   ///
   /// - Parameter given: all nodes, each once.
-  /// - Complexity: O(hosts²).
+  /// - Complexity: O(nodes²).
   func startingOrders(given: [Int]) -> [[Int]] {
     [false, true].flatMap { fillsRows in
       [1, 0.05].map { hopWeight in greedyOrder(given, fillsRows: fillsRows, hopWeight: hopWeight) }
