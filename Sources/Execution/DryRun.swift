@@ -142,18 +142,45 @@ extension Miniature {
   }
 
   /// What its programs are lowered from.
-  var shape: IterationShape {
-    var routes = CollectiveRoutes()
-    func route(_ group: RankGroup) {
-      let degrees = model.collectiveDegrees(firstRank: group.first, stride: group.stride, count: group.count)
-      if degrees.count > 1 { routes[group] = .hierarchical(degrees: degrees) }
+  var shape: IterationShape { IterationShape(model, strategy: strategy, split: split, routes: routes) }
+
+  /// The routes that the plan's messages would take over the miniature's groups: its own are so small that all would go by the
+  /// way of least latency.
+  var routes: CollectiveRoutes {
+    let model = model, scale = messageScale
+    return CollectiveRoutes { question in
+      let planned = Double(question.byteCount) * scale.factor(of: question.operand)
+      return model.route(of: question.kind, over: question.group, byteCount: Int(planned.rounded()))
     }
-    for group in strategy.mesh.groups(along: .tensor) { route(group) }
-    for data in strategy.mesh.groups(along: .data) {
-      for family in Sharding.Family.allCases {
-        for group in strategy.sharding.groups(of: family, inDataGroup: data) { route(group) }
-      }
+  }
+}
+
+/// By how much a plan's messages are larger than its miniature's.
+package struct MessageScale: Sendable, Equatable {
+  /// Of whole activations.
+  let activations: Double
+  /// Of one number a token.
+  let tokens: Double
+  /// Of weights and gradients, a layer's.
+  let parameters: Double
+
+  init(from planned: TrainingJob, _ strategy: Strategy, to job: TrainingJob, _ small: Strategy) {
+    func tokens(_ job: TrainingJob, _ strategy: Strategy) -> Double {
+      Double(strategy.microBatch * job.sequenceLength)
     }
-    return IterationShape(model, strategy: strategy, split: split, routes: routes)
+    func layer(_ job: TrainingJob, _ strategy: Strategy) -> Double {
+      Double(job.model.layerParameters.perRank(tensorDegree: strategy.tensorDegree))
+    }
+    self.tokens = tokens(planned, strategy) / tokens(job, small)
+    activations = self.tokens * Double(planned.model.hiddenSize) / Double(job.model.hiddenSize)
+    parameters = layer(planned, strategy) / layer(job, small)
+  }
+
+  func factor(of operand: Operand) -> Double {
+    switch operand {
+    case .stream, .branch, .columnInput, .arrived: activations
+    case .tokenMaximum, .tokenTarget, .tokenSum: tokens
+    case .exchanged(let exchange, _, _): exchange.content == .scalars ? 1 : parameters
+    }
   }
 }

@@ -26,6 +26,8 @@ package struct Miniature: Sendable {
   package let split: Split
   /// What was shrunk, in a fixed order.
   package let changes: [Change]
+  /// By how much the plan's messages are larger.
+  package let messageScale: MessageScale
 
   /// Why a plan has no miniature.
   package enum Refusal: Error, Sendable, Equatable, CustomStringConvertible {
@@ -85,6 +87,7 @@ package struct Miniature: Sendable {
     if let violation = model.violation(of: strategy) { throw .contradiction("\(violation)") }
     self.strategy = strategy
     self.split = split
+    messageScale = MessageScale(from: plan.job, planned, to: model.job, strategy)
     changes = Self.changes(plan: plan, job: model.job, strategy: strategy, microBatchCount: microBatchCount)
   }
 

@@ -20,7 +20,9 @@ import Training
       cluster: cluster, job: Fixture.job(Fixture.gpt(isTied: true), globalBatch: 8 * microBatches))
     let strategy = Strategy(mesh: [.data: 8], sharding: sharding)
     #expect(model.violation(of: strategy) == nil)
-    #expect(model.collectiveDegrees(firstRank: 0, stride: 1, count: 8) == [4, 2])
+    #expect(
+      model.route(of: .reduceScatter, over: RankGroup(first: 0, stride: 1, count: 8), byteCount: 1 << 30)
+        == .hierarchical(degrees: [4, 2]))
     let traffic = model.traffic(of: strategy, split: Split([4]))
     return (0..<2).map { traffic.byteCount(.data, level: $0) }
   }

@@ -132,10 +132,17 @@ import Training
       cluster: Fixture.cluster(
         nodeCount: 2, devicesPerNode: 4,
         levels: [
-          .init(name: "node", span: 4, bytesPerSecond: 100e9), .init(name: "net", span: 8, bytesPerSecond: 10e9),
+          .init(name: "node", span: 4, bytesPerSecond: 100e9, latencySeconds: 2e-6),
+          .init(name: "net", span: 8, bytesPerSecond: 10e9, latencySeconds: 5e-6),
         ]), job: Fixture.job(Fixture.gpt()))
-    #expect(model.collectiveDegrees(firstRank: 0, stride: 2, count: 4) == [2, 2])
-    #expect(model.collectiveDegrees(firstRank: 0, stride: 1, count: 4) == [4])
+    func route(_ stride: Int, _ kind: CollectiveKind, _ byteCount: Int) -> Route {
+      model.route(of: kind, over: RankGroup(first: 0, stride: stride, count: 4), byteCount: byteCount)
+    }
+    #expect(route(2, .allReduce, 1 << 30) == .hierarchical(degrees: [2, 2]))
+    #expect(route(2, .reduceScatter, 1 << 30) == .hierarchical(degrees: [2, 2]))
+    #expect(route(1, .allReduce, 1 << 30) == .ring)
+    // Six steps round a ring of four, four up a tree and down again.
+    #expect(route(1, .allReduce, 8) == .tree && route(1, .allGather, 8) == .ring)
     #expect(traffic.byteCount(.data, level: 1) > 0)
   }
 }

@@ -9,7 +9,7 @@ import Training
 @Suite struct BitEqualityTests {
   /// Parameters after two steps. Without clipping: the norm's sum is in another order when shards are.
   static func parameters(
-    _ pattern: String, microBatches: Int, route: CollectiveAlgorithm, usesThreads: Bool = false,
+    _ pattern: String, microBatches: Int, route: Route, usesThreads: Bool = false,
     family: ModelDescription.Family = .gpt
   ) throws -> [ModelPart: [Float]] {
     let plan = try statedPlan(
@@ -67,7 +67,7 @@ import Training
     "tensor=2,pipeline=2,data=2,zero_stage=1",
   ])
   func threadsGiveTheSameBits(layout: String) throws {
-    let route: CollectiveAlgorithm = .ring
+    let route: Route = .ring
     let turns = try Self.parameters(layout, microBatches: 4, route: route, family: .llama)
     for _ in 0..<3 {
       let threads = try Self.parameters(layout, microBatches: 4, route: route, usesThreads: true, family: .llama)

@@ -137,7 +137,7 @@ import Training
       })
     all.append(
       Mutation("another route on one rank", "different collectives in one group") {
-        $0.editCollective(1, { $0.traffic == .data }) { $0.with(algorithm: .direct) }
+        $0.editCollective(1, { $0.traffic == .data }) { $0.with(route: .direct) }
       })
     all.append(
       Mutation("another width on one rank", "different collectives in one group") {

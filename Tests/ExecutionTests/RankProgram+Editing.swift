@@ -163,14 +163,14 @@ extension [RankProgram] {
 extension Collective {
   func with(
     kind: CollectiveKind? = nil, operand: Operand? = nil, group: [Int]? = nil, elementCount: Int? = nil,
-    elementByteCount: Int? = nil, reduction: Reduction? = nil, algorithm: CollectiveAlgorithm? = nil,
+    elementByteCount: Int? = nil, reduction: Reduction? = nil, route: Route? = nil,
     quantisation: Quantisation?? = nil
   ) -> Collective {
     Collective(
       kind ?? self.kind, of: operand ?? self.operand, over: group ?? self.group,
       elementCount: elementCount ?? self.elementCount,
       elementByteCount: elementByteCount ?? self.elementByteCount, traffic: traffic,
-      reduction: reduction ?? self.reduction, algorithm: algorithm ?? self.algorithm,
+      reduction: reduction ?? self.reduction, route: route ?? self.route,
       quantisation: quantisation ?? self.quantisation)
   }
 }

@@ -60,7 +60,7 @@ struct RoutedRun {
     _ pattern: String, microBatches: Int, family: ModelDescription.Family = .gpt, isTied: Bool = false,
     devicesPerNode: Int = 4, layers: Int = 2, isExact: Bool = false, errorFeedback: ErrorFeedback? = nil,
     usesThreads: Bool = false,
-    route: (Sharding.Family) -> CollectiveAlgorithm
+    route: (Sharding.Family) -> Route
   ) throws {
     let miniature = try Self.miniature(
       pattern, microBatches: microBatches, family: family, isTied: isTied, layers: layers)

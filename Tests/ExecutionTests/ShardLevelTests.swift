@@ -12,7 +12,7 @@ import Training
 @Suite struct ShardLevelTests {
   static func parameters(
     _ pattern: String, microBatches: Int, family: ModelDescription.Family = .gpt, isTied: Bool = false,
-    route: (Sharding.Family) -> CollectiveAlgorithm
+    route: (Sharding.Family) -> Route
   ) throws -> [ModelPart: [Float]] {
     var run = try RoutedRun(pattern, microBatches: microBatches, family: family, isTied: isTied, route: route)
     return try run.parameters()
@@ -69,7 +69,8 @@ import Training
     let run = try DryRun(miniature, options: DryRun.Options(stepCount: 2))
     #expect(run.disagreements.isEmpty)
     // What was sent is what an account of its own counts.
-    let oracle = TrafficOracle.traffic(miniature.model, miniature.strategy, miniature.split)
+    let oracle = TrafficOracle.traffic(
+      miniature.model, miniature.strategy, miniature.split, routes: miniature.routes)
     let levels = miniature.model.cluster.levels
     for row in run.traffic {
       let kind = try #require(TrafficKind(rawValue: row.kind)), level = levels.firstIndex { $0.name == row.level }
@@ -100,7 +101,10 @@ import Training
 
   /// Bytes that gathers of weights send from node to node in an iteration.
   static func gatheredBetweenNodes(_ pattern: String, microBatches: Int) throws -> (bytes: Int, weightBytes: Int) {
-    let shape = try RoutedRun.miniature(pattern, microBatches: microBatches).shape
+    // As large messages go: level by level.
+    let shape = try RoutedRun(pattern, microBatches: microBatches) {
+      $0 == .weights ? .hierarchical(degrees: [4, 2]) : .ring
+    }.shape
     var bytes = 0
     for program in shape.programs() {
       for case .collective(let it) in program.steps.map(\.operation) where it.kind == .allGather && it.traffic == .data

@@ -116,7 +116,7 @@ import Training
 
   @Test func anotherRouteShowsInTheLevels() throws {
     let found = try Self.run("data=8") {
-      $0.editEverywhere({ $0.isCollective("gradients") }) { $0.with(algorithm: .direct) }
+      $0.editEverywhere({ $0.isCollective("gradients") }) { $0.with(route: .direct) }
     }
     #expect(found.contains { $0.contains("data traffic across network") }, "\(found)")
   }

@@ -36,7 +36,7 @@ struct ProgramDigest {
     switch operation {
     case .compute(let it): words(it)
     case .collective(let it):
-      "\(words(it.kind)) \(it.reduction == .sum ? "sum" : "maximum") \(words(it.algorithm)) of \(words(it.operand)) "
+      "\(words(it.kind)) \(it.reduction == .sum ? "sum" : "maximum") \(words(it.route)) of \(words(it.operand)) "
         + "count \(it.elementCount)x\(it.elementByteCount) as \(words(it.traffic)) "
         + "packed \(it.quantisation.map { "\($0.bitCount)/\($0.groupLength)" } ?? "no") "
         + "over \(it.group.map(String.init).joined(separator: ","))"
@@ -80,10 +80,11 @@ struct ProgramDigest {
     }
   }
 
-  private static func words(_ algorithm: CollectiveAlgorithm) -> String {
-    switch algorithm {
+  private static func words(_ route: Route) -> String {
+    switch route {
     case .ring: "ring"
     case .hierarchical(let degrees): "hierarchical \(degrees)"
+    case .tree: "tree"
     case .direct: "direct"
     case .directByLevel(let degrees): "direct \(degrees)"
     }

@@ -1,6 +1,6 @@
 package import Costing
 package import Documents
-import Training
+package import Training
 
 /// Bytes that every rank sends in one iteration, counted a second time from model, strategy and split alone: nothing is
 /// taken from recipes, programs or schedules of collectives. How a group is routed and which links a message crosses is
@@ -18,11 +18,17 @@ package struct TrafficOracle {
   private let model: CostModel
   private let strategy: Strategy
   private let split: Split
+  private let routes: CollectiveRoutes
   private var count: TrafficCount
 
   /// The whole count.
-  package static func traffic(_ model: CostModel, _ strategy: Strategy, _ split: Split) -> TrafficCount {
-    var oracle = TrafficOracle(model: model, strategy: strategy, split: split)
+  ///
+  /// - Parameter routes: which way collectives go; nil is the cheapest.
+  package static func traffic(
+    _ model: CostModel, _ strategy: Strategy, _ split: Split, routes: CollectiveRoutes? = nil
+  ) -> TrafficCount {
+    var oracle = TrafficOracle(
+      model: model, strategy: strategy, split: split, routes: routes ?? model.cheapestRoutes)
     for ranks in oracle.mesh.groups(along: .tensor) where ranks.count > 1 { oracle.countTensor(ranks) }
     oracle.countPipeline()
     for ranks in oracle.mesh.groups(along: .data) where ranks.count > 1 { oracle.countData(ranks) }
@@ -30,8 +36,8 @@ package struct TrafficOracle {
     return oracle.count
   }
 
-  private init(model: CostModel, strategy: Strategy, split: Split) {
-    (self.model, self.strategy, self.split) = (model, strategy, split)
+  private init(model: CostModel, strategy: Strategy, split: Split, routes: CollectiveRoutes) {
+    (self.model, self.strategy, self.split, self.routes) = (model, strategy, split, routes)
     count = TrafficCount(rankCount: strategy.worldSize, levelCount: model.cluster.levels.count)
   }
 
@@ -87,16 +93,43 @@ package struct TrafficOracle {
     count.add(bytes, kind: kind, fromRank: from, level: model.linkLevel(fromRank: from, toRank: to))
   }
 
+  /// What a collective moves, as far as its route may depend on it.
+  private enum Tensor {
+    case activations, tokens, parameters, scalars
+  }
+
+  private func route(_ kind: CollectiveKind, _ tensor: Tensor, _ ranks: RankGroup, bytes: Int) -> Route {
+    let exchanges = Moment.allCases.flatMap { strategy.sharding.exchanges(at: $0, in: mesh) }
+    func exchange(_ isScalars: Bool) -> Operand? {
+      exchanges.first { ($0.content == .scalars) == isScalars }.map { .exchanged($0, nil, nil) }
+    }
+    let operand: Operand? =
+      switch tensor {
+      case .activations: .stream
+      case .tokens: .tokenSum
+      case .parameters: exchange(false)
+      case .scalars: exchange(true)
+      }
+    guard let operand else { return .ring }
+    return routes.route(of: CollectiveRoutes.Question(kind, of: operand, over: ranks, byteCount: bytes))
+  }
+
+  /// A gather or a scatter of n elements, so many bytes each, a number of times.
+  private mutating func move(
+    _ n: Int, each: Int, times: Int, _ kind: TrafficKind, _ tensor: Tensor, _ ranks: RankGroup, gathers: Bool
+  ) {
+    let route = route(gathers ? .allGather : .reduceScatter, tensor, ranks, bytes: n * each)
+    rings(n, each * times, kind, ranks, route, gathers: gathers)
+  }
+
   /// Rings level by level over n elements, innermost level first: at a level of a ranks, those that agree in every other
   /// place pass round what belongs to their place below. Gathering, a rank sends all of it but its successor's chunk,
   /// scattering all but its own.
-  private mutating func ring(
-    _ n: Int, _ bytes: Int, _ kind: TrafficKind, _ ranks: RankGroup, gathers: Bool, isFlat: Bool = false
+  private mutating func rings(
+    _ n: Int, _ bytes: Int, _ kind: TrafficKind, _ ranks: RankGroup, _ route: Route, gathers: Bool
   ) {
-    let degrees =
-      isFlat
-      ? [ranks.count] : model.collectiveDegrees(firstRank: ranks.first, stride: ranks.stride, count: ranks.count)
-    var below = 1
+    var degrees = [ranks.count], below = 1
+    if case .hierarchical(let levels) = route { degrees = levels }
     for degree in degrees {
       for rank in 0..<ranks.count {
         let place = rank / below % degree
@@ -113,8 +146,21 @@ package struct TrafficOracle {
     }
   }
 
-  private mutating func sum(_ n: Int, _ bytes: Int, _ kind: TrafficKind, _ ranks: RankGroup, isFlat: Bool = false) {
-    for gathers in [false, true] { ring(n, bytes, kind, ranks, gathers: gathers, isFlat: isFlat) }
+  /// An all-reduce: a scatter and a gather, or a binomial tree, in which every rank but the first sends all to the rank
+  /// without its lowest bit, and gets the sum back.
+  private mutating func sum(
+    _ n: Int, each: Int, times: Int, _ kind: TrafficKind, _ tensor: Tensor, _ ranks: RankGroup
+  ) {
+    let route = route(.allReduce, tensor, ranks, bytes: n * each)
+    guard route == .tree else {
+      for gathers in [false, true] { rings(n, each * times, kind, ranks, route, gathers: gathers) }
+      return
+    }
+    for rank in 1..<max(1, ranks.count) {
+      let parent = rank & (rank - 1)
+      send(n * each * times, kind, ranks.rank(rank), ranks.rank(parent))
+      send(n * each * times, kind, ranks.rank(parent), ranks.rank(rank))
+    }
   }
 
   // MARK: Kinds
@@ -129,20 +175,23 @@ package struct TrafficOracle {
     let layers = m * split[stage].layerCount, sums = 4 * layers + 2 * m * recomputed
     let ends = m * ((isFirst ? 1 : 0) + (isLast ? 1 : 0))
     if strategy.usesSequenceParallelism {
-      ring(S, e * (sums + 2 * layers + ends + (isLast ? m : 0)), .tensor, ranks, gathers: true)
-      ring(S, e * (sums + ends), .tensor, ranks, gathers: false)
+      let gathers = sums + 2 * layers + ends + (isLast ? m : 0)
+      move(S, each: e, times: gathers, .tensor, .activations, ranks, gathers: true)
+      move(S, each: e, times: sums + ends, .tensor, .activations, ranks, gathers: false)
     } else {
-      sum(S, e * (sums + ends), .tensor, ranks)
+      sum(S, each: e, times: sums + ends, .tensor, .activations, ranks)
       // What arrives from another stage comes in parts.
       let arrivals = p == 1 ? 0 : 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
-      ring(S, e * m * arrivals, .tensor, ranks, gathers: true)
+      move(S, each: e, times: m * arrivals, .tensor, .activations, ranks, gathers: true)
     }
     // The largest logit, the target's and the sum of exponentials of each token, fp32.
-    if isLast { sum(tokens, 4 * 3 * m, .tensor, ranks) }
+    if isLast { sum(tokens, each: 4, times: 3 * m, .tensor, .tokens, ranks) }
     if isByPart {
-      for part in parts(stage) { sum(part.partial, e * m * part.copies, .tensor, ranks) }
+      for part in parts(stage) { sum(part.partial, each: e, times: m * part.copies, .tensor, .parameters, ranks) }
     } else {
-      sum(parts(stage).reduce(0) { $0 + $1.partial * $1.copies }, job.gradientByteCount, .tensor, ranks)
+      sum(
+        parts(stage).reduce(0) { $0 + $1.partial * $1.copies }, each: job.gradientByteCount, times: 1, .tensor,
+        .parameters, ranks)
     }
   }
 
@@ -167,11 +216,11 @@ package struct TrafficOracle {
       let rows = job.model.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
       for column in mesh.groups(along: .pipeline) {
         sum(
-          rows / t * job.model.hiddenSize, job.gradientByteCount, .embedding,
-          column.part(fromPlace: 0, step: p - 1, count: 2), isFlat: true)
+          rows / t * job.model.hiddenSize, each: job.gradientByteCount, times: 1, .embedding, .parameters,
+          column.part(fromPlace: 0, step: p - 1, count: 2))
       }
     }
-    if mesh.worldSize > 1 { sum(2, 4, .control, mesh.ranks, isFlat: true) }
+    if mesh.worldSize > 1 { sum(2, each: 4, times: 1, .control, .scalars, mesh.ranks) }
   }
 
   private mutating func countData(_ data: RankGroup) {
@@ -189,14 +238,14 @@ package struct TrafficOracle {
     for part in parts {
       let n = part.parameters, k = part.copies, uses = m * part.uses
       let far = sharding.secondaryDegree == nil ? uses : 1
-      gather(n, k * far * e, data, 1, w, times: k * far)
-      if let s = sharding.secondaryDegree { gather(n, k * (uses - far) * e, data, 1, s, isExact: true) }
-      reduce(n, k * m * e, data, 1, w, times: k * m)
-      reduce(n, k * m * e, data, w, g, times: k * m)
-      reduce(n, k * accumulated, data, g, o, times: k)
-      replicas(n, k * accumulated, data, N)
-      gather(n, k * e, data, g, o, times: k)
-      gather(n, k * e, data, w, g, times: k)
+      gather(n, e, data, 1, w, times: k * far)
+      if let s = sharding.secondaryDegree { gather(n, e, data, 1, s, times: k * (uses - far), isExact: true) }
+      reduce(n, e, data, 1, w, times: k * m)
+      reduce(n, e, data, w, g, times: k * m)
+      reduce(n, accumulated, data, g, o, times: k)
+      replicas(n, accumulated, data, N, times: k)
+      gather(n, e, data, g, o, times: k)
+      gather(n, e, data, w, g, times: k)
     }
   }
 
@@ -216,26 +265,26 @@ package struct TrafficOracle {
 
   /// From shards of 1/outer to 1/inner.
   private mutating func gather(
-    _ n: Int, _ bytes: Int, _ data: RankGroup, _ inner: Int, _ outer: Int, times: Int = 1, isExact: Bool = false
+    _ n: Int, _ each: Int, _ data: RankGroup, _ inner: Int, _ outer: Int, times: Int = 1, isExact: Bool = false
   ) {
-    for (ranks, n) in groups(n, data, inner, outer) where ranks.count > 1 && bytes > 0 {
+    for (ranks, n) in groups(n, data, inner, outer) where ranks.count > 1 && times > 0 {
       if strategy.sharding.quantisesWeights, !isExact, nodes(ranks) != nil {
         // The longest shard's codes and steps, of every rank.
         let words = ranks.count * words((n + ranks.count - 1) / ranks.count, bits: 8, group: 2048)
-        ring(words, 4 * times, .data, ranks, gathers: true)
+        move(words, each: 4, times: times, .data, .parameters, ranks, gathers: true)
       } else {
-        ring(n, bytes, .data, ranks, gathers: true)
+        move(n, each: each, times: times, .data, .parameters, ranks, gathers: true)
       }
     }
   }
 
   /// From shards of 1/inner to 1/outer.
   private mutating func reduce(
-    _ n: Int, _ bytes: Int, _ data: RankGroup, _ inner: Int, _ outer: Int, times: Int = 1
+    _ n: Int, _ each: Int, _ data: RankGroup, _ inner: Int, _ outer: Int, times: Int = 1
   ) {
     for (ranks, n) in groups(n, data, inner, outer) where ranks.count > 1 {
       guard strategy.sharding.quantisesGradients, let (inside, across) = nodes(ranks), n % (2 * ranks.count) == 0 else {
-        ring(n, bytes, .data, ranks, gathers: false)
+        move(n, each: each, times: times, .data, .parameters, ranks, gathers: false)
         continue
       }
       for from in 0..<ranks.count {
@@ -253,9 +302,9 @@ package struct TrafficOracle {
     }
   }
 
-  private mutating func replicas(_ n: Int, _ bytes: Int, _ data: RankGroup, _ count: Int) {
+  private mutating func replicas(_ n: Int, _ each: Int, _ data: RankGroup, _ count: Int, times: Int = 1) {
     for (ranks, n) in groups(n, data, strategy.sharding.optimizerDegree, count) where ranks.count > 1 {
-      sum(n, bytes, .data, ranks)
+      sum(n, each: each, times: times, .data, .parameters, ranks)
     }
   }
 

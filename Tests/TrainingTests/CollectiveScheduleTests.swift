@@ -40,7 +40,7 @@ import Training
   }
 
   /// Every way to route a gather or a reduction over n ranks.
-  static func algorithms(_ n: Int) -> [CollectiveAlgorithm] {
+  static func routes(_ n: Int) -> [Route] {
     var degrees = [[n], [1, n]]
     for inner in 2..<max(2, n) where n % inner == 0 {
       degrees.append([inner, n / inner])
@@ -73,14 +73,14 @@ import Training
   @Test func `All-gather leaves every rank with every chunk`() {
     for (n, elementCount) in Self.shapes {
       let whole = Array(1..<(elementCount + 1))
-      for algorithm in Self.algorithms(n) {
+      for route in Self.routes(n) {
         let schedule = CollectiveSchedule(
-          .allGather, rankCount: n, elementCount: elementCount, algorithm: algorithm)
+          .allGather, rankCount: n, elementCount: elementCount, route: route)
         let start = (0..<n).map { rank in
           (0..<elementCount).map { schedule.chunk(rank).contains($0) ? whole[$0] : -1 }
         }
         let end = Self.perform(schedule, on: start)
-        #expect(end == Array(repeating: whole, count: n), "n \(n), S \(elementCount), \(algorithm)")
+        #expect(end == Array(repeating: whole, count: n), "n \(n), S \(elementCount), \(route)")
       }
     }
   }
@@ -89,13 +89,13 @@ import Training
     for (n, elementCount) in Self.shapes {
       let start = Self.buffers(n, elementCount)
       let sum = (0..<elementCount).map { element in start.reduce(0) { $0 + $1[element] } }
-      for algorithm in Self.algorithms(n) {
+      for route in Self.routes(n) {
         let schedule = CollectiveSchedule(
-          .reduceScatter, rankCount: n, elementCount: elementCount, algorithm: algorithm)
+          .reduceScatter, rankCount: n, elementCount: elementCount, route: route)
         let end = Self.perform(schedule, on: start)
         for rank in 0..<n {
           let chunk = schedule.chunk(rank)
-          #expect(end[rank][chunk] == sum[chunk], "n \(n), S \(elementCount), rank \(rank), \(algorithm)")
+          #expect(end[rank][chunk] == sum[chunk], "n \(n), S \(elementCount), rank \(rank), \(route)")
         }
       }
     }
@@ -105,11 +105,11 @@ import Training
     for (n, elementCount) in Self.shapes {
       let start = Self.buffers(n, elementCount)
       let sum = (0..<elementCount).map { element in start.reduce(0) { $0 + $1[element] } }
-      for algorithm in Self.algorithms(n) {
+      for route in Self.routes(n) + [.tree] {
         let schedule = CollectiveSchedule(
-          .allReduce, rankCount: n, elementCount: elementCount, algorithm: algorithm)
+          .allReduce, rankCount: n, elementCount: elementCount, route: route)
         let end = Self.perform(schedule, on: start)
-        #expect(end == Array(repeating: sum, count: n), "n \(n), S \(elementCount), \(algorithm)")
+        #expect(end == Array(repeating: sum, count: n), "n \(n), S \(elementCount), \(route)")
       }
     }
   }
@@ -119,31 +119,41 @@ import Training
       // Each rank has the largest somewhere.
       let start = (0..<n).map { rank in (0..<elementCount).map { ($0 * 7 + rank * 5) % 11 } }
       let largest = (0..<elementCount).map { element in start.map { $0[element] }.max() ?? 0 }
-      for algorithm in Self.algorithms(n) where !algorithm.isDirect {
+      for route in Self.routes(n) + [.tree] where !route.isDirect {
         let schedule = CollectiveSchedule(
-          .allReduce, rankCount: n, elementCount: elementCount, reduction: .maximum, algorithm: algorithm)
+          .allReduce, rankCount: n, elementCount: elementCount, reduction: .maximum, route: route)
         let end = Self.perform(schedule, on: start)
-        #expect(end == Array(repeating: largest, count: n), "n \(n), S \(elementCount), \(algorithm)")
+        #expect(end == Array(repeating: largest, count: n), "n \(n), S \(elementCount), \(route)")
       }
     }
   }
 
   @Test func `Whatever the route, every rank sends as much`() {
     for n in 1...12 {
-      for algorithm in Self.algorithms(n) {
+      for route in Self.routes(n) {
         for kind in [CollectiveKind.allGather, .reduceScatter] {
-          let schedule = CollectiveSchedule(kind, rankCount: n, elementCount: 6 * n, algorithm: algorithm)
+          let schedule = CollectiveSchedule(kind, rankCount: n, elementCount: 6 * n, route: route)
           let sent = (0..<n).map { schedule.bytesSent(byRank: $0, bytesPerElement: 1) }
-          #expect(sent == Array(repeating: 6 * (n - 1), count: n), "\(kind.rawValue), n \(n), \(algorithm)")
+          #expect(sent == Array(repeating: 6 * (n - 1), count: n), "\(kind.rawValue), n \(n), \(route)")
         }
       }
+    }
+  }
+
+  @Test func `A tree sends everything up and down each edge, in twice its depth of steps`() {
+    for n in 2...17 {
+      let schedule = CollectiveSchedule(.allReduce, rankCount: n, elementCount: 5, route: .tree)
+      #expect(schedule.transfers.count == 2 * (n - 1) && schedule.transfers.allSatisfy { $0.elementRange == 0..<5 })
+      var depth = 0
+      while 1 << depth < n { depth += 1 }
+      #expect((schedule.transfers.last?.stepIndex ?? 0) + 1 == 2 * depth, "n \(n)")
     }
   }
 
   /// 2 nodes of 4: between nodes each rank exchanges half of its quarter, not the seven eighths of a flat ring.
   @Test func `A hierarchy spares the outer level`() {
     let schedule = CollectiveSchedule(
-      .reduceScatter, rankCount: 8, elementCount: 64, algorithm: .hierarchical(degrees: [4, 2]))
+      .reduceScatter, rankCount: 8, elementCount: 64, route: .hierarchical(degrees: [4, 2]))
     let between = schedule.transfers.filter { $0.fromRank / 4 != $0.toRank / 4 }
     #expect(between.reduce(0) { $0 + $1.elementRange.count } == 8 * 8)
     #expect(between.allSatisfy { $0.stepIndex == 3 })
@@ -220,11 +230,11 @@ extension CollectiveSchedule {
   }
 }
 
-extension CollectiveAlgorithm {
+extension Route {
   fileprivate var isDirect: Bool {
     switch self {
     case .direct, .directByLevel: true
-    case .ring, .hierarchical: false
+    case .ring, .hierarchical, .tree: false
     }
   }
 }

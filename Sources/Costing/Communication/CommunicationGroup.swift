@@ -2,11 +2,11 @@ import Training
 
 /// The ranks of one collective, as the links see them: enough to price any message.
 ///
-/// Every collective is priced by α–β for each algorithm that a collective library would consider, and the cheapest
+/// Every collective is priced by α–β for each route that a collective library would consider, and the cheapest
 /// counts. With S the bytes of the full tensor and n ranks (Thakur et al. 2005; the bus-bandwidth factors of NVIDIA's
 /// nccl-tests):
 ///
-/// | algorithm | all-gather, reduce-scatter | all-reduce |
+/// | route | all-gather, reduce-scatter | all-reduce |
 /// |---|---|---|
 /// | ring | (n−1)α + (n−1)/n · S/B | twice that |
 /// | hierarchical, a ranks at each level over the k below it | Σ (a−1)α + (a−1)/a · (S/k)/B | twice that |
@@ -44,17 +44,15 @@ package struct CommunicationGroup: Sendable, Equatable {
     hierarchicalLatencySeconds: 0, hierarchicalSecondsPerByte: 0, allToAllLatencySeconds: 0,
     allToAllSecondsPerByte: 0)
 
+  /// The cheapest way of a message, of those that a collective library would consider.
+  enum Way: Sendable {
+    case ring, hierarchical, tree
+  }
+
   /// Seconds to gather a tensor of `byteCount` bytes, of which each rank holds an equal shard, on every rank.
   package func allGatherSeconds(byteCount: Double) -> Double {
     guard rankCount > 1 else { return 0 }
-    return collectiveSeconds + gatherSteps(byteCount: byteCount)
-  }
-
-  /// The same without γ.
-  private func gatherSteps(byteCount: Double) -> Double {
-    let n = Double(rankCount)
-    let ring = (n - 1) * latencySeconds + (n - 1) / n * byteCount / ringBytesPerSecond
-    return min(ring, hierarchicalLatencySeconds + byteCount * hierarchicalSecondsPerByte)
+    return collectiveSeconds + gather(byteCount: byteCount).seconds
   }
 
   /// Seconds to sum a tensor of `byteCount` bytes and leave each rank its shard: the all-gather run backwards.
@@ -63,8 +61,29 @@ package struct CommunicationGroup: Sendable, Equatable {
   /// Seconds to sum a tensor of `byteCount` bytes on every rank.
   package func allReduceSeconds(byteCount: Double) -> Double {
     guard rankCount > 1 else { return 0 }
+    return collectiveSeconds + allReduce(byteCount: byteCount).seconds
+  }
+
+  /// The way that the seconds of a gather, a scatter or an all-reduce are those of.
+  func way(of kind: CollectiveKind, byteCount: Double) -> Way {
+    kind == .allReduce ? allReduce(byteCount: byteCount).way : gather(byteCount: byteCount).way
+  }
+
+  /// The cheapest gather, without γ.
+  @inline(__always)
+  private func gather(byteCount: Double) -> (way: Way, seconds: Double) {
+    let n = Double(rankCount)
+    let ring = (n - 1) * latencySeconds + (n - 1) / n * byteCount / ringBytesPerSecond
+    let hierarchical = hierarchicalLatencySeconds + byteCount * hierarchicalSecondsPerByte
+    return hierarchical < ring ? (.hierarchical, hierarchical) : (.ring, ring)
+  }
+
+  /// The cheapest all-reduce, without γ.
+  @inline(__always)
+  private func allReduce(byteCount: Double) -> (way: Way, seconds: Double) {
     let tree = 2 * Double(treeDepth) * latencySeconds + 2 * byteCount / ringBytesPerSecond
-    return collectiveSeconds + min(tree, 2 * gatherSteps(byteCount: byteCount))
+    let (way, gather) = gather(byteCount: byteCount)
+    return tree < 2 * gather ? (.tree, tree) : (way, 2 * gather)
   }
 
   /// Seconds for every rank to send every other its part of `byteCount` bytes, of which one part stays with the sender.

@@ -1,3 +1,5 @@
+import Training
+
 /// Elements that each rank of a group sends to each other in a collective, in closed form.
 ///
 /// A tensor of S elements is cut into one chunk per rank, lengths c₀ ≥ c₁ ≥ … that differ by at most one. In a ring a rank
@@ -6,14 +8,53 @@
 /// from the innermost outwards: at a level of `a` ranks over `k` below it, among ranks that agree in all other places,
 /// on the 1/k of the tensor whose chunks belong to their place below.
 ///
-/// Nothing is taken from the collective schedules: the executor, which performs those, is checked against this.
+/// Nothing is taken from the messages of collective schedules: the executor, which performs those, is checked against this.
 struct CollectiveVolume {
   /// Ranks at each level, innermost first; their product is the group's size. One level is a flat ring.
   let degrees: [Int]
   /// Elements of the full tensor, S.
   let elementCount: Int
 
+  /// Whether an all-reduce goes up and down a tree instead.
+  let isTree: Bool
+
+  init(degrees: [Int], elementCount: Int, isTree: Bool = false) {
+    self.degrees = degrees
+    self.elementCount = elementCount
+    self.isTree = isTree
+  }
+
+  /// - Precondition: a direct route gathers and scatters as much as rings of its degrees, but not between the same pairs: it
+  ///   has no volume here.
+  init(_ route: Route, rankCount: Int, elementCount: Int) {
+    switch route {
+    case .ring: self.init(degrees: [rankCount], elementCount: elementCount)
+    case .tree: self.init(degrees: [rankCount], elementCount: elementCount, isTree: true)
+    case .hierarchical(let degrees): self.init(degrees: degrees, elementCount: elementCount)
+    case .direct, .directByLevel: preconditionFailure("no price leads to a direct route")
+    }
+  }
+
   private var rankCount: Int { degrees.reduce(1, *) }
+
+  /// Calls `body(sender, receiver, elements)` for every pair that exchanges elements in a collective.
+  func forEachPair(of kind: CollectiveKind, _ body: (_ from: Int, _ to: Int, _ elementCount: Int) -> Void) {
+    switch kind {
+    case .allGather: forEachAllGatherPair(body)
+    case .reduceScatter: forEachReduceScatterPair(body)
+    case .allReduce where isTree:
+      // Everything up each edge, and down again.
+      guard elementCount > 0 else { return }
+      for edge in binomialTree(rankCount) {
+        body(edge.child, edge.parent, elementCount)
+        body(edge.parent, edge.child, elementCount)
+      }
+    case .allReduce:
+      forEachReduceScatterPair(body)
+      forEachAllGatherPair(body)
+    case .allToAll: preconditionFailure("an all-to-all has hops of its own, see QuantisedExchange")
+    }
+  }
 
   /// Calls `body(sender, receiver, elements)` for every pair that exchanges elements in an all-gather.
   func forEachAllGatherPair(_ body: (_ from: Int, _ to: Int, _ elementCount: Int) -> Void) {

@@ -1,5 +1,5 @@
 package import Documents
-import Training
+package import Training
 
 /// Bytes that an iteration sends: those of passes and of exchanges as the recipes have them, those between stages by a
 /// formula. Tests compare all with a second account, and the executor with what ranks send.
@@ -15,16 +15,24 @@ extension CostModel {
     nodeOrder[rank / cluster.devicesPerNode] * cluster.devicesPerNode + rank % cluster.devicesPerNode
   }
 
-  /// How a group of ranks lays out a collective: ranks at each level of links, innermost first, when a hierarchical
-  /// collective moves a large message faster than a ring through all of them; otherwise all in one ring.
+  /// The cheapest route of a message, which its price is that of.
   ///
-  /// - Parameter stride: distance in ranks between neighbours of the group.
-  package func collectiveDegrees(firstRank: Int, stride: Int, count: Int) -> [Int] {
-    guard count > 1 else { return [count] }
-    let group = fabric.group(first: firstRank, stride: stride, count: count)
-    let n = Double(count)
-    return group.hierarchicalSecondsPerByte < (n - 1) / n / group.ringBytesPerSecond
-      ? fabric.memberCounts(first: firstRank, stride: stride, count: count) : [count]
+  /// - Parameter byteCount: of the whole tensor.
+  package func route(of kind: CollectiveKind, over group: RankGroup, byteCount: Int) -> Route {
+    guard group.count > 1, kind != .allToAll else { return .ring }
+    let links = fabric.group(first: group.first, stride: group.stride, count: group.count)
+    switch links.way(of: kind, byteCount: Double(byteCount)) {
+    case .ring: return .ring
+    case .tree: return .tree
+    case .hierarchical:
+      let degrees = fabric.memberCounts(first: group.first, stride: group.stride, count: group.count)
+      return degrees.count > 1 ? .hierarchical(degrees: degrees) : .ring
+    }
+  }
+
+  /// The cheapest route of every message.
+  package var cheapestRoutes: CollectiveRoutes {
+    CollectiveRoutes { route(of: $0.kind, over: $0.group, byteCount: $0.byteCount) }
   }
 
   /// Bytes that every rank sends in one iteration.
@@ -39,10 +47,11 @@ extension CostModel {
   ///
   /// Optimizer states on their way to a host and back are not counted: no rank sends them to another.
   ///
+  /// - Parameter routes: which way collectives go; nil is the cheapest.
   /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
   /// - Complexity: O(ranks · largest degree).
-  package func traffic(of strategy: Strategy, split: Split) -> TrafficCount {
-    var fold = TrafficFold(model: self, strategy: strategy, split: split)
+  package func traffic(of strategy: Strategy, split: Split, routes: CollectiveRoutes? = nil) -> TrafficCount {
+    var fold = TrafficFold(model: self, strategy: strategy, split: split, routes: routes ?? cheapestRoutes)
     fold.countTensor()
     fold.countPipeline()
     fold.countExchanges()
@@ -61,9 +70,11 @@ private struct TrafficFold {
   let recomputedLayers: [Int]
   let microBatchCount: Int
   let recipe: Recipe
+  let routes: CollectiveRoutes
   var count: TrafficCount
 
-  init(model: CostModel, strategy: Strategy, split: Split) {
+  init(model: CostModel, strategy: Strategy, split: Split, routes: CollectiveRoutes) {
+    self.routes = routes
     self.model = model
     self.strategy = strategy
     mesh = strategy.mesh
@@ -87,39 +98,16 @@ private struct TrafficFold {
     count.add(byteCount, kind: kind, fromRank: from, level: model.linkLevel(fromRank: from, toRank: to))
   }
 
-  /// Collectives over a group of evenly spaced ranks.
-  private struct Group {
-    let ranks: RankGroup
-    let degrees: [Int]
-  }
-
-  private func group(_ ranks: RankGroup) -> Group {
-    Group(
-      ranks: ranks,
-      degrees: model.collectiveDegrees(firstRank: ranks.first, stride: ranks.stride, count: ranks.count))
-  }
-
-  private mutating func allGather(
-    _ elements: Int, bytes: Int, times: Int, _ kind: TrafficKind, in group: Group
+  /// Collectives of an operand over a group.
+  private mutating func countCollective(
+    _ kind: CollectiveKind, of operand: Operand, _ elements: Int, bytes: Int, times: Int, _ traffic: TrafficKind,
+    over group: RankGroup
   ) {
-    CollectiveVolume(degrees: group.degrees, elementCount: elements).forEachAllGatherPair { from, to, elements in
-      send(elements * bytes * times, kind, from: group.ranks.rank(from), to: group.ranks.rank(to))
+    let route = routes.route(
+      of: CollectiveRoutes.Question(kind, of: operand, over: group, byteCount: elements * bytes))
+    CollectiveVolume(route, rankCount: group.count, elementCount: elements).forEachPair(of: kind) { from, to, sent in
+      send(sent * bytes * times, traffic, from: group.rank(from), to: group.rank(to))
     }
-  }
-
-  private mutating func reduceScatter(
-    _ elements: Int, bytes: Int, times: Int, _ kind: TrafficKind, in group: Group
-  ) {
-    CollectiveVolume(degrees: group.degrees, elementCount: elements).forEachReduceScatterPair { from, to, elements in
-      send(elements * bytes * times, kind, from: group.ranks.rank(from), to: group.ranks.rank(to))
-    }
-  }
-
-  private mutating func allReduce(
-    _ elements: Int, bytes: Int, times: Int, _ kind: TrafficKind, in group: Group
-  ) {
-    reduceScatter(elements, bytes: bytes, times: times, kind, in: group)
-    allGather(elements, bytes: bytes, times: times, kind, in: group)
   }
 
   // MARK: Kinds
@@ -127,11 +115,11 @@ private struct TrafficFold {
   mutating func countTensor() {
     guard strategy.tensorDegree > 1 else { return }
     for ranks in mesh.groups(along: .tensor) {
-      countTensor(stage: mesh.coordinate(ofRank: ranks.first, along: .pipeline), group: group(ranks))
+      countTensor(stage: mesh.coordinate(ofRank: ranks.first, along: .pipeline), group: ranks)
     }
   }
 
-  private mutating func countTensor(stage: Int, group: Group) {
+  private mutating func countTensor(stage: Int, group: RankGroup) {
     let m = microBatchCount
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
     var collectives: [EqualCollectives] = []
@@ -144,19 +132,16 @@ private struct TrafficFold {
       if isLast { add(.head, pass, times: m) }
     }
     for equal in collectives {
-      let elements = equal.collective.elementCount, bytes = equal.collective.elementByteCount
-      switch equal.collective.kind {
-      case .allGather: allGather(elements, bytes: bytes, times: equal.count, .tensor, in: group)
-      case .reduceScatter: reduceScatter(elements, bytes: bytes, times: equal.count, .tensor, in: group)
-      case .allReduce: allReduce(elements, bytes: bytes, times: equal.count, .tensor, in: group)
-      case .allToAll: preconditionFailure("no pass has an all-to-all of its tensor group")
-      }
+      let it = equal.collective
+      countCollective(
+        it.kind, of: it.operand, it.elementCount, bytes: it.elementByteCount, times: equal.count, .tensor, over: group)
     }
     // What arrives from another stage, forward at every virtual stage but the first, backward at every one but the last.
     if !strategy.usesSequenceParallelism, strategy.pipelineDegree > 1 {
       let arrivals = 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
-      allGather(
-        recipe.activationElementCount, bytes: elementBytes, times: m * arrivals, .tensor, in: group)
+      countCollective(
+        .allGather, of: .stream, recipe.activationElementCount, bytes: elementBytes, times: m * arrivals, .tensor,
+        over: group)
     }
   }
 
@@ -186,8 +171,6 @@ private struct TrafficFold {
   }
 
   private mutating func count(_ exchange: Exchange, at moment: Moment, among ranks: RankGroup) {
-    let isRouted = [.data, .tensor].contains(exchange.traffic)
-    let group = isRouted ? group(ranks) : Group(ranks: ranks, degrees: [ranks.count])
     let place = mesh.coordinates(ofRank: ranks.first), kind = exchange.traffic
     let devicesPerNode = model.cluster.devicesPerNode, bytes = exchange.elementByteCount(model.job)
     for tensor in tensors(of: exchange, at: moment, stage: place[.pipeline]) where tensor.elementCount > 0 {
@@ -196,20 +179,14 @@ private struct TrafficFold {
           strategy.sharding.elementCount(
             over: $0, ofReplica: place[.data], replicaCount: strategy.dataDegree, elementCount: tensor.elementCount)
         } ?? tensor.elementCount
-      switch exchange.kind {
-      case .allGather:
-        let words = exchange.gatheredWordCount(of: elements, in: ranks, devicesPerNode: devicesPerNode)
-        allGather(
-          words ?? elements, bytes: words == nil ? bytes : Quantisation.wordByteCount, times: tensor.times, kind,
-          in: group)
-      case .reduceScatter:
-        if let hops = exchange.hops(of: elements, in: ranks, devicesPerNode: devicesPerNode) {
-          count(hops, times: tensor.times, kind)
-        } else {
-          reduceScatter(elements, bytes: bytes, times: tensor.times, kind, in: group)
-        }
-      case .allReduce, .allToAll: allReduce(elements, bytes: bytes, times: tensor.times, kind, in: group)
+      if let hops = exchange.hops(of: elements, in: ranks, devicesPerNode: devicesPerNode) {
+        count(hops, times: tensor.times, kind)
+        continue
       }
+      let words = exchange.gatheredWordCount(of: elements, in: ranks, devicesPerNode: devicesPerNode)
+      countCollective(
+        exchange.kind, of: .exchanged(exchange, nil, nil), words ?? elements,
+        bytes: words == nil ? bytes : Quantisation.wordByteCount, times: tensor.times, kind, over: ranks)
     }
   }
 

@@ -36,14 +36,14 @@ extension CollectiveShare {
   private struct CollectiveShape: Hashable {
     let kind: CollectiveKind
     let reduction: Reduction
-    let algorithm: CollectiveAlgorithm
+    let route: Route
     let rankCount: Int
     let elementCount: Int
 
     init(_ collective: Collective) {
       kind = collective.kind
       reduction = collective.reduction
-      algorithm = collective.algorithm
+      route = collective.route
       rankCount = collective.group.count
       elementCount = collective.elementCount
     }

@@ -11,34 +11,51 @@ struct ChunkedTensor: Sendable, Hashable {
   }
 
   /// Steps of a gather, and of a reduction.
-  func stepCount(_ algorithm: CollectiveAlgorithm) -> Int {
-    hierarchy(algorithm).degrees.reduce(0) { $0 + $1 - 1 }
+  func stepCount(_ route: Route) -> Int {
+    hierarchy(route).degrees.reduce(0) { $0 + $1 - 1 }
   }
 
   /// Steps of a reduction at whose end what was laid aside is added up.
-  func additionSteps(_ algorithm: CollectiveAlgorithm) -> [Int] {
-    guard algorithm.isDirect else { return [] }
-    let degrees = hierarchy(algorithm).degrees
+  func additionSteps(_ route: Route) -> [Int] {
+    guard route.isDirect else { return [] }
+    let degrees = hierarchy(route).degrees
     return degrees.indices.filter { degrees[$0] > 1 }.map { level in
       degrees[...level].reduce(0) { $0 + $1 - 1 } - 1
     }
   }
 
   /// Messages after which every rank has every chunk.
-  func gather(_ algorithm: CollectiveAlgorithm, firstStepIndex: Int) -> [CollectiveTransfer] {
-    exchange(algorithm, firstStepIndex: firstStepIndex, action: .copy)
+  func gather(_ route: Route, firstStepIndex: Int) -> [CollectiveTransfer] {
+    exchange(route, firstStepIndex: firstStepIndex, action: .copy)
   }
 
   /// Messages after which every rank has its chunk of the sum (or maximum).
-  func reduce(_ algorithm: CollectiveAlgorithm, _ reduction: Reduction) -> [CollectiveTransfer] {
-    precondition(reduction == .sum || !algorithm.isDirect, "a direct reduction is a sum")
+  func reduce(_ route: Route, _ reduction: Reduction) -> [CollectiveTransfer] {
+    precondition(reduction == .sum || !route.isDirect, "a direct reduction is a sum")
     return exchange(
-      algorithm, firstStepIndex: 0, action: algorithm.isDirect ? .collect : reduction == .sum ? .add : .maximum)
+      route, firstStepIndex: 0, action: route.isDirect ? .collect : reduction == .sum ? .add : .maximum)
   }
 
-  /// One level for all ranks where the algorithm has none of its own.
-  private func hierarchy(_ algorithm: CollectiveAlgorithm) -> Hierarchy {
-    switch algorithm {
+  /// Messages after which rank 0 has the whole sum (or maximum), then all ranks have: in round r of the way up, ranks that are
+  /// an odd multiple of 2ʳ send all they have summed to the rank 2ʳ below; the way down is the same backwards.
+  func treeAllReduce(_ reduction: Reduction) -> [CollectiveTransfer] {
+    let pairs = binomialTree(chunkCount)
+    func message(_ step: Int, _ from: Int, _ to: Int, _ action: CollectiveTransfer.Action) -> CollectiveTransfer {
+      CollectiveTransfer(
+        stepIndex: step, fromRank: from, toRank: to, elementRange: 0..<elementCount, destinationIndex: 0,
+        action: action)
+    }
+    let action: CollectiveTransfer.Action = reduction == .sum ? .add : .maximum
+    let up = pairs.map { message($0.round, $0.child, $0.parent, action) }
+    let roundCount = (pairs.last?.round ?? -1) + 1
+    let down = pairs.map { message(2 * roundCount - 1 - $0.round, $0.parent, $0.child, .copy) }
+    return up + down.sorted { ($0.stepIndex, $0.fromRank) < ($1.stepIndex, $1.fromRank) }
+  }
+
+  /// One level for all ranks where the route has none of its own.
+  private func hierarchy(_ route: Route) -> Hierarchy {
+    switch route {
+    case .tree: preconditionFailure("a tree gathers and scatters nothing: it is a route of all-reduces")
     case .ring, .direct: return Hierarchy(degrees: [chunkCount])
     case .hierarchical(let degrees), .directByLevel(let degrees):
       precondition(
@@ -57,9 +74,9 @@ struct ChunkedTensor: Sendable, Hashable {
   /// Directly, in step s of a level number i sends number i + s + 1, so that no rank receives twice in a step: the
   /// partial sums of what that one will be responsible for, or in a gather what number i is responsible for itself.
   private func exchange(
-    _ algorithm: CollectiveAlgorithm, firstStepIndex: Int, action: CollectiveTransfer.Action
+    _ route: Route, firstStepIndex: Int, action: CollectiveTransfer.Action
   ) -> [CollectiveTransfer] {
-    let hierarchy = hierarchy(algorithm), isGather = action == .copy, isDirect = algorithm.isDirect
+    let hierarchy = hierarchy(route), isGather = action == .copy, isDirect = route.isDirect
     var messages: [CollectiveTransfer] = []
     var stepIndex = firstStepIndex
     let levels = Array(hierarchy.degrees.indices)
@@ -121,12 +138,26 @@ private struct Hierarchy {
   }
 }
 
-extension CollectiveAlgorithm {
+extension Route {
   /// Whether chunks go straight to their owners, who add them up, instead of round a ring.
   fileprivate var isDirect: Bool {
     switch self {
-    case .ring, .hierarchical: false
+    case .ring, .hierarchical, .tree: false
     case .direct, .directByLevel: true
     }
   }
+}
+
+/// The edges of a binomial tree of n ranks, rank 0 its root, by the round in which they carry sums up.
+package func binomialTree(_ rankCount: Int) -> [(round: Int, child: Int, parent: Int)] {
+  var edges: [(round: Int, child: Int, parent: Int)] = []
+  var distance = 1, round = 0
+  while distance < rankCount {
+    for child in Swift.stride(from: distance, to: rankCount, by: 2 * distance) {
+      edges.append((round, child, child - distance))
+    }
+    distance *= 2
+    round += 1
+  }
+  return edges
 }

@@ -3,7 +3,7 @@
 /// Execution performs ``transfers`` step by step. Cost and volume have formulas of
 /// their own, the volumes checked against the messages.
 ///
-/// | collective | algorithm | steps | elements sent per rank, n dividing S |
+/// | collective | route | steps | elements sent per rank, n dividing S |
 /// |---|---|---|---|
 /// | all-gather, reduce-scatter | ring | n − 1 | (n − 1)/n · S |
 /// | all-reduce | ring | 2(n − 1) | 2(n − 1)/n · S |
@@ -12,6 +12,7 @@
 /// | all-gather, reduce-scatter | direct | n − 1 | (n − 1)/n · S |
 /// | all-reduce | direct, both ways | 2(n − 1) | 2(n − 1)/n · S |
 /// | all-gather, reduce-scatter, all-reduce | direct by level | as hierarchical | as hierarchical |
+/// | all-reduce | tree | 2⌈log₂ n⌉ | S for each edge at the rank, 2(n − 1)·S in all |
 /// | all-to-all | direct, rotated | n − 1 | (n − 1)/n · S |
 ///
 /// Ring: Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms". The volumes are checked
@@ -24,7 +25,7 @@ package struct CollectiveSchedule: Sendable, Hashable {
   package let reduction: Reduction
 
   /// How the messages are routed.
-  package let algorithm: CollectiveAlgorithm
+  package let route: Route
 
   /// Ranks of the group, n, at least 1.
   package let rankCount: Int
@@ -45,34 +46,35 @@ package struct CollectiveSchedule: Sendable, Hashable {
   ///
   /// - Parameters:
   ///   - reduction: Of reduce-scatter and all-reduce.
-  ///   - algorithm: Of all-gather, reduce-scatter and all-reduce; all-to-all has one.
+  ///   - route: Of all-gather, reduce-scatter and all-reduce; all-to-all has one.
   /// - Precondition: `rankCount` is at least 1, `elementCount` at least 0, the degrees of a hierarchy multiply to
   ///   `rankCount`, and a direct reduction is a sum.
   /// - Complexity: O(n²) messages.
   package init(
     _ kind: CollectiveKind, rankCount: Int, elementCount: Int, reduction: Reduction = .sum,
-    algorithm: CollectiveAlgorithm = .ring
+    route: Route = .ring
   ) {
     precondition(rankCount >= 1, "a group has at least 1 rank, found \(rankCount)")
     precondition(elementCount >= 0, "a tensor has at least 0 elements, found \(elementCount)")
     self.kind = kind
     self.reduction = reduction
-    self.algorithm = algorithm
+    self.route = route
     self.rankCount = rankCount
     self.elementCount = elementCount
     tensor = ChunkedTensor(chunkCount: rankCount, elementCount: elementCount)
     let messages: [CollectiveTransfer]
     switch kind {
-    case .allGather: messages = tensor.gather(algorithm, firstStepIndex: 0)
-    case .reduceScatter: messages = tensor.reduce(algorithm, reduction)
+    case .allGather: messages = tensor.gather(route, firstStepIndex: 0)
+    case .reduceScatter: messages = tensor.reduce(route, reduction)
+    case .allReduce where route == .tree: messages = tensor.treeAllReduce(reduction)
     case .allReduce:
-      let reduce = tensor.reduce(algorithm, reduction)
-      let stepCount = tensor.stepCount(algorithm)
-      messages = reduce + tensor.gather(algorithm, firstStepIndex: stepCount)
+      let reduce = tensor.reduce(route, reduction)
+      let stepCount = tensor.stepCount(route)
+      messages = reduce + tensor.gather(route, firstStepIndex: stepCount)
     case .allToAll: messages = tensor.directExchange()
     }
     transfers = messages.filter { !$0.elementRange.isEmpty }
-    additionSteps = [.reduceScatter, .allReduce].contains(kind) ? tensor.additionSteps(algorithm) : []
+    additionSteps = [.reduceScatter, .allReduce].contains(kind) && route != .tree ? tensor.additionSteps(route) : []
   }
 
   /// The elements that belong to a rank: the tensor is cut into n chunks whose lengths differ by at most one, longer

@@ -58,9 +58,11 @@ package struct IterationShape: Sendable {
 
   /// A collective of the recipe as the ranks of a tensor group call for it.
   func collective(_ it: TensorCollective, over group: RankGroup) -> Collective {
-    Collective(
+    let route = routes.route(
+      of: CollectiveRoutes.Question(it.kind, of: it.operand, over: group, byteCount: it.byteCount))
+    return Collective(
       it.kind, of: it.operand, over: group.ranks, elementCount: it.elementCount, elementByteCount: it.elementByteCount,
-      traffic: .tensor, reduction: it.reduction, algorithm: routes[group])
+      traffic: .tensor, reduction: it.reduction, route: route)
   }
 
   /// Whether a part's activations are computed again in backward: the first layers of each chunk, as many as its stage
@@ -129,24 +131,6 @@ package struct IterationShape: Sendable {
 
   /// What a stage holds, and how it is divided among replicas.
   package func parameters(ofStage stage: Int) -> StageParameters { StageParameters(self, stage: stage) }
-}
-
-/// How the collectives of tensor and data groups are routed: by a ring, where nothing else is said.
-package struct CollectiveRoutes: Sendable, Hashable {
-  private var algorithms: [RankGroup: CollectiveAlgorithm] = [:]
-
-  package init() {}
-
-  /// The same route for every group of an axis of a mesh.
-  package init(_ algorithm: CollectiveAlgorithm, along axis: Mesh.Axis, of mesh: Mesh) {
-    for group in mesh.groups(along: axis) { self[group] = algorithm }
-  }
-
-  /// The route of a group.
-  package subscript(group: RankGroup) -> CollectiveAlgorithm {
-    get { algorithms[group] ?? .ring }
-    set { algorithms[group] = newValue }
-  }
 }
 
 /// The parameters of one rank of a stage: where each part lies in one flat buffer, and which elements each replica

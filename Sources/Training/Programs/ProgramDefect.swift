@@ -94,7 +94,7 @@ extension ProgramDefect: CustomStringConvertible {
     case .notDue(let place, let due?): "\(place) comes where \(due) is due"
     case .notDue(let place, nil): "\(place) comes where no step of a pass is due"
     case .unlike(let place, let it):
-      "\(place) should be a \(it.reduction) of \(it.elementByteCount)-byte elements by the route \(it.algorithm)"
+      "\(place) should be a \(it.reduction) of \(it.elementByteCount)-byte elements by the route \(it.route)"
     case .average(let rank, let expected, let found):
       "rank \(rank) averages gradients over \(found.isEmpty ? "no" : found.map(String.init).joined(separator: ", ")) "
         + "replicas, but \(expected) are summed"

@@ -60,7 +60,7 @@ package enum Operand: Sendable, Hashable {
 package struct Collective: Sendable, Hashable {
   package let kind: CollectiveKind
   package let reduction: Reduction
-  package let algorithm: CollectiveAlgorithm
+  package let route: Route
   /// The ranks that take part, in the order of their numbers inside the group.
   package let group: [Int]
   package let operand: Operand
@@ -75,12 +75,12 @@ package struct Collective: Sendable, Hashable {
 
   package init(
     _ kind: CollectiveKind, of operand: Operand, over group: [Int], elementCount: Int, elementByteCount: Int,
-    traffic: TrafficKind, reduction: Reduction = .sum, algorithm: CollectiveAlgorithm = .ring,
+    traffic: TrafficKind, reduction: Reduction = .sum, route: Route = .ring,
     quantisation: Quantisation? = nil
   ) {
     self.kind = kind
     self.reduction = reduction
-    self.algorithm = algorithm
+    self.route = route
     self.group = group
     self.operand = operand
     self.elementCount = elementCount
@@ -92,7 +92,7 @@ package struct Collective: Sendable, Hashable {
   /// The messages.
   package var schedule: CollectiveSchedule {
     CollectiveSchedule(
-      kind, rankCount: group.count, elementCount: elementCount, reduction: reduction, algorithm: algorithm)
+      kind, rankCount: group.count, elementCount: elementCount, reduction: reduction, route: route)
   }
 }
 

@@ -64,11 +64,13 @@ extension IterationShape {
       _ kind: CollectiveKind, over group: RankGroup, elementCount: Int, _ quantisation: Quantisation? = nil,
       hop: Exchange.Hop? = nil
     ) -> Collective {
-      let isRouted = [.data, .tensor].contains(exchange.traffic) && hop == nil
+      let operand = Operand.exchanged(exchange, part, hop)
+      let elementByteCount = quantisation == nil ? exchange.elementByteCount(job) : Quantisation.wordByteCount
+      let route = routes.route(
+        of: CollectiveRoutes.Question(kind, of: operand, over: group, byteCount: elementCount * elementByteCount))
       return Collective(
-        kind, of: .exchanged(exchange, part, hop), over: group.ranks, elementCount: elementCount,
-        elementByteCount: quantisation == nil ? exchange.elementByteCount(job) : Quantisation.wordByteCount,
-        traffic: exchange.traffic, algorithm: isRouted ? routes[group] : .ring, quantisation: quantisation)
+        kind, of: operand, over: group.ranks, elementCount: elementCount, elementByteCount: elementByteCount,
+        traffic: exchange.traffic, route: route, quantisation: quantisation)
     }
     if let hops = exchange.hops(of: count, in: group, devicesPerNode: devicesPerNode) {
       let quantisation = exchange.quantisation

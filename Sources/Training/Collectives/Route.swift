@@ -1,6 +1,6 @@
 /// How the messages of a reduction or a gather are routed. The sum of bytes over all ranks is the same for all of them;
 /// who sends to whom, and in which order numbers are added, is not.
-package enum CollectiveAlgorithm: Sendable, Hashable {
+package enum Route: Sendable, Hashable {
   /// Every chunk travels once round the ring of all ranks, in n − 1 steps.
   case ring
 
@@ -9,6 +9,9 @@ package enum CollectiveAlgorithm: Sendable, Hashable {
   /// reduction narrows what each rank is responsible for from level to level, so the outer, slower
   /// levels carry the n/d part only; a gather is the same backwards.
   case hierarchical(degrees: [Int])
+
+  /// The whole tensor goes up a binomial tree, summed on the way, and down again: ⌈log₂ n⌉ steps each. Of an all-reduce only.
+  case tree
 
   /// Every rank sends each chunk straight to its owner, which adds up what it has from all ranks in the order of the
   /// ranks: the order of additions depends on nothing else, so results agree bit for bit whatever the chunks.
