@@ -6,7 +6,7 @@ import JSONText
 /// One iteration of a plan at full size in virtual time: the programs of its ranks on a clock, with links that flows share.
 ///
 /// ```swift
-/// let run = try TimedDryRun(plan)
+/// let run = try TimedDryRun.run(plan).get()
 /// for difference in run.differences { print(difference.reason, difference.seconds) }
 /// try run.writeTrace(to: "trace.json")
 /// ```

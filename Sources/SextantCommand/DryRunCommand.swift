@@ -15,7 +15,7 @@ struct DryRunCommand: ParsableCommand {
 
       With --timed the same programs run at full size in virtual time: computation takes what the cost model says, flows \
       that take the same links at the same time share them. The report says how far that is from the plan's prediction, \
-      and why; --trace writes the iteration for Perfetto (ui.perfetto.dev) or chrome://tracing.
+      and why; the options from --ranks to --precision-emulation do not bear on it. --trace writes the iteration for Perfetto (ui.perfetto.dev) or chrome://tracing.
 
       Example: sextant dry-run plan.json --ranks 16
       Example: sextant dry-run plan.json --timed --trace trace.json

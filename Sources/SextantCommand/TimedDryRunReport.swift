@@ -29,6 +29,9 @@ struct TimedDryRunReport {
   private var simulated: String {
     let run = run.simulation.run
     let ranks = Format.count(run.simulatedRankCount, of: "rank")
+    if run.simulatedRankCount == run.worldSize {
+      return "All \(ranks) simulated; \(Format.count(run.stepCount, of: "program step"))."
+    }
     let what =
       run.areReplicasAlike
       ? "\(ranks) of \(run.worldSize) simulated, one for each stage: replicas and tensor ranks are alike"

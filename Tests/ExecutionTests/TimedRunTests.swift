@@ -216,7 +216,7 @@ import Training
       }
     }
     #expect(pieces > 0)
-    #expect(names.isSuperset(of: ["stage 0, ranks 0 to 1 and 1 replicas like them", "compute", "pipeline", "links"]))
+    #expect(names.isSuperset(of: ["stage 0, ranks 0 to 1, for 2 replicas", "compute", "pipeline", "links"]))
     #expect(["X", "C", "M"].allSatisfy { phases[$0, default: 0] > 0 } && phases.count == 3)
     let end = try #require(opened.values.max())
     #expect(abs(end - 1e6 * (run.iterationSeconds - run.setting.cost.fixedSeconds)) < 1)

@@ -53,8 +53,9 @@ package struct IterationCost: Sendable {
   /// Index of the last stage.
   var lastStage: Int { strategy.pipelineDegree - 1 }
 
-  /// Whether replicas of a stage are alike: no two nodes were measured, and all groups of an axis see the same links.
-  package var areReplicasAlike: Bool { layout.links.allSatisfy { $0.isUniform } }
+  /// Whether replicas of a stage are alike: no two nodes were measured, all groups of an axis see the same links, and no
+  /// stage lies on several models of device.
+  package var areReplicasAlike: Bool { layout.sharedStages.isEmpty && layout.links.allSatisfy(\.isUniform) }
 
   /// A stage on every model of device that it lies on.
   func onEachDevice(_ stage: Int) -> some Sequence<StageCost> { layout.devices[stage].lazy.map { costs[$0] } }

@@ -15,7 +15,7 @@ extension CostModel {
     nodeOrder[rank / cluster.devicesPerNode] * cluster.devicesPerNode + rank % cluster.devicesPerNode
   }
 
-  /// The cheapest route of a message, which its price is that of.
+  /// The cheapest route of a message, which its price is that of; as the first of the cluster's devices reaches the links.
   ///
   /// - Parameter byteCount: of the whole tensor.
   package func route(of kind: CollectiveKind, over group: RankGroup, byteCount: Int) -> Route {

@@ -43,16 +43,3 @@ package struct TrafficCount: Sendable, Equatable {
     (0..<rankCount).reduce(0) { $0 + bytes[index($1, kind, level)] }
   }
 }
-
-extension TrafficKind {
-  /// Its place among all kinds.
-  fileprivate var index: Int {
-    switch self {
-    case .tensor: 0
-    case .pipeline: 1
-    case .data: 2
-    case .embedding: 3
-    case .control: 4
-    }
-  }
-}

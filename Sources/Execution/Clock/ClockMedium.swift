@@ -21,7 +21,7 @@ final class ClockMedium {
   private var freeFlows: [Int] = []
 
   /// A stream of a rank, ranks by their place among those that are simulated.
-  struct Seat: Sendable, Hashable {
+  struct Seat: Sendable {
     let place: Int
     let stream: Int
   }

@@ -28,14 +28,30 @@ extension ClockSetting {
       price = FlowPrice(bytesSeconds: tails[stage].gatherSeconds * share(of: part, exchange, at: .step, stage))
     case .gradient:
       guard hop != .inside else { return FlowPrice() }
-      let seconds = tails[stage].reduceSeconds + tails[stage].quantisingSeconds
-      price = FlowPrice(bytesSeconds: seconds * share(of: part, exchange, at: .lastBackward, stage))
+      price = FlowPrice(
+        bytesSeconds: tails[stage].reduceSeconds * share(of: part, exchange, at: .lastBackward, stage))
     }
-    if contends, price.bytesSeconds > 0 {
-      let members = areReplicasAlike ? mesh.blockSize(below: .pipeline) : mesh.degree(of: .tensor)
-      price.uses = model.uses(ofCollectiveOver: group, at: ranks[place], memberCount: members)
-    }
+    if contends, price.bytesSeconds > 0 { price.uses = uses(of: group, place: place) }
     return price
+  }
+
+  /// The links that a collective takes: those of the simulated rank's node where replicas are alike, otherwise those of every
+  /// node that holds members, each with all ranks that take part there.
+  private func uses(of group: RankGroup, place: Int) -> [SharedLink.Use] {
+    guard !areReplicasAlike else {
+      return model.uses(
+        ofCollectiveOver: group, at: ranks[place], memberCount: mesh.blockSize(below: .pipeline))
+    }
+    let perNode = model.cluster.devicesPerNode, t = mesh.degree(of: .tensor)
+    var uses: [SharedLink.Use] = [], first = 0
+    let members = group.ranks
+    while first < members.count {
+      let node = members[first] / perNode
+      let inside = members[first...].prefix { $0 / perNode == node }.count
+      uses += model.uses(ofCollectiveOver: group, at: members[first], memberCount: t * inside)
+      first += inside
+    }
+    return uses
   }
 
   /// Seconds of a collective that nothing hides, by the group's own price.

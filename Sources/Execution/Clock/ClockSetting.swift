@@ -5,8 +5,8 @@ import Training
 /// What the ranks of a timed run have in common: which of them are simulated, and how long their steps take.
 ///
 /// The ranks of a tensor group compute the same on equal shards and meet several times in every layer: one stands for all.
-/// Where all links of a level are alike, so do replicas, and one rank stands for its whole stage. On measured links every
-/// tensor group is simulated.
+/// Where all links of a level are alike and stages fill whole instances of them, one rank stands for all replicas of its
+/// stage, too; otherwise every tensor group is simulated.
 final class ClockSetting: Sendable {
   let model: CostModel
   let cost: IterationCost
@@ -60,6 +60,9 @@ final class ClockSetting: Sendable {
 
   var mesh: Mesh { shape.mesh }
 
+  /// Of the ranks that are simulated.
+  var programs: [RankProgram] { shape.programs(ofRanks: ranks, in: .parts) }
+
   /// Where a rank is among those that are simulated; nil if another stands for it.
   func place(ofRank rank: Int) -> Int? { places[rank] }
 
@@ -95,7 +98,7 @@ final class ClockSetting: Sendable {
   func seconds(of computation: Computation, place: Int) -> Double {
     switch computation {
     case .pass(let part, let step): causes(of: part, step, stage: stages[place]).seconds
-    case .updateParameters: tails[stages[place]].optimizerSeconds
+    case .updateParameters: tails[stages[place]].optimizerSeconds + tails[stages[place]].quantisingSeconds
     default: 0
     }
   }

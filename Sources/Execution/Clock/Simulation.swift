@@ -13,8 +13,6 @@ package struct Simulation: Sendable {
 
   /// As executed, flows sharing links.
   package let run: TimedRun
-  /// The same with every flow alone on its links.
-  package let alone: TimedRun
   package let prediction: Prediction
   /// What makes the difference, in a fixed order; they add up to it. Those that are rounding are left out.
   package let differences: [Difference]
@@ -27,8 +25,13 @@ package struct Simulation: Sendable {
     _ model: CostModel, strategy: Strategy, split: Split, prediction: Prediction
   ) throws(TimedRun.Failure) {
     self.prediction = prediction
-    run = try TimedRun(model, strategy: strategy, split: split, contends: true)
-    alone = try TimedRun(model, strategy: strategy, split: split, contends: false)
+    func setting(contends: Bool) -> ClockSetting {
+      ClockSetting(model, strategy: strategy, split: split, contends: contends)
+    }
+    let shared = setting(contends: true), programs = shared.programs
+    run = try TimedRun(shared, programs: programs)
+    // Every flow alone on its links.
+    let alone = try TimedRun(setting(contends: false), programs: programs)
     let modelled = alone.setting.cost.passEndSeconds(of: split).max() ?? 0
     let passes = alone.passEndSeconds.max() ?? 0
     let all = [
@@ -38,7 +41,7 @@ package struct Simulation: Sendable {
           : "replicas send over their own links, the model prices the slowest",
         seconds: passes - modelled),
       Difference(
-        reason: "all stages wait for the gradient's norm before their step",
+        reason: "gradients, tied matrices and weights are exchanged in turn, and no stage steps before the norm",
         seconds: (alone.iterationSeconds - passes) - (prediction.iterationSeconds - modelled)),
       Difference(
         reason: "flows share links, and the norm is summed over them",

@@ -60,7 +60,11 @@ extension TimedRun {
       reached = slice.endSeconds
       switch computation {
       case .pass(let part, let pass): causes.add(setting.causes(of: part, pass, stage: track.stage))
-      case .updateParameters: causes.optimizerSeconds += slice.endSeconds - slice.startSeconds
+      case .updateParameters:
+        // What the exchanges of the step quantise is made and read beside it.
+        let quantising = setting.tails[track.stage].quantisingSeconds
+        causes.dataSeconds += quantising
+        causes.optimizerSeconds += max(0, slice.endSeconds - slice.startSeconds - quantising)
       default: continue
       }
     }

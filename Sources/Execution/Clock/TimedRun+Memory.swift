@@ -5,6 +5,8 @@ import Training
 extension TimedRun {
   /// Bytes of activations that a rank holds from a moment on.
   struct Held: Sendable {
+    /// The pass that changed them.
+    let pass: PipelineStep
     let seconds: Double
     let activationBytes: Int
   }
@@ -19,7 +21,7 @@ extension TimedRun {
       let kept = memory.activationBytes(of: setting.stagePart(part))
       guard kept > 0 else { continue }
       bytes += pass.pass == .forward ? kept : -kept
-      held.append(Held(seconds: slice.endSeconds, activationBytes: bytes))
+      held.append(Held(pass: pass, seconds: slice.endSeconds, activationBytes: bytes))
     }
     return held
   }

@@ -30,7 +30,7 @@ extension TimedRun {
     let first = setting.ranks[place], t = setting.mesh.degree(of: .tensor)
     let ranks = t == 1 ? "rank \(first)" : "ranks \(first) to \(first + t - 1)"
     let others = setting.areReplicasAlike ? setting.mesh.degree(of: .data) - 1 : 0
-    return "stage \(track.stage), \(ranks)" + (others > 0 ? " and \(others) replicas like them" : "")
+    return "stage \(track.stage), \(ranks)" + (others > 0 ? ", for \(others + 1) replicas" : "")
   }
 
   /// Passes whose pieces are shown, at most: some ten megabytes of them.
@@ -76,16 +76,13 @@ extension TimedRun {
     trace.count("memory", process: place, at: 0, [("states", states), ("activations", 0)])
     // Within a pass bytes only grow or only fall: its last sample is enough.
     var pending: Held?
-    var isGrowing = true
-    var bytes = 0
     func emit(_ held: Held) {
       trace.count(
         "memory", process: place, at: held.seconds, [("states", states), ("activations", held.activationBytes)])
     }
     for held in heldActivations(of: track) {
-      let grows = held.activationBytes > bytes
-      if grows != isGrowing, let pending { emit(pending) }
-      (pending, isGrowing, bytes) = (held, grows, held.activationBytes)
+      if let pending, pending.pass != held.pass { emit(pending) }
+      pending = held
     }
     if let pending { emit(pending) }
   }
@@ -188,7 +185,7 @@ private struct TraceText {
     return quoted
   }
 
-  private func nanoseconds(_ seconds: Double) -> Int { Int((seconds * 1e9).rounded()) }
+  private func nanoseconds(_ seconds: Double) -> Int { Int(min(seconds * 1e9, 9e18).rounded()) }
 
   /// With three decimals, exactly.
   private func microseconds(_ nanoseconds: Int) -> String {

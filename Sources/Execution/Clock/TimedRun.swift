@@ -38,19 +38,22 @@ package struct TimedRun: Sendable {
   /// - Complexity: O(simulated ranks × micro-batches × layers of a stage).
   package init(_ model: CostModel, strategy: Strategy, split: Split, contends: Bool) throws(Failure) {
     let setting = ClockSetting(model, strategy: strategy, split: split, contends: contends)
-    try self.init(setting, programs: setting.shape.programs(ofRanks: setting.ranks, in: .parts))
+    try self.init(setting, programs: setting.programs)
   }
 
-  /// The most steps that programs are simulated with: about a gigabyte.
+  /// The most steps that are simulated, as ``stepCount(_:strategy:split:)`` counts them: about a gigabyte.
   package static let stepLimit = 5_000_000
 
-  /// Steps of the programs that a simulation would run, a little more rather than less.
+  /// The programs' steps, a little more rather than less; a collective counts once more for every 32 members that it lists.
   package static func stepCount(_ model: CostModel, strategy: Strategy, split: Split) -> Int {
-    let mesh = strategy.mesh, isSharded = strategy.sharding.gradientDegree > 1
+    let mesh = strategy.mesh, sharding = strategy.sharding
     let groups = mesh.worldSize / mesh.degree(of: .tensor)
     let ranks = model.cost(of: strategy).areReplicasAlike ? strategy.pipelineDegree : groups
-    // Of every micro-batch on all stages: passes through parts, and with each what replicas exchange; the ends of chunks.
-    let parts = 2 * (split.layerCount + 2) * (isSharded ? 4 : 1), ends = 8 * split.layerCounts.count
+    // Of a part in a pass: the pass itself, and what replicas exchange with it, in two hops where that is quantised.
+    let exchanges = sharding.gradientDegree > 1 ? (sharding.isQuantised ? 5 : 3) : 0
+    let parts = 2 * (split.layerCount + 2) * (1 + exchanges * (1 + strategy.dataDegree / 32))
+    // Of a chunk: the ends of its passes, and messages.
+    let ends = 8 * split.layerCounts.count
     return ranks / strategy.pipelineDegree * strategy.microBatchCount(globalBatch: model.job.globalBatch)
       * (parts + ends)
   }
@@ -68,6 +71,10 @@ package struct TimedRun: Sendable {
         for place in places { try runners[place].advance(medium) }
       }
       guard runners.allSatisfy(\.hasEnded) else { throw ExecutionFailure.deadlock(among: runners, on: medium) }
+      for (place, runner) in runners.enumerated() {
+        let count = medium.leftOverCount(at: place)
+        if count > 0 { throw ExecutionFailure.leftOver(rank: runner.number, messageCount: count) }
+      }
     } catch { throw Failure(description: "\(error)") }
     self.setting = setting
     tracks = runners.enumerated().map { place, runner in

@@ -215,16 +215,3 @@ extension NumericMachine.Running {
     collected = [:]
   }
 }
-
-extension TrafficKind {
-  /// Its place among all kinds.
-  var index: Int {
-    switch self {
-    case .tensor: 0
-    case .pipeline: 1
-    case .data: 2
-    case .embedding: 3
-    case .control: 4
-    }
-  }
-}

@@ -11,3 +11,16 @@ package enum TrafficKind: String, Sendable, Hashable, CaseIterable {
   /// Scalars: the gradient's norm, the loss that is reported.
   case control
 }
+
+extension TrafficKind {
+  /// Its place among all kinds.
+  package var index: Int {
+    switch self {
+    case .tensor: 0
+    case .pipeline: 1
+    case .data: 2
+    case .embedding: 3
+    case .control: 4
+    }
+  }
+}
