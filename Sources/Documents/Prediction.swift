@@ -4,30 +4,31 @@ package import JSONText
 @usableFromInline package struct Prediction: Sendable, Equatable {
   /// Where an iteration's time goes, seconds; the parts add up to ``iterationSeconds``.
   ///
-  /// Taken on the stage that ends last: its own work by cause, and what remains of the iteration is waiting.
+  /// A prediction's is that of the stage that ends last: its own work by cause, and what remains of the iteration is
+  /// waiting.
   package struct TimeSplit: Sendable, Equatable {
     /// Matrix products, attention and element-wise operations, without recomputation.
-    package let computeSeconds: Double
+    package var computeSeconds = 0.0
     /// Computing activations a second time.
-    package let recomputeSeconds: Double
+    package var recomputeSeconds = 0.0
     /// Waiting for the host, which cannot launch kernels as fast as the device would run them.
-    package let launchSeconds: Double
+    package var launchSeconds = 0.0
     /// Collectives of the tensor group.
-    package let tensorSeconds: Double
+    package var tensorSeconds = 0.0
     /// What the transfers between stages add to the pipeline.
-    package let pipelineSeconds: Double
+    package var pipelineSeconds = 0.0
     /// Reductions of gradients and gathers of weights that nothing hides.
-    package let dataSeconds: Double
+    package var dataSeconds = 0.0
     /// Waiting for other stages at the beginning and the end.
-    package let bubbleSeconds: Double
-    package let optimizerSeconds: Double
+    package var bubbleSeconds = 0.0
+    package var optimizerSeconds = 0.0
     /// The framework's fixed cost of an iteration.
-    package let fixedSeconds: Double
+    package var fixedSeconds = 0.0
 
     package init(
-      computeSeconds: Double, recomputeSeconds: Double, launchSeconds: Double, tensorSeconds: Double,
-      pipelineSeconds: Double,
-      dataSeconds: Double, bubbleSeconds: Double, optimizerSeconds: Double, fixedSeconds: Double
+      computeSeconds: Double = 0, recomputeSeconds: Double = 0, launchSeconds: Double = 0, tensorSeconds: Double = 0,
+      pipelineSeconds: Double = 0, dataSeconds: Double = 0, bubbleSeconds: Double = 0, optimizerSeconds: Double = 0,
+      fixedSeconds: Double = 0
     ) {
       self.computeSeconds = computeSeconds
       self.recomputeSeconds = recomputeSeconds

@@ -1,50 +1,24 @@
 import Costing
-import Documents
+package import Documents
 import Training
 
 extension TimedRun {
-  /// Where the time of a rank goes; all of it adds up to the iteration.
-  package struct Causes: Sendable, Equatable {
-    package var computeSeconds = 0.0
-    package var recomputeSeconds = 0.0
-    /// Waits of the device for launches.
-    package var launchSeconds = 0.0
-    /// Exposed collectives of the tensor group.
-    package var tensorSeconds = 0.0
-    /// Waits for a message that is under way.
-    package var pipelineSeconds = 0.0
-    /// Waits for collectives among replicas, and what they slow computation by.
-    package var dataSeconds = 0.0
-    /// Waits for other stages: for a message that was not sent yet, or for the slowest at the end.
-    package var bubbleSeconds = 0.0
-    package var optimizerSeconds = 0.0
-    package var fixedSeconds = 0.0
-
-    package init() {}
-
-    /// Name and seconds of each, in a fixed order; the names of ``Documents/Prediction/TimeSplit``.
-    package var parts: [(name: String, seconds: Double)] {
-      [
-        ("compute", computeSeconds), ("recompute", recomputeSeconds), ("launch", launchSeconds),
-        ("tensor", tensorSeconds), ("pipeline", pipelineSeconds), ("data", dataSeconds), ("bubble", bubbleSeconds),
-        ("optimizer", optimizerSeconds), ("fixed", fixedSeconds),
-      ]
-    }
-  }
-
-  /// Of the slowest simulated rank of each stage: the one with the least bubble.
-  package var causesOfStages: [Causes] {
-    var slowest = [Causes?](repeating: nil, count: setting.mesh.degree(of: .pipeline))
+  /// Where the time of each stage goes, of its slowest simulated rank: the one with the least bubble.
+  ///
+  /// A wait for a message that is under way is the pipeline's, for one that was not sent yet the bubble's; likewise
+  /// collectives among replicas.
+  package var causesOfStages: [Prediction.TimeSplit] {
+    var slowest = [Prediction.TimeSplit?](repeating: nil, count: setting.mesh.degree(of: .pipeline))
     for track in tracks {
       let causes = causes(of: track)
       if let known = slowest[track.stage], known.bubbleSeconds <= causes.bubbleSeconds { continue }
       slowest[track.stage] = causes
     }
-    return slowest.map { $0 ?? Causes() }
+    return slowest.map { $0 ?? Prediction.TimeSplit() }
   }
 
-  private func causes(of track: Track) -> Causes {
-    var causes = Causes()
+  private func causes(of track: Track) -> Prediction.TimeSplit {
+    var causes = Prediction.TimeSplit()
     causes.fixedSeconds = fixedSeconds
     var slices = [ClockMachine.Slice?](repeating: nil, count: track.program.steps.count)
     for slice in track.slices { slices[slice.step] = slice }
@@ -78,7 +52,7 @@ extension TimedRun {
   }
 }
 
-extension TimedRun.Causes {
+extension Prediction.TimeSplit {
   fileprivate mutating func add(_ pass: PassCauses) {
     computeSeconds += pass.computeSeconds
     recomputeSeconds += pass.recomputeSeconds
