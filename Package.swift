@@ -71,16 +71,22 @@ let package = Package(
       ],
       swiftSettings: arithmetic),
 
+    // Floor 5: a plan as the files of a framework and a launcher, and the way back.
+    .target(
+      name: "Launch",
+      dependencies: ["Documents", "JSONText", .product(name: "Yams", package: "Yams")],
+      swiftSettings: settings),
+
     // Floor 6: the front door, which programs and the command share.
     .target(
-      name: "Sextant", dependencies: ["Documents", "JSONText", "Costing", "Profiling", "Search", "Execution"],
+      name: "Sextant", dependencies: ["Documents", "JSONText", "Costing", "Profiling", "Search", "Execution", "Launch"],
       swiftSettings: settings),
 
     // Floor 7: the command line, `sextant`.
     .executableTarget(
       name: "SextantCommand",
       dependencies: [
-        "Sextant", "Documents", "JSONText", "Costing", "Profiling", "Search", "Execution",
+        "Sextant", "Documents", "JSONText", "Costing", "Profiling", "Search", "Execution", "Launch",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -120,6 +126,9 @@ let package = Package(
       name: "ExecutionTests",
       dependencies: ["Execution", "Costing", "Documents", "JSONText", "Training", "Search", "Oracles", "TestSupport"],
       swiftSettings: settings),
+    .testTarget(
+      name: "LaunchTests", dependencies: ["Launch", "Documents", "JSONText", "Costing", "Search", "TestSupport"],
+      exclude: ["Inputs"], swiftSettings: settings),
     .testTarget(
       name: "GoldenTests",
       dependencies: ["Documents", "JSONText", "Training", "Costing", "Search", "Execution", "TestSupport"],

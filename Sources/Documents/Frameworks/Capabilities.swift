@@ -1,0 +1,130 @@
+/// What one version of a training framework can be told to run.
+///
+/// One table a framework: the search walks what it admits, estimates refuse what it does not, exporters write nothing
+/// else, and `docs/frameworks.md` is compared with it. A row says what the framework's own parser or validator accepts,
+/// read in its sources at the version named.
+package struct Capabilities: Sendable {
+  /// The word of `--framework` and `--for`, lower case.
+  package let name: String
+  /// What people call it.
+  package let title: String
+  /// The version whose sources were read.
+  package let version: String
+  /// Names in device profiles whose coefficients it is priced with, its own first, then its nearest kin.
+  package let coefficientNames: [String]
+  /// Axes along which it divides a training; others have degree 1.
+  package let axes: Set<Mesh.Axis>
+  package let interleaving: Interleaving
+  package let layerSplit: LayerSplit
+  package let recomputations: [Recomputation]
+  /// Whether some layers of a stage are recomputed and others are not, and every stage has its own number of them.
+  package let recomputesSomeLayers: Bool
+  /// Whether optimizer states leave the device between steps.
+  package let offloadsOptimizerStates: Bool
+  package let shardings: [ShardingOffer]
+  package let sequenceParallelism: SequenceParallelism
+  package let precisions: [Precision]
+  /// Formats in which gradients are accumulated, beside that of the weights.
+  package let gradientAccumulation: GradientAccumulation
+  package let models: Models
+
+  /// Chunks of layers a stage takes in turn.
+  package enum Interleaving: String, Sendable {
+    case none
+    /// Micro-batches are a multiple of the stages.
+    case wholeGroups = "multiples of the stages"
+    /// Groups may be of more micro-batches than there are stages, see ``Strategy/Schedule/groupSize``.
+    case largerGroups = "any micro-batches that form groups"
+  }
+
+  /// Who decides which layers a stage has.
+  package enum LayerSplit: Sendable, Equatable {
+    /// The user, layer by layer.
+    case any
+    /// The framework itself.
+    case rule(DeviceProfile.LayerSplit)
+  }
+
+  /// A kind of recomputation in the framework's own words.
+  package struct Recomputation: Sendable, Equatable {
+    /// As the framework's documentation calls it.
+    package let words: String
+    /// What it is here; nil where it is not modelled.
+    package let recompute: Strategy.Recompute?
+  }
+
+  /// Whether norms, dropout and residuals are divided along the sequence with tensor parallelism.
+  package enum SequenceParallelism: String, Sendable {
+    case optional, always, never
+  }
+
+  /// How gradients are accumulated under 16-bit weights.
+  package enum GradientAccumulation: String, Sendable {
+    case fp32
+    case either = "fp32 or the weights' format"
+  }
+
+  /// The models that it is known to train.
+  package struct Models: Sendable {
+    package let families: Set<ModelDescription.Family>
+    /// Words for the documentation.
+    package let words: String
+  }
+
+  /// A way to divide states among replicas, and beside what it works.
+  package struct ShardingOffer: Sendable, Equatable {
+    package let form: Sharding.Form
+    /// As the framework's users call it.
+    package let words: String
+    package var withTensorParallelism = true
+    package var withPipeline = true
+    /// Whether a secondary copy of the weights may be kept (hpZ), and its collectives may be quantised (qwZ, qgZ).
+    package var withSecondaryCopy = false
+    package var withQuantisation = false
+  }
+
+  /// All tables, in the order in which documents list them.
+  package static let all: [Capabilities] = [megatronLM, megatronFSDP, deepSpeed, torchtitan, nanotron]
+
+  /// The table of a name, compared without case; nil where there is none.
+  package static func named(_ name: String) -> Capabilities? {
+    let wanted = name.lowercased()
+    return all.first { $0.name == wanted }
+  }
+}
+
+extension Sharding {
+  /// The forms of sharding that frameworks offer.
+  package enum Form: String, Sendable, CaseIterable {
+    case replicated
+    /// Optimizer states among all replicas (ZeRO 1).
+    case optimizer
+    /// Optimizer states among parts of the replicas.
+    case optimizerInParts = "optimizer-in-parts"
+    /// Gradients and optimizer states among all replicas (ZeRO 2).
+    case gradients
+    /// Everything among all replicas (ZeRO 3).
+    case weights
+    /// Everything among parts of the replicas (hybrid, MiCS).
+    case hybrid
+    /// Weights and gradients among parts of the replicas, optimizer states among all.
+    case hybridWithOuterOptimizer = "hybrid-with-outer-optimizer"
+    /// Another nesting.
+    case other
+  }
+
+  /// The form of the degrees, whatever is quantised or kept twice.
+  package func form(replicaCount: Int) -> Form {
+    let n = replicaCount
+    return switch (weightDegree, gradientDegree, optimizerDegree) {
+    case (1, 1, 1): .replicated
+    case (1, 1, n): .optimizer
+    case (1, 1, _): .optimizerInParts
+    case (1, n, n): .gradients
+    case (n, n, n): .weights
+    case (let w, let g, let o) where w == g && g == o: .hybrid
+    case (let w, let g, n) where w == g: .hybridWithOuterOptimizer
+    default: .other
+    }
+  }
+}

@@ -1,0 +1,23 @@
+extension Capabilities {
+  /// DeepSpeed 0.19.6 (main, edaa7221, 2026-08-22): `runtime/config.py`, `runtime/zero/config.py`.
+  ///
+  /// Pipelines (`PipelineModule`) and recomputation are model code.
+  package static let deepSpeed = Capabilities(
+    name: "deepspeed", title: "DeepSpeed", version: "0.19",
+    coefficientNames: ["deepspeed", "megatron-deepspeed", "composer + pytorch fsdp"],
+    axes: [.data], interleaving: .none, layerSplit: .any,
+    recomputations: [
+      Recomputation(words: "none", recompute: Strategy.Recompute.none),
+      Recomputation(words: "the model code's, every block", recompute: .full),
+    ],
+    recomputesSomeLayers: false, offloadsOptimizerStates: false,
+    shardings: [
+      ShardingOffer(form: .replicated, words: "stage 0"),
+      ShardingOffer(form: .optimizer, words: "stage 1"),
+      ShardingOffer(form: .gradients, words: "stage 2"),
+      ShardingOffer(form: .weights, words: "stage 3", withSecondaryCopy: true, withQuantisation: true),
+      ShardingOffer(form: .hybrid, words: "stage 3 with mics_shard_size"),
+    ],
+    sequenceParallelism: .never, precisions: [.bf16, .fp16, .fp32], gradientAccumulation: .either,
+    models: Models(families: [.gpt, .llama, .bert], words: "any model code"))
+}
