@@ -4,15 +4,19 @@ package struct RankCommand: Sendable, Equatable {
   package struct Setting: Sendable, Equatable {
     /// Upper case, such as `DATA_PATH`.
     package let name: String
-    /// What it is before the user changes it.
+    /// What it is before the user changes it; empty where only the user knows, and then nothing starts until it is
+    /// filled in, unless it ``isOptional``.
     package let value: String
     /// What it is for: a line.
     package let comment: String
+    /// Whether the run starts while it is empty.
+    package let isOptional: Bool
 
-    package init(_ name: String, value: String, comment: String) {
+    package init(_ name: String, value: String, comment: String, isOptional: Bool = false) {
       self.name = name
       self.value = value
       self.comment = comment
+      self.isOptional = isOptional
     }
   }
 
@@ -39,21 +43,24 @@ package struct RankCommand: Sendable, Equatable {
   package var command: [Word]
   /// What the ranks of each pipeline stage get at the end of the command; empty where stages do not differ.
   package var stageArguments: [[String]]
+  /// What was assumed, or is left to the user, for the launch folder's README: a sentence each.
+  package var notes: [String]
 
   package init(
     files: [LaunchFile], settings: [Setting], environment: [(name: String, value: String)] = [], command: [Word],
-    stageArguments: [[String]] = []
+    stageArguments: [[String]] = [], notes: [String] = []
   ) {
     self.files = files
     self.settings = settings
     self.environment = environment
     self.command = command
     self.stageArguments = stageArguments
+    self.notes = notes
   }
 
   package static func == (left: Self, right: Self) -> Bool {
     left.files == right.files && left.settings == right.settings && left.command == right.command
-      && left.stageArguments == right.stageArguments
+      && left.stageArguments == right.stageArguments && left.notes == right.notes
       && left.environment.elementsEqual(right.environment) { $0.name == $1.name && $0.value == $1.value }
   }
 }

@@ -1,0 +1,28 @@
+package import Documents
+
+/// The targets that launch files can be written for.
+package enum LaunchTargets {
+  /// All of them, in the order in which documents list them.
+  package static let all: [any LaunchTarget.Type] = []
+
+  /// The target of a name, compared without case; nil where there is none.
+  package static func named(_ name: String) -> (any LaunchTarget.Type)? {
+    let wanted = name.lowercased()
+    return all.first { $0.name == wanted }
+  }
+
+  /// The target that a plan is for where nobody says: the one of its framework's name, else the first that is priced
+  /// with that framework's coefficients and runs the plan; nil where there is none.
+  package static func standard(for plan: Plan) -> (any LaunchTarget.Type)? {
+    named(plan.frameworkName)
+      ?? all.first { $0.capabilities.coefficientNames.contains(plan.frameworkName) && $0.refusal(of: plan) == nil }
+  }
+}
+
+extension LaunchTarget {
+  /// Why the framework does not run a plan, with the nearest that it does; nil if it does.
+  package static func refusal(of plan: Plan) -> LaunchRefusal? {
+    (capabilities.refusal(of: plan.job) ?? capabilities.refusal(of: plan.strategy, split: plan.split))
+      .map { LaunchRefusal($0.description) }
+  }
+}
