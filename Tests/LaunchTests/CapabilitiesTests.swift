@@ -17,4 +17,38 @@ import Testing
     )
     #expect(Capabilities.deepSpeed.refusal(of: strategy) == nil)
   }
+
+  @Test func torchtitanShardsOptimizerStatesOnlyInAPipeline() {
+    let flat = Strategy(mesh: [.data: 8], zeroStage: .optimizer, usesFlashAttention: true)
+    let staged = Strategy(mesh: [.data: 4, .pipeline: 2], zeroStage: .optimizer, usesFlashAttention: true)
+    #expect(Capabilities.torchtitan.refusal(of: flat)?.nearest == "zero_stage=0")
+    #expect(Capabilities.torchtitan.refusal(of: staged) == nil)
+  }
+
+  @Test func replicasAreWholeBesideTensorGroupsSinceTorchtitan03() {
+    let strategy = Strategy(mesh: [.tensor: 2, .data: 4], usesSequenceParallelism: true, usesFlashAttention: true)
+    #expect(Capabilities.torchtitan.refusal(of: strategy) == nil)
+    #expect(Capabilities.torchtitan02.refusal(of: strategy)?.nearest == "zero_stage=2")
+  }
+
+  @Test func secondCopiesOfDeepSpeedCutAcrossTensorGroups() {
+    let copies = Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8, secondaryDegree: 4)
+    #expect(Capabilities.deepSpeed.refusal(of: Strategy(mesh: [.data: 8], sharding: copies)) == nil)
+    #expect(Capabilities.deepSpeed.refusal(of: Strategy(mesh: [.data: 8, .tensor: 2], sharding: copies)) != nil)
+    #expect(Capabilities.deepSpeed.refusal(of: Strategy(mesh: [.data: 8, .tensor: 2], zeroStage: .weights)) == nil)
+  }
+
+  @Test(arguments: [
+    (Capabilities.torchtitan, "pipeline=1"), (.nanotron, "a smaller micro_batch or pipeline"),
+  ])
+  func whatRunsAloneAndNotTogetherIsRefused(table: Capabilities, nearest: String) throws {
+    let model = try ModelDescription(
+      name: "tied", family: .llama, layerCount: 8, hiddenSize: 64, headCount: 4, feedForwardSize: 128,
+      vocabularySize: 512, hasGatedFeedForward: true, hasTiedEmbeddings: true)
+    let job = try TrainingJob(model: model, sequenceLength: 64, globalBatch: 4)
+    let strategy = Strategy(mesh: [.pipeline: 4, .data: 2], microBatch: 1, usesFlashAttention: true)
+    #expect(table.refusal(of: job) == nil)
+    #expect(table.refusal(of: strategy) == nil)
+    #expect(table.refusal(of: strategy, job: job)?.nearest == nearest)
+  }
 }

@@ -23,6 +23,7 @@ extension Capabilities {
     if !models.families.contains(job.model.family) {
       return Refusal("\(label) does not train \(job.model.family.rawValue) models: it trains \(models.words)")
     }
+    if let refusal = refusal(of: job.model) { return refusal }
     if !precisions.contains(job.precision) {
       return Refusal(
         "\(label) does not train in \(job.precision.rawValue)",
@@ -65,7 +66,7 @@ extension Capabilities {
     let form = sharding.form(replicaCount: strategy.dataDegree)
     let offers = shardings.filter { offer in
       (strategy.tensorDegree == 1 || offer.withTensorParallelism)
-        && (strategy.pipelineDegree == 1 || offer.withPipeline)
+        && (strategy.pipelineDegree == 1 ? offer.withoutPipeline : offer.withPipeline)
     }
     guard let offer = offers.first(where: { $0.form == form }) else {
       let beside = shardings.contains { $0.form == form } ? " beside tensor groups or a pipeline" : ""

@@ -27,6 +27,8 @@ package struct Capabilities: Sendable {
   /// Formats in which gradients are accumulated, beside that of the weights.
   package let gradientAccumulation: GradientAccumulation
   package let models: Models
+  /// What only some strategies of some jobs break.
+  package var limits = Limits()
 
   /// Chunks of layers a stage takes in turn.
   package enum Interleaving: String, Sendable {
@@ -69,6 +71,23 @@ package struct Capabilities: Sendable {
     package let families: Set<ModelDescription.Family>
     /// Words for the documentation.
     package let words: String
+    /// Parts that models of these families may have and its own have not.
+    package var lacking: Set<ModelDescription.Part> = []
+  }
+
+  /// What a framework runs alone and not together.
+  package struct Limits: Sendable, Equatable {
+    /// Whether attention without a fused kernel, which keeps its scores, can be asked for.
+    package var hasUnfusedAttention = true
+    /// Whether embeddings are tied across the stages of a pipeline.
+    package var tiesEmbeddingsInPipeline = true
+    /// Whether replicas that are all whole accumulate gradients in fp32 under 16-bit weights.
+    package var accumulatesWholeGradientsInFP32 = true
+    /// Micro-batches that a pipeline may have fewer than stages; nil where any number will do.
+    package var microBatchesFewerThanStages: Int?
+    /// Chunks a stage above which a pipeline's sharded weights are gathered more than once an iteration; nil without such
+    /// a bound.
+    package var shardedChunkCount: Int?
   }
 
   /// A way to divide states among replicas, and beside what it works.
@@ -78,13 +97,15 @@ package struct Capabilities: Sendable {
     package let words: String
     package var withTensorParallelism = true
     package var withPipeline = true
+    /// Whether it can be asked for without a pipeline.
+    package var withoutPipeline = true
     /// Whether a secondary copy of the weights may be kept (hpZ), and its collectives may be quantised (qwZ, qgZ).
     package var withSecondaryCopy = false
     package var withQuantisation = false
   }
 
   /// All tables, in the order in which documents list them.
-  package static let all: [Capabilities] = [megatronLM, megatronFSDP, deepSpeed, torchtitan, nanotron]
+  package static let all: [Capabilities] = [megatronLM, megatronFSDP, deepSpeed, torchtitan, torchtitan02, nanotron]
 
   /// The table of a name, compared without case; nil where there is none.
   package static func named(_ name: String) -> Capabilities? {

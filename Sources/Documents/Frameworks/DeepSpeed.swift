@@ -1,11 +1,15 @@
 extension Capabilities {
   /// DeepSpeed 0.19.6 (main, edaa7221, 2026-08-22): `runtime/config.py`, `runtime/zero/config.py`.
   ///
-  /// Pipelines (`PipelineModule`) and recomputation are model code.
+  /// Pipelines (`PipelineModule`) and recomputation are model code. Tensor parallelism is that of models with a plan of
+  /// their own (`tensor_parallel.autotp_size`), with every ZeRO stage (`runtime/engine.py`,
+  /// `_configure_tensor_parallel_states`) and without sequence parallelism; it leaves embeddings whole. The shard groups
+  /// of MiCS and hpZ are consecutive ranks of the world (`runtime/zero/mics_utils.py`, `utils/groups.py`), which tensor
+  /// groups would cut across.
   package static let deepSpeed = Capabilities(
     name: "deepspeed", title: "DeepSpeed", version: "0.19",
     coefficientNames: ["deepspeed", "megatron-deepspeed", "composer + pytorch fsdp"],
-    axes: [.data], interleaving: .none, layerSplit: .any,
+    axes: [.tensor, .data], interleaving: .none, layerSplit: .any,
     recomputations: [
       Recomputation(words: "none", recompute: Strategy.Recompute.none),
       Recomputation(words: "the model code's, every block", recompute: .full),
@@ -15,9 +19,14 @@ extension Capabilities {
       ShardingOffer(form: .replicated, words: "stage 0"),
       ShardingOffer(form: .optimizer, words: "stage 1"),
       ShardingOffer(form: .gradients, words: "stage 2"),
-      ShardingOffer(form: .weights, words: "stage 3", withSecondaryCopy: true, withQuantisation: true),
-      ShardingOffer(form: .hybrid, words: "stage 3 with mics_shard_size"),
+      ShardingOffer(
+        form: .weights, words: "stage 3 with ZeRO++", withTensorParallelism: false, withSecondaryCopy: true,
+        withQuantisation: true),
+      ShardingOffer(form: .weights, words: "stage 3"),
+      ShardingOffer(form: .hybrid, words: "stage 3 with mics_shard_size", withTensorParallelism: false),
     ],
     sequenceParallelism: .never, precisions: [.bf16, .fp16, .fp32], gradientAccumulation: .either,
-    models: Models(families: [.gpt, .llama, .bert], words: "any model code"))
+    models: Models(families: [.gpt, .llama, .bert], words: "any model code"),
+    // `_do_optimizer_sanity_check`: without ZeRO gradients have the weights' type.
+    limits: Limits(accumulatesWholeGradientsInFP32: false))
 }

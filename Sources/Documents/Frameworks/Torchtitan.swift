@@ -1,26 +1,60 @@
 extension Capabilities {
-  /// torchtitan 0.3.0: `config` and the Llama 3 and Qwen 3 models' `parallelize.py`.
+  /// torchtitan 0.3.0 and main (b5bcd76c, 2026-08-21): `config/configs.py`, `distributed/fsdp.py`,
+  /// `distributed/pipeline_parallel.py`, the Llama 3 and Qwen 3 models' `parallelize.py` and `models/common/decoder.py`.
+  ///
+  /// Every model is wrapped by FSDP2, with a shard degree of 1 too, so that replicas may be whole beside tensor groups
+  /// and a pipeline. Attention is FlexAttention or variable-length attention, both fused.
   package static let torchtitan = Capabilities(
     name: "torchtitan", title: "torchtitan", version: "0.3",
     coefficientNames: ["torchtitan", "composer + pytorch fsdp"],
     axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, layerSplit: .any,
-    recomputations: [
-      Recomputation(words: "none", recompute: Strategy.Recompute.none),
-      Recomputation(words: "selective, by operation", recompute: nil),
-      Recomputation(words: "selective, every n-th layer", recompute: nil),
-      Recomputation(words: "memory budget", recompute: nil),
-      Recomputation(words: "full", recompute: .full),
-    ],
+    recomputations: torchtitanRecomputations,
+    recomputesSomeLayers: false, offloadsOptimizerStates: false,
+    shardings: [ShardingOffer(form: .replicated, words: "replicate")] + torchtitanShardings,
+    sequenceParallelism: .optional, precisions: [.bf16, .fp32], gradientAccumulation: .fp32,
+    models: Models(
+      families: [.llama], words: "the Llama 3 and Qwen 3 families",
+      lacking: [.queryKeyValueBias, .attentionOutputBias, .feedForwardBias, .dropout, .plainFeedForward]),
+    // PyTorch's interleaved schedules keep three chunks of a stage gathered (`max_active_stages`).
+    limits: Limits(hasUnfusedAttention: false, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
+
+  /// torchtitan 0.2.2 (2026-02-20): `config/job_config.py` and the Llama 3 model's `infra/parallelize.py`.
+  ///
+  /// Replicas that are all whole are DDP's, which has no other axis beside it; tensor parallelism is always sequence
+  /// parallelism too. Qwen 3 has no pipeline there.
+  package static let torchtitan02 = Capabilities(
+    name: "torchtitan-0.2", title: "torchtitan", version: "0.2.2",
+    coefficientNames: ["torchtitan", "composer + pytorch fsdp"],
+    axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, layerSplit: .any,
+    recomputations: torchtitanRecomputations,
     recomputesSomeLayers: false, offloadsOptimizerStates: false,
     shardings: [
-      ShardingOffer(form: .replicated, words: "replicate"),
-      ShardingOffer(form: .gradients, words: "shard, never resharded after forward", withPipeline: false),
-      ShardingOffer(form: .weights, words: "shard", withPipeline: false),
-      ShardingOffer(form: .hybrid, words: "replicate and shard", withPipeline: false),
-      // Under a pipeline weights stay whole from the first micro-batch to the last, and gradients until then.
-      ShardingOffer(form: .optimizer, words: "shard, in a pipeline"),
-      ShardingOffer(form: .optimizerInParts, words: "replicate and shard, in a pipeline"),
-    ],
-    sequenceParallelism: .optional, precisions: [.bf16, .fp32], gradientAccumulation: .fp32,
-    models: Models(families: [.llama], words: "the Llama 3 and Qwen 3 families"))
+      ShardingOffer(form: .replicated, words: "replicate", withTensorParallelism: false, withPipeline: false)
+    ] + torchtitanShardings,
+    sequenceParallelism: .always, precisions: [.bf16, .fp32], gradientAccumulation: .fp32,
+    models: Models(
+      families: [.llama], words: "the Llama 3 family",
+      lacking: [
+        .queryKeyValueBias, .attentionOutputBias, .feedForwardBias, .queryKeyNorm, .dropout, .plainFeedForward,
+        .ownHeadSize,
+      ]),
+    limits: Limits(hasUnfusedAttention: false, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
+
+  private static let torchtitanRecomputations = [
+    Recomputation(words: "none", recompute: Strategy.Recompute.none),
+    Recomputation(words: "selective, by operation", recompute: nil),
+    Recomputation(words: "selective, every n-th layer", recompute: nil),
+    Recomputation(words: "memory budget", recompute: nil),
+    Recomputation(words: "full", recompute: .full),
+  ]
+
+  private static let torchtitanShardings = [
+    ShardingOffer(form: .gradients, words: "shard, never resharded after forward", withPipeline: false),
+    ShardingOffer(form: .weights, words: "shard", withPipeline: false),
+    ShardingOffer(form: .hybrid, words: "replicate and shard", withPipeline: false),
+    // Under a pipeline weights are not resharded after forward by default, and gradients are accumulated whole and reduced
+    // with the last micro-batch (PyTorch's `pipelining/stage.py`, `backward_maybe_with_nosync`).
+    ShardingOffer(form: .optimizer, words: "shard, in a pipeline", withoutPipeline: false),
+    ShardingOffer(form: .optimizerInParts, words: "replicate and shard, in a pipeline", withoutPipeline: false),
+  ]
 }

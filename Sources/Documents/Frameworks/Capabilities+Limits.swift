@@ -1,0 +1,65 @@
+/// What a framework runs alone and not together, against a strategy of a job.
+extension Capabilities {
+  /// Why the framework does not run a strategy for a job, each of which it runs; nil if it does.
+  package func refusal(of strategy: Strategy, job: TrainingJob) -> Refusal? {
+    if !strategy.usesFlashAttention, !limits.hasUnfusedAttention {
+      return Refusal("\(label) always fuses attention", nearest: "flash_attention=true")
+    }
+    if strategy.dataDegree > 1, strategy.zeroStage == .none, job.precision != .fp32, job.accumulatesGradientsInFP32,
+      !limits.accumulatesWholeGradientsInFP32
+    {
+      return Refusal(
+        "\(label) accumulates gradients in fp32 only where replicas divide states", nearest: "zero_stage=1")
+    }
+    guard strategy.pipelineDegree > 1 else { return nil }
+    if job.model.hasTiedEmbeddings, !limits.tiesEmbeddingsInPipeline {
+      return Refusal("\(label) ties no embeddings across a pipeline", nearest: "pipeline=1")
+    }
+    if let fewer = limits.microBatchesFewerThanStages,
+      strategy.microBatchCount(globalBatch: job.globalBatch) < strategy.pipelineDegree - fewer
+    {
+      return Refusal(
+        "\(label) needs about as many micro-batches as stages", nearest: "a smaller micro_batch or pipeline")
+    }
+    if let most = limits.shardedChunkCount, strategy.virtualStageCount > most, strategy.zeroStage > .none {
+      return Refusal(
+        "\(label) gathers the sharded weights of more than \(most) chunks a stage again and again",
+        nearest: "virtual_stages=\(most) or zero_stage=0")
+    }
+    return nil
+  }
+
+  /// Why the framework does not train a model of a family that it trains; nil if it does.
+  func refusal(of model: ModelDescription) -> Refusal? {
+    for part in ModelDescription.Part.allCases where models.lacking.contains(part) && model.has(part) {
+      return Refusal("\(label) trains no models with \(part.rawValue): it trains \(models.words)")
+    }
+    return nil
+  }
+}
+
+extension ModelDescription {
+  /// What a model of a family may have that another has not.
+  package enum Part: String, Sendable, CaseIterable {
+    case queryKeyValueBias = "biases of query, key and value"
+    case attentionOutputBias = "a bias of the attention's output"
+    case feedForwardBias = "biases of the feed-forward part"
+    case queryKeyNorm = "norms of queries and keys"
+    case dropout
+    case plainFeedForward = "a feed-forward part without a gate"
+    case ownHeadSize = "heads whose width is not hidden size / heads"
+  }
+
+  /// Whether the model has a part.
+  package func has(_ part: Part) -> Bool {
+    switch part {
+    case .queryKeyValueBias: hasQueryKeyValueBias
+    case .attentionOutputBias: hasAttentionOutputBias
+    case .feedForwardBias: hasFeedForwardBias
+    case .queryKeyNorm: hasQueryKeyNorm
+    case .dropout: hasDropout
+    case .plainFeedForward: !hasGatedFeedForward
+    case .ownHeadSize: querySize != hiddenSize
+    }
+  }
+}
