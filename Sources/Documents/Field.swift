@@ -163,6 +163,9 @@ package struct Fields {
     return at(key, value)
   }
 
+  /// Whether a key is there, be its value null.
+  package func states(_ key: String) -> Bool { members[key] != nil }
+
   /// Refuses a key that no call asked for, naming the nearest that would have been understood.
   package func finish() throws(DocumentError) {
     for key in order where !known.contains(key) {

@@ -2,8 +2,8 @@ import JSONText
 
 /// Hugging Face `config.json` files, read as they are.
 ///
-/// Keys and defaults are those of each model type's configuration class in the `transformers` library; keys that do
-/// not bear on cost are left unread.
+/// Keys and defaults are those of each model type's configuration class in the `transformers` library; keys that
+/// bear neither on cost nor on the values that a model computes are left unread.
 extension ModelDescription {
   init(huggingFace field: Field, fileName: String) throws(DocumentError) {
     var fields = try field.fields()
@@ -30,6 +30,7 @@ extension ModelDescription {
 
   private init(gpt2 fields: inout Fields, name: String) throws {
     let hidden = try fields.required("n_embd").integer(in: Bounds.hidden)
+    let drops = try Self.drops(&fields, keys: ["attn_pdrop", "embd_pdrop", "resid_pdrop"], byDefault: true)
     try self.init(
       name: name, family: .gpt,
       layerCount: fields.required("n_layer").integer(in: Bounds.layers),
@@ -40,7 +41,7 @@ extension ModelDescription {
       hasGatedFeedForward: false,
       hasTiedEmbeddings: fields.optional("tie_word_embeddings")?.boolean() ?? true,
       positionCount: fields.optional("n_positions")?.integer(in: Bounds.positions) ?? 1024,
-      hasDropout: Self.drops(&fields, keys: ["attn_pdrop", "embd_pdrop", "resid_pdrop"], byDefault: true))
+      hasDropout: drops, details: Details(gpt2: &fields, hasDropout: drops))
   }
 
   private init(opt fields: inout Fields, name: String) throws {
@@ -48,6 +49,8 @@ extension ModelDescription {
     if let projected = fields.optional("word_embed_proj_dim"), try projected.integer(in: Bounds.hidden) != hidden {
       throw projected.error(expected: "the hidden size \(hidden) (projected embeddings are not supported)")
     }
+    let drops = try Self.drops(
+      &fields, keys: ["dropout", "attention_dropout", "activation_dropout"], byDefault: true)
     let hasBias = try fields.optional("enable_bias")?.boolean() ?? true
     // OPT's position table has two rows more than positions: its embedding is offset by two.
     let positions =
@@ -65,15 +68,17 @@ extension ModelDescription {
       hasQueryKeyValueBias: hasBias,
       hasAttentionOutputBias: hasBias,
       hasFeedForwardBias: hasBias,
-      hasDropout: Self.drops(&fields, keys: ["dropout", "attention_dropout", "activation_dropout"], byDefault: true))
+      hasDropout: drops, details: Details(opt: &fields, hasDropout: drops))
   }
 
   private init(llamaLike fields: inout Fields, name: String, type: String) throws {
+    let drops = try Self.drops(&fields, keys: ["attention_dropout"], byDefault: false)
+    let layers = try fields.required("num_hidden_layers").integer(in: Bounds.layers)
     let attentionBias = try fields.optional("attention_bias")?.boolean() ?? false
     // Qwen2 has biases on query, key and value whatever its configuration says.
     try self.init(
       name: name, family: .llama,
-      layerCount: fields.required("num_hidden_layers").integer(in: Bounds.layers),
+      layerCount: layers,
       hiddenSize: fields.required("hidden_size").integer(in: Bounds.hidden),
       headCount: fields.required("num_attention_heads").integer(in: Bounds.heads),
       keyValueHeadCount: fields.optional("num_key_value_heads")?.integer(in: Bounds.heads)
@@ -87,7 +92,7 @@ extension ModelDescription {
       hasAttentionOutputBias: attentionBias && type != "qwen2",
       hasFeedForwardBias: fields.optional("mlp_bias")?.boolean() ?? false,
       hasQueryKeyNorm: type == "qwen3",
-      hasDropout: Self.drops(&fields, keys: ["attention_dropout"], byDefault: false))
+      hasDropout: drops, details: Details(llamaLike: &fields, type: type, layerCount: layers, hasDropout: drops))
   }
 
   /// `_name_or_path` where the file has it, else the file's own name, or its folder's.

@@ -18,7 +18,8 @@ extension ModelDescription {
     try fields.schema(.model)
     let name = try fields.required("name").name()
     _ = try fields.optional("source")?.string()
-    try self.init(shapesIn: &fields, name: name, sequenceLength: nil)
+    let details = try Details(&fields)
+    try self.init(shapesIn: &fields, name: name, sequenceLength: nil, details: details)
     try fields.finish()
   }
 
@@ -26,7 +27,9 @@ extension ModelDescription {
   ///
   /// - Parameter sequenceLength: of a run record, which states no position count: learned positions are then as many
   ///   as the sequence is long.
-  init(shapesIn fields: inout Fields, name: String, sequenceLength: Int?) throws(DocumentError) {
+  init(
+    shapesIn fields: inout Fields, name: String, sequenceLength: Int?, details: Details = Details()
+  ) throws(DocumentError) {
     let family = try fields.required("family").choice(of: Family.self)
     let learned = try fields.optional("positions")?.integer(in: Bounds.positions)
     do {
@@ -46,7 +49,8 @@ extension ModelDescription {
         hasAttentionOutputBias: fields.optional("attention_output_bias")?.boolean(),
         hasFeedForwardBias: fields.optional("ffn_bias")?.boolean(),
         hasQueryKeyNorm: fields.optional("qk_norm")?.boolean() ?? false,
-        hasDropout: fields.optional("dropout")?.boolean())
+        hasDropout: fields.optional("dropout")?.boolean(),
+        details: details)
     } catch let contradiction as Contradiction {
       throw fields.whole.conflict(contradiction.sentence)
     } catch let error as DocumentError {
@@ -58,7 +62,7 @@ extension ModelDescription {
 
   /// The document of this model, in our format.
   package var json: JSON {
-    object(
+    let shapes = object(
       ("schema", .string(DocumentSchema.model.rawValue)), ("name", .string(name)),
       ("family", .string(family.rawValue)), ("layers", .integer(layerCount)), ("hidden", .integer(hiddenSize)),
       ("heads", .integer(headCount)), ("kv_heads", .integer(keyValueHeadCount)), ("head_dim", .integer(headSize)),
@@ -67,5 +71,7 @@ extension ModelDescription {
       ("positions", .integer(positionCount)), ("qkv_bias", .boolean(hasQueryKeyValueBias)),
       ("attention_output_bias", .boolean(hasAttentionOutputBias)), ("ffn_bias", .boolean(hasFeedForwardBias)),
       ("qk_norm", .boolean(hasQueryKeyNorm)), ("dropout", .boolean(hasDropout)))
+    guard case .object(let members) = shapes else { return shapes }
+    return .object(members + details.members)
   }
 }

@@ -1,4 +1,4 @@
-/// A dense transformer decoder (or encoder) as its cost sees it: shapes, and which small parts it has.
+/// A dense transformer decoder (or encoder): shapes and small parts, which its cost follows from, and details.
 ///
 /// Mixture-of-experts and latent-attention models are not described by it and are refused where they are read.
 @usableFromInline package struct ModelDescription: Sendable, Equatable {
@@ -44,6 +44,8 @@
   package let hasQueryKeyNorm: Bool
   /// Whether training drops activations out, so that masks are kept for backward.
   package let hasDropout: Bool
+  /// What does not bear on cost.
+  package let details: Details
 
   /// - Throws: a sentence when shapes contradict each other.
   package init(
@@ -51,7 +53,8 @@
     headSize: Int? = nil, feedForwardSize: Int, vocabularySize: Int, hasGatedFeedForward: Bool,
     hasTiedEmbeddings: Bool, positionCount: Int = 0, hasQueryKeyValueBias: Bool? = nil,
     hasAttentionOutputBias: Bool? = nil,
-    hasFeedForwardBias: Bool? = nil, hasQueryKeyNorm: Bool = false, hasDropout: Bool? = nil
+    hasFeedForwardBias: Bool? = nil, hasQueryKeyNorm: Bool = false, hasDropout: Bool? = nil,
+    details: Details = Details()
   ) throws(Contradiction) {
     let keyValueHeads = keyValueHeadCount ?? headCount
     guard headCount % keyValueHeads == 0 else {
@@ -81,6 +84,7 @@
     self.hasFeedForwardBias = hasFeedForwardBias ?? (family != .llama)
     self.hasQueryKeyNorm = hasQueryKeyNorm
     self.hasDropout = hasDropout ?? (family != .llama)
+    self.details = details
   }
 
   /// Shapes that cannot be together, as a sentence.
