@@ -17,7 +17,8 @@ extension ClusterDescription {
     let source = try fields.optional("source")?.string() ?? ""
     let deviceField = try fields.required("device")
     let devicesPerNode = try fields.required("devices_per_node").integer(in: 1...1_024)
-    let nodeNames = try Self.nodeNames(fields.required("nodes"))
+    let nodes = try fields.required("nodes")
+    let nodeNames = try Self.nodeNames(nodes)
     let runs = try Self.deviceRuns(deviceField, nodeCount: nodeNames.count, catalog: catalog, folder: folder)
     var levels: [Level] = []
     for entry in try fields.required("levels").array(count: 1...8) { levels.append(try Level(entry)) }
@@ -34,7 +35,8 @@ extension ClusterDescription {
       try self.init(
         name: name, source: source, devices: runs.map(\.device),
         deviceOfNode: runs.enumerated().flatMap { [Int](repeating: $0.offset, count: $0.element.nodeCount) },
-        nodeNames: nodeNames, devicesPerNode: devicesPerNode, levels: levels, host: host, measured: measured)
+        nodeNames: nodeNames, namesHosts: nodes.isArray, devicesPerNode: devicesPerNode, levels: levels, host: host,
+        measured: measured)
     } catch {
       throw field.conflict(error.sentence)
     }
@@ -77,7 +79,7 @@ extension ClusterDescription {
   /// A count, which names the nodes `node-0` and so on, or a list of names.
   private static func nodeNames(_ field: Field) throws(DocumentError) -> [String] {
     guard field.isArray else {
-      return (0..<(try field.integer(in: 1...131_072))).map { "node-\($0)" }
+      return countingNames(try field.integer(in: 1...131_072))
     }
     var names: [String] = []
     for entry in try field.array(count: 1...131_072) { names.append(try entry.name()) }
@@ -86,11 +88,10 @@ extension ClusterDescription {
 
   /// The document of this cluster, self-contained: the device and the measured links are inside it.
   package var json: JSON {
-    let isCounted = nodeNames == (0..<nodeNames.count).map { "node-\($0)" }
-    return object(
+    object(
       ("schema", .string(DocumentSchema.cluster.rawValue)), ("name", .string(name)),
       ("source", source.isEmpty ? nil : .string(source)), ("device", deviceJSON),
-      ("nodes", isCounted ? .integer(nodeNames.count) : .strings(nodeNames)),
+      ("nodes", namesHosts ? .strings(nodeNames) : .integer(nodeNames.count)),
       ("devices_per_node", .integer(devicesPerNode)), ("levels", .array(levels.map(\.json))), ("host", host?.json),
       ("measured", measured?.json))
   }

@@ -52,6 +52,9 @@ package struct ClusterDescription: Sendable, Equatable {
   /// The model of device in each node, an index into ``devices``.
   package private(set) var deviceOfNode: [Int]
   package let nodeNames: [String]
+  /// Whether the nodes' names are those of hosts; else they only count, `node-0` and so on, and which host is which is
+  /// known when something is launched.
+  package let namesHosts: Bool
   package let devicesPerNode: Int
   /// Innermost first; spans grow, each divides the next, one equals ``devicesPerNode`` and the last covers the cluster.
   package let levels: [Level]
@@ -77,21 +80,24 @@ package struct ClusterDescription: Sendable, Equatable {
   ///
   /// - Throws: a sentence when levels, nodes and devices do not fit together.
   package init(
-    name: String, source: String = "", device: DeviceProfile, nodeNames: [String], devicesPerNode: Int,
-    levels: [Level], host: Host? = nil, measured: MeasuredLinks? = nil
+    name: String, source: String = "", device: DeviceProfile, nodeNames: [String], namesHosts: Bool? = nil,
+    devicesPerNode: Int, levels: [Level], host: Host? = nil, measured: MeasuredLinks? = nil
   ) throws(Contradiction) {
     try self.init(
       name: name, source: source, devices: [device], deviceOfNode: [Int](repeating: 0, count: nodeNames.count),
-      nodeNames: nodeNames, devicesPerNode: devicesPerNode, levels: levels, host: host, measured: measured)
+      nodeNames: nodeNames, namesHosts: namesHosts, devicesPerNode: devicesPerNode, levels: levels, host: host,
+      measured: measured)
   }
 
   /// A cluster whose nodes may have different devices, the same number of them in every node.
   ///
-  /// - Parameter deviceOfNode: for each node, an index into `devices`, which need not be in order and may be equal.
+  /// - Parameters:
+  ///   - deviceOfNode: for each node, an index into `devices`, which need not be in order and may be equal.
+  ///   - namesHosts: see the property; nil takes every name but `node-0` and so on for a host's.
   /// - Throws: a sentence when levels, nodes and devices do not fit together.
   package init(
     name: String, source: String = "", devices: [DeviceProfile], deviceOfNode: [Int], nodeNames: [String],
-    devicesPerNode: Int, levels: [Level], host: Host? = nil, measured: MeasuredLinks? = nil
+    namesHosts: Bool? = nil, devicesPerNode: Int, levels: [Level], host: Host? = nil, measured: MeasuredLinks? = nil
   ) throws(Contradiction) {
     guard deviceOfNode.count == nodeNames.count, deviceOfNode.allSatisfy(devices.indices.contains) else {
       throw Contradiction("\(nodeNames.count) nodes need a device each, found \(deviceOfNode.count)")
@@ -145,6 +151,7 @@ package struct ClusterDescription: Sendable, Equatable {
     self.devices = models
     self.deviceOfNode = modelOfNode
     self.nodeNames = nodeNames
+    self.namesHosts = namesHosts ?? (nodeNames != Self.countingNames(nodeNames.count))
     self.devicesPerNode = devicesPerNode
     self.levels = levels
     self.host = host
@@ -162,8 +169,11 @@ package struct ClusterDescription: Sendable, Equatable {
   package func measured(_ links: MeasuredLinks) throws(Contradiction) -> ClusterDescription {
     try ClusterDescription(
       name: name, source: source, devices: devices, deviceOfNode: deviceOfNode, nodeNames: nodeNames,
-      devicesPerNode: devicesPerNode, levels: levels, host: host, measured: links)
+      namesHosts: namesHosts, devicesPerNode: devicesPerNode, levels: levels, host: host, measured: links)
   }
+
+  /// The names of nodes that have none: `node-0` and so on.
+  static func countingNames(_ count: Int) -> [String] { (0..<count).map { "node-\($0)" } }
 
   /// The same cluster with other devices in its nodes, such as a profile with other coefficients.
   package func replacing(device: DeviceProfile) -> ClusterDescription {
@@ -205,7 +215,7 @@ package struct ClusterDescription: Sendable, Equatable {
     return try? ClusterDescription(
       name: name, source: source, devices: devices,
       deviceOfNode: (0..<nodeCount).map { deviceOfNode[$0 * self.nodeCount / nodeCount] },
-      nodeNames: (0..<nodeCount).map { "node-\($0)" },
+      nodeNames: Self.countingNames(nodeCount),
       devicesPerNode: devicesPerNode, levels: levels, host: host)
   }
 }

@@ -1,19 +1,21 @@
 /// Slurm's hostlists: `a[1-3]`, `a[007-009,12]`, `r[1-2]n[01-02]` (every combination), several separated by commas.
-enum Hostlist {
+package enum Hostlist {
   /// The most names that a list may stand for.
-  static let largestCount = 131_072
+  package static let largestCount = 131_072
 
   /// The names in the order of the list; nil for a list that is none, or too long.
   ///
   /// Numbers are as wide as their range's first one is written.
-  static func names(_ text: String) -> [String]? {
+  package static func names(_ text: String) -> [String]? {
     var result: [String] = []
     for part in split(text) {
       guard !part.isEmpty, let names = expanded(part), result.count + names.count <= largestCount else { return nil }
       result += names
     }
-    return result.isEmpty || result.contains { $0.asName == nil } ? nil : result
+    return result.isEmpty || result.contains { !isName($0) } ? nil : result
   }
+
+  private static func isName(_ name: String) -> Bool { !name.isEmpty && name.count <= 200 && name == name.oneLine }
 
   /// The parts between commas outside of brackets.
   private static func split(_ text: String) -> [String] {
@@ -51,7 +53,7 @@ enum Hostlist {
     var result: [String] = []
     for range in ranges.split(separator: ",", omittingEmptySubsequences: false) {
       let ends = range.split(separator: "-", omittingEmptySubsequences: false).map(String.init)
-      guard ends.count <= 2, let low = ends.first?.plainCount, let high = ends.last?.plainCount, low <= high,
+      guard ends.count <= 2, let low = ends.first.flatMap(number), let high = ends.last.flatMap(number), low <= high,
         high - low < largestCount - result.count
       else { return nil }
       let width = ends[0].count
@@ -61,5 +63,9 @@ enum Hostlist {
       }
     }
     return result
+  }
+
+  private static func number(_ digits: String) -> Int? {
+    !digits.isEmpty && digits.utf8.allSatisfy { (48...57).contains($0) } ? Int(digits) : nil
   }
 }
