@@ -127,7 +127,10 @@ let package = Package(
       dependencies: ["Execution", "Costing", "Documents", "JSONText", "Training", "Search", "Oracles", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
-      name: "LaunchTests", dependencies: ["Launch", "Documents", "JSONText", "Costing", "Search", "TestSupport"],
+      name: "LaunchTests",
+      dependencies: [
+        "Launch", "Documents", "JSONText", "Costing", "Search", "TestSupport", .product(name: "Yams", package: "Yams"),
+      ],
       exclude: ["Inputs"], swiftSettings: settings),
     .testTarget(
       name: "GoldenTests",
