@@ -9,13 +9,14 @@ struct RootCommand: ParsableCommand {
     commandName: "sextant",
     abstract: "Plans the parallel training of large models on a described cluster.",
     discussion: """
-      Exit codes: 0 good, 1 failure, 2 no feasible plan, 3 a plan does not hold, or not in miniature, 4 links measured in \
-      part, 64 usage, 65 bad input data, 130 interrupted (with what there is so far written).
+      Exit codes: 0 good, 1 failure, 2 no feasible plan, or none that the framework can be told, 3 a plan does not hold, \
+      or not in miniature, 4 links measured in part, 64 usage, 65 bad input data, 130 interrupted (with what there is so \
+      far written).
       """,
     version: Planner.version,
     subcommands: [
       PlanCommand.self, EstimateCommand.self, ExplainCommand.self, VerifyCommand.self, DryRunCommand.self,
-      CalibrateCommand.self, ValidateCommand.self, ProfileCommand.self,
+      ExportCommand.self, CalibrateCommand.self, ValidateCommand.self, ProfileCommand.self,
     ])
 
   /// As ArgumentParser's own, but that every error is one line, and that a closed pipe is an error and not a signal.
