@@ -11,6 +11,12 @@ extension Capabilities {
       return Refusal(
         "\(label) accumulates gradients in fp32 only where replicas divide states", nearest: "zero_stage=1")
     }
+    if strategy.dataDegree > 1, strategy.zeroStage >= .gradients, !strategy.overlapsGradientReduce,
+      limits.overlapsShardedGradientsAlways
+    {
+      return Refusal(
+        "\(label) always reduces divided gradients under the backward pass", nearest: "overlap_gradient_reduce=true")
+    }
     guard strategy.pipelineDegree > 1 else { return nil }
     if job.model.hasTiedEmbeddings, !limits.tiesEmbeddingsInPipeline {
       return Refusal("\(label) ties no embeddings across a pipeline", nearest: "pipeline=1")
@@ -32,34 +38,9 @@ extension Capabilities {
   /// Why the framework does not train a model of a family that it trains; nil if it does.
   func refusal(of model: ModelDescription) -> Refusal? {
     for part in ModelDescription.Part.allCases where models.lacking.contains(part) && model.has(part) {
-      return Refusal("\(label) trains no models with \(part.rawValue): it trains \(models.words)")
+      return Refusal(
+        "\(label) trains no models with \(part.rawValue): it trains \(models.words)", nearest: part.nearest)
     }
     return nil
-  }
-}
-
-extension ModelDescription {
-  /// What a model of a family may have that another has not.
-  package enum Part: String, Sendable, CaseIterable {
-    case queryKeyValueBias = "biases of query, key and value"
-    case attentionOutputBias = "a bias of the attention's output"
-    case feedForwardBias = "biases of the feed-forward part"
-    case queryKeyNorm = "norms of queries and keys"
-    case dropout
-    case plainFeedForward = "a feed-forward part without a gate"
-    case ownHeadSize = "heads whose width is not hidden size / heads"
-  }
-
-  /// Whether the model has a part.
-  package func has(_ part: Part) -> Bool {
-    switch part {
-    case .queryKeyValueBias: hasQueryKeyValueBias
-    case .attentionOutputBias: hasAttentionOutputBias
-    case .feedForwardBias: hasFeedForwardBias
-    case .queryKeyNorm: hasQueryKeyNorm
-    case .dropout: hasDropout
-    case .plainFeedForward: !hasGatedFeedForward
-    case .ownHeadSize: querySize != hiddenSize
-    }
   }
 }

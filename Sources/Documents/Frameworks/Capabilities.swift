@@ -83,6 +83,8 @@ package struct Capabilities: Sendable {
     package var tiesEmbeddingsInPipeline = true
     /// Whether replicas that are all whole accumulate gradients in fp32 under 16-bit weights.
     package var accumulatesWholeGradientsInFP32 = true
+    /// Whether gradients that replicas divide are always reduced under the backward pass.
+    package var overlapsShardedGradientsAlways = false
     /// Micro-batches that a pipeline may have fewer than stages; nil where any number will do.
     package var microBatchesFewerThanStages: Int?
     /// Chunks a stage above which a pipeline's sharded weights are gathered more than once an iteration; nil without such

@@ -1,6 +1,6 @@
 extension Capabilities {
-  /// Megatron-LM without Megatron-FSDP: megatron-core 0.20.0 (main, d98e8a64, 2026-08-22), `arguments.py` and the
-  /// configuration classes.
+  /// Megatron-LM without Megatron-FSDP: megatron-core 0.20.0 (main, d98e8a64, 2026-08-22), `training/arguments.py`,
+  /// `core/transformer/transformer_config.py` and `core/transformer/pipeline_parallel_layer_layout.py`.
   package static let megatronLM = Capabilities(
     name: "megatron-lm", title: "Megatron-LM", version: "core 0.20", coefficientNames: ["megatron-lm", "nemo"],
     axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, layerSplit: .any,
@@ -13,20 +13,27 @@ extension Capabilities {
     sequenceParallelism: .optional, precisions: [.bf16, .fp16, .fp32], gradientAccumulation: .either,
     models: megatronModels)
 
-  /// Megatron-LM with Megatron-FSDP, version 1: the same sources.
+  /// Megatron-LM with Megatron-FSDP, version 1: the same sources, and `core/distributed/fsdp/mcore_fsdp_adapter.py`.
+  ///
+  /// Its mesh is of all ranks and has a data and a tensor axis only, so that a pipeline fails where it is made. Version 2
+  /// has no tensor parallelism either. Where gradients are divided they are reduced in every backward pass, under it.
   package static let megatronFSDP = Capabilities(
     name: "megatron-fsdp", title: "Megatron-FSDP", version: "core 0.20",
     coefficientNames: ["megatron-fsdp", "megatron-lm", "nemo"],
     axes: [.tensor, .data], interleaving: .none, layerSplit: .any,
     recomputations: megatronRecomputations, recomputesSomeLayers: true, offloadsOptimizerStates: false,
     shardings: [
-      ShardingOffer(form: .gradients, words: "optim_grads"),
-      ShardingOffer(form: .weights, words: "optim_grads_params"),
-      ShardingOffer(form: .hybrid, words: "optim_grads_params in several instances"),
-      ShardingOffer(form: .hybridWithOuterOptimizer, words: "optim_grads_params, outer optim"),
+      ShardingOffer(form: .replicated, words: "no_shard", withPipeline: false),
+      ShardingOffer(form: .optimizer, words: "optim", withPipeline: false),
+      ShardingOffer(form: .gradients, words: "optim_grads", withPipeline: false),
+      ShardingOffer(form: .weights, words: "optim_grads_params", withPipeline: false),
+      ShardingOffer(form: .hybrid, words: "optim_grads_params in several instances", withPipeline: false),
+      ShardingOffer(
+        form: .hybridWithOuterOptimizer, words: "optim_grads_params in several instances, outer optim",
+        withPipeline: false),
     ],
     sequenceParallelism: .optional, precisions: [.bf16, .fp16, .fp32], gradientAccumulation: .either,
-    models: megatronModels)
+    models: megatronModels, limits: Limits(overlapsShardedGradientsAlways: true))
 
   private static let megatronRecomputations = [
     Recomputation(words: "none", recompute: Strategy.Recompute.none),
@@ -35,6 +42,14 @@ extension Capabilities {
     Recomputation(words: "full, uniform or block", recompute: .full),
   ]
 
+  /// `core_transformer_config_from_args` makes SwiGLU, squared ReLU, a gated quick GELU, or else GELU, whose fused kernel
+  /// approximates it by tanh and wants biases. The scaling factor of Llama 3.1's rotary positions is 8 whatever the flag
+  /// says, since the model's configuration does not get it (`gpt_config_from_args`).
   private static let megatronModels = Models(
-    families: [.gpt, .llama], words: "GPT and Llama families, activations GELU, squared ReLU and SwiGLU")
+    families: [.gpt, .llama],
+    words: "the GPT and Llama families with GELU, squared ReLU, quick GeGLU or SwiGLU",
+    lacking: [
+      .relu, .plainSiLU, .plainQuickGELU, .otherGate, .tanhGELUWithoutBiases, .attentionOutputBiasOfItsOwn,
+      .feedForwardBiasesAlone, .otherRotaryScaling, .fractionalRotaryBase,
+    ])
 }

@@ -1,0 +1,74 @@
+extension ModelDescription {
+  /// What a model of a family may have that another has not.
+  package enum Part: String, Sendable, CaseIterable {
+    case queryKeyValueBias = "biases of query, key and value"
+    case attentionOutputBias = "a bias of the attention's output"
+    case feedForwardBias = "biases of the feed-forward part"
+    case queryKeyNorm = "norms of queries and keys"
+    case dropout
+    case plainFeedForward = "a feed-forward part without a gate"
+    case ownHeadSize = "heads whose width is not hidden size / heads"
+    case relu = "the activation ReLU"
+    case plainSiLU = "SiLU without a gate"
+    case plainQuickGELU = "quick GELU without a gate"
+    case otherGate = "a gate of another activation than SiLU and quick GELU"
+    case tanhGELUWithoutBiases = "a GELU by tanh without biases of the feed-forward part"
+    case attentionOutputBiasOfItsOwn = "biases of the attention's output or of the feed-forward part alone"
+    case feedForwardBiasesAlone = "biases of the feed-forward part and none of query, key and value"
+    case otherRotaryScaling = "rotary scaling other than Llama 3.1's by 8, linear by a whole factor, and YaRN"
+    case fractionalRotaryBase = "a rotary base that is no whole number"
+  }
+
+  /// Whether the model has a part.
+  package func has(_ part: Part) -> Bool {
+    switch part {
+    case .queryKeyValueBias: hasQueryKeyValueBias
+    case .attentionOutputBias: hasAttentionOutputBias
+    case .feedForwardBias: hasFeedForwardBias
+    case .queryKeyNorm: hasQueryKeyNorm
+    case .dropout: hasDropout
+    case .plainFeedForward: !hasGatedFeedForward
+    case .ownHeadSize: querySize != hiddenSize
+    case .relu: activation == .relu && !hasGatedFeedForward
+    case .plainSiLU: activation == .silu && !hasGatedFeedForward
+    case .plainQuickGELU: activation == .quickGELU && !hasGatedFeedForward
+    case .otherGate: hasGatedFeedForward && activation != .silu && activation != .quickGELU
+    case .tanhGELUWithoutBiases: activation == .geluTanh && !hasGatedFeedForward && !hasFeedForwardBias
+    case .attentionOutputBiasOfItsOwn: hasAttentionOutputBias != hasFeedForwardBias
+    case .feedForwardBiasesAlone: hasFeedForwardBias && !hasQueryKeyValueBias
+    case .otherRotaryScaling: !hasCommonRotaryScaling
+    case .fractionalRotaryBase: details.rotaryBase.map { $0 != $0.rounded() || abs($0) > 1e15 } ?? false
+    }
+  }
+
+  /// Whether rotary positions are scaled in a way that several frameworks know, if at all.
+  private var hasCommonRotaryScaling: Bool {
+    guard let scaling = details.rotaryScaling else { return true }
+    switch scaling.kind {
+    case .llama3:
+      return scaling
+        == RotaryScaling(
+          .llama3, factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositionCount: 8_192)
+    case .linear: return scaling.factor.map { $0 == $0.rounded() && $0 <= 1e9 } ?? false
+    case .yarn: return scaling.originalPositionCount ?? details.maximumPositionCount != nil
+    case .dynamic, .longrope: return false
+    }
+  }
+}
+
+extension ModelDescription.Part {
+  /// The nearest that a framework without the part trains, in the words of a model document; empty where nothing is.
+  var nearest: String {
+    switch self {
+    case .relu: "activation squared_relu or gelu"
+    case .plainSiLU, .plainQuickGELU: "activation gelu"
+    case .otherGate: "activation silu"
+    case .tanhGELUWithoutBiases: "activation gelu"
+    case .attentionOutputBiasOfItsOwn, .feedForwardBiasesAlone:
+      "qkv_bias, attention_output_bias and ffn_bias alike, or qkv_bias alone"
+    case .otherRotaryScaling: "rotary_scaling of the kind yarn"
+    case .fractionalRotaryBase: "a whole rotary_base"
+    default: ""
+    }
+  }
+}
