@@ -3,7 +3,7 @@ package import Documents
 /// The targets that launch files can be written for.
 package enum LaunchTargets {
   /// All of them, in the order in which documents list them.
-  package static let all: [any LaunchTarget.Type] = []
+  package static let all: [any LaunchTarget.Type] = [MegatronLMTarget.self, MegatronFSDPTarget.self]
 
   /// The target of a name, compared without case; nil where there is none.
   package static func named(_ name: String) -> (any LaunchTarget.Type)? {
@@ -22,7 +22,8 @@ package enum LaunchTargets {
 extension LaunchTarget {
   /// Why the framework does not run a plan, with the nearest that it does; nil if it does.
   package static func refusal(of plan: Plan) -> LaunchRefusal? {
-    (capabilities.refusal(of: plan.job) ?? capabilities.refusal(of: plan.strategy, split: plan.split))
+    (capabilities.refusal(of: plan.job) ?? capabilities.refusal(of: plan.strategy, split: plan.split)
+      ?? capabilities.refusal(of: plan.strategy, job: plan.job))
       .map { LaunchRefusal($0.description) }
   }
 }

@@ -1,0 +1,145 @@
+import Documents
+
+/// A plan in the words of Megatron-LM's command line: main at d98e8a64 (2026-08-22, megatron-core 0.20).
+///
+/// Of a plan that ``Capabilities`` of Megatron-LM or Megatron-FSDP admit.
+struct MegatronArguments {
+  let plan: Plan
+  /// Whether states are divided by Megatron-FSDP.
+  let isFullySharded: Bool
+
+  private var strategy: Strategy { plan.strategy }
+
+  /// What all ranks are told, a flag or a value each.
+  var words: [String] {
+    MegatronModelArguments(model: plan.job.model, sequenceLength: plan.job.sequenceLength).words
+      + vocabulary + batch + degrees + layers + sharding + overlap + memory + rest
+  }
+
+  /// What the ranks of each stage are told beside that; empty where stages do not differ.
+  ///
+  /// Every rank parses its own command line, and recomputation bears on nothing but its own layers.
+  var stageWords: [[String]] {
+    guard let choices = plan.split.choices, Set(choices).count > 1 else { return [] }
+    return choices.map(recomputation)
+  }
+
+  // MARK: Batch and degrees
+
+  /// The padded size is stated too, so that the model keeps its shape whatever tokenizer the user chooses.
+  private var vocabulary: [String] {
+    let model = plan.job.model
+    let padded = model.paddedVocabularySize(multiple: Self.vocabularyMultiple, tensorDegree: strategy.tensorDegree)
+    return ["--vocab-size", "\(model.vocabularySize)", "--padded-vocab-size", "\(padded)"]
+  }
+
+  /// The default of `--make-vocab-size-divisible-by`.
+  private static let vocabularyMultiple = 128
+
+  private var batch: [String] {
+    let job = plan.job
+    var words = ["--micro-batch-size", "\(strategy.microBatch)", "--global-batch-size", "\(job.globalBatch)"]
+    guard job.precision != .fp32 else { return words }
+    words.append("--\(job.precision.rawValue)")
+    if job.accumulatesGradientsInFP32 {
+      words.append("--accumulate-allreduce-grads-in-fp32")
+      // Megatron-FSDP's own gradients have the weights' format unless it is told.
+      if isFullySharded { words += ["--megatron-fsdp-main-grads-dtype", "fp32"] }
+    } else if job.precision == .bf16 {
+      words.append("--grad-reduce-in-bf16")
+    }
+    return words
+  }
+
+  private var degrees: [String] {
+    [
+      "--tensor-model-parallel-size", "\(strategy.tensorDegree)",
+      "--pipeline-model-parallel-size", "\(strategy.pipelineDegree)",
+    ] + (strategy.usesSequenceParallelism ? ["--sequence-parallel"] : [])
+  }
+
+  private var layers: [String] {
+    let isEven = Set(plan.split.layerCounts).count == 1
+    var words: [String] = []
+    if !isEven {
+      words += ["--pipeline-model-parallel-layout", MegatronLayout(layerCounts: plan.split.layerCounts).text]
+    } else if strategy.schedule.isInterleaved {
+      words += ["--num-virtual-stages-per-pipeline-rank", "\(strategy.virtualStageCount)"]
+    }
+    if strategy.schedule.isInterleaved,
+      let size = Strategy.Schedule.groupSize(
+        stageCount: strategy.pipelineDegree, microBatchCount: plan.microBatchCount),
+      size != strategy.pipelineDegree
+    {
+      words += ["--microbatch-group-size-per-virtual-pipeline-stage", "\(size)"]
+    }
+    return words
+  }
+
+  // MARK: States
+
+  /// How replicas divide weights, gradients and optimizer states, and the format of checkpoints that follows.
+  private var sharding: [String] {
+    let sharding = strategy.sharding, replicas = strategy.dataDegree
+    guard isFullySharded else {
+      guard strategy.zeroStage >= .optimizer else { return ["--ckpt-format", "torch_dist"] }
+      let instances = replicas / sharding.optimizerDegree
+      return ["--use-distributed-optimizer"]
+        + (instances > 1 ? ["--num-distributed-optimizer-instances", "\(instances)"] : [])
+        + ["--ckpt-format", "torch_dist"]
+    }
+    let parts = sharding.weightDegree > 1 ? replicas / sharding.weightDegree : 1
+    let kinds =
+      switch strategy.zeroStage {
+      case .none: "no_shard"
+      case .optimizer: "optim"
+      case .gradients: "optim_grads"
+      case .weights: "optim_grads_params"
+      }
+    var words = [
+      "--use-megatron-fsdp", "--megatron-fsdp-version", "1", "--use-distributed-optimizer",
+      "--data-parallel-sharding-strategy", kinds,
+    ]
+    if parts > 1 {
+      words += [
+        "--num-distributed-optimizer-instances", "\(parts)", "--outer-dp-sharding-strategy",
+        sharding.optimizerDegree == replicas ? "optim" : "no_shard",
+      ]
+    }
+    // The fused kernel wants a recent Transformer Engine; the plain one does the same sums.
+    return words + ["--no-gradient-accumulation-fusion", "--ckpt-format", "fsdp_dtensor"]
+  }
+
+  private var overlap: [String] {
+    guard strategy.overlapsGradientReduce else { return [] }
+    return ["--overlap-grad-reduce"]
+      + (strategy.zeroStage >= .optimizer || isFullySharded ? ["--overlap-param-gather"] : [])
+  }
+
+  private var memory: [String] {
+    let attention = ["--attention-backend", strategy.usesFlashAttention ? "flash" : "unfused"]
+    if let choices = plan.split.choices, strategy.recompute != .selective {
+      return attention + (stageWords.isEmpty ? choices.first.map(recomputation) ?? [] : [])
+    }
+    switch strategy.recompute {
+    case .none: return attention
+    case .selective:
+      return attention + ["--recompute-granularity", "selective", "--recompute-modules", "core_attn"]
+    case .full:
+      return attention
+        + ["--recompute-granularity", "full", "--recompute-method", "uniform", "--recompute-num-layers", "1"]
+    }
+  }
+
+  /// The first layers of each of a stage's chunks.
+  private func recomputation(_ choice: StageChoice) -> [String] {
+    guard choice.recomputedLayerCount > 0 else { return [] }
+    return [
+      "--recompute-granularity", "full", "--recompute-method", "block", "--recompute-num-layers",
+      "\(choice.recomputedLayerCount)",
+    ]
+  }
+
+  /// What no plan decides, and what Megatron-LM does not start or end without.
+  private var rest: [String] { ["--split", "99,1,0", "--log-interval", "1", "--log-throughput"] }
+}

@@ -1,0 +1,115 @@
+import Documents
+import Foundation
+
+/// A model in the words of Megatron-LM's command line: shapes, and all that bears on its values.
+///
+/// What nobody stated is left to Megatron-LM's defaults.
+struct MegatronModelArguments {
+  let model: ModelDescription
+  let sequenceLength: Int
+
+  var words: [String] { shapes + positions + norms + feedForward + biases + rest }
+
+  private var shapes: [String] {
+    var words = [
+      "--num-layers", "\(model.layerCount)", "--hidden-size", "\(model.hiddenSize)",
+      "--ffn-hidden-size", "\(model.feedForwardSize)", "--num-attention-heads", "\(model.headCount)",
+      "--kv-channels", "\(model.headSize)",
+    ]
+    if model.keyValueHeadCount != model.headCount {
+      words += ["--group-query-attention", "--num-query-groups", "\(model.keyValueHeadCount)"]
+    }
+    return words + ["--seq-length", "\(sequenceLength)"]
+  }
+
+  private var positions: [String] {
+    let details = model.details
+    if model.positionCount > 0 {
+      return [
+        "--position-embedding-type", "learned_absolute",
+        "--max-position-embeddings", "\(max(model.positionCount, sequenceLength))",
+      ]
+    }
+    let longest = ["--max-position-embeddings", "\(max(details.maximumPositionCount ?? 0, sequenceLength))"]
+    guard model.family == .llama || details.rotaryBase != nil else {
+      return ["--position-embedding-type", "none"] + longest
+    }
+    let base = details.rotaryBase.map { ["--rotary-base", "\(Int($0))"] } ?? []
+    let isYaRN = details.rotaryScaling?.kind == .yarn
+    return ["--position-embedding-type", isYaRN ? "yarn" : "rope"] + longest + base + rotaryScaling
+  }
+
+  private var rotaryScaling: [String] {
+    guard let scaling = model.details.rotaryScaling, let factor = scaling.factor else { return [] }
+    switch scaling.kind {
+    // The factor is stated for readers: models of this version have 8 in any case.
+    case .llama3: return ["--use-rope-scaling", "--rope-scaling-factor", "\(factor)"]
+    case .linear: return ["--rotary-seq-len-interpolation-factor", "\(Int(factor))"]
+    case .yarn:
+      let original = scaling.originalPositionCount ?? model.details.maximumPositionCount ?? sequenceLength
+      var words = [
+        "--rotary-scaling-factor", "\(factor)", "--yarn-original-max-position-embeddings", "\(original)",
+      ]
+      if let beta = scaling.fastBeta { words += ["--yarn-beta-fast", "\(beta)"] }
+      if let beta = scaling.slowBeta { words += ["--yarn-beta-slow", "\(beta)"] }
+      if let mscale = MegatronYaRN.mscale(attentionFactor: scaling.attentionFactor, factor: factor) {
+        words += ["--mscale", "\(mscale)"]
+      }
+      return words
+    case .dynamic, .longrope: return []
+    }
+  }
+
+  private var norms: [String] {
+    ["--normalization", model.family == .llama ? "RMSNorm" : "LayerNorm"]
+      + (model.details.normEpsilon.map { ["--norm-epsilon", "\($0)"] } ?? [])
+      + (model.hasQueryKeyNorm ? ["--qk-layernorm"] : [])
+  }
+
+  /// Megatron-LM's GELU is exact, but for its kernel that is fused with the bias: that one is by tanh. The same kernel's
+  /// switch must be off beside squared ReLU.
+  private var feedForward: [String] {
+    let unfused = model.hasFeedForwardBias ? ["--no-bias-gelu-fusion"] : []
+    switch model.activation {
+    case .silu: return ["--swiglu"]
+    case .quickGELU: return ["--quick-geglu"]
+    case .squaredReLU: return ["--squared-relu"] + unfused
+    case .gelu where model.details.activation != nil: return unfused
+    case .gelu, .geluTanh, .relu: return []
+    }
+  }
+
+  private var biases: [String] {
+    if model.hasFeedForwardBias { return [] }
+    return ["--disable-bias-linear"] + (model.hasQueryKeyValueBias ? ["--add-qkv-bias"] : [])
+  }
+
+  private var rest: [String] {
+    let details = model.details
+    let hidden = model.hasDropout ? details.hiddenDropout ?? 0.1 : 0
+    let attention = model.hasDropout ? details.attentionDropout ?? 0.1 : 0
+    var words = ["--attention-dropout", "\(attention)", "--hidden-dropout", "\(hidden)"]
+    if !model.hasTiedEmbeddings { words.append("--untie-embeddings-and-output-weights") }
+    // Megatron-LM counts the tokens before the current one.
+    if let window = details.attentionWindow { words += ["--window-size", "\(window - 1),0"] }
+    if let deviation = details.initialisationDeviation { words += ["--init-method-std", "\(deviation)"] }
+    return words
+  }
+}
+
+/// What YaRN multiplies rotated queries and keys by, in Megatron-LM's words: 0.1 · mscale · ln(factor) + 1
+/// (`core/models/common/embeddings/yarn_rotary_pos_embedding.py`, d98e8a64, with `mscale_all_dim` 0). With the mscale 1 that
+/// is what YaRN itself proposes (Peng et al. 2023, equation 22).
+enum MegatronYaRN {
+  /// The mscale of a stated factor; nil for YaRN's own.
+  static func mscale(attentionFactor: Double?, factor: Double) -> Double? {
+    guard let attentionFactor, factor > 1 else { return nil }
+    return (attentionFactor - 1) / (0.1 * log(factor))
+  }
+
+  /// The factor of an mscale; nil for YaRN's own.
+  static func attentionFactor(mscale: Double?, factor: Double) -> Double? {
+    guard let mscale, mscale != 1, factor > 1 else { return nil }
+    return 0.1 * mscale * log(factor) + 1
+  }
+}

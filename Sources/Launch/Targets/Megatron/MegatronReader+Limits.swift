@@ -1,0 +1,84 @@
+import Documents
+import JSONText
+
+/// What bears on a run and is not modelled: refused in a sentence, or passed over with a note.
+extension MegatronReader {
+  static func refuseWhatIsNotModelled(_ flags: MegatronFlags) throws(DocumentError) {
+    for (flag, what) in degrees {
+      if let field = flags[flag], try field.integer(in: StatedDegrees.bounds) > 1 {
+        throw field.conflict("\(what) is not supported yet")
+      }
+    }
+    for (flag, what) in methods {
+      guard let field = flags[flag], field.value != .integer(0) else { continue }
+      throw field.conflict("\(what) is not supported yet")
+    }
+    if let shards = flags["--tensor-parallel-num-weight-shards"],
+      try shards.integer(in: StatedDegrees.bounds)
+        > flags.integer("--tensor-model-parallel-size", in: StatedDegrees.bounds) ?? 1
+    {
+      throw shards.conflict("weight shards of their own beside tensor parallelism are not supported yet")
+    }
+    if let order = flags["--use-tp-pp-dp-mapping"],
+      try flags.integer("--pipeline-model-parallel-size", in: StatedDegrees.bounds) ?? 1 > 1
+    {
+      throw order.conflict("an order of ranks with pipelines inside of replicas is not supported yet")
+    }
+  }
+
+  private static let degrees = [
+    ("--context-parallel-size", "context parallelism"), ("--expert-model-parallel-size", "expert parallelism"),
+  ]
+
+  private static let methods = [
+    ("--num-experts", "a mixture of experts"), ("--multi-latent-attention", "multi-head latent attention"),
+    ("--mtp-num-layers", "multi-token prediction"), ("--fp8-format", "training in FP8"),
+    ("--fp4-format", "training in FP4"), ("--optimizer-cpu-offload", "an optimizer on the host"),
+    ("--cpu-offloading-num-layers", "offload of activations"),
+    ("--fine-grained-activation-offloading", "offload of activations"),
+    ("--offload-optimizer-states", "offload of optimizer states"),
+    ("--chunked-optimizer-state-offload", "offload of optimizer states"),
+    ("--use-torch-fsdp2", "PyTorch's FSDP2 in Megatron-LM"), ("--hybrid-layer-pattern", "a hybrid of kinds of layers"),
+    ("--hybrid-override-pattern", "a hybrid of kinds of layers"),
+    ("--heterogeneous-layers-config-path", "layers of different shapes"),
+    ("--heterogeneous-layers-config-encoded-json", "layers of different shapes"),
+    ("--experimental-attention-variant", "another kind of attention"),
+    ("--yaml-cfg", "arguments in a file that another names"), ("--encoder-num-layers", "an encoder"),
+    ("--step-batch-size-schedule", "a batch that grows"),
+  ]
+
+  private static let passedOver = [
+    ("--tp-comm-overlap", "overlap of tensor groups' exchanges with products"),
+    ("--use-precision-aware-optimizer", "other formats of optimizer states"),
+    ("--rampup-batch-size", "a batch that grows at first"),
+    ("--delay-wgrad-compute", "weights' gradients computed later"),
+    ("--distribute-saved-activations", "kept inputs divided among the tensor group"),
+    ("--deepspeed", "DeepSpeed's own configuration"), ("--no-overlap-p2p-communication", "exchanges of stages in turn"),
+  ]
+
+  mutating func noteWhatIsPassedOver() {
+    for (flag, what) in Self.passedOver where flags.has(flag) {
+      note("\(flag) is passed over: \(what) is not modelled")
+    }
+    if let graphs = flags["--cuda-graph-impl"], graphs.value != .string("none") {
+      note("--cuda-graph-impl is passed over: CUDA graphs are not modelled")
+    }
+  }
+
+  /// Interleaved stages take groups of as many micro-batches as there are stages unless told otherwise.
+  mutating func noteGroupSize(_ strategy: Strategy, microBatchCount: Int) throws(DocumentError) {
+    guard strategy.schedule.isInterleaved else { return }
+    let field = flags["--microbatch-group-size-per-virtual-pipeline-stage"]
+    let size = try field?.integer(in: 1...16_777_216) ?? pipelineDegree
+    let remainder = microBatchCount % size
+    if remainder > 0, remainder < pipelineDegree {
+      throw (field ?? flags.whole).conflict(
+        "\(microBatchCount) micro-batches leave \(remainder) beside groups of \(size), fewer than \(pipelineDegree) stages"
+      )
+    }
+    let modelled = Strategy.Schedule.groupSize(stageCount: pipelineDegree, microBatchCount: microBatchCount)
+    if let modelled, modelled != size {
+      note("stages take groups of \(size) micro-batches, and of \(modelled) as it is modelled")
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import Documents
+import JSONText
+
+/// The model, as far as arguments say what it is.
+extension MegatronReader {
+  /// The model; nil where its vocabulary is known to the tokenizer only.
+  mutating func model(layerCount: Int) throws(DocumentError) -> ModelDescription? {
+    guard let vocabularySize = try vocabularySize() else {
+      note("the vocabulary's size is the tokenizer's and not stated, so the model is not known")
+      return nil
+    }
+    let hidden = try flags.required("--hidden-size").integer(in: 1...131_072)
+    let heads = try flags.required("--num-attention-heads").integer(in: 1...4_096)
+    let groups =
+      flags.has("--group-query-attention") ? try flags.integer("--num-query-groups", in: 1...4_096) ?? 1 : nil
+    let isGated = flags.has("--swiglu") || flags.has("--quick-geglu")
+    // Two thirds of the usual width where a gate makes three matrices of two, a multiple of 64.
+    let usual = isGated ? 4 * hidden * 2 / 3 / 64 * 64 : 4 * hidden
+    let hasBias = !flags.has("--disable-bias-linear")
+    let isRMS = try flags.word("--normalization", of: ["LayerNorm", "RMSNorm"]) == "RMSNorm"
+    let longest = try flags.required("--max-position-embeddings").integer(in: 1...1_000_000_000_000)
+    let positions = try positions()
+    if positions == "learned_absolute", longest > 16_777_216 {
+      throw try flags.required("--max-position-embeddings").error(expected: "at most 16777216 learned positions")
+    }
+    let hiddenDropout = try flags.number("--hidden-dropout", in: 0...1) ?? 0.1
+    let attentionDropout = try flags.number("--attention-dropout", in: 0...1) ?? 0.1
+    let drops = hiddenDropout > 0 || attentionDropout > 0
+    var details = ModelDescription.Details(
+      activation: activation(hasBias: hasBias), normEpsilon: try flags.number("--norm-epsilon", in: 0...1) ?? 1e-5,
+      attentionWindow: try window(),
+      initialisationDeviation: try flags.number("--init-method-std", in: 0...1) ?? 0.02,
+      hiddenDropout: drops ? hiddenDropout : nil, attentionDropout: drops ? attentionDropout : nil)
+    if positions == "rope" || positions == "yarn" {
+      details.rotaryBase = try flags.number("--rotary-base", in: 1...1e15) ?? 10_000
+      details.rotaryScaling = try rotaryScaling(isYaRN: positions == "yarn")
+      details.maximumPositionCount = longest
+    }
+    do {
+      return try ModelDescription(
+        name: name, family: isRMS ? .llama : .gpt, layerCount: layerCount, hiddenSize: hidden, headCount: heads,
+        keyValueHeadCount: groups, headSize: flags.integer("--kv-channels", in: 1...4_096),
+        feedForwardSize: flags.integer("--ffn-hidden-size", in: 1...1_048_576) ?? min(max(1, usual), 1_048_576),
+        vocabularySize: vocabularySize, hasGatedFeedForward: isGated,
+        hasTiedEmbeddings: !flags.has("--untie-embeddings-and-output-weights"),
+        positionCount: positions == "learned_absolute" ? longest : 0,
+        hasQueryKeyValueBias: hasBias || flags.has("--add-qkv-bias"), hasAttentionOutputBias: hasBias,
+        hasFeedForwardBias: hasBias, hasQueryKeyNorm: flags.has("--qk-layernorm"), hasDropout: drops, details: details)
+    } catch let contradiction as ModelDescription.Contradiction {
+      throw flags.whole.conflict(contradiction.sentence)
+    } catch let error as DocumentError {
+      throw error
+    } catch {
+      preconditionFailure("a model is refused by a contradiction or a document error only")
+    }
+  }
+
+  /// What the file is called, without its folder and ending.
+  private var name: String {
+    let last = flags.whole.source.split(separator: "/").last.map(String.init) ?? "megatron"
+    let plain = last.split(separator: ".").first.map(String.init) ?? last
+    return String(plain.oneLine.prefix(200))
+  }
+
+  /// Of the tokenizers that state no size, GPT-2's vocabulary and Llama 2's are known.
+  private mutating func vocabularySize() throws(DocumentError) -> Int? {
+    let range = 1...16_777_216
+    if let size = try flags.integer("--vocab-size", in: range) { return size }
+    if let size = try flags.integer("--padded-vocab-size", in: range) {
+      note("the vocabulary's size is the padded one, \(size)")
+      return size
+    }
+    let tokenizer = flags["--tokenizer-type"]?.value
+    if tokenizer == .string("GPT2BPETokenizer") || tokenizer == nil && flags.has("--merge-file") {
+      note("the vocabulary is taken for GPT-2's, of 50257 tokens")
+      return 50_257
+    }
+    if tokenizer == .string("Llama2Tokenizer") {
+      note("the vocabulary is taken for Llama 2's, of 32000 tokens")
+      return 32_000
+    }
+    return nil
+  }
+
+  private mutating func positions() throws(DocumentError) -> String {
+    if flags.has("--use-rotary-position-embeddings") { return "rope" }
+    let kinds = ["learned_absolute", "rope", "yarn", "mrope", "relative", "none"]
+    let kind = try flags.word("--position-embedding-type", of: kinds) ?? "learned_absolute"
+    if kind == "mrope" || kind == "relative" {
+      throw try flags.required("--position-embedding-type").conflict(
+        "positions of the kind \(kind) are not supported yet")
+    }
+    if let share = try flags.number("--rotary-percent", in: 0...1), share < 1, kind != "learned_absolute" {
+      note("--rotary-percent is passed over: rotary positions of a part of each head are not modelled")
+    }
+    return kind
+  }
+
+  private func activation(hasBias: Bool) -> ModelDescription.Activation {
+    if flags.has("--swiglu") { return .silu }
+    if flags.has("--squared-relu") { return .squaredReLU }
+    if flags.has("--quick-geglu") { return .quickGELU }
+    // The kernel that is fused with the bias approximates by tanh.
+    return hasBias && !flags.has("--no-bias-gelu-fusion") ? .geluTanh : .gelu
+  }
+
+  /// `--window-size 4095,0`: tokens before the current one and after it.
+  private func window() throws(DocumentError) -> Int? {
+    guard let field = flags["--window-size"] else { return nil }
+    let expected = "two whole numbers such as 4095,0"
+    guard case .string(let text) = field.value else { throw field.error(expected: expected) }
+    let sides = text.filter { !"() ".contains($0) }.split(separator: ",").map { Int($0) }
+    guard sides.count == 2, let before = sides[0], let after = sides[1], after >= -1, before < 1_000_000_000_000 else {
+      throw field.error(expected: expected)
+    }
+    return before < 0 ? nil : before + 1
+  }
+
+  private func rotaryScaling(isYaRN: Bool) throws(DocumentError) -> ModelDescription.RotaryScaling? {
+    let range = 1e-24...1e24
+    if isYaRN {
+      let factor = try flags.number("--rotary-scaling-factor", in: range) ?? 1
+      return ModelDescription.RotaryScaling(
+        .yarn, factor: factor,
+        originalPositionCount: try flags.integer("--yarn-original-max-position-embeddings", in: 1...1_000_000_000_000)
+          ?? 4_096,
+        fastBeta: try flags.number("--yarn-beta-fast", in: range),
+        slowBeta: try flags.number("--yarn-beta-slow", in: range),
+        attentionFactor: MegatronYaRN.attentionFactor(mscale: try flags.number("--mscale", in: range), factor: factor))
+    }
+    if let factor = try flags.integer("--rotary-seq-len-interpolation-factor", in: 1...1_000_000_000) {
+      return ModelDescription.RotaryScaling(.linear, factor: Double(factor))
+    }
+    guard flags.has("--use-rope-scaling") else { return nil }
+    return ModelDescription.RotaryScaling(
+      .llama3, factor: try flags.number("--rope-scaling-factor", in: range) ?? 8, lowFrequencyFactor: 1,
+      highFrequencyFactor: 4, originalPositionCount: 8_192)
+  }
+}

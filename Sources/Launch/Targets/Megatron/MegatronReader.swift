@@ -1,0 +1,185 @@
+import Documents
+import JSONText
+
+/// The run that Megatron-LM's arguments state: defaults and rules are those of its main at d98e8a64 (2026-08-22).
+struct MegatronReader {
+  let flags: MegatronFlags
+  /// What the ranks of each stage get beside; empty where stages do not differ.
+  let stageFlags: [MegatronFlags]
+  let deviceCount: Int
+  private(set) var notes: [String] = []
+
+  let tensorDegree: Int
+  let pipelineDegree: Int
+  var dataDegree: Int { deviceCount / (tensorDegree * pipelineDegree) }
+
+  init(_ files: [LaunchFile], deviceCount: Int?) throws(DocumentError) {
+    var stages = ExportedStages()
+    var read: [MegatronFlags] = []
+    for file in files where try !stages.take(file) { read.append(try MegatronFlags(file)) }
+    guard var flags = read.first else {
+      throw DocumentError(
+        source: files.map(\.name).joined(separator: ", "), location: "",
+        expected: "expected a file of Megatron-LM's arguments", found: "none")
+    }
+    for others in read.dropFirst() { flags = flags.adding(others) }
+    self.flags = flags
+    try Self.refuseWhatIsNotModelled(flags)
+    tensorDegree = try flags.integer("--tensor-model-parallel-size", in: StatedDegrees.bounds) ?? 1
+    pipelineDegree = try flags.integer("--pipeline-model-parallel-size", in: StatedDegrees.bounds) ?? 1
+    self.deviceCount = try Self.deviceCount(flags, stated: deviceCount ?? stages.rankCount)
+    stageFlags =
+      stages.words.isEmpty
+      ? [] : (0..<pipelineDegree).map { MegatronFlags(words: stages.words[$0] ?? [], source: "rank.sh, stage \($0)") }
+    let (block, overflows) = tensorDegree.multipliedReportingOverflow(by: pipelineDegree)
+    guard !overflows, self.deviceCount % block == 0 else {
+      throw flags.whole.conflict(
+        "\(self.deviceCount) devices do not divide by tensor \(tensorDegree) × pipeline \(pipelineDegree)")
+    }
+  }
+
+  /// What the file itself says of its launcher, or else somebody.
+  private static func deviceCount(_ flags: MegatronFlags, stated: Int?) throws(DocumentError) -> Int {
+    // The script's path may follow such a flag's value.
+    func first(_ names: [String]) -> Int? {
+      for name in names {
+        var value = flags[name]?.value
+        if case .array(let values)? = value { value = values.first }
+        if case .integer(let count)? = value, (1...65_536).contains(count) { return count }
+      }
+      return nil
+    }
+    let perNode = first(["--nproc-per-node", "--nproc_per_node", "--num_gpus"])
+    let nodes = first(["--nnodes", "--num_nodes"])
+    let own = perNode.flatMap { perNode in nodes.map { perNode * $0 } }
+    if let own, let stated, own != stated {
+      throw flags.whole.conflict("the launcher's flags say \(own) devices, not \(stated)")
+    }
+    guard let count = own ?? stated else {
+      throw flags.whole.conflict("the arguments do not say how many devices there are: state it")
+    }
+    guard StatedDegrees.bounds.contains(count) else {
+      throw flags.whole.conflict("\(count) devices are none, or more than \(StatedDegrees.bounds.upperBound)")
+    }
+    return count
+  }
+
+  /// The run.
+  func configuration() throws(DocumentError) -> RunConfiguration {
+    var reader = self
+    return try reader.read()
+  }
+
+  private mutating func read() throws(DocumentError) -> RunConfiguration {
+    let precision = try precision()
+    let microBatch = try flags.required("--micro-batch-size").integer(in: TrainingJob.Bounds.globalBatch)
+    let globalBatch = try globalBatch(microBatch: microBatch)
+    let sequenceLength = try flags.required("--seq-length").integer(in: TrainingJob.Bounds.sequenceLength)
+    let layerCount = try flags.required("--num-layers").integer(in: 1...16_384)
+    let layerCounts = try layerCounts(layerCount: layerCount)
+    let isFullySharded = flags.has("--use-megatron-fsdp")
+    if isFullySharded, pipelineDegree > 1 {
+      throw try flags.required("--use-megatron-fsdp").conflict("Megatron-FSDP runs in no pipeline")
+    }
+    let sharding = try sharding(isFullySharded: isFullySharded)
+    let recomputation = try recomputation(layerCounts: layerCounts)
+    var strategy = Strategy(
+      mesh: [.tensor: tensorDegree, .pipeline: pipelineDegree, .data: dataDegree],
+      schedule: Strategy.Schedule(chunkCount: layerCounts.count / pipelineDegree), microBatch: microBatch,
+      zeroStage: sharding.stage, sharding: dataDegree > 1 ? sharding.degrees : nil,
+      recompute: recomputation.recompute, usesFlashAttention: try usesFlashAttention(precision))
+    strategy.overlapsGradientReduce =
+      flags.has("--overlap-grad-reduce") || isFullySharded && strategy.zeroStage >= .gradients
+    if flags.has("--sequence-parallel") {
+      strategy.usesSequenceParallelism = tensorDegree > 1
+      if tensorDegree == 1 { notes.append("--sequence-parallel is switched off without tensor parallelism") }
+    }
+    try noteGroupSize(strategy, microBatchCount: globalBatch / (microBatch * dataDegree))
+    noteWhatIsPassedOver()
+    let model = try model(layerCount: layerCount)
+    return RunConfiguration(
+      framework: isFullySharded ? MegatronFSDPTarget.name : MegatronLMTarget.name, strategy: strategy,
+      layerCounts: layerCounts, choices: recomputation.choices, model: model, sequenceLength: sequenceLength,
+      globalBatch: globalBatch, precision: precision,
+      accumulatesGradientsInFP32: try accumulatesInFP32(precision, isFullySharded: isFullySharded), notes: notes)
+  }
+
+  mutating func note(_ sentence: String) { notes.append(sentence) }
+
+  // MARK: Batch and precision
+
+  private func globalBatch(microBatch: Int) throws(DocumentError) -> Int {
+    let (step, overflows) = microBatch.multipliedReportingOverflow(by: dataDegree)
+    let field = flags["--global-batch-size"]
+    let batch = try field?.integer(in: TrainingJob.Bounds.globalBatch) ?? (overflows ? 0 : step)
+    guard !overflows, TrainingJob.Bounds.globalBatch.contains(batch), batch % step == 0 else {
+      throw (field ?? flags.whole).conflict(
+        "the global batch \(batch) does not divide by micro-batch \(microBatch) × data \(dataDegree)")
+    }
+    return batch
+  }
+
+  private func precision() throws(DocumentError) -> Precision {
+    switch (flags.has("--bf16"), flags.has("--fp16")) {
+    case (true, true): throw try flags.required("--fp16").conflict("--bf16 and --fp16 exclude each other")
+    case (true, false): return .bf16
+    case (false, true): return .fp16
+    case (false, false): return .fp32
+    }
+  }
+
+  /// Under bf16 gradients are accumulated in fp32 unless told otherwise; Megatron-FSDP has a flag of its own.
+  private func accumulatesInFP32(_ precision: Precision, isFullySharded: Bool) throws(DocumentError) -> Bool {
+    if precision == .fp32 { return true }
+    if isFullySharded {
+      return try flags.word("--megatron-fsdp-main-grads-dtype", of: ["fp32", "bf16", "fp16", "auto"]) == "fp32"
+    }
+    if precision == .fp16 { return flags.has("--accumulate-allreduce-grads-in-fp32") }
+    if flags.has("--grad-reduce-in-bf16") { return false }
+    return try flags.word("--main-grads-dtype", of: ["fp32", "bf16"]) != "bf16"
+  }
+
+  private func usesFlashAttention(_ precision: Precision) throws(DocumentError) -> Bool {
+    switch try flags.word("--attention-backend", of: ["flash", "fused", "unfused", "local", "auto"]) {
+    case "flash", "fused": true
+    case "unfused", "local": false
+    // Fused kernels are of 16-bit numbers.
+    default: precision != .fp32
+    }
+  }
+
+  // MARK: States
+
+  private mutating func sharding(
+    isFullySharded: Bool
+  ) throws(DocumentError) -> (stage: Strategy.ZeroStage, degrees: Sharding) {
+    let instances = try flags.integer("--num-distributed-optimizer-instances", in: 1...1_048_576) ?? 1
+    guard dataDegree % instances == 0 else {
+      throw try flags.required("--num-distributed-optimizer-instances").conflict(
+        "\(dataDegree) replicas do not divide into \(instances) instances")
+    }
+    let inner = dataDegree / instances
+    func divided(_ stage: Strategy.ZeroStage, outer: Bool = false) -> (stage: Strategy.ZeroStage, degrees: Sharding) {
+      let degrees = Sharding(
+        weightDegree: stage >= .weights ? inner : 1, gradientDegree: stage >= .gradients ? inner : 1,
+        optimizerDegree: outer ? dataDegree : stage >= .optimizer ? inner : 1)
+      return (stage, degrees)
+    }
+    guard isFullySharded else {
+      if let stage = try flags.integer("--zero-stage", in: 0...3) {
+        note("--zero-stage is Megatron-DeepSpeed's: how states are divided is read from it")
+        return divided(Strategy.ZeroStage(rawValue: stage) ?? .none)
+      }
+      return divided(flags.has("--use-distributed-optimizer") ? .optimizer : .none)
+    }
+    let kinds = ["no_shard", "optim", "optim_grads", "optim_grads_params"]
+    let kind = try flags.word("--data-parallel-sharding-strategy", of: kinds) ?? "optim_grads_params"
+    let outer = try flags.word("--outer-dp-sharding-strategy", of: ["no_shard", "optim"]) == "optim"
+    let stage = kinds.firstIndex(of: kind).flatMap(Strategy.ZeroStage.init) ?? .none
+    if outer, instances > 1, stage != .weights {
+      throw try flags.required("--outer-dp-sharding-strategy").conflict(
+        "optimizer states are divided among instances beside optim_grads_params only")
+    }
+    return divided(stage, outer: outer && instances > 1)
+  }
+}

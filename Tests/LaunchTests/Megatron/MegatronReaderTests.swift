@@ -1,0 +1,224 @@
+import Documents
+import JSONText
+import TestSupport
+import Testing
+
+@testable import Launch
+
+@Suite struct MegatronReaderTests {
+  private static func sample(_ name: String) throws -> LaunchFile {
+    let path = Shipped.root + "/Tests/LaunchTests/Inputs/megatron/\(name)"
+    return LaunchFile(
+      name: name, text: String(decoding: try readFile(at: path, maximumByteCount: 1 << 20), as: UTF8.self))
+  }
+
+  private func read(_ text: String, devices: Int? = 8) throws -> RunConfiguration {
+    try MegatronLMTarget.configuration(in: [LaunchFile(name: "arguments.txt", text: text)], deviceCount: devices)
+  }
+
+  private static let shape = """
+    --num-layers 8 --hidden-size 256 --num-attention-heads 4 --seq-length 512 --max-position-embeddings 512
+    --vocab-size 1000 --micro-batch-size 1
+    """
+
+  // MARK: Samples
+
+  @Test func aTestCaseOfMegatronIsRead() throws {
+    let run = try MegatronLMTarget.configuration(
+      in: [Self.sample("gpt3-7b-in-chunks.yaml")], deviceCount: 8)
+    #expect(run.framework == "megatron-lm")
+    #expect(run.strategy.mesh == [.pipeline: 4, .data: 2])
+    // 32 layers in 4 stages, a layer a chunk.
+    #expect(run.strategy.virtualStageCount == 8)
+    #expect(run.layerCounts == [Int](repeating: 1, count: 32))
+    #expect(run.strategy.zeroStage == .optimizer && run.strategy.overlapsGradientReduce)
+    #expect(run.strategy.usesFlashAttention)
+    #expect(run.precision == .bf16 && run.accumulatesGradientsInFP32 == true)
+    let model = try #require(run.model)
+    #expect(model.family == .gpt && model.vocabularySize == 131_073 && model.keyValueHeadCount == 8)
+    #expect(model.feedForwardSize == 4 * 4096 && !model.hasTiedEmbeddings && model.positionCount == 8192)
+    #expect(model.details.activation == .geluTanh && model.details.hiddenDropout == 0.1)
+    #expect(run.sequenceLength == 8192 && run.globalBatch == 8)
+  }
+
+  @Test func aRealRunsCommandLineIsRead() throws {
+    let run = try MegatronLMTarget.configuration(in: [Self.sample("run-of-6.7b.txt")], deviceCount: 16)
+    #expect(run.strategy.mesh == [.data: 16])
+    #expect(run.strategy.zeroStage == .optimizer && run.strategy.microBatch == 2)
+    #expect(!run.strategy.usesSequenceParallelism)
+    #expect(run.globalBatch == 2048 && run.precision == .fp16 && run.accumulatesGradientsInFP32 == false)
+    let model = try #require(run.model)
+    #expect(model.vocabularySize == 50_257 && model.positionCount == 0 && !model.hasDropout)
+    #expect(model.details.rotaryBase == 10_000 && model.details.initialisationDeviation == 0.009)
+    #expect(run.notes.contains { $0.contains("--zero-stage") })
+    #expect(run.notes.contains { $0.contains("--sequence-parallel") })
+  }
+
+  @Test(arguments: [
+    ("mixtral-of-experts.yaml", "/MODEL_ARGS/--expert-model-parallel-size", "expert parallelism"),
+    ("deepseek-of-experts.yaml", "/MODEL_ARGS/--num-experts", "mixture of experts"),
+  ])
+  func whatIsNotModelledIsRefusedByItsFlag(name: String, place: String, sentence: String) throws {
+    let error = #expect(throws: DocumentError.self) {
+      try MegatronLMTarget.configuration(in: [Self.sample(name)], deviceCount: 64)
+    }
+    #expect(error?.source == name && error?.location == place)
+    #expect(error?.expected.contains(sentence) == true)
+  }
+
+  @Test func theLayoutOfATestCaseIsRead() throws {
+    let layout = try MegatronLayout(Field(.string("Et*2|(tt|)*5t|tmL"), source: "layout"))
+    #expect(layout.layerCounts == [2, 2, 2, 2, 2, 2, 1, 1])
+    #expect(layout.predictionLayerCount == 1)
+  }
+
+  // MARK: Layers
+
+  @Test(arguments: [
+    ("--pipeline-model-parallel-size 4", [2, 2, 2, 2]),
+    ("--pipeline-model-parallel-size 4 --num-virtual-stages-per-pipeline-rank 2", [1, 1, 1, 1, 1, 1, 1, 1]),
+    ("--pipeline-model-parallel-size 2 --num-layers-per-virtual-pipeline-stage 2", [2, 2, 2, 2]),
+    ("--pipeline-model-parallel-size 4 --decoder-first-pipeline-num-layers 2", [2, 2, 2, 2]),
+    ("--pipeline-model-parallel-size 4 --decoder-last-pipeline-num-layers 5", [1, 1, 1, 5]),
+    (
+      "--pipeline-model-parallel-size 4 --decoder-first-pipeline-num-layers 1 --decoder-last-pipeline-num-layers 3",
+      [1, 2, 2, 3]
+    ),
+    (
+      "--pipeline-model-parallel-size 2 --account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline-split",
+      [4, 4]
+    ),
+    ("--pipeline-model-parallel-size 4 --pipeline-model-parallel-layout 'Ett|ttt|tt|tL'", [2, 3, 2, 1]),
+    ("--pipeline-model-parallel-size 2 --pipeline-model-parallel-layout 'E,t*2|(t|)*2,t*4L'", [2, 1, 1, 4]),
+    ("--pipeline-model-parallel-size 2 --pipeline-model-parallel-layout='Et*8|L'", [8, 0]),
+  ])
+  func layersAreThoseThatTheFlagsSay(flags: String, counts: [Int]) throws {
+    let run = try read("\(Self.shape) --global-batch-size 64 \(flags)")
+    #expect(run.layerCounts == counts)
+    #expect(run.strategy.virtualStageCount == counts.count / run.strategy.pipelineDegree)
+  }
+
+  @Test func anEmbeddingThatCountsAsALayerTakesAPlaceInTheFirstChunk() throws {
+    let text = Self.shape.replacing("--num-layers 8", with: "--num-layers 6")
+    let run = try read(
+      """
+      \(text) --global-batch-size 64 --pipeline-model-parallel-size 2 --num-virtual-stages-per-pipeline-rank 2
+      --account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline-split
+      """)
+    #expect(run.layerCounts == [1, 2, 2, 1])
+  }
+
+  @Test func layoutsAreWrittenShortAndReadBack() throws {
+    for (counts, text) in [
+      ([3], "EtttL"), ([2, 2], "Ett|ttL"), ([3, 4, 4, 4, 4, 4, 3], "Ettt|(t*4|)*5tttL"),
+      ([1, 0, 0, 0, 5], "Et|(|)*3t*5L"),
+      ([2, 2, 2, 2], "E(tt|)*3ttL"),
+    ] {
+      #expect(MegatronLayout(layerCounts: counts).text == text)
+    }
+    var random = SeededGenerator(seed: 3)
+    for _ in 0..<500 {
+      let counts = (0..<Int.random(in: 1...20, using: &random)).map { _ in
+        [0, 1, 2, 4, 4, 11].randomElement(using: &random) ?? 1
+      }
+      let layout = MegatronLayout(layerCounts: counts)
+      #expect(try MegatronLayout(Field(.string(layout.text), source: "layout")) == layout, "\(layout.text)")
+      // The parser's own two substitutions say the same.
+      let stages = MegatronCommandLine.stages(ofLayout: layout.text)
+      #expect(stages.map { $0.count { $0 == "t" } } == counts, "\(layout.text)")
+    }
+  }
+
+  // MARK: States, batch, recomputation
+
+  @Test(arguments: [
+    ("", Strategy.ZeroStage.none, Sharding(.none, replicaCount: 8)),
+    ("--use-distributed-optimizer", .optimizer, Sharding(.optimizer, replicaCount: 8)),
+    (
+      "--use-distributed-optimizer --num-distributed-optimizer-instances 4", .optimizer,
+      Sharding(weightDegree: 1, gradientDegree: 1, optimizerDegree: 2)
+    ),
+    ("--use-megatron-fsdp", .weights, Sharding(.weights, replicaCount: 8)),
+    (
+      "--use-megatron-fsdp --data-parallel-sharding-strategy optim_grads", .gradients,
+      Sharding(.gradients, replicaCount: 8)
+    ),
+    ("--use-megatron-fsdp --data-parallel-sharding-strategy optim", .optimizer, Sharding(.optimizer, replicaCount: 8)),
+    (
+      "--use-megatron-fsdp --num-distributed-optimizer-instances 2 --outer-dp-sharding-strategy optim", .weights,
+      Sharding(weightDegree: 4, gradientDegree: 4, optimizerDegree: 8)
+    ),
+  ])
+  func statesAreDividedAsTheFlagsSay(flags: String, stage: Strategy.ZeroStage, sharding: Sharding) throws {
+    let run = try read("\(Self.shape) \(flags)")
+    #expect(run.strategy.zeroStage == stage && run.strategy.sharding == sharding)
+    #expect(run.globalBatch == 8, "one micro-batch a replica where no batch is stated")
+    #expect(run.framework == (flags.contains("fsdp") ? "megatron-fsdp" : "megatron-lm"))
+  }
+
+  @Test func aBlockOfLayersIsAChoiceOfEveryStage() throws {
+    let full = "--recompute-granularity full --recompute-method"
+    let pipeline = "--pipeline-model-parallel-size 2 --pipeline-model-parallel-layout 'Ett|t*6L' --global-batch-size 8"
+    let some = try read("\(Self.shape) \(pipeline) \(full) block --recompute-num-layers 3")
+    #expect(some.strategy.recompute == .full)
+    #expect(some.choices?.map(\.recomputedLayerCount) == [2, 3])
+    let all = try read("\(Self.shape) \(pipeline) \(full) block --recompute-num-layers 6")
+    #expect(all.strategy.recompute == .full && all.choices == nil)
+    #expect(try read("\(Self.shape) \(full) uniform --recompute-num-layers 1").strategy.recompute == .full)
+    #expect(try read("\(Self.shape) --recompute-activations").strategy.recompute == .selective)
+    #expect(try read("\(Self.shape) \(full) uniform --recompute-num-layers 2").notes.count == 1)
+  }
+
+  @Test func aLaunchersOwnFlagsSayHowManyDevicesThereAre() throws {
+    let run = try read(
+      "torchrun --nproc_per_node 8 --nnodes 2 pretrain_gpt.py \(Self.shape) --bf16 2>&1 | tee --append log.txt",
+      devices: nil)
+    #expect(run.strategy.dataDegree == 16 && run.precision == .bf16)
+  }
+
+  // MARK: Bad input
+
+  @Test(arguments: [
+    ("--num-layers 8 --seq-length 512", "", "--micro-batch-size"),
+    ("\(shape) --tensor-model-parallel-size 3", "", "8 devices do not divide by tensor 3"),
+    ("\(shape) --global-batch-size 12", "--global-batch-size", "does not divide"),
+    ("\(shape) --bf16 --fp16", "--fp16", "exclude"),
+    ("\(shape) --tensor-model-parallel-size many", "--tensor-model-parallel-size", "expected an integer"),
+    ("\(shape) --micro-batch-size $MBS", "--micro-batch-size", "expected an integer"),
+    ("\(shape) --attention-backend warp", "--attention-backend", "one of"),
+    ("\(shape) --context-parallel-size 2", "--context-parallel-size", "context parallelism"),
+    ("\(shape) --optimizer-cpu-offload", "--optimizer-cpu-offload", "optimizer on the host"),
+    ("\(shape) --offload-optimizer-states", "--offload-optimizer-states", "offload"),
+    ("\(shape) --fp8-format hybrid", "--fp8-format", "FP8"),
+    ("\(shape) --pipeline-model-parallel-size 4 --num-layers 7", "", "7 layers do not divide"),
+    ("\(shape) --pipeline-model-parallel-size 2 --use-megatron-fsdp", "--use-megatron-fsdp", "no pipeline"),
+    ("\(shape) --pipeline-model-parallel-size 2 --use-tp-pp-dp-mapping", "--use-tp-pp-dp-mapping", "order of ranks"),
+    ("\(shape) --recompute-granularity full", "", "--recompute-method"),
+    ("\(shape) --recompute-granularity selective --recompute-modules mlp", "--recompute-modules", "core_attn"),
+    ("\(shape) --num-virtual-stages-per-pipeline-rank 2", "--num-virtual-stages-per-pipeline-rank", "need a pipeline"),
+    ("\(shape) --pipeline-model-parallel-layout 'Ett|tL'", "--pipeline-model-parallel-layout", "3 layers"),
+    ("\(shape) --pipeline-model-parallel-layout 'Et*99999999999L'", "--pipeline-model-parallel-layout", "letters"),
+    ("\(shape) --pipeline-model-parallel-layout '((t*9999)*9999)*9999'", "--pipeline-model-parallel-layout", "layout"),
+    ("\(shape) --pipeline-model-parallel-layout 'Et*x8L'", "--pipeline-model-parallel-layout", "letters E, t"),
+    ("\(shape) 'an open quotation", "", "quotation"),
+    ("\(shape) --num-query-groups 3 --group-query-attention", "", "cannot share"),
+  ])
+  func badArgumentsAreRefusedWithTheirPlace(text: String, place: String, sentence: String) throws {
+    let error = #expect(throws: DocumentError.self) { try read(text) }
+    #expect(error?.location == place && error?.source == "arguments.txt", "\(String(describing: error))")
+    #expect(error?.description.contains(sentence) == true, "\(String(describing: error))")
+  }
+
+  @Test func nothingThatIsBrokenStopsTheReader() throws {
+    let plain =
+      "\(Self.shape) --global-batch-size 64 --pipeline-model-parallel-size 2 --pipeline-model-parallel-layout 'Et*4|t*4L'"
+    var mutator = DocumentMutator(seed: 11)
+    for _ in 0..<2_000 {
+      let text = String(decoding: mutator.mutated(text: Array(plain.utf8)), as: UTF8.self)
+      do {
+        let run = try read(text)
+        _ = MegatronLMTarget.groups(of: run)
+      } catch { #expect(error is DocumentError, "\(text)") }
+    }
+  }
+}
