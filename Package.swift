@@ -74,7 +74,7 @@ let package = Package(
     // Floor 5: a plan as the files of a framework and a launcher, and the way back.
     .target(
       name: "Launch",
-      dependencies: ["Documents", "JSONText", .product(name: "Yams", package: "Yams")],
+      dependencies: ["Documents", "JSONText", "Training", .product(name: "Yams", package: "Yams")],
       swiftSettings: settings),
 
     // Floor 6: the front door, which programs and the command share.

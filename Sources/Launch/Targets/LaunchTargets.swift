@@ -3,7 +3,10 @@ package import Documents
 /// The targets that launch files can be written for.
 package enum LaunchTargets {
   /// All of them, in the order in which documents list them.
-  package static let all: [any LaunchTarget.Type] = [MegatronLMTarget.self, MegatronFSDPTarget.self]
+  package static let all: [any LaunchTarget.Type] = [
+    MegatronLMTarget.self, MegatronFSDPTarget.self, DeepSpeedTarget.self, TorchtitanTarget.self,
+    TorchtitanTablesTarget.self, TorchtitanMainTarget.self, NanotronTarget.self,
+  ]
 
   /// The target of a name, compared without case; nil where there is none.
   package static func named(_ name: String) -> (any LaunchTarget.Type)? {

@@ -1,0 +1,103 @@
+package import Documents
+import JSONText
+
+/// DeepSpeed 0.19: a JSON configuration for a training script of the user's.
+///
+/// Keys are those of `runtime/config.py`, `runtime/zero/config.py` and `runtime/tensor_parallel/config.py` (main,
+/// edaa7221, 2026-08-22).
+package enum DeepSpeedTarget: LaunchTarget {
+  package static let name = "deepspeed"
+  package static let capabilities = Capabilities.deepSpeed
+
+  static let configurationName = "deepspeed.json"
+  static let argumentsName = "script-arguments.txt"
+
+  package static func program(of plan: Plan) throws(LaunchRefusal) -> RankCommand {
+    if let refusal = refusal(of: plan) { throw refusal }
+    var notes = [
+      """
+      TRAINING_SCRIPT is yours: it calls deepspeed.initialize, trains \(plan.job.model.name) on sequences of \
+      \(plan.job.sequenceLength) tokens, and takes its own arguments from \(argumentsName), one a line.
+      """
+    ]
+    if plan.strategy.recompute == .full {
+      notes.append("The model code must checkpoint every block (torch.utils.checkpoint or deepspeed.checkpointing).")
+    }
+    if plan.strategy.tensorDegree > 1 {
+      notes.append(
+        "Tensor parallelism needs a model that DeepSpeed can divide: one with Hugging Face's tp_plan, or a preset.")
+    }
+    if plan.strategy.usesFlashAttention { notes.append("The model code must use FlashAttention.") }
+    return RankCommand(
+      files: [
+        LaunchFile(name: configurationName, text: configuration(of: plan).text(style: .pretty)),
+        LaunchFile(name: argumentsName, text: ""),
+      ],
+      settings: [
+        .init(
+          "PYTHON", value: "python3", comment: "The interpreter of the environment that DeepSpeed is installed in."),
+        .init("TRAINING_SCRIPT", value: "", comment: "Your training script, which calls deepspeed.initialize."),
+        .init(
+          "CONFIG_FLAG", value: "--deepspeed_config",
+          comment: "How the script is told its configuration; --deepspeed for Hugging Face's Trainer."),
+      ],
+      command: [
+        .setting("PYTHON"), .setting("TRAINING_SCRIPT"), .words(inFile: argumentsName), .setting("CONFIG_FLAG"),
+        .file(configurationName),
+      ],
+      notes: notes)
+  }
+
+  private static func configuration(of plan: Plan) -> JSON {
+    let strategy = plan.strategy, job = plan.job
+    let is16Bit = job.precision != .fp32
+    return object(
+      // With tensor parallelism the configuration counts its ranks as replicas (`runtime/config.py`), and the batch is left
+      // to it.
+      ("train_batch_size", strategy.tensorDegree == 1 ? .integer(job.globalBatch) : nil),
+      ("train_micro_batch_size_per_gpu", .integer(strategy.microBatch)),
+      ("gradient_accumulation_steps", .integer(plan.microBatchCount)),
+      (job.precision.rawValue, is16Bit ? object(("enabled", .boolean(true))) : nil),
+      (
+        "data_types",
+        is16Bit
+          ? object(("grad_accum_dtype", .string(job.accumulatesGradientsInFP32 ? "fp32" : job.precision.rawValue)))
+          : nil
+      ),
+      ("zero_optimization", zeroOptimization(of: plan)),
+      (
+        "tensor_parallel",
+        strategy.tensorDegree > 1 ? object(("autotp_size", .integer(strategy.tensorDegree))) : nil
+      ),
+      (
+        "activation_checkpointing",
+        strategy.recompute == .full ? object(("number_checkpoints", .integer(job.model.layerCount))) : nil
+      ))
+  }
+
+  private static func zeroOptimization(of plan: Plan) -> JSON {
+    let strategy = plan.strategy, job = plan.job
+    let sharding = strategy.sharding
+    let isHybrid = sharding.form(replicaCount: strategy.dataDegree) == .hybrid
+    // One replica has nothing to divide; stage 1 lets it accumulate in fp32, which stage 0 does not.
+    let isAlone = strategy.dataDegree == 1 && job.precision != .fp32 && job.accumulatesGradientsInFP32
+    return object(
+      ("stage", .integer(isAlone ? 1 : sharding.stage.rawValue)),
+      ("overlap_comm", .boolean(strategy.overlapsGradientReduce)),
+      ("mics_shard_size", isHybrid ? .integer(sharding.weightDegree) : nil),
+      ("zero_hpz_partition_size", sharding.secondaryDegree.map(JSON.integer)),
+      ("zero_quantized_weights", sharding.quantisesWeights ? .boolean(true) : nil),
+      ("zero_quantized_gradients", sharding.quantisesGradients ? .boolean(true) : nil))
+  }
+
+  /// Tensor groups are consecutive ranks, data groups what is left (`utils/groups.py`, `_init_tp_mesh_device`).
+  package static func groups(of configuration: RunConfiguration) -> [String: [[Int]]] {
+    let ranks = RankArray(axes: [
+      ("data", configuration.strategy.dataDegree), ("tensor", configuration.strategy.tensorDegree),
+    ])
+    return [
+      "tensor": ranks.groups(along: ["tensor"]), "data": ranks.groups(along: ["data"]),
+      "pipeline": ranks.groups(along: []),
+    ]
+  }
+}

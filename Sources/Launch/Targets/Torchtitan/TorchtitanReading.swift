@@ -1,0 +1,284 @@
+import Documents
+import JSONText
+
+/// A run of torchtitan's, read from tables or flags of any dialect.
+struct TorchtitanReading {
+  private let settings: TorchtitanSettings
+  private let standard: TorchtitanFlavour
+  private let model: ModelDescription?
+  /// Module names that a launch's own `model.json` gives to virtual stages; empty where it gives none.
+  private let plannedParts: [[String]]
+  private var notes: [String] = []
+
+  init(_ files: [LaunchFile]) throws(DocumentError) {
+    settings = try TorchtitanSettings(files)
+    var standard = TorchtitanFlavour.standard
+    var model: ModelDescription?
+    var parts: [[String]] = []
+    if let file = files.first(where: { $0.lastComponent == TorchtitanModel.fileName }) {
+      (model, parts) = try TorchtitanModel.read(file)
+    } else if let function = settings.function {
+      if let known = TorchtitanFlavour.function(function) {
+        standard = known
+        model = known.model
+      } else {
+        notes.append(
+          "the configuration function \(function.oneLine) is not known: torchtitan's own defaults stand for what no flag states"
+        )
+      }
+    } else if settings.hasTables {
+      let family = try settings.field("model.name")?.string() ?? "llama3"
+      let flavour = try settings.field("model.flavor")?.string() ?? "debugmodel"
+      model = TorchtitanFlavour.named(flavour, of: family)
+      if model == nil { notes.append("the model \(family.oneLine) \(flavour.oneLine) is not known") }
+    }
+    self.standard = standard
+    self.model = model
+    plannedParts = parts
+  }
+
+  mutating func configuration(deviceCount: Int?) throws(DocumentError) -> RunConfiguration {
+    try refuseOtherAxes()
+    let pipeline = try degree("pipeline_parallel_degree") ?? 1
+    let tensor = try degree("tensor_parallel_degree") ?? standard.tensorDegree
+    let degrees = try shardDegrees(block: pipeline * tensor, deviceCount: deviceCount)
+    let data = degrees.replicate * degrees.shard
+    let mesh = try StatedDegrees.mesh(
+      tensor: tensor, pipeline: pipeline, data: data, deviceCount: deviceCount, at: settings.whole)
+    let batch = try Batch(settings, standard: standard, data: data, hasPipeline: pipeline > 1, notes: &notes)
+    let stages = try Stages(
+      settings, standard: standard, layerCount: model?.layerCount, plannedParts: plannedParts, pipeline: pipeline,
+      notes: &notes)
+    let dividesSequence = try settings.field("parallelism.enable_sequence_parallel")?.boolean() ?? true
+    return RunConfiguration(
+      framework: settings.hasTables ? Capabilities.torchtitan02.name : Capabilities.torchtitan.name,
+      strategy: Strategy(
+        mesh: mesh, schedule: Strategy.Schedule(chunkCount: stages.chunkCount), microBatch: batch.microBatch,
+        sharding: degrees.sharding(hasPipeline: pipeline > 1, notes: &notes), recompute: try recompute(),
+        usesSequenceParallelism: dividesSequence && tensor > 1, usesFlashAttention: true, overlapsGradientReduce: true),
+      layerCounts: stages.layerCounts, model: model, sequenceLength: batch.sequenceLength,
+      globalBatch: batch.globalBatch, precision: try precision(), accumulatesGradientsInFP32: true, notes: notes)
+  }
+
+  private func degree(_ key: String) throws(DocumentError) -> Int? {
+    try settings.field("parallelism.\(key)")?.integer(in: StatedDegrees.bounds)
+  }
+
+  private func refuseOtherAxes() throws(DocumentError) {
+    for key in ["context_parallel_degree", "expert_parallel_degree"] {
+      if let field = settings.field("parallelism.\(key)"), try field.integer(in: StatedDegrees.bounds) > 1 {
+        throw field.conflict("\(key) above 1 is not supported yet")
+      }
+    }
+  }
+
+  private func shardDegrees(block: Int, deviceCount: Int?) throws(DocumentError) -> TorchtitanSharding {
+    let replicate = try degree("data_parallel_replicate_degree") ?? 1
+    let policy = settings.field("parallelism.fsdp_reshard_after_forward")
+    let reshard = try policy?.choice(of: TorchtitanSharding.Reshard.self) ?? .standard
+    let field = settings.field("parallelism.data_parallel_shard_degree")
+    let stated = try field?.integer(in: -1...StatedDegrees.bounds.upperBound) ?? -1
+    if stated > 0 { return TorchtitanSharding(replicate: replicate, shard: stated, reshard: reshard) }
+    guard let deviceCount else {
+      throw (field ?? settings.whole).conflict(
+        "data_parallel_shard_degree is what is left of the devices, and nobody says how many there are: give --devices")
+    }
+    let (fixed, overflows) = block.multipliedReportingOverflow(by: replicate)
+    guard !overflows else { throw settings.whole.conflict("degrees multiply to more ranks than can be counted") }
+    return TorchtitanSharding(
+      replicate: replicate,
+      shard: try StatedDegrees.dataDegree(deviceCount: deviceCount, block: fixed, at: settings.whole), reshard: reshard)
+  }
+
+  private mutating func recompute() throws(DocumentError) -> Strategy.Recompute {
+    let field = settings.field("activation_checkpoint.mode")
+    switch try field?.string() ?? standard.recompute {
+    case "none": return .none
+    case "full": return .full
+    case "selective":
+      notes.append(
+        "torchtitan's selective recomputation is not modelled: it is taken as none, which needs more memory and less time"
+      )
+      return .none
+    case "memory_budget":
+      notes.append("recomputation by a memory budget is not modelled: it is taken as none")
+      return .none
+    default: throw (field ?? settings.whole).error(expected: "none, full, selective or memory_budget")
+    }
+  }
+
+  private mutating func precision() throws(DocumentError) -> Precision {
+    if let field = settings.field("training.dtype"), try field.string() == "bfloat16" {
+      notes.append("dtype bfloat16 keeps all states in bf16, which is not modelled: fp32 states are priced")
+    }
+    if let field = settings.field("training.enable_cpu_offload"), try field.boolean() {
+      notes.append("enable_cpu_offload is not modelled: states are taken as on the device")
+    }
+    guard let field = settings.field("training.mixed_precision_param") else { return .bf16 }
+    return try field.place(among: [.string("bfloat16"), .string("float32")]) == 0 ? .bf16 : .fp32
+  }
+}
+
+/// Micro-batches and steps: in sequences, or in main's tokens.
+private struct Batch {
+  let microBatch, sequenceLength, globalBatch: Int
+
+  init(
+    _ settings: TorchtitanSettings, standard: TorchtitanFlavour, data: Int, hasPipeline: Bool, notes: inout [String]
+  ) throws(DocumentError) {
+    func number(_ key: String) throws(DocumentError) -> Int? {
+      guard let field = settings.field(key) else { return nil }
+      let number = try field.integer(in: -1...1_000_000_000_000)
+      guard number != 0 else { throw field.error(expected: "a positive number, or -1") }
+      return number > 0 ? number : nil
+    }
+    let inSequences = try number("training.seq_len"), inTokens = try number("training.max_context_length")
+    let length = inSequences ?? inTokens ?? standard.sequenceLength
+    guard TrainingJob.Bounds.sequenceLength.contains(length) else {
+      throw settings.whole.conflict(
+        "sequences of \(length) tokens are longer than \(TrainingJob.Bounds.sequenceLength.upperBound)")
+    }
+    sequenceLength = length
+    func sequences(_ key: String) throws(DocumentError) -> Int? {
+      guard let tokens = try number(key), let field = settings.field(key) else { return nil }
+      guard tokens % length == 0 else {
+        throw field.conflict("\(tokens) tokens are no multiple of sequences of \(length)")
+      }
+      return tokens / length
+    }
+    // Sequences of one forward pass of a replica, and of a step of it.
+    let perStep: Int
+    if let micro = try sequences("training.num_tokens_per_microbatch_per_dp_rank") {
+      microBatch = micro
+      let count = hasPipeline ? try number("parallelism.num_pp_microbatches") ?? 1 : 1
+      perStep = try StatedDegrees.globalBatch([micro, count], at: settings.whole)
+    } else {
+      perStep = try number("training.local_batch_size") ?? standard.sequencesPerStep
+      microBatch = hasPipeline ? try number("parallelism.pipeline_parallel_microbatch_size") ?? 1 : perStep
+    }
+    guard perStep % microBatch == 0 else {
+      throw settings.whole.conflict("\(perStep) sequences a step are no multiple of the micro-batch \(microBatch)")
+    }
+    let smallest = try StatedDegrees.globalBatch([perStep, data], at: settings.whole)
+    let stepInTokens = try sequences("training.num_tokens_per_train_step")
+    let stepInSequences = try number("training.global_batch_size")
+    globalBatch = stepInTokens ?? stepInSequences ?? smallest
+    guard globalBatch % smallest == 0 else {
+      throw settings.whole.conflict(
+        "the batch of \(globalBatch) sequences is no multiple of \(perStep) sequences × \(data) replicas")
+    }
+    if hasPipeline, globalBatch > smallest {
+      notes.append(
+        "a step runs \(globalBatch / smallest) pipelines one after the other, which is not modelled: one of all micro-batches is priced"
+      )
+    }
+    guard TrainingJob.Bounds.globalBatch.contains(globalBatch) else {
+      throw settings.whole.conflict("the batch is more than \(TrainingJob.Bounds.globalBatch.upperBound) sequences")
+    }
+  }
+}
+
+/// Virtual stages and their layers (`distributed/pipeline_parallel.py`).
+private struct Stages {
+  var chunkCount = 1
+  var layerCounts: [Int]?
+
+  init(
+    _ settings: TorchtitanSettings, standard: TorchtitanFlavour, layerCount: Int?, plannedParts: [[String]],
+    pipeline: Int, notes: inout [String]
+  ) throws(DocumentError) {
+    guard pipeline > 1 else {
+      layerCounts = layerCount.map { [$0] }
+      return
+    }
+    let isInterleaved = try Self.isInterleaved(settings, standard: standard, notes: &notes)
+    let field = settings.field("parallelism.module_fqns_per_model_part")
+    var parts = plannedParts
+    if let field {
+      parts = []
+      for part in try field.array(count: 1...16_384) {
+        var names: [String] = []
+        for name in try part.array(count: 0...16_386) { names.append(try name.string()) }
+        parts.append(names)
+      }
+    }
+    let first = try Self.number("pipeline_parallel_first_stage_less_layers", settings) ?? 1
+    let last = try Self.number("pipeline_parallel_last_stage_less_layers", settings) ?? 1
+    let perStage = try Self.number("pipeline_parallel_layers_per_stage", settings)
+    let count: Int
+    if !parts.isEmpty {
+      count = parts.count
+    } else if let perStage, perStage > 0, let layerCount {
+      count = (layerCount + first + last + perStage - 1) / perStage
+    } else {
+      count = pipeline * (isInterleaved ? 2 : 1)
+    }
+    guard count % pipeline == 0, isInterleaved ? count >= 2 * pipeline : count == pipeline else {
+      throw (field ?? settings.whole).conflict(
+        "\(count) virtual stages do not go with \(pipeline) stages\(isInterleaved ? " that interleave" : "")")
+    }
+    chunkCount = count / pipeline
+    if !parts.isEmpty {
+      layerCounts = try Self.layerCounts(of: parts, layerCount: layerCount, at: field ?? settings.whole)
+    } else if let layerCount {
+      layerCounts = try Self.layerCounts(
+        stageCount: count, layerCount: layerCount, first: first, last: last, at: settings.whole)
+    }
+  }
+
+  private static func number(_ key: String, _ settings: TorchtitanSettings) throws(DocumentError) -> Int? {
+    try settings.field("parallelism.\(key)")?.integer(in: 0...16_384)
+  }
+
+  private static func isInterleaved(
+    _ settings: TorchtitanSettings, standard: TorchtitanFlavour, notes: inout [String]
+  ) throws(DocumentError) -> Bool {
+    let field = settings.field("parallelism.pipeline_parallel_schedule")
+    switch try (field?.string() ?? standard.schedule).lowercased() {
+    case "1f1b": return false
+    case "interleaved1f1b": return true
+    case "gpipe":
+      notes.append("GPipe keeps every micro-batch's activations, which is not modelled: 1F1B is priced")
+      return false
+    default: throw (field ?? settings.whole).error(expected: "1F1B, Interleaved1F1B or GPipe")
+    }
+  }
+
+  /// How many layers each part names; all parts together name each once and in order.
+  private static func layerCounts(
+    of parts: [[String]], layerCount: Int?, at field: Field
+  ) throws(DocumentError) -> [Int] {
+    var next = 0
+    var counts: [Int] = []
+    for part in parts {
+      var count = 0
+      for name in part where name.hasPrefix("layers.") {
+        guard name == "layers.\(next)" else {
+          throw field.conflict("expected layers.\(next) after the layers before it, found \(name.oneLine)")
+        }
+        next += 1
+        count += 1
+      }
+      counts.append(count)
+    }
+    if let layerCount, next != layerCount {
+      throw field.conflict("the stages name \(next) layers, but the model has \(layerCount)")
+    }
+    return counts
+  }
+
+  /// torchtitan's own rule: embedding and head count as so many layers, and the first stages take one more where they do not
+  /// divide (`_generate_llm_fqn_per_model_part`).
+  private static func layerCounts(
+    stageCount: Int, layerCount: Int, first: Int, last: Int, at field: Field
+  ) throws(DocumentError) -> [Int] {
+    let (perStage, rest) = (layerCount + first + last).quotientAndRemainder(dividingBy: stageCount)
+    guard perStage >= max(1, first, last) else {
+      throw field.conflict(
+        "\(layerCount) layers, with \(first) and \(last) for the ends, are too few for \(stageCount) stages")
+    }
+    return (0..<stageCount).map { stage in
+      perStage + (stage < rest ? 1 : 0) - (stage == 0 ? first : stage == stageCount - 1 ? last : 0)
+    }
+  }
+}

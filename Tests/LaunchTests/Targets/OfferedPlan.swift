@@ -1,0 +1,109 @@
+import Documents
+import JSONText
+import TestSupport
+
+@testable import Costing
+
+/// A random plan that a framework offers: of a small model whose details are stated, on a small cluster.
+struct OfferedPlan: CustomStringConvertible {
+  let plan: Plan
+  let description: String
+
+  /// - Throws: when two thousand draws make nothing that the framework runs.
+  init(seed: Int, for table: Capabilities) throws {
+    var random = SeededGenerator(seed: seed)
+    for _ in 0..<2_000 {
+      guard let plan = try Self.draw(&random, for: table) else { continue }
+      self.plan = plan
+      description = "seed \(seed): \(plan.strategy.json.text(style: .compact)) \(plan.split.layerCounts)"
+      return
+    }
+    throw Exhausted()
+  }
+
+  struct Exhausted: Error {}
+
+  private static func draw(_ random: inout SeededGenerator, for table: Capabilities) throws -> Plan? {
+    func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random) ?? values[0] }
+    func flip() -> Bool { Bool.random(using: &random) }
+    let tensor = pick([1, 1, 2, 4]), pipeline = pick([1, 1, 2, 4]), data = pick([1, 2, 4, 8, 16])
+    let chunks = pipeline > 1 && flip() ? pick([2, 3, 4]) : 1
+    let mesh: Mesh = [.tensor: tensor, .pipeline: pipeline, .data: data]
+    guard mesh.worldSize <= 64 else { return nil }
+    // Layers in every chunk, uneven where stages have one.
+    let counts =
+      chunks > 1
+      ? Array(repeating: pick([1, 2]), count: pipeline * chunks)
+      : (0..<pipeline).map { _ in Int.random(in: 1...4, using: &random) }
+    let microBatch = pick([1, 2, 3]), microBatchCount = pick([1, 2, 3, 4, 6, 8])
+    if chunks > 1,
+      Strategy.Schedule.groupSize(stageCount: pipeline, microBatchCount: microBatchCount) == nil
+        || table.interleaving == .none
+    {
+      return nil
+    }
+    let degrees = [1, 2, 4, 8, 16].filter { data % $0 == 0 }
+    let part = pick(degrees)
+    let sharding =
+      switch Int.random(in: 0...6, using: &random) {
+      case 0...3: Sharding(pick(Strategy.ZeroStage.allCases), replicaCount: data)
+      case 4: Sharding(weightDegree: part, gradientDegree: part, optimizerDegree: part)
+      case 5: Sharding(weightDegree: 1, gradientDegree: 1, optimizerDegree: part)
+      default:
+        Sharding(
+          weightDegree: data, gradientDegree: data, optimizerDegree: data,
+          secondaryDegree: part > 1 && part < data ? part : nil, quantisesWeights: data > 1 && flip(),
+          quantisesGradients: data > 1 && flip())
+      }
+    guard sharding.violation(replicaCount: data, hasPipeline: false) == nil else { return nil }
+    let strategy = Strategy(
+      mesh: mesh, schedule: Strategy.Schedule(chunkCount: chunks), microBatch: microBatch, sharding: sharding,
+      recompute: pick([.none, .full]), usesSequenceParallelism: tensor > 1 && flip(), usesFlashAttention: true,
+      overlapsGradientReduce: true)
+    let job = try TrainingJob(
+      model: model(layerCount: counts.reduce(0, +), &random), sequenceLength: pick([128, 256]),
+      globalBatch: data * microBatch * microBatchCount, precision: pick([.bf16, .bf16, .fp16]),
+      accumulatesGradientsInFP32: flip())
+    let split = split(counts, of: job.model, strategy: strategy, for: table)
+    guard table.refusal(of: job) == nil, table.refusal(of: strategy, split: split) == nil,
+      table.refusal(of: strategy, job: job) == nil, strategy.exclusion == nil
+    else { return nil }
+    let cluster = try cluster(deviceCount: mesh.worldSize)
+    return Plan(stating: strategy, split: split, on: try CostModel(cluster: cluster, job: job))
+  }
+
+  /// The layers as drawn, or as the framework's own rule has them.
+  private static func split(
+    _ counts: [Int], of model: ModelDescription, strategy: Strategy, for table: Capabilities
+  ) -> Split {
+    guard case .rule(let rule) = table.layerSplit else { return Split(counts, stageCount: strategy.pipelineDegree) }
+    return rule.split(of: model, among: strategy)
+  }
+
+  private static func model(layerCount: Int, _ random: inout SeededGenerator) throws -> ModelDescription {
+    func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random) ?? values[0] }
+    let scaling = ModelDescription.RotaryScaling(
+      .llama3, factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositionCount: 8_192)
+    return try ModelDescription(
+      name: "random", family: .llama, layerCount: layerCount, hiddenSize: pick([64, 128]), headCount: 8,
+      keyValueHeadCount: pick([4, 8]), headSize: pick([nil, 32]), feedForwardSize: pick([128, 344, 1_024]),
+      vocabularySize: pick([101, 1_024]), hasGatedFeedForward: true, hasTiedEmbeddings: pick([true, false]),
+      hasQueryKeyValueBias: pick([true, false]), hasQueryKeyNorm: pick([true, false]),
+      details: ModelDescription.Details(
+        activation: .silu, normEpsilon: pick([1e-5, 1e-6]), rotaryBase: pick([10_000, 500_000, 1e6]),
+        rotaryScaling: pick([nil, scaling]), maximumPositionCount: pick([256, 8_192]),
+        attentionWindow: pick([nil, 4_096]),
+        initialisationDeviation: pick([0.02, 0.01])))
+  }
+
+  private static func cluster(deviceCount: Int) throws -> ClusterDescription {
+    let inNode = deviceCount % 4 == 0 ? 4 : deviceCount % 2 == 0 ? 2 : deviceCount
+    var levels = [ClusterDescription.Level(name: "node", span: inNode, bytesPerSecond: 300e9)]
+    if deviceCount > inNode {
+      levels.append(ClusterDescription.Level(name: "network", span: deviceCount, bytesPerSecond: 25e9))
+    }
+    return try ClusterDescription(
+      name: "small", device: Shipped.catalog.device("a100-sxm4-80gb"),
+      nodeNames: (0..<deviceCount / inNode).map { "n\($0)" }, devicesPerNode: inNode, levels: levels)
+  }
+}

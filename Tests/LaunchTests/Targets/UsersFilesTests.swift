@@ -1,0 +1,201 @@
+import Documents
+import Testing
+
+@testable import Launch
+
+/// Files as users have them, not only those that we write.
+@Suite struct UsersFilesTests {
+  private func run(
+    _ target: any LaunchTarget.Type, _ name: String, _ text: String, devices: Int? = nil, others: [LaunchFile] = []
+  ) throws -> RunConfiguration {
+    try target.configuration(in: [LaunchFile(name: name, text: text)] + others, deviceCount: devices)
+  }
+
+  private func expectRefusal(
+    _ target: any LaunchTarget.Type, _ name: String, _ text: String, devices: Int? = nil, _ sentence: String
+  ) {
+    #expect {
+      try run(target, name, text, devices: devices)
+    } throws: { error in
+      "\(error)" == sentence
+    }
+  }
+
+  // MARK: DeepSpeed
+
+  @Test func whatTheTrainerFillsInIsAssumedAndSaid() throws {
+    let text = """
+      {"fp16": {"enabled": "auto"}, "train_batch_size": "auto", "train_micro_batch_size_per_gpu": "auto",
+       "gradient_accumulation_steps": 2,
+       "zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"}, "reduce_bucket_size": "auto"}}
+      """
+    let run = try run(DeepSpeedTarget.self, "ds.json", text, devices: 8)
+    #expect(run.strategy.zeroStage == .weights && run.strategy.dataDegree == 8 && run.strategy.microBatch == 1)
+    #expect(run.strategy.overlapsGradientReduce, "stage 3 overlaps unless it is told otherwise")
+    #expect(run.precision == nil && run.globalBatch == 16)
+    #expect(run.notes.contains { $0.hasPrefix("offload_optimizer has the optimizer's step on cpu") })
+  }
+
+  @Test func theThirdNumberOfABatchFollowsFromTwo() throws {
+    for (text, micro, batch) in [
+      (#"{"train_batch_size": 64, "train_micro_batch_size_per_gpu": 2}"#, 2, 64),
+      (#"{"train_batch_size": 64, "gradient_accumulation_steps": 4}"#, 2, 64),
+      (#"{"train_micro_batch_size_per_gpu": 8, "gradient_accumulation_steps": 3}"#, 8, 192),
+      (#"{"train_batch_size": 64}"#, 8, 64), (#"{"train_micro_batch_size_per_gpu": 3}"#, 3, 24),
+    ] {
+      let run = try run(DeepSpeedTarget.self, "ds.json", text, devices: 8)
+      #expect(run.strategy.microBatch == micro && run.globalBatch == batch, "\(text)")
+    }
+  }
+
+  @Test func slotsOfAHostfileAreTheDevices() throws {
+    let hosts = LaunchFile(name: "hostfile", text: "n1 slots=4\n# n3 slots=4\nn2 slots=4\n")
+    let text = #"{"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 2}}"#
+    #expect(try run(DeepSpeedTarget.self, "ds.json", text, others: [hosts]).strategy.dataDegree == 8)
+  }
+
+  @Test func plusPlusAndMiCSAreShardDegrees() throws {
+    let plusPlus = """
+      {"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3, "zero_quantized_weights": true,
+       "zero_hpz_partition_size": 8, "zero_quantized_gradients": true, "contiguous_gradients": true}}
+      """
+    #expect(
+      try run(DeepSpeedTarget.self, "ds.json", plusPlus, devices: 32).strategy.sharding
+        == Sharding(
+          weightDegree: 32, gradientDegree: 32, optimizerDegree: 32, secondaryDegree: 8, quantisesWeights: true,
+          quantisesGradients: true))
+    let mics = #"{"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3, "mics_shard_size": 8}}"#
+    #expect(
+      try run(DeepSpeedTarget.self, "ds.json", mics, devices: 32).strategy.sharding
+        == Sharding(weightDegree: 8, gradientDegree: 8, optimizerDegree: 8))
+  }
+
+  @Test func whatDeepSpeedWouldRefuseIsRefusedWithThePlace() {
+    expectRefusal(
+      DeepSpeedTarget.self, "ds.json", #"{"zero_optimization": {"stag": 3}}"#, devices: 8,
+      "ds.json: /zero_optimization: unknown key \"stag\", did you mean \"stage\"?")
+    expectRefusal(
+      DeepSpeedTarget.self, "ds.json",
+      #"{"train_batch_size": 60, "train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 4}"#, devices: 8,
+      "ds.json: /train_batch_size: train_batch_size 60 does not divide among 8 replicas")
+    expectRefusal(
+      DeepSpeedTarget.self, "ds.json",
+      #"{"train_batch_size": 128, "train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 4}"#, devices: 8,
+      "ds.json: /train_batch_size: train_batch_size 128 is not 2 sequences × 4 steps × 8 replicas")
+    expectRefusal(
+      DeepSpeedTarget.self, "ds.json", #"{"train_micro_batch_size_per_gpu": 2}"#,
+      "ds.json: the file does not say how many devices train: give --devices or a hostfile")
+    expectRefusal(
+      DeepSpeedTarget.self, "ds.json", #"{"zero_optimization": {"stage": 1, "mics_shard_size": 4}}"#, devices: 8,
+      "ds.json: /zero_optimization: MiCS, hpZ and quantised weights need stage 3, not 1")
+  }
+
+  // MARK: torchtitan
+
+  @Test func tablesOfOldAreRead() throws {
+    let text = """
+      [model]
+      name = "llama3"
+      flavor = "405B"
+      [training]
+      batch_size = 2
+      seq_len = 8192
+      compile = true
+      [parallelism]
+      data_parallel_shard_degree = -1
+      tensor_parallel_degree = 8  # of a node
+      [activation_checkpoint]
+      mode = 'full' # none, selective, full
+      """
+    let run = try run(TorchtitanTarget.self, "train.toml", text, devices: 128)
+    #expect(run.framework == "torchtitan-0.2")
+    #expect(run.strategy.text.hasPrefix("tensor=8,pipeline=1,data=16,virtual_stages=1,micro_batch=2,zero_stage=3"))
+    #expect(run.strategy.recompute == .full && run.strategy.usesSequenceParallelism)
+    #expect(run.globalBatch == 32 && run.sequenceLength == 8_192 && run.model?.layerCount == 126)
+  }
+
+  @Test func aCommandLineOverAConfigurationThatIsKnown() throws {
+    let text = """
+      NGPU=8 torchrun --nproc_per_node=8 -m torchtitan.train --module llama3 --config llama3_8b \\
+        --parallelism.pipeline-parallel-degree 4 --parallelism.pipeline_parallel_schedule=Interleaved1F1B \\
+        --training.local_batch_size 8 --training.disable_cuda_graphs activation-checkpoint:full
+      """
+    let run = try run(TorchtitanTarget.self, "run.sh", text, devices: 8)
+    #expect(run.strategy.pipelineDegree == 4 && run.strategy.virtualStageCount == 2 && run.strategy.dataDegree == 2)
+    // A shard degree in a pipeline divides optimizer states alone.
+    #expect(run.strategy.zeroStage == .optimizer && run.strategy.microBatch == 1 && run.globalBatch == 16)
+    // 32 layers and one each for embedding and head: 34 over 8 virtual stages.
+    #expect(run.layerCounts == [4, 5, 4, 4, 4, 4, 4, 3])
+    #expect(run.sequenceLength == 8_192)
+  }
+
+  @Test func tokensOfMainAreSequences() throws {
+    let text = """
+      --module llama3 --config llama3_8b --training.max_context_length 4096
+      --training.num_tokens_per_microbatch_per_dp_rank 8192 --training.num_tokens_per_train_step 262144
+      --parallelism.data_parallel_replicate_degree 2 --parallelism.data_parallel_shard_degree 4
+      """
+    let run = try run(TorchtitanTarget.self, "run.sh", text)
+    #expect(run.strategy.microBatch == 2 && run.globalBatch == 64 && run.sequenceLength == 4_096)
+    #expect(run.strategy.sharding == Sharding(weightDegree: 4, gradientDegree: 4, optimizerDegree: 4))
+    #expect(run.notes.contains { $0.hasPrefix("torchtitan's selective recomputation is not modelled") })
+  }
+
+  @Test func whatTorchtitanWouldRefuseIsRefusedWithThePlace() {
+    expectRefusal(
+      TorchtitanTarget.self, "run.sh", "--parallelism.tensor_paralel_degree 2", devices: 8,
+      "run.sh: --parallelism.tensor_paralel_degree: unknown key \"tensor_paralel_degree\" of parallelism, did you mean \"tensor_parallel_degree\"?"
+    )
+    expectRefusal(
+      TorchtitanTarget.self, "a.toml", "[training]\nseq_len = 4096\n",
+      "a.toml: data_parallel_shard_degree is what is left of the devices, and nobody says how many there are: give --devices"
+    )
+    expectRefusal(
+      TorchtitanTarget.self, "run.sh",
+      "--training.local_batch_size 3 --training.global_batch_size 32 --parallelism.data_parallel_shard_degree 4",
+      "run.sh: the batch of 32 sequences is no multiple of 3 sequences × 4 replicas")
+    expectRefusal(
+      TorchtitanTarget.self, "run.sh",
+      "--parallelism.pipeline_parallel_schedule ZBVZeroBubble --parallelism.pipeline_parallel_degree 2",
+      devices: 2,
+      "run.sh: --parallelism.pipeline_parallel_schedule: expected 1F1B, Interleaved1F1B or GPipe, found \"ZBVZeroBubble\""
+    )
+  }
+
+  // MARK: nanotron
+
+  @Test func nanotronsDefaultsAreItsOwn() throws {
+    let text = """
+      parallelism: {dp: 4, pp: 2, tp: 2}
+      tokens: {sequence_length: 4096, micro_batch_size: 3, batch_accumulation_per_replica: 4, train_steps: 10}
+      optimizer: {zero_stage: 1, accumulate_grad_in_fp32: true}
+      model:
+        dtype: bfloat16
+        model_config:
+          is_llama_config: true
+          hidden_size: 2048
+          num_attention_heads: 16
+          num_key_value_heads: 2
+          num_hidden_layers: 28
+          tie_word_embeddings: true
+          vocab_size: 128256
+          rms_norm_eps: 1.0e-05
+      """
+    let run = try run(NanotronTarget.self, "c.yaml", text)
+    #expect(run.strategy.dataDegree == 4 && run.strategy.zeroStage == .optimizer)
+    // Without tp_mode nothing is divided along the sequence, without pp_engine all forward passes come first.
+    #expect(!run.strategy.usesSequenceParallelism)
+    #expect(run.notes.contains { $0.hasPrefix("pp_engine afab") })
+    #expect(run.globalBatch == 48 && run.layerCounts == nil)
+    #expect(run.model?.feedForwardSize == 11_008 && run.model?.details.rotaryBase == 10_000)
+  }
+
+  @Test func whatNanotronWouldRefuseIsRefusedWithThePlace() {
+    expectRefusal(
+      NanotronTarget.self, "c.yaml", "parallelism: {dp: 4, pp: 2, tp: 2, cp: 2}",
+      "c.yaml: /parallelism: unknown key \"cp\"")
+    expectRefusal(
+      NanotronTarget.self, "c.yaml", "parallelism: {dp: 4, pp: 2, tp: 2}", devices: 8,
+      "c.yaml: /parallelism: tensor 2 × pipeline 2 × data 4 are 16 ranks, not the 8 devices")
+  }
+}
