@@ -10,6 +10,7 @@ package enum DocumentSchema: String, Sendable, CaseIterable {
   case plan = "sextant.plan/1"
   case run = "sextant.run/1"
   case collective = "sextant.collective/1"
+  case configuration = "sextant.configuration/1"
 }
 
 /// Reads the document in a file.

@@ -16,7 +16,7 @@ struct RootCommand: ParsableCommand {
     version: Planner.version,
     subcommands: [
       PlanCommand.self, EstimateCommand.self, ExplainCommand.self, VerifyCommand.self, DryRunCommand.self,
-      ExportCommand.self, CalibrateCommand.self, ValidateCommand.self, ProfileCommand.self,
+      ExportCommand.self, ImportCommand.self, CalibrateCommand.self, ValidateCommand.self, ProfileCommand.self,
     ])
 
   /// As ArgumentParser's own, but that every error is one line, and that a closed pipe is an error and not a signal.

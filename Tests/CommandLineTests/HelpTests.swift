@@ -23,7 +23,7 @@ import Testing
     #expect(try await folder.sextant().succeeded() == help)
     let dump = try await folder.sextant("--experimental-dump-help").succeeded()
     let commands = try JSONDecoder().decode(Dump.self, from: Data(dump.utf8)).command.paths
-    #expect(commands.count { $0.count == 1 } == 9 && commands.contains(["profile", "links"]), "\(commands)")
+    #expect(commands.count { $0.count == 1 } == 10 && commands.contains(["profile", "links"]), "\(commands)")
     for command in commands {
       if command.count == 1 { #expect(help.contains("  \(command[0]) ")) }
       let own = try await folder.sextant(command + ["--help"]).succeeded()

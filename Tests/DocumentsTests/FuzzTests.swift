@@ -42,6 +42,9 @@ import Testing
       // What follows from a plan must not trap either.
       _ = (plan.split.layerRanges, plan.microBatchCount, plan.prediction.tightestStageIndex, plan.certificate.gap)
     },
+    Reader(name: "configuration", documents: documents([examples("configuration")])) { (field) throws(DocumentError) in
+      _ = try RunConfiguration(field)
+    },
     Reader(name: "run", documents: runs(), readsOthers: true) { (field) throws(DocumentError) in
       let run = try MeasuredRun(field)
       _ = try run.job.get()

@@ -1,0 +1,48 @@
+import JSONText
+import Testing
+
+/// `sextant import`: files of frameworks in, a configuration document out.
+@Suite struct ImportTests {
+  private static let configuration = """
+    {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 8, "bf16": {"enabled": true},
+     "zero_optimization": {"stage": 2}}
+    """
+
+  @Test func aConfigurationIsShownAndWritten() async throws {
+    let folder = try Workspace()
+    try folder.write(Self.configuration, to: "ds.json")
+    let text = try await folder.sextant(
+      "import", "--from", "deepspeed", "ds.json", "--devices", "8", "--model", "llama-3-8b", "--output", "run.json"
+    ).succeeded()
+    #expect(text.hasPrefix("deepspeed: tensor 1 × pipeline 1 × data 8, micro-batch 1, ZeRO 2, "))
+    #expect(text.contains("Note: attention is model code: FlashAttention is assumed.\n"))
+    let document = try JSON(parsing: Array(folder.text(of: "run.json").utf8))
+    guard case .object(let members) = document else { return }
+    #expect(members.first { $0.key == "schema" }?.value == .string("sextant.configuration/1"))
+    #expect(members.first { $0.key == "global_batch" }?.value == .integer(64))
+    let json = try await folder.sextant(
+      "import", "--from", "deepspeed", "ds.json", "--devices", "8", "--model", "llama-3-8b", "--json"
+    ).succeeded()
+    #expect(try JSON(parsing: Array(json.utf8)) == document)
+  }
+
+  @Test func aFolderIsAllOfItsFiles() async throws {
+    let folder = try Workspace()
+    try folder.write(Self.configuration, to: "ds.json")
+    try folder.write("n0 slots=8\nn1 slots=8\n", to: "hostfile")
+    let text = try await folder.sextant("import", "--from", "deepspeed", folder.path).succeeded()
+    #expect(text.hasPrefix("deepspeed: tensor 1 × pipeline 1 × data 16, "))
+  }
+
+  @Test func whatCannotBeReadIsOneLine() async throws {
+    let folder = try Workspace()
+    try folder.write("{\"zero_optimization\": {\"stag\": 3}}", to: "ds.json")
+    try await folder.sextant("import", "--from", "deepspeed", "ds.json", "--devices", "8").failed(
+      65, "ds.json: /zero_optimization: unknown key \"stag\", did you mean \"stage\"?")
+    try await folder.sextant("import", "--from", "deepspeed", "none.json").failed(65, "none.json: ")
+    try await folder.sextant("import", "--from", "jax", "ds.json").failed(64, "jax")
+    try folder.write("[training]\nseq_len = \n", to: "a.toml")
+    try await folder.sextant("import", "--from", "torchtitan", "a.toml").failed(65, "a.toml: line 2, column 11")
+    #expect(try folder.names.sorted() == ["a.toml", "ds.json"])
+  }
+}
