@@ -54,8 +54,10 @@ enum LaunchFolders {
   }
 
   /// A stage on every node, in an order of nodes.
-  static func plan(_ cluster: ClusterDescription, nodeOrder: [Int]? = nil, pattern: String? = nil) throws -> Plan {
-    let job = try TrainingJob(model: Shipped.catalog.model("gpt2"), sequenceLength: 1_024, globalBatch: 16)
+  static func plan(
+    _ cluster: ClusterDescription, nodeOrder: [Int]? = nil, pattern: String? = nil, model: String = "gpt2"
+  ) throws -> Plan {
+    let job = try TrainingJob(model: Shipped.catalog.model(model), sequenceLength: 1_024, globalBatch: 16)
     let order = nodeOrder ?? Array(cluster.nodeNames.indices)
     let costs = try CostModel(cluster: cluster, job: job).arranged(order)
     let estimate = try Estimate(

@@ -48,7 +48,7 @@ import Testing
     for host in ["node7", "NODE66.cluster.example"] {
       let ending = try await run.run("torchrun.sh", on: host)
       #expect(ending.exitCode == 0, "\(ending.errors)")
-      #expect(ending.output.contains("rank \(host == "node7" ? 2 : 0) on \(host) device 0\n"))
+      #expect(ending.output.contains("rank \(host == "node7" ? "2 on node7" : "0 on node66") device 0\n"))
     }
     #expect(try run.ranks() == Self.expected(run, data: Self.data, master: "node66"))
     let words = try #require(try run.record("torchrun-0"))
@@ -77,11 +77,35 @@ import Testing
     #expect(
       Set(ending.output.split(separator: "\n"))
         == [
-          "rank 0 on node66.cluster.example device 0", "rank 1 on node66.cluster.example device 1",
-          "rank 2 on node7.cluster.example device 0", "rank 3 on node7.cluster.example device 1",
+          "rank 0 on node66 device 0", "rank 1 on node66 device 1",
+          "rank 2 on node7 device 0", "rank 3 on node7 device 1",
         ])
     // Nothing is left behind where the job ran.
     #expect(try !FileManager.default.contentsOfDirectory(atPath: run.root).contains { $0.hasPrefix("tmp.") })
+  }
+
+  /// What every target writes starts, with what shells trip over in the settings that must be filled in.
+  @Test(arguments: LaunchTargets.all.map { $0.name })
+  func everyTargetStarts(name: String) async throws {
+    let target = try #require(LaunchTargets.named(name))
+    let cluster = try LaunchFolders.cluster(["node7"])
+    let plans = try [1, 0, 2, 3].map { stage in
+      try LaunchFolders.plan(
+        cluster, pattern: "tensor=1,data=2,pipeline=1,zero_stage=\(stage)", model: "llama-3-8b")
+    }
+    let plan = try #require(plans.first { target.refusal(of: $0) == nil })
+    let folder = try LaunchFolder(of: plan, for: target, by: .torchrun, on: HostAssignment(plan, list: nil))
+    let run = try ScriptRun(folder.files)
+    try run.set(folder.requiredSettings.map { ($0, Self.data) })
+    let ending = try await run.run("torchrun.sh", on: "node7")
+    #expect(ending.exitCode == 0, "\(ending.errors)")
+    let ranks = try run.ranks()
+    #expect(ranks.map(\.rank) == ["0", "1"])
+    for rank in ranks {
+      for setting in folder.requiredSettings {
+        #expect(rank.words.contains { $0.hasSuffix(Self.data) }, "\(setting): \(rank.words)")
+      }
+    }
   }
 
   @Test func aHostThatIsNotAllocatedEndsTheJob() async throws {

@@ -1,7 +1,8 @@
 /// Programs in place of those of a cluster, as bash scripts.
 enum StandIns {
   static let all: [(name: String, text: String)] = [
-    ("python", program), ("hostname", hostname), ("scontrol", scontrol), ("torchrun", torchrun), ("srun", srun),
+    ("python", program), ("python3", program), ("hostname", hostname), ("scontrol", scontrol), ("torchrun", torchrun),
+    ("srun", srun),
     ("sbatch", sbatch), ("mpirun", mpirun), ("ssh", ssh), ("kubectl", kubectl),
   ]
 

@@ -29,9 +29,13 @@ enum FolderReadMe {
 
       ## Assumed
 
-      - The folder is at the same path on every node, and so is what the settings name.
 
       """
+    if launcher != .kubernetes {
+      text += "- The folder is at the same path on every node, and so is what the settings name.\n"
+    } else {
+      text += "- Pods see this folder at /launch, and cannot write to it.\n"
+    }
     if job.hosts == nil, job.nodeCount > 1 {
       text += "- The cluster's nodes have no names and are alike, so that any host may be any node of the plan.\n"
     }

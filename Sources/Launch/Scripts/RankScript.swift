@@ -70,9 +70,12 @@ enum RankScript {
       esac
     fi
 
-    printf 'rank %s on %s device %s\n' "$rank" "${own_names[0]}" "$found_device"
-    if { [ -n "$node" ] && ! is_here "$node"; } || [ "$found_device" != "$device" ]; then
-      stop "rank $rank is on ${own_names[0]} device $found_device, but the plan has it on ${node:-its node} device $device"
+    # The plan's name for this host, where it has one.
+    here="${own_names[0]}"
+    if [ -n "$node" ] && is_here "$node"; then here="$node"; fi
+    printf 'rank %s on %s device %s\n' "$rank" "$here" "$found_device"
+    if [ "$here" != "${node:-$here}" ] || [ "$found_device" != "$device" ]; then
+      stop "rank $rank is on $here device $found_device, but the plan has it on ${node:-its node} device $device"
     fi
 
     # Open MPI 4 binds a rank to the one core that its line in a rankfile names, whatever --bind-to says.

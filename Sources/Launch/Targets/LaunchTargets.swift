@@ -14,11 +14,13 @@ package enum LaunchTargets {
     return all.first { $0.name == wanted }
   }
 
-  /// The target that a plan is for where nobody says: the one of its framework's name, else the first that is priced
-  /// with that framework's coefficients and runs the plan; nil where there is none.
+  /// The target that a plan is for where nobody says: the one of its framework's name, or the first of those that are
+  /// priced with that framework's coefficients if only that one runs the plan; nil where there is none.
   package static func standard(for plan: Plan) -> (any LaunchTarget.Type)? {
-    named(plan.frameworkName)
-      ?? all.first { $0.capabilities.coefficientNames.contains(plan.frameworkName) && $0.refusal(of: plan) == nil }
+    let own = named(plan.frameworkName)
+    if let own, own.refusal(of: plan) == nil { return own }
+    let kin = all.first { $0.capabilities.coefficientNames.contains(plan.frameworkName) && $0.refusal(of: plan) == nil }
+    return kin ?? own
   }
 }
 
