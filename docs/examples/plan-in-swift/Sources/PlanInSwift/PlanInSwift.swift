@@ -50,6 +50,12 @@ struct PlanInSwift {
     let run = try DryRun(plan, options: options)
     print("Dry-run: \(run.verdict)")
 
+    // The files that start it; an answer of the framework's may be no.
+    switch try plan.launchFolder(for: "megatron-lm", launcher: .slurm) {
+    case .success(let folder): print("Launch: fill in \(folder.requiredSettings), then \(folder.instructions)")
+    case .failure(let no): print("Launch: \(no)")
+    }
+
     // Bad input says where, what was expected and what was found.
     do {
       _ = try Strategy("tenosr=8")
