@@ -11,8 +11,13 @@ import Launch
 /// ```
 public struct Configuration: Sendable, Equatable {
   package let document: RunConfiguration
+  /// What complaints call it: its file, or its files.
+  package let source: String
 
-  package init(document: RunConfiguration) { self.document = document }
+  private init(document: RunConfiguration, source: String) {
+    self.document = document
+    self.source = source
+  }
 
   /// Whose files are read: a framework's name, or that of one of its dialects.
   public static var frameworks: [String] { LaunchTargets.importers.map(\.name) }
@@ -39,12 +44,15 @@ public struct Configuration: Sendable, Equatable {
       var document = try target.configuration(in: texts, deviceCount: devices ?? Self.placedRankCount(in: texts))
       if let model { try document.state(model.description, source: files.joined(separator: ", ")) }
       self.document = document
+      source = files.joined(separator: ", ")
     } catch { throw SextantError(error) }
   }
 
   /// A configuration document.
   public static func file(_ path: String) throws(SextantError) -> Configuration {
-    do { return Configuration(document: try RunConfiguration(contentsOf: path)) } catch { throw SextantError(error) }
+    do {
+      return Configuration(document: try RunConfiguration(contentsOf: path), source: path)
+    } catch { throw SextantError(error) }
   }
 
   /// The framework whose files it is of.

@@ -26,11 +26,19 @@ struct EstimateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A file of run records, one JSON object a line.", valueName: "file"))
   var runs: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "A running configuration that import wrote: its strategy by its own layers, and as much of the job as it states.",
+      valueName: "file"))
+  var configuration: String?
+
   @Flag(help: "Print JSON.")
   var json = false
 
   func validate() throws {
-    guard (strategy == nil) != (runs == nil) else { throw ValidationError("give either --strategy or --runs") }
+    guard [strategy, runs, configuration].count(where: { $0 != nil }) == 1 else {
+      throw ValidationError("give one of --strategy, --configuration and --runs")
+    }
     if runs != nil, workload.isStated {
       throw ValidationError("--runs states cluster, model, batch, precision and framework itself")
     }
@@ -40,6 +48,10 @@ struct EstimateCommand: ParsableCommand {
     try reportingErrors {
       if let runs {
         try emit(RunsReport(contentsOf: runs).text(asJSON: json))
+      } else if let configuration {
+        let running = try Configuration.file(configuration)
+        let estimate = try workload.planner(for: running).estimate(running)
+        try emit(json ? estimate.json : EstimateReport(estimate: estimate.document).text)
       } else if let strategy {
         let stated = try Strategy(strategy, source: "--strategy")
         let estimate = try workload.planner().estimate(stated)

@@ -35,6 +35,11 @@ struct PlanCommand: ParsableCommand {
     help: ArgumentHelp("Stop after so many seconds with the best so far; such a plan says so.", valueName: "seconds"))
   var timeLimit: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "Compare with a running configuration that import wrote, and say what to change first.", valueName: "file"))
+  var compare: String?
+
   @Option(help: ArgumentHelp("Write the plan here.", valueName: "file"))
   var output: String?
 
@@ -53,6 +58,9 @@ struct PlanCommand: ParsableCommand {
     try reportingErrors {
       let fixed = try fix.map { (text) throws(SextantError) in try Strategy(text, source: "--fix") }
       let planner = try workload.planner(nodes: nodes)
+      let running = try compare.map { (path) throws(SextantError) in try Configuration.file(path) }
+      // What contradicts the question is said before the search.
+      if let running { _ = try planner.estimate(running) }
       var options = Planner.Options()
       options.resultCount = top
       options.threads = threads
@@ -72,7 +80,12 @@ struct PlanCommand: ParsableCommand {
         }
       case .success(let plan):
         if let output { try plan.write(to: output) }
-        try emit(json ? plan.json : PlanReport(plan: plan.document).text)
+        let comparison = try running.map { (running) throws(SextantError) in
+          try planner.comparison(of: running, with: plan)
+        }
+        let beside = comparison.map { ComparisonReport(comparison: $0).text } ?? ""
+        try emit(
+          json ? comparison?.json(beside: plan) ?? plan.json : PlanReport(plan: plan.document).text + beside)
         if plan.certificate.ending == .interrupted { throw ExitStatus.interrupted.code }
       }
     }

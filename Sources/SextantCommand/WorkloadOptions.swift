@@ -42,6 +42,16 @@ struct WorkloadOptions: ParsableArguments {
     return try Planner(cluster: .named(cluster), job: trainingJob(), framework: framework, nodes: nodes)
   }
 
+  /// Prices what a configuration runs; what it does not state comes from these options.
+  func planner(for configuration: Configuration) throws -> Planner {
+    guard let cluster else { throw ValidationError("--cluster is needed") }
+    guard job == nil else { return try planner() }
+    return try Planner(
+      cluster: .named(cluster), configuration: configuration,
+      model: model.map { (name) throws(SextantError) in try Model.named(name) }, globalBatch: globalBatch,
+      sequence: sequence, precision: precision, gradientPrecision: gradientPrecision, framework: framework)
+  }
+
   private func trainingJob() throws -> Job {
     if let job {
       guard model == nil, globalBatch == nil, sequence == nil, precision == nil, gradientPrecision == nil else {

@@ -34,6 +34,36 @@ import Testing
     #expect(text.hasPrefix("deepspeed: tensor 1 × pipeline 1 × data 16, "))
   }
 
+  @Test(arguments: [
+    ("torchtitan", "torchtitan", "pipeline=2,virtual_stages=2,recompute=full"),
+    ("torchtitan-0.2", "torchtitan", "tensor=2,sequence_parallel=true,pipeline=2,virtual_stages=1,zero_stage=1"),
+    (
+      "torchtitan-main", "torchtitan",
+      "tensor=4,pipeline=1,zero_stage=3,weight_shards=8,gradient_shards=8,optimizer_shards=8,secondary_shards=1"
+    ),
+    ("deepspeed", "megatron-lm", "tensor=1,pipeline=1,zero_stage=1,optimizer_shards=32,recompute=none,micro_batch=1"),
+    ("nanotron", "nanotron", "tensor=2,pipeline=2,virtual_stages=1,zero_stage=1"),
+  ])
+  func theFolderThatExportWroteIsThePlansStrategy(target: String, framework: String, fixed: String) async throws {
+    let folder = try Workspace()
+    let plan = try JSON(
+      parsing: Array(
+        await folder.sextant(
+          "plan", "--framework", framework, "--cluster", "dgx-a100-4", "--model", "llama-3-8b", "--global-batch", "256",
+          "--fix", "\(fixed),offload_optimizer=false", "--output", "plan.json", "--json"
+        ).succeeded().utf8))
+    try await folder.sextant(
+      "export", "plan.json", "--for", target, "--launcher", "torchrun", "--output", "launch"
+    ).succeeded()
+    let run = try JSON(
+      parsing: Array(await folder.sextant("import", "--from", target, "launch", "--json").succeeded().utf8))
+    guard case .object(let planned) = plan, case .object(let read) = run else { return }
+    #expect(read.first { $0.key == "strategy" }?.value == planned.first { $0.key == "strategy" }?.value)
+    if let layers = read.first(where: { $0.key == "layer_counts" })?.value {
+      #expect(layers == planned.first { $0.key == "layer_counts" }?.value)
+    }
+  }
+
   @Test func whatCannotBeReadIsOneLine() async throws {
     let folder = try Workspace()
     try folder.write("{\"zero_optimization\": {\"stag\": 3}}", to: "ds.json")

@@ -101,7 +101,7 @@ struct NanotronConfiguration {
     """
 
   private func section(_ name: String, _ lines: [(String, String)]) -> String {
-    "\(name):\n" + lines.map { "  \($0): \($1)\n" }.joined()
+    "\(name):\n" + lines.map { "  \($0):\($1.hasPrefix("\n") ? "" : " ")\($1)\n" }.joined()
   }
 
   private var modelLines: [(String, String)] {

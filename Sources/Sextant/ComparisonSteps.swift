@@ -1,0 +1,156 @@
+import Costing
+import Documents
+
+/// The differences of two strategies, tried one by one, then in pairs, then all together.
+struct ComparisonSteps {
+  private let running: Costing.Estimate
+  private let plan: Documents.Plan
+  private let capabilities: Capabilities?
+  private let parts: [Part]
+
+  /// A part of a strategy and its split that changes as one. The data degree is what the others leave.
+  private enum Part: String, CaseIterable {
+    case tensor, pipeline, virtualStages = "virtual_stages", microBatch = "micro_batch", sharding = "zero_stage"
+    case recompute, sequenceParallel = "sequence_parallel", flashAttention = "flash_attention", layers
+  }
+
+  init(running: Costing.Estimate, plan: Documents.Plan, capabilities: Capabilities?) {
+    self.running = running
+    self.plan = plan
+    self.capabilities = capabilities
+    let from = running.strategy, to = plan.strategy
+    parts = Part.allCases.filter { part in
+      switch part {
+      case .tensor: from.tensorDegree != to.tensorDegree
+      case .pipeline: from.pipelineDegree != to.pipelineDegree
+      case .virtualStages: from.virtualStageCount != to.virtualStageCount
+      case .microBatch: from.microBatch != to.microBatch
+      case .sharding: Self.words(from.sharding, of: from) != Self.words(to.sharding, of: to)
+      case .recompute: from.recompute != to.recompute
+      case .sequenceParallel: from.usesSequenceParallelism != to.usesSequenceParallelism
+      case .flashAttention: from.usesFlashAttention != to.usesFlashAttention
+      case .layers:
+        running.split != plan.split && running.split.layerCounts.count == plan.split.layerCounts.count
+      }
+    }
+  }
+
+  var changes: [Comparison.Change] {
+    let seconds = running.prediction.iterationSeconds
+    let tried = parts.map { part -> Comparison.Change in
+      let alone = attempt([part])
+      if case .success(let own) = alone { return change(part, seconds: own, needs: [], reason: nil) }
+      var reason: String?
+      if case .failure(let failure) = alone { reason = failure.description }
+      let others = parts.filter { $0 != part }
+      let pairs = others.compactMap { other in
+        (try? attempt([part, other]).get()).map { (other: other, seconds: $0) }
+      }
+      // Of equals the one that stands first.
+      if let best = pairs.min(by: { $0.seconds < $1.seconds }) {
+        return change(part, seconds: best.seconds, needs: [best.other], reason: reason)
+      }
+      return change(part, seconds: try? attempt(parts).get(), needs: others, reason: reason)
+    }
+    // Sorting keeps the order of equals.
+    return tried.enumerated().sorted { left, right in
+      let (a, b) = (left.element, right.element)
+      if a.needs.isEmpty != b.needs.isEmpty { return a.needs.isEmpty }
+      let (x, y) = (a.iterationSeconds ?? .infinity, b.iterationSeconds ?? .infinity)
+      return x == y ? left.offset < right.offset : x < y
+    }.map(\.element)
+
+    func change(_ part: Part, seconds own: Double?, needs: [Part], reason: String?) -> Comparison.Change {
+      Comparison.Change(
+        key: part.rawValue, from: words(part, running.strategy, running.split),
+        to: words(part, plan.strategy, plan.split), iterationSeconds: own, gainSeconds: own.map { seconds - $0 },
+        needs: needs.map(\.rawValue), reason: reason)
+    }
+  }
+
+  private struct Failure: Error {
+    let description: String
+  }
+
+  /// Seconds of what runs with some of its parts as the plan has them, if it can be run and fits.
+  private func attempt(_ changed: [Part]) -> Result<Double, Failure> {
+    let strategy = strategy(with: changed)
+    let estimate: Costing.Estimate
+    do {
+      estimate = try Costing.Estimate(
+        model: running.model, strategy: strategy, split: split(of: strategy, with: changed))
+    } catch {
+      return .failure(Failure(description: "\(error)"))
+    }
+    let refusal =
+      capabilities?.refusal(of: estimate.strategy)
+      ?? capabilities?.refusal(of: estimate.strategy, job: running.model.job)
+    if let refusal {
+      return .failure(Failure(description: "\(refusal)"))
+    }
+    if estimate.prediction.verdict == .unfit { return .failure(Failure(description: "it does not fit")) }
+    return .success(estimate.prediction.iterationSeconds)
+  }
+
+  private func strategy(with changed: [Part]) -> Documents.Strategy {
+    let from = running.strategy, to = plan.strategy
+    func taken(_ part: Part) -> Documents.Strategy { changed.contains(part) ? to : from }
+    let tensor = taken(.tensor).tensorDegree, pipeline = taken(.pipeline).pipelineDegree
+    let data = max(1, running.model.deviceCount / (tensor * pipeline))
+    let source = taken(.sharding)
+    // A ZeRO stage is among all replicas, however many there are; levels stay as they are.
+    let sharding = source.hasShardLevels && data > 1 ? source.sharding : nil
+    return Documents.Strategy(
+      mesh: [.tensor: tensor, .pipeline: pipeline, .data: data], schedule: taken(.virtualStages).schedule,
+      microBatch: taken(.microBatch).microBatch, zeroStage: data > 1 ? source.zeroStage : .none, sharding: sharding,
+      recompute: taken(.recompute).recompute,
+      usesSequenceParallelism: taken(.sequenceParallel).usesSequenceParallelism,
+      usesFlashAttention: taken(.flashAttention).usesFlashAttention,
+      overlapsGradientReduce: from.overlapsGradientReduce)
+  }
+
+  /// Layers that a strategy's stages can have: what runs, or the plan's; nil for the framework's own where neither has so
+  /// many virtual stages. Choices go with the recomputation that they are choices of.
+  private func split(of strategy: Documents.Strategy, with changed: [Part]) -> Split? {
+    let count = strategy.pipelineDegree * strategy.virtualStageCount
+    let sources = changed.contains(.layers) ? [plan.split, running.split] : [running.split, plan.split]
+    guard
+      let split = sources.first(where: {
+        $0.stageCount == strategy.pipelineDegree && $0.layerCounts.count == count
+      })
+    else { return nil }
+    let keepsChoices = split.choices.map { choices in
+      strategy.recompute == .full || choices.allSatisfy { $0.recomputedLayerCount == 0 }
+    }
+    return keepsChoices ?? true ? split : split.with(choices: nil)
+  }
+
+  private func words(_ part: Part, _ strategy: Documents.Strategy, _ split: Split) -> String {
+    switch part {
+    case .tensor: "\(strategy.tensorDegree)"
+    case .pipeline: "\(strategy.pipelineDegree)"
+    case .virtualStages: "\(strategy.virtualStageCount)"
+    case .microBatch: "\(strategy.microBatch)"
+    case .sharding: Self.words(strategy.sharding, of: strategy)
+    case .recompute: strategy.recompute.rawValue
+    case .sequenceParallel: "\(strategy.usesSequenceParallelism)"
+    case .flashAttention: "\(strategy.usesFlashAttention)"
+    case .layers:
+      split.layerCounts.map(String.init).joined(separator: " ")
+        + (split.choices.map { choices in
+          ", recomputed \(choices.map { String($0.recomputedLayerCount) }.joined(separator: " "))"
+            + (choices.contains(where: \.offloadsOptimizer) ? ", offloaded" : "")
+        } ?? "")
+    }
+  }
+
+  /// The ZeRO stage, or the degrees where they are not all replicas'.
+  private static func words(_ sharding: Sharding, of strategy: Documents.Strategy) -> String {
+    guard strategy.hasShardLevels else { return "\(strategy.zeroStage.rawValue)" }
+    var words =
+      "\(sharding.stage.rawValue) (\(sharding.weightDegree)|\(sharding.gradientDegree)|\(sharding.optimizerDegree))"
+    if let secondary = sharding.secondaryDegree { words += ", second copy over \(secondary)" }
+    if sharding.isQuantised { words += ", quantised" }
+    return words
+  }
+}
