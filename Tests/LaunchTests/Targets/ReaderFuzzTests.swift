@@ -1,0 +1,56 @@
+import Documents
+import TestSupport
+import Testing
+
+@testable import Launch
+
+/// Files that nobody would write: each is read, or refused in one line.
+@Suite struct ReaderFuzzTests {
+  @Test(arguments: RoundTripTests.targets.indices)
+  func mutatedFilesAreReadOrRefusedInOneLine(index: Int) throws {
+    let target = RoundTripTests.targets[index]
+    var random = SeededGenerator(seed: 90 + index)
+    var readCount = 0, refusedCount = 0
+    for seed in 0..<20 {
+      let offered = try OfferedPlan(seed: 9_000 + seed, for: target.capabilities)
+      guard let files = try? target.program(of: offered.plan).files else { continue }
+      for _ in 0..<60 {
+        let mutated = files.map { file in
+          LaunchFile(name: file.name, text: Self.mutation(of: file.text, &random))
+        }
+        do {
+          let run = try target.configuration(in: mutated, deviceCount: Int.random(in: 0...3, using: &random) * 8)
+          if run.strategy.worldSize <= 4_096 { _ = target.groups(of: run) }
+          _ = try RunConfiguration(Field(run.json, source: "run"))
+          readCount += 1
+        } catch {
+          #expect(!"\(error)".contains("\n"), "\(error)")
+          refusedCount += 1
+        }
+      }
+    }
+    #expect(readCount > 10 && refusedCount > 10, "\(readCount) read, \(refusedCount) refused")
+  }
+
+  private static let pieces = [
+    "0", "-1", "1", "9223372036854775807", "1e400", "\"", "'", "[", "]", "{", "}", ":", ",", "=", "\n", "#", "null",
+    "true",
+    "auto", "layers.0", "--", "é", "\u{0}",
+  ]
+
+  /// The text with a few places replaced, removed or doubled, or cut off.
+  private static func mutation(of text: String, _ random: inout SeededGenerator) -> String {
+    var characters = Array(text)
+    for _ in 0..<Int.random(in: 0...3, using: &random) where !characters.isEmpty {
+      let place = Int.random(in: 0..<characters.count, using: &random)
+      let end = min(characters.count, place + Int.random(in: 0...6, using: &random))
+      switch Int.random(in: 0...3, using: &random) {
+      case 0: characters.removeSubrange(place..<end)
+      case 1: characters.replaceSubrange(place..<end, with: pieces.randomElement(using: &random) ?? "")
+      case 2: characters.insert(contentsOf: characters[place..<end], at: place)
+      default: if Int.random(in: 0...9, using: &random) == 0 { characters.removeSubrange(place...) }
+      }
+    }
+    return String(characters)
+  }
+}
