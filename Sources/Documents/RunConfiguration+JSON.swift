@@ -1,6 +1,7 @@
 package import JSONText
 
-/// The configuration document, `sextant.configuration/1`: what `import` writes, and `estimate` and `plan --compare` read.
+/// The configuration document, `sextant.configuration/1`: what `import` writes, and `estimate` and `plan --compare`
+/// read.
 extension RunConfiguration {
   package init(contentsOf path: String) throws(DocumentError) {
     self = try readDocument(at: path) { (field) throws(DocumentError) in try RunConfiguration(field) }

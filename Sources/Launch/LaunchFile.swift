@@ -1,6 +1,7 @@
 /// A file that a launch needs, by its name in the launch folder.
 package struct LaunchFile: Sendable, Equatable {
-  /// Of a file that is written no path, since all lie in one folder; of one that is read the path, which complaints quote.
+  /// Of a file that is written no path, since all lie in one folder; of one that is read the path, which complaints
+  /// quote.
   package let name: String
   package let text: String
   package let isExecutable: Bool

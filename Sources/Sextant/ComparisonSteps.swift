@@ -109,8 +109,8 @@ struct ComparisonSteps {
       overlapsGradientReduce: from.overlapsGradientReduce)
   }
 
-  /// Layers that a strategy's stages can have: what runs, or the plan's; nil for the framework's own where neither has so
-  /// many virtual stages. Choices go with the recomputation that they are choices of.
+  /// Layers that a strategy's stages can have: what runs, or the plan's; nil for the framework's own where neither has
+  /// so many virtual stages. Choices go with the recomputation that they are choices of.
   private func split(of strategy: Documents.Strategy, with changed: [Part]) -> Split? {
     let count = strategy.pipelineDegree * strategy.virtualStageCount
     let sources = changed.contains(.layers) ? [plan.split, running.split] : [running.split, plan.split]

@@ -91,7 +91,8 @@ extension RunConfiguration {
 }
 
 extension Configuration {
-  /// The framework of a cluster's device profile whose coefficients are nearest to the configuration's; nil for the first.
+  /// The framework of a cluster's device profile whose coefficients are nearest to the configuration's; nil for the
+  /// first.
   fileprivate func coefficientName(on cluster: Cluster) -> String? {
     let known = cluster.description.device.frameworks.map(\.name)
     return Capabilities.named(document.framework)?.coefficientNames.first { known.contains($0) }

@@ -3,9 +3,9 @@ extension Capabilities {
   ///
   /// Pipelines (`PipelineModule`) and recomputation are model code. Tensor parallelism is that of models with a plan of
   /// their own (`tensor_parallel.autotp_size`), with every ZeRO stage (`runtime/engine.py`,
-  /// `_configure_tensor_parallel_states`) and without sequence parallelism; it leaves embeddings whole. The shard groups
-  /// of MiCS and hpZ are consecutive ranks of the world (`runtime/zero/mics_utils.py`, `utils/groups.py`), which tensor
-  /// groups would cut across.
+  /// `_configure_tensor_parallel_states`) and without sequence parallelism; it leaves embeddings whole. The shard
+  /// groups of MiCS and hpZ are consecutive ranks of the world (`runtime/zero/mics_utils.py`, `utils/groups.py`), which
+  /// tensor groups would cut across.
   package static let deepSpeed = Capabilities(
     name: "deepspeed", title: "DeepSpeed", version: "0.19",
     coefficientNames: ["deepspeed", "megatron-deepspeed", "composer + pytorch fsdp"],

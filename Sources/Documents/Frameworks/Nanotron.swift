@@ -2,8 +2,9 @@ extension Capabilities {
   /// nanotron 0.4 (main, 2411b022, 2026-04-07): `config/config.py`, `models/llama.py`, `models/qwen.py`,
   /// `parallel/context.py` and `parallel/pipeline_parallel/engine.py`.
   ///
-  /// Layers are split by its own cost (`models/base.py`, `build_model`). Attention is flash-attn's, which takes no fp32; no
-  /// loss is scaled, which fp16 needs; and without `accumulate_grad_in_fp32` there are no fp32 weights to update.
+  /// Layers are split by its own cost (`models/base.py`, `build_model`). Attention is flash-attn's, which takes no
+  /// fp32; no loss is scaled, which fp16 needs; and without `accumulate_grad_in_fp32` there are no fp32 weights to
+  /// update.
   package static let nanotron = Capabilities(
     name: "nanotron", title: "nanotron", version: "0.4", coefficientNames: ["nanotron"],
     axes: [.tensor, .data, .pipeline], interleaving: .none, layerSplit: .rule(.cumulativeCost),

@@ -1,6 +1,7 @@
 extension Capabilities {
   /// torchtitan 0.3.0 and main (b5bcd76c, 2026-08-21): `config/configs.py`, `distributed/fsdp.py`,
-  /// `distributed/pipeline_parallel.py`, the Llama 3 and Qwen 3 models' `parallelize.py` and `models/common/decoder.py`.
+  /// `distributed/pipeline_parallel.py`, the Llama 3 and Qwen 3 models' `parallelize.py` and
+  /// `models/common/decoder.py`.
   ///
   /// Every model is wrapped by FSDP2, with a shard degree of 1 too, so that replicas may be whole beside tensor groups
   /// and a pipeline. Attention is FlexAttention or variable-length attention, both fused.
@@ -52,8 +53,8 @@ extension Capabilities {
     ShardingOffer(form: .gradients, words: "shard, never resharded after forward", withPipeline: false),
     ShardingOffer(form: .weights, words: "shard", withPipeline: false),
     ShardingOffer(form: .hybrid, words: "replicate and shard", withPipeline: false),
-    // Under a pipeline weights are not resharded after forward by default, and gradients are accumulated whole and reduced
-    // with the last micro-batch (PyTorch's `pipelining/stage.py`, `backward_maybe_with_nosync`).
+    // Under a pipeline weights are not resharded after forward by default, and gradients are accumulated whole and
+    // reduced with the last micro-batch (PyTorch's `pipelining/stage.py`, `backward_maybe_with_nosync`).
     ShardingOffer(form: .optimizer, words: "shard, in a pipeline", withoutPipeline: false),
     ShardingOffer(form: .optimizerInParts, words: "replicate and shard, in a pipeline", withoutPipeline: false),
   ]

@@ -1,7 +1,7 @@
 package import Documents
 
-/// The words of a command line as a shell would see them: quotes and backslashes taken off, lines that end with a backslash
-/// joined, comments left out.
+/// The words of a command line as a shell would see them: quotes and backslashes taken off, lines that end with a
+/// backslash joined, comments left out.
 ///
 /// Variables and substitutions stay as they are written: what they stand for is not in the text.
 ///

@@ -3,8 +3,8 @@ import JSONText
 
 /// Reads TOML 1.0 as the JSON value that it says, for those who read settings by key.
 ///
-/// Dates and times come as strings; `inf` and `nan`, which no setting of ours is, are refused. Members keep the order in
-/// which their keys first appear.
+/// Dates and times come as strings; `inf` and `nan`, which no setting of ours is, are refused. Members keep the order
+/// in which their keys first appear.
 ///
 /// - Throws: `DocumentError` with line and column of what is broken, or of what is defined twice.
 package func parseTOML(_ text: String, source: String) throws(DocumentError) -> Field {

@@ -52,8 +52,8 @@ package enum DeepSpeedTarget: LaunchTarget {
     let strategy = plan.strategy, job = plan.job
     let is16Bit = job.precision != .fp32
     return object(
-      // With tensor parallelism the configuration counts its ranks as replicas (`runtime/config.py`), and the batch is left
-      // to it.
+      // With tensor parallelism the configuration counts its ranks as replicas (`runtime/config.py`), and the batch is
+      // left to it.
       ("train_batch_size", strategy.tensorDegree == 1 ? .integer(job.globalBatch) : nil),
       ("train_micro_batch_size_per_gpu", .integer(strategy.microBatch)),
       ("gradient_accumulation_steps", .integer(plan.microBatchCount)),

@@ -76,8 +76,8 @@ struct TorchtitanSharding: Equatable {
 }
 
 extension TorchtitanDialect {
-  /// Ranks as the mesh [pp, dp_replicate, dp_shard, cp, tp] (`distributed/parallel_dims.py`); replicas are the two in the
-  /// middle together.
+  /// Ranks as the mesh [pp, dp_replicate, dp_shard, cp, tp] (`distributed/parallel_dims.py`); replicas are the two in
+  /// the middle together.
   static func groups(of configuration: RunConfiguration) -> [String: [[Int]]] {
     let strategy = configuration.strategy
     let shard = strategy.sharding.optimizerDegree

@@ -96,8 +96,8 @@ struct TorchtitanLaunch {
     return dialect == .tables ? words : words + [.words(inFile: Self.argumentsName)]
   }
 
-  /// The passes of every stage, a line each, as PyTorch's `_PipelineScheduleRuntime` loads them: `2F0` is the forward pass of
-  /// micro-batch 0 through virtual stage 2.
+  /// The passes of every stage, a line each, as PyTorch's `_PipelineScheduleRuntime` loads them: `2F0` is the forward
+  /// pass of micro-batch 0 through virtual stage 2.
   private var schedule: String? {
     guard plan.strategy.pipelineDegree > 1,
       let schedule = try? PipelineSchedule(

@@ -1,8 +1,8 @@
 import Documents
 import JSONText
 
-/// A model as torchtitan's Llama 3 and Qwen 3 families have it: the file `model.json` of a launch, which the configuration
-/// function beside it reads.
+/// A model as torchtitan's Llama 3 and Qwen 3 families have it: the file `model.json` of a launch, which the
+/// configuration function beside it reads.
 struct TorchtitanModel: Equatable {
   static let fileName = "model.json"
 

@@ -267,8 +267,8 @@ private struct Stages {
     return counts
   }
 
-  /// torchtitan's own rule: embedding and head count as so many layers, and the first stages take one more where they do not
-  /// divide (`_generate_llm_fqn_per_model_part`).
+  /// torchtitan's own rule: embedding and head count as so many layers, and the first stages take one more where they
+  /// do not divide (`_generate_llm_fqn_per_model_part`).
   private static func layerCounts(
     stageCount: Int, layerCount: Int, first: Int, last: Int, at field: Field
   ) throws(DocumentError) -> [Int] {
