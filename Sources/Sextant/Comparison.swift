@@ -29,8 +29,7 @@ public struct Comparison: Sendable {
   package let running: Costing.Estimate
   /// The plan's seconds of an iteration.
   public let planSeconds: Double
-  /// The differences, the one that gains most alone first; those that need others after them, by what they gain with
-  /// those.
+  /// The differences, the one that gains most first: alone, or with those that it needs.
   public let changes: [Change]
 
   /// Seconds of an iteration of what runs.

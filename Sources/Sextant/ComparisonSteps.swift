@@ -54,9 +54,7 @@ struct ComparisonSteps {
     }
     // Sorting keeps the order of equals.
     return tried.enumerated().sorted { left, right in
-      let (a, b) = (left.element, right.element)
-      if a.needs.isEmpty != b.needs.isEmpty { return a.needs.isEmpty }
-      let (x, y) = (a.iterationSeconds ?? .infinity, b.iterationSeconds ?? .infinity)
+      let (x, y) = (left.element.iterationSeconds ?? .infinity, right.element.iterationSeconds ?? .infinity)
       return x == y ? left.offset < right.offset : x < y
     }.map(\.element)
 

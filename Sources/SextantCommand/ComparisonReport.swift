@@ -13,7 +13,7 @@ struct ComparisonReport {
 
       """
     guard !comparison.changes.isEmpty else { return result + "Nothing differs.\n" }
-    result += "What to change, what gains most alone first:\n"
+    result += "What to change, what gains most first:\n"
     for change in comparison.changes {
       result += "  \(change.key): \(change.from) -> \(change.to)"
       if let gain = change.gainSeconds {
