@@ -176,6 +176,38 @@ import Testing
     #expect(run.strategy.dataDegree == 16 && run.precision == .bf16)
   }
 
+  /// As launch scripts are written: variables, arrays, flags in quotations, a command over several lines.
+  @Test func aScriptsVariablesArePutIn() throws {
+    let script = """
+      #!/bin/bash
+      export CUDA_DEVICE_MAX_CONNECTIONS=1
+      GPUS_PER_NODE=8
+      NUM_NODES=${NUM_NODES:-4}
+      WORLD_SIZE=$(($GPUS_PER_NODE*$NUM_NODES))
+      TP=2; LAYERS="8"
+      DISTRIBUTED_ARGS=(--nproc_per_node $GPUS_PER_NODE --nnodes ${NUM_NODES})
+      MODEL_ARGS=(
+          --num-layers $LAYERS   # of them
+          --hidden-size 256
+          --num-attention-heads 4
+          --seq-length 512 --max-position-embeddings 512
+      )
+      BATCH="
+          --micro-batch-size 1 \\
+          --global-batch-size 64 \\
+      "
+      if [[ "$DTYPE" == "bf16" ]]; then
+        MORE+=("--bf16" "--vocab-size 1000")
+      fi
+      torchrun ${DISTRIBUTED_ARGS[@]} pretrain_gpt.py ${MODEL_ARGS[@]} $BATCH --tensor-model-parallel-size $TP \
+        --save $CHECKPOINTS --sequence-parallel
+      """
+    let run = try read(script, devices: nil)
+    #expect(run.strategy.mesh == [.tensor: 2, .data: 16])
+    #expect(run.strategy.usesSequenceParallelism && run.precision == .bf16 && run.globalBatch == 64)
+    #expect(run.model?.layerCount == 8 && run.model?.vocabularySize == 1000)
+  }
+
   // MARK: Bad input
 
   @Test(arguments: [

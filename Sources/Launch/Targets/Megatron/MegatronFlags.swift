@@ -1,7 +1,7 @@
 import Documents
 import JSONText
 
-/// What a file states of Megatron-LM's flags: an argument file, a command line, or the `MODEL_ARGS` of Megatron-LM's own
+/// What a file states of Megatron-LM's flags: an argument file, a command line, a script of one, or the `MODEL_ARGS` of Megatron-LM's own
 /// test cases.
 ///
 /// As `argparse` has it, a flag's values are the words up to the next flag, and the last of several statements holds. A
@@ -26,7 +26,8 @@ struct MegatronFlags {
       self.init(whole: Field(.null, source: file.name), fields: fields)
       return
     }
-    self.init(words: try parseCommandLine(file.text, source: file.name), source: file.name)
+    let words = try parseCommandLine(file.text, source: file.name)
+    self.init(words: ShellVariables.expanded(words), source: file.name)
   }
 
   init(words: [String], source: String) {
