@@ -3,9 +3,9 @@ package import JSONText
 /// What one pipeline stage trades for memory: time for activations, transfers for optimizer states.
 ///
 /// Stages of 1F1B differ in how many micro-batches they keep, so what the first has to give up the last need not. Both
-/// choices are a rank's own business in Megatron-LM: `--recompute-granularity full --recompute-method block` recomputes
-/// the first `--recompute-num-layers` layers of each chunk, and `--offload-optimizer-states` moves its optimizer's
-/// states to the host between steps. What shards the states is not: data-parallel ranks of all stages agree on it.
+/// choices are a rank's own business: in Megatron-LM `--recompute-granularity full --recompute-method block` recomputes
+/// the first `--recompute-num-layers` layers of each chunk. States that leave the device between steps are offered by no
+/// release of it. What shards the states is not a rank's own: data-parallel ranks of all stages agree on it.
 @usableFromInline package struct StageChoice: Sendable, Hashable {
   /// Layers of each of the stage's chunks that are recomputed in backward; the others keep all activations.
   package let recomputedLayerCount: Int
