@@ -80,15 +80,17 @@ public struct Configuration: Sendable, Equatable {
     let isExported = names.contains(Launch.LaunchFolder.listName)
     var texts: [LaunchFile] = []
     for name in names.sorted() where !name.hasPrefix(".") {
-      if isExported, name == "plan.json" || name.hasSuffix(".md") || name.hasSuffix(".sh") || name.hasSuffix(".sbatch")
-      {
-        continue
-      }
+      let isLaunchers =
+        name == "plan.json" || name.hasSuffix(".md") || name.hasSuffix(".sh") || name.hasSuffix(".sbatch")
+      if isExported, isLaunchers, name != "rank.sh" { continue }
       let inner = path.hasSuffix("/") ? path + name : "\(path)/\(name)"
       var isInnerFolder: ObjCBool = false
       guard FileManager.default.fileExists(atPath: inner, isDirectory: &isInnerFolder), !isInnerFolder.boolValue
       else { continue }
-      texts.append(try text(at: inner))
+      let file = try text(at: inner)
+      // What only some stages are told stands in the script that starts a rank.
+      if isExported, name == "rank.sh", !file.givesStagesWords { continue }
+      texts.append(file)
     }
     guard !texts.isEmpty else { throw SextantError(.input, source: path, expected: "expected a folder with files") }
     return texts

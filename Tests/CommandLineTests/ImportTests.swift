@@ -43,6 +43,7 @@ import Testing
     ),
     ("deepspeed", "megatron-lm", "tensor=1,pipeline=1,zero_stage=1,optimizer_shards=32,recompute=none,micro_batch=1"),
     ("nanotron", "nanotron", "tensor=2,pipeline=2,virtual_stages=1,zero_stage=1"),
+    ("megatron-lm", "megatron-lm", "tensor=2,pipeline=4,virtual_stages=1,zero_stage=1,recompute=none"),
   ])
   func theFolderThatExportWroteIsThePlansStrategy(target: String, framework: String, fixed: String) async throws {
     let folder = try Workspace()
@@ -62,6 +63,25 @@ import Testing
     if let layers = read.first(where: { $0.key == "layer_counts" })?.value {
       #expect(layers == planned.first { $0.key == "layer_counts" }?.value)
     }
+  }
+
+  /// What only some stages are told is in the script that starts a rank, and comes back with the folder.
+  @Test func stagesOfAnExportedFolderRecomputeAsPlanned() async throws {
+    let folder = try Workspace()
+    let plan = try JSON(
+      parsing: Array(
+        await folder.sextant(
+          "plan", "--cluster", "dgx-a100-1", "--model", "megatron-22b", "--sequence", "2048", "--global-batch", "64",
+          "--fix", "tensor=4,pipeline=2,virtual_stages=1,offload_optimizer=false", "--output", "plan.json", "--json"
+        ).succeeded().utf8))
+    try await folder.sextant("export", "plan.json", "--for", "megatron-lm", "--output", "launch").succeeded()
+    let run = try JSON(
+      parsing: Array(await folder.sextant("import", "--from", "megatron", "launch", "--json").succeeded().utf8))
+    guard case .object(let planned) = plan, case .object(let read) = run else { return }
+    let choices = try #require(planned.first { $0.key == "stage_choices" }?.value)
+    guard case .array(let stages) = choices else { return }
+    #expect(stages.count == 2 && stages[0] != stages[1], "the stages differ")
+    #expect(read.first { $0.key == "stage_choices" }?.value == choices)
   }
 
   @Test func whatCannotBeReadIsOneLine() async throws {

@@ -112,7 +112,7 @@ enum RankScript {
       }
     }
     guard command.stageArguments.contains(where: { !$0.isEmpty }) else { return text }
-    text += "case \"$stage\" in\n"
+    text += "\(LaunchFile.stageWordsOpening)\n"
     for (stage, words) in command.stageArguments.enumerated() where !words.isEmpty {
       text += "  \(stage)) command+=(\(words.map(Shell.word).joined(separator: " "))) ;;\n"
     }

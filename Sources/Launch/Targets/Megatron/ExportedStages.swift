@@ -15,7 +15,7 @@ struct ExportedStages {
       return true
     }
     guard file.text.hasPrefix("#!"), lines.contains("command=()") else { return false }
-    guard let start = lines.firstIndex(of: "case \"$stage\" in") else { return true }
+    guard let start = lines.firstIndex(of: LaunchFile.stageWordsOpening) else { return true }
     for line in lines[(start + 1)...].prefix(while: { $0 != "esac" }) {
       // `  2) command+=(--flag value) ;;`
       let halves = line.split(separator: ")", maxSplits: 1).map(String.init)
@@ -30,5 +30,15 @@ struct ExportedStages {
         String(halves[1].dropFirst(opening.count).dropLast(closing.count)), source: file.name)
     }
     return true
+  }
+}
+
+extension LaunchFile {
+  /// The line of an exported `rank.sh` below which the words of stages are.
+  static let stageWordsOpening = "case \"$stage\" in"
+
+  /// Whether this is an exported `rank.sh` that gives the ranks of some stages words of their own.
+  package var givesStagesWords: Bool {
+    name.split(separator: "/").last == "rank.sh" && text.contains("\n\(Self.stageWordsOpening)\n")
   }
 }

@@ -85,6 +85,9 @@ struct MegatronFlags {
   /// A flag's value and where it stands; nil where it is not stated.
   subscript(flag: String) -> Field? { fields[flag] }
 
+  /// Whether no flag is stated.
+  var isEmpty: Bool { fields.isEmpty }
+
   /// Whether a flag is stated.
   func has(_ flag: String) -> Bool { fields[flag] != nil }
 

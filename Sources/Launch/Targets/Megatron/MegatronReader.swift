@@ -16,7 +16,11 @@ struct MegatronReader {
   init(_ files: [LaunchFile], deviceCount: Int?) throws(DocumentError) {
     var stages = ExportedStages()
     var read: [MegatronFlags] = []
-    for file in files where try !stages.take(file) { read.append(try MegatronFlags(file)) }
+    for file in files where try !stages.take(file) {
+      // Host files and the like may lie beside.
+      let flags = try MegatronFlags(file)
+      if !flags.isEmpty || files.count == 1 { read.append(flags) }
+    }
     guard var flags = read.first else {
       throw DocumentError(
         source: files.map(\.name).joined(separator: ", "), location: "",
