@@ -121,7 +121,7 @@ let package = Package(
       exclude: ["Inputs"], swiftSettings: settings),
     .testTarget(
       name: "SearchTests", dependencies: ["Search", "Costing", "Documents", "JSONText", "TestSupport"],
-      swiftSettings: settings),
+      exclude: ["Inputs"], swiftSettings: settings),
     .testTarget(
       name: "ExecutionTests",
       dependencies: ["Execution", "Costing", "Documents", "JSONText", "Training", "Search", "Oracles", "TestSupport"],

@@ -14,17 +14,7 @@ extension Benchmarks {
     guard let cluster = try catalog.cluster("dgx-a100-16").resized(nodeCount: nodes) else { return nil }
     let costs = try CostModel(cluster: cluster, job: job)
     let estimate = try Estimate(model: costs, pattern: StrategyPattern(text: pattern, source: "benchmark"))
-    let seconds = estimate.prediction.iterationSeconds
-    return Plan(
-      toolVersion: "benchmark", cluster: costs.cluster, job: job, frameworkName: costs.framework.name,
-      fixed: StrategyPattern(), strategy: estimate.strategy, split: estimate.split,
-      arrangement: NodeArrangement(
-        nodeOrder: costs.nodeOrder, reason: .notMeasured, givenOrderSeconds: seconds, moments: []),
-      prediction: estimate.prediction,
-      certificate: Certificate(
-        ending: .exhausted, lowerBoundSeconds: seconds, scoreSeconds: seconds, enumeratedCount: 1, rejections: [],
-        memoryRejectedCount: 0, closedByBoundCount: 0, completedCount: 1, unprovenCount: 0),
-      alternatives: [], impossibleFamilies: [])
+    return Plan(stating: estimate.strategy, split: estimate.split, on: costs)
   }
 
   static func reportDryRun(

@@ -54,8 +54,8 @@ extension Benchmarks {
     let model = try CostModel(
       cluster: cluster, job: TrainingJob(model: catalog.model(name), sequenceLength: 2048, globalBatch: globalBatch))
     let start = ContinuousClock.now
-    let plan = PlanSearch(model: model, options: .init(threadCount: 2)).run()
-      .plan(model: model, fixed: StrategyPattern(), toolVersion: "benchmark")
+    let plan = PlanSearch(model: model, options: .init(threadCount: 2))
+      .plan(toolVersion: "benchmark")
     let seconds = (ContinuousClock.now - start).seconds
     guard let plan else { return }
     let gain = 1 - plan.prediction.iterationSeconds / plan.arrangement.givenOrderSeconds

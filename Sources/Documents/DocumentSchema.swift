@@ -7,10 +7,13 @@ package enum DocumentSchema: String, Sendable, CaseIterable {
   case device = "sextant.device/1"
   case model = "sextant.model/1"
   case job = "sextant.job/1"
-  case plan = "sextant.plan/1"
+  case plan = "sextant.plan/2"
   case run = "sextant.run/1"
   case collective = "sextant.collective/1"
   case configuration = "sextant.configuration/1"
+
+  /// What plans were before they held their whole question; it is read.
+  static let firstPlan = "sextant.plan/1"
 }
 
 /// Reads the document in a file.

@@ -176,6 +176,17 @@ package struct Fields {
     }
   }
 
+  /// Checks the `schema` key: this kind, and this major version or an earlier one that is still read.
+  /// - Returns: whether it is the earlier one.
+  package mutating func schema(_ schema: DocumentSchema, orEarlier earlier: String) throws(DocumentError) -> Bool {
+    let field = try required("schema")
+    let stated = try field.string()
+    guard stated == schema.rawValue || stated == earlier else {
+      throw field.error(expected: "\"\(schema.rawValue)\" or \"\(earlier)\"")
+    }
+    return stated == earlier
+  }
+
   /// Checks the `schema` key: this kind and this major version.
   package mutating func schema(_ schema: DocumentSchema) throws(DocumentError) {
     let field = try required("schema")

@@ -1,9 +1,9 @@
 package import JSONText
 
-/// The plan document, `sextant.plan/1`.
+/// The plan document, `sextant.plan/2`; `sextant.plan/1` is read.
 ///
-/// Stages, placement, groups, schedule and launch section follow from the strategy; they are written for launchers and
-/// people, and on reading they must be what the strategy says.
+/// Stages, placement, groups and schedule follow from the strategy; they are written for launchers and people, and on
+/// reading they must be what the strategy says. What a framework is launched with is made from a plan on export.
 extension Plan {
   package init(contentsOf path: String) throws(DocumentError) {
     self = try readDocument(at: path) { (field) throws(DocumentError) in try Plan(field) }
@@ -11,26 +11,30 @@ extension Plan {
 
   package init(_ field: Field) throws(DocumentError) {
     var fields = try field.fields()
-    try fields.schema(.plan)
+    let isFirstMajor = try fields.schema(.plan, orEarlier: DocumentSchema.firstPlan)
     toolVersion = try fields.required("tool_version").name()
     // Everything that a plan's inputs name is inside it, so nothing is looked up.
     let nothing = Catalog(root: nil)
-    cluster = try ClusterDescription(fields.required("cluster"), catalog: nothing, folder: ".")
-    job = try TrainingJob(fields.required("job"), catalog: nothing, folder: ".")
-    let framework = try fields.required("framework")
-    frameworkName = try framework.name()
-    guard let usedFramework = cluster.device.framework(named: frameworkName) else {
-      throw framework.error(expected: "a framework of the device profile")
+    let cluster = try ClusterDescription(fields.required("cluster"), catalog: nothing, folder: ".")
+    let job = try TrainingJob(fields.required("job"), catalog: nothing, folder: ".")
+    question =
+      try isFirstMajor
+      ? Question(firstMajor: &fields, job: job, cluster: cluster)
+      : Question(fields.required("question"), job: job, cluster: cluster)
+    let fixed = question.fixed, allowance = question.allowance
+    let arrangementField = try fields.required("arrangement")
+    arrangement = try NodeArrangement(arrangementField, cluster: cluster)
+    guard arrangement.nodeOrder.count == question.nodeCount else {
+      throw arrangementField.conflict(
+        "\(arrangement.nodeOrder.count) nodes are arranged, but the question is of \(question.nodeCount)")
     }
-    fixed = try StrategyPattern(fields.required("fixed"))
-    allowance = try fields.optional("allowed").map { (field) throws(DocumentError) in try Allowance(field) } ?? .exact
-    arrangement = try NodeArrangement(fields.required("arrangement"), cluster: cluster)
     let strategyField = try fields.required("strategy")
     strategy = try Strategy(strategyField)
     if let violation = strategy.violation(
       job: job, deviceCount: arrangement.nodeOrder.count * cluster.devicesPerNode,
       hasFlashAttention: cluster.device.hasFlashAttention(in: job.precision),
-      interleavesLargerGroups: usedFramework.interleavesLargerGroups)
+      interleavesLargerGroups: cluster.device.framework(named: question.coefficientName)?.interleavesLargerGroups
+        == true)
     {
       throw strategyField.conflict("\(violation)")
     }
@@ -43,6 +47,11 @@ extension Plan {
     split = try Split(
       layerCounts: fields.required("layer_counts"), choices: fields.optional("stage_choices"), strategy: strategy,
       job: job, host: cluster.host)
+    if let framework = question.capabilities,
+      let refusal = framework.refusal(of: strategy, split: split, job: job)
+    {
+      throw strategyField.conflict("\(refusal)")
+    }
     let predictionField = try fields.required("prediction")
     prediction = try Prediction(predictionField)
     guard prediction.stageMemory.count == strategy.pipelineDegree else {
@@ -95,11 +104,10 @@ extension Plan {
       ("strategy", strategy.json), ("layer_counts", .integers(split.layerCounts)),
       ("stage_choices", split.choices.map { .array($0.map(\.json)) }), ("prediction", prediction.json),
       ("sharding_options", shardingOptions.isEmpty ? nil : .array(shardingOptions.map(\.json))),
-      ("arrangement", arrangement.json(cluster: cluster)), ("fixed", fixed.json),
-      ("allowed", allowance.json), ("certificate", certificate.json),
+      ("arrangement", arrangement.json(cluster: cluster)), ("certificate", certificate.json),
       ("alternatives", .array(alternatives.map(\.json))),
       ("kinds_that_do_not_fit", .strings(impossibleFamilies)))
-    let inputs = object(("framework", .string(frameworkName)), ("job", job.json), ("cluster", cluster.json))
+    let inputs = object(("question", question.json), ("job", job.json), ("cluster", cluster.json))
     guard case .object(let first) = head, case .object(let last) = inputs else { return head }
     return .object(first + derivedSections.map { JSONMember($0.key, $0.value) } + last)
   }
@@ -108,7 +116,7 @@ extension Plan {
   private var derivedSections: [(key: String, value: JSON)] {
     [
       ("stages", stagesSection), ("schedule", scheduleSection), ("placement", placementSection),
-      ("groups", groupsSection), ("launch", launchSection), ("decisions", decisionsSection),
+      ("groups", groupsSection), ("decisions", decisionsSection),
     ]
   }
 

@@ -13,6 +13,8 @@ package struct Plan: Sendable, Equatable {
     package let verdict: Prediction.Verdict
     /// What it is the best of, such as `without pipeline`; nil for one of the next best of all.
     package let family: String?
+    /// The family of the fastest strategy, where a plainer one within the margin is the plan.
+    package static let fastest = "the fastest"
     /// Why it lost, as a sentence.
     package let reason: String
 
@@ -33,14 +35,8 @@ package struct Plan: Sendable, Equatable {
 
   /// The version of the tool that made it.
   package let toolVersion: String
-  package let cluster: ClusterDescription
-  package let job: TrainingJob
-  /// The framework whose coefficients were used.
-  package let frameworkName: String
-  /// What was fixed before the search, and so was not searched.
-  package let fixed: StrategyPattern
-  /// What may change values.
-  package let allowance: Allowance
+  /// What was asked: everything that decides the answer.
+  package let question: Question
   package let strategy: Strategy
   /// The layers of each stage, and what it trades for memory.
   package let split: Split
@@ -56,17 +52,12 @@ package struct Plan: Sendable, Equatable {
   package let impossibleFamilies: [String]
 
   package init(
-    toolVersion: String, cluster: ClusterDescription, job: TrainingJob, frameworkName: String, fixed: StrategyPattern,
-    allowance: Allowance = .exact, strategy: Strategy, split: Split,
-    arrangement: NodeArrangement, prediction: Prediction, shardingOptions: [ShardingOption] = [],
+    toolVersion: String, question: Question, strategy: Strategy, split: Split, arrangement: NodeArrangement,
+    prediction: Prediction, shardingOptions: [ShardingOption] = [],
     certificate: Certificate, alternatives: [Alternative], impossibleFamilies: [String]
   ) {
     self.toolVersion = toolVersion
-    self.cluster = cluster
-    self.job = job
-    self.frameworkName = frameworkName
-    self.fixed = fixed
-    self.allowance = allowance
+    self.question = question
     self.strategy = strategy
     self.split = split
     self.arrangement = arrangement
@@ -76,6 +67,11 @@ package struct Plan: Sendable, Equatable {
     self.alternatives = alternatives
     self.impossibleFamilies = impossibleFamilies
   }
+
+  package var cluster: ClusterDescription { question.cluster }
+  package var job: TrainingJob { question.job }
+  /// The framework whose coefficients were used.
+  package var coefficientName: String { question.coefficientName }
 
   /// Micro-batches of each pipeline in an iteration.
   package var microBatchCount: Int { strategy.microBatchCount(globalBatch: job.globalBatch) }

@@ -79,7 +79,13 @@ package struct StrategyKey: Sendable {
   /// Whether a pattern can hold it: with `--fix`, in a plan's `fixed`, in a run.
   package var isHeld: Bool { if case .alias = role { false } else { true } }
   /// Whether a whole strategy states it.
-  package var isRequired: Bool { if case .part = role { true } else { false } }
+  package var isRequired: Bool {
+    switch role {
+    case .part: true
+    case .alias(let written): written != nil
+    case .shard, .ofStages: false
+    }
+  }
   /// Whether it is a part of a sharding.
   package var isShard: Bool { if case .shard = role { true } else { false } }
   /// Whether a strategy that states any other part of its sharding states this one.

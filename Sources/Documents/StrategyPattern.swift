@@ -168,7 +168,8 @@ extension StrategyPattern {
 
   /// The strategy of a document that states every part.
   fileprivate func whole(_ field: Field) throws(DocumentError) -> Strategy {
-    let keys = Set(statements.map(\.key.name))
+    guard case .object(let members) = field.value else { throw field.error(expected: "an object") }
+    let keys = Set(members.filter { $0.value != .null }.map(\.key))
     guard Strategy.keys.allSatisfy({ !$0.isRequired || keys.contains($0.name) }) else {
       throw field.error(expected: "a strategy with every part stated")
     }

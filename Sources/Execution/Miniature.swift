@@ -73,7 +73,7 @@ package struct Miniature: Sendable {
         sequenceLength: sequenceLength, globalBatch: degrees.data * strategy.microBatch * microBatchCount,
         precision: plan.job.precision, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32)
       let cluster = try degrees.cluster(of: plan).replacing(device: plan.cluster.device.withoutOverheads())
-      model = try CostModel(cluster: cluster, job: job, frameworkName: plan.frameworkName)
+      model = try CostModel(cluster: cluster, job: job, frameworkName: plan.coefficientName)
         .arranged(degrees.nodeOrder(of: plan, keptStages: stages))
     } catch let error as ModelDescription.Contradiction {
       throw .contradiction(error.sentence)

@@ -36,14 +36,20 @@ struct Frontier {
   /// The model whose bounds hold for every order of the nodes.
   private let model: CostModel
   private var arranger: NodeArranger
+  /// Who decides which layers a stage has.
+  private let layerSplit: Capabilities.LayerSplit
   private var knowledge: [Int: Knowledge] = [:]
   private var scratch = EvaluationScratch()
 
   /// - Parameters:
   ///   - model: the one that the lattice was priced with.
   ///   - arranger: of the cluster as it was measured.
-  init(priced: PricedLattice, model: CostModel, arranger: NodeArranger) {
+  ///   - layerSplit: who decides which layers a stage has.
+  init(
+    priced: PricedLattice, model: CostModel, arranger: NodeArranger, layerSplit: Capabilities.LayerSplit = .any
+  ) {
     self.priced = priced
+    self.layerSplit = layerSplit
     self.model = model
     self.arranger = arranger
   }
@@ -108,6 +114,29 @@ struct Frontier {
     return walk
   }
 
+  /// A candidate with its best split, if that scores below a cutoff.
+  mutating func completion(of index: Int, cutoffSeconds: Double) -> PlanSearch.Completion? {
+    complete(index, cutoffSeconds: cutoffSeconds).completion.flatMap { $0.scoreSeconds < cutoffSeconds ? $0 : nil }
+  }
+
+  /// A candidate with given layers, if it fits and scores below a cutoff.
+  mutating func completion(of index: Int, split: Split, cutoffSeconds: Double) -> PlanSearch.Completion? {
+    let strategy = priced.candidates[index].strategy
+    var cost = priced.cost(of: priced.candidates[index], model: model)
+    var nodeOrder = model.nodeOrder
+    if arranger.isNeeded {
+      let arranged = arranger.cost(of: strategy, split: split)
+      (cost, nodeOrder) = (arranged.cost, arranged.nodeOrder)
+    }
+    let memory = cost.stageMemory(of: split), verdict = cost.verdict(of: memory)
+    guard verdict != .unfit, cost.hostHolds(memory) else { return nil }
+    let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
+    let score = seconds * (verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
+    guard score < cutoffSeconds else { return nil }
+    return PlanSearch.Completion(
+      strategy: strategy, split: split, nodeOrder: nodeOrder, iterationSeconds: seconds, scoreSeconds: score)
+  }
+
   /// The best split of a candidate, unless none scores below the cutoff.
   private mutating func complete(_ index: Int, cutoffSeconds: Double) -> Knowledge {
     if let known = knowledge[index],
@@ -116,6 +145,16 @@ struct Frontier {
       return known
     }
     let candidate = priced.candidates[index]
+    if let own = layerSplit.split(of: model.job.model, among: candidate.strategy) {
+      let completion = completion(of: index, split: own, cutoffSeconds: cutoffSeconds)
+      // Where orders of the nodes were searched, what is proven is the bound of all.
+      let bound = arranger.isNeeded ? candidate.boundSeconds : completion?.scoreSeconds ?? cutoffSeconds
+      let result = Knowledge(
+        boundSeconds: bound, completion: completion, isProven: !arranger.isNeeded,
+        orderProof: arranger.isNeeded ? .unproven : .alike)
+      knowledge[index] = result
+      return result
+    }
     let cost = priced.cost(of: candidate, model: model)
     var result = Knowledge(boundSeconds: .infinity, isProven: true)
     // What is worse than a split that another point of the lattice has is of no interest.

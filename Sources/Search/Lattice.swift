@@ -14,6 +14,8 @@ import Documents
 /// | sequence parallelism | on and off with tensor parallelism |
 /// | stages | all alike, or each with its own number of recomputed layers and its own offload of the optimizer |
 /// | FlashAttention, overlap of gradient reduction | what device and framework have, unless fixed |
+///
+/// Of these, what the framework that is to run the plan does not offer is left out, see ``Capabilities``.
 struct Lattice {
   /// The strategies of one mesh; each names what it shares with others.
   struct Point: Sendable {
@@ -46,6 +48,8 @@ struct Lattice {
   private let job: TrainingJob
   private let pattern: StrategyPattern
   private let shardingChoices: ShardingChoices
+  /// What the framework offers; nil for all that can be priced.
+  private let capabilities: Capabilities?
   /// The parts that are not walked, as they are fixed or as device and framework have them.
   private let base: Strategy
   private let hasFlashAttention: Bool
@@ -57,13 +61,18 @@ struct Lattice {
   /// - Parameters:
   ///   - pattern: what is fixed; strategies that do not match are not part of the lattice.
   ///   - allowance: what may change values.
-  init(model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact) {
+  ///   - capabilities: what the framework offers; nil for all that can be priced.
+  init(
+    model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil
+  ) {
+    self.capabilities = capabilities
     job = model.job
     self.pattern = pattern
     shardingChoices = ShardingChoices(cluster: model.cluster, pattern: pattern, allowance: allowance)
     hasFlashAttention = model.hasFlashAttention
     interleavesLargerGroups = model.framework.interleavesLargerGroups
-    mayOffload = model.cluster.host != nil && pattern.offloadsOptimizer != false
+    mayOffload =
+      model.cluster.host != nil && pattern.offloadsOptimizer != false && capabilities?.offloadsOptimizerStates != false
     base = pattern.completed(
       deviceCount: model.deviceCount, flashAttention: hasFlashAttention,
       overlap: model.framework.overlapsGradientReduce)
@@ -73,11 +82,18 @@ struct Lattice {
     var meshes: [Mesh] = []
     var rejections: [String: Int] = [:]
     let deviceCount = model.deviceCount
+    if let refusal = capabilities?.refusal(of: job) {
+      self.meshes = []
+      self.rejections = ["\(refusal)": 1]
+      return
+    }
     for mesh in Self.factorisations(of: deviceCount, along: Mesh.searchedAxes[...], pattern: pattern) {
       if let violation = Strategy(mesh: mesh).violation(
         job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention)
       {
         rejections[violation.rule, default: 0] += 1
+      } else if let refusal = capabilities?.refusal(of: mesh) {
+        rejections[refusal.rule, default: 0] += 1
       } else {
         meshes.append(mesh)
       }
@@ -114,14 +130,26 @@ struct Lattice {
     }
     let choices = shardingChoices.choices(mesh)
     if let violation = choices.violation { rejections[violation.rule, default: 0] += 1 }
-    let schedules = schedules(mesh), sequenceParallelisms = sequenceParallelisms(mesh)
+    // What the framework does not offer is cut here, once for all that would have it.
+    func offered<Value>(_ values: [Value], _ refusal: (Capabilities, Value) -> Capabilities.Refusal?) -> [Value] {
+      guard let capabilities else { return values }
+      return values.filter { value in
+        guard let refusal = refusal(capabilities, value) else { return true }
+        rejections[refusal.rule, default: 0] += 1
+        return false
+      }
+    }
+    let schedules = offered(schedules(mesh)) { $0.refusal(of: $1) }
+    let sequenceParallelisms = offered(sequenceParallelisms(mesh)) { $0.refusal(ofSequenceParallelism: $1, on: mesh) }
+    let recomputations = offered(recomputations) { $0.refusal(of: $1) }
+    let shardings = offered(choices.all) { $0.refusal(of: $1.sharding ?? Sharding(.none, replicaCount: 1), on: mesh) }
     for microBatch in microBatches {
       for recompute in recomputations {
         for sequenceParallel in sequenceParallelisms {
           let key = MicroBatchKey(
             microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
             usesFlashAttention: base.usesFlashAttention)
-          for choice in choices.all {
+          for choice in shardings {
             for schedule in schedules {
               var strategy = base.on(mesh, zeroStage: choice.zeroStage, sharding: choice.sharding)
               strategy.schedule = schedule
@@ -133,6 +161,10 @@ struct Lattice {
                 interleavesLargerGroups: interleavesLargerGroups) ?? strategy.exclusion
               {
                 rejections[violation.rule, default: 0] += 1
+                continue
+              }
+              if let refusal = capabilities?.refusal(of: strategy, job: job) {
+                rejections[refusal.rule, default: 0] += 1
                 continue
               }
               let index = keyIndex[key] ?? keys.count
@@ -158,6 +190,9 @@ struct Lattice {
   /// Those that choose how much to recompute are found once, from full recomputation down to none.
   private func freedom(of strategy: Strategy) -> StageFreedom {
     let offloads = mayOffload && strategy.canOffloadOptimizer
+    guard capabilities?.recomputesSomeLayers != false else {
+      return offloads ? StageFreedom(choosesRecomputation: false, choosesOffload: true) : .none
+    }
     let recomputeIsFixed = recomputations.count == 1
     if strategy.recompute == .full, !recomputeIsFixed {
       return StageFreedom(choosesRecomputation: true, choosesOffload: offloads)

@@ -31,7 +31,13 @@ package struct MemoryShortage: Sendable, Equatable {
 
   /// - Parameter pattern: what is fixed, here and in what would fit.
   /// - Returns: nil when the lattice has no strategy at all, so that memory is not what is short.
-  init?(priced: PricedLattice, model: CostModel, pattern: StrategyPattern) {
+  init?(priced: PricedLattice, model: CostModel, pattern: StrategyPattern, capabilities: Capabilities?) {
+    func fits(_ cluster: ClusterDescription, _ job: TrainingJob, _ pattern: StrategyPattern) -> Bool {
+      guard let model = try? CostModel(cluster: cluster, job: job, frameworkName: model.framework.name) else {
+        return false
+      }
+      return Self.fits(model, pattern: pattern, capabilities: capabilities)
+    }
     var nearest: (unfit: PricedLattice.Unfit, excessBytes: Int)?
     // With shard levels a strategy never needs less than with its ZeRO stage, which
     // is in the lattice unless degrees are fixed.
@@ -63,12 +69,12 @@ package struct MemoryShortage: Sendable, Equatable {
     neededDeviceBytes = Int(exactly: needed) ?? .max
     sufficientNodeCount = Self.nodeMultiples.map { $0 * model.nodeOrder.count }.first { nodes in
       guard let larger = model.cluster.resized(nodeCount: nodes) else { return false }
-      return Self.fits(cluster: larger, job: model.job, framework: model.framework.name, pattern: pattern)
+      return fits(larger, model.job, pattern)
     }
     sufficientRecompute = Self.furtherRecomputations(pattern).first { recompute in
       var allowing = pattern
       allowing.recompute = recompute
-      return Self.fits(cluster: model.cluster, job: model.job, framework: model.framework.name, pattern: allowing)
+      return fits(model.cluster, model.job, allowing)
     }
     sufficientSequenceLength = sequence(first: model.job.sequenceLength / 2) { $0 / 2 }.prefix { $0 >= 128 }.first {
       guard
@@ -76,7 +82,7 @@ package struct MemoryShortage: Sendable, Equatable {
           model: model.job.model, sequenceLength: $0, globalBatch: model.job.globalBatch,
           precision: model.job.precision, accumulatesGradientsInFP32: model.job.accumulatesGradientsInFP32)
       else { return false }
-      return Self.fits(cluster: model.cluster, job: shorter, framework: model.framework.name, pattern: pattern)
+      return fits(model.cluster, shorter, pattern)
     }
   }
 
@@ -90,11 +96,8 @@ package struct MemoryShortage: Sendable, Equatable {
   }
 
   /// Whether any strategy that matches fits at all.
-  private static func fits(
-    cluster: ClusterDescription, job: TrainingJob, framework: String, pattern: StrategyPattern
-  ) -> Bool {
-    guard let model = try? CostModel(cluster: cluster, job: job, frameworkName: framework) else { return false }
-    let lattice = Lattice(model: model, pattern: pattern)
+  private static func fits(_ model: CostModel, pattern: StrategyPattern, capabilities: Capabilities?) -> Bool {
+    let lattice = Lattice(model: model, pattern: pattern, capabilities: capabilities)
     return lattice.meshes.contains { mesh in
       let branch = lattice.branch(mesh).branch
       let costs = PricedLattice.BranchCosts(branch, model: model)

@@ -44,7 +44,7 @@ package struct OrderGain: Sendable {
 
   /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
   package init(_ plan: Plan) throws(CostModel.Refusal) {
-    let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName)
+    let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName)
     let order = plan.arrangement.nodeOrder
     guard let links = plan.cluster.measured, order.count > 1, model.placesWholeNodes(plan.strategy) else {
       (moves, slowestPair) = ([], nil)

@@ -1,56 +1,55 @@
-package import Costing
+import Costing
 package import Documents
 
-/// The plan of a search's result.
-extension PlanSearch.Result {
-  /// - Parameters:
-  ///   - model: the model that was searched.
-  ///   - fixed: the search's pattern.
-  ///   - allowance: what the search was allowed.
-  /// - Returns: nil when nothing was found.
-  package func plan(
-    model: CostModel, fixed: StrategyPattern, allowance: Allowance = .exact, toolVersion: String
-  ) -> Plan? {
-    guard let winner = best.first, let arrangement else { return nil }
+extension PlanSearch {
+  /// What this search is asked.
+  package var question: Plan.Question {
+    Plan.Question(
+      cluster: model.cluster, job: model.job, nodeCount: model.nodeOrder.count,
+      framework: capabilities?.name ?? Plan.Question.anyFramework, coefficientName: model.framework.name,
+      fixed: pattern, allowance: allowance, margin: options.margin, resultCount: options.resultCount,
+      completionLimit: options.completionLimit)
+  }
+
+  /// Runs the search and writes its answer down; nil when nothing was found.
+  package func plan(toolVersion: String) -> Plan? { plan(of: run(), toolVersion: toolVersion) }
+
+  /// The plan of a result of this search; nil when nothing was found.
+  package func plan(of result: Result, toolVersion: String) -> Plan? {
+    guard let winner = result.best.first, let arrangement = result.arrangement else { return nil }
     let prediction = Self.prediction(of: winner, model: model)
-    let next = best.dropFirst().map { completion in
+    func alternative(_ completion: Completion, family: String?) -> Plan.Alternative {
       let other = Self.prediction(of: completion, model: model)
       return Plan.Alternative(
-        strategy: completion.strategy, split: completion.split, prediction: other, family: nil,
-        reason: Self.reason(for: completion, other, losingTo: winner, prediction))
-    }
-    let families = self.families.compactMap { entry -> Plan.Alternative? in
-      guard let completion = entry.completion else { return nil }
-      let other = Self.prediction(of: completion, model: model)
-      return Plan.Alternative(
-        strategy: completion.strategy, split: completion.split, prediction: other, family: entry.name,
-        reason: Self.reason(for: completion, other, losingTo: winner, prediction))
+        strategy: completion.strategy, split: completion.split, prediction: other, family: family,
+        reason: Self.reason(for: other, losingTo: prediction))
     }
     return Plan(
-      toolVersion: toolVersion, cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
-      fixed: fixed, allowance: allowance, strategy: winner.strategy, split: winner.split,
+      toolVersion: toolVersion, question: question, strategy: winner.strategy, split: winner.split,
       arrangement: arrangement, prediction: prediction,
       shardingOptions: ShardingComparison.options(
         of: winner.strategy, split: winner.split, model: model.arranged(winner.nodeOrder)),
-      certificate: certificate,
-      alternatives: next + families, impossibleFamilies: self.families.filter { $0.completion == nil }.map(\.name))
+      certificate: result.certificate,
+      alternatives: (result.fastest.map { [alternative($0, family: Plan.Alternative.fastest)] } ?? [])
+        + result.best.dropFirst().map { alternative($0, family: nil) }
+        + result.families.compactMap { entry in entry.completion.map { alternative($0, family: entry.name) } },
+      impossibleFamilies: result.families.filter { $0.completion == nil }.map(\.name))
   }
 
-  private static func prediction(of completion: PlanSearch.Completion, model: CostModel) -> Prediction {
+  private static func prediction(of completion: Completion, model: CostModel) -> Prediction {
     let arranged = model.arranged(completion.nodeOrder)
     return arranged.prediction(
       of: arranged.cost(of: completion.strategy), split: completion.split)
   }
 
   /// Why one lost to another: how much, and which causes of time grew most.
-  private static func reason(
-    for completion: PlanSearch.Completion, _ loser: Prediction, losingTo winner: PlanSearch.Completion,
-    _ best: Prediction
-  ) -> String {
+  private static func reason(for loser: Prediction, losingTo best: Prediction) -> String {
     let slower = loser.iterationSeconds / best.iterationSeconds - 1
-    if slower <= 0 {
-      return loser.verdict == .risky
-        ? "faster by \(percent(-slower)), but with little headroom in memory" : "equally fast"
+    if slower == 0 { return "equally fast" }
+    if slower < 0 {
+      return loser.verdict == .risky && best.verdict == .fits
+        ? "faster by \(percent(-slower)), but with little headroom in memory"
+        : "faster by \(percent(-slower)), but less plain"
     }
     let differences = zip(loser.timeSplit.parts, best.timeSplit.parts).map { ($0.name, $0.seconds - $1.seconds) }
       .filter { $0.1 > 0.1 * (loser.iterationSeconds - best.iterationSeconds) }

@@ -5,7 +5,8 @@ package import Documents
 /// strategies completed first, until no bound is below the answer.
 ///
 /// The answer's *score* is its iteration time, times ``headroomSurcharge`` when its memory is risky: among near-equals
-/// the one with headroom wins. Results do not depend on the number of threads: bounds are computed into places of their
+/// the one with headroom wins. Of those whose score is within a margin of the least, the plainest is the answer, see
+/// ``Plainness``. Results do not depend on the number of threads: bounds are computed into places of their
 /// own, and everything after that is in one order.
 package struct PlanSearch: Sendable {
   /// How much slower a strategy with headroom may be and still beat a risky one.
@@ -17,13 +18,25 @@ package struct PlanSearch: Sendable {
     package var resultCount: Int
     /// Strategies to complete at most: a count, so that the same input gives the same answer.
     package var completionLimit: Int
+    /// Share by which the answer may score more than the least to be plainer; 0 asks for the fastest.
+    package var margin: Double
     /// Threads that price the lattice; at least one.
     package var threadCount: Int
+    /// Where a search was stopped that is to be repeated.
+    var repeatedStop: (lookCount: Int, interruption: Interruption)?
 
     /// How much to find, and when to stop.
-    package init(resultCount: Int = 5, completionLimit: Int = 20_000, threadCount: Int = 1) {
+    ///
+    /// - Parameter repeatedStop: where a search was stopped that is to be repeated.
+    package init(
+      resultCount: Int = Plan.Question.usualResultCount,
+      completionLimit: Int = Plan.Question.usualCompletionLimit, margin: Double = 0, threadCount: Int = 1,
+      repeatedStop: (lookCount: Int, interruption: Interruption)? = nil
+    ) {
+      self.repeatedStop = repeatedStop
       self.resultCount = max(1, resultCount)
       self.completionLimit = completionLimit
+      self.margin = margin
       self.threadCount = max(1, threadCount)
     }
   }
@@ -47,9 +60,11 @@ package struct PlanSearch: Sendable {
 
   /// What the search found.
   package struct Result: Sendable {
-    /// Best first; ties in the lattice's order. Empty when nothing fits.
+    /// The answer, then the next best; ties in the lattice's order. Empty when nothing fits.
     package let best: [Completion]
-    /// How the nodes of the best are arranged; nil when nothing fits.
+    /// The fastest, where a plainer one within the margin is the answer.
+    package let fastest: Completion?
+    /// How the nodes of the answer are arranged; nil when nothing fits.
     package let arrangement: NodeArrangement?
     /// How sure the answer is.
     package let certificate: Certificate
@@ -64,15 +79,19 @@ package struct PlanSearch: Sendable {
   package let pattern: StrategyPattern
   /// What may change values.
   package let allowance: Allowance
+  /// What the framework offers that is to run the plan; nil for the whole lattice.
+  let capabilities: Capabilities?
   let options: Options
 
   /// - Parameters:
   ///   - pattern: what is fixed; the search stays among the strategies that match.
   ///   - allowance: what may change values.
+  ///   - capabilities: what the framework offers that is to run the plan; nil for the whole lattice.
   package init(
     model: CostModel, pattern: StrategyPattern = StrategyPattern(), allowance: Allowance = .exact,
-    options: Options = Options()
+    capabilities: Capabilities? = nil, options: Options = Options()
   ) {
+    self.capabilities = capabilities
     self.model = model
     self.pattern = pattern
     self.allowance = allowance
@@ -82,57 +101,56 @@ package struct PlanSearch: Sendable {
   /// Runs the search.
   ///
   /// - Parameters:
-  ///   - interruption: asked between completions; an answer ends the search with what it has.
+  ///   - interruption: asked before each look at a strategy; an answer ends the search with what it has.
   ///   - progress: told between completions how many strategies are dealt with, of how many.
   package func run(
     interruption: () -> Interruption? = { nil }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) -> Result {
-    model.cluster.isMixed
-      ? runOverDeviceOrders(interruption: interruption, progress: progress)
-      : runInOrder(interruption: interruption, progress: progress)
-  }
-
-  /// The search with models of device in the model's order.
-  func runInOrder(interruption: () -> Interruption?, progress: (_ done: Int, _ total: Int) -> Void) -> Result {
-    let arranger = NodeArranger(model: model)
-    // Bounds must hold for every order of the nodes that may be chosen.
-    let bounding = arranger.isNeeded ? model.assumingBestLinks() : model
-    let priced = PricedLattice(
-      model: bounding, pattern: pattern, allowance: allowance, threadCount: options.threadCount)
-    var frontier = Frontier(priced: priced, model: bounding, arranger: arranger)
-    let main = frontier.bestFirst(
-      among: priced.order, resultCount: options.resultCount, completionLimit: options.completionLimit,
-      interruption: interruption, progress: progress)
-
-    var families: [(name: String, completion: Completion?)] = []
-    if let winner = main.best.first {
-      for family in StrategyFamily.others(than: winner.strategy, stagesDiffer: winner.split.choices != nil) {
-        let members = priced.order.filter {
-          family.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
-        }
-        // A family without members is none of this job's.
-        guard family.isPossible(in: priced) else { continue }
-        let found = frontier.bestFirst(
-          among: members, resultCount: 1, completionLimit: options.completionLimit, interruption: interruption,
-          progress: { _, _ in })
-        // Nothing is known of a family whose walk was stopped before its first completion.
-        if found.best.isEmpty, found.ending != .exhausted { continue }
-        families.append((family.name, found.best.first))
+    var lookCount = 0
+    var stop: Interruption?
+    // Looks are counted, so that a search that was stopped can be repeated up to where it was.
+    func isStopped() -> Interruption? {
+      if stop == nil {
+        stop = options.repeatedStop.map { lookCount >= $0.lookCount ? $0.interruption : nil } ?? interruption()
       }
+      if stop == nil { lookCount += 1 }
+      return stop
     }
-    let certificate = Certificate(
-      ending: main.ending, lowerBoundSeconds: main.lowerBoundSeconds,
-      scoreSeconds: main.best.first?.scoreSeconds ?? 0, enumeratedCount: priced.enumeratedCount,
-      rejections: priced.rejections.sorted { $0.key < $1.key }.map {
-        Certificate.Rejection(rule: $0.key, count: $0.value)
-      },
-      memoryRejectedCount: priced.memoryRejectedCount, closedByBoundCount: main.closedByBoundCount,
-      completedCount: main.completedCount, unprovenCount: main.unprovenCount, programCount: main.programCount,
-      proofs: main.proofs)
+    let orders = model.cluster.isMixed ? deviceOrders : [model]
+    var searches = orders.map { OrderedSearch(self, model: $0) }
+    for index in searches.indices {
+      searches[index].walk(interruption: isStopped) { progress(index * $1 + $0, orders.count * $1) }
+    }
+    let found = searches.enumerated().flatMap { place, search in search.main.best.map { (place: place, $0) } }
+      .stablySorted { $0.1.scoreSeconds }
+    let fastest = found.first
+    var answer = fastest
+    var plainerCount = 0
+    if let fastest, options.margin > 0, stop == nil {
+      let plainest = plainest(
+        within: fastest.1.scoreSeconds * (1 + options.margin), among: &searches, interruption: isStopped)
+      answer = plainest.answer ?? fastest
+      plainerCount = plainest.lookCount
+    }
+    let isFastest = answer?.1 == fastest?.1
+    let next = found.map(\.1).filter { $0 != answer?.1 && $0 != fastest?.1 }
+    let families = answer.map { searches[$0.place].families(otherThan: $0.1, interruption: isStopped) } ?? []
     return Result(
-      best: main.best, arrangement: main.best.first.map(arranger.arrangement), certificate: certificate,
+      best: Array(([answer?.1].compactMap { $0 } + next).prefix(options.resultCount)),
+      fastest: isFastest ? nil : fastest?.1,
+      arrangement: answer.map { NodeArranger(model: model).arrangement(of: $0.1) },
+      certificate: certificate(
+        of: searches, answer: answer?.1, fastest: fastest?.1, plainerCount: plainerCount,
+        stoppedAfter: stop == nil ? nil : lookCount),
       families: families,
-      shortage: main.best.isEmpty && main.ending == .exhausted
-        ? MemoryShortage(priced: priced, model: model, pattern: pattern) : nil)
+      shortage: found.isEmpty
+        ? searches.compactMap { $0.shortage(pattern, capabilities) }.min { $0.excessBytes < $1.excessBytes } : nil)
+  }
+}
+
+extension Array {
+  /// In the order of a key, equals as they were.
+  func stablySorted(by key: (Element) -> Double) -> [Element] {
+    enumerated().sorted { (key($0.element), $0.offset) < (key($1.element), $1.offset) }.map(\.element)
   }
 }

@@ -67,13 +67,17 @@ struct PricedLattice: Sendable {
 
   var memoryRejectedCount: Int { unfit.count }
 
-  init(model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, threadCount: Int) {
-    let lattice = Lattice(model: model, pattern: pattern, allowance: allowance)
+  init(
+    model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil,
+    threadCount: Int
+  ) {
+    let lattice = Lattice(model: model, pattern: pattern, allowance: allowance, capabilities: capabilities)
     let meshes = lattice.meshes
     let results = Mutex([PricedBranch?](repeating: nil, count: meshes.count))
     // Each branch is written to its own place, so that the order of threads leaves no trace.
     let price = { @Sendable (index: Int) in
-      let branch = Self.price(meshes[index], of: lattice, branchIndex: index, model: model)
+      let branch = Self.price(
+        meshes[index], of: lattice, branchIndex: index, model: model, layerSplit: capabilities?.layerSplit ?? .any)
       results.withLock { $0[index] = branch }
     }
     if threadCount > 1, meshes.count > 1 {
@@ -124,7 +128,7 @@ struct PricedLattice: Sendable {
   }
 
   private static func price(
-    _ mesh: Mesh, of lattice: Lattice, branchIndex: Int, model: CostModel
+    _ mesh: Mesh, of lattice: Lattice, branchIndex: Int, model: CostModel, layerSplit: Capabilities.LayerSplit
   ) -> PricedBranch {
     let (branch, rejections) = lattice.branch(mesh)
     let costs = BranchCosts(branch, model: model)
@@ -142,8 +146,13 @@ struct PricedLattice: Sendable {
       }
       let cost = costs.cost(
         of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
+      let own = layerSplit.split(of: model.job.model, among: point.strategy).map {
+        // The bound, and every reader of plans, wants a layer on every stage.
+        $0.layerCounts.contains(0) ? .unfit : cost.verdict(of: cost.stageMemory(of: $0))
+      }
       let verdict = verdicts.first {
-        cost.layerCapacities(within: MemoryLimit($0), freedom: point.freedom) != nil
+        own.map { [limit = $0] in $0 == .fits || $0 == limit }
+          ?? (cost.layerCapacities(within: MemoryLimit($0), freedom: point.freedom) != nil)
       }
       if !point.strategy.hasShardLevels {
         leastMemory[memoryClass] = verdict.map { $0 == .fits ? Self.verdicts : [.risky] } ?? []

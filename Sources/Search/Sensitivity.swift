@@ -34,7 +34,7 @@ package struct Sensitivity: Sendable {
 
   /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
   package init(_ plan: Plan) throws(CostModel.Refusal) {
-    let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName)
+    let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName)
       .arranged(plan.arrangement.nodeOrder)
     var scratch = EvaluationScratch()
     func seconds(_ model: CostModel, _ strategy: Strategy, _ split: Split) -> Double {

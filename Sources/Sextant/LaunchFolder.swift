@@ -91,7 +91,7 @@ extension Plan {
     guard let chosen = target.map(LaunchTargets.named) ?? LaunchTargets.standard(for: document) else {
       throw SextantError(
         .argument, location: "for", expected: "expected one of \(known)",
-        found: "\"\(target ?? document.frameworkName)\"")
+        found: "\"\(target ?? document.question.framework)\"")
     }
     do {
       let assignment = try HostAssignment(

@@ -41,8 +41,10 @@ public struct Plan: Sendable, Equatable {
   public var prediction: Prediction { Prediction(document: document.prediction) }
   /// How sure it is that nothing is better.
   public var certificate: Certificate { Certificate(document: document.certificate) }
-  /// Frameworks that can be told all of it; the document has their launch arguments.
-  public var launchFrameworks: [String] { document.launchFrameworks.map(\.rawValue) }
+  /// The framework that it was planned for; `any` where the whole lattice was searched.
+  public var framework: String { document.question.framework }
+  /// Frameworks that can be told all of it.
+  public var launchFrameworks: [String] { document.runnableFrameworks.map(\.name) }
 }
 
 /// How sure a search is of its answer.
@@ -70,6 +72,8 @@ public struct Certificate: Sendable, Equatable {
   }
   /// How far the plan may be from the best, as a share of its score; 0 is proven optimal under the model.
   public var gap: Double { document.gap }
+  /// What of the gap the plan gives up to be plainer than the fastest strategy that was found.
+  public var plainnessCost: Double { document.plainnessCost }
   /// No strategy scores below this, seconds.
   public var lowerBoundSeconds: Double { document.lowerBoundSeconds }
   /// The plan's iteration time, with a surcharge where its memory is risky.

@@ -53,7 +53,7 @@ public struct PlanOnLinks: Sendable {
         measuredCluster = try cluster.measured(measured)
       } catch { throw SextantError(.input, source: source, expected: error.sentence) }
       do {
-        let model = try CostModel(cluster: measuredCluster, job: plan.job, frameworkName: plan.frameworkName)
+        let model = try CostModel(cluster: measuredCluster, job: plan.job, frameworkName: plan.coefficientName)
           .arranged(plan.arrangement.nodeOrder)
         return model.prediction(of: model.cost(of: plan.strategy), split: plan.split).iterationSeconds
       } catch { throw SextantError(error) }

@@ -1,5 +1,5 @@
 package import Costing
-import Documents
+package import Documents
 import Foundation
 import Search
 
@@ -18,16 +18,32 @@ public struct Planner: Sendable {
   public static let version = "0.1.0"
 
   package let model: CostModel
+  /// What is to run the plans, and whose coefficients are used.
+  package let framework: FrameworkChoice
+
+  /// Frameworks whose offers are known, and `any`.
+  public static var frameworkNames: [String] { FrameworkChoice.names }
 
   /// - Parameters:
-  ///   - framework: whose coefficients are used; nil for the first of the device profile.
+  ///   - framework: what is to run the plans: one of ``frameworkNames``, or a framework of the device profile; nil for
+  ///     the profile's first. `any` is the whole lattice, which no single framework may offer. A framework that the
+  ///     profile has no coefficients for is priced with its nearest kin's.
   ///   - nodes: how many of the cluster's nodes to use: the best to leave out where links were measured, else the last.
   /// - Throws: ``SextantError`` for sizes that cannot be, or a device that cannot do what the job asks for.
   public init(cluster: Cluster, job: Job, framework: String? = nil, nodes: Int? = nil) throws(SextantError) {
     let training = try job.training(on: cluster.description)
+    let device = cluster.description.device
+    guard let choice = FrameworkChoice(named: framework, device: device) else {
+      throw SextantError(
+        CostModel.Refusal.noFramework(
+          device: device.name, framework: framework ?? "",
+          known: FrameworkChoice.names + device.frameworks.map(\.name).filter { !FrameworkChoice.names.contains($0) }))
+    }
+    self.framework = choice
     let whole: CostModel
     do {
-      whole = try CostModel(cluster: cluster.description, job: training, frameworkName: framework)
+      whole = try CostModel(
+        cluster: cluster.description, job: training, frameworkName: choice.coefficientName)
     } catch { throw SextantError(error) }
     let count = nodes ?? cluster.description.nodeCount
     guard (1...cluster.description.nodeCount).contains(count) else {
@@ -44,6 +60,9 @@ public struct Planner: Sendable {
     public var resultCount = 5
     /// Strategies to complete at most: a count, so that equal questions have equal answers.
     public var completionLimit = 20_000
+    /// Share, 0 to 0.5, by which the plan may be slower than the fastest to be plainer: fewer mechanisms, then lower
+    /// degrees. The fastest is then among the alternatives.
+    public var margin = Documents.Plan.Question.usualMargin
     /// Threads that price strategies; nil for as many as there are cores. The plan does not depend on it.
     public var threads: Int?
     /// Stop after this time with the best so far; such a plan says so, and another run may end elsewhere.
@@ -64,12 +83,23 @@ public struct Planner: Sendable {
     fixing fixed: Strategy? = nil, allowing allowance: Allowance = .exact, options: Options = Options(),
     isInterrupted: () -> Bool = { false }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(SextantError) -> Result<Plan, NoPlan> {
+    if framework.lacksTable {
+      throw SextantError(
+        .argument, location: "framework",
+        expected:
+          "expected one of \(Self.frameworkNames.joined(separator: ", ")), of which it is known what they can run",
+        found: framework.coefficientName)
+    }
+    guard Documents.Plan.Question.margins.contains(options.margin) else {
+      throw SextantError(
+        .argument, location: "margin", expected: "expected a fraction from 0 to 0.5", found: "\(options.margin)")
+    }
     let pattern = fixed?.pattern ?? StrategyPattern()
     if let fixed { try allowance.check(pattern, source: fixed.source) }
     let search = PlanSearch(
-      model: model, pattern: pattern, allowance: allowance.document,
+      model: model, pattern: pattern, allowance: allowance.document, capabilities: framework.capabilities,
       options: PlanSearch.Options(
-        resultCount: options.resultCount, completionLimit: options.completionLimit,
+        resultCount: options.resultCount, completionLimit: options.completionLimit, margin: options.margin,
         threadCount: options.threads ?? coreCount))
     let deadline = options.timeLimitSeconds.map { ContinuousClock.now + .seconds($0) }
     let found = search.run(
@@ -77,20 +107,23 @@ public struct Planner: Sendable {
         if isInterrupted() { return .user }
         return deadline.map { ContinuousClock.now >= $0 } == true ? .timeLimit : nil
       }, progress: progress)
-    guard
-      let plan = found.plan(
-        model: model, fixed: search.pattern, allowance: search.allowance, toolVersion: Self.version)
-    else { return .failure(NoPlan(result: found, model: model)) }
+    guard let plan = search.plan(of: found, toolVersion: Self.version) else {
+      return .failure(NoPlan(result: found, model: model))
+    }
     return .success(Plan(document: plan))
   }
 
   /// What one strategy would take, with the split of layers that frameworks use by default.
   ///
   /// - Parameter strategy: what is not stated is 1, none or off, and the data degree whatever remains of the devices.
-  /// - Throws: ``SextantError`` with the rule that the strategy breaks.
+  /// - Throws: ``SextantError`` with the rule that the strategy breaks, or what the framework can be told instead.
   public func estimate(_ strategy: Strategy) throws(SextantError) -> Estimate {
     do {
-      return Estimate(document: try Costing.Estimate(model: model, pattern: strategy.pattern))
+      let estimate = try Costing.Estimate(model: model, pattern: strategy.pattern)
+      if let refusal = framework.capabilities?.refusal(of: estimate.strategy, split: estimate.split, job: model.job) {
+        throw refusal
+      }
+      return Estimate(document: estimate)
     } catch {
       throw SextantError(.input, source: strategy.source, expected: "\(error)")
     }

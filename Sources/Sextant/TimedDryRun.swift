@@ -61,7 +61,7 @@ public struct TimedDryRun: Sendable {
     if let verdict = try plan.refusal { return .failure(Refusal(verdict: verdict)) }
     let document = plan.document, model: CostModel
     do {
-      model = try CostModel(cluster: document.cluster, job: document.job, frameworkName: document.frameworkName)
+      model = try CostModel(cluster: document.cluster, job: document.job, frameworkName: document.coefficientName)
         .arranged(document.arrangement.nodeOrder)
     } catch { throw SextantError(error) }
     let steps = TimedRun.stepCount(model, strategy: document.strategy, split: document.split)

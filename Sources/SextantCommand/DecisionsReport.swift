@@ -17,9 +17,24 @@ struct DecisionsReport {
   }
 
   private var launch: String {
-    let frameworks = plan.launchFrameworks.map(\.rawValue)
-    guard frameworks.isEmpty else { return "Launch arguments for \(frameworks.joined(separator: ", "))\n" }
-    return "No launch arguments: no framework that plans are written for divides states this way\n"
+    let question = plan.question
+    var text = ""
+    if let framework = question.capabilities {
+      text += "For \(framework.label)"
+    } else {
+      text += "For no framework in particular: the whole lattice was searched"
+    }
+    if question.usesKin {
+      text += ", priced with the coefficients of \(question.coefficientName), its nearest kin here"
+    }
+    let others = plan.runnableFrameworks.filter { $0.name != question.framework }.map(\.name)
+    if others.isEmpty {
+      text += question.capabilities == nil ? "; no known framework can be told all of it\n" : "\n"
+    } else {
+      text +=
+        "; \(others.joined(separator: ", ")) can be told all of it\(question.capabilities == nil ? "" : ", too")\n"
+    }
+    return text
   }
 
   private static func words(_ name: String) -> String {

@@ -25,6 +25,12 @@ struct PlanCommand: ParsableCommand {
       valueName: "count"))
   var nodes: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Share by which the plan may be slower than the fastest to be plainer, 0 to 0.5: fewer mechanisms, then lower degrees.",
+      valueName: "fraction"))
+  var margin: Double = 0.01
+
   @Option(help: "How many of the best to list, 1 to 100.")
   var top: Int = 5
 
@@ -48,6 +54,7 @@ struct PlanCommand: ParsableCommand {
 
   func validate() throws {
     guard (1...100).contains(top) else { throw ValidationError("--top is from 1 to 100") }
+    guard (0...0.5).contains(margin) else { throw ValidationError("--margin is from 0 to 0.5") }
     guard (1...256).contains(threads ?? 1) else { throw ValidationError("--threads is from 1 to 256") }
     guard (timeLimit ?? 1) > 0, (timeLimit ?? 1) <= 1e9 else {
       throw ValidationError("--time-limit is a positive number")
@@ -63,6 +70,7 @@ struct PlanCommand: ParsableCommand {
       if let running { _ = try planner.estimate(running) }
       var options = Planner.Options()
       options.resultCount = top
+      options.margin = margin
       options.threads = threads
       options.timeLimitSeconds = timeLimit
       let interruption = Interruption()

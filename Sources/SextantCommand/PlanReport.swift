@@ -18,7 +18,7 @@ struct PlanReport {
     return """
       \(job.model.name) on \(cluster.name): \(devices) in \
       \(Format.count(plan.arrangement.nodeOrder.count, of: "node")), global batch \(Format.count(job.globalBatch)), sequence \
-      \(Format.count(job.sequenceLength)), \(job.precision.rawValue), \(plan.frameworkName)
+      \(Format.count(job.sequenceLength)), \(job.precision.rawValue), \(plan.question.framework)
 
       """
   }
@@ -53,10 +53,14 @@ struct PlanReport {
       "1", plan.strategy.short, Format.seconds(own.iterationSeconds), Format.rate(own.tokensPerSecondPerDevice),
       Format.percent(own.modelFLOPUtilization), Format.gigabytes(own.peakBytes), own.verdict.rawValue,
     ])
-    for (index, other) in plan.alternatives.filter({ $0.family == nil }).enumerated() {
+    // The fastest, if it is not the plan, stands before the second.
+    let first = plan.alternatives.contains { $0.family == Plan.Alternative.fastest } ? 1 : 2
+    let listed = plan.alternatives.filter { [nil, Plan.Alternative.fastest].contains($0.family) }
+    for (index, other) in listed.enumerated() {
       table.add([
-        "\(index + 2)", other.strategy.short, Format.seconds(other.iterationSeconds),
-        Format.rate(other.tokensPerSecondPerDevice), Format.percent(other.modelFLOPUtilization),
+        other.family == nil ? "\(index + first)" : "fastest", other.strategy.short,
+        Format.seconds(other.iterationSeconds), Format.rate(other.tokensPerSecondPerDevice),
+        Format.percent(other.modelFLOPUtilization),
         Format.gigabytes(other.peakBytes), other.verdict.rawValue,
       ])
     }
@@ -151,8 +155,8 @@ struct PlanReport {
   private var searchSection: String {
     let certificate = plan.certificate
     let proof =
-      switch (certificate.ending, certificate.gap) {
-      case (.exhausted, 0): "optimal under the model"
+      switch (certificate.ending, certificate.proofGap) {
+      case (.exhausted, 0): "\(certificate.plainnessCost > 0 ? "the fastest is " : "")optimal under the model"
       case (.exhausted, let gap): "within \(Format.percent(gap)) of the best under the model"
       case (.completionLimit, let gap): "stopped at its limit of completions, within \(Format.percent(gap)) of the best"
       case (.timeLimit, let gap): "stopped by the time limit, within \(Format.percent(gap)) of the best"
@@ -165,6 +169,12 @@ struct PlanReport {
       \(Format.count(certificate.completedCount)) completed
 
       """
+    if plan.question.margin > 0 {
+      text +=
+        certificate.plainnessCost > 0
+        ? "  the plan gives up \(Format.percent(certificate.plainnessCost)) of the fastest to be plainer (margin \(Format.percent(plan.question.margin)))\n"
+        : "  none within \(Format.percent(plan.question.margin)) is plainer\n"
+    }
     if certificate.programCount > 0 {
       text += "  \(Format.count(certificate.programCount, of: "integer program")) solved for stages that choose\n"
     }
@@ -175,7 +185,7 @@ struct PlanReport {
   }
 
   private var familiesSection: String {
-    let families = plan.alternatives.filter { $0.family != nil }
+    let families = plan.alternatives.filter { ![nil, Plan.Alternative.fastest].contains($0.family) }
     guard !families.isEmpty || !plan.impossibleFamilies.isEmpty else { return "" }
     var table = Table(header: ["", "", ""], leftColumns: [0, 1, 2])
     for other in families { table.add([other.family ?? "", other.strategy.short, other.reason]) }

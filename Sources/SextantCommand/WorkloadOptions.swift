@@ -25,7 +25,10 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Precision of gradient accumulation; fp32 except under fp16.", valueName: "precision"))
   var gradientPrecision: Precision?
 
-  @Option(help: ArgumentHelp("Framework whose coefficients are used; the device profile's first.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp(
+      "What is to run it: megatron-lm, megatron-fsdp, deepspeed, torchtitan, nanotron, or any for all that can be priced; the device profile's first where not given.",
+      valueName: "name"))
   var framework: String?
 
   /// Whether any of it was given.

@@ -25,7 +25,7 @@ import Testing
     ("/groups/data", .array([]), "/groups: groups is not what the strategy says"),
     ("/placement/0/ranks/0", .integer(1), "/placement: placement is not what the strategy says"),
     ("/schedule/micro_batch_count", .integer(1), "/schedule: schedule is not what the strategy says"),
-    ("/launch/world_size", .integer(16), "/launch: launch is not what the strategy says"),
+    ("/certificate/gap", .number(0.5), "/certificate/gap: the gap 0.5 does not follow"),
     ("/stages/0/first_layer", .integer(3), "/stages: stages is not what the strategy says"),
     ("/strategy/tensor", .integer(4), "/strategy: tensor 4 × pipeline 2 × data 2 is 16 ranks, not the 8 devices"),
     ("/strategy/data", .integer(1_048_576), "/strategy: "),
@@ -37,11 +37,14 @@ import Testing
     ),
     ("/prediction/iteration_seconds", .number(-1), "/prediction/iteration_seconds: expected a positive number"),
     ("/certificate/ending", .string("proven"), "/certificate/ending: expected one of"),
-    ("/framework", .string("other"), "/framework: expected a framework of the device profile"),
+    ("/question/framework", .string("other"), "/question/framework: expected one of megatron-lm"),
+    (
+      "/question/coefficients", .string("other"), "/question/coefficients: expected a framework of the device profile"
+    ),
     ("/cluster/nodes", .integer(2), "/cluster: "),
     ("/job/global_batch", .integer(17), "/strategy: global batch 17 does not divide"),
     ("/surprise", .null, "unknown key \"surprise\""),
-    ("/schema", .string("sextant.plan/2"), "/schema: expected \"sextant.plan/1\""),
+    ("/schema", .string("sextant.plan/3"), "/schema: expected \"sextant.plan/2\" or \"sextant.plan/1\""),
   ])
   func anEditedPlanIsRefusedWithThePlace(pointer: String, value: JSON, phrase: String) async throws {
     let folder = try Workspace()
@@ -79,7 +82,7 @@ import Testing
 
   @Test func anotherKindOfDocumentIsNoPlan() async throws {
     let cluster = "\(Shipped.root)/Clusters/dgx-a100-1.json"
-    try await Workspace().sextant("explain", cluster).failed(65, "/schema: expected \"sextant.plan/1\"")
+    try await Workspace().sextant("explain", cluster).failed(65, "/schema: expected \"sextant.plan/2\"")
   }
 
   private static func member(_ key: String, of json: JSON?) -> JSON? {

@@ -64,6 +64,7 @@ import Testing
     let plan = try examplePlan().json.replacing("/prediction/iteration_seconds", with: .number(1e60))
       .replacing("/prediction/tokens_per_second_per_device", with: .number(1e-60))
       .replacing("/certificate/score_seconds", with: .number(1e60))
+      .replacing("/certificate/gap", with: .number(1))
     #expect(try Plan(Field(plan, source: "plan")).prediction.iterationSeconds == 1e60)
   }
 

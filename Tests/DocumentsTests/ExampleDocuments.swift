@@ -44,9 +44,12 @@ func examplePlan() throws -> Plan {
       bubbleSeconds: 0.03125, optimizerSeconds: 0.015625, fixedSeconds: 0.015625),
     stageMemory: [memory, memory], verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25)
   return Plan(
-    toolVersion: "0.0.0", cluster: try catalog.cluster("\(Checkout.inputs)/examples/cluster.json"),
-    job: try TrainingJob(contentsOf: "\(Checkout.inputs)/examples/job.json", catalog: catalog),
-    frameworkName: "megatron-lm", fixed: StrategyPattern(), strategy: strategy,
+    toolVersion: "0.0.0",
+    question: Plan.Question(
+      cluster: try catalog.cluster("\(Checkout.inputs)/examples/cluster.json"),
+      job: try TrainingJob(contentsOf: "\(Checkout.inputs)/examples/job.json", catalog: catalog),
+      coefficientName: "megatron-lm", margin: 0.01),
+    strategy: strategy,
     split: Split(
       [2, 2],
       choices: [
@@ -57,9 +60,9 @@ func examplePlan() throws -> Plan {
       moments: [NodeArrangement.Moment(name: "morning", givenOrderSeconds: 0.75, iterationSeconds: 0.5)]),
     prediction: prediction,
     certificate: Certificate(
-      ending: .exhausted, lowerBoundSeconds: 0.5, scoreSeconds: 0.5, enumeratedCount: 10,
+      ending: .timeLimit, lowerBoundSeconds: 0.25, scoreSeconds: 0.5, fastestScoreSeconds: 0.375, enumeratedCount: 10,
       rejections: [Certificate.Rejection(rule: "global batch does not divide", count: 3)], memoryRejectedCount: 2,
-      closedByBoundCount: 4, completedCount: 1, unprovenCount: 0, programCount: 3,
+      closedByBoundCount: 4, completedCount: 1, unprovenCount: 0, programCount: 3, plainerCount: 2, stoppedAfter: 7,
       proofs: [
         Certificate.Proof(
           strategy: "t2 p2", stagesChoose: true, scoreSeconds: 0.5, lowerBoundSeconds: 0.5, split: .integerPrograms,
@@ -84,10 +87,13 @@ func exampleShardedPlan() throws -> Plan {
 /// The same with replicas that divide their states within the node.
 func exampleHybridPlan() throws -> Plan {
   try examplePlan(
-    sharding: Sharding(weightDegree: 2, gradientDegree: 2, optimizerDegree: 2), allowance: .exact)
+    sharding: Sharding(weightDegree: 2, gradientDegree: 2, optimizerDegree: 2), allowance: .exact,
+    framework: "deepspeed")
 }
 
-private func examplePlan(sharding: Sharding, allowance: Allowance) throws -> Plan {
+private func examplePlan(
+  sharding: Sharding, allowance: Allowance, framework: String = Plan.Question.anyFramework
+) throws -> Plan {
   let plan = try examplePlan()
   let strategy = Strategy(
     mesh: [.data: 4], microBatch: 2, sharding: sharding)
@@ -100,8 +106,10 @@ private func examplePlan(sharding: Sharding, allowance: Allowance) throws -> Pla
       sentBytes: plan.cluster.levels.map(\.span))
   }
   return Plan(
-    toolVersion: "0.0.0", cluster: plan.cluster, job: plan.job, frameworkName: "megatron-lm", fixed: StrategyPattern(),
-    allowance: allowance, strategy: strategy, split: Split([4]), arrangement: plan.arrangement,
+    toolVersion: "0.0.0",
+    question: Plan.Question(
+      cluster: plan.cluster, job: plan.job, framework: framework, coefficientName: "megatron-lm", allowance: allowance),
+    strategy: strategy, split: Split([4]), arrangement: plan.arrangement,
     prediction: prediction, shardingOptions: options, certificate: plan.certificate, alternatives: [],
     impossibleFamilies: [])
 }

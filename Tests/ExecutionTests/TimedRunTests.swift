@@ -18,7 +18,7 @@ import Training
     init(_ plan: Plan, _ description: String) throws {
       self.plan = plan
       self.description = description
-      model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.frameworkName)
+      model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName)
     }
 
     func run(contends: Bool = false) throws -> TimedRun {

@@ -96,11 +96,9 @@ struct CodeUnderTest {
     let model = try costModel(input.workload)
     let fixed = try StrategyPattern(text: input.fixed, source: input.id)
     let allowance = Allowance(quantisationTolerance: input.tolerance)
-    let result = PlanSearch(
+    return PlanSearch(
       model: model, pattern: fixed, allowance: allowance, options: .init(resultCount: 3, threadCount: 2)
-    ).run()
-    return result.plan(model: model, fixed: fixed, allowance: allowance, toolVersion: "golden")?.json.text(
-      style: .pretty)
+    ).plan(toolVersion: "golden")?.json.text(style: .pretty)
   }
 
   /// The predictions of measured runs, in the order of their file.

@@ -13,7 +13,7 @@ import Testing
     let strategy = Strategy(mesh: [.data: 8], zeroStage: .weights)
     #expect(
       Capabilities.megatronLM.refusal(of: strategy)?.description
-        == "megatron-lm (core 0.20) does not divide states as ZeRO 3; nearest: optimizer_shards of part of the replicas"
+        == "megatron-lm (core 0.20) does not divide states as ZeRO 3; nearest: zero_stage=1"
     )
     #expect(Capabilities.deepSpeed.refusal(of: strategy) == nil)
   }

@@ -21,8 +21,7 @@ struct CertificateTests {
   func determinism(cluster: String, name: String, batch: Int) throws {
     let model = try model(cluster: cluster, model: name, batch: batch)
     let texts = [1, 2, 1, 3].map { threads in
-      PlanSearch(model: model, options: .init(threadCount: threads)).run().plan(
-        model: model, fixed: StrategyPattern(), toolVersion: "test")?
+      PlanSearch(model: model, options: .init(threadCount: threads)).plan(toolVersion: "test")?
         .json.text(style: .pretty)
     }
     #expect(texts[0] != nil)
@@ -33,7 +32,7 @@ struct CertificateTests {
   func roundTrip() throws {
     let model = try model(cluster: "dgx-a100-4", model: "megatron-22b", batch: 60)
     let plan = try #require(
-      PlanSearch(model: model).run().plan(model: model, fixed: StrategyPattern(), toolVersion: "test"))
+      PlanSearch(model: model).plan(toolVersion: "test"))
     let text = plan.json.text(style: .pretty)
     let again = try Plan(Field(JSON(parsing: Array(text.utf8)), source: "plan"))
     #expect(again == plan)
@@ -44,7 +43,7 @@ struct CertificateTests {
   func acceptance() throws {
     let model = try model(cluster: "dgx-a100-16", model: "gpt3-175b", batch: 512)
     let plan = try #require(
-      PlanSearch(model: model).run().plan(model: model, fixed: StrategyPattern(), toolVersion: "test"))
+      PlanSearch(model: model).plan(toolVersion: "test"))
     #expect(plan.prediction.verdict == .fits)
     #expect(plan.certificate.ending == .exhausted)
     #expect(plan.certificate.gap < 1e-9)

@@ -91,8 +91,9 @@ import Testing
     let model = try model(links(rates))
     var pattern = StrategyPattern()
     (pattern.tensorDegree, pattern.pipelineDegree, pattern.dataDegree) = (1, 1, 32)
-    let found = PlanSearch(model: model, pattern: pattern).run()
-    let plan = try #require(found.plan(model: model, fixed: pattern, toolVersion: "test"))
+    let search = PlanSearch(model: model, pattern: pattern)
+    let found = search.run()
+    let plan = try #require(search.plan(of: found, toolVersion: "test"))
     #expect(try PlanVerification(plan).disagreements.isEmpty)
     var scratch = EvaluationScratch()
     func seconds(_ order: [Int]) throws -> Double {
@@ -114,8 +115,9 @@ import Testing
       (filled[node][other], filled[other][node]) = (nominal, nominal)
     }
     let model = try model(links(parted))
-    let found = PlanSearch(model: model).run()
-    let plan = try #require(found.plan(model: model, fixed: StrategyPattern(), toolVersion: "test"))
+    let search = PlanSearch(model: model)
+    let found = search.run()
+    let plan = try #require(search.plan(of: found, toolVersion: "test"))
     #expect(try PlanVerification(plan).disagreements.isEmpty)
     let same = try self.model(links(filled))
     var scratch = EvaluationScratch()

@@ -62,14 +62,15 @@ import Testing
     pattern.tensorDegree = 8
     pattern.pipelineDegree = 2
     pattern.virtualStageCount = 1
-    let result = PlanSearch(model: model, pattern: pattern).run()
+    let search = PlanSearch(model: model, pattern: pattern)
+    let result = search.run()
     let best = try #require(result.best.first)
     let stageOfOld = best.nodeOrder.firstIndex(of: 0) ?? 0
     #expect(
       best.split.layerCounts[stageOfOld] * 3 < best.split.layerCounts[1 - stageOfOld] * 2, "\(best.split.layerCounts)")
     let arrangement = try #require(result.arrangement)
     #expect(arrangement.reason == .byDevice)
-    let plan = try #require(result.plan(model: model, fixed: pattern, toolVersion: "0"))
+    let plan = try #require(search.plan(of: result, toolVersion: "0"))
     let verification = try PlanVerification(plan)
     #expect(verification.disagreements.isEmpty, "\(verification.disagreements)")
     // What a stage may take is what its own device has.

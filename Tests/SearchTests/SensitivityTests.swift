@@ -14,8 +14,7 @@ struct SensitivityTests {
       cluster: Shipped.catalog.cluster("dgx-a100-4"),
       job: TrainingJob(model: Shipped.catalog.model("megatron-22b"), sequenceLength: 2048, globalBatch: 128))
     let plan = try #require(
-      PlanSearch(model: model, options: .init(resultCount: 3)).run()
-        .plan(model: model, fixed: StrategyPattern(), toolVersion: "test"))
+      PlanSearch(model: model, options: .init(resultCount: 3)).plan(toolVersion: "test"))
     let sensitivity = try Sensitivity(plan)
     var turns = 0
     var scratch = EvaluationScratch()

@@ -21,8 +21,9 @@ struct ShardLevelTests {
   @Test("Pair, node and cluster on Frontier, where many micro-batches make a step")
   func threeLevels() throws {
     let model = try Self.frontier(globalBatch: 4_096)
-    let result = PlanSearch(model: model).run()
-    let plan = try #require(result.plan(model: model, fixed: StrategyPattern(), toolVersion: "test"))
+    let search = PlanSearch(model: model)
+    let result = search.run()
+    let plan = try #require(search.plan(of: result, toolVersion: "test"))
     let sharding = plan.strategy.sharding
     // What passes gather from in most micro-batches, where gradients are summed in each, and where once a step.
     #expect(

@@ -35,41 +35,57 @@ extension Capabilities {
     return nil
   }
 
-  /// Why the framework does not run a strategy; nil if it does, given the job's.
+  /// Why the framework does not run a strategy; nil if it does.
   package func refusal(of strategy: Strategy) -> Refusal? {
-    for axis in Mesh.Axis.allCases where strategy.mesh.degree(of: axis) > 1 && !axes.contains(axis) {
-      return Refusal("\(label) has no \(axis.name) parallelism", nearest: "\(axis.name)=1")
-    }
-    if strategy.schedule.isInterleaved, interleaving == .none {
-      return Refusal("\(label) has no interleaved stages", nearest: "virtual_stages=1")
-    }
-    if strategy.tensorDegree > 1 {
-      switch sequenceParallelism {
-      case .always where !strategy.usesSequenceParallelism:
-        return Refusal(
-          "\(label) has no tensor parallelism without sequence parallelism", nearest: "sequence_parallel=true")
-      case .never where strategy.usesSequenceParallelism:
-        return Refusal("\(label) has no sequence parallelism", nearest: "sequence_parallel=false")
-      default: break
-      }
-    }
-    if !recomputations.contains(where: { $0.recompute == strategy.recompute }) {
-      return Refusal(
-        "\(label) does not recompute \(strategy.recompute.rawValue) as it is modelled here",
-        nearest: strategy.recompute == .selective ? "recompute=full" : "recompute=none")
-    }
-    return refusal(of: strategy.sharding, strategy: strategy)
+    refusal(of: strategy.mesh) ?? refusal(of: strategy.schedule)
+      ?? refusal(ofSequenceParallelism: strategy.usesSequenceParallelism, on: strategy.mesh)
+      ?? refusal(of: strategy.recompute) ?? refusal(of: strategy.sharding, on: strategy.mesh)
   }
 
-  private func refusal(of sharding: Sharding, strategy: Strategy) -> Refusal? {
-    guard strategy.dataDegree > 1 else { return nil }
-    let form = sharding.form(replicaCount: strategy.dataDegree)
+  /// Why the framework has no such axes; nil if it does.
+  package func refusal(of mesh: Mesh) -> Refusal? {
+    for axis in Mesh.Axis.allCases where mesh.degree(of: axis) > 1 && !axes.contains(axis) {
+      return Refusal("\(label) has no \(axis.name) parallelism", nearest: "\(axis.name)=1")
+    }
+    return nil
+  }
+
+  /// Why the framework has no such schedule; nil if it does.
+  package func refusal(of schedule: Strategy.Schedule) -> Refusal? {
+    guard schedule.isInterleaved, interleaving == .none else { return nil }
+    return Refusal("\(label) has no interleaved stages", nearest: "virtual_stages=1")
+  }
+
+  /// Why the framework does not divide the sequence so among tensor groups; nil if it does.
+  package func refusal(ofSequenceParallelism divides: Bool, on mesh: Mesh) -> Refusal? {
+    guard mesh.degree(of: .tensor) > 1 else { return nil }
+    return switch sequenceParallelism {
+    case .always where !divides:
+      Refusal("\(label) has no tensor groups without sequence parallelism", nearest: "sequence_parallel=true")
+    case .never where divides: Refusal("\(label) has no sequence parallelism", nearest: "sequence_parallel=false")
+    default: nil
+    }
+  }
+
+  /// Why the framework has no such recomputation; nil if it does.
+  package func refusal(of recompute: Strategy.Recompute) -> Refusal? {
+    guard !recomputations.contains(where: { $0.recompute == recompute }) else { return nil }
+    return Refusal(
+      "\(label) has no recompute=\(recompute.rawValue)",
+      nearest: recompute == .selective ? "recompute=full" : "recompute=none")
+  }
+
+  /// Why the framework does not divide states so among the replicas of a mesh; nil if it does.
+  package func refusal(of sharding: Sharding, on mesh: Mesh) -> Refusal? {
+    let replicas = mesh.degree(of: .data)
+    guard replicas > 1 else { return nil }
+    let form = sharding.form(replicaCount: replicas)
     let offers = shardings.filter { offer in
-      (strategy.tensorDegree == 1 || offer.withTensorParallelism)
-        && (strategy.pipelineDegree == 1 ? offer.withoutPipeline : offer.withPipeline)
+      (mesh.degree(of: .tensor) == 1 || offer.withTensorParallelism)
+        && (mesh.degree(of: .pipeline) == 1 ? offer.withoutPipeline : offer.withPipeline)
     }
     guard let offer = offers.first(where: { $0.form == form }) else {
-      let beside = shardings.contains { $0.form == form } ? " beside tensor groups or a pipeline" : ""
+      let beside = shardings.contains { $0.form == form } ? " beside other axes" : ""
       return Refusal(
         "\(label) does not divide states as \(form.words)\(beside)",
         nearest: nearest(to: form, among: offers).map { $0.statement } ?? "")
@@ -78,23 +94,28 @@ extension Capabilities {
       return Refusal("\(label) keeps no second copy of the weights", nearest: "secondary_shards=1")
     }
     if sharding.isQuantised, !offer.withQuantisation {
-      return Refusal(
-        "\(label) quantises no collectives", nearest: "quantise_weights=false, quantise_gradients=false")
+      return Refusal("\(label) quantises no collectives", nearest: "quantise_weights=false,quantise_gradients=false")
     }
     return nil
   }
 
-  /// Of the forms that are offered, the one that divides most of what was asked for, else the one that divides least.
+  /// Of the forms that are offered, one of the highest ZeRO stage up to the one asked for, else of the lowest; of these
+  /// the simplest.
   private func nearest(to form: Sharding.Form, among offers: [ShardingOffer]) -> Sharding.Form? {
-    let order = Sharding.Form.allCases
-    let wanted = order.firstIndex(of: form) ?? 0
-    let places = offers.compactMap { order.firstIndex(of: $0.form) }.sorted()
-    return (places.last { $0 <= wanted } ?? places.first).map { order[$0] }
+    let offered = Sharding.Form.allCases.filter { form in offers.contains { $0.form == form } }
+    let below = offered.filter { $0.stage <= form.stage }
+    let stage = below.map(\.stage).max() ?? offered.map(\.stage).min()
+    return offered.first { $0.stage == stage }
   }
 
-  /// Why the framework does not run a strategy with its layers and stages' choices; nil if it does.
-  package func refusal(of strategy: Strategy, split: Split) -> Refusal? {
-    if let refusal = refusal(of: strategy) { return refusal }
+  /// Why the framework does not run a job by a strategy with its layers and stages' choices; nil if it does.
+  package func refusal(of strategy: Strategy, split: Split, job: TrainingJob) -> Refusal? {
+    if let refusal = refusal(of: job) ?? refusal(of: strategy) ?? refusal(of: strategy, job: job) { return refusal }
+    if let own = layerSplit.split(of: job.model, among: strategy), own.layerCounts != split.layerCounts {
+      return Refusal(
+        "\(label) splits layers by its own rule",
+        nearest: "layers \(own.layerCounts.map(String.init).joined(separator: ", "))")
+    }
     guard let choices = split.choices else { return nil }
     if !offloadsOptimizerStates, choices.contains(where: \.offloadsOptimizer) {
       return Refusal("\(label) keeps optimizer states on the devices between steps", nearest: "offload_optimizer=false")
@@ -112,6 +133,16 @@ extension Capabilities {
 }
 
 extension Sharding.Form {
+  /// The kinds of state that are divided.
+  var stage: Strategy.ZeroStage {
+    switch self {
+    case .replicated: .none
+    case .optimizer, .optimizerInParts: .optimizer
+    case .gradients: .gradients
+    case .weights, .hybrid, .hybridWithOuterOptimizer, .other: .weights
+    }
+  }
+
   /// The form in a sentence.
   var words: String {
     switch self {

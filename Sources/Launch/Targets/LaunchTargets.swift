@@ -14,21 +14,17 @@ package enum LaunchTargets {
     return all.first { $0.name == wanted }
   }
 
-  /// The target that a plan is for where nobody says: the one of its framework's name, or the first of those that are
-  /// priced with that framework's coefficients if only that one runs the plan; nil where there is none.
+  /// The target that a plan is for where nobody says: its framework's; of a plan of the whole lattice the first that
+  /// runs it; nil where there is none.
   package static func standard(for plan: Plan) -> (any LaunchTarget.Type)? {
-    let own = named(plan.frameworkName)
-    if let own, own.refusal(of: plan) == nil { return own }
-    let kin = all.first { $0.capabilities.coefficientNames.contains(plan.frameworkName) && $0.refusal(of: plan) == nil }
-    return kin ?? own
+    named(plan.question.framework)
+      ?? (plan.question.capabilities == nil ? all.first { $0.refusal(of: plan) == nil } : nil)
   }
 }
 
 extension LaunchTarget {
   /// Why the framework does not run a plan, with the nearest that it does; nil if it does.
   package static func refusal(of plan: Plan) -> LaunchRefusal? {
-    (capabilities.refusal(of: plan.job) ?? capabilities.refusal(of: plan.strategy, split: plan.split)
-      ?? capabilities.refusal(of: plan.strategy, job: plan.job))
-      .map { LaunchRefusal($0.description) }
+    capabilities.refusal(of: plan.strategy, split: plan.split, job: plan.job).map { LaunchRefusal($0.description) }
   }
 }

@@ -65,9 +65,7 @@ struct OfferedPlan: CustomStringConvertible {
       globalBatch: data * microBatch * microBatchCount, precision: pick([.bf16, .bf16, .fp16]),
       accumulatesGradientsInFP32: flip())
     let split = split(counts, of: job.model, strategy: strategy, for: table)
-    guard table.refusal(of: job) == nil, table.refusal(of: strategy, split: split) == nil,
-      table.refusal(of: strategy, job: job) == nil, strategy.exclusion == nil
-    else { return nil }
+    guard table.refusal(of: strategy, split: split, job: job) == nil, strategy.exclusion == nil else { return nil }
     let cluster = try cluster(deviceCount: mesh.worldSize)
     return Plan(stating: strategy, split: split, on: try CostModel(cluster: cluster, job: job))
   }

@@ -1,17 +1,23 @@
-package import Documents
-
 /// The split of layers that a framework uses when nobody says otherwise.
 extension DeviceProfile.LayerSplit {
   /// The split of a model's layers among the stages and chunks of a strategy.
   ///
   /// - Precondition: for ``even``, there are at least as many layers as virtual stages.
-  func split(of model: ModelDescription, among strategy: Strategy) -> Split {
+  package func split(of model: ModelDescription, among strategy: Strategy) -> Split {
     let stageCount = strategy.pipelineDegree, chunkCount = strategy.virtualStageCount
     return switch self {
     case .even: .even(layerCount: model.layerCount, stageCount: stageCount, chunkCount: chunkCount)
     case .cumulativeCost:
       Split(cumulativeLayerCounts(model: model, stageCount: stageCount * chunkCount), stageCount: stageCount)
     }
+  }
+}
+
+extension Capabilities.LayerSplit {
+  /// The only split of a model's layers among the stages of a strategy; nil where there is a choice.
+  package func split(of model: ModelDescription, among strategy: Strategy) -> Split? {
+    guard case .rule(let rule) = self, strategy.pipelineDegree > 1 else { return nil }
+    return rule.split(of: model, among: strategy)
   }
 }
 

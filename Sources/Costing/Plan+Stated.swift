@@ -1,15 +1,17 @@
-package import Costing
 package import Documents
 
 extension Plan {
   /// A plan that nobody searched for: a strategy and a split as stated, nodes in the model's order, and a certificate
   /// that says no more than that this one was priced.
-  package init(stating strategy: Strategy, split: Split, on model: CostModel) {
+  package init(stating strategy: Strategy, split: Split, on model: CostModel, toolVersion: String = "stated") {
     let prediction = model.prediction(of: model.cost(of: strategy), split: split)
     let seconds = prediction.iterationSeconds
     self.init(
-      toolVersion: "test", cluster: model.cluster, job: model.job, frameworkName: model.framework.name,
-      fixed: StrategyPattern(), strategy: strategy, split: split,
+      toolVersion: toolVersion,
+      question: Question(
+        cluster: model.cluster, job: model.job, nodeCount: model.nodeOrder.count,
+        coefficientName: model.framework.name),
+      strategy: strategy, split: split,
       arrangement: NodeArrangement(
         nodeOrder: model.nodeOrder, reason: .notMeasured, givenOrderSeconds: seconds, moments: []),
       prediction: prediction,

@@ -1,0 +1,105 @@
+import Costing
+import Documents
+
+/// How plain a way to train is: what costs people care, most first. Less is plainer.
+///
+/// | order | what is plainer |
+/// |---|---|
+/// | 1 | exact collectives before quantised ones |
+/// | 2 | one copy of the weights before a secondary one |
+/// | 3 | a ZeRO stage before shard levels |
+/// | 4 | optimizer states on the device before offload |
+/// | 5 | stages that recompute alike before stages that choose |
+/// | 6 | equal layers on all stages before others |
+/// | 7 | a lower tensor degree |
+/// | 8 | plain 1F1B before interleaving |
+/// | 9 | a lower pipeline degree |
+/// | 10 | a lower ZeRO stage |
+/// | 11 | less recomputation |
+/// | 12 | no sequence parallelism |
+///
+/// Of what is equally plain the fastest is taken.
+struct Plainness: Hashable, Comparable {
+  private let places: [Int]
+
+  /// - Parameters:
+  ///   - freedom: what the stages choose.
+  ///   - hasEqualLayers: whether all virtual stages have as many layers.
+  init(_ strategy: Strategy, freedom: StageFreedom, hasEqualLayers: Bool) {
+    let sharding = strategy.sharding
+    places = [
+      sharding.isQuantised ? 1 : 0, sharding.secondaryDegree == nil ? 0 : 1, strategy.hasShardLevels ? 1 : 0,
+      freedom.choosesOffload ? 1 : 0, freedom.choosesRecomputation ? 1 : 0, hasEqualLayers ? 0 : 1,
+      strategy.tensorDegree, strategy.schedule.isInterleaved ? 1 : 0, strategy.pipelineDegree,
+      strategy.zeroStage.rawValue, Strategy.Recompute.allCases.firstIndex(of: strategy.recompute) ?? 0,
+      strategy.usesSequenceParallelism ? 1 : 0,
+    ]
+  }
+
+  static func < (left: Self, right: Self) -> Bool { left.places.lexicographicallyPrecedes(right.places) }
+}
+
+extension PlanSearch {
+  /// A strategy that may be within the margin, with its own split or with equal layers only.
+  private struct Entry {
+    let place: Int
+    let index: Int
+    let evenSplit: Split?
+    let boundSeconds: Double
+    let plainness: Plainness
+  }
+
+  /// The plainest of the strategies that score no more than a limit, and the fastest of these; nil where the search was
+  /// stopped, or reached its limit of completions, before one was found.
+  ///
+  /// Classes of equal plainness are gone through from the plainest on, each by bound.
+  func plainest(
+    within limitSeconds: Double, among searches: inout [OrderedSearch], interruption: () -> Interruption?
+  ) -> (answer: (place: Int, Completion)?, lookCount: Int) {
+    var lookCount = 0
+    let classes = Dictionary(grouping: entries(within: limitSeconds, among: searches), by: \.plainness)
+    for plainness in classes.keys.sorted() {
+      var answer: (place: Int, Completion)?
+      var cutoff = limitSeconds.nextUp
+      for entry in (classes[plainness] ?? []).stablySorted(by: \.boundSeconds) {
+        if entry.boundSeconds >= cutoff { break }
+        guard lookCount < options.completionLimit, interruption() == nil else { return (nil, lookCount) }
+        lookCount += 1
+        let frontier = \OrderedSearch.frontier
+        let completion =
+          if let split = entry.evenSplit {
+            searches[entry.place][keyPath: frontier].completion(of: entry.index, split: split, cutoffSeconds: cutoff)
+          } else {
+            searches[entry.place][keyPath: frontier].completion(of: entry.index, cutoffSeconds: cutoff)
+          }
+        if let completion {
+          answer = (entry.place, completion)
+          cutoff = completion.scoreSeconds
+        }
+      }
+      if let answer { return (answer, lookCount) }
+    }
+    return (nil, lookCount)
+  }
+
+  private func entries(within limitSeconds: Double, among searches: [OrderedSearch]) -> [Entry] {
+    let layerCount = model.job.model.layerCount
+    return searches.enumerated().flatMap { place, search in
+      search.priced.order.prefix { search.priced.candidates[$0].boundSeconds <= limitSeconds }.flatMap { index in
+        let candidate = search.priced.candidates[index], strategy = candidate.strategy
+        func entry(evenSplit: Split?, hasEqualLayers: Bool) -> Entry {
+          Entry(
+            place: place, index: index, evenSplit: evenSplit, boundSeconds: candidate.boundSeconds,
+            plainness: Plainness(strategy, freedom: candidate.freedom, hasEqualLayers: hasEqualLayers))
+        }
+        if strategy.hasEqualStages { return [entry(evenSplit: nil, hasEqualLayers: true)] }
+        let p = strategy.pipelineDegree
+        let free = entry(evenSplit: nil, hasEqualLayers: false)
+        guard layerCount % p == 0, candidate.freedom == .none, capabilities?.layerSplit ?? .any == .any else {
+          return [free]
+        }
+        return [entry(evenSplit: .even(layerCount: layerCount, stageCount: p), hasEqualLayers: true), free]
+      }
+    }
+  }
+}
