@@ -78,7 +78,8 @@ import Testing
   @Test func aPlanWhoseStagesChooseIsPricedWithItsChoices() async throws {
     let folder = try Workspace()
     try await folder.sextant(
-      "plan", "--cluster", "a100-hdr-16", "--model", "opt-175b", "--global-batch", "512", "--output", "plan.json"
+      "plan", "--cluster", "a100-hdr-16", "--model", "opt-175b", "--global-batch", "512", "--framework",
+      "any", "--margin", "0", "--output", "plan.json"
     ).succeeded()
     let plan = try Plan(contentsOf: folder.file("plan.json"))
     #expect(Set(try #require(plan.split.choices)).count > 1)
