@@ -6,10 +6,11 @@ enum StandIns {
     ("sbatch", sbatch), ("mpirun", mpirun), ("ssh", ssh), ("kubectl", kubectl),
   ]
 
-  /// Starts ranks as background jobs, and ends the rest when one fails or a signal comes, as launchers do.
+  /// Starts ranks as background jobs, and ends the rest when one fails or a signal comes, as launchers do: by SIGKILL, since
+  /// what a test starts inherits that others are blocked.
   private static let jobs = #"""
     jobs=()
-    trap 'kill "${jobs[@]}" 2>/dev/null; echo TERM >>"$RECORDS/signals-${0##*/}"; exit 143' TERM
+    trap 'kill -KILL "${jobs[@]}" 2>/dev/null; echo TERM >>"$RECORDS/signals-${0##*/}"; exit 143' TERM
     finish() {
       local job status alive
       while [ "${#jobs[@]}" -gt 0 ]; do
@@ -22,7 +23,7 @@ enum StandIns {
           wait "$job"
           status=$?
           if [ "$status" -ne 0 ]; then
-            kill "${jobs[@]}" 2>/dev/null
+            kill -KILL "${jobs[@]}" 2>/dev/null
             exit "$status"
           fi
         done
