@@ -3,7 +3,8 @@ import Documents
 import Search
 
 /// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`, `Benchmarks links`, and `Benchmarks
-/// plans` for pricing and plans alone, `Benchmarks timed` for iterations on the clock.
+/// plans` for pricing and plans alone, `Benchmarks timed` for iterations on the clock, `Benchmarks exports` for what first
+/// answers can be launched.
 ///
 /// Pricing is measured on one core; a plan's wall time with as many threads as `plan`
 /// uses; matrix products in CPU time.
@@ -18,6 +19,7 @@ struct Benchmarks {
       return try LinkThroughput.report()
     }
     let catalog = Catalog.ofInstallation()
+    if CommandLine.arguments.dropFirst().first == "exports" { return try reportExports(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "timed" { return try reportTimedRuns(catalog: catalog) }
     try reportPlans(catalog: catalog)
     print("matrix products of the executor, one core")

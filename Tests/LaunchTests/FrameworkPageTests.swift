@@ -1,0 +1,73 @@
+import Documents
+import Foundation
+import TestSupport
+import Testing
+
+/// `docs/frameworks.md` says of every framework what its table says.
+@Suite struct FrameworkPageTests {
+  private static let path = "\(Shipped.root)/docs/frameworks.md"
+  private static let mark = "\n## "
+
+  /// With `RECORD_GOLDEN=1` the sections are written anew, and the run fails.
+  @Test func thePageSaysWhatTheTablesSay() throws {
+    let page = try String(contentsOfFile: Self.path, encoding: .utf8)
+    let introduction = page.components(separatedBy: Self.mark)[0]
+    let wanted = introduction + Capabilities.all.map { Self.mark + Self.section($0) }.joined()
+    guard wanted != page else { return }
+    if ProcessInfo.processInfo.environment["RECORD_GOLDEN"] == "1" {
+      try wanted.write(toFile: Self.path, atomically: true, encoding: .utf8)
+      Issue.record("docs/frameworks.md is written anew")
+    } else {
+      Issue.record("docs/frameworks.md is not what the tables say; RECORD_GOLDEN=1 writes it anew")
+    }
+  }
+
+  private static func section(_ table: Capabilities) -> String {
+    let modelled = table.recomputations.compactMap { kind in kind.recompute.map { "\(kind.words) (`\($0.rawValue)`)" } }
+    let others = table.recomputations.filter { $0.recompute == nil }.map(\.words)
+    let lacking = table.models.lacking.map(\.rawValue).sorted()
+    var rows = [
+      ("axes", Mesh.Axis.allCases.filter(table.axes.contains).map(\.name).joined(separator: ", ")),
+      ("interleaved stages", table.interleaving.rawValue),
+      (
+        "layers of a stage",
+        table.layerSplit == .any ? "as the plan says" : "the framework's own rule"
+      ),
+      ("recomputation", modelled.joined(separator: "; ")),
+      ("recomputation that is not modelled", others.joined(separator: "; ")),
+      ("some layers of a stage recomputed", table.recomputesSomeLayers ? "yes, each stage its own number" : "no"),
+      ("optimizer states off the device between steps", table.offloadsOptimizerStates ? "yes" : "no"),
+      ("replicas divide", table.shardings.map(words).joined(separator: "; ")),
+      ("sequence parallelism", table.sequenceParallelism.rawValue),
+      ("precision", table.precisions.map(\.rawValue).joined(separator: ", ")),
+      ("gradients accumulated in", table.gradientAccumulation.rawValue),
+      ("models", table.models.words),
+      ("models without", lacking.joined(separator: "; ")),
+      ("priced with the coefficients of", table.coefficientNames.joined(separator: ", else ")),
+    ]
+    rows.append(("not together", limits(table.limits).joined(separator: "; ")))
+    return "\(table.title), \(table.version) (`\(table.name)`)\n\n| | |\n|---|---|\n"
+      + rows.filter { !$0.1.isEmpty }.map { "| \($0.0) | \($0.1) |\n" }.joined()
+  }
+
+  private static func words(_ offer: Capabilities.ShardingOffer) -> String {
+    var notes: [String] = []
+    if !offer.withTensorParallelism { notes.append("without tensor groups") }
+    if !offer.withPipeline { notes.append("without a pipeline") }
+    if !offer.withoutPipeline { notes.append("with a pipeline") }
+    if offer.withSecondaryCopy { notes.append("second copies of the weights") }
+    if offer.withQuantisation { notes.append("quantised collectives") }
+    return "\(offer.words) (\(([offer.form.rawValue] + notes).joined(separator: ", ")))"
+  }
+
+  private static func limits(_ limits: Capabilities.Limits) -> [String] {
+    [
+      limits.hasUnfusedAttention ? nil : "attention that is not fused, at all",
+      limits.tiesEmbeddingsInPipeline ? nil : "tied embeddings and a pipeline",
+      limits.accumulatesWholeGradientsInFP32 ? nil : "whole replicas and gradients in fp32 under 16-bit weights",
+      limits.overlapsShardedGradientsAlways ? "divided gradients and a reduction after the backward pass" : nil,
+      limits.microBatchesFewerThanStages.map { "micro-batches fewer than stages by more than \($0)" },
+      limits.shardedChunkCount.map { "shards and more than \($0) chunks a stage" },
+    ].compactMap { $0 }
+  }
+}
