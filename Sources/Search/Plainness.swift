@@ -65,12 +65,11 @@ extension PlanSearch {
         if entry.boundSeconds >= cutoff { break }
         guard lookCount < options.completionLimit, interruption() == nil else { return (nil, lookCount) }
         lookCount += 1
-        let frontier = \OrderedSearch.frontier
         let completion =
           if let split = entry.evenSplit {
-            searches[entry.place][keyPath: frontier].completion(of: entry.index, split: split, cutoffSeconds: cutoff)
+            searches[entry.place].frontier.completion(of: entry.index, split: split, cutoffSeconds: cutoff)
           } else {
-            searches[entry.place][keyPath: frontier].completion(of: entry.index, cutoffSeconds: cutoff)
+            searches[entry.place].frontier.completion(of: entry.index, cutoffSeconds: cutoff)
           }
         if let completion {
           answer = (entry.place, completion)

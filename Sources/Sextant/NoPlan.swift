@@ -44,6 +44,8 @@ public struct NoPlan: Error, Sendable, CustomStringConvertible {
 
   package let result: PlanSearch.Result
   package let model: CostModel
+  /// The framework that was to run the plan; `any` where the whole lattice was searched.
+  public let framework: String
 
   /// What there is no plan for.
   public var reason: Reason {

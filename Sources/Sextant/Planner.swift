@@ -108,7 +108,7 @@ public struct Planner: Sendable {
         return deadline.map { ContinuousClock.now >= $0 } == true ? .timeLimit : nil
       }, progress: progress)
     guard let plan = search.plan(of: found, toolVersion: Self.version) else {
-      return .failure(NoPlan(result: found, model: model))
+      return .failure(NoPlan(result: found, model: model, framework: search.question.framework))
     }
     return .success(Plan(document: plan))
   }

@@ -8,7 +8,11 @@ struct InfeasibilityReport {
   let no: NoPlan
 
   var sentence: String {
-    guard let shortage = no.result.shortage else { return "no feasible plan: \(no)" }
+    guard let shortage = no.result.shortage else {
+      let hint =
+        no.framework == Documents.Plan.Question.anyFramework ? "" : "; --framework any searches all that can be priced"
+      return "no feasible plan: \(no)\(hint)"
+    }
     let memory = shortage.stageMemory
     let largest = memory.parts.sorted { $0.bytes > $1.bytes }.prefix(3)
       .map { "\($0.name) \(Format.gigabytes($0.bytes))" }.joined(separator: ", ")

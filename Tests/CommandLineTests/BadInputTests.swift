@@ -35,7 +35,10 @@ import Testing
       ["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--precision", "fp8"], "--precision"
     ),
     (["plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8", "--job", "job.json"], "--job"),
-    (["estimate", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8"], "--strategy, --configuration and --runs"),
+    (
+      ["estimate", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "8"],
+      "--strategy, --configuration and --runs"
+    ),
     (["estimate", "--runs", "runs.jsonl", "--cluster", "dgx-a100-1"], "--runs"),
     (["explain"], "<file>"),
     (["explain", "a.json", "b.json"], "b.json"),
