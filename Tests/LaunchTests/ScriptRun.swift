@@ -67,10 +67,10 @@ final class ScriptRun: Sendable {
 
   /// Runs a script of the launch folder from elsewhere.
   ///
-  /// - Parameter terminatedAfter: when to send SIGTERM, seconds.
+  /// - Parameter terminatedAtRankCount: how many ranks' programs are started when SIGTERM is sent; nil sends none.
   func run(
     _ script: String, _ arguments: [String] = [], on host: String = "login", environment: [String: String] = [:],
-    terminatedAfter: Double? = nil
+    terminatedAtRankCount: Int? = nil
   ) async throws -> Ending {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/bin/bash")
@@ -93,11 +93,7 @@ final class ScriptRun: Sendable {
         continuation.resume(throwing: error)
         return
       }
-      if let terminatedAfter {
-        DispatchQueue.global().asyncAfter(deadline: .now() + terminatedAfter) {
-          if process.isRunning { process.terminate() }
-        }
-      }
+      if let terminatedAtRankCount { terminate(process, atRankCount: terminatedAtRankCount) }
       DispatchQueue.global().asyncAfter(deadline: .now() + 60) {
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
       }
@@ -105,6 +101,15 @@ final class ScriptRun: Sendable {
     return Ending(
       exitCode: exitCode, output: try String(contentsOfFile: "\(name).out", encoding: .utf8),
       errors: try String(contentsOfFile: "\(name).err", encoding: .utf8))
+  }
+
+  /// Sends SIGTERM once so many ranks' programs are started, however long a busy machine takes for that.
+  private func terminate(_ process: Process, atRankCount count: Int) {
+    DispatchQueue.global().asyncAfter(deadline: .now() + 0.1) {
+      guard process.isRunning else { return }
+      if (try? self.ranks().count) == count { return process.terminate() }
+      self.terminate(process, atRankCount: count)
+    }
   }
 
   /// What a stand-in recorded under a name, word by word; nil where it was not started.
