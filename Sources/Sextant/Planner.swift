@@ -120,10 +120,17 @@ public struct Planner: Sendable {
   public func estimate(_ strategy: Strategy) throws(SextantError) -> Estimate {
     do {
       let estimate = try Costing.Estimate(model: model, pattern: strategy.pattern)
-      if let refusal = framework.capabilities?.refusal(of: estimate.strategy, split: estimate.split, job: model.job) {
-        throw refusal
-      }
-      return Estimate(document: estimate)
+      guard
+        let refusal = framework.capabilities?.refusal(of: estimate.strategy, split: estimate.split, job: model.job)
+      else { return Estimate(document: estimate) }
+      let others = Capabilities.all.filter {
+        $0.refusal(of: estimate.strategy, split: estimate.split, job: model.job) == nil
+      }.map(\.name)
+      throw SextantError(
+        .input, source: strategy.source,
+        expected: "\(refusal)\(others.isEmpty ? "" : "; \(others.joined(separator: ", ")) can be told all of it")")
+    } catch let error as SextantError {
+      throw error
     } catch {
       throw SextantError(.input, source: strategy.source, expected: "\(error)")
     }

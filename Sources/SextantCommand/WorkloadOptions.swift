@@ -27,7 +27,7 @@ struct WorkloadOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "What is to run it: megatron-lm, megatron-fsdp, deepspeed, torchtitan, nanotron, or any for all that can be priced; the device profile's first where not given.",
+      "What is to run it: \(Planner.frameworkNames.joined(separator: ", ")); any is all that can be priced. The device profile's first where not given.",
       valueName: "name"))
   var framework: String?
 

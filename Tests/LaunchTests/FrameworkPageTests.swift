@@ -1,5 +1,6 @@
 import Documents
 import Foundation
+import JSONText
 import TestSupport
 import Testing
 
@@ -20,6 +21,24 @@ import Testing
     } else {
       Issue.record("docs/frameworks.md is not what the tables say; RECORD_GOLDEN=1 writes it anew")
     }
+  }
+
+  @Test func theSchemasNameEveryFramework() throws {
+    func names(_ file: String, _ place: [String]) throws -> [JSON] {
+      var json = try JSON(parsing: readFile(at: "\(Shipped.root)/docs/schemas/\(file)", maximumByteCount: 1 << 20))
+      for key in place {
+        guard case .object(let members) = json else { break }
+        json = try #require(members.first { $0.key == key }?.value)
+      }
+      guard case .array(let names) = json else { return [] }
+      return names
+    }
+    #expect(
+      try names("plan.schema.json", ["properties", "question", "properties", "framework", "enum"])
+        == FrameworkChoice.names.map { .string($0) })
+    #expect(
+      try names("configuration.schema.json", ["properties", "framework", "enum"])
+        == Capabilities.all.map { .string($0.name) })
   }
 
   private static func section(_ table: Capabilities) -> String {

@@ -33,9 +33,7 @@ package struct Capabilities: Sendable {
   /// Chunks of layers a stage takes in turn.
   package enum Interleaving: String, Sendable {
     case none
-    /// Micro-batches are a multiple of the stages.
-    case wholeGroups = "multiples of the stages"
-    /// Groups may be of more micro-batches than there are stages, see ``Strategy/Schedule/groupSize``.
+    /// Groups of micro-batches may be of more micro-batches than there are stages, see ``Strategy/Schedule/groupSize``.
     case largerGroups = "any micro-batches that form groups"
   }
 
