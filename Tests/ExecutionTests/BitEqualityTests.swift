@@ -13,7 +13,7 @@ import Training
     family: ModelDescription.Family = .gpt
   ) throws -> [ModelPart: [Float]] {
     let plan = try statedPlan(
-      "\(pattern),micro_batch=1", cluster: SmallPlans.cluster(pattern.contains("tensor=2") ? 8 : 4),
+      "\(pattern),micro_batch=1", cluster: Shipped.smallCluster(pattern.contains("tensor=2") ? 8 : 4),
       model: SmallPlans.model(family, isTied: false), globalBatch: 4 * microBatches, sequenceLength: 64)
     let miniature = try Miniature(of: plan, rankLimit: 64)
     let own = miniature.shape

@@ -36,7 +36,7 @@ import Training
     let data = pattern.contains("data=2") ? 2 : 1,
       stages = pattern.contains("=3,") ? 3 : pattern.contains("=4,") ? 4 : 2
     let plan = try statedPlan(
-      pattern + ",micro_batch=1", cluster: SmallPlans.cluster(deviceCount),
+      pattern + ",micro_batch=1", cluster: Shipped.smallCluster(deviceCount),
       model: SmallPlans.model(.gpt, isTied: true, layers: stages * 6), globalBatch: data * microBatchCount,
       sequenceLength: 64)
     let miniature = try Miniature(of: plan, rankLimit: 64)

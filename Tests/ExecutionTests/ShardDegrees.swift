@@ -104,7 +104,7 @@ struct RoutedRun {
     let data = Int(text["data"] ?? "") ?? 1, world = data * (Int(text["tensor"] ?? "") ?? 1)
     return try Miniature(
       of: statedPlan(
-        "\(pattern),micro_batch=1", cluster: SmallPlans.cluster(world),
+        "\(pattern),micro_batch=1", cluster: Shipped.smallCluster(world),
         model: SmallPlans.model(family, isTied: isTied, layers: layers), globalBatch: data * microBatches,
         sequenceLength: 64), rankLimit: 64)
   }

@@ -41,17 +41,6 @@ enum SmallPlans {
     return choices
   }
 
-  static func cluster(_ deviceCount: Int) throws -> ClusterDescription {
-    let inNode = deviceCount % 4 == 0 ? 4 : deviceCount % 2 == 0 ? 2 : deviceCount
-    var levels = [ClusterDescription.Level(name: "node", span: inNode, bytesPerSecond: 300e9)]
-    if deviceCount > inNode {
-      levels.append(ClusterDescription.Level(name: "network", span: deviceCount, bytesPerSecond: 25e9))
-    }
-    return try ClusterDescription(
-      name: "small", device: Shipped.catalog.device("a100-sxm4-80gb"),
-      nodeNames: (0..<deviceCount / inNode).map { "n\($0)" }, devicesPerNode: inNode, levels: levels)
-  }
-
   static func model(_ family: ModelDescription.Family, isTied: Bool, layers: Int = 8) throws -> ModelDescription {
     try ModelDescription(
       name: "small", family: family, layerCount: layers, hiddenSize: 64, headCount: 8,
@@ -64,7 +53,8 @@ enum SmallPlans {
     layerCounts: [Int]? = nil, stageChoices: [StageChoice]? = nil
   ) throws -> Plan {
     try statedPlan(
-      pattern, cluster: cluster(deviceCount), model: model(family, isTied: isTied, layers: layers), globalBatch: 48,
+      pattern, cluster: Shipped.smallCluster(deviceCount), model: model(family, isTied: isTied, layers: layers),
+      globalBatch: 48,
       sequenceLength: 64, layerCounts: layerCounts, stageChoices: stageChoices)
   }
 

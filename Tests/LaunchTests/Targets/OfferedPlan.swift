@@ -66,7 +66,7 @@ struct OfferedPlan: CustomStringConvertible {
       accumulatesGradientsInFP32: flip())
     let split = split(counts, of: job.model, strategy: strategy, for: table)
     guard table.refusal(of: strategy, split: split, job: job) == nil, strategy.exclusion == nil else { return nil }
-    let cluster = try cluster(deviceCount: mesh.worldSize)
+    let cluster = try Shipped.smallCluster(mesh.worldSize)
     return Plan(stating: strategy, split: split, on: try CostModel(cluster: cluster, job: job))
   }
 
@@ -92,16 +92,5 @@ struct OfferedPlan: CustomStringConvertible {
         rotaryScaling: pick([nil, scaling]), maximumPositionCount: pick([256, 8_192]),
         attentionWindow: pick([nil, 4_096]),
         initialisationDeviation: pick([0.02, 0.01])))
-  }
-
-  private static func cluster(deviceCount: Int) throws -> ClusterDescription {
-    let inNode = deviceCount % 4 == 0 ? 4 : deviceCount % 2 == 0 ? 2 : deviceCount
-    var levels = [ClusterDescription.Level(name: "node", span: inNode, bytesPerSecond: 300e9)]
-    if deviceCount > inNode {
-      levels.append(ClusterDescription.Level(name: "network", span: deviceCount, bytesPerSecond: 25e9))
-    }
-    return try ClusterDescription(
-      name: "small", device: Shipped.catalog.device("a100-sxm4-80gb"),
-      nodeNames: (0..<deviceCount / inNode).map { "n\($0)" }, devicesPerNode: inNode, levels: levels)
   }
 }
