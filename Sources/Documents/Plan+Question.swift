@@ -57,7 +57,7 @@ extension Plan {
 extension Plan {
   /// The frameworks that can be told all of the plan.
   package var runnableFrameworks: [Capabilities] {
-    Capabilities.all.filter { $0.refusal(of: strategy, split: split, job: job) == nil }
+    Capabilities.running(strategy, split: split, job: job)
   }
 }
 

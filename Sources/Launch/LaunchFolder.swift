@@ -15,7 +15,6 @@ package struct LaunchFolder: Sendable, Equatable {
   package init(
     of plan: Plan, for target: any LaunchTarget.Type, by launcher: JobLauncher, on hosts: HostAssignment
   ) throws(LaunchRefusal) {
-    if let refusal = target.refusal(of: plan) { throw refusal }
     let command = try target.program(of: plan)
     precondition(
       (command.settings.map(\.name) + command.environment.map(\.name)).allSatisfy(Shell.isVariable),

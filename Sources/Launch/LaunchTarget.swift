@@ -11,8 +11,8 @@ package protocol LaunchTarget: Sendable {
 
   /// What every rank of a plan starts.
   ///
-  /// - Throws: ``LaunchRefusal`` with the nearest that the target can, where it cannot express the plan.
-  static func program(of plan: Plan) throws(LaunchRefusal) -> RankCommand
+  /// - Precondition: ``capabilities`` offer the plan, as ``program(of:)`` makes sure.
+  static func command(for plan: Plan) -> RankCommand
 
   /// The run that the target's own files state: those that ``program(of:)`` wrote, or a user's.
   ///

@@ -123,9 +123,7 @@ public struct Planner: Sendable {
       guard
         let refusal = framework.capabilities?.refusal(of: estimate.strategy, split: estimate.split, job: model.job)
       else { return Estimate(document: estimate) }
-      let others = Capabilities.all.filter {
-        $0.refusal(of: estimate.strategy, split: estimate.split, job: model.job) == nil
-      }.map(\.name)
+      let others = Capabilities.running(estimate.strategy, split: estimate.split, job: model.job).map(\.name)
       throw SextantError(
         .input, source: strategy.source,
         expected: "\(refusal)\(others.isEmpty ? "" : "; \(others.joined(separator: ", ")) can be told all of it")")

@@ -51,4 +51,25 @@ import Testing
     #expect(table.refusal(of: strategy) == nil)
     #expect(table.refusal(of: strategy, job: job)?.nearest == nearest)
   }
+
+  /// What a target cannot write of a model is in its table, so that nothing is planned which is then not exported.
+  @Test func rotaryScalingAndWindowsAreRefusedByTheTable() throws {
+    func job(_ scaling: ModelDescription.RotaryScaling?, norm: Bool = false, window: Int? = nil) throws -> TrainingJob {
+      try TrainingJob(
+        model: ModelDescription(
+          name: "scaled", family: .llama, layerCount: 4, hiddenSize: 64, headCount: 4, feedForwardSize: 128,
+          vocabularySize: 128, hasGatedFeedForward: true, hasTiedEmbeddings: false, hasQueryKeyNorm: norm,
+          details: ModelDescription.Details(activation: .silu, rotaryScaling: scaling, attentionWindow: window)),
+        sequenceLength: 256, globalBatch: 8)
+    }
+    let llama31 = ModelDescription.RotaryScaling(
+      .llama3, factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositionCount: 8_192)
+    #expect(try Capabilities.nanotron.refusal(of: job(nil)) == nil)
+    #expect(try Capabilities.nanotron.refusal(of: job(llama31))?.nearest == "no rotary_scaling")
+    #expect(try Capabilities.torchtitan.refusal(of: job(llama31)) == nil)
+    #expect(try Capabilities.torchtitan.refusal(of: job(llama31, norm: true))?.nearest == "no rotary_scaling")
+    #expect(try Capabilities.torchtitan.refusal(of: job(nil, window: 256)) == nil)
+    #expect(
+      try Capabilities.torchtitan.refusal(of: job(nil, window: 128))?.nearest == "sequences of at most 128 tokens")
+  }
 }

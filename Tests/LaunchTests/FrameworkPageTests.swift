@@ -82,6 +82,7 @@ import Testing
   private static func limits(_ limits: Capabilities.Limits) -> [String] {
     [
       limits.hasUnfusedAttention ? nil : "attention that is not fused, at all",
+      limits.hasAttentionWindows ? nil : "sequences longer than a model's window of attention",
       limits.tiesEmbeddingsInPipeline ? nil : "tied embeddings and a pipeline",
       limits.accumulatesWholeGradientsInFP32 ? nil : "whole replicas and gradients in fp32 under 16-bit weights",
       limits.overlapsShardedGradientsAlways ? "divided gradients and a reduction after the backward pass" : nil,

@@ -14,7 +14,7 @@ enum ShowingTarget: LaunchTarget {
     "", " ", "a b", "it's", "\"q\"", "$HOME", "`id`", "$(id)", "\\", "*", "a\nb", "é", "~", "-n", "!!",
   ]
 
-  static func program(of plan: Plan) throws(LaunchRefusal) -> RankCommand {
+  static func command(for plan: Plan) -> RankCommand {
     RankCommand(
       files: [LaunchFile(name: "some arguments.txt", text: "--one\nwith space $X\n\n'last'")],
       settings: [

@@ -15,6 +15,11 @@ extension Capabilities {
     package var description: String { nearest.isEmpty ? rule : "\(rule); nearest: \(nearest)" }
   }
 
+  /// The frameworks that can be told all of a strategy for a job, with its layers and stages' choices.
+  package static func running(_ strategy: Strategy, split: Split, job: TrainingJob) -> [Capabilities] {
+    all.filter { $0.refusal(of: strategy, split: split, job: job) == nil }
+  }
+
   /// What the framework is called in complaints: name and version.
   package var label: String { "\(name) (\(version))" }
 
@@ -24,6 +29,9 @@ extension Capabilities {
       return Refusal("\(label) does not train \(job.model.family.rawValue) models: it trains \(models.words)")
     }
     if let refusal = refusal(of: job.model) { return refusal }
+    if let window = job.model.details.attentionWindow, window < job.sequenceLength, !limits.hasAttentionWindows {
+      return Refusal("\(label) has no windows of attention", nearest: "sequences of at most \(window) tokens")
+    }
     if !precisions.contains(job.precision) {
       return Refusal(
         "\(label) does not train in \(job.precision.rawValue)",

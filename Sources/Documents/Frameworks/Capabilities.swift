@@ -77,6 +77,8 @@ package struct Capabilities: Sendable {
   package struct Limits: Sendable, Equatable {
     /// Whether attention without a fused kernel, which keeps its scores, can be asked for.
     package var hasUnfusedAttention = true
+    /// Whether attention may be limited to a window shorter than the sequence.
+    package var hasAttentionWindows = true
     /// Whether embeddings are tied across the stages of a pipeline.
     package var tiesEmbeddingsInPipeline = true
     /// Whether replicas that are all whole accumulate gradients in fp32 under 16-bit weights.

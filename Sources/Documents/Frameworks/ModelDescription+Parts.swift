@@ -17,6 +17,10 @@ extension ModelDescription {
     case feedForwardBiasesAlone = "biases of the feed-forward part and none of query, key and value"
     case otherRotaryScaling = "rotary scaling other than Llama 3.1's by 8, linear by a whole factor, and YaRN"
     case fractionalRotaryBase = "a rotary base that is no whole number"
+    case anotherActivation = "an activation other than SiLU"
+    case rotaryScaling = "scaled rotary positions"
+    case rotaryScalingButLlama3 = "rotary scaling other than Llama 3.1's"
+    case rotaryScalingWithQueryKeyNorm = "scaled rotary positions and norms of queries and keys"
   }
 
   /// Whether the model has a part.
@@ -37,6 +41,10 @@ extension ModelDescription {
     case .attentionOutputBiasOfItsOwn: hasAttentionOutputBias != hasFeedForwardBias
     case .feedForwardBiasesAlone: hasFeedForwardBias && !hasQueryKeyValueBias
     case .otherRotaryScaling: !hasCommonRotaryScaling
+    case .anotherActivation: activation != .silu
+    case .rotaryScaling: details.rotaryScaling != nil
+    case .rotaryScalingButLlama3: details.rotaryScaling.map { $0.kind != .llama3 } ?? false
+    case .rotaryScalingWithQueryKeyNorm: details.rotaryScaling != nil && hasQueryKeyNorm
     case .fractionalRotaryBase: details.rotaryBase.map { $0 != $0.rounded() || abs($0) > 1e15 } ?? false
     }
   }
@@ -68,6 +76,9 @@ extension ModelDescription.Part {
       "qkv_bias, attention_output_bias and ffn_bias alike, or qkv_bias alone"
     case .otherRotaryScaling: "rotary_scaling of the kind yarn"
     case .fractionalRotaryBase: "a whole rotary_base"
+    case .anotherActivation: "activation silu"
+    case .rotaryScaling, .rotaryScalingWithQueryKeyNorm: "no rotary_scaling"
+    case .rotaryScalingButLlama3: "rotary_scaling of the kind llama3"
     default: ""
     }
   }

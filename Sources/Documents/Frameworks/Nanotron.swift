@@ -20,6 +20,9 @@ extension Capabilities {
     sequenceParallelism: .optional, precisions: [.bf16], gradientAccumulation: .fp32,
     models: Models(
       families: [.llama], words: "the Llama and Qwen 2 families",
-      lacking: [.attentionOutputBias, .feedForwardBias, .queryKeyNorm, .dropout, .plainFeedForward, .ownHeadSize]),
+      lacking: [
+        .attentionOutputBias, .feedForwardBias, .queryKeyNorm, .dropout, .plainFeedForward, .ownHeadSize,
+        .rotaryScaling,
+      ]),
     limits: Limits(hasUnfusedAttention: false, microBatchesFewerThanStages: 1))
 }

@@ -15,9 +15,13 @@ extension Capabilities {
     sequenceParallelism: .optional, precisions: [.bf16, .fp32], gradientAccumulation: .fp32,
     models: Models(
       families: [.llama], words: "the Llama 3 and Qwen 3 families",
-      lacking: [.queryKeyValueBias, .attentionOutputBias, .feedForwardBias, .dropout, .plainFeedForward]),
+      lacking: [
+        .queryKeyValueBias, .attentionOutputBias, .feedForwardBias, .dropout, .plainFeedForward, .anotherActivation,
+        .rotaryScalingButLlama3, .rotaryScalingWithQueryKeyNorm,
+      ]),
     // PyTorch's interleaved schedules keep three chunks of a stage gathered (`max_active_stages`).
-    limits: Limits(hasUnfusedAttention: false, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
+    limits: Limits(
+      hasUnfusedAttention: false, hasAttentionWindows: false, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
 
   /// torchtitan 0.2.2 (2026-02-20): `config/job_config.py` and the Llama 3 model's `infra/parallelize.py`.
   ///
@@ -37,9 +41,10 @@ extension Capabilities {
       families: [.llama], words: "the Llama 3 family",
       lacking: [
         .queryKeyValueBias, .attentionOutputBias, .feedForwardBias, .queryKeyNorm, .dropout, .plainFeedForward,
-        .ownHeadSize,
+        .ownHeadSize, .anotherActivation, .rotaryScalingButLlama3,
       ]),
-    limits: Limits(hasUnfusedAttention: false, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
+    limits: Limits(
+      hasUnfusedAttention: false, hasAttentionWindows: false, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
 
   private static let torchtitanRecomputations = [
     Recomputation(words: "none", recompute: Strategy.Recompute.none),

@@ -23,6 +23,14 @@ package enum LaunchTargets {
 }
 
 extension LaunchTarget {
+  /// What every rank of a plan starts.
+  ///
+  /// - Throws: ``LaunchRefusal`` with the nearest that the target can, where it cannot express the plan.
+  package static func program(of plan: Plan) throws(LaunchRefusal) -> RankCommand {
+    if let refusal = refusal(of: plan) { throw refusal }
+    return command(for: plan)
+  }
+
   /// Why the framework does not run a plan, with the nearest that it does; nil if it does.
   package static func refusal(of plan: Plan) -> LaunchRefusal? {
     capabilities.refusal(of: plan.strategy, split: plan.split, job: plan.job).map { LaunchRefusal($0.description) }

@@ -12,8 +12,7 @@ package enum DeepSpeedTarget: LaunchTarget {
   static let configurationName = "deepspeed.json"
   static let argumentsName = "script-arguments.txt"
 
-  package static func program(of plan: Plan) throws(LaunchRefusal) -> RankCommand {
-    if let refusal = refusal(of: plan) { throw refusal }
+  package static func command(for plan: Plan) -> RankCommand {
     var notes = [
       """
       TRAINING_SCRIPT is yours: it calls deepspeed.initialize, trains \(plan.job.model.name) on sequences of \

@@ -1,18 +1,9 @@
 package import Documents
 
-/// Megatron-LM without Megatron-FSDP: `pretrain_gpt.py` with an argument file.
-package enum MegatronLMTarget: LaunchTarget {
-  package static let name = "megatron-lm"
-  package static let capabilities = Capabilities.megatronLM
+/// Megatron-LM, with Megatron-FSDP or without: one reader and one order of ranks.
+protocol MegatronTarget: LaunchTarget {}
 
-  package static func program(of plan: Plan) throws(LaunchRefusal) -> RankCommand {
-    if let refusal = refusal(of: plan) { throw refusal }
-    // Megatron-LM's own check on devices before Blackwell, which need it to start tensor groups' exchanges in time.
-    let environment = plan.strategy.tensorDegree > 1 ? [(name: "CUDA_DEVICE_MAX_CONNECTIONS", value: "1")] : []
-    return MegatronProgram.command(
-      MegatronArguments(plan: plan, isFullySharded: false), environment: environment)
-  }
-
+extension MegatronTarget {
   package static func configuration(
     in files: [LaunchFile], deviceCount: Int?
   ) throws(DocumentError) -> RunConfiguration {
@@ -24,27 +15,29 @@ package enum MegatronLMTarget: LaunchTarget {
   }
 }
 
+/// Megatron-LM without Megatron-FSDP: `pretrain_gpt.py` with an argument file.
+package enum MegatronLMTarget: MegatronTarget {
+  package static let name = "megatron-lm"
+  package static let capabilities = Capabilities.megatronLM
+
+  package static func command(for plan: Plan) -> RankCommand {
+    // Megatron-LM's own check on devices before Blackwell, which need it to start tensor groups' exchanges in time.
+    let environment = plan.strategy.tensorDegree > 1 ? [(name: "CUDA_DEVICE_MAX_CONNECTIONS", value: "1")] : []
+    return MegatronProgram.command(
+      MegatronArguments(plan: plan, isFullySharded: false), environment: environment)
+  }
+}
+
 /// Megatron-LM with Megatron-FSDP, version 1.
-package enum MegatronFSDPTarget: LaunchTarget {
+package enum MegatronFSDPTarget: MegatronTarget {
   package static let name = "megatron-fsdp"
   package static let capabilities = Capabilities.megatronFSDP
 
-  package static func program(of plan: Plan) throws(LaunchRefusal) -> RankCommand {
-    if let refusal = refusal(of: plan) { throw refusal }
-    return MegatronProgram.command(
+  package static func command(for plan: Plan) -> RankCommand {
+    MegatronProgram.command(
       MegatronArguments(plan: plan, isFullySharded: true),
       // Megatron-LM refuses 1 here, which a container may have set; 8 is the driver's default.
       environment: [(name: "CUDA_DEVICE_MAX_CONNECTIONS", value: "8")])
-  }
-
-  package static func configuration(
-    in files: [LaunchFile], deviceCount: Int?
-  ) throws(DocumentError) -> RunConfiguration {
-    try MegatronReader(files, deviceCount: deviceCount).configuration()
-  }
-
-  package static func groups(of configuration: RunConfiguration) -> [String: [[Int]]] {
-    MegatronRankOrder.groups(of: configuration.strategy)
   }
 }
 

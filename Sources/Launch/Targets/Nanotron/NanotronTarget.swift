@@ -11,14 +11,7 @@ package enum NanotronTarget: LaunchTarget {
 
   static let configurationName = "nanotron.yaml"
 
-  package static func program(of plan: Plan) throws(LaunchRefusal) -> RankCommand {
-    if let refusal = refusal(of: plan) { throw refusal }
-    let model = plan.job.model
-    if model.details.rotaryScaling != nil {
-      throw LaunchRefusal(
-        "\(capabilities.label) reads rope_scaling and does not use it; nearest: \(model.name) without scaled rotary positions"
-      )
-    }
+  package static func command(for plan: Plan) -> RankCommand {
     let configuration = NanotronConfiguration(plan)
     return RankCommand(
       files: [LaunchFile(name: configurationName, text: configuration.text)],

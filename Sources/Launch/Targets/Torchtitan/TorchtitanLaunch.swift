@@ -15,10 +15,11 @@ struct TorchtitanLaunch {
   private let model: TorchtitanModel
   private let sharding: TorchtitanSharding
 
-  init(_ plan: Plan, dialect: TorchtitanDialect) throws(LaunchRefusal) {
+  /// - Precondition: the dialect's table offers the plan.
+  init(_ plan: Plan, dialect: TorchtitanDialect) {
     self.plan = plan
     self.dialect = dialect
-    var model = try TorchtitanModel(plan.job, label: dialect.capabilities.label)
+    var model = TorchtitanModel(plan.job)
     if plan.strategy.pipelineDegree > 1 { model.modelParts = dialect.modelParts(of: plan.split) }
     self.model = model
     sharding = TorchtitanSharding(plan.strategy)

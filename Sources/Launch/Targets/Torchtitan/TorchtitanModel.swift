@@ -24,30 +24,13 @@ struct TorchtitanModel: Equatable {
   /// What was assumed of the model.
   let notes: [String]
 
-  /// - Throws: ``LaunchRefusal`` for what neither family's code computes.
-  init(_ job: TrainingJob, label: String) throws(LaunchRefusal) {
+  /// - Precondition: torchtitan's table offers the job.
+  init(_ job: TrainingJob) {
     let model = job.model, details = model.details
-    if model.activation != .silu {
-      throw LaunchRefusal("\(label) has no activation but SiLU; nearest: the same model with silu")
-    }
-    if let window = details.attentionWindow, window < job.sequenceLength {
-      throw LaunchRefusal(
-        "\(label) has no window of attention in these families; nearest: sequences of at most \(window) tokens")
-    }
-    switch details.rotaryScaling?.kind {
-    case nil: scaling = nil
-    case .llama3:
-      let stated = details.rotaryScaling
-      scaling = Scaling(
-        factor: stated?.factor ?? 8, lowFrequencyFactor: stated?.lowFrequencyFactor ?? 1,
-        highFrequencyFactor: stated?.highFrequencyFactor ?? 4, originalPositions: stated?.originalPositionCount ?? 8_192
-      )
-    case let kind?:
-      throw LaunchRefusal(
-        "\(label) does not scale rotary positions as \(kind.rawValue) as it is meant; nearest: llama3, or none")
-    }
-    if model.hasQueryKeyNorm, scaling != nil {
-      throw LaunchRefusal("\(label) has no Llama 3.1 scaling in Qwen 3; nearest: none")
+    scaling = details.rotaryScaling.map {
+      Scaling(
+        factor: $0.factor ?? 8, lowFrequencyFactor: $0.lowFrequencyFactor ?? 1,
+        highFrequencyFactor: $0.highFrequencyFactor ?? 4, originalPositions: $0.originalPositionCount ?? 8_192)
     }
     family = model.hasQueryKeyNorm ? "qwen3" : "llama3"
     layers = model.layerCount
