@@ -91,7 +91,7 @@ struct ProfileLinksCommand: ParsableCommand {
       measurement.resumedFile = resume
       try place.set(&measurement)
       try probe.set(&measurement)
-      let interruption = Interruption(heedsTermination: true)
+      let interruption = Interruption()
       var progress = ProgressLine()
       let unit = engine == .tcp ? "links" : "runs"
       let outcome = try measurement.run(

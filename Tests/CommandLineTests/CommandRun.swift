@@ -82,10 +82,15 @@ final class Workspace: Sendable {
   }
 
   /// Runs a line of a shell in the folder.
-  func shell(_ line: String) async throws -> CommandRun { try await run("/bin/sh", ["-c", line]) }
+  ///
+  /// - Parameter body: what happens beside it, given the number of the process.
+  func shell(
+    _ line: String, beside body: (@Sendable (pid_t) -> Void)? = nil
+  ) async throws -> CommandRun { try await run("/bin/sh", ["-c", line], beside: body) }
 
   private func run(
-    _ executable: String, _ arguments: [String], outputTo device: String? = nil, interruptedAfter: Double? = nil
+    _ executable: String, _ arguments: [String], outputTo device: String? = nil, interruptedAfter: Double? = nil,
+    beside body: (@Sendable (pid_t) -> Void)? = nil
   ) async throws -> CommandRun {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: executable)
@@ -120,6 +125,7 @@ final class Workspace: Sendable {
           if process.isRunning { kill(identifier, SIGINT) }
         }
       }
+      if let body { Thread.detachNewThread { body(identifier) } }
       DispatchQueue.global().asyncAfter(deadline: .now() + timeLimitSeconds) {
         if process.isRunning { kill(identifier, SIGKILL) }
       }
