@@ -119,6 +119,9 @@ public struct LinkMeasurement: Sendable {
     isInterrupted: @escaping @Sendable () -> Bool = { false },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(SextantError) -> Outcome? {
+    if case .hosts(let hosts) = place {
+      do { try checkHosts(hosts) } catch { throw SextantError(error) }
+    }
     if case .ncclTests(let launcher, let pair, let group, let timeLimitSeconds) = engine {
       let run = NCCLTestsRun(
         hosts: try knownHosts(), launcher: launcher, pairCommand: pair, groupCommand: group,

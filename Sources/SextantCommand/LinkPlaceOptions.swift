@@ -26,7 +26,7 @@ struct LinkPlaceOptions: ParsableArguments {
   @Option(help: ArgumentHelp("What this node is called; its host name if not given.", valueName: "name"))
   var nodeName: String?
 
-  @Option(help: ArgumentHelp("Start a node on each of these hosts, over ssh.", valueName: "host,…"))
+  @Option(help: ArgumentHelp("Start a node on each of these hosts, over ssh; no name begins with -.", valueName: "host,…"))
   var hosts: String?
 
   @Option(help: ArgumentHelp("The same, a host a line; what follows on a line does not count.", valueName: "file"))

@@ -134,6 +134,10 @@ import Testing
     try await folder.sextant("profile", "links", "--rank", "4", "--size", "4").failed(64, "a rank is from 0 to 3")
     try await folder.sextant("profile", "links", "--rank", "0", "--size", "2").failed(64, "no token")
     try await folder.sextant("profile", "links", "--hosts", "a,a").failed(64, "a host is twice")
+    for more in [[], ["--engine", "nccl-tests"]] {
+      try await folder.sextant(["profile", "links", "--hosts=a,-oProxyCommand=x"] + more)
+        .failed(64, "whose name does not begin with -, found \"-oProxyCommand=x\"")
+    }
     try await folder.sextant("profile", "links", "--streams", "4,1").failed(64, "stream counts are")
     try await folder.sextant("profile", "links", "--message-bytes", "many").failed(64, "expected numbers")
     try await folder.sextant("profile", "links", "--engine", "nccl-tests").failed(64, "needs the hosts")

@@ -1,3 +1,4 @@
+import Documents
 import Foundation
 import Testing
 
@@ -49,6 +50,24 @@ import Testing
     for text in ["node-0:29400", "10.0.0.1:1", "[fe80::1]:65535"] { #expect(try "\(Endpoint(text))" == text) }
     for text in ["", "node", "node:", ":1", "node:65536", "node:-1", "fe80::1:5", "no de:1"] {
       #expect(throws: LinkRunError.self, "\(text)") { try Endpoint(text) }
+    }
+  }
+
+  /// ssh would take such a name for an option, of which some run commands.
+  @Test func aHostDoesNotBeginWithAHyphen() throws {
+    for list in ["-oProxyCommand=x", "a,-b", "-[1-2]"] {
+      #expect(throws: LinkRunError.self, "\(list)") { try hosts(inList: list) }
+    }
+    #expect(try hosts(inList: "a-1,b-[1-2]") == ["a-1", "b-1", "b-2"])
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("sextant-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try Data("a slots=8\n  -b # an option\n".utf8).write(to: URL(fileURLWithPath: path))
+    do throws(DocumentError) {
+      _ = try hosts(inFile: path)
+      Issue.record("it was taken")
+    } catch {
+      #expect(
+        "\(error)" == "\(path): line 2: expected a host, whose name does not begin with -, found \"  -b # an option\"")
     }
   }
 
