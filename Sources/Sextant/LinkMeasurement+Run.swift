@@ -47,6 +47,9 @@ extension LinkMeasurement {
     if survey.measuredCount == 0, !survey.wasInterrupted, !survey.isComplete {
       throw SextantError(.links, expected: "nothing was measured: \(survey.shortfall)")
     }
+    if survey.wasInterrupted, !survey.hasMeasured {
+      return Outcome(links: nil, shortfall: "nothing was measured", wasInterrupted: true)
+    }
     let links = survey.document(
       caption, resuming: order.earlier,
       inferringFromBlocks: sampledRoundCount == nil ? nil : survey.blocks(nodesPerRack: nodesPerRack))

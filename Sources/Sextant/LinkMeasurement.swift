@@ -36,7 +36,8 @@ public struct LinkMeasurement: Sendable {
 
   /// What came of it, on the process that coordinates.
   public struct Outcome: Sendable {
-    /// What was measured, with what was resumed; nil where there is nothing.
+    /// What was measured, with what was resumed; nil where there is nothing, also when the run was stopped before
+    /// anything was measured.
     public let links: Links?
     /// What is missing, in a line; nil where nothing is.
     public let shortfall: String?

@@ -13,7 +13,8 @@ struct ProfileLinksCommand: ParsableCommand {
       pairs. The processes prove to each other that they know the run's token, from SEXTANT_TOKEN or --token-file.
       Example: srun --ntasks-per-node=1 sextant profile links --output links.json
       A node that does not come, dies or stalls costs its own row: the rest is written, and the exit code is 4. \
-      --resume measures what is missing.
+      --resume measures what is missing. A run that is stopped writes what it has measured; before \
+      anything was, it leaves --output as it is.
       """)
 
   /// How links are measured.
@@ -104,7 +105,10 @@ struct ProfileLinksCommand: ParsableCommand {
         try emit(json ? links.json : LinksReport(links: links.document).text)
       }
       guard let shortfall = outcome.shortfall else { return }
-      if outcome.wasInterrupted { throw complaint("interrupted; \(shortfall)", .interrupted) }
+      if outcome.wasInterrupted {
+        let rest = outcome.links == nil ? "nothing was measured, and nothing is written" : shortfall
+        throw complaint("interrupted; \(rest)", .interrupted)
+      }
       throw complaint(shortfall, outcome.links == nil ? .failure : .partial)
     }
   }

@@ -72,7 +72,7 @@ import Testing
 }
 
 /// Waits until a process has a handler for a signal, as long as it lives.
-private func wait(for process: pid_t, toHandle signal: CInt) {
+func wait(for process: pid_t, toHandle signal: CInt) {
   while kill(process, 0) == 0, !has(process, signal, in: "SigCgt") { usleep(5_000) }
 }
 

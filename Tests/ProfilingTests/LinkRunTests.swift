@@ -100,6 +100,41 @@ import Testing
     #expect(whole.snapshots[0].gaps.isEmpty)
   }
 
+  /// A rank that never came has no name but its number; it may well be a node that the document knows.
+  @Test func aNodeThatNeverCameIsNotAddedToWhatIsResumed() throws {
+    let caption = LinkSurvey.Caption(name: "test", source: "test", time: "2026-01-01T00:00:00Z")
+    var run = LocalRun(nodeCount: 3, settings: try Self.settings())
+    let before = try run.survey().survey.document(caption)
+    run.nodeCount = 4
+    run.absent = [3]
+    run.joinSeconds = 1
+    run.known = LinkCoordinator.known(in: before).subtracting([.init(from: "node-0", to: "node-1")])
+    let survey = try run.survey().survey
+    #expect(survey.nodes[3].name == "rank-3" && survey.nodes[3].failure == "did not come within 1 s")
+    let after = survey.document(caption, resuming: before)
+    #expect(after.nodeNames == before.nodeNames && after.snapshots[0].gaps.isEmpty)
+    #expect(after.snapshots[0].bytesPerSecond[1][2] == before.snapshots[0].bytesPerSecond[1][2])
+    // Without a document to go on with, the row is there and says why it is empty.
+    #expect(survey.document(caption).nodeNames == ["node-0", "node-1", "node-2", "rank-3"])
+  }
+
+  /// A run that is stopped before all came knows nothing of who did not, so there is nothing to infer either.
+  @Test func nothingIsInferredOfANodeThatNeverCame() throws {
+    let size = DirectionMeasurement.Size(messageBytes: 4_096, streamCount: 1, seconds: [1e-4, 2e-4, 3e-4])
+    let measured = LinkSurvey.Outcome.measured(.init(latencySeconds: 1e-5, pingCount: 9, sizes: [size]))
+    let survey = LinkSurvey(
+      nodes: [("a", true), ("b", true), ("rank-2", false)].map {
+        .init(name: $0, hasCome: $1, block: "", failure: nil)
+      },
+      outcomes: [
+        [.notTried, measured, .notTried], [.notTried, .notTried, .notTried], .init(repeating: .notTried, count: 3),
+      ],
+      isLoaded: true, roundCount: 1, refusedCount: 0, wasInterrupted: true)
+    let rates = survey.document(.init(name: "t", source: "t", time: "t"), inferringFromBlocks: ["", "", ""])
+      .snapshots[0].bytesPerSecond
+    #expect(rates[1][0] != nil && rates[0][2] == nil && rates[2][1] == nil)
+  }
+
   @Test func aSampledRunSaysWhatItInferred() throws {
     var run = LocalRun(nodeCount: 6, settings: try Self.settings(), bytesPerSecond: (0..<6).map { _ in 1.5e6 })
     run.sampledRoundCount = 2

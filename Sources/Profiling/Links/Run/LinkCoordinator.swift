@@ -67,6 +67,8 @@ package final class LinkCoordinator {
   var active: [UInt64: ActiveLink] = [:]
   var refusedCount = 0
   var isInterrupted: () -> Bool = { false }
+  /// Whether the nodes had all the time they were given to come.
+  private var hasWaited = false
 
   /// A node as the coordinator sees it.
   struct Node {
@@ -137,6 +139,7 @@ package final class LinkCoordinator {
       if remaining <= 0 { break }
       if let event = mailbox.take(withinSeconds: min(0.05, remaining)) { handle(event) }
     }
+    hasWaited = !isInterrupted()
   }
 
   /// Gives the goodbyes time to leave: until the nodes have closed.
@@ -152,9 +155,9 @@ package final class LinkCoordinator {
     return LinkSurvey(
       nodes: nodes.enumerated().map { rank, node in
         LinkSurvey.Node(
-          name: names[rank], block: node.registration?.block ?? "",
+          name: names[rank], hasCome: node.registration != nil, block: node.registration?.block ?? "",
           failure: node.failure
-            ?? (node.registration == nil && !wasInterrupted ? Self.absence(node, order.joinSeconds) : nil))
+            ?? (node.registration == nil && hasWaited ? Self.absence(node, order.joinSeconds) : nil))
       },
       outcomes: outcomes, isLoaded: order.isLoaded, roundCount: roundCount, refusedCount: refusedCount,
       wasInterrupted: wasInterrupted)

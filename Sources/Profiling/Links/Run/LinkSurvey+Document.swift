@@ -20,13 +20,18 @@ extension LinkSurvey {
   /// The links document.
   ///
   /// - Parameters:
-  ///   - earlier: the document that is resumed; what it knows stays unless it was measured again.
+  ///   - earlier: the document that is resumed; what it knows stays unless it was measured again. A node that never
+  ///     came is not added to it: under the name that it would have here it may be one that the document knows.
   ///   - blocks: for each node what it shares with its nearest, to infer what a
   ///     sampled run left out; nil infers nothing.
   package func document(
     _ caption: Caption, resuming earlier: MeasuredLinks? = nil, inferringFromBlocks blocks: [String]? = nil
   ) -> MeasuredLinks {
-    var table = LinkTable(names: nodes.map(\.name), earlier: earlier)
+    let listed = nodes.indices.filter { rank in
+      guard let earlier else { return true }
+      return nodes[rank].hasCome || earlier.nodeNames.contains(nodes[rank].name)
+    }
+    var table = LinkTable(names: nodes.map(\.name), listed: listed, earlier: earlier)
     let origin = table.origin(
       MeasuredLinks.Origin(
         engine: "tcp", source: caption.source, trust: isLoaded ? .loaded : .idle,
@@ -41,15 +46,16 @@ extension LinkSurvey {
         }
       }
     }
-    for (index, node) in nodes.enumerated() {
-      if let failure = node.failure { table.setRowGap(failure, of: index) }
+    for index in listed {
+      if let failure = nodes[index].failure { table.setRowGap(failure, of: index) }
     }
     if let blocks {
       let inferred = table.origin(
         MeasuredLinks.Origin(
           engine: "tcp", source: caption.source, trust: .inferred,
           note: "not measured: from the measured pairs of the same blocks and of the same nodes"))
-      table.infer(blocks: blocks, among: nodes.indices.filter { nodes[$0].failure == nil }, origin: inferred)
+      let present = nodes.indices.filter { nodes[$0].failure == nil && nodes[$0].hasCome }
+      table.infer(blocks: blocks, among: present, origin: inferred)
     }
     return table.document(
       name: caption.name, source: caption.source, time: caption.time, load: isLoaded ? .loaded : .idle)

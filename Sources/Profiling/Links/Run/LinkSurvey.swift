@@ -3,6 +3,8 @@ package struct LinkSurvey: Sendable, Equatable {
   /// One node, in the order of ranks.
   package struct Node: Sendable, Equatable {
     package let name: String
+    /// Whether it came and said who it is; if not, its name is what the launcher calls it, or its rank.
+    package let hasCome: Bool
     /// What it shares with the nodes nearest to it, such as its leaf switch; empty when unknown.
     package let block: String
     /// Why it took no part, or not to the end; nil when it did.
@@ -49,6 +51,11 @@ package struct LinkSurvey: Sendable, Equatable {
           }
         }
     }
+  }
+
+  /// Whether this run measured anything, loopback included.
+  package var hasMeasured: Bool {
+    outcomes.contains { row in row.contains { if case .measured = $0 { true } else { false } } }
   }
 
   /// What is missing, in a line.

@@ -19,9 +19,13 @@ struct LinkTable {
   private var gaps: [MeasuredLinks.Gap]
   private var inside: [MeasuredLinks.InsideLinks]
 
-  /// - Parameter earlier: the document that is resumed, of one snapshot. Nodes that never came in it and are
-  ///   not known by the same name now are left out.
-  init(names ofRun: [String], earlier: MeasuredLinks?) {
+  /// - Parameters:
+  ///   - runNames: what this run calls its nodes, by rank.
+  ///   - listed: the ranks that the table is to have; nothing may be set for others.
+  ///   - earlier: the document that is resumed, of one snapshot. Nodes that never came in it and are not known by the
+  ///     same name now are left out.
+  init(names runNames: [String], listed: [Int], earlier: MeasuredLinks?) {
+    let ofRun = listed.map { runNames[$0] }
     let before = earlier?.snapshots.last
     let oldNames = earlier?.nodeNames ?? []
     let kept = oldNames.indices.filter { index in
@@ -43,7 +47,7 @@ struct LinkTable {
     }
     self.names = names
     self.earlier = earlier
-    place = ofRun.map { name in names.firstIndex(of: name) ?? 0 }
+    place = runNames.map { name in names.firstIndex(of: name) ?? 0 }
     origins = earlier?.origins ?? []
     rate = moved(before?.bytesPerSecond)
     latency = moved(before?.latencySeconds)
