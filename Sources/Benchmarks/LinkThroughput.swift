@@ -52,7 +52,7 @@ struct LinkThroughput {
         rank: rank, hostName: "node-\(rank)", block: "", localHost: nil, maximumBytesPerSecond: nil)
       Thread.detachNewThread {
         try? worker.run(
-          .init(rendezvous: endpoint, token: token, runFile: nil, joinSeconds: 10), isInterrupted: { false })
+          .init(rendezvous: endpoint, token: token, runFile: nil, joinSeconds: 10))
       }
     }
     let survey = coordinator.run(isInterrupted: { false }, progress: { _, _ in })

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Documents
 import Foundation
+import Profiling
 import Sextant
 
 /// Where this process stands among the nodes of a run, and how they find each other.
@@ -26,7 +27,8 @@ struct LinkPlaceOptions: ParsableArguments {
   @Option(help: ArgumentHelp("What this node is called; its host name if not given.", valueName: "name"))
   var nodeName: String?
 
-  @Option(help: ArgumentHelp("Start a node on each of these hosts, over ssh; no name begins with -.", valueName: "host,…"))
+  @Option(
+    help: ArgumentHelp("Start a node on each of these hosts, over ssh; no name begins with -.", valueName: "host,…"))
   var hosts: String?
 
   @Option(help: ArgumentHelp("The same, a host a line; what follows on a line does not count.", valueName: "file"))
@@ -41,7 +43,8 @@ struct LinkPlaceOptions: ParsableArguments {
   @Flag(inversion: .prefixedNo, help: "Coordinate the run as rank 0; where not, rank 0 is a node like the others.")
   var coordinate = true
 
-  @Option(help: ArgumentHelp("Wait so long for the nodes to come.", valueName: "seconds"))
+  @Option(
+    help: ArgumentHelp("Wait so long for the nodes to come, and for a token on standard input.", valueName: "seconds"))
   var joinTimeout = 60.0
 
   func validate() throws {
@@ -68,7 +71,11 @@ struct LinkPlaceOptions: ParsableArguments {
     }
     measurement.nodeName = nodeName
     measurement.rendezvous = rendezvous
-    if tokenFile == "-" { measurement.token = readLine() ?? "" } else { measurement.tokenFile = tokenFile }
+    if tokenFile == "-" {
+      measurement.token = try RunToken.line(of: STDIN_FILENO, withinSeconds: joinTimeout)
+    } else {
+      measurement.tokenFile = tokenFile
+    }
     measurement.interface = interface
     measurement.joinSeconds = joinTimeout
     measurement.coordinates = coordinate

@@ -13,8 +13,8 @@ struct ProfileLinksCommand: ParsableCommand {
       pairs. The processes prove to each other that they know the run's token, from SEXTANT_TOKEN or --token-file.
       Example: srun --ntasks-per-node=1 sextant profile links --output links.json
       A node that does not come, dies or stalls costs its own row: the rest is written, and the exit code is 4. \
-      --resume measures what is missing. A run that is stopped writes what it has measured; before \
-      anything was, it leaves --output as it is.
+      --resume measures what is missing. A rank that no longer hears rank 0 ends by itself, with exit code 1. A run \
+      that is stopped writes what it has measured; before anything was, it leaves --output as it is.
       """)
 
   /// How links are measured.

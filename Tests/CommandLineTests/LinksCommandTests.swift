@@ -133,6 +133,7 @@ import Testing
     try await folder.sextant("profile", "links", "--rank", "1").failed(64, "--rank and --size go together")
     try await folder.sextant("profile", "links", "--rank", "4", "--size", "4").failed(64, "a rank is from 0 to 3")
     try await folder.sextant("profile", "links", "--rank", "0", "--size", "2").failed(64, "no token")
+    try await folder.sextant("profile", "links", "--rank", "1", "--size", "2").failed(64, "no token")
     try await folder.sextant("profile", "links", "--hosts", "a,a").failed(64, "a host is twice")
     for more in [[], ["--engine", "nccl-tests"]] {
       try await folder.sextant(["profile", "links", "--hosts=a,-oProxyCommand=x"] + more)

@@ -60,4 +60,41 @@ import Testing
     }.failed(130, "nothing is written")
     #expect(try folder.text(of: "links.json") == before)
   }
+
+  /// The connection of a process that was stopped stands: only its silence tells.
+  @Test func whoseRankZeroIsStoppedEnds() async throws {
+    let folder = try Workspace()
+    let run = try await folder.shell(
+      Self.token + """
+        links() {
+          rank=$1; shift
+          exec '\(Workspace.executable)' profile links --rank $rank --size 3 --rendezvous 127.0.0.1:$port \
+            --stall-timeout 0.5 --join-timeout "$@"
+        }
+        port=$((20000 + $$ % 10000))
+        links 0 50 & first=$!
+        links 1 10 2> rank-1 & second=$!
+        sleep 2
+        kill -STOP $first
+        wait $second; echo $?
+        kill -KILL $first
+        """)
+    #expect(run.output == "1\n", "\(run.errors)")
+    #expect(try folder.text(of: "rank-1").contains("coordinator"))
+  }
+
+  /// As ssh does where connections are shared: the process that stays behind holds the standard error, and nothing else.
+  @Test func aLaunchThatFailsIsToldWhoeverHoldsItsErrors() async throws {
+    let folder = try Workspace()
+    try folder.write(
+      """
+      #!/bin/bash
+      (for other in 0 1 {3..99}; do eval "exec $other>&-"; done; exec sleep 30) &
+      exit 255
+      """, to: "ssh")
+    try await folder.shell("chmod +x ssh").succeeded()
+    let run = try await folder.sextant(
+      "profile", "links", "--hosts", "a,b", "--ssh", "./ssh", "--interface", "127.0.0.1", "--join-timeout", "10")
+    run.failed(1, "a its launch ended with exit code 255")
+  }
 }

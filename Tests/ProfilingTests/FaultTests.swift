@@ -40,6 +40,7 @@ import Testing
     while let event = mailbox.take(withinSeconds: 30) {
       switch event {
       case .message(_, .goodbye), .closed: return
+      case .message(_, .alive): continue
       case .message(_, let message): act(connection, message)
       default: continue
       }
@@ -91,12 +92,12 @@ import Testing
   @Test func anotherVersionIsTheReason() throws {
     let survey = try run { endpoint in
       var hello = Hello(rank: 3, purpose: .control).bytes
-      hello[Hello.magic.count + 1] = 2
+      hello[Hello.magic.count + 1] = 3
       Self.send(framed(hello), to: endpoint)
     }
     #expect(
       survey.nodes[3].failure
-        == "did not come within 2 s; a caller that says it is this node runs version 2 of the protocol, this is version 1"
+        == "did not come within 2 s; a caller that says it is this node runs version 3 of the protocol, this is version 2"
     )
   }
 
@@ -148,7 +149,7 @@ import Testing
     let invitation = LinkWorker.Invitation(
       rendezvous: Endpoint(host: "127.0.0.1", port: 1), token: .generated(), runFile: nil, joinSeconds: 0.3)
     do throws(LinkRunError) {
-      try worker.run(invitation, isInterrupted: { false })
+      try worker.run(invitation)
       Issue.record("it came")
     } catch {
       #expect("\(error)".contains("was not reached within 0.3 s"))

@@ -71,6 +71,39 @@ import Testing
     }
   }
 
+  @Test func aTokenThatDoesNotComeIsNotWaitedForLong() throws {
+    let pipe = Pipe()
+    let descriptor = pipe.fileHandleForReading.fileDescriptor
+    #expect(throws: LinkRunError.badToken("did not come on standard input within 0.1 s")) {
+      try RunToken.line(of: descriptor, withinSeconds: 0.1)
+    }
+    try pipe.fileHandleForWriting.write(contentsOf: Data("first line\nsecond".utf8))
+    #expect(try RunToken.line(of: descriptor, withinSeconds: 60) == "first line")
+    try pipe.fileHandleForWriting.close()
+    // What ends without a line's end is a line.
+    #expect(try RunToken.line(of: descriptor, withinSeconds: 60) == "second")
+    #expect(try RunToken.line(of: descriptor, withinSeconds: 60) == "")
+  }
+
+  /// Every rank says at once what is missing, not only the one that the others wait for.
+  @Test(arguments: [0, 1])
+  func aRunWithoutATokenOrAPlaceToMeetDoesNotBegin(rank: Int) throws {
+    func begin(_ rendezvous: Endpoint?, _ token: RunToken?) throws {
+      let run = LinkRun(
+        place: try Launcher(rank: rank, size: 2), nodeName: nil, rendezvous: rendezvous, token: token, runFile: nil,
+        interface: nil, maximumBytesPerSecond: nil, joinSeconds: 90)
+      if rank > 0 { return try run.takePart(isInterrupted: { false }) }
+      let order = LinkCoordinator.Order(
+        nodeCount: 2, settings: try LinkRunTests.settings(), isLoaded: true, measuresLoopback: false,
+        sampledRoundCount: nil, joinSeconds: 90, expectedNames: [], known: [])
+      _ = try run.conduct(order, isInterrupted: { false }, progress: { _, _ in })
+    }
+    let token = "no token: set SEXTANT_TOKEN on every node, or give --token-file"
+    #expect(throws: LinkRunError.launcher(token)) { try begin(Endpoint(host: "127.0.0.1", port: 0), nil) }
+    let meeting = "nothing says where rank 0 is: give --rendezvous HOST:PORT of rank 0, or --token-file"
+    #expect(throws: LinkRunError.launcher(meeting)) { try begin(nil, .generated()) }
+  }
+
   @Test func theRunFileIsForItsOwnerAlone() throws {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("sextant-\(UUID().uuidString)").path
     let file = RunFile(path: path)

@@ -60,7 +60,7 @@ final class RunningNode: Sendable {
       rendezvous: endpoint, token: LocalRun.token, runFile: nil, joinSeconds: 10)
     Thread.detachNewThread { [self] in
       do throws(LinkRunError) {
-        try worker.run(invitation, isInterrupted: { false })
+        try worker.run(invitation)
       } catch {
         self.error.withLock { $0 = error }
       }
@@ -68,9 +68,9 @@ final class RunningNode: Sendable {
     }
   }
 
-  /// Waits for its end.
+  /// Waits for its end; a node that goes on for longer than any test has hung.
   func ending() -> LinkRunError? {
-    done.wait()
+    guard done.wait(timeout: .now() + 100) == .success else { return .coordinator("the node did not end") }
     return error.withLock { $0 }
   }
 }

@@ -53,6 +53,21 @@ import Testing
     #expect(outcome.links != nil)
   }
 
+  @Test func aRunThatIsCalledOffDoesNotCountAsLate() throws {
+    var askedCount = 0
+    let outcome = try NCCLTestsRun(
+      hosts: ["a", "b"], launcher: [Self.launcher(), "{hosts}", "{ranks}"], pairCommand: ["hang"], groupCommand: nil,
+      timeLimitSeconds: 86_400, isLoaded: true
+    ).outcome(
+      name: "test",
+      isInterrupted: {
+        askedCount += 1
+        return askedCount > 5
+      }, progress: { _, _ in })
+    #expect(outcome.wasInterrupted && outcome.links == nil)
+    #expect(outcome.failures == ["a ↔ b: was called off"])
+  }
+
   @Test func aProgramThatIsNotThereIsNamed() throws {
     let outcome = try NCCLTestsRun(
       hosts: ["a", "b"], launcher: ["/no/such/program"], pairCommand: ["sendrecv_perf"], groupCommand: nil,

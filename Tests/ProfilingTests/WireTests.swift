@@ -96,6 +96,7 @@ import Testing
           link: .max, peerRank: 3, role: .caller, endpoint: Endpoint(host: "10.0.0.1", port: 65_535), keepsBusy: true,
           settings: settings)),
       .ready(link: 1), .go(link: 2), .finished(link: 3), .failed(link: 4, reason: "it broke"), .goodbye,
+      .alive(silenceSeconds: 15),
       .measured(link: 5, DirectionMeasurement(latencySeconds: 1e-5, pingCount: 9, sizes: [size])),
     ]
   }()

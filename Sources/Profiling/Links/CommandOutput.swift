@@ -59,13 +59,17 @@ final class CommandOutput: Sendable {
   /// Until it has ended and all it printed was read.
   var isRunning: Bool { startFailure == nil && (process.isRunning || state.withLock { $0.openPipeCount > 0 }) }
 
+  /// Whether the program itself has not ended, whatever its children do.
+  var isProgramRunning: Bool { startFailure == nil && process.isRunning }
+
+  /// Asks it to end, as SIGTERM does: a launcher then ends what it started on other hosts.
+  func askToEnd() { if isProgramRunning { process.terminate() } }
+
   /// How it ended; ends it if it has not.
   func end() -> Ending {
     if let startFailure { return .failed(startFailure) }
     if process.isRunning {
-      process.terminate()
-      usleep(100_000)
-      if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+      kill(process.processIdentifier, SIGKILL)
       return .stopped
     }
     let (output, errors) = state.withLock { ($0.output, $0.errors) }

@@ -87,6 +87,9 @@ package struct NCCLTestsRun: Sendable {
 
   private struct Failure: Error { let reason: String }
 
+  /// How long a launcher that is asked to end has to end the ranks that it started.
+  private static let graceSeconds = 2.0
+
   /// Runs a batch at once; in the order of the jobs.
   private func results(of jobs: [Job], _ isInterrupted: () -> Bool) -> [Result<Findings, Failure>] {
     let running = jobs.map { job in
@@ -94,10 +97,17 @@ package struct NCCLTestsRun: Sendable {
     }
     let end = ContinuousClock.now + .seconds(timeLimitSeconds)
     while running.contains(where: \.isRunning), ContinuousClock.now < end, !isInterrupted() { usleep(20_000) }
-    return zip(jobs, running).map { job, run in
+    let areLate = running.map(\.isProgramRunning)
+    for run in running { run.askToEnd() }
+    let graceEnd = ContinuousClock.now + .seconds(Self.graceSeconds)
+    while running.contains(where: \.isProgramRunning), ContinuousClock.now < graceEnd { usleep(20_000) }
+    let stop = isInterrupted() ? "was called off" : "did not end within \(short(timeLimitSeconds)) s"
+    return jobs.indices.map { index in
+      let job = jobs[index], ending = running[index].end()
+      if areLate[index] { return .failure(Failure(reason: stop)) }
       let text: String
-      switch run.end() {
-      case .stopped: return .failure(Failure(reason: "did not end within \(short(timeLimitSeconds)) s"))
+      switch ending {
+      case .stopped: return .failure(Failure(reason: stop))
       case .failed(let reason): return .failure(Failure(reason: reason))
       case .ended(let output): text = output
       }

@@ -6,7 +6,10 @@ final class InOtherThread<Value: Sendable>: Sendable {
   private let outcome = Mutex<Result<Value, LinkFailure>?>(nil)
   private let done = DispatchSemaphore(value: 0)
 
-  init(_ work: @escaping @Sendable () throws(LinkFailure) -> Value) {
+  /// - Parameter tell: called on that thread when the work is over.
+  init(
+    _ work: @escaping @Sendable () throws(LinkFailure) -> Value, whenOver tell: @escaping @Sendable () -> Void = {}
+  ) {
     Thread.detachNewThread { [self] in
       let result: Result<Value, LinkFailure>
       do throws(LinkFailure) {
@@ -16,8 +19,12 @@ final class InOtherThread<Value: Sendable>: Sendable {
       }
       outcome.withLock { $0 = result }
       done.signal()
+      tell()
     }
   }
+
+  /// Whether ``value()`` would not wait.
+  var isOver: Bool { outcome.withLock { $0 != nil } }
 
   /// Waits for the work, which bounds its own waiting; to be asked for once.
   func value() throws(LinkFailure) -> Value {

@@ -150,7 +150,7 @@ extension LinkCoordinator {
         }
       }
       if !waitsFor { return }
-      if let event = mailbox.take(withinSeconds: 0.05) { handle(event) }
+      hear(withinSeconds: 0.05)
     }
   }
 

@@ -69,6 +69,8 @@ package final class LinkCoordinator {
   var isInterrupted: () -> Bool = { false }
   /// Whether the nodes had all the time they were given to come.
   private var hasWaited = false
+  /// When the nodes are told next that the coordinator is there.
+  var nextBeat = ContinuousClock.now
 
   /// A node as the coordinator sees it.
   struct Node {
@@ -137,7 +139,7 @@ package final class LinkCoordinator {
     while !isInterrupted(), nodes.contains(where: { $0.registration == nil && $0.failure == nil }) {
       let remaining = (end - .now).inSeconds
       if remaining <= 0 { break }
-      if let event = mailbox.take(withinSeconds: min(0.05, remaining)) { handle(event) }
+      hear(withinSeconds: min(0.05, remaining))
     }
     hasWaited = !isInterrupted()
   }
@@ -146,7 +148,7 @@ package final class LinkCoordinator {
   private func settle(withinSeconds seconds: Double) {
     let end = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < end, nodes.contains(where: \.isPresent) {
-      if let event = mailbox.take(withinSeconds: 0.05) { handle(event, isEnding: true) }
+      hear(withinSeconds: 0.05, isEnding: true)
     }
   }
 

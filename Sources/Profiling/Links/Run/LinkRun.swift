@@ -39,13 +39,14 @@ package struct LinkRun: Sendable {
   ///
   /// - Throws: ``LinkRunError``.
   package func takePart(isInterrupted: @escaping @Sendable () -> Bool) throws(LinkRunError) {
+    try checkMeeting()
     let worker = try worker()
     let invitation = LinkWorker.Invitation(
       rendezvous: rendezvous, token: token, runFile: runFile, joinSeconds: joinSeconds)
     let ending = NodeEnding()
     Thread.detachNewThread {
       do throws(LinkRunError) {
-        try worker.run(invitation, isInterrupted: { false })
+        try worker.run(invitation)
         ending.set(nil)
       } catch {
         ending.set(error)
@@ -69,20 +70,16 @@ package struct LinkRun: Sendable {
   package func conduct(
     _ order: LinkCoordinator.Order, isInterrupted: @escaping @Sendable () -> Bool, progress: (Int, Int) -> Void
   ) throws(LinkRunError) -> LinkSurvey {
+    try checkMeeting()
     let worker = try worker()
     let found = try runFile?.read()
     let address = try listeningAddress()
     let token = self.token ?? found?.token ?? .generated()
-    guard self.token != nil || runFile != nil else {
-      throw .launcher("no token: set SEXTANT_TOKEN on every node, or give --token-file")
-    }
     let coordinator = try LinkCoordinator(order, at: address, token: token)
     var isOurs = false
     if let runFile, rendezvous == nil {
       // One with an address was left by a run that did not end well; one without was made by the user, and stays.
-      if let found, found.rendezvous == nil {
-        throw .launcher("\(runFile.path) holds a token and no address: give --rendezvous HOST:PORT of rank 0")
-      }
+      if let found, found.rendezvous == nil { throw .noAddress(in: runFile) }
       if found != nil { runFile.remove() }
       try runFile.create(.init(token: token, rendezvous: coordinator.endpoint))
       isOurs = true
@@ -96,7 +93,8 @@ package struct LinkRun: Sendable {
     let launchFailure = coordinator.launchFailure
     Thread.detachNewThread {
       do throws(LinkRunError) {
-        try worker.run(invitation, isInterrupted: isInterrupted)
+        // An interruption ends it by the coordinator's goodbye, so that no rank counts as lost.
+        try worker.run(invitation)
       } catch {
         launchFailure(0, "\(error)")
       }
@@ -119,6 +117,16 @@ package struct LinkRun: Sendable {
     let survey = coordinator.run(isInterrupted: isInterrupted, progress: progress)
     processes.end()
     return survey
+  }
+
+  /// Whether the ranks can prove themselves to each other and meet; every rank says at once if not.
+  private func checkMeeting() throws(LinkRunError) {
+    guard token != nil || runFile != nil else {
+      throw .launcher("no token: set SEXTANT_TOKEN on every node, or give --token-file")
+    }
+    guard rendezvous != nil || runFile != nil else {
+      throw .launcher("nothing says where rank 0 is: give --rendezvous HOST:PORT of rank 0, or --token-file")
+    }
   }
 
   private func worker() throws(LinkRunError) -> LinkWorker {

@@ -12,6 +12,10 @@ package enum LinkRunError: Error, Equatable, CustomStringConvertible {
   case coordinator(String)
   case interrupted
 
+  static func noAddress(in file: RunFile) -> LinkRunError {
+    .launcher("\(file.path) holds a token and no address: give --rendezvous HOST:PORT of rank 0")
+  }
+
   package var description: String {
     switch self {
     case .launcher(let reason): reason

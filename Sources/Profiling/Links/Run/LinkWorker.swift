@@ -38,26 +38,34 @@ package struct LinkWorker: Sendable {
     self.maximumBytesPerSecond = maximumBytesPerSecond
   }
 
+  /// Added to the times that the coordinator's side bounds, so that it is always first to give up.
+  package static let graceSeconds = 5.0
+
   /// Takes part until the coordinator says goodbye.
   ///
-  /// - Throws: ``LinkRunError``: the coordinator was not reached, refused this node or went away; or interrupted.
-  package func run(_ invitation: Invitation, isInterrupted: () -> Bool) throws(LinkRunError) {
+  /// This thread only listens to the coordinator, and measuring goes on in another: so a goodbye, a connection that
+  /// breaks and a coordinator that falls silent end the node in the middle of a measurement, too.
+  ///
+  /// - Throws: ``LinkRunError``: the coordinator was not reached, refused this node, fell silent or went away.
+  package func run(_ invitation: Invitation) throws(LinkRunError) {
     let mailbox = Mailbox()
     let caller = ControlCaller()
     defer { caller.close() }
-    let (connection, token) = try join(invitation, caller, mailbox, isInterrupted)
+    let (connection, token) = try join(invitation, caller, mailbox)
     let host = localHost ?? connection.localEndpoint?.host
     guard let host else { throw .network("the address of this side of the control connection is not known") }
     let listener = try StreamListener(host: host, token: token)
     connection.send(
       .register(.init(hostName: hostName, endpoint: listener.endpoint, block: block)))
+    // The first word may have to wait until all nodes are started.
+    var watch = CoordinatorWatch(mailbox, silenceSeconds: invitation.joinSeconds + Self.graceSeconds)
+    let desk = Desk(connection: connection, listener: listener, token: token, host: host)
     while true {
-      switch try next(mailbox, withinSeconds: .infinity, isInterrupted) {
+      switch try watch.next() {
       case .goodbye: return
       case .assign(let assignment):
-        let desk = Desk(connection: connection, mailbox: mailbox, listener: listener, token: token, host: host)
-        if try perform(assignment, desk, isInterrupted) == .goodbye { return }
-      default: throw .coordinator("the coordinator said something out of turn")
+        if try perform(assignment, desk, &watch) == .isOver { return }
+      default: throw .outOfTurn
       }
     }
   }
@@ -65,7 +73,6 @@ package struct LinkWorker: Sendable {
   /// What the parts of an assignment share.
   private struct Desk {
     let connection: ControlConnection
-    let mailbox: Mailbox
     let listener: StreamListener
     let token: RunToken
     let host: String
@@ -73,14 +80,16 @@ package struct LinkWorker: Sendable {
 
   /// Calls until somebody answers and the greeting is over.
   private func join(
-    _ invitation: Invitation, _ caller: ControlCaller, _ mailbox: Mailbox, _ isInterrupted: () -> Bool
+    _ invitation: Invitation, _ caller: ControlCaller, _ mailbox: Mailbox
   ) throws(LinkRunError) -> (ControlConnection, RunToken) {
     let end = ContinuousClock.now + .seconds(invitation.joinSeconds)
     var lastReason = "there was no time to call it"
     while ContinuousClock.now < end {
-      if isInterrupted() { throw .interrupted }
       // Read every time: rank 0 may be about to write it, or a stale one to be replaced.
       let file = try invitation.runFile?.read()
+      if invitation.rendezvous == nil, let runFile = invitation.runFile, let file, file.rendezvous == nil {
+        throw .noAddress(in: runFile)
+      }
       guard let rendezvous = invitation.rendezvous ?? file?.rendezvous, let token = invitation.token ?? file?.token
       else {
         lastReason = "\(invitation.runFile?.path ?? "no run file"): rank 0 has not written its address"
@@ -113,56 +122,56 @@ package struct LinkWorker: Sendable {
 
   private func pause() { Thread.sleep(forTimeInterval: 0.1) }
 
-  /// The coordinator's next word.
-  private func next(
-    _ mailbox: Mailbox, withinSeconds seconds: Double, _ isInterrupted: () -> Bool
-  ) throws(LinkRunError) -> ControlMessage {
-    let end = ContinuousClock.now + .seconds(min(seconds, 1e9))
-    while ContinuousClock.now < end {
-      if isInterrupted() { throw .interrupted }
-      switch mailbox.take(withinSeconds: 0.1) {
-      case .message(_, let message): return message
-      case .closed(_, let reason): throw .coordinator("the coordinator went away: \(reason)")
-      default: continue
-      }
-    }
-    throw .coordinator("the coordinator did not say to go on within \(short(seconds)) s")
+  /// How the node goes on after an assignment.
+  private enum Sequel {
+    case waits
+    /// The coordinator has said goodbye.
+    case isOver
   }
 
-  /// - Returns: what the coordinator said instead of going on, if it did.
   private func perform(
-    _ assignment: ControlMessage.Assignment, _ desk: Desk, _ isInterrupted: () -> Bool
-  ) throws(LinkRunError) -> ControlMessage? {
-    let link = assignment.link
+    _ assignment: ControlMessage.Assignment, _ desk: Desk, _ watch: inout CoordinatorWatch
+  ) throws(LinkRunError) -> Sequel {
+    let link = assignment.link, stallSeconds = assignment.settings.stallSeconds
     let deadline = Deadline(seconds: assignment.settings.pairSeconds)
-    do throws(LinkFailure) {
-      let streams = try open(assignment, desk, deadline)
-      desk.connection.send(.ready(link: link))
-      // Others of the round may need their time to be ready.
-      let said: ControlMessage
-      do throws(LinkRunError) {
-        said = try next(desk.mailbox, withinSeconds: 2 * assignment.settings.stallSeconds + 10, isInterrupted)
-      } catch .interrupted {
-        throw .cancelled
-      } catch {
-        throw .closed
-      }
-      if said == .goodbye { return said }
-      guard said == .go(link: link) else { throw .cancelled }
-      try exchange(assignment, desk, streams)
+    // However this ends, the other thread does not go on for longer than its call in the system.
+    defer { deadline.cancel() }
+    func fail(_ failure: LinkFailure) -> Sequel {
+      desk.connection.send(.failed(link: link, reason: "\(failure)"))
+      return .waits
+    }
+    let opened = try watch.result(of: { () throws(LinkFailure) in try open(assignment, desk, deadline) })
+    let streams: Streams
+    switch opened {
+    case nil: return .isOver
+    case .failure(let failure): return fail(failure)
+    case .success(let open): streams = open
+    }
+    desk.connection.send(.ready(link: link))
+    // Others of the round have as long to be ready; who is not by then is dropped, and the rest goes on.
+    let readySeconds = stallSeconds + Double(ControlHandler.greetingSeconds) + 2
+    switch try watch.next(withinSeconds: readySeconds + stallSeconds + Self.graceSeconds) {
+    case .goodbye: return .isOver
+    case .go(link): break
+    case .go: return fail(.cancelled)
+    default: throw .outOfTurn
+    }
+    switch try watch.result(of: { () throws(LinkFailure) in try exchange(assignment, desk, streams) }) {
+    case nil: return .isOver
+    case .failure(let failure): return fail(failure)
+    case .success:
       desk.connection.send(.finished(link: link))
-      return nil
-    } catch {
-      if isInterrupted() { throw .interrupted }
-      desk.connection.send(.failed(link: link, reason: "\(error)"))
-      return nil
+      return .waits
     }
   }
+
+  /// The streams to which this side calls, and those by which it was called; both for the loopback.
+  private typealias Streams = (calling: LinkStreams?, answering: LinkStreams?)
 
   /// Opens this side's streams, or both sides' for the loopback.
   private func open(
     _ assignment: ControlMessage.Assignment, _ desk: Desk, _ deadline: Deadline
-  ) throws(LinkFailure) -> (calling: LinkStreams?, answering: LinkStreams?) {
+  ) throws(LinkFailure) -> Streams {
     let limits = [maximumBytesPerSecond, assignment.settings.maximumBytesPerSecond].compactMap(\.self)
     let call = { @Sendable () throws(LinkFailure) -> LinkStreams in
       var sockets: [Socket] = []
@@ -193,7 +202,7 @@ package struct LinkWorker: Sendable {
 
   /// Measures both directions, this side's and the peer's; the caller's is first.
   private func exchange(
-    _ assignment: ControlMessage.Assignment, _ desk: Desk, _ streams: (calling: LinkStreams?, answering: LinkStreams?)
+    _ assignment: ControlMessage.Assignment, _ desk: Desk, _ streams: Streams
   ) throws(LinkFailure) {
     let settings = assignment.settings
     func measure(_ streams: LinkStreams) throws(LinkFailure) {

@@ -32,6 +32,27 @@ package struct RunToken: Sendable, Equatable {
     self.bytes = trimmed
   }
 
+  /// The first line of what comes over a descriptor, as text that is yet to be made a token; empty when nothing comes.
+  ///
+  /// - Throws: ``LinkRunError/badToken(_:)`` when the line is not over in time.
+  package static func line(of descriptor: CInt, withinSeconds seconds: Double) throws(LinkRunError) -> String {
+    let end = ContinuousClock.now + .seconds(seconds)
+    var bytes: [UInt8] = []
+    // What is longer is no token.
+    while bytes.count <= 2_048 {
+      let remaining = (end - .now).inSeconds
+      guard remaining > 0 else { throw .badToken("did not come on standard input within \(short(seconds)) s") }
+      var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      let ready = poll(&waiting, 1, CInt(min(remaining * 1_000, 1e6).rounded(.up)))
+      if ready == 0 || (ready < 0 && errno == EINTR) { continue }
+      // Byte by byte, so that nothing behind the line is taken; and a descriptor that is closed ends it.
+      var byte: UInt8 = 0
+      guard read(descriptor, &byte, 1) == 1, byte != UInt8(ascii: "\n") else { break }
+      bytes.append(byte)
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
   var text: String { String(decoding: bytes, as: UTF8.self) }
 
   private static func isSpace(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) }

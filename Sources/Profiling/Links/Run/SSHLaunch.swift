@@ -40,11 +40,17 @@ package struct SSHLaunch: Sendable {
   final class Processes: Sendable {
     fileprivate let processes = Mutex<[Process]>([])
 
-    /// Gives them a second to end by themselves, then ends them.
+    /// Gives them a second to end by themselves, then a second after SIGTERM, then ends them.
     func end() {
-      let end = ContinuousClock.now + .seconds(1)
-      while ContinuousClock.now < end, processes.withLock({ $0.contains(where: \.isRunning) }) { usleep(20_000) }
+      wait(seconds: 1)
       processes.withLock { for process in $0 where process.isRunning { process.terminate() } }
+      wait(seconds: 1)
+      processes.withLock { for process in $0 where process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+    }
+
+    private func wait(seconds: Double) {
+      let end = ContinuousClock.now + .seconds(seconds)
+      while ContinuousClock.now < end, processes.withLock({ $0.contains(where: \.isRunning) }) { usleep(20_000) }
     }
   }
 
@@ -64,7 +70,7 @@ package struct SSHLaunch: Sendable {
       process.terminationHandler = { ended in
         guard ended.terminationStatus != 0 else { return }
         // What it said last; no more than a line is kept of it.
-        let said = errors.fileHandleForReading.availableData.suffix(2_000)
+        let said = available(errors.fileHandleForReading.fileDescriptor).suffix(2_000)
         let line = String(decoding: said, as: UTF8.self).split(whereSeparator: \.isNewline).last.map {
           ": \($0.prefix(200))"
         }
@@ -83,4 +89,13 @@ package struct SSHLaunch: Sendable {
     }
     return started
   }
+}
+
+/// What is in a pipe now. Others may hold its other end open and say nothing, such as ssh's shared connection, so this
+/// does not wait for more.
+private func available(_ descriptor: CInt) -> [UInt8] {
+  _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+  var buffer = [UInt8](repeating: 0, count: 1 << 16)
+  let count = read(descriptor, &buffer, buffer.count)
+  return Array(buffer.prefix(max(0, count)))
 }

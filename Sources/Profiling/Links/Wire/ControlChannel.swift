@@ -13,6 +13,8 @@ enum ControlEvent {
   case refused(rank: Int?, WireError)
   /// The process that was to become a node ended before it came.
   case launchFailed(rank: Int, reason: String)
+  /// What a node does on another thread is over.
+  case workEnded
 }
 
 /// One proven connection, on either side.

@@ -17,6 +17,9 @@ enum ControlMessage: Equatable {
   case finished(link: UInt64)
   /// Node → coordinator: its side of the link failed.
   case failed(link: UInt64, reason: String)
+  /// Coordinator → node, at once after `register` and regularly from then on: it is there, and a node that hears
+  /// nothing for so many seconds is to go.
+  case alive(silenceSeconds: Double)
   /// Coordinator → node: the run is over.
   case goodbye
 
@@ -54,6 +57,8 @@ enum ControlMessage: Equatable {
 extension ControlMessage {
   /// The most bytes that a sealed message may have.
   static let byteLimit = 1 << 17
+  /// The most seconds that a node can be told to go on without a word.
+  static let greatestSilenceSeconds = 3_600.0
 
   /// - Throws: ``WireError/badMessage(_:)`` in one line.
   init(_ bytes: [UInt8]) throws(WireError) {
@@ -90,6 +95,11 @@ extension ControlMessage {
     case "failed":
       message = .failed(
         link: try fields.link(), reason: String(try fields.required("reason").string().oneLine.prefix(300)))
+    case "alive":
+      let field = try fields.required("silence_seconds")
+      let seconds = try field.positiveNumber()
+      guard greatestSilenceSeconds >= seconds else { throw field.error(expected: "at most \(greatestSilenceSeconds)") }
+      message = .alive(silenceSeconds: seconds)
     case "goodbye": message = .goodbye
     default: throw field.error(expected: "a kind of message that is known")
     }
@@ -115,6 +125,7 @@ extension ControlMessage {
     case .finished(let link): object(("kind", .string("finished")), ("link", .link(link)))
     case .failed(let link, let reason):
       object(("kind", .string("failed")), ("link", .link(link)), ("reason", .string(reason)))
+    case .alive(let seconds): object(("kind", .string("alive")), ("silence_seconds", .number(seconds)))
     case .goodbye: object(("kind", .string("goodbye")))
     }
   }

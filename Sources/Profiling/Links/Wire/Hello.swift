@@ -12,7 +12,7 @@ struct Hello: Equatable {
   }
 
   static let magic = Array("SXTNLINK".utf8)
-  static let protocolVersion = 1
+  static let protocolVersion = 2
   static let nonceByteCount = 32
 
   let rank: Int
