@@ -1,9 +1,10 @@
 import JSONText
 
 extension ModelDescription {
-  /// What bears on the values that a model computes and not on what computing them costs; nil where nobody stated it.
+  /// What bears on the values that a model computes and, but for attention's window, not on what computing them costs; nil
+  /// where nobody stated it.
   ///
-  /// Planning reads none of it. A launch needs all of it: a model that is trained with another rotary base is another
+  /// Planning reads nothing else of it. A launch needs all of it: a model that is trained with another rotary base is another
   /// model.
   package struct Details: Sendable, Equatable {
     /// What the feed-forward part applies to its inner width; under a gate, to the gate.
@@ -16,18 +17,24 @@ extension ModelDescription {
     package var rotaryScaling: RotaryScaling?
     /// The longest sequence that a model with rotary positions is meant for, in tokens.
     package var maximumPositionCount: Int?
-    /// Tokens back to which attention sees; nil where it sees all.
+    /// Tokens back to which attention sees, its own included; nil where it sees all.
     package var attentionWindow: Int?
+    /// Layers without that window, counted from 0 and rising; empty without a window.
+    package var fullAttentionLayers: [Int]
     /// Standard deviation of freshly initialised weights.
     package var initialisationDeviation: Double?
     /// Shares that are dropped out of the residual stream and of attention's probabilities.
     package var hiddenDropout: Double?
     package var attentionDropout: Double?
+    /// Further numbers.
+    package var particulars: [Particular: Double]
 
     package init(
       activation: Activation? = nil, normEpsilon: Double? = nil, rotaryBase: Double? = nil,
       rotaryScaling: RotaryScaling? = nil, maximumPositionCount: Int? = nil, attentionWindow: Int? = nil,
-      initialisationDeviation: Double? = nil, hiddenDropout: Double? = nil, attentionDropout: Double? = nil
+      fullAttentionLayers: [Int] = [],
+      initialisationDeviation: Double? = nil, hiddenDropout: Double? = nil, attentionDropout: Double? = nil,
+      particulars: [Particular: Double] = [:]
     ) {
       self.activation = activation
       self.normEpsilon = normEpsilon
@@ -35,9 +42,11 @@ extension ModelDescription {
       self.rotaryScaling = rotaryScaling
       self.maximumPositionCount = maximumPositionCount
       self.attentionWindow = attentionWindow
+      self.fullAttentionLayers = attentionWindow == nil ? [] : fullAttentionLayers
       self.initialisationDeviation = initialisationDeviation
       self.hiddenDropout = hiddenDropout
       self.attentionDropout = attentionDropout
+      self.particulars = particulars
     }
   }
 
@@ -102,6 +111,10 @@ extension ModelDescription {
 extension ModelDescription.Details {
   /// - Parameter fields: of a model document.
   init(_ fields: inout Fields) throws(DocumentError) {
+    var full: Set<Int> = []
+    for layer in try fields.optional("full_attention_layers")?.array(count: 0...Bounds.layers.upperBound + 1) ?? [] {
+      full.insert(try layer.integer(in: Bounds.layers))
+    }
     self.init(
       activation: try fields.optional("activation")?.choice(of: ModelDescription.Activation.self),
       normEpsilon: try fields.optional("norm_epsilon")?.fractionOrZero(),
@@ -111,9 +124,13 @@ extension ModelDescription.Details {
       },
       maximumPositionCount: try fields.optional("maximum_positions")?.integer(in: Bounds.positions),
       attentionWindow: try fields.optional("attention_window")?.integer(in: Bounds.positions),
+      fullAttentionLayers: full.sorted(),
       initialisationDeviation: try fields.optional("initialisation_deviation")?.fractionOrZero(),
       hiddenDropout: try fields.optional("hidden_dropout")?.fractionOrZero(),
-      attentionDropout: try fields.optional("attention_dropout")?.fractionOrZero())
+      attentionDropout: try fields.optional("attention_dropout")?.fractionOrZero(),
+      particulars: try fields.optional("particulars").map { (field) throws(DocumentError) in
+        try [ModelDescription.Particular: Double](field)
+      } ?? [:])
   }
 
   /// The members of a model document, in order; those that are stated.
@@ -124,14 +141,17 @@ extension ModelDescription.Details {
         ("rotary_base", rotaryBase.map(JSON.number)), ("rotary_scaling", rotaryScaling?.json),
         ("maximum_positions", maximumPositionCount.map(JSON.integer)),
         ("attention_window", attentionWindow.map(JSON.integer)),
+        ("full_attention_layers", fullAttentionLayers.isEmpty ? nil : .integers(fullAttentionLayers)),
         ("initialisation_deviation", initialisationDeviation.map(JSON.number)),
-        ("hidden_dropout", hiddenDropout.map(JSON.number)), ("attention_dropout", attentionDropout.map(JSON.number)))
+        ("hidden_dropout", hiddenDropout.map(JSON.number)), ("attention_dropout", attentionDropout.map(JSON.number)),
+        ("particulars", particulars.json))
     else { return [] }
     return members
   }
 
   enum Bounds {
     static let positions = 1...1_000_000_000_000
+    static let layers = 0...ModelDescription.Bounds.layers.upperBound - 1
   }
 }
 

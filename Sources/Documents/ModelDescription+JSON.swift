@@ -1,11 +1,21 @@
+import Foundation
 package import JSONText
 
 /// The model document: ours (`sextant.model/1`), or a Hugging Face `config.json` as it is.
 extension ModelDescription {
   /// Reads a model document from a file, ours or Hugging Face's (told apart by the `schema` key).
+  ///
+  /// - Parameter path: of the file, or of a folder with a `config.json`, as checkpoints are downloaded.
   /// - Throws: `DocumentError`; a mixture-of-experts model is refused by name.
   package init(contentsOf path: String) throws(DocumentError) {
-    self = try readDocument(at: path) { (field) throws(DocumentError) in try ModelDescription(field, fileName: path) }
+    let file = Self.isFolder(path) ? (path.hasSuffix("/") ? path : path + "/") + "config.json" : path
+    self = try readDocument(at: file) { (field) throws(DocumentError) in try ModelDescription(field, fileName: file) }
+  }
+
+  /// Whether a path leads to a folder.
+  static func isFolder(_ path: String) -> Bool {
+    var isFolder: ObjCBool = false
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder.boolValue
   }
 
   /// - Parameter fileName: names a Hugging Face model that does not name itself; its last component without `.json`.
@@ -18,8 +28,11 @@ extension ModelDescription {
     try fields.schema(.model)
     let name = try fields.required("name").name()
     _ = try fields.optional("source")?.string()
-    let details = try Details(&fields)
-    try self.init(shapesIn: &fields, name: name, sequenceLength: nil, details: details)
+    let form = try Form(&fields), details = try Details(&fields)
+    var notes: [String] = []
+    for note in try fields.optional("notes")?.array(count: 0...100) ?? [] { notes.append(try note.string()) }
+    try self.init(
+      shapesIn: &fields, name: name, sequenceLength: nil, form: form, details: details, notes: notes)
     try fields.finish()
   }
 
@@ -28,7 +41,8 @@ extension ModelDescription {
   /// - Parameter sequenceLength: of a run record, which states no position count: learned positions are then as many
   ///   as the sequence is long.
   init(
-    shapesIn fields: inout Fields, name: String, sequenceLength: Int?, details: Details = Details()
+    shapesIn fields: inout Fields, name: String, sequenceLength: Int?, form: Form? = nil, details: Details = Details(),
+    notes: [String] = []
   ) throws(DocumentError) {
     let family = try fields.required("family").choice(of: Family.self)
     let learned = try fields.optional("positions")?.integer(in: Bounds.positions)
@@ -49,8 +63,7 @@ extension ModelDescription {
         hasAttentionOutputBias: fields.optional("attention_output_bias")?.boolean(),
         hasFeedForwardBias: fields.optional("ffn_bias")?.boolean(),
         hasQueryKeyNorm: fields.optional("qk_norm")?.boolean() ?? false,
-        hasDropout: fields.optional("dropout")?.boolean(),
-        details: details)
+        hasDropout: fields.optional("dropout")?.boolean(), form: form, details: details, notes: notes)
     } catch let contradiction as Contradiction {
       throw fields.whole.conflict(contradiction.sentence)
     } catch let error as DocumentError {
@@ -72,6 +85,7 @@ extension ModelDescription {
       ("attention_output_bias", .boolean(hasAttentionOutputBias)), ("ffn_bias", .boolean(hasFeedForwardBias)),
       ("qk_norm", .boolean(hasQueryKeyNorm)), ("dropout", .boolean(hasDropout)))
     guard case .object(let members) = shapes else { return shapes }
-    return .object(members + details.members)
+    let noted = notes.isEmpty ? [] : [JSONMember("notes", .strings(notes))]
+    return .object(members + formMembers + details.members + noted)
   }
 }

@@ -30,7 +30,7 @@ extension ModelDescription {
     let gates = hasGatedFeedForward ? 2 : 1
     let h = hiddenSize, q = querySize, kv = keyValueSize, f = feedForwardSize
     var sharded = h * (q + 2 * kv) + q * h + gates * h * f + f * h
-    var replicated = 2 * normParameterCount
+    var replicated = form.block.normCount * normParameterCount
     if hasQueryKeyValueBias { sharded += q + 2 * kv }
     // The bias of a row-parallel layer is added after the reduction: every rank holds it whole.
     if hasAttentionOutputBias { replicated += h }
@@ -38,18 +38,28 @@ extension ModelDescription {
       sharded += gates * f
       replicated += h
     }
-    if hasQueryKeyNorm { replicated += 2 * headSize }
+    // Weights of each head go with the head; a norm over all of them is whole wherever a part of them is normalised.
+    switch form.queryKeyNorm {
+    case .head: replicated += 2 * headSize
+    case .eachHead: sharded += q + kv
+    case .allHeads: replicated += q + kv
+    case nil: break
+    }
     return ParameterCount(sharded: sharded, replicated: replicated)
   }
 
   /// The token embedding (of a vocabulary padded to `vocabularySize` rows) and the learned positions.
   package func embeddingParameters(vocabularySize: Int) -> ParameterCount {
-    ParameterCount(sharded: vocabularySize * hiddenSize, replicated: positionCount * hiddenSize)
+    ParameterCount(
+      sharded: vocabularySize * hiddenSize,
+      replicated: positionCount * hiddenSize + (form.hasEmbeddingNorm ? normParameterCount : 0))
   }
 
-  /// The final norm and, when it is a matrix of its own, the output head.
+  /// The final norm and, when it is a matrix of its own, the output head, with its bias if it has one.
   package func headParameters(vocabularySize: Int) -> ParameterCount {
-    ParameterCount(sharded: hasTiedEmbeddings ? 0 : vocabularySize * hiddenSize, replicated: normParameterCount)
+    ParameterCount(
+      sharded: (hasTiedEmbeddings ? 0 : vocabularySize * hiddenSize) + (form.hasHeadBias ? vocabularySize : 0),
+      replicated: normParameterCount)
   }
 
   /// All parameters with the unpadded vocabulary, each counted once: what a model card states.
@@ -65,11 +75,22 @@ extension ModelDescription {
     return (vocabularySize + step - 1) / step * step
   }
 
-  /// Weight of one normalisation; LayerNorm has a bias as well, RMSNorm has not.
-  private var normParameterCount: Int { family == .llama ? hiddenSize : 2 * hiddenSize }
+  /// Of one normalisation of the residual stream.
+  private var normParameterCount: Int { form.norm.parameterCount(width: hiddenSize) }
+
+  /// Parameters of the norms of queries and keys that every rank of a tensor group holds whole, and computes gradients of
+  /// for its own heads only.
+  package var wholeQueryKeyNormCount: Int {
+    switch form.queryKeyNorm {
+    case .head: 2 * headSize
+    case .allHeads: querySize + keyValueSize
+    case .eachHead, nil: 0
+    }
+  }
 
   /// FLOP of the matrix products of one iteration over `sequenceCount` sequences, forward and backward, without
-  /// recomputation and with full (not causal) attention: the convention of model FLOP utilisation.
+  /// recomputation and with full (not causal) attention, of layers with a window the same share of it as they see of a
+  /// causal one: the convention of model FLOP utilisation.
   ///
   /// `3 · B · s · (2 · (L · (projections + feed-forward) + h · V) + 4 · s · heads · d · L)`
   /// (Narayanan et al. 2021, equation 3, written for any head count and feed-forward width).
@@ -78,7 +99,8 @@ extension ModelDescription {
     let projections = h * (q + 2 * kv) + q * h
     let feedForward = (hasGatedFeedForward ? 3 : 2) * h * f
     let weights = Double(layerCount) * (projections + feedForward) + h * Double(vocabularySize)
-    let attention = 4 * Double(sequenceLength) * q * Double(layerCount)
+    let attention =
+      4 * Double(sequenceLength) * q * Double(layerCount) * visibleFraction(sequenceLength: sequenceLength)
     return 3 * Double(sequenceCount) * Double(sequenceLength) * (2 * weights + attention)
   }
 }

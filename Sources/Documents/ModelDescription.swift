@@ -1,8 +1,10 @@
 /// A dense transformer decoder (or encoder): shapes and small parts, which its cost follows from, and details.
 ///
-/// Mixture-of-experts and latent-attention models are not described by it and are refused where they are read.
+/// Mixture-of-experts, latent-attention and state-space models are not described by it and are refused where they are
+/// read.
 @usableFromInline package struct ModelDescription: Sendable, Equatable {
-  /// The two families that differ in normalisation, biases and positions.
+  /// The families that differ in what is usual: normalisation, biases and positions, each of which a model may have
+  /// otherwise (``Form``).
   package enum Family: String, Sendable, CaseIterable {
     /// LayerNorm, biases in every linear layer, learned positions, dropout while training.
     case gpt
@@ -40,12 +42,14 @@
   package let hasAttentionOutputBias: Bool
   /// Biases of the feed-forward part.
   package let hasFeedForwardBias: Bool
-  /// Per-head normalisation of queries and keys (Qwen3).
-  package let hasQueryKeyNorm: Bool
   /// Whether training drops activations out, so that masks are kept for backward.
   package let hasDropout: Bool
-  /// What does not bear on cost.
+  /// Norms and blocks.
+  package let form: Form
+  /// What does not bear on cost, but for attention's window.
   package let details: Details
+  /// What whoever reads a plan of the model should know of how its file was read.
+  package let notes: [String]
 
   /// - Throws: a sentence when shapes contradict each other.
   package init(
@@ -53,8 +57,8 @@
     headSize: Int? = nil, feedForwardSize: Int, vocabularySize: Int, hasGatedFeedForward: Bool,
     hasTiedEmbeddings: Bool, positionCount: Int = 0, hasQueryKeyValueBias: Bool? = nil,
     hasAttentionOutputBias: Bool? = nil,
-    hasFeedForwardBias: Bool? = nil, hasQueryKeyNorm: Bool = false, hasDropout: Bool? = nil,
-    details: Details = Details()
+    hasFeedForwardBias: Bool? = nil, hasQueryKeyNorm: Bool = false, hasDropout: Bool? = nil, form: Form? = nil,
+    details: Details = Details(), notes: [String] = []
   ) throws(Contradiction) {
     let keyValueHeads = keyValueHeadCount ?? headCount
     guard headCount % keyValueHeads == 0 else {
@@ -82,9 +86,12 @@
     self.hasQueryKeyValueBias = hasQueryKeyValueBias ?? (family != .llama)
     self.hasAttentionOutputBias = hasAttentionOutputBias ?? (family != .llama)
     self.hasFeedForwardBias = hasFeedForwardBias ?? (family != .llama)
-    self.hasQueryKeyNorm = hasQueryKeyNorm
     self.hasDropout = hasDropout ?? (family != .llama)
+    var form = form ?? Form(of: family, positionCount: positionCount)
+    if hasQueryKeyNorm, form.queryKeyNorm == nil { form.queryKeyNorm = .head }
+    self.form = form
     self.details = details
+    self.notes = notes
   }
 
   /// Shapes that cannot be together, as a sentence.

@@ -128,8 +128,7 @@ package struct Miniature: Sendable {
         hasGatedFeedForward: planned.hasGatedFeedForward, hasTiedEmbeddings: planned.hasTiedEmbeddings,
         positionCount: planned.positionCount > 0 ? sequenceLength : 0,
         hasQueryKeyValueBias: planned.hasQueryKeyValueBias, hasAttentionOutputBias: planned.hasAttentionOutputBias,
-        hasFeedForwardBias: planned.hasFeedForwardBias, hasQueryKeyNorm: planned.hasQueryKeyNorm,
-        hasDropout: planned.hasDropout)
+        hasFeedForwardBias: planned.hasFeedForwardBias, hasDropout: planned.hasDropout, form: Self.form(of: planned))
     }
     let narrowest = try model(feedForwardSize: t * max(1, Int((feedForward / Double(t)).rounded())))
     // A little wider, where that makes a layer divide.
@@ -138,6 +137,13 @@ package struct Miniature: Sendable {
       if wider.layerParameters.perRank(tensorDegree: t) % layerDivisor == 0 { return wider }
     }
     return narrowest
+  }
+
+  /// The nearest form to a model's that is executed: two norms a block, before its halves, which follow each other.
+  static func form(of model: ModelDescription) -> ModelDescription.Form {
+    ModelDescription.Form(
+      norm: model.form.norm == .layerNorm ? .layerNorm : .rms, queryKeyNorm: model.hasQueryKeyNorm ? .head : nil,
+      hasRotaryPositions: model.form.hasRotaryPositions)
   }
 
   /// The miniature's vocabulary is padded to a multiple of this times the tensor degree.
@@ -172,6 +178,8 @@ package struct Miniature: Sendable {
       Change(what: "head size", planned: model.headSize, executed: small.headSize),
       Change(what: "feed-forward size", planned: model.feedForwardSize, executed: small.feedForwardSize),
       Change(what: "vocabulary", planned: model.vocabularySize, executed: small.vocabularySize),
+      Change(
+        what: "norms of a block", planned: model.form.block.normCount, executed: small.form.block.normCount),
       Change(what: "positions", planned: model.positionCount, executed: small.positionCount),
     ].filter { $0.planned != $0.executed }
   }

@@ -62,11 +62,21 @@ import Testing
       ("gradients accumulated in", table.gradientAccumulation.rawValue),
       ("models", table.models.words),
       ("models without", lacking.joined(separator: "; ")),
+      ("models with", numbers(of: table.models)),
       ("priced with the coefficients of", table.coefficientNames.joined(separator: ", else ")),
     ]
     rows.append(("not together", limits(table.limits).joined(separator: "; ")))
     return "\(table.title), \(table.version) (`\(table.name)`)\n\n| | |\n|---|---|\n"
       + rows.filter { !$0.1.isEmpty }.map { "| \($0.0) | \($0.1) |\n" }.joined()
+  }
+
+  /// Single models' numbers that it can be told.
+  private static func numbers(of models: Capabilities.Models) -> String {
+    var words: [String] = []
+    for particular in ModelDescription.Particular.allCases where models.particulars.contains(particular) {
+      if !words.contains(particular.words) { words.append(particular.words) }
+    }
+    return words.joined(separator: "; ")
   }
 
   private static func words(_ offer: Capabilities.ShardingOffer) -> String {
@@ -82,7 +92,8 @@ import Testing
   private static func limits(_ limits: Capabilities.Limits) -> [String] {
     [
       limits.hasUnfusedAttention ? nil : "attention that is not fused, at all",
-      limits.hasAttentionWindows ? nil : "sequences longer than a model's window of attention",
+      limits.attentionWindows == .never ? "sequences longer than a model's window of attention" : nil,
+      limits.attentionWindows == .inEveryLayer ? "sequences longer than a window of some layers" : nil,
       limits.tiesEmbeddingsInPipeline ? nil : "tied embeddings and a pipeline",
       limits.accumulatesWholeGradientsInFP32 ? nil : "whole replicas and gradients in fp32 under 16-bit weights",
       limits.overlapsShardedGradientsAlways ? "divided gradients and a reduction after the backward pass" : nil,

@@ -7,11 +7,16 @@ import Training
   /// h hidden, a heads, f feed-forward width of a GPT block, s tokens of a sequence, b sequences.
   static let h = 768, a = 12, f = 3072, s = 96, b = 3
 
-  private func model(keyValueHeads: Int = 12, isLlama: Bool = false) throws -> ModelDescription {
+  private func model(
+    keyValueHeads: Int = 12, isLlama: Bool = false, block: ModelDescription.Block = .sequential, window: Int? = nil
+  ) throws -> ModelDescription {
     try ModelDescription(
       name: "block", family: isLlama ? .llama : .gpt, layerCount: 1, hiddenSize: Self.h, headCount: Self.a,
       keyValueHeadCount: keyValueHeads, feedForwardSize: Self.f, vocabularySize: 1200, hasGatedFeedForward: isLlama,
-      hasTiedEmbeddings: false, positionCount: isLlama ? 0 : 96)
+      hasTiedEmbeddings: false, positionCount: isLlama ? 0 : 96,
+      form: ModelDescription.Form(
+        norm: isLlama ? .rms : .layerNorm, block: block, hasRotaryPositions: isLlama),
+      details: ModelDescription.Details(attentionWindow: window))
   }
 
   private func recipe(
@@ -61,6 +66,41 @@ import Training
     let core = fused.compactMap { if case .fusedAttention(let core, _) = $0 { core.forwardFLOP } else { nil } }
     // A causal kernel leaves the masked half out.
     #expect(core == [Double(2 * T * Self.s * q / t)])
+  }
+
+  /// Pairs of tokens counted one by one, over those of causal attention.
+  @Test func aWindowTakesItsShareOfFusedAttention() throws {
+    func flop(_ window: Int?, _ pass: Recipe.Pass) throws -> Double {
+      operations(try recipe(model(isLlama: true, window: window), flash: true), .block, pass)
+        .reduce(0) { if case .fusedAttention(let core, _) = $1 { $0 + core.forwardFLOP } else { $0 } }
+    }
+    let all = (1...Self.s).reduce(0, +), seen = (1...Self.s).reduce(0) { $0 + min($1, 24) }
+    for pass in [Recipe.Pass.forward, .backward] {
+      #expect(try abs(flop(24, pass) / flop(nil, pass) - Double(seen) / Double(all)) < 1e-12)
+      #expect(try flop(Self.s, pass) == flop(nil, pass))
+    }
+  }
+
+  /// Each norm is a pass over the rows, and keeps its input; what is kept is given up, whatever the block.
+  @Test(arguments: [
+    (ModelDescription.Block.sequential, 2), (.normsAfter, 2), (.normsAround, 4), (.parallel, 2), (.parallelOneNorm, 1),
+  ])
+  func everyNormOfABlockIsCounted(block: ModelDescription.Block, count: Int) throws {
+    for recompute in [Strategy.Recompute.none, .full] {
+      let recipe = try recipe(model(keyValueHeads: 4, isLlama: true, block: block), tensor: 2, recompute: recompute)
+      var kept: [KeptTensor.Role: Int] = [:], norms = 0
+      let passes: [Recipe.Pass] = recompute == .full ? [.forward, .recompute, .backward] : [.forward, .backward]
+      for operation in passes.flatMap({ operations(recipe, .block, $0) }) {
+        switch operation {
+        case .keep(let tensor): kept[tensor.role, default: 0] += tensor.byteCount
+        case .free(let tensor): kept[tensor.role, default: 0] -= tensor.byteCount
+        case .elementWise(Self.s * Self.b * Self.h * 4, .backward): norms += 1
+        default: break
+        }
+      }
+      #expect(norms == count)
+      #expect(kept.values.allSatisfy { $0 == 0 }, "\(kept)")
+    }
   }
 
   @Test func backwardAddsAGradientForEveryParameter() throws {

@@ -237,7 +237,7 @@ private struct TrafficFold {
     let shape = model.job.model, t = strategy.tensorDegree
     // Along a divided sequence each rank sees its own tokens only; norms of queries and keys see its own heads only.
     func partly(_ parameters: ParameterCount) -> Int { strategy.usesSequenceParallelism ? parameters.replicated : 0 }
-    let ofHeads = shape.hasQueryKeyNorm && t > 1 && !strategy.usesSequenceParallelism ? 2 * shape.headSize : 0
+    let ofHeads = t > 1 && !strategy.usesSequenceParallelism ? shape.wholeQueryKeyNormCount : 0
     let vocabulary = shape.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
     var parts = [
       Part(

@@ -41,6 +41,11 @@ extension Capabilities {
       return Refusal(
         "\(label) trains no models with \(part.rawValue): it trains \(models.words)", nearest: part.nearest)
     }
+    let particulars = model.details.particulars
+    for particular in ModelDescription.Particular.allCases
+    where particulars[particular] != nil && !models.particulars.contains(particular) {
+      return Refusal("\(label) cannot be told \(particular.words)")
+    }
     return nil
   }
 }

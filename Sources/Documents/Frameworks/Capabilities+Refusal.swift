@@ -29,8 +29,15 @@ extension Capabilities {
       return Refusal("\(label) does not train \(job.model.family.rawValue) models: it trains \(models.words)")
     }
     if let refusal = refusal(of: job.model) { return refusal }
-    if let window = job.model.details.attentionWindow, window < job.sequenceLength, !limits.hasAttentionWindows {
-      return Refusal("\(label) has no windows of attention", nearest: "sequences of at most \(window) tokens")
+    let windowed = job.model.windowedLayerCount(sequenceLength: job.sequenceLength)
+    if let window = job.model.details.attentionWindow, windowed > 0 {
+      let nearest = "sequences of at most \(window) tokens"
+      switch limits.attentionWindows {
+      case .never: return Refusal("\(label) has no windows of attention", nearest: nearest)
+      case .inEveryLayer where windowed < job.model.layerCount:
+        return Refusal("\(label) has windows of attention in every layer or none", nearest: nearest)
+      case .inEveryLayer, .inSomeLayers: break
+      }
     }
     if !precisions.contains(job.precision) {
       return Refusal(

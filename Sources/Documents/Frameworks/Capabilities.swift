@@ -58,6 +58,15 @@ package struct Capabilities: Sendable {
     case optional, always, never
   }
 
+  /// Layers whose attention sees a part of the sequence only.
+  package enum AttentionWindows: Sendable {
+    case never
+    /// In all of them or none.
+    case inEveryLayer
+    /// In any of them.
+    case inSomeLayers
+  }
+
   /// How gradients are accumulated under 16-bit weights.
   package enum GradientAccumulation: String, Sendable {
     case fp32
@@ -71,14 +80,16 @@ package struct Capabilities: Sendable {
     package let words: String
     /// Parts that models of these families may have and its own have not.
     package var lacking: Set<ModelDescription.Part> = []
+    /// Single models' numbers that it can be told.
+    package var particulars: Set<ModelDescription.Particular> = []
   }
 
   /// What a framework runs alone and not together.
   package struct Limits: Sendable, Equatable {
     /// Whether attention without a fused kernel, which keeps its scores, can be asked for.
     package var hasUnfusedAttention = true
-    /// Whether attention may be limited to a window shorter than the sequence.
-    package var hasAttentionWindows = true
+    /// Where attention may be limited to a window shorter than the sequence.
+    package var attentionWindows = AttentionWindows.inSomeLayers
     /// Whether embeddings are tied across the stages of a pipeline.
     package var tiesEmbeddingsInPipeline = true
     /// Whether replicas that are all whole accumulate gradients in fp32 under 16-bit weights.

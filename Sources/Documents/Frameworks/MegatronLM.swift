@@ -50,6 +50,8 @@ extension Capabilities {
     words: "the GPT and Llama families with GELU, squared ReLU, quick GeGLU or SwiGLU",
     lacking: [
       .relu, .plainSiLU, .plainQuickGELU, .otherGate, .tanhGELUWithoutBiases, .attentionOutputBiasOfItsOwn,
-      .feedForwardBiasesAlone, .otherRotaryScaling, .fractionalRotaryBase,
-    ])
+      .feedForwardBiasesAlone, .otherRotaryScaling, .fractionalRotaryBase, .unusualNorm, .anotherBlock,
+      .anotherQueryKeyNorm, .learnedAndRotaryPositions, .embeddingNorm, .headBias,
+    ],
+    particulars: [.rotaryFraction, .unrotatedInterval])
 }

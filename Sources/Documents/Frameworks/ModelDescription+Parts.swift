@@ -20,6 +20,14 @@ extension ModelDescription {
     case anotherActivation = "an activation other than SiLU"
     case rotaryScaling = "scaled rotary positions"
     case rotaryScalingButLlama3 = "rotary scaling other than Llama 3.1's"
+    case anotherNorm = "norms other than RMSNorm"
+    case unusualNorm = "a LayerNorm without bias"
+    case anotherBlock = "blocks other than a norm before attention and one before the feed-forward part"
+    case anotherQueryKeyNorm = "norms of queries and keys other than one of a head's width"
+    case noRotaryPositions = "positions that are not rotary"
+    case learnedAndRotaryPositions = "learned and rotary positions together"
+    case embeddingNorm = "a norm of the embeddings"
+    case headBias = "a bias of the output head"
     case rotaryScalingWithQueryKeyNorm = "scaled rotary positions and norms of queries and keys"
   }
 
@@ -45,6 +53,14 @@ extension ModelDescription {
     case .rotaryScaling: details.rotaryScaling != nil
     case .rotaryScalingButLlama3: details.rotaryScaling.map { $0.kind != .llama3 } ?? false
     case .rotaryScalingWithQueryKeyNorm: details.rotaryScaling != nil && hasQueryKeyNorm
+    case .anotherNorm: form.norm != .rms
+    case .unusualNorm: form.norm == .layerNormWithoutBias || form.norm == .layerNormWithoutWeights
+    case .anotherBlock: form.block != .sequential
+    case .anotherQueryKeyNorm: form.queryKeyNorm.map { $0 != .head } ?? false
+    case .noRotaryPositions: !form.hasRotaryPositions
+    case .learnedAndRotaryPositions: form.hasRotaryPositions && positionCount > 0
+    case .embeddingNorm: form.hasEmbeddingNorm
+    case .headBias: form.hasHeadBias
     case .fractionalRotaryBase: details.rotaryBase.map { $0 != $0.rounded() || abs($0) > 1e15 } ?? false
     }
   }

@@ -22,7 +22,7 @@ extension Capabilities {
       families: [.llama], words: "the Llama and Qwen 2 families",
       lacking: [
         .attentionOutputBias, .feedForwardBias, .queryKeyNorm, .dropout, .plainFeedForward, .ownHeadSize,
-        .rotaryScaling,
+        .rotaryScaling, .anotherNorm, .anotherBlock, .noRotaryPositions, .embeddingNorm, .headBias,
       ]),
-    limits: Limits(hasUnfusedAttention: false, microBatchesFewerThanStages: 1))
+    limits: Limits(hasUnfusedAttention: false, attentionWindows: .inEveryLayer, microBatchesFewerThanStages: 1))
 }

@@ -17,11 +17,12 @@ extension Capabilities {
       families: [.llama], words: "the Llama 3 and Qwen 3 families",
       lacking: [
         .queryKeyValueBias, .attentionOutputBias, .feedForwardBias, .dropout, .plainFeedForward, .anotherActivation,
-        .rotaryScalingButLlama3, .rotaryScalingWithQueryKeyNorm,
+        .rotaryScalingButLlama3, .rotaryScalingWithQueryKeyNorm, .anotherNorm, .anotherBlock, .anotherQueryKeyNorm,
+        .noRotaryPositions, .embeddingNorm, .headBias,
       ]),
     // PyTorch's interleaved schedules keep three chunks of a stage gathered (`max_active_stages`).
     limits: Limits(
-      hasUnfusedAttention: false, hasAttentionWindows: false, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
+      hasUnfusedAttention: false, attentionWindows: .never, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
 
   /// torchtitan 0.2.2 (2026-02-20): `config/job_config.py` and the Llama 3 model's `infra/parallelize.py`.
   ///
@@ -41,10 +42,11 @@ extension Capabilities {
       families: [.llama], words: "the Llama 3 family",
       lacking: [
         .queryKeyValueBias, .attentionOutputBias, .feedForwardBias, .queryKeyNorm, .dropout, .plainFeedForward,
-        .ownHeadSize, .anotherActivation, .rotaryScalingButLlama3,
+        .ownHeadSize, .anotherActivation, .rotaryScalingButLlama3, .anotherNorm, .anotherBlock, .noRotaryPositions,
+        .embeddingNorm, .headBias,
       ]),
     limits: Limits(
-      hasUnfusedAttention: false, hasAttentionWindows: false, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
+      hasUnfusedAttention: false, attentionWindows: .never, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
 
   private static let torchtitanRecomputations = [
     Recomputation(words: "none", recompute: Strategy.Recompute.none),

@@ -36,6 +36,7 @@ struct ModelShard: Sendable {
     }
     precondition(!usesSequenceParallelism || sequenceLength % tensorDegree == 0, "the sequence cannot be divided")
     precondition((0..<tensorDegree).contains(tensorIndex), "the rank is outside of its group")
+    precondition(model.form == Miniature.form(of: model), "the model has norms that are not computed")
     precondition(vocabulary >= model.vocabularySize, "the padded vocabulary is smaller than the vocabulary")
     self.model = model
     self.sequenceLength = sequenceLength
@@ -61,10 +62,10 @@ struct ModelShard: Sendable {
     return tensorIndex * size..<(tensorIndex + 1) * size
   }
   /// Whether positions are rotations of queries and keys (Su et al. 2021).
-  var usesRotaryPositions: Bool { model.family == .llama && model.positionCount == 0 }
+  var usesRotaryPositions: Bool { model.form.hasRotaryPositions }
 
   /// LayerNorm has a bias, RMSNorm has not.
-  var normHasBias: Bool { model.family != .llama }
+  var normHasBias: Bool { model.form.norm == .layerNorm }
 
   /// Rows of a micro-batch that this rank holds outside of the tensor-parallel products.
   func localRows(_ microBatch: MicroBatch) -> Range<Int> {

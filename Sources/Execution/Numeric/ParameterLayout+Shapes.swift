@@ -50,7 +50,7 @@ extension ParameterLayout {
   private static func wholeLayerShapes(_ model: ModelDescription) -> [Shape] {
     let h = model.hiddenSize
     var shapes = [vector(.attentionNormWeight, h, .none), vector(.feedForwardNormWeight, h, .none)]
-    if model.family != .llama {
+    if model.form.norm == .layerNorm {
       shapes += [vector(.attentionNormBias, h, .none), vector(.feedForwardNormBias, h, .none)]
     }
     if model.hasAttentionOutputBias { shapes.append(vector(.attentionOutputBias, h, .none)) }

@@ -119,8 +119,7 @@ package struct IterationShape: Sendable {
     let model = job.model
     guard strategy.tensorDegree > 1 else { return 0 }
     guard strategy.usesSequenceParallelism else {
-      guard case .layer = part, model.hasQueryKeyNorm else { return 0 }
-      return 2 * model.headSize
+      if case .layer = part { return model.wholeQueryKeyNormCount } else { return 0 }
     }
     return switch part {
     case .embedding: model.embeddingParameters(vocabularySize: paddedVocabularySize).replicated

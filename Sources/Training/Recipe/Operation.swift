@@ -54,12 +54,14 @@ package struct FusedAttention: Sendable, Equatable {
   /// Widths of the heads together, q.
   package let width: Int
   package let isCausal: Bool
+  /// What windows leave of the pairs of tokens.
+  package let visibleFraction: Double
 
-  /// Scores and their product with the values, `2 · 2·T·s·q`; a causal kernel skips the masked half. Backward computes the
-  /// scores again, five products for two (section 3.1).
+  /// Scores and their product with the values, `2 · 2·T·s·q`; a causal kernel skips the masked half, and what lies
+  /// outside of a window. Backward computes the scores again, five products for two (section 3.1).
   package var forwardFLOP: Double {
     let all = 4 * Double(tokenCount) * Double(sequenceLength) * Double(width)
-    return isCausal ? all / 2 : all
+    return (isCausal ? all / 2 : all) * visibleFraction
   }
 }
 

@@ -34,11 +34,11 @@ extension Recipe {
     steps.reserveCapacity(10)
     for half in Half.allCases {
       let input = half == .attention ? [Operation.keep(normInput)] : keep([normInput], isAgain: isAgain)
-      steps.append(.piece(half.norm, [norm(.forward)] + input))
+      steps.append(.piece(half.norm, hasNorm(half) ? [norm(.forward)] + input : []))
       gatherRows(of: .branch, &steps)
       steps.append(.piece(half.core, core(half, .forward) + keep(keptByCore(half), isAgain: isAgain)))
       completeSum(of: .branch, &steps)
-      steps.append(.piece(half.output, [addition(.forward)] + keep(keptByAddition, isAgain: isAgain)))
+      steps.append(.piece(half.output, output(.forward) + keep(keptByOutput, isAgain: isAgain)))
     }
     return steps
   }
@@ -51,7 +51,7 @@ extension Recipe {
       let layers = linearLayers(half)
       let weightCount = layers.column.weightCount + layers.row.weightCount
       parameterCount -= weightCount
-      steps.append(.piece(half.output, [addition(.backward)] + keptByAddition.map(Operation.free)))
+      steps.append(.piece(half.output, output(.backward) + keptByOutput.map(Operation.free)))
       gatherRows(of: .branch, &steps)
       gatherRows(of: .columnInput, &steps)
       steps.append(
@@ -60,7 +60,7 @@ extension Recipe {
           core(half, .backward).reversed() + keptByCore(half).map(Operation.free)
             + [.accumulate(parameterCount: weightCount)]))
       completeSum(of: .branch, &steps)
-      steps.append(.piece(half.norm, [norm(.backward), .free(normInput)]))
+      steps.append(.piece(half.norm, hasNorm(half) ? [norm(.backward), .free(normInput)] : []))
     }
     // Norms and biases are few: they are added up where the last of them is done. There the input goes too, that forward
     // kept and the pass that came after it kept once more.
@@ -72,6 +72,17 @@ extension Recipe {
   }
 
   // MARK: Operations
+
+  /// Whether a half has a norm of its own, before it or after.
+  private func hasNorm(_ half: Half) -> Bool { half == .attention || block != .parallelOneNorm }
+
+  /// Whether each half's output is normalised beside its input.
+  private var normalisesOutputs: Bool { block == .normsAround }
+
+  /// What is done with a half's output.
+  private func output(_ direction: Operation.Direction) -> [Operation] {
+    normalisesOutputs ? [norm(direction), addition(direction)] : [addition(direction)]
+  }
 
   /// In and out.
   private func norm(_ direction: Operation.Direction) -> Operation {
@@ -121,7 +132,8 @@ extension Recipe {
       return [
         .fusedAttention(
           FusedAttention(
-            tokenCount: tokenCount, sequenceLength: sequenceLength, width: querySize, isCausal: isCausal), direction)
+            tokenCount: tokenCount, sequenceLength: sequenceLength, width: querySize, isCausal: isCausal,
+            visibleFraction: visibleFraction), direction)
       ]
     }
     // Kernels over the score matrix. Forward: product out, softmax in and out, product in; with dropout in and out once
@@ -155,16 +167,16 @@ extension Recipe {
     func kept(_ role: KeptTensor.Role, _ width: Int) -> KeptTensor {
       KeptTensor(role: role, byteCount: tokenCount * width * elementByteCount)
     }
-    let input = KeptTensor(role: .columnInput, byteCount: rowCount * hidden * elementByteCount)
+    // Without a norm of its own the feed-forward part has attention's input.
+    let input = hasNorm(half) ? [KeptTensor(role: .columnInput, byteCount: rowCount * hidden * elementByteCount)] : []
     switch half {
     case .attention:
-      return [
-        input, kept(.queriesKeysValues, querySize + 2 * keyValueSize), attentionScores,
-        kept(.projectionInput, querySize),
+      return input + [
+        kept(.queriesKeysValues, querySize + 2 * keyValueSize), attentionScores, kept(.projectionInput, querySize),
       ]
     case .feedForward:
       let count = hasGatedFeedForward ? (keepsActivatedGate ? 4 : 3) : 2
-      return [input, kept(.activation, count * feedForwardSize)]
+      return input + [kept(.activation, count * feedForwardSize)]
     }
   }
 
@@ -174,7 +186,8 @@ extension Recipe {
     return KeptTensor(role: .attentionScores, byteCount: tokenCount * headCount * ofHead)
   }
 
-  private var keptByAddition: [KeptTensor] {
-    hasDropout ? [KeptTensor(role: .dropoutMask, byteCount: rowCount * hidden)] : []
+  private var keptByOutput: [KeptTensor] {
+    (normalisesOutputs ? [normInput] : [])
+      + (hasDropout ? [KeptTensor(role: .dropoutMask, byteCount: rowCount * hidden)] : [])
   }
 }

@@ -52,7 +52,10 @@ package struct Recipe: Sendable {
   /// Whether the activated half of a gate is kept besides gate, value and product: a framework's that does not fuse them.
   let keepsActivatedGate: Bool
   let isCausal: Bool
+  /// What windows leave of attention, see ``Documents/ModelDescription/visibleFraction(sequenceLength:)``.
+  let visibleFraction: Double
   let isRotary: Bool
+  let block: ModelDescription.Block
   let hasDropout: Bool
   /// Bytes e of a number.
   let elementByteCount: Int
@@ -87,7 +90,9 @@ package struct Recipe: Sendable {
     hasGatedFeedForward = model.hasGatedFeedForward
     self.keepsActivatedGate = keepsActivatedGate
     isCausal = model.family != .bert
-    isRotary = model.family == .llama
+    visibleFraction = model.visibleFraction(sequenceLength: job.sequenceLength)
+    isRotary = model.form.hasRotaryPositions
+    block = model.form.block
     hasDropout = model.hasDropout
     elementByteCount = job.precision.byteCount
     blockParameterCount = model.layerParameters.perRank(tensorDegree: t)

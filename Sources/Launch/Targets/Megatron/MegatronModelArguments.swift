@@ -31,12 +31,23 @@ struct MegatronModelArguments {
       ]
     }
     let longest = ["--max-position-embeddings", "\(max(details.maximumPositionCount ?? 0, sequenceLength))"]
-    guard model.family == .llama || details.rotaryBase != nil else {
+    guard model.form.hasRotaryPositions else {
       return ["--position-embedding-type", "none"] + longest
     }
     let base = details.rotaryBase.map { ["--rotary-base", "\(Int($0))"] } ?? []
     let isYaRN = details.rotaryScaling?.kind == .yarn
-    return ["--position-embedding-type", isYaRN ? "yarn" : "rope"] + longest + base + rotaryScaling
+    return ["--position-embedding-type", isYaRN ? "yarn" : "rope"] + longest + base + rotatedParts + rotaryScaling
+  }
+
+  private var rotatedParts: [String] {
+    let particulars = model.details.particulars
+    var words: [String] = []
+    if let fraction = particulars[.rotaryFraction] { words += ["--rotary-percent", "\(fraction)"] }
+    if let interval = particulars[.unrotatedInterval].map({ Int($0) }) {
+      let pattern = (1...model.layerCount).map { $0.isMultiple(of: interval) ? "1" : "0" }.joined(separator: ",")
+      words += ["--no-rope-freq", model.layerCount.isMultiple(of: interval) ? "\(interval)" : "[\(pattern)]"]
+    }
+    return words
   }
 
   private var rotaryScaling: [String] {
@@ -61,7 +72,7 @@ struct MegatronModelArguments {
   }
 
   private var norms: [String] {
-    ["--normalization", model.family == .llama ? "RMSNorm" : "LayerNorm"]
+    ["--normalization", model.form.norm == .rms ? "RMSNorm" : "LayerNorm"]
       + (model.details.normEpsilon.map { ["--norm-epsilon", "\($0)"] } ?? [])
       + (model.hasQueryKeyNorm ? ["--qk-layernorm"] : [])
   }
@@ -79,6 +90,15 @@ struct MegatronModelArguments {
     }
   }
 
+  /// Every n-th layer, where that says it, else a 1 for each layer with a window.
+  private var fullAttentionLayers: [String] {
+    let full = model.details.fullAttentionLayers
+    guard let first = full.first else { return [] }
+    let isRegular = full == Array(stride(from: first, to: model.layerCount, by: first + 1))
+    let pattern = (0..<model.layerCount).map { full.contains($0) ? "0" : "1" }.joined(separator: ",")
+    return ["--window-attn-skip-freq", isRegular ? "\(first + 1)" : "[\(pattern)]"]
+  }
+
   private var biases: [String] {
     if model.hasFeedForwardBias { return [] }
     return ["--disable-bias-linear"] + (model.hasQueryKeyValueBias ? ["--add-qkv-bias"] : [])
@@ -91,7 +111,7 @@ struct MegatronModelArguments {
     var words = ["--attention-dropout", "\(attention)", "--hidden-dropout", "\(hidden)"]
     if !model.hasTiedEmbeddings { words.append("--untie-embeddings-and-output-weights") }
     // Megatron-LM counts the tokens before the current one.
-    if let window = details.attentionWindow { words += ["--window-size", "\(window - 1),0"] }
+    if let window = details.attentionWindow { words += ["--window-size", "\(window - 1),0"] + fullAttentionLayers }
     if let deviation = details.initialisationDeviation { words += ["--init-method-std", "\(deviation)"] }
     return words
   }

@@ -31,7 +31,13 @@ extension MegatronReader {
       attentionWindow: try window(),
       initialisationDeviation: try flags.number("--init-method-std", in: 0...1) ?? 0.02,
       hiddenDropout: drops ? hiddenDropout : nil, attentionDropout: drops ? attentionDropout : nil)
+    details.fullAttentionLayers =
+      details.attentionWindow == nil ? [] : try layers("--window-attn-skip-freq", of: layerCount, where: 0)
+    var form = ModelDescription.Form(of: isRMS ? .llama : .gpt, positionCount: 1)
+    if flags.has("--qk-layernorm") { form.queryKeyNorm = .head }
     if positions == "rope" || positions == "yarn" {
+      form.hasRotaryPositions = true
+      details.particulars = try particulars(layerCount: layerCount)
       details.rotaryBase = try flags.number("--rotary-base", in: 1...1e15) ?? 10_000
       details.rotaryScaling = try rotaryScaling(isYaRN: positions == "yarn")
       details.maximumPositionCount = longest
@@ -45,7 +51,7 @@ extension MegatronReader {
         hasTiedEmbeddings: !flags.has("--untie-embeddings-and-output-weights"),
         positionCount: positions == "learned_absolute" ? longest : 0,
         hasQueryKeyValueBias: hasBias || flags.has("--add-qkv-bias"), hasAttentionOutputBias: hasBias,
-        hasFeedForwardBias: hasBias, hasQueryKeyNorm: flags.has("--qk-layernorm"), hasDropout: drops, details: details)
+        hasFeedForwardBias: hasBias, hasDropout: drops, form: form, details: details)
     } catch let contradiction as ModelDescription.Contradiction {
       throw flags.whole.conflict(contradiction.sentence)
     } catch let error as DocumentError {
@@ -90,10 +96,37 @@ extension MegatronReader {
       throw try flags.required("--position-embedding-type").conflict(
         "positions of the kind \(kind) are not supported yet")
     }
-    if let share = try flags.number("--rotary-percent", in: 0...1), share < 1, kind != "learned_absolute" {
-      note("--rotary-percent is passed over: rotary positions of a part of each head are not modelled")
-    }
     return kind
+  }
+
+  /// What of a model's layers is rotated.
+  private func particulars(layerCount: Int) throws(DocumentError) -> [ModelDescription.Particular: Double] {
+    var particulars: [ModelDescription.Particular: Double] = [:]
+    if let share = try flags.number("--rotary-percent", in: 1e-9...1), share < 1 {
+      particulars[.rotaryFraction] = share
+    }
+    let unrotated = try layers("--no-rope-freq", of: layerCount, where: 1)
+    if let first = unrotated.first {
+      let isRegular = unrotated == Array(stride(from: first, to: layerCount, by: first + 1))
+      particulars[isRegular ? .unrotatedInterval : .unrotatedCount] = Double(isRegular ? first + 1 : unrotated.count)
+    }
+    return particulars
+  }
+
+  /// The layers that a flag names by an interval, or in a list by a digit at their places.
+  private func layers(_ flag: String, of count: Int, where digit: Int) throws(DocumentError) -> [Int] {
+    guard let field = flags[flag] else { return [] }
+    if case .integer = field.value {
+      let interval = try field.integer(in: 1...16_384)
+      return Array(stride(from: interval - 1, to: count, by: interval))
+    }
+    let expected = "a whole number of layers, or a list of \(count) digits such as [1,1,1,0]"
+    guard case .string(let text) = field.value else { throw field.error(expected: expected) }
+    let digits = text.filter { !"[] \"'".contains($0) }.split(separator: ",").map { Int($0) }
+    guard digits.count == count, digits.allSatisfy({ $0 == 0 || $0 == 1 }) else {
+      throw field.error(expected: expected)
+    }
+    return digits.indices.filter { digits[$0] == digit }
   }
 
   private func activation(hasBias: Bool) -> ModelDescription.Activation {

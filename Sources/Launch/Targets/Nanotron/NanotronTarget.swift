@@ -108,7 +108,9 @@ struct NanotronConfiguration {
   /// Biases of queries, keys and values, and a window of attention, are the Qwen 2 model's; without them it is Llama's.
   private var modelConfigurationLines: [(String, String)] {
     let details = model.details
-    let isQwen = model.hasQueryKeyValueBias || details.attentionWindow != nil
+    // Windows in some layers are offered only where the sequence is shorter than they are.
+    let window = details.fullAttentionLayers.isEmpty ? details.attentionWindow : nil
+    let isQwen = model.hasQueryKeyValueBias || window != nil
     let positions = max(details.maximumPositionCount ?? 0, plan.job.sequenceLength)
     var lines = [
       (isQwen ? "is_qwen2_config" : "is_llama_config", "true"), ("hidden_act", Self.word(of: model.activation)),
@@ -121,7 +123,7 @@ struct NanotronConfiguration {
       ("tie_word_embeddings", "\(model.hasTiedEmbeddings)"),
       ("initializer_range", Self.number(details.initialisationDeviation ?? 0.02)),
     ]
-    if let window = details.attentionWindow { lines.append(("sliding_window_size", "\(window)")) }
+    if let window { lines.append(("sliding_window_size", "\(window)")) }
     return lines
   }
 
