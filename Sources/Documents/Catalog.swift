@@ -94,7 +94,7 @@ package struct Catalog: Sendable {
     return entries.filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }.sorted()
   }
 
-  /// A word with a slash or ending in `.json` is a path; any other is a shipped name.
+  /// A word with a slash or ending in `.json` is a path; any other is a shipped name, or of a model a folder with its files.
   private func path(
     of kind: Kind, _ nameOrPath: String, relativeTo folder: String = ".", mentionedAt field: Field? = nil
   ) throws(DocumentError) -> String {
@@ -103,6 +103,7 @@ package struct Catalog: Sendable {
     }
     let known = names(of: kind)
     if let root, known.contains(nameOrPath) { return "\(root)/\(kind.folder)/\(nameOrPath).json" }
+    if kind == .model, ModelDescription.isFolder(nameOrPath) { return nameOrPath }
     let hint =
       nameOrPath.nearest(among: known).map { "did you mean \"\($0)\"?" }
       ?? (known.isEmpty ? "no inputs are installed, give a file" : "known: \(known.joined(separator: ", "))")

@@ -166,6 +166,9 @@ package struct Fields {
   /// Whether a key is there, be its value null.
   package func states(_ key: String) -> Bool { members[key] != nil }
 
+  /// The keys that are there with another value than null, in their order.
+  package var statedKeys: [String] { order.filter { members[$0] != .null } }
+
   /// Refuses a key that no call asked for, naming the nearest that would have been understood.
   package func finish() throws(DocumentError) {
     for key in order where !known.contains(key) {

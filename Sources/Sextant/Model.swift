@@ -1,6 +1,6 @@
 package import Documents
 
-/// A model to train: one of the shipped ones, a Hugging Face `config.json`, or a model document.
+/// A model to train: one of the shipped ones, a Hugging Face `config.json` or a folder with one, or a model document.
 public struct Model: Sendable, Equatable {
   package let description: ModelDescription
 
@@ -9,7 +9,7 @@ public struct Model: Sendable, Equatable {
     do { return Model(description: try shippedInputs.model(name)) } catch { throw SextantError(error) }
   }
 
-  /// A Hugging Face `config.json` as it is, or a model document.
+  /// A Hugging Face `config.json` as it is, or a folder with one, or a model document.
   public static func file(_ path: String) throws(SextantError) -> Model {
     do { return Model(description: try ModelDescription(contentsOf: path)) } catch { throw SextantError(error) }
   }
@@ -23,6 +23,10 @@ public struct Model: Sendable, Equatable {
 
   /// What the model is called.
   public var name: String { description.name }
+  /// Parameters, each counted once.
+  public var parameterCount: Int { description.parameterCount }
+  /// What to know of how its file was read; sentences without a full stop.
+  public var notes: [String] { description.notes }
   /// Transformer blocks.
   public var layerCount: Int { description.layerCount }
 }

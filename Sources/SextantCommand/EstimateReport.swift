@@ -5,6 +5,11 @@ import Documents
 struct EstimateReport {
   let estimate: Estimate
 
+  /// What to know of a job, a line each.
+  static func notes(of job: TrainingJob) -> String {
+    job.notes.map { "Note: \($0.oneLine).\n" }.joined()
+  }
+
   var text: String {
     let prediction = estimate.prediction, cluster = estimate.model.cluster, job = estimate.model.job
     return """
@@ -16,6 +21,6 @@ struct EstimateReport {
       \(Format.gigabytes(cluster.device.datasheet.memoryBytes)) (\(PlanReport.words(prediction.verdict)))
 
       \(PredictionReport(prediction: prediction).text)
-      """
+      """ + Self.notes(of: job)
   }
 }

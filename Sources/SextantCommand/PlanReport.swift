@@ -6,7 +6,7 @@ struct PlanReport {
 
   var text: String {
     [
-      heading, strategySection, DecisionsReport(plan: plan).text, bestSection,
+      heading, EstimateReport.notes(of: plan.job), strategySection, DecisionsReport(plan: plan).text, bestSection,
       PredictionReport(prediction: plan.prediction).text, stagesSection, ShardingReport(plan: plan).text, nodesSection,
       unmeasuredSection, searchSection, familiesSection,
     ]

@@ -7,7 +7,9 @@ struct WorkloadOptions: ParsableArguments {
   var cluster: String?
 
   @Option(
-    help: ArgumentHelp("A shipped model's name, a Hugging Face config.json, or a model file.", valueName: "name|file"))
+    help: ArgumentHelp(
+      "A shipped model's name, a Hugging Face config.json or a folder with one, or a model file.",
+      valueName: "name|path"))
   var model: String?
 
   @Option(help: ArgumentHelp("A job file in place of --model and the options below.", valueName: "file"))

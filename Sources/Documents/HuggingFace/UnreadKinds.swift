@@ -1,0 +1,78 @@
+import JSONText
+
+/// Kinds of models that are refused by name, since they cost otherwise than what is described.
+enum UnreadKinds {
+  /// Refuses mixtures of experts, latent attention, state spaces and encoders.
+  static func refuse(_ fields: inout Fields, type: Field) throws(DocumentError) {
+    let name = try type.name()
+    for key in expertKeys {
+      if let experts = fields.optional(key), case .integer(let count) = experts.value, count > 1 {
+        throw type.conflict("mixture-of-experts models are not supported yet: \(name) has \(count) experts")
+      }
+    }
+    if fields.optional("kv_lora_rank") != nil {
+      throw type.conflict("multi-head latent attention is not supported yet: \(name) has a kv_lora_rank")
+    }
+    if try fields.optional("is_encoder_decoder")?.boolean() ?? false {
+      throw type.conflict("models of an encoder and a decoder are not supported: \(name) is one")
+    }
+    if let field = fields.optional("layer_types") {
+      for kind in try field.array(count: 0...ModelDescription.Bounds.layers.upperBound) {
+        let word = try kind.string()
+        guard Configuration.layerKinds.contains(word) else {
+          throw kind.conflict(
+            "layers of the kind \(word.oneLine.prefix(60)) are not supported: attention is full or has a sliding window"
+          )
+        }
+      }
+    }
+    guard Architecture.of(name) == nil else { return }
+    for key in fields.statedKeys {
+      for (part, what) in marks where key.contains(part) {
+        throw type.conflict("\(what) are not supported: \(name) has \(JSON.string(key).briefDescription)")
+      }
+    }
+  }
+
+  /// Refuses a file of an unknown type that is not Llama's shape.
+  static func requireLlamaFields(_ fields: inout Fields, type: Field) throws(DocumentError) {
+    let missing = llamaFields.filter { fields.optional($0) == nil }
+    guard missing.isEmpty else {
+      throw DocumentError(
+        source: type.source, location: type.pointer,
+        expected: """
+          expected a model type that is read (\(known)) or Llama's fields, of which there is no \
+          \(missing.joined(separator: ", ")) (a model document of ours, of the family llama or gpt, states such a shape)
+          """,
+        found: type.value.briefDescription)
+    }
+  }
+
+  private static var known: String { Architecture.all.flatMap(\.types).joined(separator: ", ") }
+
+  /// What a Llama's cost follows from.
+  private static let llamaFields = [
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size", "rms_norm_eps",
+  ]
+
+  /// The spellings of "number of experts" in Mixtral, Qwen, DeepSeek, DBRX and ERNIE configurations.
+  private static let expertKeys = ["num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"]
+
+  /// Parts of keys by which files of unknown types say what Llama has not.
+  private static let marks = [
+    ("ssm", "state-space models"), ("mamba", "state-space models"), ("state_size", "state-space models"),
+    ("linear_attn", "layers with linear attention"), ("linear_attention", "layers with linear attention"),
+    ("linear_conv", "layers with linear attention"), ("linear_num", "layers with linear attention"),
+    ("lru_width", "recurrent layers"), ("rwkv", "recurrent layers"), ("block_types", "layers of several kinds"),
+    ("layers_block_type", "layers of several kinds"), ("hybrid", "layers of several kinds"),
+    ("conv_", "convolutions"), ("moe", "mixture-of-experts models"), ("expert", "mixture-of-experts models"),
+    ("lora_rank", "projections of low rank"), ("encoder", "models with an encoder"),
+    ("type_vocab_size", "models with token types"), ("cross_attention", "models with cross attention"),
+    ("num_nextn_predict", "models that predict several tokens"), ("mtp_", "models that predict several tokens"),
+    ("qk_norm", "norms of queries and keys of an unknown kind"),
+    ("qk_layernorm", "norms of queries and keys of an unknown kind"), ("per_layer_input", "embeddings in every layer"),
+    ("altup", "several residual streams"), ("hyper_connection", "several residual streams"),
+    ("num_kv_shared", "keys and values that layers share"), ("cross_layer", "keys and values that layers share"),
+    ("parallel_attn", "blocks of an unknown form"), ("parallel_residual", "blocks of an unknown form"),
+  ]
+}
