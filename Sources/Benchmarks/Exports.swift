@@ -19,7 +19,7 @@ extension Benchmarks {
           let job = try TrainingJob(
             model: model, sequenceLength: model.positionCount > 0 ? min(4_096, model.positionCount) : 4_096,
             globalBatch: max(256, 2 * description.deviceCount), precision: isBF16 ? .bf16 : .fp16)
-          guard let choice = FrameworkChoice(named: table.name, device: description.device) else { continue }
+          guard let choice = FrameworkChoice(named: table.name, device: description.device, job: job) else { continue }
           let search = PlanSearch(
             model: try CostModel(cluster: description, job: job, frameworkName: choice.coefficientName),
             capabilities: table, options: .init(margin: 0.01, threadCount: 2))

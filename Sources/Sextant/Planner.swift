@@ -26,14 +26,14 @@ public struct Planner: Sendable {
 
   /// - Parameters:
   ///   - framework: what is to run the plans: one of ``frameworkNames``, or a framework of the device profile; nil for
-  ///     the profile's first. `any` is the whole lattice, which no single framework may offer. A framework that the
+  ///     the profile's first, or for `any` where that does not train the model. `any` is the whole lattice, which no single framework may offer. A framework that the
   ///     profile has no coefficients for is priced with its nearest kin's.
   ///   - nodes: how many of the cluster's nodes to use: the best to leave out where links were measured, else the last.
   /// - Throws: ``SextantError`` for sizes that cannot be, or a device that cannot do what the job asks for.
   public init(cluster: Cluster, job: Job, framework: String? = nil, nodes: Int? = nil) throws(SextantError) {
     let training = try job.training(on: cluster.description)
     let device = cluster.description.device
-    guard let choice = FrameworkChoice(named: framework, device: device) else {
+    guard let choice = FrameworkChoice(named: framework, device: device, job: training) else {
       throw SextantError(
         CostModel.Refusal.noFramework(
           device: device.name, framework: framework ?? "",

@@ -23,6 +23,10 @@ struct DecisionsReport {
       text += "For \(framework.label)"
     } else {
       text += "For no framework in particular: the whole lattice was searched"
+      // Where nobody asked for a framework, this is why.
+      if let refusal = FrameworkChoice.refusalByDefault(of: plan.job, on: plan.cluster.device) {
+        text += ", since \(refusal.rule)"
+      }
     }
     if question.usesKin {
       text += ", priced with the coefficients of \(question.coefficientName), its nearest kin here"

@@ -50,13 +50,18 @@ struct EstimateCommand: ParsableCommand {
         try emit(RunsReport(contentsOf: runs).text(asJSON: json))
       } else if let configuration {
         let running = try Configuration.file(configuration)
-        let estimate = try workload.planner(for: running).estimate(running)
-        try emit(json ? estimate.json : EstimateReport(estimate: estimate.document).text)
+        let planner = try workload.planner(for: running)
+        try report(planner.estimate(running), by: planner)
       } else if let strategy {
         let stated = try Strategy(strategy, source: "--strategy")
-        let estimate = try workload.planner().estimate(stated)
-        try emit(json ? estimate.json : EstimateReport(estimate: estimate.document).text)
+        let planner = try workload.planner()
+        try report(planner.estimate(stated), by: planner)
       }
     }
+  }
+
+  private func report(_ estimate: Estimate, by planner: Planner) throws {
+    let text = EstimateReport(estimate: estimate.document, framework: planner.framework).text
+    try emit(json ? estimate.json : text)
   }
 }

@@ -4,6 +4,17 @@ import Documents
 /// What a person sees of an estimate.
 struct EstimateReport {
   let estimate: Estimate
+  /// What is to run it.
+  let framework: FrameworkChoice
+
+  /// Why no framework in particular is to run it, where nobody asked for one.
+  private var refusal: String {
+    let model = estimate.model
+    guard framework.capabilities == nil,
+      let refusal = FrameworkChoice.refusalByDefault(of: model.job, on: model.cluster.device)
+    else { return "" }
+    return "Note: this is priced for no framework in particular, since \(refusal.rule).\n"
+  }
 
   /// What to know of a job, a line each.
   static func notes(of job: TrainingJob) -> String {
@@ -21,6 +32,6 @@ struct EstimateReport {
       \(Format.gigabytes(cluster.device.datasheet.memoryBytes)) (\(PlanReport.words(prediction.verdict)))
 
       \(PredictionReport(prediction: prediction).text)
-      """ + Self.notes(of: job)
+      """ + Self.notes(of: job) + refusal
   }
 }

@@ -23,8 +23,8 @@ extension Capabilities {
   /// What the framework is called in complaints: name and version.
   package var label: String { "\(name) (\(version))" }
 
-  /// Why the framework does not run a job, whatever the strategy; nil if it does.
-  package func refusal(of job: TrainingJob) -> Refusal? {
+  /// Why the framework does not train a job's model on its sequences; nil if it does.
+  package func refusalOfModel(in job: TrainingJob) -> Refusal? {
     if !models.families.contains(job.model.family) {
       return Refusal("\(label) does not train \(job.model.family.rawValue) models: it trains \(models.words)")
     }
@@ -39,6 +39,12 @@ extension Capabilities {
       case .inEveryLayer, .inSomeLayers: break
       }
     }
+    return nil
+  }
+
+  /// Why the framework does not run a job, whatever the strategy; nil if it does.
+  package func refusal(of job: TrainingJob) -> Refusal? {
+    if let refusal = refusalOfModel(in: job) { return refusal }
     if !precisions.contains(job.precision) {
       return Refusal(
         "\(label) does not train in \(job.precision.rawValue)",

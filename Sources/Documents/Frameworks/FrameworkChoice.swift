@@ -12,12 +12,14 @@ package struct FrameworkChoice: Sendable {
 
   /// - Parameters:
   ///   - name: a table's name, `any`, or one of the profile's frameworks; nil for the profile's first, and for the whole
-  ///     lattice where no table is of that.
+  ///     lattice where no table is of that or it does not train the model.
+  ///   - job: what is to be trained.
   /// - Returns: nil for a name that is none of these.
-  package init?(named name: String?, device: DeviceProfile) {
+  package init?(named name: String?, device: DeviceProfile, job: TrainingJob) {
     let first = device.frameworks[0].name
     guard let name else {
-      self.init(Capabilities.named(first), coefficients: first)
+      let trains = Self.refusalByDefault(of: job, on: device) == nil
+      self.init(trains ? Capabilities.named(first) : nil, coefficients: first)
       return
     }
     if name.lowercased() == Plan.Question.anyFramework {
@@ -31,6 +33,11 @@ package struct FrameworkChoice: Sendable {
     } else {
       return nil
     }
+  }
+
+  /// Why the framework that is chosen where none is asked for does not train a job's model; nil if it does.
+  package static func refusalByDefault(of job: TrainingJob, on device: DeviceProfile) -> Capabilities.Refusal? {
+    Capabilities.named(device.frameworks[0].name)?.refusalOfModel(in: job)
   }
 
   private init(_ capabilities: Capabilities?, coefficients: String, lacksTable: Bool = false) {
