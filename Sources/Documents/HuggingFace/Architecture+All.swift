@@ -13,9 +13,13 @@ extension Architecture {
     // Yi's first files have a type of their own.
     llama,
     Architecture(types: ["mistral"], defaults: ["num_key_value_heads": 8], window: .inEveryLayer(byDefault: 4_096)),
-    Architecture(types: ["qwen2"], queryKeyValueBias: .always, window: .fromLayer),
+    // With the text models of Qwen 2 and 2.5 VL, whose files may be flat.
     Architecture(
-      types: ["qwen3"], defaults: ["head_dim": 128], queryKeyNorm: .always, queryKeyValueBias: attentionBias,
+      types: ["qwen2", "qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text"], queryKeyValueBias: .always,
+      window: .fromLayer),
+    Architecture(
+      types: ["qwen3", "qwen3_vl_text"], defaults: ["head_dim": 128], queryKeyNorm: .always,
+      queryKeyValueBias: attentionBias,
       attentionOutputBias: attentionBias, window: .fromLayer),
     // Phi-4 is of this type too.
     Architecture(
@@ -45,6 +49,20 @@ extension Architecture {
     Architecture(
       types: ["glm"], defaults: ["num_key_value_heads": 2, "head_dim": 128],
       queryKeyValueBias: .stated("attention_bias", byDefault: true), epsilon: 1.5625e-7, rotaryFraction: 0.5),
+    Architecture(
+      types: ["hunyuan_v1_dense"], queryKeyNorm: .always, queryKeyValueBias: attentionBias,
+      attentionOutputBias: attentionBias, epsilon: 1e-5),
+    Architecture(
+      types: ["exaone4"], block: .always(.normsAfter), queryKeyNorm: .always,
+      window: .exceptEvery(4, key: "sliding_window_pattern", byDefault: 4_096), unrotated: .withoutWindow, epsilon: 1e-5
+    ),
+    Architecture(
+      types: ["seed_oss"], defaults: ["num_key_value_heads": 8, "head_dim": 128],
+      queryKeyValueBias: .stated("attention_bias", byDefault: true), attentionOutputBias: .stated("attention_out_bias"),
+      feedForwardBias: .stated("mlp_bias"),
+      dropout: Dropout(
+        keys: ["attention_dropout", "residual_dropout"], byDefault: true, hidden: ("residual_dropout", 0.1),
+        attention: ("attention_dropout", 0.1))),
     Architecture(
       types: ["internlm2"], queryKeyValueBias: .stated("bias"), attentionOutputBias: .stated("bias")),
     Architecture(
@@ -165,6 +183,9 @@ extension Architecture {
 
   /// Plain feed-forward parts and blocks one after the other.
   private static let older = [
+    Architecture(
+      types: ["arcee"], queryKeyValueBias: attentionBias, attentionOutputBias: attentionBias,
+      feedForwardBias: .stated("mlp_bias"), isGated: false, activation: .squaredReLU, epsilon: 1e-5),
     Architecture(
       types: ["gpt2"], family: .gpt,
       keys: Keys(

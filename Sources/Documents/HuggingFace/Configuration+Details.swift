@@ -114,7 +114,7 @@ extension Configuration {
     let layers: [Int]
     switch architecture.unrotated {
     case .none: layers = []
-    case .withoutWindow: layers = details.attentionWindow == nil ? Array(0..<layerCount) : details.fullAttentionLayers
+    case .withoutWindow: layers = details.fullAttentionLayers
     case .stated: layers = try unrotatedLayers(layerCount: layerCount)
     }
     guard let first = layers.first else { return }
@@ -157,7 +157,18 @@ extension Configuration {
     case .never: return nil
     case .inEveryLayer(let tokens): (full, byDefault) = ([], tokens)
     case .exceptEvery(let interval, let key, let tokens):
-      let interval = try fields.optional(key)?.integer(in: 1...16_384) ?? interval
+      // A word such as LLLG is a pattern of that many layers.
+      let pattern = fields.optional(key)
+      var interval = interval
+      if let pattern, pattern.isString {
+        let word = try pattern.string()
+        guard word.hasSuffix("G"), word.dropLast().allSatisfy({ $0 == "L" }) else {
+          throw pattern.error(expected: "a whole number of layers or a word such as \"LLLG\"")
+        }
+        interval = word.count
+      } else if let pattern {
+        interval = try pattern.integer(in: 1...16_384)
+      }
       full = Array(stride(from: interval - 1, to: layerCount, by: interval))
       byDefault = tokens
     case .fromLayer:

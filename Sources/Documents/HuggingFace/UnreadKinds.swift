@@ -27,11 +27,20 @@ enum UnreadKinds {
       }
     }
     guard Architecture.of(name) == nil else { return }
-    for key in fields.statedKeys {
+    guard !unlike.contains(where: { name == $0 || name.hasPrefix($0 + "_") }) else {
+      throw type.conflict(
+        "models of the type \(name) are not supported: their blocks are not Llama's, though their fields are")
+    }
+    // Files of older versions state what they have not: no encoder, no cross attention.
+    for key in fields.statedKeys where !isNothing(fields.optional(key)?.value) {
       for (part, what) in marks where key.contains(part) {
         throw type.conflict("\(what) are not supported: \(name) has \(JSON.string(key).briefDescription)")
       }
     }
+  }
+
+  private static func isNothing(_ value: JSON?) -> Bool {
+    [.boolean(false), .integer(0), .number(0), .array([]), .object([]), nil].contains(value)
   }
 
   /// Refuses a file of an unknown type that is not Llama's shape.
@@ -49,6 +58,13 @@ enum UnreadKinds {
   }
 
   private static var known: String { Architecture.all.flatMap(\.types).joined(separator: ", ") }
+
+  /// Types of transformers 5.24.0 with Llama's fields and without a key that says what else they have: their modelling
+  /// classes were compared with Llama's tensor by tensor.
+  private static let unlike = [
+    "apertus", "apertus1p5", "bitnet", "blt", "csm", "diffllama", "glm4v", "glm_image", "glm_ocr", "granite_swa", "hrm",
+    "hyperclovax", "nanochat",
+  ]
 
   /// What a Llama's cost follows from.
   private static let llamaFields = [

@@ -67,6 +67,9 @@ import Testing
     let llama = try model(#"{"model_type": "llama", \#(Self.shape)}"#)
     #expect(unknown.parameterCount == llama.parameterCount)
     #expect(unknown.notes.count == 1)
+    // Files of older versions state what they have not.
+    let old = #""is_encoder_decoder": false, "encoder_no_repeat_ngram_size": 0, "add_cross_attention": false"#
+    #expect(try model(#"{"model_type": "newcomer", \#(Self.shape), \#(old)}"#) == unknown)
     #expect(unknown.notes.first?.contains("newcomer") == true)
     #expect(
       try model(#"{"model_type": "newcomer", \#(Self.shape), "sliding_window": 64}"#).details.attentionWindow == 64)
@@ -90,6 +93,8 @@ import Testing
     #expect(error?.description.contains("hidden_size") == true)
     #expect(error?.description.contains("gpt_neox") == true)
     #expect(error?.description.contains("model document") == true)
+    let unlike = complaint(#"{"model_type": "diffllama", \#(Self.shape)}"#)
+    #expect(unlike?.description.contains("not Llama's") == true)
   }
 
   @Test func layersOfOtherKindsAreRefusedAtTheirPlace() {

@@ -103,6 +103,15 @@ import Testing
       "mpt-7b", "mpt", #""d_model": 4096, "n_heads": 32, "n_layers": 32, "vocab_size": 50432, "max_seq_len": 2048"#,
       6_649_286_656),
     Published("starcoder2-3b", "starcoder2", llama(3_072, 12_288, 30, 24, 49_152), 3_030_371_328),
+    Published(
+      "exaone4-32b", "exaone4",
+      llama(5_120, 27_392, 64, 40, 102_400, keyValueHeads: 8, #""head_dim": 128, "sliding_window_pattern": "LLLG""#),
+      32_003_216_384),
+    Published("hunyuan-8b", "hunyuan_v1_dense", llama(4_096, 14_336, 32, 32, 128_167, keyValueHeads: 8), 8_029_540_352),
+    Published("seed-oss-36b", "seed_oss", llama(5_120, 27_648, 64, 80, 155_136, keyValueHeads: 8), 36_151_104_512),
+    Published("arcee-4.5b", "arcee", llama(2_560, 18_432, 36, 20, 128_256, keyValueHeads: 4), 4_620_474_880),
+    Published(
+      "qwen2.5-vl-7b's text", "qwen2_5_vl_text", llama(3_584, 18_944, 28, 28, 152_064, keyValueHeads: 4), 7_615_616_512),
     Published("internlm2.5-7b", "internlm2", llama(4_096, 14_336, 32, 32, 92_544, keyValueHeads: 8), 7_737_708_544),
     Published("baichuan2-13b", "baichuan", llama(5_120, 13_696, 40, 40, 125_696), 13_896_668_160),
     // Yi-6B: 2·V·h + h + L·(h·(2h + 2·kv) + 3·h·f + 2h), of which 6,061,035,520 are published.
@@ -120,7 +129,10 @@ import Testing
 
   @Test func everyTypeThatIsReadIsCountedHereOrShipped() {
     let counted = Set(Self.published.map(\.type))
-      .union(["llama", "mistral", "qwen2", "qwen3", "gpt2", "opt", "gemma3"])
+      .union([
+        "qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen3_vl_text", "llama", "mistral", "qwen2", "qwen3", "gpt2", "opt",
+        "gemma3",
+      ])
     #expect(Set(Architecture.all.flatMap(\.types)) == counted)
   }
 
