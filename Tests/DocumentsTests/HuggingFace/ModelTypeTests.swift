@@ -39,10 +39,10 @@ import Testing
     """
   }
 
-  /// The counts are of the tensors that the modelling classes of transformers 5.24.0 make of these fields. Those of Phi,
-  /// SmolLM 3, GLM-4, InternLM 2, Aya (Cohere), OLMo 3 and Gemma 2 are the totals of the published safetensors too;
-  /// those of BLOOM (its model card), GPT-NeoX-20B (its model card) and Pythia are what their authors state. Falcon and
-  /// MPT publish files with the output matrix beside the embedding that it is tied to.
+  /// The counts are of the tensors that the modelling classes of transformers 5.24.0 make of these fields; InternLM 2,
+  /// Baichuan 2 and Yi, which it has no classes for, are Llama's tensors. Published totals agree: of the safetensors of
+  /// Phi-3, Phi-4, SmolLM 3, InternLM 2.5, Aya Expanse (Cohere), OLMo 3 and Gemma 2, of BLOOM's and GPT-NeoX-20B's model
+  /// cards, and of Pythia. Falcon and MPT publish files with the output matrix beside the embedding that it is tied to.
   static let published = [
     Published("phi-3-mini", "phi3", llama(3_072, 8_192, 32, 32, 32_064), 3_821_079_552),
     Published("phi-4", "phi3", llama(5_120, 17_920, 40, 40, 100_352, keyValueHeads: 10), 14_659_507_200),
@@ -114,7 +114,6 @@ import Testing
       "qwen2.5-vl-7b's text", "qwen2_5_vl_text", llama(3_584, 18_944, 28, 28, 152_064, keyValueHeads: 4), 7_615_616_512),
     Published("internlm2.5-7b", "internlm2", llama(4_096, 14_336, 32, 32, 92_544, keyValueHeads: 8), 7_737_708_544),
     Published("baichuan2-13b", "baichuan", llama(5_120, 13_696, 40, 40, 125_696), 13_896_668_160),
-    // Yi-6B: 2·V·h + h + L·(h·(2h + 2·kv) + 3·h·f + 2h), of which 6,061,035,520 are published.
     Published("yi-6b", "Yi", llama(4_096, 11_008, 32, 32, 64_000, keyValueHeads: 4), 6_061_035_520),
   ]
 
