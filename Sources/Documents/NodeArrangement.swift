@@ -14,6 +14,8 @@ package struct NodeArrangement: Sendable, Equatable {
     case byDevice = "by-device"
     /// Orders were searched; this one is the best that was found.
     case searched
+    /// The search was stopped before it came to orders: nodes keep the cluster's order.
+    case stopped
   }
 
   /// What one moment's measurements say of the choice.

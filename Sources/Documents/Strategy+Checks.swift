@@ -18,6 +18,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case nothingToQuantise(what: String, of: String)
   case shardLevelsInPipeline
   case quantisedTensorGroups
+  case uncountable(product: String)
 
   package var description: String {
     switch self {
@@ -54,6 +55,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
       "\(what) cannot be quantised where no replicas \(verb) them"
     case .shardLevelsInPipeline:
       "shard levels of weights or gradients, and quantised collectives, defeat a pipeline"
+    case .uncountable(let product): product
     case .quantisedTensorGroups:
       "with tensor groups quantised collectives give the norms that all ranks hold steps of their own, so that copies drift apart"
     }
@@ -80,6 +82,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .nothingToQuantise: "nothing to quantise"
     case .shardLevelsInPipeline: "shard levels with a pipeline"
     case .quantisedTensorGroups: "quantised collectives with tensor groups"
+    case .uncountable: "more bytes than can be counted"
     }
   }
 }
@@ -126,6 +129,7 @@ extension Strategy {
     if job.globalBatch % (dataDegree * microBatch) != 0 {
       return .batchDoesNotDivide(globalBatch: job.globalBatch, data: dataDegree, microBatch: microBatch)
     }
+    if let product = job.uncountableProduct(self) { return .uncountable(product: product) }
     if hasShardLevels,
       let violation = sharding.violation(replicaCount: dataDegree, hasPipeline: pipelineDegree > 1)
     {

@@ -20,27 +20,12 @@ package import JSONText
       throw Contradiction(
         "sequence length \(sequenceLength) is longer than the \(model.positionCount) positions of model \(model.name)")
     }
-    // Bytes that a whole batch of activations, its logits, and parameters with gradients and optimizer states could
-    // take. Everything that is counted later stays below four times that (MutatedInputsTests); a vocabulary is padded
-    // by less than the largest multiple on a rank.
-    let tokens = Double(sequenceLength) * Double(globalBatch)
-    let widths = Double(model.hiddenSize + model.querySize + model.keyValueSize + model.feedForwardSize)
-    let bytesPerToken = 64 * widths + 8 * Double(model.headCount) * Double(sequenceLength)
-    let everything =
-      tokens
-      * (bytesPerToken * Double(model.layerCount) + 64
-        * Double(model.vocabularySize + DeviceProfile.Framework.largestVocabularyMultiple))
-      + 64 * Double(model.layerCount) * widths * Double(model.hiddenSize)
-    guard everything < 0x1p60 else {
-      throw Contradiction(
-        "a batch of \(globalBatch) sequences of \(sequenceLength) tokens is more than can be counted: its activations may pass 2^60 bytes"
-      )
-    }
     self.model = model
     self.sequenceLength = sequenceLength
     self.globalBatch = globalBatch
     self.precision = precision
     self.accumulatesGradientsInFP32 = accumulatesGradientsInFP32
+    if let reason = reasonNotCountable { throw Contradiction(reason) }
   }
 
   /// Sizes that cannot be together, as a sentence.

@@ -56,10 +56,12 @@ struct Frontier {
 
   /// The best `resultCount` of some candidates.
   ///
-  /// - Parameter candidates: indices into the priced lattice, least bound first.
+  /// - Parameters:
+  ///   - candidates: indices into the priced lattice, least bound first.
+  ///   - cutoffSeconds: what does not score less is of no interest.
   mutating func bestFirst(
-    among candidates: [Int], resultCount: Int, completionLimit: Int,
-    interruption: () -> PlanSearch.Interruption?, progress: (Int, Int) -> Void
+    among candidates: [Int], resultCount: Int, completionLimit: Int, cutoffSeconds: Double = .infinity,
+    steps: inout SearchSteps, progress: (Int, Int) -> Void
   ) -> Walk {
     var walk = Walk()
     var best: [(completion: PlanSearch.Completion, index: Int)] = []
@@ -69,13 +71,10 @@ struct Frontier {
       let index = candidates[position]
       let candidate = priced.candidates[index]
       // What a candidate has to beat to be among the results.
-      let cutoff = best.count < resultCount ? Double.infinity : best[best.count - 1].completion.scoreSeconds
+      let cutoff =
+        best.count < resultCount ? cutoffSeconds : min(cutoffSeconds, best[best.count - 1].completion.scoreSeconds)
       if candidate.boundSeconds >= cutoff {
         walk.closedByBoundCount += candidates.count - position
-        break
-      }
-      if let reason = interruption() {
-        walk.ending = reason == .user ? .interrupted : .timeLimit
         break
       }
       if walk.completedCount >= completionLimit {
@@ -83,7 +82,13 @@ struct Frontier {
         break
       }
       progress(position, candidates.count)
-      let known = complete(index, cutoffSeconds: cutoff)
+      let looked = steps.take { (watch) throws(Stopped) in
+        try complete(index, cutoffSeconds: cutoff, watch: watch)
+      }
+      guard let known = looked else {
+        walk.ending = steps.stop?.ending ?? .interrupted
+        break
+      }
       lowerBound = min(lowerBound, known.boundSeconds)
       walk.programCount += known.programCount
       if let completion = known.completion {
@@ -115,17 +120,26 @@ struct Frontier {
   }
 
   /// A candidate with its best split, if that scores below a cutoff.
-  mutating func completion(of index: Int, cutoffSeconds: Double) -> PlanSearch.Completion? {
-    complete(index, cutoffSeconds: cutoffSeconds).completion.flatMap { $0.scoreSeconds < cutoffSeconds ? $0 : nil }
+  ///
+  /// - Throws: ``Stopped``.
+  mutating func completion(
+    of index: Int, cutoffSeconds: Double, watch: StopWatch
+  ) throws(Stopped) -> PlanSearch.Completion? {
+    try complete(index, cutoffSeconds: cutoffSeconds, watch: watch).completion
+      .flatMap { $0.scoreSeconds < cutoffSeconds ? $0 : nil }
   }
 
   /// A candidate with given layers, if it fits and scores below a cutoff.
-  mutating func completion(of index: Int, split: Split, cutoffSeconds: Double) -> PlanSearch.Completion? {
+  ///
+  /// - Throws: ``Stopped``.
+  mutating func completion(
+    of index: Int, split: Split, cutoffSeconds: Double, watch: StopWatch
+  ) throws(Stopped) -> PlanSearch.Completion? {
     let strategy = priced.candidates[index].strategy
     var cost = priced.cost(of: priced.candidates[index], model: model)
     var nodeOrder = model.nodeOrder
     if arranger.isNeeded {
-      let arranged = arranger.cost(of: strategy, split: split)
+      let arranged = try arranger.cost(of: strategy, split: split, watch: watch)
       (cost, nodeOrder) = (arranged.cost, arranged.nodeOrder)
     }
     let memory = cost.stageMemory(of: split), verdict = cost.verdict(of: memory)
@@ -138,7 +152,9 @@ struct Frontier {
   }
 
   /// The best split of a candidate, unless none scores below the cutoff.
-  private mutating func complete(_ index: Int, cutoffSeconds: Double) -> Knowledge {
+  private mutating func complete(
+    _ index: Int, cutoffSeconds: Double, watch: StopWatch
+  ) throws(Stopped) -> Knowledge {
     if let known = knowledge[index],
       known.completion != nil && (known.isProven || arranger.isNeeded) || known.boundSeconds >= cutoffSeconds
     {
@@ -146,7 +162,7 @@ struct Frontier {
     }
     let candidate = priced.candidates[index]
     if let own = layerSplit.split(of: model.job.model, among: candidate.strategy) {
-      let completion = completion(of: index, split: own, cutoffSeconds: cutoffSeconds)
+      let completion = try completion(of: index, split: own, cutoffSeconds: cutoffSeconds, watch: watch)
       // Where orders of the nodes were searched, what is proven is the bound of all.
       let bound = arranger.isNeeded ? candidate.boundSeconds : completion?.scoreSeconds ?? cutoffSeconds
       let result = Knowledge(
@@ -164,8 +180,9 @@ struct Frontier {
       let surcharge = verdict == .fits ? 1 : PlanSearch.headroomSurcharge
       let cutoff = min(cutoffSeconds, known)
       guard
-        let found = LayerSplitter.bestSplit(
-          of: cost, freedom: candidate.freedom, verdict: verdict, cutoffSeconds: cutoff / surcharge, scratch: &scratch)
+        let found = try LayerSplitter.bestSplit(
+          of: cost, freedom: candidate.freedom, verdict: verdict, cutoffSeconds: cutoff / surcharge, scratch: &scratch,
+          watch: watch)
       else { continue }
       result.programCount += found.programCount
       result.isProven = result.isProven && found.isExhausted
@@ -176,22 +193,22 @@ struct Frontier {
       // The split under the best links, and the best one on the nodes as they are arranged for it.
       var placed = (split: split, seconds: found.iterationSeconds, nodeOrder: model.nodeOrder)
       if arranger.isNeeded {
-        let arranged = arranger.cost(of: candidate.strategy, split: split)
+        let arranged = try arranger.cost(of: candidate.strategy, split: split, watch: watch)
         // No order of the nodes was ruled out: what is proven is the bound.
         result.isProven = false
         result.programCount += arranged.programCount
         result.orderProof = arranged.bounding == nil ? .bound : .integerPrograms
         if let bounding = arranged.bounding,
-          let ofAll = LayerSplitter.bestSplit(
+          let ofAll = try LayerSplitter.bestSplit(
             of: bounding, freedom: candidate.freedom, verdict: verdict, cutoffSeconds: cutoff / surcharge,
-            scratch: &scratch)
+            scratch: &scratch, watch: watch)
         {
           bound = max(bound, ofAll.lowerBoundSeconds * surcharge)
         }
         guard
-          let best = LayerSplitter.bestSplit(
+          let best = try LayerSplitter.bestSplit(
             of: arranged.cost, freedom: candidate.freedom, verdict: verdict, cutoffSeconds: cutoff / surcharge,
-            scratch: &scratch),
+            scratch: &scratch, watch: watch),
           let bestSplit = best.split
         else { continue }
         result.programCount += best.programCount

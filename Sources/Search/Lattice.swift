@@ -88,7 +88,9 @@ struct Lattice {
       return
     }
     for mesh in Self.factorisations(of: deviceCount, along: Mesh.searchedAxes[...], pattern: pattern) {
-      if let violation = Strategy(mesh: mesh).violation(
+      // Fused attention as the mesh's strategies have it, since without they hold more.
+      let plainest = Strategy(mesh: mesh).with(\.usesFlashAttention, base.usesFlashAttention && hasFlashAttention)
+      if let violation = plainest.violation(
         job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention)
       {
         rejections[violation.rule, default: 0] += 1

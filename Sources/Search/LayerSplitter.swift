@@ -30,31 +30,38 @@ struct LayerSplitter {
   static let eventBudget = 4_000_000
   /// The same before integer programs are asked, and after.
   static let firstEventBudget = 100_000, lastEventBudget = 200_000
+  /// Between two questions whether to stop.
+  private static let eventsPerLook = 20_000
 
   private let cost: IterationCost
   private let options: StageOptions
   private let bounds: SplitBounds
   private let cutoffSeconds: Double
+  private let watch: StopWatch
   private var best: BestSplit
   private var budget = 0
+  /// The budget below which it is asked whether to stop.
+  private var nextLook = Int.max
   private var current: [StageOption] = []
   private var scratch: EvaluationScratch
 
   /// The best split whose stages all have a verdict at least as good, if it is faster than `cutoffSeconds`.
   ///
   /// - Returns: nil when the layers do not fit at all.
+  /// - Throws: ``Stopped``.
   static func bestSplit(
     of cost: IterationCost, freedom: StageFreedom, verdict: Prediction.Verdict, cutoffSeconds: Double,
-    scratch: inout EvaluationScratch
-  ) -> BestSplit? {
-    guard let options = StageOptions(cost, freedom: freedom, limit: MemoryLimit(verdict)) else {
+    scratch: inout EvaluationScratch, watch: StopWatch
+  ) throws(Stopped) -> BestSplit? {
+    guard let options = try StageOptions(cost, freedom: freedom, limit: MemoryLimit(verdict), watch: watch) else {
       return nil
     }
     if cost.strategy.hasEqualStages {
       return bestOfEvenSplits(of: cost, options: options, scratch: &scratch)
     }
-    var splitter = LayerSplitter(cost: cost, options: options, cutoffSeconds: cutoffSeconds, scratch: scratch)
-    splitter.run()
+    var splitter = try LayerSplitter(
+      cost: cost, options: options, cutoffSeconds: cutoffSeconds, scratch: scratch, watch: watch)
+    try splitter.run()
     scratch = splitter.scratch
     return splitter.best
   }
@@ -83,30 +90,33 @@ struct LayerSplitter {
     return best
   }
 
-  private init(cost: IterationCost, options: StageOptions, cutoffSeconds: Double, scratch: EvaluationScratch) {
+  private init(
+    cost: IterationCost, options: StageOptions, cutoffSeconds: Double, scratch: EvaluationScratch, watch: StopWatch
+  ) throws(Stopped) {
+    self.watch = watch
     self.cost = cost
     self.options = options
     self.cutoffSeconds = cutoffSeconds
     self.scratch = scratch
-    bounds = SplitBounds(cost: cost, options: options)
+    bounds = try SplitBounds(cost: cost, options: options, watch: watch)
     best = BestSplit(
       split: nil, iterationSeconds: .infinity, lowerBoundSeconds: bounds.leastSeconds,
       isExhausted: false)
   }
 
-  private mutating func run() {
+  private mutating func run() throws(Stopped) {
     current.reserveCapacity(options.stageCount)
     best.isExhausted = best.lowerBoundSeconds >= cutoffSeconds
     if !best.isExhausted {
       budget = options.hasAlternatives ? Self.firstEventBudget : Self.eventBudget
-      best.isExhausted = descend(stage: 0, used: 0, boundSeconds: 0)
+      best.isExhausted = try descend(stage: 0, used: 0, boundSeconds: 0)
     }
     if !best.isExhausted, options.hasAlternatives {
-      solvePrograms()
+      try solvePrograms()
       best.isExhausted = best.lowerBoundSeconds >= limit
       if !best.isExhausted {
         budget = Self.lastEventBudget
-        best.isExhausted = descend(stage: 0, used: 0, boundSeconds: 0)
+        best.isExhausted = try descend(stage: 0, used: 0, boundSeconds: 0)
       }
     }
     // What was pruned is not below the best found, nor below the cutoff.
@@ -116,9 +126,9 @@ struct LayerSplitter {
   }
 
   /// Asks integer programs for better splits and a better bound.
-  private mutating func solvePrograms() {
+  private mutating func solvePrograms() throws(Stopped) {
     let program = SplitProgram(cost: cost, options: options)
-    let bound = program.leastSeconds(limitSeconds: limit) { chosen in
+    let bound = try program.leastSeconds(limitSeconds: limit, watch: watch) { chosen in
       evaluate(chosen)
       return limit
     }
@@ -138,11 +148,15 @@ struct LayerSplitter {
 
   /// Explores all splits of the layers that are left among the stages from `stage` on.
   /// - Returns: whether nothing was left out for lack of budget.
-  private mutating func descend(stage: Int, used: Int, boundSeconds: Double) -> Bool {
+  private mutating func descend(stage: Int, used: Int, boundSeconds: Double) throws(Stopped) -> Bool {
     let p = options.stageCount
     guard budget > 0 else { return false }
+    if budget < nextLook {
+      nextLook = budget - Self.eventsPerLook
+      try watch.check()
+    }
     if stage == p {
-      budget -= p * cost.microBatchCount
+      budget -= cost.evaluatedPassCount
       evaluate(current)
       return true
     }
@@ -167,7 +181,7 @@ struct LayerSplitter {
       current.append(child.option)
       defer { current.removeLast() }
       guard options.hostsHold(current) else { continue }
-      let isExhausted = descend(stage: stage + 1, used: used + child.option.layers, boundSeconds: child.bound)
+      let isExhausted = try descend(stage: stage + 1, used: used + child.option.layers, boundSeconds: child.bound)
       if !isExhausted { return false }
     }
     return true

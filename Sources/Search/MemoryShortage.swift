@@ -31,12 +31,18 @@ package struct MemoryShortage: Sendable, Equatable {
 
   /// - Parameter pattern: what is fixed, here and in what would fit.
   /// - Returns: nil when the lattice has no strategy at all, so that memory is not what is short.
-  init?(priced: PricedLattice, model: CostModel, pattern: StrategyPattern, capabilities: Capabilities?) {
-    func fits(_ cluster: ClusterDescription, _ job: TrainingJob, _ pattern: StrategyPattern) -> Bool {
+  /// - Throws: ``Stopped``.
+  init?(
+    priced: PricedLattice, model: CostModel, pattern: StrategyPattern, capabilities: Capabilities?,
+    watch: StopWatch = .never
+  ) throws(Stopped) {
+    func fits(
+      _ cluster: ClusterDescription, _ job: TrainingJob, _ pattern: StrategyPattern
+    ) throws(Stopped) -> Bool {
       guard let model = try? CostModel(cluster: cluster, job: job, frameworkName: model.framework.name) else {
         return false
       }
-      return Self.fits(model, pattern: pattern, capabilities: capabilities)
+      return try Self.fits(model, pattern: pattern, capabilities: capabilities, watch: watch)
     }
     var nearest: (unfit: PricedLattice.Unfit, excessBytes: Int)?
     // With shard levels a strategy never needs less than with its ZeRO stage, which
@@ -44,18 +50,20 @@ package struct MemoryShortage: Sendable, Equatable {
     for unfit in priced.unfit where pattern.statesSharding || !unfit.strategy.hasShardLevels {
       let cost = model.cost(of: unfit.strategy)
       // Only strategies that need less than the nearest so far are looked at more closely.
-      if let nearest, Self.split(of: cost, freedom: unfit.freedom, excessBytes: nearest.excessBytes - 1) == nil {
+      if let nearest,
+        try Self.split(of: cost, freedom: unfit.freedom, excessBytes: nearest.excessBytes - 1, watch: watch) == nil
+      {
         continue
       }
-      guard let excess = Self.leastExcessBytes(of: cost, freedom: unfit.freedom) else { continue }
+      guard let excess = try Self.leastExcessBytes(of: cost, freedom: unfit.freedom, watch: watch) else { continue }
       nearest = (unfit, excess)
     }
     guard let nearest else { return nil }
     strategy = nearest.unfit.strategy
     let cost = model.cost(of: strategy)
-    guard let split = Self.split(of: cost, freedom: nearest.unfit.freedom, excessBytes: nearest.excessBytes) else {
-      return nil
-    }
+    let split = try Self.split(
+      of: cost, freedom: nearest.unfit.freedom, excessBytes: nearest.excessBytes, watch: watch)
+    guard let split else { return nil }
     self.split = split
     let memory = cost.stageMemory(of: split)
     let limits = memory.indices.map { cost.limitBytes(MemoryLimit(.risky), stage: $0) }
@@ -67,22 +75,24 @@ package struct MemoryShortage: Sendable, Equatable {
     // A profile that allows next to nothing of the memory asks for more than can be counted.
     let needed = (Double(stageMemory.peakBytes) / model.cluster.device.memory.limitFraction).rounded(.up)
     neededDeviceBytes = Int(exactly: needed) ?? .max
-    sufficientNodeCount = Self.nodeMultiples.map { $0 * model.nodeOrder.count }.first { nodes in
-      guard let larger = model.cluster.resized(nodeCount: nodes) else { return false }
-      return fits(larger, model.job, pattern)
-    }
-    sufficientRecompute = Self.furtherRecomputations(pattern).first { recompute in
+    sufficientNodeCount = try Self.nodeMultiples.map { $0 * model.nodeOrder.count }
+      .firstToFit { (nodes) throws(Stopped) in
+        guard let larger = model.cluster.resized(nodeCount: nodes) else { return false }
+        return try fits(larger, model.job, pattern)
+      }
+    sufficientRecompute = try Self.furtherRecomputations(pattern).firstToFit { (recompute) throws(Stopped) in
       var allowing = pattern
       allowing.recompute = recompute
-      return fits(model.cluster, model.job, allowing)
+      return try fits(model.cluster, model.job, allowing)
     }
-    sufficientSequenceLength = sequence(first: model.job.sequenceLength / 2) { $0 / 2 }.prefix { $0 >= 128 }.first {
+    let shorterLengths = Array(sequence(first: model.job.sequenceLength / 2) { $0 / 2 }.prefix { $0 >= 128 })
+    sufficientSequenceLength = try shorterLengths.firstToFit { (length) throws(Stopped) in
       guard
         let shorter = try? TrainingJob(
-          model: model.job.model, sequenceLength: $0, globalBatch: model.job.globalBatch,
+          model: model.job.model, sequenceLength: length, globalBatch: model.job.globalBatch,
           precision: model.job.precision, accumulatesGradientsInFP32: model.job.accumulatesGradientsInFP32)
       else { return false }
-      return fits(model.cluster, shorter, pattern)
+      return try fits(model.cluster, shorter, pattern)
     }
   }
 
@@ -96,32 +106,39 @@ package struct MemoryShortage: Sendable, Equatable {
   }
 
   /// Whether any strategy that matches fits at all.
-  private static func fits(_ model: CostModel, pattern: StrategyPattern, capabilities: Capabilities?) -> Bool {
+  private static func fits(
+    _ model: CostModel, pattern: StrategyPattern, capabilities: Capabilities?, watch: StopWatch
+  ) throws(Stopped) -> Bool {
     let lattice = Lattice(model: model, pattern: pattern, capabilities: capabilities)
-    return lattice.meshes.contains { mesh in
+    for mesh in lattice.meshes {
       let branch = lattice.branch(mesh).branch
       let costs = PricedLattice.BranchCosts(branch, model: model)
-      return branch.points.contains { point in
-        guard pattern.statesSharding || !point.strategy.hasShardLevels else { return false }
-        return costs.cost(of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
-          .layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom) != nil
+      for point in branch.points where pattern.statesSharding || !point.strategy.hasShardLevels {
+        try watch.check()
+        let cost = costs.cost(of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
+        if cost.layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom) != nil { return true }
       }
     }
+    return false
   }
 
   /// The fewest bytes beyond the devices' limits with which some split fits, by bisection: what fits within a limit
   /// fits within a larger one. Nil if none does, because hosts do not hold what stages would have to offload.
-  private static func leastExcessBytes(of cost: IterationCost, freedom: StageFreedom) -> Int? {
-    func fits(_ excess: Int) -> Bool { split(of: cost, freedom: freedom, excessBytes: excess) != nil }
+  private static func leastExcessBytes(
+    of cost: IterationCost, freedom: StageFreedom, watch: StopWatch
+  ) throws(Stopped) -> Int? {
+    func fits(_ excess: Int) throws(Stopped) -> Bool {
+      try split(of: cost, freedom: freedom, excessBytes: excess, watch: watch) != nil
+    }
     var enough = 1
-    while !fits(enough) {
+    while try !fits(enough) {
       guard enough < 1 << 60 else { return nil }
       enough *= 2
     }
     var short = enough / 2
     while enough - short > 1 {
       let middle = short + (enough - short) / 2
-      if fits(middle) { enough = middle } else { short = middle }
+      if try fits(middle) { enough = middle } else { short = middle }
     }
     return enough
   }
@@ -129,12 +146,13 @@ package struct MemoryShortage: Sendable, Equatable {
   /// A split within a given number of bytes beyond the devices' limits: the stages take what they can hold, later ones
   /// leaving room for what comes before, and offload only where they must.
   private static func split(
-    of cost: IterationCost, freedom: StageFreedom, excessBytes: Int
-  ) -> Split? {
+    of cost: IterationCost, freedom: StageFreedom, excessBytes: Int, watch: StopWatch
+  ) throws(Stopped) -> Split? {
+    try watch.check()
     let limit = MemoryLimit(.risky, extraBytes: excessBytes)
     // Most limits are told apart by capacities alone.
     guard cost.layerCapacities(within: limit, freedom: freedom) != nil,
-      let options = StageOptions(cost, freedom: freedom, limit: limit)
+      let options = try StageOptions(cost, freedom: freedom, limit: limit, watch: watch)
     else { return nil }
     let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
     var counts = [Int](repeating: cost.strategy.hasEqualStages ? cost.layerCount / p : 1, count: p)
@@ -150,5 +168,13 @@ package struct MemoryShortage: Sendable, Equatable {
       (cost.strategy.schedule.isInterleaved
       ? Split.even(layerCount: cost.layerCount, stageCount: p, chunkCount: v) : Split(counts))
       .with(choices: StageOption.choices(chosen))
+  }
+}
+
+extension Array {
+  /// The first with which something fits; `first(where:)` by the standard library would forget what is thrown.
+  fileprivate func firstToFit(_ fits: (Element) throws(Stopped) -> Bool) throws(Stopped) -> Element? {
+    for element in self where try fits(element) { return element }
+    return nil
   }
 }

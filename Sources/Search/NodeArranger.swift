@@ -51,9 +51,10 @@ struct NodeArranger {
   ///
   /// - Parameters:
   ///   - split: the one for which an order is searched, if none was for the mesh.
-  mutating func cost(of strategy: Strategy, split: Split) -> Placed {
+  /// - Throws: ``Stopped``.
+  mutating func cost(of strategy: Strategy, split: Split, watch: StopWatch) throws(Stopped) -> Placed {
     let known = byMesh[strategy.mesh]
-    let orders = known ?? arrange(strategy, split)
+    let orders = if let known { known } else { try arrange(strategy, split, watch: watch) }
     byMesh[strategy.mesh] = orders
     // The objective that was searched is not the whole model, which decides; the given order comes first.
     var best = 0, least = Double.infinity
@@ -70,7 +71,7 @@ struct NodeArranger {
   }
 
   /// The given order, and those that a search found for a mesh.
-  private func arrange(_ strategy: Strategy, _ split: Split) -> [Arranged] {
+  private func arrange(_ strategy: Strategy, _ split: Split, watch: StopWatch) throws(Stopped) -> [Arranged] {
     let mesh = strategy.mesh
     var given = Arranged(model: model, layout: model.layoutCost(mesh))
     guard reasonNotToSearch(strategy) == nil else { return [given] }
@@ -78,13 +79,13 @@ struct NodeArranger {
     let isUsed = Set(model.nodeOrder)
     let nodes = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !isUsed.contains($0) }
     // A place is column · rows + row: the ranks' own order.
-    var orders = candidateOrders(problem, given: nodes)
+    var orders = try candidateOrders(problem, given: nodes, watch: watch)
     if problem.columnCount == 1, problem.rowCount > 2, nodes.count <= RingProgram.largestNodeCount {
-      let proven = RingProgram(
+      let proven = try RingProgram(
         nodeCount: nodes.count, length: problem.rowCount, secondsPerByte: problem.ringSecondsPerByte
       ).best(
         known: Array(orders[0].prefix(problem.rowCount)),
-        noneBelow: PlacementBound(problem).leastThreshold(nodes: problem.rowCount, isOneRing: true))
+        noneBelow: PlacementBound(problem).leastThreshold(nodes: problem.rowCount, isOneRing: true), watch: watch)
       orders[0] = proven.ring
       given.bounding = model.layoutCost(mesh, ringSecondsPerByte: proven.bound)
       given.programCount = proven.programCount
@@ -99,18 +100,25 @@ struct NodeArranger {
   }
 
   /// Orders of all nodes worth a look, the one that was searched for longest first.
-  private func candidateOrders(_ problem: PlacementProblem, given: [Int]) -> [[Int]] {
-    func walk(from order: [Int], evaluationCount: Int) -> [Int] {
+  private func candidateOrders(
+    _ problem: PlacementProblem, given: [Int], watch: StopWatch
+  ) throws(Stopped) -> [[Int]] {
+    func walk(from order: [Int], evaluationCount: Int) throws(Stopped) -> [Int] {
       var search = PlacementSearch(problem, order: order, seed: Self.seed)
-      return search.walk(evaluationCount: evaluationCount).order
+      let found = search.walk(evaluationCount: evaluationCount) { watch.isRequested }
+      try watch.check()
+      return found.order
     }
     let starts = problem.startingOrders(given: given)
     guard given.count > PlacementSearch.fullMoveNodeCount else {
-      return [walk(from: given, evaluationCount: Self.evaluationsPerNode * given.count)] + starts
+      return [try walk(from: given, evaluationCount: Self.evaluationsPerNode * given.count)] + starts
     }
     let times = starts.map(problem.seconds(order:))
     let best = starts.indices.min { times[$0] < times[$1] } ?? 0
-    return [starts[best], given].map { walk(from: $0, evaluationCount: Self.evaluationsOfMany) } + starts
+    return [
+      try walk(from: starts[best], evaluationCount: Self.evaluationsOfMany),
+      try walk(from: given, evaluationCount: Self.evaluationsOfMany),
+    ] + starts
   }
 
   /// What is searched.
@@ -140,7 +148,9 @@ struct NodeArranger {
   }
 
   /// What the plan says of a completion's order.
-  func arrangement(of completion: PlanSearch.Completion) -> NodeArrangement {
+  ///
+  /// - Parameter wasSearched: whether orders were searched for it wherever they can be.
+  func arrangement(of completion: PlanSearch.Completion, wasSearched: Bool = true) -> NodeArrangement {
     var scratch = EvaluationScratch()
     func seconds(_ model: CostModel) -> Double {
       model.cost(of: completion.strategy).iterationSeconds(of: completion.split, scratch: &scratch)
@@ -154,7 +164,7 @@ struct NodeArranger {
         iterationSeconds: seconds(then.arranged(completion.nodeOrder)))
     }
     return NodeArrangement(
-      nodeOrder: completion.nodeOrder, reason: reasonNotToSearch(completion.strategy) ?? .searched,
+      nodeOrder: completion.nodeOrder, reason: reasonNotToSearch(completion.strategy) ?? (wasSearched ? .searched : .stopped),
       givenOrderSeconds: given, moments: moments)
   }
 }

@@ -12,30 +12,51 @@ struct OrderedSearch {
   /// The walk to the best of all.
   private(set) var main = Frontier.Walk()
 
+  /// The search's model with the nodes in this order.
+  let model: CostModel
+  /// Whether the whole lattice was priced, so that its bounds hold.
+  let isWhole: Bool
+
   /// Prices the lattice.
   ///
-  /// - Parameter model: the search's, in some order of its nodes.
-  init(_ search: PlanSearch, model: CostModel) {
+  /// - Parameters:
+  ///   - model: the search's, in some order of its nodes.
+  ///   - pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
+  /// - Throws: ``Stopped``.
+  init(
+    _ search: PlanSearch, model: CostModel, pointLimit: Int? = nil, watch: StopWatch = .never
+  ) throws(Stopped) {
     self.search = search
+    self.model = model
+    isWhole = pointLimit == nil
     arranger = NodeArranger(model: model)
     bounding = arranger.isNeeded ? model.assumingBestLinks() : model
-    priced = PricedLattice(
+    priced = try PricedLattice(
       model: bounding, pattern: search.pattern, allowance: search.allowance, capabilities: search.capabilities,
-      threadCount: search.options.threadCount)
+      threadCount: search.options.threadCount, pointLimit: pointLimit, watch: watch)
     frontier = Frontier(
       priced: priced, model: bounding, arranger: arranger, layerSplit: search.capabilities?.layerSplit ?? .any)
   }
 
   /// Walks to the best of all.
-  mutating func walk(interruption: () -> PlanSearch.Interruption?, progress: (Int, Int) -> Void) {
+  ///
+  /// - Parameter cutoffSeconds: what does not score less is of no interest.
+  mutating func walk(
+    below cutoffSeconds: Double, steps: inout SearchSteps, progress: (Int, Int) -> Void
+  ) {
     main = frontier.bestFirst(
       among: priced.order, resultCount: search.options.resultCount, completionLimit: search.options.completionLimit,
-      interruption: interruption, progress: progress)
+      cutoffSeconds: cutoffSeconds, steps: &steps, progress: progress)
+  }
+
+  /// The cost of a candidate on the nodes as they stand.
+  func cost(of candidate: PricedLattice.Candidate) -> IterationCost {
+    arranger.isNeeded ? model.cost(of: candidate.strategy) : priced.cost(of: candidate, model: model)
   }
 
   /// The best of every other family than the answer's, with its name; nil where nothing of that family fits.
   mutating func families(
-    otherThan answer: PlanSearch.Completion, interruption: () -> PlanSearch.Interruption?
+    otherThan answer: PlanSearch.Completion, steps: inout SearchSteps
   ) -> [(name: String, completion: PlanSearch.Completion?)] {
     var families: [(name: String, completion: PlanSearch.Completion?)] = []
     for family in StrategyFamily.others(than: answer.strategy, stagesDiffer: answer.split.choices != nil) {
@@ -45,7 +66,7 @@ struct OrderedSearch {
         family.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
       }
       let found = frontier.bestFirst(
-        among: members, resultCount: 1, completionLimit: search.options.completionLimit, interruption: interruption,
+        among: members, resultCount: 1, completionLimit: search.options.completionLimit, steps: &steps,
         progress: { _, _ in })
       // Nothing is known of a family whose walk was stopped before its first completion.
       if found.best.isEmpty, found.ending != .exhausted { continue }
@@ -55,31 +76,43 @@ struct OrderedSearch {
   }
 
   /// Why nothing fits in this order; nil where something might.
-  func shortage(_ pattern: StrategyPattern, _ capabilities: Capabilities?) -> MemoryShortage? {
-    main.best.isEmpty && main.ending == .exhausted
-      ? MemoryShortage(priced: priced, model: search.model, pattern: pattern, capabilities: capabilities) : nil
+  ///
+  /// - Throws: ``Stopped``.
+  func shortage(watch: StopWatch) throws(Stopped) -> MemoryShortage? {
+    guard main.best.isEmpty, main.ending == .exhausted else { return nil }
+    return try MemoryShortage(
+      priced: priced, model: search.model, pattern: search.pattern, capabilities: search.capabilities, watch: watch)
   }
 }
 
 extension PlanSearch {
   /// Counts add up, and no strategy beats the least of the bounds.
+  ///
+  /// - Parameter steps: of the search; where it was stopped before all orders were priced, nothing is known of the rest.
   func certificate(
-    of searches: [OrderedSearch], answer: Completion?, fastest: Completion?, plainerCount: Int, stoppedAfter: Int?
+    of searches: [OrderedSearch], orderCount: Int, answer: Completion?, fastest: Completion?, plainerCount: Int,
+    steps: SearchSteps
   ) -> Certificate {
+    let isWhole = searches.count == orderCount && searches.allSatisfy(\.isWhole)
+    let ending =
+      searches.map(\.main.ending).first { $0 != .exhausted }
+      ?? (isWhole ? .exhausted : steps.stop?.ending ?? .interrupted)
     func sum(_ count: (OrderedSearch) -> Int) -> Int { searches.reduce(0) { $0 + count($1) } }
     var rejections: [String: Int] = [:]
     for search in searches { rejections.merge(search.priced.rejections, uniquingKeysWith: +) }
     return Certificate(
-      ending: searches.map(\.main.ending).first { $0 != .exhausted } ?? .exhausted,
-      // An order without any plan has no bound.
-      lowerBoundSeconds: searches.filter { !$0.main.best.isEmpty || $0.main.ending != .exhausted }
-        .map(\.main.lowerBoundSeconds).min() ?? 0,
+      ending: ending,
+      // An order without any plan, or none that beats the others', has no bound.
+      lowerBoundSeconds: isWhole
+        ? searches.filter { !$0.main.best.isEmpty || $0.main.ending != .exhausted }
+          .map(\.main.lowerBoundSeconds).min() ?? 0 : 0,
       scoreSeconds: answer?.scoreSeconds ?? 0, fastestScoreSeconds: fastest?.scoreSeconds,
       enumeratedCount: sum(\.priced.enumeratedCount),
       rejections: rejections.sorted { $0.key < $1.key }.map { Certificate.Rejection(rule: $0.key, count: $0.value) },
       memoryRejectedCount: sum(\.priced.memoryRejectedCount), closedByBoundCount: sum(\.main.closedByBoundCount),
       completedCount: sum(\.main.completedCount), unprovenCount: sum(\.main.unprovenCount),
-      programCount: sum(\.main.programCount), plainerCount: plainerCount, stoppedAfter: stoppedAfter,
+      programCount: sum(\.main.programCount), plainerCount: plainerCount,
+      stoppedAfter: steps.stop == nil ? nil : steps.count,
       // Of several orders, strategies would be told apart by no word.
       proofs: searches.count == 1 ? searches[0].main.proofs : [])
   }

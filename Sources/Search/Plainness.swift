@@ -54,7 +54,7 @@ extension PlanSearch {
   ///
   /// Classes of equal plainness are gone through from the plainest on, each by bound.
   func plainest(
-    within limitSeconds: Double, among searches: inout [OrderedSearch], interruption: () -> Interruption?
+    within limitSeconds: Double, among searches: inout [OrderedSearch], steps: inout SearchSteps
   ) -> (answer: (place: Int, Completion)?, lookCount: Int) {
     var lookCount = 0
     let classes = Dictionary(grouping: entries(within: limitSeconds, among: searches), by: \.plainness)
@@ -63,14 +63,17 @@ extension PlanSearch {
       var cutoff = limitSeconds.nextUp
       for entry in (classes[plainness] ?? []).stablySorted(by: \.boundSeconds) {
         if entry.boundSeconds >= cutoff { break }
-        guard lookCount < options.completionLimit, interruption() == nil else { return (nil, lookCount) }
-        lookCount += 1
-        let completion =
+        guard lookCount < options.completionLimit else { return (nil, lookCount) }
+        let looked = steps.take { (watch) throws(Stopped) in
           if let split = entry.evenSplit {
-            searches[entry.place].frontier.completion(of: entry.index, split: split, cutoffSeconds: cutoff)
+            try searches[entry.place].frontier.completion(
+              of: entry.index, split: split, cutoffSeconds: cutoff, watch: watch)
           } else {
-            searches[entry.place].frontier.completion(of: entry.index, cutoffSeconds: cutoff)
+            try searches[entry.place].frontier.completion(of: entry.index, cutoffSeconds: cutoff, watch: watch)
           }
+        }
+        guard let completion = looked else { return (nil, lookCount) }
+        lookCount += 1
         if let completion {
           answer = (entry.place, completion)
           cutoff = completion.scoreSeconds

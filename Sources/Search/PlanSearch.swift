@@ -23,7 +23,7 @@ package struct PlanSearch: Sendable {
     /// Threads that price the lattice; at least one.
     package var threadCount: Int
     /// Where a search was stopped that is to be repeated.
-    var repeatedStop: (lookCount: Int, interruption: Interruption)?
+    var repeatedStop: (stepCount: Int, interruption: Interruption)?
 
     /// How much to find, and when to stop.
     ///
@@ -31,7 +31,7 @@ package struct PlanSearch: Sendable {
     package init(
       resultCount: Int = Plan.Question.usualResultCount,
       completionLimit: Int = Plan.Question.usualCompletionLimit, margin: Double = 0, threadCount: Int = 1,
-      repeatedStop: (lookCount: Int, interruption: Interruption)? = nil
+      repeatedStop: (stepCount: Int, interruption: Interruption)? = nil
     ) {
       self.repeatedStop = repeatedStop
       self.resultCount = max(1, resultCount)
@@ -42,7 +42,12 @@ package struct PlanSearch: Sendable {
   }
 
   /// What stops a search from outside.
-  package enum Interruption: Sendable { case timeLimit, user }
+  package enum Interruption: Sendable {
+    case timeLimit, user
+
+    /// What a certificate says of it.
+    var ending: Certificate.Ending { self == .user ? .interrupted : .timeLimit }
+  }
 
   /// A strategy with the best split that was found for it.
   package struct Completion: Sendable, Equatable {
@@ -100,51 +105,57 @@ package struct PlanSearch: Sendable {
 
   /// Runs the search.
   ///
+  /// Orders of the nodes come one after another: what is found in one order is what the next have to beat.
+  ///
   /// - Parameters:
-  ///   - interruption: asked before each look at a strategy; an answer ends the search with what it has.
+  ///   - interruption: asked often and on any thread; an answer ends the search within a fraction of a second with the
+  ///     best so far, or, where no strategy was completed yet, with the best of a few, see ``firstAnswer(in:)``.
   ///   - progress: told between completions how many strategies are dealt with, of how many.
   package func run(
-    interruption: () -> Interruption? = { nil }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    interruption: @escaping @Sendable () -> Interruption? = { nil },
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) -> Result {
-    var lookCount = 0
-    var stop: Interruption?
-    // Looks are counted, so that a search that was stopped can be repeated up to where it was.
-    func isStopped() -> Interruption? {
-      if stop == nil {
-        stop = options.repeatedStop.map { lookCount >= $0.lookCount ? $0.interruption : nil } ?? interruption()
-      }
-      if stop == nil { lookCount += 1 }
-      return stop
-    }
+    var steps = SearchSteps(interruption: interruption, repeatedStop: options.repeatedStop)
     let orders = model.cluster.isMixed ? deviceOrders : [model]
-    var searches = orders.map { OrderedSearch(self, model: $0) }
-    for index in searches.indices {
-      searches[index].walk(interruption: isStopped) { progress(index * $1 + $0, orders.count * $1) }
+    var searches: [OrderedSearch] = []
+    var found: [(place: Int, completion: Completion)] = []
+    for (place, order) in orders.enumerated() {
+      let begun = steps.take { (watch) throws(Stopped) in try OrderedSearch(self, model: order, watch: watch) }
+      guard var search = begun else { break }
+      let cutoff = found.count < options.resultCount ? .infinity : found[options.resultCount - 1].completion.scoreSeconds
+      search.walk(below: cutoff, steps: &steps) { progress(place * $1 + $0, orders.count * $1) }
+      found = (found + search.main.best.map { (place, $0) }).stablySorted { $0.completion.scoreSeconds }
+      searches.append(search)
     }
-    let found = searches.enumerated().flatMap { place, search in search.main.best.map { (place: place, $0) } }
-      .stablySorted { $0.1.scoreSeconds }
+    if steps.stop != nil, found.isEmpty { return stoppedEarly(searches, orders: orders, steps: steps) }
     let fastest = found.first
     var answer = fastest
     var plainerCount = 0
-    if let fastest, options.margin > 0, stop == nil {
+    if let fastest, options.margin > 0, steps.stop == nil {
       let plainest = plainest(
-        within: fastest.1.scoreSeconds * (1 + options.margin), among: &searches, interruption: isStopped)
+        within: fastest.completion.scoreSeconds * (1 + options.margin), among: &searches, steps: &steps)
       answer = plainest.answer ?? fastest
       plainerCount = plainest.lookCount
     }
-    let isFastest = answer?.1 == fastest?.1
-    let next = found.map(\.1).filter { $0 != answer?.1 && $0 != fastest?.1 }
-    let families = answer.map { searches[$0.place].families(otherThan: $0.1, interruption: isStopped) } ?? []
+    let isFastest = answer?.completion == fastest?.completion
+    let next = found.map(\.completion).filter { $0 != answer?.completion && $0 != fastest?.completion }
+    let families = answer.map { searches[$0.place].families(otherThan: $0.completion, steps: &steps) } ?? []
+    let shortages = found.isEmpty ? shortages(of: searches, steps: &steps) : []
     return Result(
-      best: Array(([answer?.1].compactMap { $0 } + next).prefix(options.resultCount)),
-      fastest: isFastest ? nil : fastest?.1,
-      arrangement: answer.map { NodeArranger(model: model).arrangement(of: $0.1) },
+      best: Array(([answer?.completion].compactMap { $0 } + next).prefix(options.resultCount)),
+      fastest: isFastest ? nil : fastest?.completion,
+      arrangement: answer.map { NodeArranger(model: model).arrangement(of: $0.completion) },
       certificate: certificate(
-        of: searches, answer: answer?.1, fastest: fastest?.1, plainerCount: plainerCount,
-        stoppedAfter: stop == nil ? nil : lookCount),
-      families: families,
-      shortage: found.isEmpty
-        ? searches.compactMap { $0.shortage(pattern, capabilities) }.min { $0.excessBytes < $1.excessBytes } : nil)
+        of: searches, orderCount: orders.count, answer: answer?.completion, fastest: fastest?.completion,
+        plainerCount: plainerCount, steps: steps),
+      families: families, shortage: shortages.min { $0.excessBytes < $1.excessBytes })
+  }
+
+  /// Why nothing fits, for every order where that is why there is no plan, as far as the search is not stopped.
+  private func shortages(of searches: [OrderedSearch], steps: inout SearchSteps) -> [MemoryShortage] {
+    searches.compactMap { search in
+      steps.take { (watch) throws(Stopped) in try search.shortage(watch: watch) } ?? nil
+    }
   }
 }
 

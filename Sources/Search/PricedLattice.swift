@@ -67,17 +67,21 @@ struct PricedLattice: Sendable {
 
   var memoryRejectedCount: Int { unfit.count }
 
+  /// - Parameter pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
+  /// - Throws: ``Stopped``.
   init(
     model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil,
-    threadCount: Int
-  ) {
+    threadCount: Int, pointLimit: Int? = nil, watch: StopWatch = .never
+  ) throws(Stopped) {
     let lattice = Lattice(model: model, pattern: pattern, allowance: allowance, capabilities: capabilities)
-    let meshes = lattice.meshes
+    let meshes = pointLimit.map { lattice.meshes.thinned(to: max(1, $0 / Self.sampledPointsPerMesh)) } ?? lattice.meshes
+    let mostPerMesh = pointLimit.map { max(1, $0 / max(1, meshes.count)) }
     let results = Mutex([PricedBranch?](repeating: nil, count: meshes.count))
     // Each branch is written to its own place, so that the order of threads leaves no trace.
     let price = { @Sendable (index: Int) in
-      let branch = Self.price(
-        meshes[index], of: lattice, branchIndex: index, model: model, layerSplit: capabilities?.layerSplit ?? .any)
+      let branch = try? Self.price(
+        meshes[index], of: lattice, branchIndex: index, model: model, layerSplit: capabilities?.layerSplit ?? .any,
+        pointLimit: mostPerMesh, watch: watch)
       results.withLock { $0[index] = branch }
     }
     if threadCount > 1, meshes.count > 1 {
@@ -93,6 +97,7 @@ struct PricedLattice: Sendable {
       for index in meshes.indices { price(index) }
     }
     let branches = results.withLock { $0 }.compactMap { $0 }
+    guard branches.count == meshes.count else { throw Stopped() }
 
     candidates = branches.flatMap(\.candidates)
     unfit = branches.flatMap(\.unfit)
@@ -106,6 +111,11 @@ struct PricedLattice: Sendable {
       (candidates[$0].boundSeconds, $0) < (candidates[$1].boundSeconds, $1)
     }
   }
+
+  /// Of a sample, on average.
+  private static let sampledPointsPerMesh = 32
+  /// Strategies between two questions whether to stop.
+  private static let pointsPerLook = 64
 
   /// Best first.
   private static let verdicts = [Prediction.Verdict.fits, .risky]
@@ -128,16 +138,20 @@ struct PricedLattice: Sendable {
   }
 
   private static func price(
-    _ mesh: Mesh, of lattice: Lattice, branchIndex: Int, model: CostModel, layerSplit: Capabilities.LayerSplit
-  ) -> PricedBranch {
-    let (branch, rejections) = lattice.branch(mesh)
+    _ mesh: Mesh, of lattice: Lattice, branchIndex: Int, model: CostModel, layerSplit: Capabilities.LayerSplit,
+    pointLimit: Int?, watch: StopWatch
+  ) throws(Stopped) -> PricedBranch {
+    try watch.check()
+    let (whole, rejections) = lattice.branch(mesh)
+    let branch = pointLimit.map(whole.thinned) ?? whole
     let costs = BranchCosts(branch, model: model)
     var priced = PricedBranch(costs: costs)
     priced.rejections = rejections
     priced.enumeratedCount = branch.points.count
     // Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
     var leastMemory: [MemoryClass: [Prediction.Verdict]] = [:]
-    for point in branch.points {
+    for (number, point) in branch.points.enumerated() {
+      if number % Self.pointsPerLook == 0 { try watch.check() }
       let memoryClass = MemoryClass(point)
       let verdicts = point.strategy.hasShardLevels ? leastMemory[memoryClass] ?? Self.verdicts : Self.verdicts
       if verdicts.isEmpty {
@@ -181,5 +195,29 @@ struct PricedLattice: Sendable {
   func cost(of candidate: Candidate, model: CostModel) -> IterationCost {
     branches[candidate.branchIndex].cost(
       of: candidate.strategy, microBatchCostIndex: candidate.microBatchCostIndex, model: model)
+  }
+}
+
+extension Lattice.Branch {
+  /// So many points at most, evenly spaced, and what they need.
+  fileprivate func thinned(to limit: Int) -> Self {
+    var places: [Int: Int] = [:]
+    var keys: [Lattice.MicroBatchKey] = []
+    let points = points.thinned(to: limit).map { point in
+      let place = places[point.microBatchCostIndex] ?? keys.count
+      if place == keys.count {
+        places[point.microBatchCostIndex] = place
+        keys.append(microBatchKeys[point.microBatchCostIndex])
+      }
+      return Lattice.Point(strategy: point.strategy, freedom: point.freedom, microBatchCostIndex: place)
+    }
+    return Self(mesh: mesh, microBatchKeys: keys, points: points)
+  }
+}
+
+extension Array {
+  /// So many elements at most, evenly spaced.
+  fileprivate func thinned(to limit: Int) -> [Element] {
+    count <= limit ? self : (0..<limit).map { self[$0 * count / limit] }
   }
 }

@@ -11,6 +11,9 @@ struct SplitBounds {
   /// No split takes less, seconds.
   private(set) var leastSeconds = 0.0
 
+  /// Numbers of layers between two questions whether to stop.
+  private static let layersPerLook = 64
+
   private let paths: OneForwardOneBackwardBound
   private let microBatches: Double
   private let lastStage: Int
@@ -24,8 +27,9 @@ struct SplitBounds {
   private let workFrom: [[Double]]
   private var rest: [[Double]]
 
+  /// - Throws: ``Stopped``.
   /// - Complexity: O(p · (L − p)²).
-  init(cost: IterationCost, options: StageOptions) {
+  init(cost: IterationCost, options: StageOptions, watch: StopWatch = .never) throws(Stopped) {
     let p = options.stageCount, layerCount = options.layerCount
     let transfers = (0..<max(0, p - 1)).map { cost.transferSeconds(afterStage: $0) }
     paths = OneForwardOneBackwardBound(transferSeconds: transfers, microBatchCount: cost.microBatchCount)
@@ -48,7 +52,7 @@ struct SplitBounds {
     forwardBefore[0][0] = 0
     workFrom[p][layerCount] = 0
     for stage in 0..<p {
-      Self.visit(stage, options) { used, option in
+      try Self.visit(stage, options, watch) { used, option in
         let next = used + option.layers
         workBefore[stage + 1][next] = min(workBefore[stage + 1][next], workBefore[stage][used] + option.workSeconds)
         forwardBefore[stage + 1][next] = min(
@@ -56,7 +60,7 @@ struct SplitBounds {
       }
     }
     for stage in stride(from: p - 1, through: 0, by: -1) {
-      Self.visit(stage, options) { used, option in
+      try Self.visit(stage, options, watch) { used, option in
         workFrom[stage][used] = min(
           workFrom[stage][used], option.workSeconds + workFrom[stage + 1][used + option.layers])
       }
@@ -68,7 +72,7 @@ struct SplitBounds {
     rest[p][layerCount] = 0
     for stage in stride(from: p - 1, through: 0, by: -1) {
       var row = rest[stage]
-      Self.visit(stage, options) { used, option in
+      try Self.visit(stage, options, watch) { used, option in
         let after = rest[stage + 1][used + option.layers]
         if after < row[used] { row[used] = min(row[used], max(term(stage: stage, used: used, option: option), after)) }
       }
@@ -79,8 +83,9 @@ struct SplitBounds {
 
   /// Every option of a stage after every number of layers with which all stages can get some and the rest fits.
   @inline(__always)
-  private static func visit(_ stage: Int, _ options: StageOptions, _ body: (_ used: Int, _ option: StageOption) -> Void)
-  {
+  private static func visit(
+    _ stage: Int, _ options: StageOptions, _ watch: StopWatch, _ body: (_ used: Int, _ option: StageOption) -> Void
+  ) throws(Stopped) {
     let p = options.stageCount, layerCount = options.layerCount
     let least = stage == 0 ? 0 : max(stage, layerCount - options.capacityFrom[stage])
     let most = stage == 0 ? 0 : layerCount - (p - stage)
@@ -89,6 +94,8 @@ struct SplitBounds {
       let mostHere = min(options.capacities[stage], layerCount - used - (p - stage - 1))
       let leastHere = max(1, layerCount - used - options.capacityFrom[stage + 1])
       guard leastHere <= mostHere else { continue }
+      // Few layers take less than a look at the clock.
+      if mostHere - leastHere >= Self.layersPerLook || used % Self.layersPerLook == 0 { try watch.check() }
       for layers in leastHere...mostHere {
         let (first, second) = options.options(stage: stage, layers: layers)
         if let first { body(used, first) }

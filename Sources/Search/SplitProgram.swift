@@ -82,18 +82,21 @@ struct SplitProgram {
   /// - Parameters:
   ///   - limitSeconds: splits that do not take less are of no interest.
   ///   - found: told of every split that a program answers with; says what is of interest from then on.
+  /// - Throws: ``Stopped``.
   func leastSeconds(
-    limitSeconds: Double, found: (_ chosen: [StageOption]) -> Double
-  ) -> (seconds: Double, programCount: Int) {
+    limitSeconds: Double, watch: StopWatch = .never, found: (_ chosen: [StageOption]) -> Double
+  ) throws(Stopped) -> (seconds: Double, programCount: Int) {
     var limit = limitSeconds
     guard let least = thresholds.indices.first(where: { holdsAllLayers($0) }) else { return (.infinity, 0) }
     var count = 0
     var closed = Double.infinity
     // The bound of thresholds without a look at sums: any least sum is that under the last.
     var ranges: [Range] = []
-    func examine(_ range: ClosedRange<Int>) {
+    func examine(_ range: ClosedRange<Int>) throws(Stopped) {
       count += 1
-      guard let answer = solve(threshold: thresholds[range.upperBound], limitSeconds: limit) else { return }
+      let solved = solve(threshold: thresholds[range.upperBound], limitSeconds: limit, watch: watch)
+      try watch.check()
+      guard let answer = solved else { return }
       let bound = constantSeconds + thresholds[range.lowerBound] + answer.boundSeconds
       if let chosen = answer.chosen { limit = min(limit, found(chosen)) }
       if range.count == 1 {
@@ -102,14 +105,16 @@ struct SplitProgram {
         ranges.append(Range(thresholds: range, boundSeconds: bound))
       }
     }
-    examine(least...thresholds.count - 1)
+    try examine(least...thresholds.count - 1)
     // Where tails decide, sums say little: halfway between bound and answer, stages that end later are left out. It
     // gives answers only; what it rules out it has not proven.
     var low = min(closed, ranges.map(\.boundSeconds).min() ?? .infinity)
     for _ in 0..<Self.halvingCount where low < limit * (1 - Self.relativeGap) && limit.isFinite {
       let middle = (low + limit) / 2
       count += 1
-      guard let chosen = solve(threshold: thresholds[thresholds.count - 1], limitSeconds: middle)?.chosen else {
+      let solved = solve(threshold: thresholds[thresholds.count - 1], limitSeconds: middle, watch: watch)
+      try watch.check()
+      guard let chosen = solved?.chosen else {
         low = middle
         continue
       }
@@ -129,12 +134,12 @@ struct SplitProgram {
         first < range.thresholds.upperBound
       {
         closed = min(closed, thresholds[first] + sum)
-        examine(range.thresholds.lowerBound...first - 1)
+        try examine(range.thresholds.lowerBound...first - 1)
         continue
       }
       middle = (range.thresholds.lowerBound + range.thresholds.upperBound) / 2
-      examine(range.thresholds.lowerBound...middle)
-      examine(middle + 1...range.thresholds.upperBound)
+      try examine(range.thresholds.lowerBound...middle)
+      try examine(middle + 1...range.thresholds.upperBound)
     }
     let bound = min(closed, ranges.map(\.boundSeconds).min() ?? .infinity)
     return (bound, count)
@@ -150,7 +155,9 @@ struct SplitProgram {
   }
 
   /// The least sum of options below a threshold that could be part of a split below a limit; nil if there is none.
-  private func solve(threshold: Double, limitSeconds: Double) -> (boundSeconds: Double, chosen: [StageOption]?)? {
+  private func solve(
+    threshold: Double, limitSeconds: Double, watch: StopWatch
+  ) -> (boundSeconds: Double, chosen: [StageOption]?)? {
     let allowed = candidates.filter { $0.bottleneckSeconds <= threshold && $0.endSeconds < limitSeconds }
     guard Set(allowed.map(\.stage)).count == options.stageCount else { return nil }
     do {
@@ -177,7 +184,8 @@ struct SplitProgram {
       try program.addRow("layers", layers, lower: Double(options.layerCount), upper: Double(options.layerCount))
       for terms in hosts where !terms.isEmpty { try program.addRow("memory of a node", terms, upper: 1) }
       let solution = try program.solve(
-        limits: .init(nodeCount: Self.nodeLimit, relativeGap: Self.relativeGap, cuts: [.mixedIntegerRounding, .cover]))
+        limits: .init(nodeCount: Self.nodeLimit, relativeGap: Self.relativeGap, cuts: [.mixedIntegerRounding, .cover])
+      ) { watch.isRequested }
       if solution.status == .infeasible { return nil }
       guard let objective = solution.objective else { return (max(0, finite(solution.bestBound)), nil) }
       var chosen = [StageOption?](repeating: nil, count: options.stageCount)

@@ -42,8 +42,14 @@ struct StageOptions {
   private let table: [StageOption?]
   private let most: Int
 
+  /// Options between two questions whether to stop.
+  private static let optionsPerLook = 64
+
   /// - Returns: nil when the layers do not fit.
-  init?(_ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit) {
+  /// - Throws: ``Stopped``.
+  init?(
+    _ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit, watch: StopWatch = .never
+  ) throws(Stopped) {
     guard
       let memoryCapacities = cost.layerCapacities(within: limit, freedom: freedom)
     else { return nil }
@@ -61,6 +67,7 @@ struct StageOptions {
     var hasAlternatives = false
     for stage in 0..<p {
       for layers in (cost.strategy.hasEqualStages ? memoryCapacities[stage] : 1)...memoryCapacities[stage] {
+        if layers % Self.optionsPerLook == 0 { try watch.check() }
         func option(offloads: Bool) -> StageOption? {
           var choice: StageChoice?
           if freedom.choosesRecomputation {

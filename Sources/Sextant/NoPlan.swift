@@ -52,14 +52,15 @@ public struct NoPlan: Error, Sendable, CustomStringConvertible {
     switch result.certificate.ending {
     case .interrupted: .interrupted
     case .timeLimit: .timeLimit
-    case .exhausted, .completionLimit: result.shortage == nil ? .noStrategy : .memory
+    case .exhausted, .completionLimit:
+      result.shortage == nil && result.certificate.memoryRejectedCount == 0 ? .noStrategy : .memory
     }
   }
   /// Rules that strategies break, and how many of them.
   public var brokenRules: [(rule: String, count: Int)] {
     result.certificate.rejections.map { ($0.rule, $0.count) }
   }
-  /// What memory lacks; nil where that is not why.
+  /// What memory lacks; nil where that is not why, or where the search was stopped before that was worked out.
   public var shortage: Shortage? { result.shortage.map(Shortage.init) }
 
   /// One line.
@@ -73,7 +74,7 @@ public struct NoPlan: Error, Sendable, CustomStringConvertible {
     case .memory:
       "no strategy fits into memory"
         + (shortage.map { ": \($0.strategy) needs \($0.peakBytes) bytes on stage \($0.stage), of \($0.limitBytes)" }
-          ?? "")
+          ?? ", and the search was stopped before it was known what is short")
     }
   }
 }

@@ -75,13 +75,13 @@ public struct Planner: Sendable {
   /// Searches all strategies that agree with what is fixed, and change values by no more than is allowed.
   ///
   /// - Parameters:
-  ///   - isInterrupted: asked between strategies; `true` ends the search with the best so far.
+  ///   - isInterrupted: asked often and on any thread; `true` ends the search at once with the best so far.
   ///   - progress: told between strategies how many are dealt with, of how many.
   /// - Returns: the best plan, or why there is none; `get()` throws the latter.
   /// - Throws: ``SextantError`` when what is fixed is not allowed.
   public func best(
     fixing fixed: Strategy? = nil, allowing allowance: Allowance = .exact, options: Options = Options(),
-    isInterrupted: () -> Bool = { false }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    isInterrupted: @escaping @Sendable () -> Bool = { false }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(SextantError) -> Result<Plan, NoPlan> {
     if framework.lacksTable {
       throw SextantError(

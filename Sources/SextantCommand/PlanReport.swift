@@ -120,6 +120,7 @@ struct PlanReport {
       let order = arrangement.nodeOrder.map { plan.cluster.devices[plan.cluster.deviceOfNode[$0]].title }
       let runs = order.indices.filter { $0 == 0 || order[$0] != order[$0 - 1] }.map { order[$0] }
       return "Nodes: those with the same device together, \(runs.joined(separator: " before "))\n"
+    case .stopped: return "Nodes: in the cluster's order; the search was stopped before it looked for others\n"
     case .searched where !isMoved: return "Nodes: in the cluster's order; no faster one was found\n"
     case .searched:
       // How much longer or shorter the iteration is than in the cluster's order.
@@ -154,6 +155,14 @@ struct PlanReport {
 
   private var searchSection: String {
     let certificate = plan.certificate
+    guard certificate.completedCount > 0 else {
+      let reason = certificate.ending == .timeLimit ? "stopped by the time limit" : "interrupted"
+      return """
+        Search: \(reason) before any strategy was completed; this is the best of a few with even layers, and \
+        \(certificate.lowerBoundSeconds > 0 ? "no strategy scores below \(Format.seconds(certificate.lowerBoundSeconds))" : "how good it is nobody knows")
+
+        """
+    }
     let proof =
       switch (certificate.ending, certificate.proofGap) {
       case (.exhausted, 0): "\(certificate.plainnessCost > 0 ? "the fastest is " : "")optimal under the model"

@@ -51,6 +51,28 @@ import Training
     }
   }
 
+  /// Of so many micro-batches the recurrence leaps over rounds that repeat themselves: the walk goes through all.
+  @Test(arguments: [false, true])
+  func `Leaps over rounds that repeat themselves end where the walk does`(isInterleaved: Bool) throws {
+    var scratch = PipelineScratch()
+    var leapt = 0
+    for seed in 0..<12 {
+      let pipeline = RandomPipeline(isInterleaved: isInterleaved, seed: seed)
+      let times = pipeline.times, p = times.stageCount
+      let m = (PipelineTimes.walkedMicroBatchCount / p + 1 + seed) * p
+      _ = times.endSeconds(of: pipeline.schedule, microBatchCount: m, scratch: &scratch)
+      let reference = try times.endSeconds(
+        walking: PipelineSchedule(pipeline.schedule, stageCount: p, microBatchCount: m))
+      for stage in 0..<p {
+        let end = scratch.endSeconds(ofStage: stage)
+        #expect(abs(end / reference[stage] - 1) < 1e-11, "\(pipeline), \(m): \(end), \(reference[stage])")
+        if end != reference[stage] { leapt += 1 }
+      }
+    }
+    // Sums in another order differ in their last bits: leaps there were.
+    #expect(leapt > 0)
+  }
+
   @Test func `Every small shape of 1F1B agrees with the walk`() throws {
     var scratch = PipelineScratch()
     for p in 1...6 {

@@ -81,7 +81,8 @@ struct CertificateTests {
 
       let interrupted = PlanSearch(model: problem.model).run(interruption: { .user })
       #expect(interrupted.certificate.ending == .interrupted)
-      #expect(interrupted.best.isEmpty)
+      // What it answers all the same is no better than the best.
+      #expect((interrupted.best.first?.scoreSeconds ?? .infinity) >= optimum * (1 - 1e-12), "\(problem.description)")
       #expect(interrupted.certificate.lowerBoundSeconds <= optimum * (1 + 1e-12))
     }
   }

@@ -30,7 +30,7 @@ struct StageChoiceTests {
         && sample.strategy.virtualStageCount == 1
       {
         let cost = problem.model.cost(of: sample.strategy, layout: sample.layout, microBatches: sample.microBatches)
-        guard let options = StageOptions(cost, freedom: sample.freedom, limit: MemoryLimit(.fits)),
+        guard let options = try StageOptions(cost, freedom: sample.freedom, limit: MemoryLimit(.fits)),
           options.hasAlternatives
         else { continue }
         // All splits with all options.
@@ -49,7 +49,7 @@ struct StageChoiceTests {
         }
         var answer = Double.infinity
         let program = SplitProgram(cost: cost, options: options)
-        let bound = program.leastSeconds(limitSeconds: .infinity) { chosen in
+        let bound = try program.leastSeconds(limitSeconds: .infinity) { chosen in
           #expect(options.hostsHold(chosen) && chosen.map(\.layers).reduce(0, +) == cost.layerCount)
           let seconds = cost.iterationSeconds(
             of: Split(chosen.map(\.layers), choices: chosen.compactMap(\.choice)), scratch: &scratch)

@@ -10,25 +10,15 @@ import Testing
     let model = try CostModel(
       cluster: Shipped.catalog.cluster("dgx-a100-1"),
       job: TrainingJob(model: Shipped.catalog.model("gpt2"), sequenceLength: 1_024, globalBatch: 16))
-    // How often the search for the best asks whether to stop; the kinds come after it, without progress.
-    var callCount = 0, lastCallOfBest = 0
-    let whole = PlanSearch(model: model).run(
-      interruption: {
-        callCount += 1
-        return nil
-      }, progress: { _, _ in lastCallOfBest = callCount })
-    #expect(callCount > lastCallOfBest)
+    // One step prices the lattice, and one follows each progress; the kinds come after these, without progress.
+    var lastStepOfBest = 1
+    let whole = PlanSearch(model: model).run(progress: { _, _ in lastStepOfBest += 1 })
     #expect(whole.families.allSatisfy { $0.completion != nil })
-
-    callCount = 0
-    let stopped = PlanSearch(model: model).run(interruption: {
-      callCount += 1
-      return callCount > lastCallOfBest ? .user : nil
-    })
+    let stopped = PlanSearch(model: model, options: .init(repeatedStop: (lastStepOfBest, .user))).run()
     #expect(stopped.best == whole.best)
     #expect(stopped.certificate.ending == .exhausted && stopped.certificate.proofs == whole.certificate.proofs)
     // So that the plan can be asked for again and come out the same.
-    #expect(stopped.certificate.stoppedAfter == lastCallOfBest)
+    #expect(stopped.certificate.stoppedAfter == lastStepOfBest)
     #expect(stopped.families.allSatisfy { $0.completion != nil })
   }
 

@@ -19,7 +19,7 @@ import Testing
     var framework: String?
     var testDescription: String { what }
 
-    func search() throws -> PlanSearch {
+    func search(repeatedStop: (stepCount: Int, interruption: PlanSearch.Interruption)? = nil) throws -> PlanSearch {
       let model = try CostModel(
         cluster: Shipped.catalog.cluster(cluster),
         job: TrainingJob(
@@ -28,7 +28,8 @@ import Testing
       return PlanSearch(
         model: model, pattern: try StrategyPattern(text: fixed, source: "fixed"),
         allowance: Allowance(quantisationTolerance: tolerance),
-        capabilities: framework.flatMap(Capabilities.named), options: .init(resultCount: 3, margin: 0.01))
+        capabilities: framework.flatMap(Capabilities.named),
+        options: .init(resultCount: 3, margin: 0.01, repeatedStop: repeatedStop))
     }
   }
 
@@ -98,15 +99,10 @@ import Testing
   }
 
   @Test func aSearchThatWasStoppedIsRepeatedUpToWhereItWas() throws {
-    let search = try Self.questions[0].search()
-    for stop in [1, 3, 7] {
-      var count = 0
-      let result = search.run(interruption: {
-        count += 1
-        return count > stop ? .timeLimit : nil
-      })
-      guard let plan = search.plan(of: result, toolVersion: "0.0.0") else { continue }
-      #expect(plan.certificate.stoppedAfter == stop)
+    for stop in [0, 1, 2, 4, 8] {
+      let search = try Self.questions[0].search(repeatedStop: (stop, .timeLimit))
+      let plan = try #require(search.plan(toolVersion: "0.0.0"))
+      #expect(plan.certificate.stoppedAfter == stop && plan.certificate.ending == .timeLimit)
       #expect(try PlanVerification(plan).disagreements == [])
       // A bound that nobody proved is a lie, whoever stopped the search.
       let lie = plan.json.replacing("/certificate/lower_bound_seconds", with: .number(plan.certificate.scoreSeconds))

@@ -19,6 +19,11 @@ extension IterationCost {
     return slowestStage(split, endSeconds: scratch.endSeconds).iterationSeconds
   }
 
+  /// Micro-batches times stages that an evaluation goes through at most, beside what repeats itself: what it costs.
+  package var evaluatedPassCount: Int {
+    strategy.pipelineDegree * min(microBatchCount, PipelineTimes.walkedMicroBatchCount)
+  }
+
   /// The end of each stage's last backward pass, seconds from the beginning of the iteration.
   package func passEndSeconds(of split: Split) -> [Double] {
     var scratch = EvaluationScratch()

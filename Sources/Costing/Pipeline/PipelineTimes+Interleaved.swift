@@ -24,6 +24,7 @@ extension PipelineTimes {
       backwardSeconds.withUnsafeBufferPointer { backward in
         transferSeconds.withUnsafeBufferPointer { transfer in
           let clocks = InterleavedClocks(
+            all: others,
             stageCount: p, chunkCount: chunkCount, groupSize: N,
             passCount: microBatchCount * chunkCount, wrapTransfer: wrapTransferSeconds,
             forwardEnds: UnsafeMutableBufferPointer(rebasing: others[..<p]),
@@ -39,6 +40,8 @@ extension PipelineTimes {
 
 /// The clocks and the steps that move them.
 private struct InterleavedClocks {
+  /// Those of all stages but their ends.
+  let all: UnsafeMutableBufferPointer<Double>
   let stageCount: Int
   let chunkCount: Int
   let groupSize: Int
@@ -83,8 +86,28 @@ private struct InterleavedClocks {
       forward: (0, 0), backward: (backward / N % v, backward % N), lastPlace: (1 - p + N) % N)
     for step in (1 - p - before)..<(p - 1) { advance(step, &turn, isFull: false) }
     let lastFull = max(p - 1, passCount - before - p + 1)
-    for step in (p - 1)..<lastFull { advance(step, &turn, isFull: true) }
+    advanceFull((p - 1)..<lastFull, &turn)
     for step in lastFull..<(passCount + p - 1) { advance(step, &turn, isFull: false) }
+  }
+
+  /// Steps in which every stage has both passes; of very many groups the ones that repeat themselves at once.
+  private func advanceFull(_ steps: Range<Int>, _ turn: inout Turn) {
+    let round = chunkCount * groupSize
+    guard passCount > chunkCount * PipelineTimes.walkedMicroBatchCount, steps.count > 2 * round else {
+      for step in steps { advance(step, &turn, isFull: true) }
+      return
+    }
+    var repetition = ClockRepetition(ends, all)
+    var step = steps.lowerBound
+    while steps.upperBound - step >= round {
+      // After a round every pass has the same place in its group again.
+      for next in step..<step + round { advance(next, &turn, isFull: true) }
+      step += round
+      guard let period = repetition.period(ends, all) else { continue }
+      step += round * period.leap(over: (steps.upperBound - step) / round, clocks: ends, all)
+      break
+    }
+    for next in step..<steps.upperBound { advance(next, &turn, isFull: true) }
   }
 
   /// One step over all stages, first to last.

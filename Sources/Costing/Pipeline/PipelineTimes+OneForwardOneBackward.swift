@@ -42,8 +42,26 @@ private struct OneForwardOneBackwardClocks {
       return
     }
     for slot in 0..<(2 * stageCount) { advancePartly(slot) }
-    for _ in stageCount..<microBatchCount { advanceTwoFullSlots() }
+    advanceFullSlots(count: microBatchCount - stageCount)
     for slot in (2 * microBatchCount)..<slotCount { advancePartly(slot) }
+  }
+
+  /// All slots in which every stage runs a pass, two at a time; of very many the ones that repeat themselves at once.
+  private func advanceFullSlots(count: Int) {
+    guard microBatchCount > PipelineTimes.walkedMicroBatchCount else {
+      for _ in 0..<count { advanceTwoFullSlots() }
+      return
+    }
+    var repetition = ClockRepetition(ends)
+    var done = 0
+    while done < count {
+      advanceTwoFullSlots()
+      done += 1
+      guard let period = repetition.period(ends) else { continue }
+      done += period.leap(over: count - done, clocks: ends)
+      break
+    }
+    for _ in done..<count { advanceTwoFullSlots() }
   }
 
   /// One slot of warm-up or cool-down: the stages whose micro-batch exists.

@@ -16,6 +16,9 @@ package struct PlacementSearch {
   static let fullMoveNodeCount = 64
   private static let longestSegment = 16
 
+  /// Evaluations between two questions whether to stop.
+  private static let evaluationsPerLook = 256
+
   /// How much the means weigh beside the maxima.
   private static let guidance = 0.3
 
@@ -66,14 +69,19 @@ package struct PlacementSearch {
 
   /// The best order seen in a walk of a given number of evaluations, and its time; never worse than the order the walk
   /// began with.
-  package mutating func walk(evaluationCount count: Int) -> (order: [Int], seconds: Double) {
+  ///
+  /// - Parameter isStopped: asked every now and then; `true` ends the walk where it is.
+  package mutating func walk(
+    evaluationCount count: Int, isStopped: () -> Bool = { false }
+  ) -> (order: [Int], seconds: Double) {
     var (seconds, current) = total
     var best = (order: order, seconds: seconds)
     guard problem.nodeCount > 1, count > 0 else { return (order.map(Int.init), seconds) }
     let cooling = pow(Self.lastTemperature / Self.firstTemperature, 1 / Double(count))
     var temperature =
       Self.firstTemperature * min(1, Double(Self.fullMoveNodeCount) / Double(problem.nodeCount))
-    for _ in 0..<count {
+    for evaluation in 0..<count {
+      if evaluation % Self.evaluationsPerLook == 0, isStopped() { break }
       temperature *= cooling
       let touched = move()
       // Moves among nodes that are left out change nothing.

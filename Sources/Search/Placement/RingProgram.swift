@@ -39,7 +39,10 @@ struct RingProgram {
   ///   - least: no ring's slowest link takes less.
   /// - Returns: the best ring found, a time per byte below which no ring's slowest link is, and how many programs were
   ///   solved.
-  func best(known: [Int], noneBelow least: Double) -> (ring: [Int], bound: Double, programCount: Int) {
+  /// - Throws: ``Stopped``.
+  func best(
+    known: [Int], noneBelow least: Double, watch: StopWatch = .never
+  ) throws(Stopped) -> (ring: [Int], bound: Double, programCount: Int) {
     var best = known
     let links = Set(secondsPerByte.indices.lazy.filter { $0 / nodeCount != $0 % nodeCount }.map { secondsPerByte[$0] })
     let thresholds = links.filter { $0 >= least && $0 <= slowest(known) }.sorted()
@@ -48,7 +51,9 @@ struct RingProgram {
     while low < high {
       let middle = (low + high) / 2
       programCount += 1
-      switch answer(threshold: thresholds[middle]) {
+      let answer = answer(threshold: thresholds[middle], watch: watch)
+      try watch.check()
+      switch answer {
       case .ring(let ring):
         best = ring
         let time = slowest(ring)
@@ -60,7 +65,7 @@ struct RingProgram {
     return (best, slowest(best), programCount)
   }
 
-  private func answer(threshold: Double) -> Answer {
+  private func answer(threshold: Double, watch: StopWatch) -> Answer {
     do {
       var program = IntegerProgram()
       var leaving = [[IntegerProgram.Term]](repeating: [], count: nodeCount), entering = leaving, balance = leaving
@@ -94,7 +99,7 @@ struct RingProgram {
       }
       try program.addRow("length", members, lower: Double(length), upper: Double(length))
       try program.addRow("one start", starts, lower: 1, upper: 1)
-      let solution = try program.solve(limits: .init(nodeCount: Self.nodeLimit))
+      let solution = try program.solve(limits: .init(nodeCount: Self.nodeLimit)) { watch.isRequested }
       if solution.status == .infeasible { return .impossible }
       guard !solution.values.isEmpty else { return .undecided }
       return ring(taken.filter { solution.values[$0.variable.index] > 0.5 }.map { ($0.from, $0.to) })

@@ -1,0 +1,107 @@
+import Costing
+import Documents
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Search
+
+/// Searches that are stopped from outside, wherever they are.
+@Suite struct StoppedSearchTests {
+  /// Answers nil so many times, then always that the user wants it to end.
+  private final class Asked: Sendable {
+    private let count = Atomic(0)
+    let limit: Int
+
+    init(limit: Int) { self.limit = limit }
+
+    func next() -> PlanSearch.Interruption? {
+      count.wrappingAdd(1, ordering: .relaxed).oldValue < limit ? nil : .user
+    }
+    /// How often it was asked after its first answer.
+    var askedInVain: Int { max(0, count.load(ordering: .relaxed) - limit - 1) }
+    var total: Int { count.load(ordering: .relaxed) }
+  }
+
+  /// Searches in whose steps other things are done: choosing stages, measured links with rings, orders of devices, none
+  /// that fits.
+  static let clusters = ["a100-hdr-16", "v100-edr-16", "mixed", "dgx-a100-1"]
+
+  private func search(_ cluster: String) throws -> PlanSearch {
+    let isSmall = cluster == "dgx-a100-1"
+    let mixed = try ClusterDescription(
+      name: "mixed", devices: [Shipped.catalog.device("h100-sxm5-80gb"), Shipped.catalog.device("a100-sxm4-40gb")],
+      deviceOfNode: [0, 0, 1, 1], nodeNames: ["a", "b", "c", "d"], devicesPerNode: 8,
+      levels: [
+        .init(name: "nvlink", span: 8, bytesPerSecond: 300e9),
+        .init(name: "ib", span: 32, bytesPerSecond: 25e9, sharedBytesPerSecond: 100e9),
+      ])
+    return PlanSearch(
+      model: try CostModel(
+        cluster: cluster == "mixed" ? mixed : Shipped.catalog.cluster(cluster),
+        job: TrainingJob(
+          model: Shipped.catalog.model(isSmall ? "megatron-1t" : "llama-2-7b"), sequenceLength: 1_024, globalBatch: 64,
+          precision: cluster.hasPrefix("v100") ? .fp16 : .bf16)),
+      pattern: try StrategyPattern(text: isSmall ? "" : "tensor=4", source: "fixed"),
+      options: .init(resultCount: 3, margin: 0.01))
+  }
+
+  @Test(arguments: clusters) func aStopAnywhereLeavesTheBestSoFarAndCanBeRepeated(_ cluster: String) throws {
+    let search = try search(cluster)
+    let never = Asked(limit: .max)
+    let whole = search.run(interruption: never.next)
+    // Long steps are asked within: there are many more questions than steps.
+    #expect(never.total > 100)
+    var limit = 0, scores: [Double] = []
+    while limit < never.total {
+      let asked = Asked(limit: limit)
+      let result = search.run(interruption: asked.next)
+      #expect(result.certificate.stoppedAfter != nil && asked.askedInVain < 8, "\(limit)")
+      if let best = whole.best.first {
+        let score = try #require(result.best.first?.scoreSeconds, "\(limit)")
+        scores.append(score)
+        #expect(result.certificate.lowerBoundSeconds <= best.scoreSeconds * (1 + 1e-12))
+        let plan = try #require(search.plan(of: result, toolVersion: "0.0.0"))
+        #expect(try PlanVerification(plan).disagreements == [], "\(limit)")
+      } else {
+        #expect(result.best.isEmpty && result.shortage == nil)
+      }
+      limit += 1 + limit / 4 + never.total / 100
+    }
+    if let best = whole.best.first, let last = scores.last {
+      #expect(scores.count >= 8)
+      // The first answer is one that somebody could use, and the last, stopped while nothing was left to find, the best.
+      #expect(scores[0] < 3 * best.scoreSeconds, "\(scores[0]) against \(best.scoreSeconds)")
+      #expect(last <= best.scoreSeconds * 1.02)
+    }
+  }
+
+  @Test func anAnswerWithoutAnyCompletionSaysSo() throws {
+    let search = try search("a100-hdr-16")
+    let result = search.run(interruption: { .timeLimit })
+    let certificate = result.certificate
+    #expect(certificate.completedCount == 0 && certificate.ending == .timeLimit && certificate.stoppedAfter == 0)
+    // Nothing is proven where not even the lattice was priced.
+    #expect(certificate.lowerBoundSeconds == 0 && certificate.gap == 1)
+    #expect(result.families.isEmpty && result.fastest == nil)
+  }
+
+  @Test func whatIsFoundInOneOrderIsToBeBeatenInTheNext() throws {
+    // The same answers as of orders that know nothing of each other, with fewer strategies completed.
+    let search = try search("mixed")
+    let result = search.run()
+    var alone: [PlanSearch.Completion] = []
+    var completedCount = 0
+    for order in search.deviceOrders {
+      let one = try OrderedSearch(search, model: order)
+      var steps = SearchSteps(interruption: { nil })
+      var walked = one
+      walked.walk(below: .infinity, steps: &steps) { _, _ in }
+      alone += walked.main.best
+      completedCount += walked.main.completedCount
+    }
+    let best = Array(alone.stablySorted(by: \.scoreSeconds).prefix(1))
+    #expect([result.fastest ?? result.best[0]] == best)
+    #expect(result.certificate.completedCount < completedCount)
+  }
+}
