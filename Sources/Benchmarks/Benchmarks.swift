@@ -4,7 +4,7 @@ import Search
 
 /// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`, `Benchmarks links`, and `Benchmarks
 /// plans` for pricing and plans alone, `Benchmarks timed` for iterations on the clock, `Benchmarks exports` for what first
-/// answers can be launched.
+/// answers can be launched, `Benchmarks stops` for how soon a search ends that is asked to.
 ///
 /// Pricing is measured on one core; a plan's wall time with as many threads as `plan`
 /// uses; matrix products in CPU time.
@@ -20,6 +20,7 @@ struct Benchmarks {
     }
     let catalog = Catalog.ofInstallation()
     if CommandLine.arguments.dropFirst().first == "exports" { return try reportExports(catalog: catalog) }
+    if CommandLine.arguments.dropFirst().first == "stops" { return try reportStops(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "timed" { return try reportTimedRuns(catalog: catalog) }
     try reportPlans(catalog: catalog)
     print("matrix products of the executor, one core")

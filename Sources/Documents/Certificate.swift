@@ -49,8 +49,8 @@ package struct Certificate: Sendable, Equatable {
   package let programCount: Int
   /// Strategies that were looked at once more, since a plainer answer within the margin might be among them.
   package let plainerCount: Int
-  /// Looks at strategies after which the search was stopped from outside, so that it can be repeated; nil where it ended
-  /// by itself.
+  /// Steps after which the search was stopped from outside, so that it can be repeated: a lattice priced, a look at a
+  /// strategy. Nil where it ended by itself.
   package let stoppedAfter: Int?
   /// What is proven of every completed strategy, in the order in which they were completed; empty where nobody asked.
   package let proofs: [Proof]

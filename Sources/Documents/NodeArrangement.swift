@@ -79,7 +79,7 @@ package struct NodeArrangement: Sendable, Equatable {
     try fields.finish()
   }
 
-  func json(cluster: ClusterDescription) -> JSON {
+  package func json(cluster: ClusterDescription) -> JSON {
     object(
       ("reason", .string(reason.rawValue)), ("given_order_seconds", .number(givenOrderSeconds)),
       (

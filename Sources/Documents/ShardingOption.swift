@@ -47,7 +47,7 @@ package struct ShardingOption: Sendable, Equatable {
     try fields.finish()
   }
 
-  var json: JSON {
+  package var json: JSON {
     object(
       ("name", .string(name)), ("weight_shards", .integer(sharding.weightDegree)),
       ("gradient_shards", .integer(sharding.gradientDegree)),

@@ -164,7 +164,8 @@ struct NodeArranger {
         iterationSeconds: seconds(then.arranged(completion.nodeOrder)))
     }
     return NodeArrangement(
-      nodeOrder: completion.nodeOrder, reason: reasonNotToSearch(completion.strategy) ?? (wasSearched ? .searched : .stopped),
+      nodeOrder: completion.nodeOrder,
+      reason: reasonNotToSearch(completion.strategy) ?? (wasSearched ? .searched : .stopped),
       givenOrderSeconds: given, moments: moments)
   }
 }

@@ -122,7 +122,8 @@ package struct PlanSearch: Sendable {
     for (place, order) in orders.enumerated() {
       let begun = steps.take { (watch) throws(Stopped) in try OrderedSearch(self, model: order, watch: watch) }
       guard var search = begun else { break }
-      let cutoff = found.count < options.resultCount ? .infinity : found[options.resultCount - 1].completion.scoreSeconds
+      let cutoff =
+        found.count < options.resultCount ? .infinity : found[options.resultCount - 1].completion.scoreSeconds
       search.walk(below: cutoff, steps: &steps) { progress(place * $1 + $0, orders.count * $1) }
       found = (found + search.main.best.map { (place, $0) }).stablySorted { $0.completion.scoreSeconds }
       searches.append(search)

@@ -43,15 +43,29 @@ package struct PlanVerification: Sendable {
     return comparison.disagreements
   }
 
-  /// Where a plan's time and memory are not what the model says: the part that needs no search.
+  /// Where a plan states of itself what the model does not say: its time and memory, what its nodes' order is worth, and
+  /// its comparison with other shard degrees. That is all that needs no search; what a plan states of other strategies
+  /// and of its search is not looked at.
   ///
   /// - Throws: `CostModel.Refusal` when the plan's inputs cannot be priced at all.
-  package static func predictionDisagreements(of plan: Plan) throws(CostModel.Refusal) -> [Disagreement] {
-    let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName)
-      .arranged(plan.arrangement.nodeOrder)
+  package static func disagreementsWithoutSearch(of plan: Plan) throws(CostModel.Refusal) -> [Disagreement] {
+    let given = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName)
+      .arranged(Array(0..<plan.question.nodeCount))
+    let model = given.arranged(plan.arrangement.nodeOrder)
     let prediction = model.prediction(of: model.cost(of: plan.strategy), split: plan.split)
     var comparison = JSONComparison(wholeSeconds: prediction.iterationSeconds)
     comparison.compare(plan.prediction.json, with: prediction.json, at: "/prediction")
+    guard comparison.disagreements.isEmpty else { return comparison.disagreements }
+    let arrangement = NodeArranger(model: given).arrangement(
+      of: PlanSearch.Completion(
+        strategy: plan.strategy, split: plan.split, nodeOrder: plan.arrangement.nodeOrder,
+        iterationSeconds: prediction.iterationSeconds, scoreSeconds: prediction.iterationSeconds),
+      wasSearched: plan.arrangement.reason != .stopped)
+    comparison.compare(
+      plan.arrangement.json(cluster: plan.cluster), with: arrangement.json(cluster: plan.cluster), at: "/arrangement")
+    let options = ShardingComparison.options(of: plan.strategy, split: plan.split, model: model)
+    comparison.compare(
+      .array(plan.shardingOptions.map(\.json)), with: .array(options.map(\.json)), at: "/sharding_options")
     return comparison.disagreements
   }
 }

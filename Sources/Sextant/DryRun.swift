@@ -102,7 +102,7 @@ extension Plan {
   var refusal: DryRun.Verdict? {
     get throws(SextantError) {
       let disagreements: [PlanVerification.Disagreement]
-      do { disagreements = try PlanVerification.predictionDisagreements(of: document) } catch {
+      do { disagreements = try PlanVerification.disagreementsWithoutSearch(of: document) } catch {
         throw SextantError(error)
       }
       guard disagreements.isEmpty else { return .edited(disagreements.map(Verification.Disagreement.init)) }

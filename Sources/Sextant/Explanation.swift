@@ -78,6 +78,16 @@ public struct Explanation: Sendable {
 }
 
 extension Plan {
+  /// Where the plan states of itself what the model does not say: time, memory, what its nodes' order is worth, other
+  /// shard degrees. What it states of other strategies and of its search needs ``verification(threads:)``.
+  ///
+  /// - Throws: ``SextantError`` when what is inside the plan cannot be priced at all.
+  public func disagreementsWithoutSearch() throws(SextantError) -> [Verification.Disagreement] {
+    do {
+      return try PlanVerification.disagreementsWithoutSearch(of: document).map(Verification.Disagreement.init)
+    } catch { throw SextantError(error) }
+  }
+
   /// Prices the plan and its alternatives again with every rate changed.
   ///
   /// - Throws: ``SextantError`` when what is inside the plan cannot be priced at all.

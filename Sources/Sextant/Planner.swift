@@ -81,7 +81,8 @@ public struct Planner: Sendable {
   /// - Throws: ``SextantError`` when what is fixed is not allowed.
   public func best(
     fixing fixed: Strategy? = nil, allowing allowance: Allowance = .exact, options: Options = Options(),
-    isInterrupted: @escaping @Sendable () -> Bool = { false }, progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    isInterrupted: @escaping @Sendable () -> Bool = { false },
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(SextantError) -> Result<Plan, NoPlan> {
     if framework.lacksTable {
       throw SextantError(

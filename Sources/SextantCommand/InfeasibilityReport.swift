@@ -10,7 +10,8 @@ struct InfeasibilityReport {
   var sentence: String {
     guard let shortage = no.result.shortage else {
       let hint =
-        no.reason == .memory || no.framework == Documents.Plan.Question.anyFramework ? "" : "; --framework any searches all that can be priced"
+        no.reason == .memory || no.framework == Documents.Plan.Question.anyFramework
+        ? "" : "; --framework any searches all that can be priced"
       return "no feasible plan: \(no)\(hint)"
     }
     let memory = shortage.stageMemory

@@ -93,7 +93,7 @@ import Testing
     } catch {
       return "\(error)"
     }
-    if let first = try PlanVerification.predictionDisagreements(of: plan).first {
+    if let first = try PlanVerification.disagreementsWithoutSearch(of: plan).first {
       return "\(first.path) states \(first.stated), but the model says \(first.computed)"
     }
     return plan.memoryExcess.map { "stage \($0.stage) needs \($0.peakBytes) bytes" }

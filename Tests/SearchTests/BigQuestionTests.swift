@@ -59,7 +59,8 @@ import Testing
     let job = try TrainingJob(
       model: Shipped.catalog.model("llama-3-70b"), sequenceLength: 1 << 22, globalBatch: 1 << 10)
     let violation = strategy.violation(job: job, deviceCount: 1, hasFlashAttention: true)
-    #expect(violation?.description.contains("1024 sequences in flight × 2^59 bytes of activations pass 2^60") == true,
+    #expect(
+      violation?.description.contains("1024 sequences in flight × 2^59 bytes of activations pass 2^60") == true,
       "\(violation?.description ?? "none")")
   }
 }

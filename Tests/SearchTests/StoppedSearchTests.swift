@@ -66,7 +66,7 @@ import Testing
       } else {
         #expect(result.best.isEmpty && result.shortage == nil)
       }
-      limit += 1 + limit / 4 + never.total / 100
+      limit += 1 + limit / 3 + never.total / 60
     }
     if let best = whole.best.first, let last = scores.last {
       #expect(scores.count >= 8)

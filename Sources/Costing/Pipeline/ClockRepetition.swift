@@ -41,7 +41,9 @@ struct ClockRepetition {
         index += 1
       }
     }
-    if most - least <= 4 * latest.ulp { return Period(roundCount: round - rememberedRound, seconds: (least + most) / 2) }
+    if most - least <= 4 * latest.ulp {
+      return Period(roundCount: round - rememberedRound, seconds: (least + most) / 2)
+    }
     if round & (round - 1) == 0 {
       remembered = clocks.flatMap(Array.init)
       rememberedRound = round
