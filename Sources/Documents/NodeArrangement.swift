@@ -1,4 +1,4 @@
-import JSONText
+package import JSONText
 
 /// Which nodes of a cluster a plan uses, in which order, why, and what the order is worth.
 package struct NodeArrangement: Sendable, Equatable {

@@ -1,4 +1,4 @@
-import JSONText
+package import JSONText
 
 /// A plan's strategy with some shard degrees, its own or others: what they cost in time, memory and bytes on the links.
 package struct ShardingOption: Sendable, Equatable {

@@ -74,7 +74,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("/prediction/iteration_seconds", JSON.number(1e300)), ("/prediction/stage_memory/0/weights_bytes", .integer(1)),
+    ("/prediction/iteration_seconds", JSON.number(1e300)), ("/prediction/model_flop_utilization", .number(0.99)),
     ("/arrangement/given_order_seconds", .number(1)),
   ])
   func whatAPlanStatesOfItselfIsExplainedOnlyIfItIsSo(pointer: String, value: JSON) async throws {

@@ -31,11 +31,22 @@ import Testing
     ).failed(2, "tensor degree does not divide the attention heads")
   }
 
-  @Test func aTimeLimitThatIsOverAtOnceIsAFailure() async throws {
+  @Test func aTimeLimitThatIsOverAtOnceLeavesAPlanThatSaysSo() async throws {
     let folder = try Workspace()
-    try await folder.sextant(
+    let text = try await folder.sextant(
       "plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "16", "--time-limit", "1e-9", "--output",
       "plan.json"
+    ).succeeded()
+    #expect(text.contains("stopped by the time limit before any strategy was completed"))
+    #expect(text.contains("how good it is nobody knows"))
+    try await folder.sextant("verify", "plan.json").succeeded()
+  }
+
+  @Test func aTimeLimitThatIsOverAtOnceIsAFailureWhereNothingThatWasTriedFits() async throws {
+    let folder = try Workspace()
+    try await folder.sextant(
+      "plan", "--cluster", "dgx-a100-1", "--model", "megatron-1t", "--global-batch", "16", "--time-limit", "1e-9",
+      "--output", "plan.json"
     ).failed(1, "time limit")
     #expect(try folder.names.isEmpty)
   }

@@ -50,13 +50,16 @@ import Testing
   }
 
   /// One token of vocabulary is padded to 65,536: 2⁴⁶ tokens times that, in bytes, are beyond 63 bits.
-  @Test func aBatchWhoseLogitsOverflowOnlyWhenPaddedIsRefused() throws {
+  @Test func aMicroBatchWhoseLogitsOverflowOnlyWhenPaddedIsRefused() throws {
     let model = try ModelDescription(
       name: "narrow", family: .llama, layerCount: 1, hiddenSize: 1, headCount: 1, feedForwardSize: 1, vocabularySize: 1,
       hasGatedFeedForward: false, hasTiedEmbeddings: true)
-    #expect(throws: TrainingJob.Contradiction.self) {
-      try TrainingJob(model: model, sequenceLength: 4_194_304, globalBatch: 16_777_216)
-    }
+    let job = try TrainingJob(model: model, sequenceLength: 4_194_304, globalBatch: 16_777_216)
+    var strategy = StrategyPattern().completed(deviceCount: 1, flashAttention: true, overlap: true)
+    #expect(strategy.violation(job: job, deviceCount: 1, hasFlashAttention: true) == nil)
+    strategy.microBatch = 16_777_216
+    #expect(
+      strategy.violation(job: job, deviceCount: 1, hasFlashAttention: true)?.rule == "more bytes than can be counted")
   }
 
   /// Times follow from other numbers and may be beyond what a document's inputs may state.
