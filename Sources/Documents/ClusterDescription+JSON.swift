@@ -21,7 +21,7 @@ extension ClusterDescription {
     let nodeNames = try Self.nodeNames(nodes)
     let runs = try Self.deviceRuns(deviceField, nodeCount: nodeNames.count, catalog: catalog, folder: folder)
     var levels: [Level] = []
-    for entry in try fields.required("levels").array(count: 1...8) { levels.append(try Level(entry)) }
+    for entry in try fields.required("levels").array(count: 0...8) { levels.append(try Level(entry)) }
     let host = try fields.optional("host").map { (host) throws(DocumentError) in try Host(host) }
     var measured: MeasuredLinks?
     if let links = fields.optional("measured") {

@@ -115,7 +115,8 @@ package struct ClusterDescription: Sendable, Equatable {
       throw Contradiction("\(models.count) models of device are more than \(Self.largestModelCount)")
     }
     guard Set(nodeNames).count == nodeNames.count else { throw Contradiction("two nodes have the same name") }
-    guard var below = levels.first?.span else { throw Contradiction("a cluster needs a level of links") }
+    // One device has nobody to reach.
+    var below = levels.first?.span ?? 1
     for level in levels.dropFirst() {
       guard level.span > below, level.span % below == 0 else {
         throw Contradiction(
@@ -127,6 +128,9 @@ package struct ClusterDescription: Sendable, Equatable {
     let deviceCount = nodeNames.count * devicesPerNode
     guard deviceCount <= Self.largestDeviceCount else {
       throw Contradiction("\(deviceCount) devices are more than \(Self.largestDeviceCount)")
+    }
+    guard deviceCount == 1 || !levels.isEmpty else {
+      throw Contradiction("\(deviceCount) devices need a level of links")
     }
     guard below >= deviceCount else {
       throw Contradiction("the outermost level spans \(below) devices, but the cluster has \(deviceCount)")

@@ -50,4 +50,21 @@ import Testing
     ).failed(1, "time limit")
     #expect(try folder.names.isEmpty)
   }
+
+  @Test func oneDeviceNeedsNoLevelOfLinks() async throws {
+    let folder = try Workspace()
+    func cluster(_ deviceCount: Int) -> String {
+      """
+      {"schema": "sextant.cluster/1", "name": "workstation", "device": "v100-sxm2-32gb", "nodes": 1,
+       "devices_per_node": \(deviceCount), "levels": []}
+      """
+    }
+    try folder.write(cluster(1), to: "one.json")
+    let request = ["--model", "gpt2", "--global-batch", "8", "--sequence", "1024"]
+    try await folder.sextant(["plan", "--cluster", "one.json", "--output", "plan.json"] + request).succeeded()
+    for command in ["verify", "explain", "dry-run"] { try await folder.sextant(command, "plan.json").succeeded() }
+    try folder.write(cluster(2), to: "two.json")
+    try await folder.sextant(["plan", "--cluster", "two.json"] + request)
+      .failed(65, "two.json: 2 devices need a level of links")
+  }
 }

@@ -61,7 +61,7 @@ import Testing
     }
   }
 
-  @Test(arguments: readers, [1, 2] as [UInt64])
+  @Test(arguments: readers, FuzzRun.seeds(1, 2))
   func aDocumentOfOtherStructureIsReadOrRefusedInOneLine(reader: Reader, seed: UInt64) {
     var mutator = DocumentMutator(seed: seed)
     for index in 0..<1_000 {
@@ -72,7 +72,7 @@ import Testing
     }
   }
 
-  @Test(arguments: readers, [3, 4] as [UInt64])
+  @Test(arguments: readers, FuzzRun.seeds(3, 4))
   func aDocumentOfOtherNumbersIsReadOrRefusedInOneLine(reader: Reader, seed: UInt64) {
     var mutator = DocumentMutator(seed: seed)
     var acceptedCount = 0
@@ -86,7 +86,7 @@ import Testing
     #expect(acceptedCount < 500)
   }
 
-  @Test(arguments: readers, [5, 6] as [UInt64])
+  @Test(arguments: readers, FuzzRun.seeds(5, 6))
   func aDocumentOfOtherTextIsReadOrRefusedInOneLine(reader: Reader, seed: UInt64) {
     var mutator = DocumentMutator(seed: seed)
     let texts = reader.documents.map { Array($0.text(style: .pretty).utf8) }
@@ -98,18 +98,18 @@ import Testing
     }
   }
 
-  @Test(arguments: readers)
-  func anyJSONAtAllIsReadOrRefusedInOneLine(reader: Reader) {
-    var mutator = DocumentMutator(seed: 7)
+  @Test(arguments: readers, FuzzRun.seeds(7))
+  func anyJSONAtAllIsReadOrRefusedInOneLine(reader: Reader, seed: UInt64) {
+    var mutator = DocumentMutator(seed: seed)
     for index in 0..<500 {
       let document = mutator.randomValue()
-      check(reader, "document \(index)") { () throws(DocumentError) in
+      check(reader, "seed \(seed), document \(index)") { () throws(DocumentError) in
         try reader.read(Field(document, source: "document"))
       }
     }
   }
 
-  @Test(arguments: [8, 9] as [UInt64])
+  @Test(arguments: FuzzRun.seeds(8, 9))
   func strategiesOnTheCommandLineAreReadOrRefusedInOneLine(seed: UInt64) {
     var mutator = DocumentMutator(seed: seed)
     let text = Array("tensor=8,pipeline=4,micro_batch=2,recompute=full,sequence_parallel=true,zero_stage=1".utf8)

@@ -19,7 +19,7 @@ struct FuzzTests {
     "//", "1e999", "{\"a\":1,\"a\":2}",
   ].map { Array($0.utf8) }
 
-  @Test("Random bytes", arguments: [1, 2, 3, 4] as [UInt64])
+  @Test("Random bytes", arguments: FuzzRun.seeds(1, 2, 3, 4))
   func randomBytes(seed: UInt64) {
     var generator = SeededGenerator(seed: seed)
     for index in 0..<1_250 {
@@ -37,7 +37,7 @@ struct FuzzTests {
     }
   }
 
-  @Test("Mutated documents", arguments: [11, 12, 13, 14, 15, 16] as [UInt64])
+  @Test("Mutated documents", arguments: FuzzRun.seeds(11, 12, 13, 14, 15, 16))
   func mutatedDocuments(seed: UInt64) {
     var generator = SeededGenerator(seed: seed)
     var acceptedCount = 0

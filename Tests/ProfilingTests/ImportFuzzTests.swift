@@ -14,7 +14,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Excerpt.all.map(\.name), [1, 2] as [UInt64])
+  @Test(arguments: Excerpt.all.map(\.name), FuzzRun.seeds(1, 2))
   func mutatedTextIsReadOrRefusedInOneLine(name: String, seed: UInt64) throws {
     let text = Array(try #require(Excerpt.all.first { $0.name == name }).text.utf8)
     var mutator = DocumentMutator(seed: seed)

@@ -35,8 +35,8 @@ import Testing
   }
 
   /// Random bytes, and valid conversations with random changes, never crash a reader, and never prove anything.
-  @Test func noiseIsRefused() {
-    var generator = SeededGenerator(seed: 11)
+  @Test(arguments: FuzzRun.seeds(11)) func noiseIsRefused(seed: UInt64) {
+    var generator = SeededGenerator(seed: seed)
     let token = RunToken.generated()
     let hello = Hello(rank: 1, purpose: .control)
     for round in 0..<3_000 {
@@ -64,8 +64,8 @@ import Testing
     }
   }
 
-  @Test func changedMessagesAreReadOrRefusedInOneLine() {
-    var generator = SeededGenerator(seed: 13)
+  @Test(arguments: FuzzRun.seeds(13)) func changedMessagesAreReadOrRefusedInOneLine(seed: UInt64) {
+    var generator = SeededGenerator(seed: seed)
     for message in Self.messages {
       for _ in 0..<300 {
         var bytes = message.bytes

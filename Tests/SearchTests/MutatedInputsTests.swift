@@ -7,7 +7,7 @@ import Testing
 
 /// Clusters and jobs that nobody has, but that the readers let pass: whatever was read can be priced.
 @Suite struct MutatedInputsTests {
-  @Test(arguments: 1...6 as ClosedRange<UInt64>)
+  @Test(arguments: FuzzRun.seeds(1, 2, 3, 4, 5, 6))
   func whateverIsReadIsEstimatedWithFiniteTimes(seed: UInt64) throws {
     var drift = Drift(seed: seed)
     var estimateCount = 0
@@ -33,7 +33,7 @@ import Testing
 
   @Test func whateverIsReadIsPlannedOrRefusedAndAPlanCanBeReadAgain() throws {
     var refusalCount = 0
-    for seed in UInt64(11)...14 { try planWhateverIsRead(seed: seed, refusalCount: &refusalCount) }
+    for seed in FuzzRun.seeds(11, 12, 13, 14) { try planWhateverIsRead(seed: seed, refusalCount: &refusalCount) }
     #expect(refusalCount > 0)
   }
 
