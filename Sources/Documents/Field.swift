@@ -170,9 +170,14 @@ package struct Fields {
   package var statedKeys: [String] { order.filter { members[$0] != .null } }
 
   /// Refuses a key that no call asked for, naming the nearest that would have been understood.
-  package func finish() throws(DocumentError) {
+  ///
+  /// - Parameter hint: what to write in place of a key that is another's word; nil where that is not known.
+  package func finish(hint: (String) -> String? = { _ in nil }) throws(DocumentError) {
     for key in order where !known.contains(key) {
-      let meant = key.nearest(among: known.filter { members[$0] == nil }).map { ", did you mean \"\($0)\"?" } ?? ""
+      let meant =
+        (hint(key)
+        ?? key.nearest(among: known.filter { members[$0] == nil }).map { "did you mean \"\($0)\"?" })
+        .map { ", \($0)" } ?? ""
       throw DocumentError(
         source: whole.source, location: whole.pointer,
         expected: "unknown key \(JSON.string(key).briefDescription)\(meant)", found: nil)

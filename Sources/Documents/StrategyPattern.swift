@@ -111,7 +111,7 @@ extension StrategyPattern {
         stated[place] = try key.values.read(field)
       }
     }
-    try fields.finish()
+    try fields.finish(hint: Strategy.hint(forKey:))
   }
 
   /// Whether a strategy agrees with every part that is stated.

@@ -64,6 +64,7 @@ import Testing
     (["--sequence", "0"], "--sequence: expected an integer from 1 to"),
     (["--sequence", "2048"], "longer than the 1024 positions of model gpt2"),
     (["--fix", "tenosr=8"], "unknown key \"tenosr\", did you mean \"tensor\"?"),
+    (["--fix", "tp=2"], "--fix: unknown key \"tp\", did you mean \"tensor\"?"),
     (["--fix", "tensor=0"], "--fix: /tensor: expected an integer from 1 to"),
     (["--fix", "tensor=1e30"], "--fix: /tensor: expected an integer from 1 to"),
     (["--fix", "tensor=99999999999999999999"], "--fix: /tensor"),
@@ -83,6 +84,7 @@ import Testing
   }
 
   @Test(arguments: [
+    ("tp=8,pp=2", "unknown key \"tp\", did you mean \"tensor\"?"),
     ("tensor=3", "is 6 ranks, not the 8 devices"),
     ("tensor=8", "tensor degree 8 does not divide the 12 attention heads"),
     ("data=8,micro_batch=3", "global batch 16 does not divide"),

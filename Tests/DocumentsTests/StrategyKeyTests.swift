@@ -191,11 +191,36 @@ import Testing
     (
       "offload_optimizer=true",
       "/offload_optimizer: which stages offload is for the search to choose; only false can be stated"
-    ), ("sequence_paralel=true", "unknown key \"sequence_paralel\", did you mean \"sequence_parallel\"?"),
+    ), ("dp=8,gas=4", "unknown key \"dp\", did you mean \"data\"?"),
+    (
+      "gas=4",
+      "unknown key \"gas\", the number of micro-batches follows from the global batch, \"data\" and \"micro_batch\""
+    ), ("gbs=4", "unknown key \"gbs\", the global batch is not part of a strategy but stated beside it"),
+    ("sequence_paralel=true", "unknown key \"sequence_paralel\", did you mean \"sequence_parallel\"?"),
   ])
   func whatCannotBeHeldIsRefusedWithTheReason(text: String, complaint: String) {
     let error = #expect(throws: DocumentError.self) { try StrategyPattern(text: text, source: "--fix") }
     #expect(error?.description == "--fix: \(complaint)")
+  }
+
+  @Test(arguments: [
+    ("tp", "tensor"), ("TP", "tensor"), ("--tensor-model-parallel-size", "tensor"),
+    ("tensor_model_parallel_size", "tensor"), ("parallelism.tensor_parallel_degree", "tensor"),
+    ("tensor_parallel.autotp_size", "tensor"), ("pp", "pipeline"), ("pipeline-model-parallel-size", "pipeline"),
+    ("dp", "data"), ("data_parallel_shard_degree", "data"), ("cp", "context"), ("--context-parallel-size", "context"),
+    ("ep", "expert"), ("mbs", "micro_batch"), ("micro-batch-size", "micro_batch"), ("micro-batch", "micro_batch"),
+    ("train_micro_batch_size_per_gpu", "micro_batch"), ("training.local_batch_size", "micro_batch"),
+    ("vpp", "virtual_stages"), ("virtual-pipeline-model-parallel-size", "virtual_stages"),
+    ("zero_optimization.stage", "zero_stage"), ("zero", "zero_stage"), ("--zero-stage", "zero_stage"),
+    ("--use-distributed-optimizer", "zero_stage"), ("--recompute-granularity", "recompute"),
+    ("activation_checkpoint.mode", "recompute"), ("--sequence-parallel", "sequence_parallel"),
+    ("sp", "sequence_parallel"),
+    ("--overlap-grad-reduce", "overlap_gradient_reduce"), ("zero_optimization.overlap_comm", "overlap_gradient_reduce"),
+  ])
+  func aFrameworksWordForAKeyGetsAHint(word: String, key: String) throws {
+    let error = #expect(throws: DocumentError.self) { try StrategyPattern(text: "\(word)=1", source: "--fix") }
+    #expect(error?.description == "--fix: unknown key \"\(word)\", did you mean \"\(key)\"?")
+    #expect(Strategy.keys.contains { $0.name == key })
   }
 
   @Test(arguments: [
