@@ -19,12 +19,11 @@ package struct DocumentError: Error, Sendable, Equatable, CustomStringConvertibl
     self.found = found
   }
 
-  package var description: String {
-    var sentence = source
-    if !location.isEmpty { sentence += ": \(location)" }
-    sentence += ": \(expected)"
-    if let found { sentence += ", found \(found)" }
-    return sentence.oneLine
+  package var description: String { "\(source.oneLine): \(reason)" }
+
+  /// The sentence without the document's name.
+  package var reason: String {
+    "\(location.isEmpty ? "" : "\(location): ")\(expected)\(found.map { ", found \($0)" } ?? "")".oneLine
   }
 }
 

@@ -34,25 +34,19 @@ package func readDocument<Value>(
   return try decode(parse(bytes, source: path))
 }
 
-/// Reads a file of documents, one a line; empty lines are skipped.
-///
-/// - Parameter decode: makes the value of a line's root.
-/// - Throws: `DocumentError` that names the line.
-package func readLines<Value>(
-  of path: String, decode: (Field) throws(DocumentError) -> Value
-) throws(DocumentError) -> [Value] {
+/// The lines of a file of documents, one a line, each with its place, `runs.jsonl:12`; empty lines are skipped.
+/// - Throws: `DocumentError` where the file cannot be read.
+func documentLines(of path: String) throws(DocumentError) -> [(source: String, bytes: [UInt8])] {
   let bytes: [UInt8]
   do {
     bytes = try readFile(at: path, maximumByteCount: 1 << 30)
   } catch {
     throw DocumentError(source: path, location: "", expected: error.reason, found: nil)
   }
-  var values: [Value] = []
-  for (index, line) in bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
-    guard line.contains(where: { $0 != 0x20 && $0 != 0x0D && $0 != 0x09 }) else { continue }
-    values.append(try decode(parse(Array(line), source: "\(path):\(index + 1)")))
+  return bytes.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated().compactMap { index, line in
+    let isEmpty = line.allSatisfy { $0 == 0x20 || $0 == 0x0D || $0 == 0x09 }
+    return isEmpty ? nil : ("\(path):\(index + 1)", Array(line))
   }
-  return values
 }
 
 /// The folder of a document, to which paths inside it are relative.

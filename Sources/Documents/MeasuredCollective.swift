@@ -29,10 +29,10 @@ package struct MeasuredCollective: Sendable, Equatable {
   package let byteCount: Int
   package let seconds: Double
 
-  /// Reads a file of collectives, one JSON object a line; empty lines are skipped.
-  /// - Throws: `DocumentError` that names the line.
-  package static func collectives(contentsOf path: String) throws(DocumentError) -> [MeasuredCollective] {
-    try readLines(of: path) { (field) throws(DocumentError) in try MeasuredCollective(field) }
+  /// Reads a file of collectives, one JSON object a line.
+  /// - Throws: `DocumentError` where the file cannot be read, or has no such record but other lines.
+  package static func file(_ path: String) throws(DocumentError) -> RecordFile<MeasuredCollective> {
+    try RecordFile(contentsOf: path) { (field) throws(DocumentError) in try MeasuredCollective(field) }
   }
 
   package init(_ field: Field) throws(DocumentError) {

@@ -20,15 +20,22 @@ package struct MeasuredRun: Sendable {
     package let interBytesPerSecondPerNode: Double?
   }
 
-  /// What came out.
+  /// What came out: a time, a peak, both, or that the run failed.
   package struct Measurement: Sendable, Equatable {
     package let iterationSeconds: Double?
     /// Out of memory, or crashed.
     package let hasFailed: Bool
     package let peakBytes: Int?
+    /// What is stated and cannot be used; the rest is.
+    package let complaints: [DocumentError]
+
+    /// Whether nothing is left to compare with.
+    package var isEmpty: Bool { iterationSeconds == nil && peakBytes == nil && !hasFailed }
   }
 
   package let id: String
+  /// Where the record stands: `runs.jsonl:12`.
+  package let source: String
   package let family: String
   package let group: String?
   package let framework: String?
@@ -45,22 +52,39 @@ extension MeasuredRun {
   /// Whether its tier marks it as noisy (D) or as a model too small to judge (M).
   package var isMarked: Bool { tier == "D" || tier == "M" }
 
-  /// Reads a file of run records, one JSON object a line; empty lines are skipped.
-  /// - Throws: `DocumentError` that names the line.
-  package static func runs(contentsOf path: String) throws(DocumentError) -> [MeasuredRun] {
-    try readLines(of: path) { (field) throws(DocumentError) in try MeasuredRun(field) }
+  /// Reads a file of run records, one JSON object a line.
+  /// - Throws: `DocumentError` where the file cannot be read, or has no such record but other lines.
+  package static func file(_ path: String) throws(DocumentError) -> RecordFile<MeasuredRun> {
+    try RecordFile(contentsOf: path) { (field) throws(DocumentError) in try MeasuredRun(field) }
+  }
+
+  /// This record, left out for a reason.
+  /// - Parameter isFault: `false` where nothing is wrong with the record itself.
+  package func leftOut(_ reason: String, isFault: Bool = true) -> LeftOutRecord {
+    LeftOutRecord(id: id, source: source, reason: reason, isFault: isFault)
+  }
+
+  /// What of its measurement cannot be used, though the rest can.
+  package var unusedParts: [LeftOutRecord] { measured.complaints.map { leftOut($0.reason) } }
+
+  /// Why there is nothing to compare a prediction with; nil where there is something.
+  package var reasonNotComparable: String? {
+    guard measured.isEmpty else { return nil }
+    return measured.complaints.isEmpty
+      ? "nothing was measured" : measured.complaints.map(\.reason).joined(separator: "; ")
   }
 
   package init(_ field: Field) throws(DocumentError) {
     var fields = try field.fields()
     try fields.schema(.run)
+    source = field.source
     id = try fields.required("id").name()
     family = try fields.required("family").name()
     group = try fields.optional("group")?.name()
     framework = try fields.optional("framework")?.name()
     tier = try fields.optional("tier")?.name()
     machine = try Machine(fields.required("cluster"))
-    measured = try Measurement(fields.required("measured"))
+    measured = Measurement(of: &fields)
     let strategyField = try fields.required("strategy")
     _ = try strategyField.fields()
     strategy = Result { () throws(DocumentError) in try StrategyPattern(strategyField) }
@@ -130,13 +154,31 @@ extension MeasuredRun.Machine {
 }
 
 extension MeasuredRun.Measurement {
-  init(_ field: Field) throws(DocumentError) {
-    var fields = try field.fields()
-    iterationSeconds = try fields.optional("iteration_seconds")?.positiveNumber()
-    hasFailed = try fields.optional("failed")?.boolean() ?? false
-    peakBytes = try fields.optional("peak_bytes")?.integer(in: 1...1_000_000_000_000_000)
-    guard (iterationSeconds != nil) != hasFailed else {
-      throw field.error(expected: "either iteration_seconds or \"failed\": true")
+  /// What is stated under `measured`: each part by itself, so that one that makes no sense leaves the others.
+  fileprivate init(of record: inout Fields) {
+    var complaints: [DocumentError] = []
+    func read<Value>(_ value: () throws(DocumentError) -> Value?) -> Value? {
+      do throws(DocumentError) {
+        return try value()
+      } catch {
+        complaints.append(error)
+        return nil
+      }
     }
+    let field = read { () throws(DocumentError) in try record.required("measured") }
+    var fields = read { () throws(DocumentError) in try field?.fields() }
+    let seconds = read { () throws(DocumentError) in try fields?.optional("iteration_seconds")?.positiveNumber() }
+    let failed = read { () throws(DocumentError) in try fields?.optional("failed")?.boolean() }
+    let peak = read { () throws(DocumentError) in
+      try fields?.optional("peak_bytes")?.integer(in: 1...1_000_000_000_000_000)
+    }
+    let contradicts = seconds != nil && failed == true
+    if contradicts, let field {
+      complaints.append(field.error(expected: "either iteration_seconds or \"failed\": true"))
+    }
+    iterationSeconds = contradicts ? nil : seconds
+    hasFailed = !contradicts && failed == true
+    peakBytes = contradicts ? nil : peak
+    self.complaints = complaints
   }
 }

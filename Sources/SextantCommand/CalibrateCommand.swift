@@ -11,7 +11,8 @@ struct CalibrateCommand: ParsableCommand {
     abstract: "Fit a device profile's coefficients to measured runs.",
     discussion: """
       The profile's present values are where the fit starts and what it keeps where the runs cannot tell. Broken runs do \
-      not move it and are listed. With --folds it also says how well runs are predicted that were left out of the fit, \
+      not move it and are listed. A record is used for what it has, a time, a peak or both; what cannot be used is listed \
+      by id and line with the reason (--strict stops at it). With --folds it also says how well runs are predicted that were left out of the fit, \
       whole models or cluster sizes at a time.
 
       Timed collectives (--collectives) tell the links without anything that training adds: they are fitted to first, and \
@@ -42,6 +43,8 @@ struct CalibrateCommand: ParsableCommand {
   @Option(help: "Threads that predict runs; the result does not depend on it.")
   var threads: Int?
 
+  @OptionGroup var strictness: StrictOption
+
   @Flag(help: "Print the fitted profile instead of a summary.")
   var json = false
 
@@ -56,10 +59,10 @@ struct CalibrateCommand: ParsableCommand {
   func run() throws {
     try reportingErrors {
       let catalog = Catalog.ofInstallation()
-      var records: [MeasuredRun] = []
-      for path in runs { records += try MeasuredRun.runs(contentsOf: path) }
-      var timings: [MeasuredCollective] = []
-      for path in collectives { timings += try MeasuredCollective.collectives(contentsOf: path) }
+      var records: [Result<MeasuredRun, LeftOutRecord>] = []
+      for path in runs { records += try MeasuredRun.file(path).lines }
+      var timings: [Result<MeasuredCollective, LeftOutRecord>] = []
+      for path in collectives { timings += try MeasuredCollective.file(path).lines }
       let report = try fit(records: records, timings: timings, device: catalog.device(device), catalog: catalog)
       let text = report.profile.json.text(style: .pretty)
       if let output { try writeFileAtomically(Array(text.utf8), to: output) }
@@ -68,12 +71,16 @@ struct CalibrateCommand: ParsableCommand {
   }
 
   private func fit(
-    records: [MeasuredRun], timings: [MeasuredCollective], device: DeviceProfile, catalog: Catalog
+    records: [Result<MeasuredRun, LeftOutRecord>], timings: [Result<MeasuredCollective, LeftOutRecord>],
+    device: DeviceProfile, catalog: Catalog
   ) throws -> CalibrationReport {
     var report = CalibrationReport(profile: device)
+    // What is not read is known before anything is fitted.
+    report.unread = timings.leftOut()
+    try strictness.check(timings.leftOut() + records.leftOut())
     do {
       if !collectives.isEmpty {
-        let fit = try CollectiveFit(timings, device: device)
+        let fit = try CollectiveFit(timings.records(), unreadable: timings.leftOut(), device: device)
         report.collectives = (try fit.run(), fit.otherDeviceCount)
       }
     } catch {
@@ -82,13 +89,15 @@ struct CalibrateCommand: ParsableCommand {
     do {
       if !runs.isEmpty {
         let calibration = try Calibration(
-          runs: records, device: report.profile, held: report.heldCoefficients, catalog: catalog,
+          runs: records.records(), unreadable: records.leftOut(), device: report.profile, held: report.heldCoefficients,
+          catalog: catalog,
           parts: part.map { [$0] } ?? Set(Calibration.Quantity.allCases),
           threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+        try strictness.check(calibration.leftOut + calibration.unusedParts)
         report.runs = try calibration.run(folds: folds)
       }
-    } catch {
-      throw complaint("--runs: \(error)", .badInput)
+    } catch let refusal as CalibrationRefusal {
+      throw complaint("--runs: \(refusal)", .badInput)
     }
     return report
   }

@@ -9,6 +9,8 @@ struct CalibrationReport {
   private let base: DeviceProfile
   /// The fit to timed collectives, and how many were of other devices.
   var collectives: (outcome: CollectiveFit.FittedLinks, otherDeviceCount: Int)?
+  /// Records of timed collectives that could not be read.
+  var unread: [LeftOutRecord] = []
   /// The fit to runs.
   var runs: Calibration.FittedProfile?
 
@@ -83,7 +85,9 @@ struct CalibrationReport {
     return table.text
   }
 
-  private var leftOut: String { runs.map { LeftOutRecords($0.leftOut).text } ?? "" }
+  private var leftOut: String {
+    LeftOutRecords(unread + (runs?.leftOut ?? [])).text + LeftOutRecords.usedInPart(runs?.unusedParts ?? []).text
+  }
 
   private static let errorColumns = [
     "runs", "time median", "mean", "bias", "runs", "memory median", "mean", "bias",

@@ -11,8 +11,10 @@ struct EstimateCommand: ParsableCommand {
       --strategy tensor=8,pipeline=16,micro_batch=1,recompute=full
 
       With --runs every record of a file is predicted from what it states; what it does not state is assumed, and the \
-      assumptions are listed. With --json that is one line for each record: id, iteration_seconds, peak_bytes, fits; or \
-      id and error where a record cannot be predicted.
+      assumptions are listed. A record that cannot be predicted ends nothing: it is listed by id and line with the reason \
+      (--strict stops at it). With --json that is one line for each record: id, iteration_seconds, peak_bytes, fits, \
+      parameters, assumptions, and in unused what of the measurement makes no sense; or id, source and error where a record \
+      cannot be predicted.
       """)
 
   @OptionGroup var workload: WorkloadOptions
@@ -32,6 +34,8 @@ struct EstimateCommand: ParsableCommand {
       valueName: "file"))
   var configuration: String?
 
+  @OptionGroup var strictness: StrictOption
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -42,12 +46,16 @@ struct EstimateCommand: ParsableCommand {
     if runs != nil, workload.isStated {
       throw ValidationError("--runs states cluster, model, batch, precision and framework itself")
     }
+    if runs == nil, strictness.strict { throw ValidationError("--strict is about the records of --runs") }
   }
 
   func run() throws {
     try reportingErrors {
       if let runs {
-        try emit(RunsReport(contentsOf: runs).text(asJSON: json))
+        let report = try RunsReport(contentsOf: runs)
+        try strictness.check(report.unused)
+        try emit(report.text(asJSON: json))
+        if report.isEmpty { throw complaint("\(runs): no record can be predicted", .badInput) }
       } else if let configuration {
         let running = try Configuration.file(configuration)
         let planner = try workload.planner(for: running)

@@ -13,6 +13,9 @@ struct ValidateCommand: ParsableCommand {
       peak memory, verdicts against outcomes, and regret: what following the predictions would have cost among runs that \
       compete.
 
+      A record is used for what it has: a time without a peak, a peak without a time. One that cannot be used ends \
+      nothing: it is listed by id and line with the reason (--strict stops at it).
+
       Example: sextant validate --runs runs.jsonl --by family
       """)
 
@@ -33,6 +36,8 @@ struct ValidateCommand: ParsableCommand {
       "Replace the figures of this page, between its two markers, and draw its plots beside it.", valueName: "file"))
   var report: String?
 
+  @OptionGroup var strictness: StrictOption
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -42,9 +47,10 @@ struct ValidateCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
-      var records: [MeasuredRun] = []
-      for path in runs { records += try MeasuredRun.runs(contentsOf: path) }
-      let validation = Validation(runs: records, catalog: .ofInstallation())
+      var lines: [Result<MeasuredRun, LeftOutRecord>] = []
+      for path in runs { lines += try MeasuredRun.file(path).lines }
+      let validation = Validation(lines: lines, catalog: .ofInstallation())
+      try strictness.check(validation.refused + validation.unusedParts)
       let table = ValidationReport(validation: validation, grouping: by, worstCount: worst)
       if let plot {
         let svg = table.plot.svg
@@ -53,6 +59,7 @@ struct ValidateCommand: ParsableCommand {
       }
       if let report { try rewrite(page: report, validation: validation) }
       try emit(json ? table.json.text(style: .pretty) : table.text)
+      if validation.cases.isEmpty { throw complaint("--runs: no record can be judged", .badInput) }
     }
   }
 

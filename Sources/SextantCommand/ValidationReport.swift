@@ -19,6 +19,7 @@ struct ValidationReport {
     table.add(row("all", validation))
     var text = table.text
     if !validation.refused.isEmpty { text += "\n" + LeftOutRecords(validation.refused).text }
+    if !validation.unusedParts.isEmpty { text += "\n" + LeftOutRecords.usedInPart(validation.unusedParts).text }
     if worstCount > 0 {
       var worst = Table(header: ["worst predictions", "predicted", "measured", "error"])
       for item in worstCases {
@@ -62,12 +63,8 @@ struct ValidationReport {
           validation.grouped(by: grouping).map { name, part in
             .object([JSONMember("name", .string(name)), JSONMember("summary", summary(part))])
           })),
-      JSONMember(
-        "not_predicted",
-        .array(
-          validation.refused.map {
-            .object([JSONMember("id", .string($0.id)), JSONMember("reason", .string($0.reason))])
-          })),
+      JSONMember("not_predicted", LeftOutRecords.json(validation.refused)),
+      JSONMember("unused_parts", LeftOutRecords.json(validation.unusedParts)),
       JSONMember(
         "worst",
         .array(

@@ -117,7 +117,7 @@ import Testing
     ("/nodes", .integer(5), "the outermost level spans 32 devices, but the cluster has 40"),
     ("/devices_per_node", .integer(-8), "/devices_per_node: expected an integer"),
     ("/devices_per_node", .string("eight"), "/devices_per_node: expected an integer"),
-    ("/levels", .array([]), "/levels: expected an array of 1 to 8 elements"),
+    ("/levels", .array([]), "32 devices need a level of links"),
     ("/levels/1/bytes_per_second", .number(-25e9), "/levels/1/bytes_per_second: expected a positive number"),
     ("/levels/1/bytes_per_second", .number(1e-300), "/levels/1/bytes_per_second: expected a positive number"),
     ("/levels/1/bytes_per_second", .string("fast"), "found \"fast\""),

@@ -46,17 +46,74 @@ import Testing
     }
 
     let table = try await folder.sextant("estimate", "--runs", "runs.jsonl").succeeded()
-    #expect(table.contains("experts: not predicted: "))
+    #expect(table.contains(": experts (runs.jsonl:2)\n"))
   }
 
-  @Test func aBrokenRecordIsNamedByItsLine() async throws {
+  @Test func aBrokenRecordIsNamedByItsLineAndTheOthersAreUsed() async throws {
     let folder = try Workspace()
-    try folder.write(Self.records + "\n{\"schema\": \"sextant.run/1\", \"id\": \n", to: "runs.jsonl")
-    try await folder.sextant("estimate", "--runs", "runs.jsonl", "--json").failed(65, "runs.jsonl:6: ")
+    let stub = #"{"schema": "sextant.run/1", "id": "stub", "family": "invented"}"#
+    try folder.write(Self.records + "\n{\"schema\": \"sextant.run/1\", \"id\": \n" + stub, to: "runs.jsonl")
+    let output = try await folder.sextant("estimate", "--runs", "runs.jsonl", "--json").succeeded()
+    let lines = try output.split(separator: "\n").map { try JSON(parsing: Array($0.utf8)) }
+    #expect(lines.count == 6)
+    #expect(Self.member("source", of: lines[4]) == .string("runs.jsonl:6") && Self.member("id", of: lines[4]) == .null)
+    #expect(Self.member("source", of: lines[5]) == .string("runs.jsonl:7"))
+    #expect(Self.member("id", of: lines[5]) == .string("stub"))
+    #expect(Self.member("error", of: lines[5]) == .string("expected the key \"cluster\", found none"))
+    let table = try await folder.sextant("estimate", "--runs", "runs.jsonl").succeeded()
+    #expect(table.contains("5 records are left out:\n") && table.contains(": vague (runs.jsonl:3)\n"))
+    for arguments in [["estimate", "--runs"], ["validate", "--runs"]] {
+      try await folder.sextant(arguments + ["runs.jsonl", "--strict"]).failed(65, "runs.jsonl:", "4 more")
+    }
+
+    // A file in which nothing is a run record is no such file.
+    try folder.write("{\"schema\": \"sextant.run/2\"}\nhalf a line\n", to: "runs.jsonl")
+    try await folder.sextant("validate", "--runs", "runs.jsonl").failed(65, "none of the 2 lines is such a record")
     try folder.write("{\"schema\": \"sextant.run/2\"}\n", to: "runs.jsonl")
     try await folder.sextant("estimate", "--runs", "runs.jsonl").failed(65, "runs.jsonl:1: /schema: ")
     try await folder.sextant("estimate", "--runs", "none.jsonl").failed(65, "none.jsonl: No such file")
     try await folder.sextant("estimate", "--runs", ".").failed(65, ".: is a directory")
+  }
+
+  /// A peak without a time, a time without a peak, one of the two in words, nothing at all, and both at once.
+  @Test func aRecordIsUsedForWhatItHas() async throws {
+    let folder = try Workspace()
+    let records = [
+      ("both", #"{"iteration_seconds": 0.05, "peak_bytes": 9000000000}"#), ("peak", #"{"peak_bytes": 9000000000}"#),
+      ("time", #"{"iteration_seconds": 0.05}"#), ("wordy", #"{"iteration_seconds": 0.05, "peak_bytes": "9 GB"}"#),
+      ("none", "{}"), ("torn", #"{"iteration_seconds": 0.05, "failed": true}"#),
+    ].map { MeasuredRecords.record($0.0, measured: $0.1) }
+    try folder.write(records.joined(separator: "\n"), to: "runs.jsonl")
+    let text = try await folder.sextant("validate", "--runs", "runs.jsonl", "--json").succeeded()
+    let json = try JSON(parsing: Array(text.utf8))
+    let all = Self.member("all", of: json)
+    #expect(Self.member("runs", of: Self.member("time", of: all)) == .integer(3))
+    #expect(Self.member("runs", of: Self.member("memory", of: all)) == .integer(2))
+    guard case .array(let unused)? = Self.member("unused_parts", of: json),
+      case .array(let refused)? = Self.member("not_predicted", of: json)
+    else {
+      Issue.record("no lists: \(text)")
+      return
+    }
+    #expect(unused.map { Self.member("id", of: $0) } == [.string("wordy")])
+    #expect(Self.member("source", of: unused.first) == .string("runs.jsonl:4"))
+    #expect(refused.map { Self.member("id", of: $0) } == [.string("none"), .string("torn")])
+
+    let table = try await folder.sextant("validate", "--runs", "runs.jsonl").succeeded()
+    #expect(table.contains("1 × nothing was measured: none (runs.jsonl:5)\n"))
+    #expect(table.contains("/measured: expected either iteration_seconds or \"failed\": true, found {"))
+    #expect(table.contains("1 record is used but for a part:\n  1 × /measured/peak_bytes: expected an integer"))
+    try await folder.sextant("validate", "--runs", "runs.jsonl", "--strict").failed(65, "runs.jsonl:5: none: nothing")
+    // What is not compared needs no measurement.
+    let estimated = try await folder.sextant("estimate", "--runs", "runs.jsonl", "--json").succeeded()
+    #expect(!estimated.contains("\"error\"") && estimated.split(separator: "\n").count == 6)
+    #expect(estimated.contains("\"parameters\""))
+    try await folder.sextant("estimate", "--runs", "runs.jsonl", "--strict").failed(
+      65, "runs.jsonl:4: wordy: /measured")
+    try folder.write(records[4], to: "none.jsonl")
+    let nothing = try await folder.sextant("validate", "--runs", "none.jsonl")
+    #expect(nothing.exitCode == 65 && nothing.errors == "sextant: --runs: no record can be judged\n")
+    #expect(nothing.output.contains("nothing was measured: none (none.jsonl:1)"))
   }
 
   @Test func measuredRunsAreValidated() async throws {
@@ -64,7 +121,7 @@ import Testing
     try folder.write(Self.records, to: "runs.jsonl")
     let table = try await folder.sextant("validate", "--runs", "runs.jsonl").succeeded()
     #expect(table.contains("3 records are left out:"))
-    #expect(table.contains("1 × strategy does not state pipeline: vague\n"))
+    #expect(table.contains("1 × strategy does not state pipeline: vague (runs.jsonl:3)\n"))
     let text = try await folder.sextant("validate", "--runs", "runs.jsonl", "--json").succeeded()
     guard case .array(let refused) = Self.member("not_predicted", of: try JSON(parsing: Array(text.utf8))) else {
       Issue.record("no list: \(text)")

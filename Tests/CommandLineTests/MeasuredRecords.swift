@@ -3,7 +3,8 @@ enum MeasuredRecords {
   /// A line that states everything, but for what is asked to be otherwise.
   static func record(
     _ id: String, device: String = "a100-sxm4-80gb", layerCount: Int = 8, experts: Int? = nil,
-    strategy: String = #"{"tensor": 2, "pipeline": 1, "data": 2, "micro_batch": 2}"#, seconds: Double = 0.5
+    strategy: String = #"{"tensor": 2, "pipeline": 1, "data": 2, "micro_batch": 2}"#, seconds: Double = 0.5,
+    measured: String? = nil
   ) -> String {
     let moe = experts.map { ", \"moe\": {\"experts\": \($0)}" } ?? ""
     return """
@@ -11,7 +12,7 @@ enum MeasuredRecords {
       "layers": \(layerCount), "hidden": 1024, "heads": 8, "kv_heads": 8, "head_dim": 128, "ffn_hidden": 4096, \
       "vocab": 32000, "gated_mlp": true, "tied_embeddings": false\(moe)}, "sequence_length": 1024, "global_batch": 16, \
       "precision": "bf16", "cluster": {"device": "\(device)", "nodes": 1, "devices_per_node": 4}, \
-      "strategy": \(strategy), "measured": {"iteration_seconds": \(seconds)}}
+      "strategy": \(strategy), "measured": \(measured ?? "{\"iteration_seconds\": \(seconds)}")}
       """
   }
 

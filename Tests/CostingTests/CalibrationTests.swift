@@ -114,10 +114,12 @@ struct CalibrationTests {
   func tooFew() throws {
     let (base, truth) = try profiles()
     let runs = Array(try runs(truth: truth).prefix(7))
-    #expect(throws: CalibrationRefusal.tooFew("runs", device: base.name, count: 7)) {
+    #expect(throws: CalibrationRefusal.tooFew("runs", device: base.name, count: 7, leftOut: [])) {
       try Calibration(runs: runs, device: base, catalog: Shipped.catalog, threadCount: 1)
     }
-    #expect(throws: CalibrationRefusal.twice(id: runs[0].id)) {
+    // What was there before counts once.
+    let again = runs.map { $0.leftOut("has the id of the record at \($0.source)") }
+    #expect(throws: CalibrationRefusal.tooFew("runs", device: base.name, count: 7, leftOut: again)) {
       try Calibration(runs: runs + runs, device: base, catalog: Shipped.catalog, threadCount: 1)
     }
   }

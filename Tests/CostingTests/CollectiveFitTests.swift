@@ -9,7 +9,7 @@ import Testing
 struct CollectiveFitTests {
   /// A few sizes of published all-reduce tables of one node of A100 and of V100 (vTrain).
   private func measured() throws -> [MeasuredCollective] {
-    try MeasuredCollective.collectives(contentsOf: "\(Shipped.root)/Tests/CostingTests/Inputs/collectives.jsonl")
+    try MeasuredCollective.file("\(Shipped.root)/Tests/CostingTests/Inputs/collectives.jsonl").lines.records()
   }
 
   private func timing(
@@ -75,7 +75,7 @@ struct CollectiveFitTests {
   func refusals() throws {
     let device = try Shipped.catalog.device("a100-sxm4-80gb")
     let few = try (0..<7).map { try timing(device, ranks: 8, bytes: 1 << (20 + $0)) }
-    #expect(throws: CalibrationRefusal.tooFew("timed collectives", device: device.name, count: 7)) {
+    #expect(throws: CalibrationRefusal.tooFew("timed collectives", device: device.name, count: 7, leftOut: [])) {
       try CollectiveFit(few, device: device)
     }
     // The same collective, by turns as long as it should be, ten times as long and a tenth.

@@ -11,7 +11,7 @@ import Testing
 /// of them and nothing of a large one. Megatron-LM's own estimate is +7.8 % and −0.8 % off the two 7B cases on H100.
 @Suite struct MegatronMemoryTests {
   static let runs: [MeasuredRun] =
-    (try? MeasuredRun.runs(contentsOf: "\(Shipped.root)/Tests/CostingTests/Inputs/megatron-memory.jsonl")) ?? []
+    (try? MeasuredRun.file("\(Shipped.root)/Tests/CostingTests/Inputs/megatron-memory.jsonl").lines.records()) ?? []
 
   private func error(_ run: MeasuredRun) throws -> Double {
     let measured = try #require(run.measured.peakBytes)

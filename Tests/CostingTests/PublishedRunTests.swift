@@ -22,7 +22,7 @@ import Testing
     ("seqsel-530b-selective", 37.83, +1.0),
   ])
   func aPublishedIterationTimeIsPredictedToWhatIsStatedHere(id: String, seconds: Double, percent: Double) throws {
-    let run = try #require(try MeasuredRun.runs(contentsOf: Self.path).first { $0.id == id })
+    let run = try #require(try MeasuredRun.file(Self.path).lines.records().first { $0.id == id })
     let measured = try #require(run.measured.iterationSeconds)
     #expect(abs(measured / seconds - 1) < 5e-4, "published to four digits")
     let predicted = try RunWorkload(run, catalog: Shipped.catalog).estimate().prediction.iterationSeconds
@@ -34,7 +34,7 @@ import Testing
   /// 0.77 of the time of both models (1.10 of 1.42 s, 37.83 of 49.05 s); predicted are 0.75 and 0.76.
   @Test(arguments: ["22b", "530b"])
   func whatSelectiveRecomputationSavesIsPredicted(model: String) throws {
-    let runs = try MeasuredRun.runs(contentsOf: Self.path)
+    let runs = try MeasuredRun.file(Self.path).lines.records()
     func seconds(_ recompute: String) throws -> Double {
       let run = try #require(runs.first { $0.id == "seqsel-\(model)-\(recompute)" })
       return try RunWorkload(run, catalog: Shipped.catalog).estimate().prediction.iterationSeconds

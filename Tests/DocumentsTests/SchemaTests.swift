@@ -238,7 +238,7 @@ import Testing
 private enum Reading {
   /// Read, and everything in it understood.
   case sound
-  /// A run record that is read although its job or strategy is not understood.
+  /// A run record that is read although its job, its strategy or what was measured is not understood.
   case unpriced
   /// Refused because one part contradicts another.
   case contradicted
@@ -266,6 +266,7 @@ extension DocumentSchema {
         let run = try MeasuredRun(field)
         if case .failure = run.job { return .unpriced }
         if case .failure = run.strategy { return .unpriced }
+        if !run.unusedParts.isEmpty || run.reasonNotComparable != nil { return .unpriced }
       }
       return .sound
     } catch {

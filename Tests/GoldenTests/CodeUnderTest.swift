@@ -103,7 +103,7 @@ struct CodeUnderTest {
 
   /// The predictions of measured runs, in the order of their file.
   static func predictions(ofRuns path: String) throws -> [JSON] {
-    try MeasuredRun.runs(contentsOf: path).map { run in
+    try MeasuredRun.file(path).lines.records().map { run in
       let estimate = try RunWorkload(run, catalog: Shipped.catalog).estimate()
       return object(
         ("id", .string(run.id)), ("seconds", .number(estimate.prediction.iterationSeconds)),

@@ -45,9 +45,9 @@ struct StrategyInput {
   let extraBytes: Int
 
   static func all() throws -> [StrategyInput] {
-    try readLines(of: GoldenFolder.inputs + "/strategies.jsonl") { (field) throws(DocumentError) in
+    try RecordFile(contentsOf: GoldenFolder.inputs + "/strategies.jsonl") { (field) throws(DocumentError) in
       try StrategyInput(field)
-    }
+    }.lines.map { try $0.get() }
   }
 }
 
@@ -62,9 +62,9 @@ struct SearchInput {
   let tolerance: Double?
 
   static func all() throws -> [SearchInput] {
-    try readLines(of: GoldenFolder.inputs + "/searches.jsonl") { (field) throws(DocumentError) in
+    try RecordFile(contentsOf: GoldenFolder.inputs + "/searches.jsonl") { (field) throws(DocumentError) in
       try SearchInput(field)
-    }
+    }.lines.map { try $0.get() }
   }
 }
 

@@ -20,7 +20,7 @@ package struct Calibration: Sendable {
     /// Whether its time is fitted to.
     var hasTime: Bool { run.measured.iterationSeconds != nil && !run.isMarked }
     /// Whether its peak memory is.
-    var hasPeak: Bool { run.measured.iterationSeconds != nil && run.measured.peakBytes != nil }
+    var hasPeak: Bool { !run.measured.hasFailed && run.measured.peakBytes != nil }
   }
 
   /// What is fitted; the rest of the profile stays as it is.
@@ -60,8 +60,10 @@ package struct Calibration: Sendable {
     package let validation: Validation
     /// Runs that the fit disregards, with their error: more than three times the loss scale off.
     package let outliers: [(id: String, error: Double)]
-    /// Records that could not be fitted to, in their order, with the reason.
-    package let leftOut: [(id: String, reason: String)]
+    /// Records that could not be fitted to, with the reason: those that were not even read, then in their order.
+    package let leftOut: [LeftOutRecord]
+    /// Parts of records that were not fitted to, though the rest was.
+    package let unusedParts: [LeftOutRecord]
     /// By group that was left out; empty when no folds were asked for.
     package let folds: [Fold]
   }
@@ -80,7 +82,10 @@ package struct Calibration: Sendable {
   package static let leastCount = 8
 
   private let samples: [Sample]
-  private let leftOut: [(id: String, reason: String)]
+  /// Records that are not fitted to, with the reason: those that were not even read, then in their order.
+  package let leftOut: [LeftOutRecord]
+  /// Parts of records that are not fitted to, though the rest is.
+  package var unusedParts: [LeftOutRecord] { samples.flatMap(\.run.unusedParts) }
   /// Names of coefficients that are left as they are.
   private let held: Set<String>
   private let base: DeviceProfile
@@ -89,36 +94,47 @@ package struct Calibration: Sendable {
   private let threadCount: Int
 
   /// - Parameters:
-  ///   - runs: those of other devices are left out; failed ones and those of tier D
-  ///     or M do not count in the fit of times.
+  ///   - runs: those of other devices, and later ones with an id that was there before, are left out; failed ones and
+  ///     those of tier D or M do not count in the fit of times.
+  ///   - unreadable: records of the same files that were not even read.
   ///   - device: the profile to start from.
   ///   - held: names of coefficients that something better has told; they stay as they are.
   ///   - parts: what to fit.
-  /// - Throws: `CalibrationRefusal` when there is not enough to fit, or two runs have one id.
+  /// - Throws: `CalibrationRefusal` when there is not enough to fit.
   package init(
-    runs: [MeasuredRun], device: DeviceProfile, held: Set<String> = [], catalog: Catalog,
+    runs: [MeasuredRun], unreadable: [LeftOutRecord] = [], device: DeviceProfile, held: Set<String> = [],
+    catalog: Catalog,
     parts: Set<Quantity> = Set(Quantity.allCases), threadCount: Int
   ) throws(CalibrationRefusal) {
     var members: [(run: MeasuredRun, workload: RunWorkload, isFast: Bool)] = []
-    var leftOut: [(id: String, reason: String)] = []
-    var ids: Set<String> = []
+    var leftOut = unreadable
+    var placeOfID: [String: String] = [:]
     for run in runs {
-      guard ids.insert(run.id).inserted else { throw .twice(id: run.id) }
+      // The same measurement twice, or two of which one is misnamed: it counts once.
+      if let first = placeOfID[run.id] {
+        leftOut.append(run.leftOut("has the id of the record at \(first)"))
+        continue
+      }
+      placeOfID[run.id] = run.source
       do {
         let workload = try RunWorkload(run, catalog: catalog)
         guard workload.cluster.device.name == device.name else {
-          leftOut.append((run.id, "on another device, \(workload.cluster.device.name)"))
+          leftOut.append(run.leftOut("on another device, \(workload.cluster.device.name)", isFault: false))
           continue
         }
         // Predicted with an assumption, and nothing to fit to.
         guard try run.strategy.get().microBatch != nil else {
-          leftOut.append((run.id, "strategy does not state micro_batch"))
+          leftOut.append(run.leftOut("strategy does not state micro_batch"))
+          continue
+        }
+        if let reason = run.reasonNotComparable {
+          leftOut.append(run.leftOut(reason))
           continue
         }
         let estimate = try workload.estimate(device: device)
         members.append((run, workload, Validation.Case(run: run, estimate: estimate).isFast))
       } catch {
-        leftOut.append((run.id, "\(error)"))
+        leftOut.append(run.leftOut("\(error)"))
       }
     }
     self.leftOut = leftOut
@@ -136,7 +152,9 @@ package struct Calibration: Sendable {
         memoryWeight: memoryWeights[$0] / memoryMean)
     }
     let count = samples.count(where: parts.contains(.time) ? \.hasTime : \.hasPeak)
-    guard count >= Self.leastCount else { throw .tooFew("runs", device: device.name, count: count) }
+    guard count >= Self.leastCount else {
+      throw .tooFew("runs", device: device.name, count: count, leftOut: leftOut)
+    }
     self.parts = parts
     base = device
     let used = Set(members.map { $0.workload.frameworkName ?? device.frameworks[0].name })
@@ -168,7 +186,7 @@ package struct Calibration: Sendable {
     }
     return FittedProfile(
       profile: profile, coefficients: coefficients, validation: validation, outliers: outliers, leftOut: leftOut,
-      folds: folds)
+      unusedParts: unusedParts, folds: folds)
   }
 
   /// Where each group of coefficients comes from now: these runs, or what it was before.

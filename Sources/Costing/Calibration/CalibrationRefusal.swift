@@ -1,9 +1,9 @@
+package import Documents
+
 /// Why nothing was fitted.
 package enum CalibrationRefusal: Error, Sendable, Equatable, CustomStringConvertible {
-  /// There is not enough to fit.
-  case tooFew(_ what: String, device: String, count: Int)
-  /// Two records have the same id.
-  case twice(id: String)
+  /// There is not enough to fit, beside what was left out.
+  case tooFew(_ what: String, device: String, count: Int, leftOut: [LeftOutRecord])
   /// The search for the best coefficients did not end.
   case notConverged(_ what: String, steps: Int)
   /// Most of what was measured is far off whatever the coefficients.
@@ -11,9 +11,9 @@ package enum CalibrationRefusal: Error, Sendable, Equatable, CustomStringConvert
 
   package var description: String {
     switch self {
-    case .tooFew(let what, let device, let count):
+    case .tooFew(let what, let device, let count, let leftOut):
       "only \(count) \(what) on \(device) can be fitted to, at least \(Calibration.leastCount) are needed"
-    case .twice(let id): "two records have the id \"\(id)\""
+        + (leftOut.first.map { "; \(leftOut.count.counted("record")) left out, the first: \($0.complaint)" } ?? "")
     case .notConverged(let what, let steps):
       "the fit to \(what) has not converged after \(steps) steps; nothing is written"
     case .contradictory(let what, let farOff, let count, let beyond):

@@ -31,13 +31,16 @@ package struct CollectiveFit: Sendable {
 
   /// - Parameters:
   ///   - collectives: those of other devices are left out.
+  ///   - unreadable: records of the same files that were not read.
   ///   - device: the profile to start from.
   /// - Throws: `CalibrationRefusal` when there is not enough to fit.
-  package init(_ collectives: [MeasuredCollective], device: DeviceProfile) throws(CalibrationRefusal) {
+  package init(
+    _ collectives: [MeasuredCollective], unreadable: [LeftOutRecord] = [], device: DeviceProfile
+  ) throws(CalibrationRefusal) {
     samples = collectives.filter { $0.device == device.name }
     otherDeviceCount = collectives.count - samples.count
     guard samples.count >= Calibration.leastCount else {
-      throw .tooFew("timed collectives", device: device.name, count: samples.count)
+      throw .tooFew("timed collectives", device: device.name, count: samples.count, leftOut: unreadable)
     }
     base = device
   }

@@ -51,6 +51,8 @@ package struct RunWorkload: Sendable {
       frameworkName = framework?.name
     } catch let refusal as Refusal {
       throw refusal
+    } catch let error as DocumentError {
+      throw Refusal(error.reason)
     } catch {
       throw Refusal("\(error)")
     }

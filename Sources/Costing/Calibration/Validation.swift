@@ -12,15 +12,15 @@ package struct Validation: Sendable {
     package let strategy: Strategy
     /// The peak that the run's framework would report, bytes.
     package let reportedPeakBytes: Int
-    /// Model FLOP utilisation of the measured time; nil for a run that failed.
+    /// Model FLOP utilisation of the measured time; nil for a run that failed or was not timed.
     package let measuredUtilization: Double?
 
-    /// Predicted over measured time, minus one; nil for a run that failed.
+    /// Predicted over measured time, minus one; nil for a run that failed or was not timed.
     package var timeError: Double? { run.measured.iterationSeconds.map { prediction.iterationSeconds / $0 - 1 } }
 
     /// Predicted over measured peak memory, minus one; nil where it was not measured.
     package var memoryError: Double? {
-      guard run.measured.iterationSeconds != nil else { return nil }
+      guard !run.measured.hasFailed else { return nil }
       return run.measured.peakBytes.map { Double(reportedPeakBytes) / Double($0) - 1 }
     }
 
@@ -34,17 +34,32 @@ package struct Validation: Sendable {
   /// Records that could be predicted, in their order.
   package let cases: [Case]
   /// Records that could not, with the reason.
-  package let refused: [(id: String, reason: String)]
+  package let refused: [LeftOutRecord]
 
-  /// Predicts every run.
-  package init(runs: [MeasuredRun], catalog: Catalog) {
+  /// Parts of records that are not judged, though the rest is.
+  package var unusedParts: [LeftOutRecord] { cases.flatMap(\.run.unusedParts) }
+
+  /// Predicts every run of which something was measured.
+  package init(runs: [MeasuredRun], catalog: Catalog) { self.init(lines: runs.map { .success($0) }, catalog: catalog) }
+
+  /// Predicts every run of some files of which something was measured.
+  package init(lines: [Result<MeasuredRun, LeftOutRecord>], catalog: Catalog) {
     var cases: [Case] = []
-    var refused: [(id: String, reason: String)] = []
-    for run in runs {
+    var refused: [LeftOutRecord] = []
+    for line in lines {
+      guard case .success(let run) = line else {
+        if case .failure(let unread) = line { refused.append(unread) }
+        continue
+      }
       do {
-        cases.append(Case(run: run, estimate: try RunWorkload(run, catalog: catalog).estimate()))
+        let estimate = try RunWorkload(run, catalog: catalog).estimate()
+        if let reason = run.reasonNotComparable {
+          refused.append(run.leftOut(reason))
+        } else {
+          cases.append(Case(run: run, estimate: estimate))
+        }
       } catch {
-        refused.append((run.id, "\(error)"))
+        refused.append(run.leftOut("\(error)"))
       }
     }
     self.cases = cases
