@@ -63,15 +63,25 @@ package struct RunFile: Sendable, Equatable {
 
   /// Creates the file with a token, readable by its owner only.
   ///
+  /// It is written under another name beside it and then linked to its own: a rank that looks for it finds all of it or
+  /// nothing.
+  ///
   /// - Throws: ``LinkRunError`` when it exists or cannot be written.
   func create(_ content: Content) throws(LinkRunError) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    let draft = "\(path).\(getpid())"
+    let descriptor = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw .file(path, "cannot be created: \(String(cString: strerror(errno)))") }
-    defer { close(descriptor) }
+    defer {
+      close(descriptor)
+      unlink(draft)
+    }
     // The mask of the process may have taken bits away; none were added.
     let text = Array((content.token.text + "\n" + (content.rendezvous.map { "\($0)\n" } ?? "")).utf8)
     guard fchmod(descriptor, 0o600) == 0, write(descriptor, text, text.count) == text.count else {
       throw .file(path, "cannot be written: \(String(cString: strerror(errno)))")
+    }
+    guard link(draft, path) == 0 else {
+      throw .file(path, "cannot be created: \(String(cString: strerror(errno)))")
     }
   }
 
