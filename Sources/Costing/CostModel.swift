@@ -101,13 +101,19 @@ package struct CostModel: Sendable {
   /// The groups and boundaries of a mesh; shared by the strategies that have it.
   package func layoutCost(_ mesh: Mesh) -> LayoutCost {
     let nodesPerStage = placesWholeNodes(mesh) ? mesh.blockSize(below: .pipeline) / cluster.devicesPerNode : 0
-    return layoutCost(mesh) { $0.links(of: mesh, nodesPerStage: nodesPerStage) }
+    return layoutCost(mesh, links: devices.map { $0.links(of: mesh, nodesPerStage: nodesPerStage) })
+  }
+
+  /// The same mesh with the nodes in this model's order, on the links of another order of them: where no links between
+  /// nodes were measured, all orders see the same.
+  package func layoutCost(_ mesh: Mesh, sharing other: LayoutCost) -> LayoutCost {
+    layoutCost(mesh, links: other.links)
   }
 
   /// A mesh on links that each model of device sees its own way.
-  func layoutCost(_ mesh: Mesh, links: (DeviceModel) -> LayoutLinks) -> LayoutCost {
+  func layoutCost(_ mesh: Mesh, links: [LayoutLinks]) -> LayoutCost {
     LayoutCost(
-      mesh, links: devices.map(links),
+      mesh, links: links,
       devices: (0..<mesh.degree(of: .pipeline)).map {
         cluster.deviceModels(ofStage: $0, of: mesh, nodeOrder: nodeOrder)
       })

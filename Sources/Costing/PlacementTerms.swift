@@ -41,11 +41,13 @@ extension CostModel {
     // Rings reach the same share of every link's rate.
     let probe = fabric.bestMeasuredBytesPerSecond
     let share = fabric.assumingLinks(bytesPerSecond: probe).ringBytesPerSecond(fromNode: 0, toNode: 1) / probe
-    return layoutCost(mesh) {
-      LayoutLinks(
-        mesh, on: $0.fabric.assumingBestLinks(),
-        rings: $0.fabric.assumingLinks(bytesPerSecond: 1 / (ringSecondsPerByte * share)))
-    }
+    return layoutCost(
+      mesh,
+      links: devices.map {
+        LayoutLinks(
+          mesh, on: $0.fabric.assumingBestLinks(),
+          rings: $0.fabric.assumingLinks(bytesPerSecond: 1 / (ringSecondsPerByte * share)))
+      })
   }
 
   /// The same with one pair of the cluster's nodes as fast, both ways, as the fastest of all.
@@ -65,7 +67,8 @@ extension CostModel {
     func priced(_ rate: Double) -> IterationCost {
       cost(
         of: strategy,
-        layout: layoutCost(mesh) { LayoutLinks(mesh, on: $0.fabric.assumingLinks(bytesPerSecond: rate)) })
+        layout: layoutCost(
+          mesh, links: devices.map { LayoutLinks(mesh, on: $0.fabric.assumingLinks(bytesPerSecond: rate)) }))
     }
     let atFast = priced(fast), atSlow = priced(slow)
     let p = strategy.pipelineDegree

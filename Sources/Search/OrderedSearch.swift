@@ -22,9 +22,11 @@ struct OrderedSearch {
   /// - Parameters:
   ///   - model: the search's, in some order of its nodes.
   ///   - pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
+  ///   - other: the search in another order of the nodes.
   /// - Throws: ``Stopped``.
   init(
-    _ search: PlanSearch, model: CostModel, pointLimit: Int? = nil, watch: StopWatch = .never
+    _ search: PlanSearch, model: CostModel, pointLimit: Int? = nil, sharing other: OrderedSearch? = nil,
+    watch: StopWatch = .never
   ) throws(Stopped) {
     self.search = search
     self.model = model
@@ -33,7 +35,8 @@ struct OrderedSearch {
     bounding = arranger.isNeeded ? model.assumingBestLinks() : model
     priced = try PricedLattice(
       model: bounding, pattern: search.pattern, allowance: search.allowance, capabilities: search.capabilities,
-      threadCount: search.options.threadCount, pointLimit: pointLimit, watch: watch)
+      threadCount: search.options.threadCount, pointLimit: pointLimit,
+      sharing: model.cluster.measured == nil ? other?.priced : nil, watch: watch)
     frontier = Frontier(
       priced: priced, model: bounding, arranger: arranger, layerSplit: search.capabilities?.layerSplit ?? .any)
   }

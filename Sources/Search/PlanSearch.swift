@@ -120,7 +120,9 @@ package struct PlanSearch: Sendable {
     var searches: [OrderedSearch] = []
     var found: [(place: Int, completion: Completion)] = []
     for (place, order) in orders.enumerated() {
-      let begun = steps.take { (watch) throws(Stopped) in try OrderedSearch(self, model: order, watch: watch) }
+      let begun = steps.take { (watch) throws(Stopped) in
+        try OrderedSearch(self, model: order, sharing: searches.first, watch: watch)
+      }
       guard var search = begun else { break }
       let cutoff =
         found.count < options.resultCount ? .infinity : found[options.resultCount - 1].completion.scoreSeconds

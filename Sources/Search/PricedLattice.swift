@@ -24,7 +24,13 @@ struct PricedLattice: Sendable {
     /// By key, then by model of device.
     let microBatches: [[MicroBatchCost]]
 
-    init(_ branch: Lattice.Branch, model: CostModel) {
+    /// - Parameter other: the same mesh's with the nodes in another order, of which all but the order is taken.
+    init(_ branch: Lattice.Branch, model: CostModel, sharing other: BranchCosts? = nil) {
+      if let other {
+        layout = model.layoutCost(branch.mesh, sharing: other.layout)
+        microBatches = other.microBatches
+        return
+      }
       let layout = model.layoutCost(branch.mesh)
       self.layout = layout
       microBatches = branch.microBatchKeys.map { key in
@@ -67,11 +73,14 @@ struct PricedLattice: Sendable {
 
   var memoryRejectedCount: Int { unfit.count }
 
-  /// - Parameter pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
+  /// - Parameters:
+  ///   - pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
+  ///   - other: the same lattice with the nodes in another order, none of whose links were measured: what passes cost
+  ///     is the same.
   /// - Throws: ``Stopped``.
   init(
     model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil,
-    threadCount: Int, pointLimit: Int? = nil, watch: StopWatch = .never
+    threadCount: Int, pointLimit: Int? = nil, sharing other: PricedLattice? = nil, watch: StopWatch = .never
   ) throws(Stopped) {
     let lattice = Lattice(model: model, pattern: pattern, allowance: allowance, capabilities: capabilities)
     let meshes = pointLimit.map { lattice.meshes.thinned(to: max(1, $0 / Self.sampledPointsPerMesh)) } ?? lattice.meshes
@@ -81,7 +90,7 @@ struct PricedLattice: Sendable {
     let price = { @Sendable (index: Int) in
       let branch = try? Self.price(
         meshes[index], of: lattice, branchIndex: index, model: model, layerSplit: capabilities?.layerSplit ?? .any,
-        pointLimit: mostPerMesh, watch: watch)
+        pointLimit: mostPerMesh, sharing: other?.branches[index], watch: watch)
       results.withLock { $0[index] = branch }
     }
     if threadCount > 1, meshes.count > 1 {
@@ -139,12 +148,12 @@ struct PricedLattice: Sendable {
 
   private static func price(
     _ mesh: Mesh, of lattice: Lattice, branchIndex: Int, model: CostModel, layerSplit: Capabilities.LayerSplit,
-    pointLimit: Int?, watch: StopWatch
+    pointLimit: Int?, sharing other: BranchCosts?, watch: StopWatch
   ) throws(Stopped) -> PricedBranch {
     try watch.check()
     let (whole, rejections) = lattice.branch(mesh)
     let branch = pointLimit.map(whole.thinned) ?? whole
-    let costs = BranchCosts(branch, model: model)
+    let costs = BranchCosts(branch, model: model, sharing: other)
     var priced = PricedBranch(costs: costs)
     priced.rejections = rejections
     priced.enumeratedCount = branch.points.count

@@ -59,9 +59,8 @@ struct RingBoundTests {
         }
         // The same without what is known of rings.
         let mesh = strategy.mesh
-        let unaware = model.layoutCost(mesh) { _ in
-          LayoutLinks(mesh, on: Fabric(model.cluster).assumingBestLinks())
-        }
+        let unaware = model.layoutCost(
+          mesh, links: [LayoutLinks(mesh, on: Fabric(model.cluster).assumingBestLinks())])
         let loose = bounding.cost(of: strategy, layout: unaware).iterationSeconds(
           of: split, scratch: &scratch)
         if bound > loose * 1.001 { sharper += 1 }

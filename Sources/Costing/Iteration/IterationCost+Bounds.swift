@@ -12,9 +12,10 @@ extension IterationCost {
   ///   the rest r of m − 1 once more the last r stages (critical cycles of 1F1B; see ``OneForwardOneBackwardBound``).
   /// - *heaviest*: some stage has ⌈L/p⌉ layers; its work follows and precedes a whole pass.
   /// - *ends*: the first stage has the embedding and a layer, the last the head and a layer.
-  /// - *pace*: with n layers on stage i, whose layers take t_i, m micro-batches take at least
-  ///   `m · n · t_i` there, so that layers in proportion to speed are the best of all splits:
-  ///   `m · L / Σ 1/t_i`. With one model of device the spread is never less.
+  /// - *pace*: the spread where a layer takes t_i on stage i. An iteration of T is enough for stage i only if
+  ///   `m · w_i + Σ_{j<i} w_j ≤ T`, with w_j the work of a micro-batch on stage j, of which `w_j / t_j` layers are the
+  ///   fruit. By linear duality no w have more layers than `T · Σ y_i` for any y ≥ 0 with `m · y_i + Σ_{k>i} y_k ≥ 1/t_i`,
+  ///   of which the least is found from the last stage on: `L / Σ y_i`. With one model of device the spread is never less.
   ///
   /// With interleaving all stages have L/p layers, and a stage's work follows its first arrival. Where stages lie on
   /// several models of device, any stage may be the one that a term speaks of, so that it is taken on the fastest.
@@ -90,7 +91,7 @@ extension IterationCost {
     self[0].embedding.sum + Double(layerCount) * leastOfAll { $0.layer(keeping: keeping).launched.sum } + addedSeconds
   }
 
-  /// Layers in proportion to the speed of their stages, see ``boundSeconds``.
+  /// Layers as the speed of their stages and the pipeline's filling allow, see ``boundSeconds``.
   ///
   /// On the last stage the head may run while the device would wait for launches.
   private func paceSeconds(keeping: Bool) -> Double {
@@ -103,7 +104,10 @@ extension IterationCost {
     if strategy.schedule.isInterleaved {
       return m * Double(layerCount / strategy.pipelineDegree) * (layers.max() ?? 0)
     }
-    return m * Double(layerCount) / layers.reduce(0) { $0 + 1 / $1 }
+    // Σ of y over the stages from the last to this one.
+    var sum = 0.0
+    for seconds in layers.reversed() { sum += max(0, (1 / seconds - sum) / m) }
+    return Double(layerCount) / sum
   }
 
   /// An iteration without a pipeline.
