@@ -10,14 +10,52 @@ import Glibc
 /// What is not a regular file, such as a named pipe, a device or this process's own standard output, cannot be
 /// replaced and is written to directly.
 ///
+/// A signal that ends the process in the middle waits until the new file is gone: see ``HeldSignals``.
+///
 /// - Throws: ``FileError`` when the path is a directory or a read-only file, or cannot be written.
 package func writeFileAtomically(_ bytes: [UInt8], to path: String) throws(FileError) {
   try checkPath(path, operation: .write)
   switch try WriteTarget(of: path) {
   case .stream: try writeInPlace(bytes, to: path)
   case .file(let destination, let permissions):
-    try replace(destination, with: bytes, permissions: permissions, namedBy: path)
+    try HeldSignals.whileWriting { () throws(FileError) in
+      try replace(destination, with: bytes, permissions: permissions, namedBy: path)
+    }
   }
+}
+
+/// Refuses a path that ``writeFileAtomically(_:to:)`` could not write now, and leaves all as it was.
+///
+/// What takes long to compute is worth a look before. A file is put beside the path, given a few bytes and removed, so
+/// that a folder that is missing or read-only, a full disk and a full quota are found. Named pipes, and devices other
+/// than those that refuse every byte, show what they are only when they are written to.
+///
+/// - Throws: ``FileError``, as the write would.
+package func tryWritingFile(at path: String) throws(FileError) {
+  try checkPath(path, operation: .write)
+  switch try WriteTarget(of: path) {
+  case .stream: try tryStream(path)
+  case .file(let destination, let permissions):
+    try HeldSignals.whileWriting { () throws(FileError) in
+      let (temporary, descriptor) = try makeTemporary(beside: destination, permissions: permissions, namedBy: path)
+      let code = finish(descriptor, with: [UInt8](repeating: 0, count: 4096), permissions: permissions)
+      unlink(temporary)
+      guard code == 0 else { throw FileError(path: path, operation: .write, code: code) }
+    }
+  }
+}
+
+/// Opens a device and writes nothing to it, which a full one refuses. A pipe is left alone: to open it is to be seen.
+private func tryStream(_ path: String) throws(FileError) {
+  var status = stat()
+  guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFCHR else { return }
+  let descriptor = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+  var code = descriptor >= 0 ? 0 : errno
+  if descriptor >= 0 {
+    if write(descriptor, path, 0) != 0 { code = errno }
+    close(descriptor)
+  }
+  guard code == 0 else { throw FileError(path: path, operation: .write, code: code) }
 }
 
 /// What a path to be written to leads to.
@@ -94,32 +132,14 @@ private func writeInPlace(_ bytes: [UInt8], to path: String) throws(FileError) {
 private func replace(
   _ destination: String, with bytes: [UInt8], permissions: mode_t?, namedBy path: String
 ) throws(FileError) {
-  let directory = directory(of: destination)
-  var temporary = ""
-  var descriptor: CInt = -1
-  // Two writers do not meet under one name; a name that is taken, by whatever, is left alone.
-  for _ in 0..<16 {
-    temporary =
-      "\(directory)/.\(getpid())-\(String(UInt64.random(in: 0 ... .max), radix: 16)).tmp"
-    descriptor = CInt(
-      retryingInterrupted {
-        // Nobody else reads it before it has the permissions of the file it replaces.
-        let mode: mode_t = permissions == nil ? 0o666 : 0o600
-        return Int(open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode))
-      })
-    if descriptor >= 0 || errno != EEXIST { break }
-  }
-  guard descriptor >= 0 else { throw FileError(path: path, operation: .write, code: errno) }
-
-  var code = writeAll(bytes, to: descriptor)
-  if code == 0, let permissions, fchmod(descriptor, permissions) != 0 { code = errno }
-  if code == 0, retryingInterrupted({ Int(fsync(descriptor)) }) != 0 { code = errno }
-  if close(descriptor) != 0, code == 0 { code = errno }
+  let (temporary, descriptor) = try makeTemporary(beside: destination, permissions: permissions, namedBy: path)
+  var code = finish(descriptor, with: bytes, permissions: permissions)
   if code == 0, rename(temporary, destination) != 0 { code = errno }
   guard code == 0 else {
     unlink(temporary)
     throw FileError(path: path, operation: .write, code: code)
   }
+  let directory = directory(of: destination)
   // The new name is on the disk when its directory is. Some file systems cannot do this: the file is written anyway.
   let directoryDescriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
   if directoryDescriptor >= 0 {
@@ -128,13 +148,48 @@ private func replace(
   }
 }
 
+/// A new file with a name of its own beside `destination`, open to write to.
+private func makeTemporary(
+  beside destination: String, permissions: mode_t?, namedBy path: String
+) throws(FileError) -> (name: String, descriptor: CInt) {
+  let directory = directory(of: destination)
+  // Two writers do not meet under one name; a name that is taken, by whatever, is left alone.
+  for _ in 0..<16 {
+    let temporary = "\(directory)/.\(getpid())-\(String(UInt64.random(in: 0 ... .max), radix: 16)).tmp"
+    let descriptor = CInt(
+      retryingInterrupted {
+        // Nobody else reads it before it has the permissions of the file it replaces.
+        let mode: mode_t = permissions == nil ? 0o666 : 0o600
+        return Int(open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode))
+      })
+    if descriptor >= 0 { return (temporary, descriptor) }
+    if errno != EEXIST { break }
+  }
+  throw FileError(path: path, operation: .write, code: errno)
+}
+
+/// Writes a new file, brings it onto the disk and closes it; 0 or the error number.
+private func finish(_ descriptor: CInt, with bytes: [UInt8], permissions: mode_t?) -> CInt {
+  var code = writeAll(bytes, to: descriptor)
+  if code == 0, let permissions, fchmod(descriptor, permissions) != 0 { code = errno }
+  if code == 0, retryingInterrupted({ Int(fsync(descriptor)) }) != 0 { code = errno }
+  if close(descriptor) != 0, code == 0 { code = errno }
+  return code
+}
+
 /// Writes all bytes, in as many calls as it takes; 0 or the error number.
 private func writeAll(_ bytes: [UInt8], to descriptor: CInt) -> CInt {
   bytes.withUnsafeBytes { buffer in
     var rest = buffer[...]
     while !rest.isEmpty {
+      // In parts, so that a held signal does not wait for a large file.
+      let part = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 20))
       let count = retryingInterrupted {
-        write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+        if HeldSignals.isEnding {
+          errno = ECANCELED
+          return -1
+        }
+        return write(descriptor, part.baseAddress, part.count)
       }
       guard count >= 0 else { return errno }
       rest = rest.dropFirst(count)

@@ -17,7 +17,8 @@ package struct FolderFile: Sendable {
 /// Writes a folder so that whoever looks sees all of it or nothing, even if this process stops in between.
 ///
 /// The files go to a new folder beside it, onto the disk, and only then under the name. A folder that is there moves aside
-/// first, and back on failure; its files of other names move over, unless they are discarded.
+/// first, and back on failure; its files of other names move over, unless they are discarded. A signal that ends the
+/// process in the middle waits until no other folder is left: see ``HeldSignals``.
 ///
 /// - Parameter discarded: names of files of the old folder that go away, beside those that are replaced.
 /// - Throws: ``FileError`` when the path is no folder, its parent does not exist, or it cannot be written.
@@ -25,13 +26,44 @@ package func writeFolderAtomically(
   _ files: [FolderFile], to path: String, discarding discarded: Set<String> = []
 ) throws(FileError) {
   try checkPath(path, operation: .write)
+  try HeldSignals.whileWriting { () throws(FileError) in try replaceFolder(path, with: files, discarding: discarded) }
+}
+
+/// Refuses a path that ``writeFolderAtomically(_:to:discarding:)`` could not write now, and leaves all as it was.
+///
+/// - Throws: ``FileError``, as the write would.
+package func tryWritingFolder(at path: String) throws(FileError) {
+  try checkPath(path, operation: .write)
+  try HeldSignals.whileWriting { () throws(FileError) in
+    let (destination, exists) = try folderDestination(path)
+    // The files that stay have to move over.
+    guard !exists || access(destination, W_OK | X_OK) == 0 else {
+      throw FileError(path: path, operation: .write, code: errno)
+    }
+    let new = try makeFolder(beside: destination, namedBy: path)
+    defer { rmdir(new) }
+    do throws(FileError) { try tryWritingFile(at: "\(new)/try") } catch {
+      throw FileError(path: path, operation: .write, reason: error.reason)
+    }
+  }
+}
+
+/// Where a folder lies, without symbolic links and a slash at the end, and whether it is there.
+private func folderDestination(_ path: String) throws(FileError) -> (path: String, exists: Bool) {
   let existing = try existingFolder(at: path)
   var destination = existing ?? path
   while destination.utf8.count > 1, destination.utf8.last == UInt8(ascii: "/") { destination.removeLast() }
+  return (destination, existing != nil)
+}
+
+private func replaceFolder(
+  _ path: String, with files: [FolderFile], discarding discarded: Set<String>
+) throws(FileError) {
+  let (destination, exists) = try folderDestination(path)
   let new = try makeFolder(beside: destination, namedBy: path)
   do throws(FileError) {
     for file in files { try write(file, in: new, namedBy: path) }
-    guard existing != nil else { return try rename(new, to: destination, namedBy: path) }
+    guard exists else { return try rename(new, to: destination, namedBy: path) }
     let old = try makeFolder(beside: destination, namedBy: path)
     // A folder may take the place of an empty one.
     do throws(FileError) { try rename(destination, to: old, namedBy: path) } catch {

@@ -109,6 +109,15 @@ public struct LinkMeasurement: Sendable {
     do { return try Profiling.hosts(inFile: path) } catch { throw SextantError(error) }
   }
 
+  /// Whether this process coordinates the run and gets its outcome.
+  ///
+  /// - Throws: ``SextantError`` when its place in the run is not known.
+  public func coordinatesHere() throws(SextantError) -> Bool {
+    if case .ncclTests = engine { return true }
+    if case .hosts = place { return true }
+    return try launcher().rank == 0 && coordinates
+  }
+
   /// Measures.
   ///
   /// - Parameters:
@@ -137,7 +146,7 @@ public struct LinkMeasurement: Sendable {
       }
     }
     let place = try launcher()
-    if place.rank > 0 || !coordinates {
+    if try !coordinatesHere() {
       do {
         try linkRun(at: place, maximumBytesPerSecond: maximumBytesPerSecond).takePart(isInterrupted: isInterrupted)
       } catch { throw SextantError(error) }

@@ -7,7 +7,7 @@ struct AllowanceOptions: ParsableArguments {
     help: ArgumentHelp(
       "Methods that change values and may be used: zero++ gathers weights as INT8 and exchanges gradients as INT4 between nodes.",
       valueName: "method"))
-  var allow: String?
+  var allow: [String] = []
 
   @Option(
     help: ArgumentHelp(
@@ -19,21 +19,22 @@ struct AllowanceOptions: ParsableArguments {
   private static let zeroPlusPlus = "zero++"
 
   func validate() throws {
-    for word in allow?.split(separator: ",", omittingEmptySubsequences: false) ?? [] where word != Self.zeroPlusPlus {
+    for word in allow.flatMap({ $0.split(separator: ",", omittingEmptySubsequences: false) })
+    where word != Self.zeroPlusPlus {
       throw ValidationError(
         ["co2", "zeroth-order"].contains(word)
           ? "--allow: \(word) is not supported yet" : "--allow knows zero++, not \"\(word)\"")
     }
-    guard allow == nil || tolerance != nil else {
+    guard allow.isEmpty || tolerance != nil else {
       throw ValidationError("--allow zero++ changes values: --tolerance has to say by how much at most, such as 0.02")
     }
-    guard tolerance == nil || allow != nil else {
+    guard tolerance == nil || !allow.isEmpty else {
       throw ValidationError("--tolerance is for methods that --allow names")
     }
   }
 
   func allowance() throws -> Allowance {
-    guard allow != nil, let tolerance else { return .exact }
+    guard !allow.isEmpty, let tolerance else { return .exact }
     return try .zeroPlusPlus(tolerance: tolerance)
   }
 }

@@ -58,6 +58,7 @@ struct CalibrateCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
+      if let output { try tryWritingFile(at: output) }
       let catalog = Catalog.ofInstallation()
       var records: [Result<MeasuredRun, LeftOutRecord>] = []
       for path in runs { records += try MeasuredRun.file(path).lines }

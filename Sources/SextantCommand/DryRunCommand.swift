@@ -58,6 +58,7 @@ struct DryRunCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
+      if let trace { try tryWritingFile(at: trace) }
       let read = try Plan.file(plan)
       if timed || trace != nil { return try runTimed(read) }
       var options = DryRun.Options()

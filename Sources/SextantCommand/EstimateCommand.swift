@@ -23,7 +23,7 @@ struct EstimateCommand: ParsableCommand {
     help: ArgumentHelp(
       "The strategy, such as tensor=8,pipeline=4,micro_batch=2; what is not given is 1, none or off, and data what remains.",
       valueName: "key=value,…"))
-  var strategy: String?
+  var strategy: [String] = []
 
   @Option(help: ArgumentHelp("A file of run records, one JSON object a line.", valueName: "file"))
   var runs: String?
@@ -40,7 +40,7 @@ struct EstimateCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard [strategy, runs, configuration].count(where: { $0 != nil }) == 1 else {
+    guard [!strategy.isEmpty, runs != nil, configuration != nil].count(where: { $0 }) == 1 else {
       throw ValidationError("give one of --strategy, --configuration and --runs")
     }
     if runs != nil, workload.isStated {
@@ -60,8 +60,9 @@ struct EstimateCommand: ParsableCommand {
         let running = try Configuration.file(configuration)
         let planner = try workload.planner(for: running)
         try report(planner.estimate(running), by: planner)
-      } else if let strategy {
-        let stated = try Strategy(strategy, source: "--strategy")
+      } else {
+        // Given several times, what each states holds.
+        let stated = try Strategy(strategy.joined(separator: ","), source: "--strategy")
         let planner = try workload.planner()
         try report(planner.estimate(stated), by: planner)
       }

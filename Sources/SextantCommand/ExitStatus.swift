@@ -59,15 +59,14 @@ extension SextantError {
 
 /// Prints one line on standard error; the exit code to throw.
 func complaint(_ sentence: String, _ status: ExitStatus) -> ExitCode {
-  FileHandle.standardError.write(Data("sextant: \(sentence.oneLine)\n".utf8))
+  // There is nobody to tell that this was not written.
+  StandardStreams.write("sextant: \(sentence.oneLine)\n", to: STDERR_FILENO)
   return status.code
 }
 
 /// Writes text to standard output; a reader that has gone away or a full disk is a failure, not a crash.
 func emit(_ text: String) throws {
-  do {
-    try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
-  } catch {
+  guard StandardStreams.write(text, to: STDOUT_FILENO) else {
     throw complaint("standard output: cannot write", .failure)
   }
 }

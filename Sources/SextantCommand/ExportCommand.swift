@@ -52,6 +52,7 @@ struct ExportCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
+      try tryWritingFolder(at: output)
       let plan = try Plan.file(plan)
       switch try plan.launchFolder(for: target, launcher: launcher, hosts: hosts) {
       case .failure(let no): throw complaint("\(self.plan): \(no)", .infeasible)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import JSONText
 import Sextant
 
 /// `sextant import`.
@@ -43,6 +44,7 @@ struct ImportCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
+      if let output { try tryWritingFile(at: output) }
       let model = try model.map { (name) throws(SextantError) in try Model.named(name) }
       let configuration = try Configuration(files: files, from: from, devices: devices, model: model)
       if let output { try configuration.write(to: output) }

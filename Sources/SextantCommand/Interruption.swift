@@ -1,4 +1,5 @@
 import Foundation
+import JSONText
 import Synchronization
 
 /// When a stop was first asked for, in nanoseconds of the monotonic clock; 0 before that. Lock-free, so that a signal
@@ -21,7 +22,7 @@ struct Interruption {
   /// jobs, which Ctrl-C is not meant for.
   init() {
     // A global is made at its first use, which must not be in the handler.
-    _ = firstRequest.load(ordering: .relaxed)
+    _ = (firstRequest.load(ordering: .relaxed), HeldSignals.isEnding)
     var watched = sigset_t()
     sigemptyset(&watched)
     for number in Self.signals {
@@ -48,9 +49,7 @@ struct Interruption {
     let now = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     let (isFirst, first) = firstRequest.compareExchange(expected: 0, desired: now, ordering: .relaxed)
     guard !isFirst, now > first + sameRequestNanoseconds else { return }
-    // Blocked while this runs; it ends the process when this returns.
-    signal(number, SIG_DFL)
-    raise(number)
+    HeldSignals.endProcess(by: number)
   }
 
   private static func ignores(_ action: sigaction) -> Bool {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import JSONText
 import Sextant
 
 /// `sextant plan`.
@@ -15,7 +16,7 @@ struct PlanCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Parts of the strategy that are not to be searched, such as tensor=8,zero_stage=1.", valueName: "key=value,…"))
-  var fix: String?
+  var fix: [String] = []
 
   @OptionGroup var methods: AllowanceOptions
 
@@ -57,13 +58,15 @@ struct PlanCommand: ParsableCommand {
     guard (0...0.5).contains(margin) else { throw ValidationError("--margin is from 0 to 0.5") }
     guard (1...256).contains(threads ?? 1) else { throw ValidationError("--threads is from 1 to 256") }
     guard (timeLimit ?? 1) > 0, (timeLimit ?? 1) <= 1e9 else {
-      throw ValidationError("--time-limit is a positive number")
+      throw ValidationError("--time-limit is above 0 and at most 1e9 seconds, not \(timeLimit ?? 0)")
     }
   }
 
   func run() throws {
     try reportingErrors {
-      let fixed = try fix.map { (text) throws(SextantError) in try Strategy(text, source: "--fix") }
+      if let output { try tryWritingFile(at: output) }
+      // Given several times, what each states holds.
+      let fixed = fix.isEmpty ? nil : try Strategy(fix.joined(separator: ","), source: "--fix")
       let planner = try workload.planner(nodes: nodes)
       let running = try compare.map { (path) throws(SextantError) in try Configuration.file(path) }
       // What contradicts the question is said before the search.

@@ -67,6 +67,7 @@ struct ProfileImportCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
+      if let output { try tryWritingFile(at: output) }
       let imported = try LinkImport(
         files: files, format: format, hosts: hosts.map(Self.names) ?? [], rankCount: ranks, nodeCount: nodes,
         collective: collective, name: name)

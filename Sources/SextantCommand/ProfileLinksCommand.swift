@@ -1,4 +1,5 @@
 import ArgumentParser
+import JSONText
 import Documents
 import Sextant
 
@@ -92,6 +93,7 @@ struct ProfileLinksCommand: ParsableCommand {
       measurement.resumedFile = resume
       try place.set(&measurement)
       try probe.set(&measurement)
+      if let output, try measurement.coordinatesHere() { try tryWritingFile(at: output) }
       let interruption = Interruption()
       var progress = ProgressLine()
       let unit = engine == .tcp ? "links" : "runs"

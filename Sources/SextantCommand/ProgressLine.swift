@@ -15,12 +15,12 @@ struct ProgressLine {
     let width = 30
     let filled = min(width, done * width / total)
     let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
-    FileHandle.standardError.write(Data("\r\(what) [\(bar)] \(done) of \(total)".utf8))
+    StandardStreams.write("\r\(what) [\(bar)] \(done) of \(total)", to: STDERR_FILENO)
   }
 
   /// Removes the bar.
   func clear() {
     guard lastShown != nil else { return }
-    FileHandle.standardError.write(Data("\r\u{1B}[K".utf8))
+    StandardStreams.write("\r\u{1B}[K", to: STDERR_FILENO)
   }
 }

@@ -19,17 +19,33 @@ struct RootCommand: ParsableCommand {
       ExportCommand.self, ImportCommand.self, CalibrateCommand.self, ValidateCommand.self, ProfileCommand.self,
     ])
 
-  /// As ArgumentParser's own, but that every error is one line, and that a closed pipe is an error and not a signal.
+  /// As ArgumentParser's own, but that every error is one line, that nothing that is given is dropped, and that streams
+  /// which cannot be written to are errors and no signals.
   static func main() {
     signal(SIGPIPE, SIG_IGN)
+    StandardStreams.occupy()
     do {
+      if let sentence = RepeatedOptions.complaint(Array(CommandLine.arguments.dropFirst())) {
+        throw ValidationError(sentence)
+      }
       var command = try parseAsRoot()
       try command.run()
     } catch {
-      guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+      Foundation.exit(status(of: error).rawValue)
+    }
+  }
+
+  /// Says what is to be said of an error, or of help that was asked for; what the process ends with.
+  private static func status(of error: any Error) -> ExitCode {
+    switch exitCode(for: error) {
+    case .validationFailure:
       // The parser lists choices a line each.
       let lines = message(for: error).split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
-      exit(withError: complaint("\(lines.joined(separator: " ")) (see sextant --help)", .usage))
+      return complaint("\(lines.joined(separator: " ")) (see sextant --help)", .usage)
+    case .success:
+      do { try emit(fullMessage(for: error) + "\n") } catch { return exitCode(for: error) }
+      return .success
+    case let code: return code
     }
   }
 }

@@ -47,6 +47,8 @@ struct ValidateCommand: ParsableCommand {
 
   func run() throws {
     try reportingErrors {
+      if let plot { try tryWritingFile(at: plot) }
+      if let report { try tryWritingFile(at: report) }
       var lines: [Result<MeasuredRun, LeftOutRecord>] = []
       for path in runs { lines += try MeasuredRun.file(path).lines }
       let validation = Validation(lines: lines, catalog: .ofInstallation())

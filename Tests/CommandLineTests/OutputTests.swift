@@ -65,4 +65,30 @@ import Testing
     #expect(run.errors == "sextant: standard output: cannot write\n")
     #expect(try folder.text(of: "code") == "1\n")
   }
+
+  /// What takes long begins only once there is a place for its outcome.
+  @Test(arguments: [
+    ["plan", "--cluster", "missing", "--model", "gpt2", "--global-batch", "16", "--output", "no/x.json"],
+    ["calibrate", "--runs", "missing", "--device", "missing", "--output", "no/x.json"],
+    ["validate", "--runs", "missing", "--plot", "no/x.svg"],
+    ["validate", "--runs", "missing", "--report", "no/x.md"],
+    ["import", "missing", "--from", "megatron-lm", "--output", "no/x.json"], ["profile", "import", "missing", "--output", "no/x.json"],
+    ["dry-run", "missing", "--trace", "no/x.json"],
+    ["export", "missing", "--launcher", "slurm", "--output", "no/folder"],
+    ["profile", "links", "--rank", "0", "--size", "2", "--rendezvous", "127.0.0.1:0", "--output", "no/x.json"],
+  ])
+  func anOutputIsTriedBeforeAnythingElse(arguments: [String]) async throws {
+    let folder = try Workspace()
+    try await folder.sextant(arguments).failed(1, "cannot write no/")
+    #expect(try folder.names.isEmpty)
+  }
+
+  @Test func aTryLeavesWhatIsThere() async throws {
+    let folder = try Workspace()
+    try folder.write("kept", to: "x.json")
+    try await folder.sextant("calibrate", "--runs", "missing", "--device", "missing", "--output", "x.json")
+      .failed(65, "missing")
+    #expect(try folder.text(of: "x.json") == "kept")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count { $0.hasSuffix(".tmp") } == 0)
+  }
 }
