@@ -1,6 +1,6 @@
 import ArgumentParser
-import JSONText
 import Documents
+import JSONText
 import Sextant
 
 /// `sextant profile links`.

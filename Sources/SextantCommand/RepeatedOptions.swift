@@ -18,7 +18,9 @@ enum RepeatedOptions {
       let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       var value = parts.count > 1 ? String(parts[1]) : nil
       // The next word is the option's value; after a flag it is an argument, and stays what it is wherever it stands.
-      if value == nil, position < arguments.endIndex, !arguments[position].hasPrefix("--") { value = arguments[position] }
+      if value == nil, position < arguments.endIndex, !arguments[position].hasPrefix("--") {
+        value = arguments[position]
+      }
       guard let value, merged[parts[0]]?.contains(arguments[0]) ?? true else { continue }
       if let first = values[parts[0]], first != value {
         return "\(parts[0]) is given twice, as \"\(first)\" and as \"\(value)\""
