@@ -1,11 +1,9 @@
 extension Strategy {
   /// What frameworks and their users call the parts of a strategy: for the hint that an unknown key gets.
   ///
-  /// Words of Megatron-LM core 0.16 (`megatron/training/arguments.py`, with `_` for `-`) and of the configurations built
-  /// on it, DeepSpeed 0.18 (`runtime/config.py`, `runtime/zero/config.py`, `runtime/tensor_parallel/config.py`),
-  /// torchtitan 0.2 (`config/job_config.py`), nanotron (`config/parallelism_config.py`), and transformers'
-  /// `training_args.py`; and the letters by which all of them abbreviate. What only resembles a key, so that its value
-  /// would have to be another, is not here but for the ways to say how much is sharded or recomputed.
+  /// The words are those of the frameworks whose sources ``Capabilities`` names (Megatron-LM's flags with `_` for `-`), of
+  /// transformers' `training_args.py`, and the letters by which all of them abbreviate. A hint says which key is meant,
+  /// not that the value is the same.
   private static let frameworkWords: [(key: String, words: [String])] = [
     (
       "tensor",

@@ -59,6 +59,13 @@ public struct Job: Sendable, Equatable {
     } catch { throw SextantError(error) }
   }
 
+  /// What is left open.
+  var defaults: [Planner.Default] {
+    guard case .open(let stated) = content else { return [] }
+    return (stated.sequence == nil ? [.sequence] : []) + (stated.precision == nil ? [.precision] : [])
+      + (stated.gradientPrecision == nil ? [.gradientPrecision] : [])
+  }
+
   /// The whole job, with what is left open chosen for a cluster.
   package func training(on cluster: ClusterDescription) throws(SextantError) -> TrainingJob {
     switch content {

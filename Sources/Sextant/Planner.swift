@@ -20,6 +20,16 @@ public struct Planner: Sendable {
   package let model: CostModel
   /// What is to run the plans, and whose coefficients are used.
   package let framework: FrameworkChoice
+  /// What nobody stated, so that a default stands for it.
+  public let defaults: [Default]
+
+  /// A part of the question that has a default, by its name in documents.
+  public enum Default: String, Sendable, CaseIterable {
+    case sequence = "sequence_length"
+    case precision
+    case gradientPrecision = "gradient_accumulation_precision"
+    case framework
+  }
 
   /// Frameworks whose offers are known, and `any`.
   public static var frameworkNames: [String] { FrameworkChoice.names }
@@ -40,6 +50,7 @@ public struct Planner: Sendable {
           known: FrameworkChoice.names + device.frameworks.map(\.name).filter { !FrameworkChoice.names.contains($0) }))
     }
     self.framework = choice
+    defaults = job.defaults + (framework == nil ? [.framework] : [])
     let whole: CostModel
     do {
       whole = try CostModel(

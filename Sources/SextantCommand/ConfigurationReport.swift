@@ -9,7 +9,9 @@ struct ConfigurationReport {
     var result = "\(configuration.framework): \(strategy.words)\n"
     var job: [String] = []
     if let model = configuration.model {
-      job.append("\(model.name.oneLine), \(Format.count(model.layerCount, of: "layer"))")
+      job.append(
+        "\(model.name.oneLine), \(Format.count(model.parameterCount, of: "parameter")), \(Format.count(model.layerCount, of: "layer"))"
+      )
     }
     if let batch = configuration.globalBatch { job.append("\(Format.count(batch, of: "sequence")) an iteration") }
     if let length = configuration.sequenceLength { job.append("\(Format.count(length, of: "token")) a sequence") }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import JSONText
 import Sextant
 
 /// `sextant estimate`.
@@ -70,7 +71,8 @@ struct EstimateCommand: ParsableCommand {
   }
 
   private func report(_ estimate: Estimate, by planner: Planner) throws {
-    let text = EstimateReport(estimate: estimate.document, framework: planner.framework).text
-    try emit(json ? estimate.json : text)
+    let report = EstimateReport(
+      estimate: estimate.document, framework: planner.framework, question: QuestionReport(of: planner))
+    try emit(json ? report.json.text(style: .pretty) : report.text)
   }
 }

@@ -1,11 +1,20 @@
 import Costing
 import Documents
+import JSONText
 
 /// What a person sees of an estimate.
 struct EstimateReport {
   let estimate: Estimate
   /// What is to run it.
   let framework: FrameworkChoice
+  /// What was asked.
+  let question: QuestionReport
+
+  /// Strategy, split and prediction, behind what was asked.
+  var json: JSON {
+    guard case .object(let members) = estimate.json else { return estimate.json }
+    return .object([JSONMember("question", question.json)] + members)
+  }
 
   /// Why no framework in particular is to run it, where nobody asked for one.
   private var refusal: String {
@@ -24,7 +33,8 @@ struct EstimateReport {
   var text: String {
     let prediction = estimate.prediction, cluster = estimate.model.cluster, job = estimate.model.job
     return """
-      \(estimate.strategy.words), \
+      \(question.text)
+      \(estimate.strategy.words(of: estimate.split)), \
       \(Format.count(estimate.strategy.microBatchCount(globalBatch: job.globalBatch), of: "micro-batch"))
       \(Format.seconds(prediction.iterationSeconds)) an iteration, \
       \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \

@@ -96,7 +96,9 @@ struct PlanCommand: ParsableCommand {
         }
         let beside = comparison.map { ComparisonReport(comparison: $0).text } ?? ""
         try emit(
-          json ? comparison?.json(beside: plan) ?? plan.json : PlanReport(plan: plan.document).text + beside)
+          json
+            ? comparison?.json(beside: plan) ?? plan.json
+            : PlanReport(plan: plan.document, defaults: planner.defaults).text + beside)
         if plan.certificate.ending == .interrupted { throw ExitStatus.interrupted.code }
       }
     }

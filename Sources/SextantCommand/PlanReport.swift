@@ -1,42 +1,27 @@
 import Documents
+import Sextant
 
 /// What a person sees of a plan: the strategy, the best, where time and memory go, and how sure the search is.
 struct PlanReport {
-  let plan: Plan
+  let plan: Documents.Plan
+  /// What of its question nobody stated, where that is known.
+  var defaults: [Planner.Default] = []
 
   var text: String {
     [
-      heading, EstimateReport.notes(of: plan.job), strategySection, DecisionsReport(plan: plan).text, bestSection,
+      QuestionReport(of: plan, defaults: defaults).text, EstimateReport.notes(of: plan.job), strategySection,
+      DecisionsReport(plan: plan).text, bestSection,
       PredictionReport(prediction: plan.prediction).text, stagesSection, ShardingReport(plan: plan).text, nodesSection,
       unmeasuredSection, searchSection, familiesSection,
     ]
     .filter { !$0.isEmpty }.joined(separator: "\n")
   }
 
-  private var heading: String {
-    let cluster = plan.cluster, job = plan.job
-    return """
-      \(job.model.name) on \(cluster.name): \(devices) in \
-      \(Format.count(plan.arrangement.nodeOrder.count, of: "node")), global batch \(Format.count(job.globalBatch)), sequence \
-      \(Format.count(job.sequenceLength)), \(job.precision.rawValue), \(plan.question.framework)
-
-      """
-  }
-
-  /// `128 × H100`; of a mixed cluster each model with its count.
-  private var devices: String {
-    let cluster = plan.cluster
-    return cluster.devices.indices.compactMap { model in
-      let nodes = plan.arrangement.nodeOrder.count { cluster.deviceOfNode[$0] == model }
-      return nodes == 0 ? nil : "\(Format.count(nodes * cluster.devicesPerNode)) × \(cluster.devices[model].title)"
-    }.joined(separator: " and ")
-  }
-
   private var strategySection: String {
     let prediction = plan.prediction
     let stage = plan.tightestStageIndex
     return """
-      \(plan.strategy.words), \(Format.count(plan.microBatchCount, of: "micro-batch"))
+      \(plan.strategy.words(of: plan.split)), \(Format.count(plan.microBatchCount, of: "micro-batch"))
       \(Format.seconds(prediction.iterationSeconds)) an iteration, \
       \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \
       MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.stageMemory[stage].peakBytes)) of \
@@ -50,15 +35,16 @@ struct PlanReport {
       header: ["", "strategy", "time", "tokens/s", "MFU", "peak", "memory"], leftColumns: [0, 1, 6])
     let own = plan.prediction
     table.add([
-      "1", plan.strategy.short, Format.seconds(own.iterationSeconds), Format.rate(own.tokensPerSecondPerDevice),
+      "1", plan.strategy.short(of: plan.split), Format.seconds(own.iterationSeconds),
+      Format.rate(own.tokensPerSecondPerDevice),
       Format.percent(own.modelFLOPUtilization), Format.gigabytes(own.peakBytes), own.verdict.rawValue,
     ])
     // The fastest, if it is not the plan, stands before the second.
-    let first = plan.alternatives.contains { $0.family == Plan.Alternative.fastest } ? 1 : 2
-    let listed = plan.alternatives.filter { [nil, Plan.Alternative.fastest].contains($0.family) }
+    let first = plan.alternatives.contains { $0.family == Documents.Plan.Alternative.fastest } ? 1 : 2
+    let listed = plan.alternatives.filter { [nil, Documents.Plan.Alternative.fastest].contains($0.family) }
     for (index, other) in listed.enumerated() {
       table.add([
-        other.family == nil ? "\(index + first)" : "fastest", other.strategy.short,
+        other.family == nil ? "\(index + first)" : "fastest", other.strategy.short(of: other.split),
         Format.seconds(other.iterationSeconds), Format.rate(other.tokensPerSecondPerDevice),
         Format.percent(other.modelFLOPUtilization),
         Format.gigabytes(other.peakBytes), other.verdict.rawValue,
@@ -194,15 +180,15 @@ struct PlanReport {
   }
 
   private var familiesSection: String {
-    let families = plan.alternatives.filter { ![nil, Plan.Alternative.fastest].contains($0.family) }
+    let families = plan.alternatives.filter { ![nil, Documents.Plan.Alternative.fastest].contains($0.family) }
     guard !families.isEmpty || !plan.impossibleFamilies.isEmpty else { return "" }
     var table = Table(header: ["", "", ""], leftColumns: [0, 1, 2])
-    for other in families { table.add([other.family ?? "", other.strategy.short, other.reason]) }
+    for other in families { table.add([other.family ?? "", other.strategy.short(of: other.split), other.reason]) }
     for name in plan.impossibleFamilies { table.add([name, "", "does not fit into memory"]) }
     return "The best of every other family, and why it lost" + table.text
   }
 
-  static func words(_ verdict: Prediction.Verdict) -> String {
+  static func words(_ verdict: Documents.Prediction.Verdict) -> String {
     switch verdict {
     case .fits: "fits"
     case .risky: "risky: little headroom"

@@ -66,6 +66,28 @@ import Testing
     }
   }
 
+  /// Peaks of runs that nobody timed: one in twenty more than is predicted, which the fit takes up.
+  @Test func memoryWithoutATimeIsFittedTo() async throws {
+    let folder = try Workspace()
+    try folder.write(MeasuredRecords.text(runCount: 10), to: "timed.jsonl")
+    let lines = try await folder.sextant("estimate", "--runs", "timed.jsonl", "--json").succeeded()
+    let peaks = try lines.split(separator: "\n").map { line -> Int in
+      guard case .object(let members) = try JSON(parsing: Array(line.utf8)),
+        case .integer(let bytes)? = members.first(where: { $0.key == "peak_bytes" })?.value
+      else { return 0 }
+      return bytes
+    }
+    let records = peaks.enumerated().map { index, bytes in
+      MeasuredRecords.record(
+        "run-\(index + 1)", layerCount: 4 * (index + 1), measured: "{\"peak_bytes\": \(bytes / 100 * 105)}")
+    }
+    try folder.write(records.joined(separator: "\n"), to: "runs.jsonl")
+    let request = ["calibrate", "--device", "a100-sxm4-80gb", "--runs", "runs.jsonl"]
+    let text = try await folder.sextant(request + ["--part", "memory"]).succeeded()
+    #expect(!text.contains("left out") && text.contains("memory/"))
+    try await folder.sextant(request).failed(65, "only 0 runs on a100-sxm4-80gb can be fitted to")
+  }
+
   @Test func aBadTimingIsLeftOutAndListed() async throws {
     let folder = try Workspace()
     let table = try String(

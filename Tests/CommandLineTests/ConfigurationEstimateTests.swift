@@ -1,4 +1,5 @@
 import JSONText
+import TestSupport
 import Testing
 
 /// A running configuration priced, and compared with a plan.
@@ -33,7 +34,11 @@ import Testing
         "zero_stage=2,recompute=full,flash_attention=true,overlap_gradient_reduce=true",
       ]
     ).succeeded()
-    #expect(price == stated)
+    // But for what the options leave open and the configuration states.
+    func withoutDefaults(_ text: String) throws -> JSON {
+      try JSON(parsing: Array(text.utf8)).replacing("/question/defaults", with: .array([]))
+    }
+    #expect(try withoutDefaults(price) == withoutDefaults(stated))
   }
 
   @Test func whatContradictsTheConfigurationIsRefused() async throws {

@@ -18,7 +18,34 @@ import Testing
     #expect(Self.member("strategy", of: estimate) == plan.strategy.json)
 
     let summary = try await folder.sextant(["estimate"] + request + ["--strategy", strategy]).succeeded()
-    #expect(summary.hasPrefix("tensor 2 × pipeline 1 × data 4"))
+    #expect(summary.contains("\n\ntensor 2 × pipeline 1 × data 4"))
+  }
+
+  @Test func whatWasUnderstoodComesFirstAndDefaultsAreMarked() async throws {
+    let folder = try Workspace()
+    let request = ["--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "16"]
+    let stated = [
+      "--sequence", "512", "--precision", "fp16", "--gradient-precision", "fp32", "--framework", "megatron-fsdp",
+    ]
+    let (open, whole) = (
+      "gpt2 (124,439,808 parameters) on dgx-a100-1: 8 × NVIDIA A100 SXM4 80 GB in 1 node, global batch 16, "
+        + "sequence 1,024 (default), bf16 (default), gradients in fp32 (default), megatron-lm (default)\n\n",
+      "gpt2 (124,439,808 parameters) on dgx-a100-1: 8 × NVIDIA A100 SXM4 80 GB in 1 node, global batch 16, "
+        + "sequence 512, fp16, gradients in fp32, megatron-fsdp\n\n"
+    )
+    for (options, heading) in [([], open), (stated, whole)] {
+      let estimate = try await folder.sextant(["estimate"] + request + options + ["--strategy", "data=8"]).succeeded()
+      #expect(estimate.hasPrefix(heading))
+      let plan = try await folder.sextant(["plan"] + request + options + ["--fix", "data=8"]).succeeded()
+      #expect(plan.hasPrefix(heading))
+      let text = try await folder.sextant(["estimate"] + request + options + ["--strategy", "data=8", "--json"])
+        .succeeded()
+      let question = Self.member("question", of: try JSON(parsing: Array(text.utf8)))
+      #expect(Self.member("parameters", of: question) == .integer(124_439_808))
+      #expect(Self.member("framework", of: question) == .string(options.isEmpty ? "megatron-lm" : "megatron-fsdp"))
+      let defaults = ["sequence_length", "precision", "gradient_accumulation_precision", "framework"]
+      #expect(Self.member("defaults", of: question) == .array(options.isEmpty ? defaults.map(JSON.string) : []))
+    }
   }
 
   @Test func everyMeasuredRunGetsALineAndWhatCannotBePredictedSaysWhy() async throws {

@@ -10,7 +10,7 @@ import Testing
     let request = ["plan", "--cluster", "dgx-a100-1", "--model", "llama-3-8b", "--global-batch", "8"]
     let summary = try await folder.sextant(request + ["--output", "plan.json"]).succeeded()
     let document = try await folder.sextant(request + ["--json"]).succeeded()
-    #expect(summary.contains("llama-3-8b on dgx-a100-1"))
+    #expect(summary.contains("llama-3-8b (8,030,261,248 parameters) on dgx-a100-1"))
     #expect(try folder.text(of: "plan.json") == document)
     let plan = try Plan(contentsOf: folder.file("plan.json"))
     #expect(plan.certificate.ending == .exhausted)
@@ -19,9 +19,10 @@ import Testing
     let explained = try await folder.sextant("explain", "plan.json").succeeded()
     // What is not computed again is marked.
     #expect(explained.hasPrefix("Other strategies and the search below are the file's own claim"))
+    // A plan does not know what nobody stated.
+    let plain = summary.replacing(" (default)", with: "")
     #expect(
-      explained.contains(summary + "\nWhat the plan hangs on") || explained.contains(summary + "What the plan hangs on")
-    )
+      explained.contains(plain + "\nWhat the plan hangs on") || explained.contains(plain + "What the plan hangs on"))
     #expect(try await folder.sextant("explain", "plan.json", "--json").succeeded() == document)
     #expect(try folder.names == ["plan.json"])
   }
@@ -58,7 +59,9 @@ import Testing
     let fromOptions = try await folder.sextant(
       "plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "16"
     ).succeeded()
-    #expect(fromFile == fromOptions)
+    // The file states what the options leave open.
+    #expect(fromOptions.contains("sequence 1,024 (default)") && !fromFile.contains("sequence 1,024 (default)"))
+    #expect(fromFile.replacing(" (default)", with: "") == fromOptions.replacing(" (default)", with: ""))
   }
 
   @Test func anExistingPlanIsReplacedAndALinkToItStays() async throws {

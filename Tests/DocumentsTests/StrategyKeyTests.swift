@@ -233,6 +233,28 @@ import Testing
       try StrategyPattern(text: text, source: "--fix") == StrategyPattern(text: held, source: "--fix"))
   }
 
+  /// Stages that recompute some of their layers do not recompute all, and what is written says how many.
+  @Test func aStrategySaysHowManyLayersAreRecomputed() {
+    var strategy = Strategy(mesh: [.pipeline: 2], usesFlashAttention: true, overlapsGradientReduce: false)
+    strategy.recompute = .full
+    func split(_ counts: [Int], chunks: Int = 1) -> Split {
+      Split(
+        [Int](repeating: 16 / chunks, count: 2 * chunks), stageCount: 2,
+        choices: counts.map { StageChoice(recomputedLayerCount: $0) })
+    }
+    func words(_ split: Split) -> String? {
+      strategy.words(of: split).split(separator: ",").first { $0.contains("recompute") }.map(String.init)
+    }
+    #expect(words(split([1, 0])) == " recompute 1 of 32 layers")
+    #expect(words(split([3, 1], chunks: 2)) == " recompute 8 of 32 layers")
+    #expect(words(split([16, 16])) == " recompute full")
+    #expect(words(Split([16, 16])) == " recompute full")
+    #expect(strategy.short(of: split([1, 0])).hasSuffix(" 1/32"))
+    #expect(strategy.short(of: split([16, 16])) == strategy.short && strategy.short.hasSuffix(" full"))
+    strategy.recompute = .none
+    #expect(words(split([0, 0])) == " recompute none")
+  }
+
   @Test func aWholeStrategyStatesEveryPart() throws {
     let strategy = Self.strategy(seed: 0)
     for key in ["tensor", "micro_batch", "recompute", "schedule", "overlap_gradient_reduce"] {

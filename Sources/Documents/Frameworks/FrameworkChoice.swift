@@ -7,6 +7,11 @@ package struct FrameworkChoice: Sendable {
   /// Whether a framework was asked for of which no table says what it can run.
   package let lacksTable: Bool
 
+  /// The word of `--framework` for it.
+  package var name: String {
+    capabilities?.name ?? (lacksTable ? coefficientName : Plan.Question.anyFramework)
+  }
+
   /// The words that are known beside a profile's own frameworks.
   package static let names = Capabilities.all.map(\.name) + [Plan.Question.anyFramework]
 
