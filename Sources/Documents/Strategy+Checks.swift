@@ -22,7 +22,8 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
 
   package var description: String {
     switch self {
-    case .worldSize(let mesh, let devices): "\(mesh) is \(mesh.worldSize) ranks, not the \(devices) devices"
+    case .worldSize(let mesh, let devices):
+      "\(mesh) is \(mesh.worldSize) ranks, not the \(devices) devices"
     case .tensorDoesNotDivide(let tensor, let what, let size):
       "tensor degree \(tensor) does not divide the \(size) \(what)"
     case .tooFewLayers(let layers, let stages):
@@ -32,7 +33,9 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .interleavingNeedsPipeline:
       "virtual stages need a pipeline degree of at least 2"
     case .batchDoesNotDivide(let batch, let data, let microBatch):
-      "global batch \(batch) does not divide into data degree \(data) × micro-batch \(microBatch)"
+      "global batch \(batch) does not divide into data degree \(data) × micro-batch \(microBatch); "
+        + Self.multiples(of: data * microBatch, around: batch).joined(separator: " and ")
+        + (batch < data * microBatch ? " does" : " do")
     case .interleavingNeedsMultiple(let microBatches, let stages):
       "interleaving needs a multiple of \(stages) micro-batches, not \(microBatches)"
     case .interleavingNeedsGroups(let microBatches, let stages):
@@ -59,6 +62,11 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .quantisedTensorGroups:
       "with tensor groups quantised collectives give the norms that all ranks hold steps of their own, so that copies drift apart"
     }
+  }
+
+  /// The nearest positive multiples of a number below and above another one.
+  private static func multiples(of unit: Int, around number: Int) -> [String] {
+    [number / unit * unit, (number / unit + 1) * unit].filter { $0 > 0 }.map(String.init)
   }
 
   /// The rule that is broken, without its numbers: what rejected strategies are counted by.

@@ -49,6 +49,14 @@ package struct StrategyPattern: Sendable, Equatable {
     return place
   }
 
+  /// The pattern with another value of a key.
+  /// - Precondition: patterns hold the key, and the value is one of its values.
+  package func stating(_ key: String, _ value: JSON) -> StrategyPattern {
+    var other = self
+    other.stated[Self.place(of: key)] = value
+    return other
+  }
+
   /// The keys of which something is stated, each with its value.
   private var statements: [(key: StrategyKey, value: JSON)] {
     zip(Strategy.keys, stated).compactMap { key, value in value.map { (key, $0) } }

@@ -28,7 +28,7 @@ extension PlanSearch {
       arrangement: answer.map { NodeArranger(model: model).arrangement(of: $0, wasSearched: false) },
       certificate: certificate(
         of: searches, orderCount: orders.count, answer: answer, fastest: answer, plainerCount: 0, steps: steps),
-      families: [], shortage: nil)
+      families: [], shortage: nil, changes: nil)
   }
 
   /// The best of the most promising strategies of an order, on the nodes as they stand, with the layers that the

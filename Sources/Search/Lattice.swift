@@ -107,7 +107,7 @@ struct Lattice {
 
   /// Every way to factor a number of ranks along axes, where the pattern leaves a choice; the last axis takes what the
   /// others leave.
-  private static func factorisations(
+  static func factorisations(
     of rankCount: Int, along axes: ArraySlice<Mesh.Axis>, of mesh: Mesh = [:], pattern: StrategyPattern
   ) -> [Mesh] {
     guard let axis = axes.first else { return [mesh] }

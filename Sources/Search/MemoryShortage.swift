@@ -42,7 +42,8 @@ package struct MemoryShortage: Sendable, Equatable {
       guard let model = try? CostModel(cluster: cluster, job: job, frameworkName: model.framework.name) else {
         return false
       }
-      return try Self.fits(model, pattern: pattern, capabilities: capabilities, watch: watch)
+      var trials = Trials(pointsLeft: .max, watch: watch)
+      return try trials.fit(model, pattern, capabilities)
     }
     var nearest: (unfit: PricedLattice.Unfit, excessBytes: Int)?
     // With shard levels a strategy never needs less than with its ZeRO stage, which
@@ -105,23 +106,6 @@ package struct MemoryShortage: Sendable, Equatable {
     }
   }
 
-  /// Whether any strategy that matches fits at all.
-  private static func fits(
-    _ model: CostModel, pattern: StrategyPattern, capabilities: Capabilities?, watch: StopWatch
-  ) throws(Stopped) -> Bool {
-    let lattice = Lattice(model: model, pattern: pattern, capabilities: capabilities)
-    for mesh in lattice.meshes {
-      let branch = lattice.branch(mesh).branch
-      let costs = PricedLattice.BranchCosts(branch, model: model)
-      for point in branch.points where pattern.statesSharding || !point.strategy.hasShardLevels {
-        try watch.check()
-        let cost = costs.cost(of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
-        if cost.layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom) != nil { return true }
-      }
-    }
-    return false
-  }
-
   /// The fewest bytes beyond the devices' limits with which some split fits, by bisection: what fits within a limit
   /// fits within a larger one. Nil if none does, because hosts do not hold what stages would have to offload.
   private static func leastExcessBytes(
@@ -173,7 +157,7 @@ package struct MemoryShortage: Sendable, Equatable {
 
 extension Array {
   /// The first with which something fits; `first(where:)` by the standard library would forget what is thrown.
-  fileprivate func firstToFit(_ fits: (Element) throws(Stopped) -> Bool) throws(Stopped) -> Element? {
+  func firstToFit(_ fits: (Element) throws(Stopped) -> Bool) throws(Stopped) -> Element? {
     for element in self where try fits(element) { return element }
     return nil
   }

@@ -77,6 +77,8 @@ package struct PlanSearch: Sendable {
     package let families: [(name: String, completion: Completion?)]
     /// Why nothing fits; nil when something does.
     package let shortage: MemoryShortage?
+    /// What else would leave a plan; nil when there is one, or the search was stopped before that was worked out.
+    package let changes: SmallestChanges?
   }
 
   let model: CostModel
@@ -144,6 +146,11 @@ package struct PlanSearch: Sendable {
     let next = found.map(\.completion).filter { $0 != answer?.completion && $0 != fastest?.completion }
     let families = answer.map { searches[$0.place].families(otherThan: $0.completion, steps: &steps) } ?? []
     let shortages = found.isEmpty ? shortages(of: searches, steps: &steps) : []
+    let changes =
+      found.isEmpty
+      ? steps.take { (watch) throws(Stopped) in
+        try SmallestChanges(model: model, pattern: pattern, capabilities: capabilities, watch: watch)
+      } : nil
     return Result(
       best: Array(([answer?.completion].compactMap { $0 } + next).prefix(options.resultCount)),
       fastest: isFastest ? nil : fastest?.completion,
@@ -151,7 +158,8 @@ package struct PlanSearch: Sendable {
       certificate: certificate(
         of: searches, orderCount: orders.count, answer: answer?.completion, fastest: fastest?.completion,
         plainerCount: plainerCount, steps: steps),
-      families: families, shortage: shortages.min { $0.excessBytes < $1.excessBytes })
+      families: families, shortage: shortages.min { $0.excessBytes < $1.excessBytes },
+      changes: changes)
   }
 
   /// Why nothing fits, for every order where that is why there is no plan, as far as the search is not stopped.

@@ -42,6 +42,23 @@ public struct NoPlan: Error, Sendable, CustomStringConvertible {
     public var sufficientRecompute: String? { document.sufficientRecompute?.rawValue }
   }
 
+  /// What would leave a plan if it alone were changed, each by as little as possible; all of it was tried.
+  public struct Changes: Sendable {
+    package let document: SmallestChanges
+    /// Global batches that would do: the nearest below, the nearest above.
+    public var globalBatches: [Int] { document.globalBatches }
+    /// The most nodes that would do, fewer than there are; nil where none of those tried do.
+    public var nodeCount: Int? { document.nodeCount }
+    /// Other values of what is fixed: of each key those that would do.
+    public var fixed: [(key: String, values: [String])] {
+      document.fixed.map { ($0.key, $0.others.map(\.word)) }
+    }
+    /// Frameworks that can be told a strategy; `any` where none can but something can be priced.
+    public var frameworks: [String] { document.frameworks }
+    /// Whether something would do if nothing were fixed, though no single change of what is fixed is enough.
+    public var isWithoutFixed: Bool { document.isWithoutFixed }
+  }
+
   package let result: PlanSearch.Result
   package let model: CostModel
   /// The framework that was to run the plan; `any` where the whole lattice was searched.
@@ -63,8 +80,24 @@ public struct NoPlan: Error, Sendable, CustomStringConvertible {
   /// What memory lacks; nil where that is not why, or where the search was stopped before that was worked out.
   public var shortage: Shortage? { result.shortage.map(Shortage.init) }
 
+  /// What else would leave a plan; nil where the search was stopped before that was worked out.
+  public var changes: Changes? { result.changes.map(Changes.init) }
+
+  /// The changes in words, each as the end of "would work with".
+  package var changeWords: [String] {
+    let isSaid = shortage?.sufficientRecompute != nil
+    return result.changes?.words(
+      globalBatch: model.job.globalBatch, presentNodeCount: model.nodeOrder.count,
+      without: isSaid ? "recompute" : nil) ?? []
+  }
+
   /// One line.
   public var description: String {
+    let words = changeWords
+    return why + (words.isEmpty ? "" : "; would work with \(words.joined(separator: ", or "))")
+  }
+
+  private var why: String {
     switch reason {
     case .interrupted: "interrupted before any strategy was completed"
     case .timeLimit: "the time limit was reached before any strategy was completed"

@@ -128,7 +128,7 @@ public struct Planner: Sendable {
   /// What one strategy would take, with the split of layers that frameworks use by default.
   ///
   /// - Parameter strategy: what is not stated is 1, none or off, and the data degree whatever remains of the devices.
-  /// - Throws: ``SextantError`` with the rule that the strategy breaks, or what the framework can be told instead.
+  /// - Throws: ``SextantError`` with the rule that the strategy breaks and the nearest values that keep it, or what the framework can be told instead.
   public func estimate(_ strategy: Strategy) throws(SextantError) -> Estimate {
     do {
       let estimate = try Costing.Estimate(model: model, pattern: strategy.pattern)
@@ -142,7 +142,10 @@ public struct Planner: Sendable {
     } catch let error as SextantError {
       throw error
     } catch {
-      throw SextantError(.input, source: strategy.source, expected: "\(error)")
+      let changes = SmallestChanges.parts(ofStated: strategy.pattern, model: model).map(\.words)
+      throw SextantError(
+        .input, source: strategy.source,
+        expected: "\(error)" + (changes.isEmpty ? "" : "; would work with \(changes.joined(separator: ", or "))"))
     }
   }
 }

@@ -9,10 +9,7 @@ struct InfeasibilityReport {
 
   var sentence: String {
     guard let shortage = no.result.shortage else {
-      let hint =
-        no.reason == .memory || no.framework == Documents.Plan.Question.anyFramework
-        ? "" : "; --framework any searches all that can be priced"
-      return "no feasible plan: \(no)\(hint)"
+      return "no feasible plan: \(no)"
     }
     let memory = shortage.stageMemory
     let largest = memory.parts.sorted { $0.bytes > $1.bytes }.prefix(3)
@@ -37,6 +34,6 @@ struct InfeasibilityReport {
     if let length = shortage.sufficientSequenceLength {
       changes.append("sequences of \(Format.count(length)) instead of \(Format.count(no.model.job.sequenceLength))")
     }
-    return changes.joined(separator: ", or ")
+    return (changes + no.changeWords).joined(separator: ", or ")
   }
 }

@@ -85,9 +85,23 @@ import Testing
 
   @Test(arguments: [
     ("tp=8,pp=2", "unknown key \"tp\", did you mean \"tensor\"?"),
-    ("tensor=3", "is 6 ranks, not the 8 devices"),
-    ("tensor=8", "tensor degree 8 does not divide the 12 attention heads"),
-    ("data=8,micro_batch=3", "global batch 16 does not divide"),
+    ("tensor=3", "is 6 ranks, not the 8 devices; would work with tensor=2 or tensor=4 instead of tensor=3\n"),
+    (
+      "tensor=8",
+      "tensor degree 8 does not divide the 12 attention heads; would work with tensor=4 instead of tensor=8\n"
+    ),
+    (
+      "data=8,micro_batch=3",
+      "global batch 16 does not divide into data degree 8 × micro-batch 3; 24 does; would work with"
+    ),
+    (
+      "data=2,micro_batch=3,tensor=4",
+      "data degree 2 × micro-batch 3; 12 and 18 do; would work with micro_batch=2 or micro_batch=4 instead of"
+    ),
+    (
+      "tensor=2,data=8",
+      "is 16 ranks, not the 8 devices; would work with tensor=1 instead of tensor=2, or data=4 instead of data=8\n"
+    ),
     ("pipeline=2,virtual_stages=5", "12 layers do not divide into 10 interleaved chunks"),
     ("sequence_parallel=true", "sequence parallelism needs a tensor degree"),
     ("tensor=1048576,pipeline=1048576,data=1048576", "ranks, not the 8 devices"),

@@ -17,7 +17,9 @@ import Testing
     let folder = try Workspace()
     try await folder.sextant(
       "plan", "--cluster", "dgx-a100-128", "--model", "gpt2", "--global-batch", "1", "--output", "plan.json", "--json"
-    ).failed(2, "no feasible plan: no strategy is possible", "global batch does not divide")
+    ).failed(
+      2, "no feasible plan: no strategy is possible", "global batch does not divide",
+      "; would work with a global batch of ", " instead of 1, or 4 nodes instead of 128")
     #expect(try folder.names.isEmpty)
   }
 
@@ -25,7 +27,7 @@ import Testing
     let folder = try Workspace()
     try await folder.sextant(
       "plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "16", "--fix", "tensor=3"
-    ).failed(2, "no feasible plan")
+    ).failed(2, "no feasible plan", "; would work with tensor=2 or tensor=4 instead of tensor=3\n")
     try await folder.sextant(
       "plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "16", "--fix", "tensor=8"
     ).failed(2, "tensor degree does not divide the attention heads")

@@ -67,6 +67,21 @@ import Testing
     #expect(stopped.reason == .interrupted)
   }
 
+  @Test func `No strategy is a result that names the smallest change`() throws {
+    let planner = try Planner(cluster: .named("dgx-a100-16"), job: Job(model: .named("gpt2"), globalBatch: 13))
+    guard case .failure(let no) = try planner.best() else {
+      Issue.record("a plan of 128 devices for 13 sequences")
+      return
+    }
+    let changes = try #require(no.changes)
+    #expect(no.reason == .noStrategy && changes.globalBatches == [12, 16] && changes.fixed.isEmpty)
+    #expect("\(no)".contains("; would work with a global batch of 12 or 16 instead of 13"))
+    for batch in changes.globalBatches {
+      _ = try Planner(cluster: .named("dgx-a100-16"), job: Job(model: .named("gpt2"), globalBatch: batch)).best().get()
+    }
+    #expect(planner.defaults == [.sequence, .precision, .gradientPrecision, .framework])
+  }
+
   @Test func `An edited plan is refused before anything is executed`() throws {
     let plan = try Self.planner().best(options: .init()).get()
     let text = plan.json.replacingOccurrences(
