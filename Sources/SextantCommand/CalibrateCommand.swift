@@ -16,7 +16,8 @@ struct CalibrateCommand: ParsableCommand {
       whole models or cluster sizes at a time.
 
       Timed collectives (--collectives) tell the links without anything that training adds: they are fitted to first, and \
-      what they tell is left alone by the fit to runs. A fit that does not converge, or records that contradict one \
+      what they tell is left alone by the fit to runs. A links document that profile import made of nccl-tests is taken as
+      of the device, on links as its datasheet has them. A fit that does not converge, or records that contradict one \
       another, are refused, and nothing is written.
 
       Example: sextant calibrate --runs runs.jsonl --device h100-sxm5-80gb --folds model --output mine.json
@@ -25,7 +26,8 @@ struct CalibrateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Files of run records, one JSON object a line.", valueName: "file"))
   var runs: [String] = []
 
-  @Option(help: ArgumentHelp("Files of timed collectives, one JSON object a line.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Files of timed collectives, one JSON object a line, or links documents.", valueName: "file"))
   var collectives: [String] = []
 
   @Option(help: ArgumentHelp("The device profile to start from.", valueName: "name|file"))
@@ -62,9 +64,10 @@ struct CalibrateCommand: ParsableCommand {
       let catalog = Catalog.ofInstallation()
       var records: [Result<MeasuredRun, LeftOutRecord>] = []
       for path in runs { records += try MeasuredRun.file(path).lines }
+      let profile = try catalog.device(device)
       var timings: [Result<MeasuredCollective, LeftOutRecord>] = []
-      for path in collectives { timings += try MeasuredCollective.file(path).lines }
-      let report = try fit(records: records, timings: timings, device: catalog.device(device), catalog: catalog)
+      for path in collectives { timings += try MeasuredCollective.timings(contentsOf: path, device: profile.name) }
+      let report = try fit(records: records, timings: timings, device: profile, catalog: catalog)
       let text = report.profile.json.text(style: .pretty)
       if let output { try writeFileAtomically(Array(text.utf8), to: output) }
       try emit(json ? text : report.text)
