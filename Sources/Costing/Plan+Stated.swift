@@ -14,7 +14,7 @@ extension Plan {
       strategy: strategy, split: split,
       arrangement: NodeArrangement(
         nodeOrder: model.nodeOrder, reason: .notMeasured, givenOrderSeconds: seconds, moments: []),
-      prediction: prediction,
+      prediction: prediction, measuredPrices: model.measuredPrices(of: strategy),
       certificate: Certificate(
         ending: .exhausted, lowerBoundSeconds: seconds, scoreSeconds: seconds, enumeratedCount: 1, rejections: [],
         memoryRejectedCount: 0, closedByBoundCount: 0, completedCount: 1, unprovenCount: 0),

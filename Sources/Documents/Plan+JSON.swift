@@ -58,6 +58,11 @@ extension Plan {
       throw predictionField.conflict(
         "stage_memory is of \(prediction.stageMemory.count) stages, but the pipeline has \(strategy.pipelineDegree)")
     }
+    var prices: [MeasuredPrice] = []
+    for entry in try fields.optional("measured_prices")?.array(count: 1...64) ?? [] {
+      prices.append(try MeasuredPrice(entry))
+    }
+    measuredPrices = prices
     shardingOptions = try Self.shardingOptions(
       fields.optional("sharding_options"), strategy: strategy, cluster: cluster)
     certificate = try Certificate(fields.required("certificate"))
@@ -103,6 +108,7 @@ extension Plan {
       ("schema", .string(DocumentSchema.plan.rawValue)), ("tool_version", .string(toolVersion)),
       ("strategy", strategy.json), ("layer_counts", .integers(split.layerCounts)),
       ("stage_choices", split.choices.map { .array($0.map(\.json)) }), ("prediction", prediction.json),
+      ("measured_prices", measuredPrices.isEmpty ? nil : .array(measuredPrices.map(\.json))),
       ("sharding_options", shardingOptions.isEmpty ? nil : .array(shardingOptions.map(\.json))),
       ("arrangement", arrangement.json(cluster: cluster)), ("certificate", certificate.json),
       ("alternatives", .array(alternatives.map(\.json))),

@@ -43,6 +43,8 @@ package struct Plan: Sendable, Equatable {
   /// Which nodes are used, in which order.
   package let arrangement: NodeArrangement
   package let prediction: Prediction
+  /// The collectives that are priced by measured collectives.
+  package let measuredPrices: [MeasuredPrice]
   /// The plan's shard degrees and those of known schemes, side by side; empty where they are a ZeRO stage's.
   package let shardingOptions: [ShardingOption]
   package let certificate: Certificate
@@ -53,7 +55,7 @@ package struct Plan: Sendable, Equatable {
 
   package init(
     toolVersion: String, question: Question, strategy: Strategy, split: Split, arrangement: NodeArrangement,
-    prediction: Prediction, shardingOptions: [ShardingOption] = [],
+    prediction: Prediction, measuredPrices: [MeasuredPrice] = [], shardingOptions: [ShardingOption] = [],
     certificate: Certificate, alternatives: [Alternative], impossibleFamilies: [String]
   ) {
     self.toolVersion = toolVersion
@@ -62,6 +64,7 @@ package struct Plan: Sendable, Equatable {
     self.split = split
     self.arrangement = arrangement
     self.prediction = prediction
+    self.measuredPrices = measuredPrices
     self.shardingOptions = shardingOptions
     self.certificate = certificate
     self.alternatives = alternatives

@@ -45,7 +45,7 @@ struct NodeArranger {
   }
 
   /// Whether orders are searched for their links: these were measured, and all nodes have the same devices.
-  var isNeeded: Bool { model.cluster.measured != nil && model.nodeOrder.count > 1 && !model.cluster.isMixed }
+  var isNeeded: Bool { model.cluster.measured?.hasPairs == true && model.nodeOrder.count > 1 && !model.cluster.isMixed }
 
   /// The cost of a strategy on the nodes arranged for its mesh.
   ///

@@ -46,7 +46,8 @@ package struct OrderGain: Sendable {
   package init(_ plan: Plan) throws(CostModel.Refusal) {
     let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName)
     let order = plan.arrangement.nodeOrder
-    guard let links = plan.cluster.measured, order.count > 1, model.placesWholeNodes(plan.strategy) else {
+    guard let links = plan.cluster.measured, links.hasPairs, order.count > 1, model.placesWholeNodes(plan.strategy)
+    else {
       (moves, slowestPair) = ([], nil)
       return
     }

@@ -27,6 +27,7 @@ extension PlanSearch {
     return Plan(
       toolVersion: toolVersion, question: question, strategy: winner.strategy, split: winner.split,
       arrangement: arrangement, prediction: prediction,
+      measuredPrices: model.measuredPrices(of: winner.strategy),
       shardingOptions: ShardingComparison.options(
         of: winner.strategy, split: winner.split, model: model.arranged(winner.nodeOrder)),
       certificate: result.certificate,

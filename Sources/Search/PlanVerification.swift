@@ -56,6 +56,9 @@ package struct PlanVerification: Sendable {
     var comparison = JSONComparison(wholeSeconds: prediction.iterationSeconds)
     comparison.compare(plan.prediction.json, with: prediction.json, at: "/prediction")
     guard comparison.disagreements.isEmpty else { return comparison.disagreements }
+    comparison.compare(
+      .array(plan.measuredPrices.map(\.json)), with: .array(model.measuredPrices(of: plan.strategy).map(\.json)),
+      at: "/measured_prices")
     let arrangement = NodeArranger(model: given).arrangement(
       of: PlanSearch.Completion(
         strategy: plan.strategy, split: plan.split, nodeOrder: plan.arrangement.nodeOrder,

@@ -42,6 +42,6 @@ struct EstimateReport {
       \(Format.gigabytes(cluster.device.datasheet.memoryBytes)) (\(PlanReport.words(prediction.verdict)))
 
       \(PredictionReport(prediction: prediction).text)
-      """ + Self.notes(of: job) + refusal
+      """ + CollectivesReport(model: estimate.model, strategy: estimate.strategy).text + Self.notes(of: job) + refusal
   }
 }

@@ -12,7 +12,7 @@ struct PlanReport {
       QuestionReport(of: plan, defaults: defaults).text, EstimateReport.notes(of: plan.job), strategySection,
       DecisionsReport(plan: plan).text, bestSection,
       PredictionReport(prediction: plan.prediction).text, stagesSection, ShardingReport(plan: plan).text, nodesSection,
-      unmeasuredSection, searchSection, familiesSection,
+      unmeasuredSection, CollectivesReport(plan: plan).text, searchSection, familiesSection,
     ]
     .filter { !$0.isEmpty }.joined(separator: "\n")
   }

@@ -59,6 +59,11 @@ func examplePlan() throws -> Plan {
       nodeOrder: [0, 1], reason: .searched, givenOrderSeconds: 0.625,
       moments: [NodeArrangement.Moment(name: "morning", givenOrderSeconds: 0.75, iterationSeconds: 0.5)]),
     prediction: prediction,
+    measuredPrices: [
+      MeasuredPrice(
+        group: "replicas", collective: .init(kind: .allReduce, rankCount: 2, nodeCount: 2),
+        sources: [.init(kind: .reduceScatter, rankCount: 2, nodeCount: 2)], isInferred: true)
+    ],
     certificate: Certificate(
       ending: .timeLimit, lowerBoundSeconds: 0.25, scoreSeconds: 0.5, fastestScoreSeconds: 0.375, enumeratedCount: 10,
       rejections: [Certificate.Rejection(rule: "global batch does not divide", count: 3)], memoryRejectedCount: 2,

@@ -19,6 +19,8 @@ import Training
 /// Each takes γ besides, once for every collective that it is made of: the launch of its kernel, and the ranks finding
 /// each other. Measured all-reduces of 1 MB on eight A100 take 90 µs, of which their fourteen steps are a small part.
 ///
+/// Where a collective of such a group was timed, its seconds count instead of all that, see ``MeasuredGroups``.
+///
 /// A ring runs at its slowest crossing. The group's members in one instance of a level cross to the next with all their
 /// links together, but never with more than the instance's shared links divided by the groups that use them at once.
 package struct CommunicationGroup: Sendable, Equatable {
@@ -37,6 +39,8 @@ package struct CommunicationGroup: Sendable, Equatable {
   /// The same sums of an all-to-all.
   let allToAllLatencySeconds: Double
   let allToAllSecondsPerByte: Double
+  /// Measured times of groups like this one; nil where there are none.
+  var measured: GroupTimes?
 
   /// A group of one rank, which communicates nothing.
   package static let alone = CommunicationGroup(
@@ -52,19 +56,24 @@ package struct CommunicationGroup: Sendable, Equatable {
   /// Seconds to gather a tensor of `byteCount` bytes, of which each rank holds an equal shard, on every rank.
   package func allGatherSeconds(byteCount: Double) -> Double {
     guard rankCount > 1 else { return 0 }
+    if let price = measured?.price(of: .allGather) { return price.seconds(byteCount: byteCount) }
     return collectiveSeconds + gather(byteCount: byteCount).seconds
   }
 
   /// Seconds to sum a tensor of `byteCount` bytes and leave each rank its shard: the all-gather run backwards.
-  package func reduceScatterSeconds(byteCount: Double) -> Double { allGatherSeconds(byteCount: byteCount) }
+  package func reduceScatterSeconds(byteCount: Double) -> Double {
+    guard let price = measured?.price(of: .reduceScatter) else { return allGatherSeconds(byteCount: byteCount) }
+    return price.seconds(byteCount: byteCount)
+  }
 
   /// Seconds to sum a tensor of `byteCount` bytes on every rank.
   package func allReduceSeconds(byteCount: Double) -> Double {
     guard rankCount > 1 else { return 0 }
+    if let price = measured?.price(of: .allReduce) { return price.seconds(byteCount: byteCount) }
     return collectiveSeconds + allReduce(byteCount: byteCount).seconds
   }
 
-  /// The way that the seconds of a gather, a scatter or an all-reduce are those of.
+  /// The way that the seconds of a gather, a scatter or an all-reduce are those of, or would be had nobody timed them.
   func way(of kind: CollectiveKind, byteCount: Double) -> Way {
     kind == .allReduce ? allReduce(byteCount: byteCount).way : gather(byteCount: byteCount).way
   }
@@ -89,6 +98,7 @@ package struct CommunicationGroup: Sendable, Equatable {
   /// Seconds for every rank to send every other its part of `byteCount` bytes, of which one part stays with the sender.
   func allToAllSeconds(byteCount: Double) -> Double {
     guard rankCount > 1 else { return 0 }
+    if let price = measured?.price(of: .allToAll) { return price.seconds(byteCount: byteCount) }
     return collectiveSeconds + allToAllLatencySeconds + byteCount * allToAllSecondsPerByte
   }
 

@@ -41,6 +41,8 @@ package struct Fabric: Sendable {
   let scaleUpGroups: [(rankCount: Int, factor: Double)]
   /// Median measured rates between nodes; nil where none were measured.
   private(set) var measured: MeasuredRates?
+  /// Groups that measured collectives price, whatever the rates between nodes; nil where there are none.
+  private(set) var groups: MeasuredGroups?
 
   /// The links of a cluster, with its own or a device profile's efficiencies.
   ///
@@ -71,9 +73,10 @@ package struct Fabric: Sendable {
     devicesPerNode = cluster.devicesPerNode
     collectiveSeconds = fabric.collectiveSeconds
     scaleUpGroups = fabric.scaleUpGroups.map { ($0.rankCount, $0.efficiency / fabric.scaleUpEfficiency) }
-    measured = cluster.measured.map {
-      MeasuredRates($0, snapshotIndex: snapshotIndex)
+    measured = cluster.measured.flatMap {
+      $0.hasPairs ? MeasuredRates($0, snapshotIndex: snapshotIndex) : nil
     }
+    groups = MeasuredGroups(cluster)
   }
 
   /// The same links with other nodes in the layout's places; what was measured is shared, not copied.
@@ -87,7 +90,9 @@ package struct Fabric: Sendable {
   func scaling(levelIndex: Int, by factor: Double) -> Self {
     var copy = self
     copy.levels[levelIndex] = levels[levelIndex].with(bytesPerSecond: levels[levelIndex].bytesPerSecond * factor)
-    if levels[levelIndex].span > devicesPerNode { copy.measured?.scale(by: factor) }
+    let isBetweenNodes = levels[levelIndex].span > devicesPerNode
+    if isBetweenNodes { copy.measured?.scale(by: factor) }
+    copy.groups?.scale(betweenNodes: isBetweenNodes, by: factor)
     return copy
   }
 
@@ -187,7 +192,8 @@ package struct Fabric: Sendable {
       // A hierarchical collective needs equal parts.
       hierarchicalLatencySeconds: isRegular ? hierarchicalLatency : .infinity,
       hierarchicalSecondsPerByte: isRegular ? hierarchicalSecondsPerByte : .infinity,
-      allToAllLatencySeconds: allToAllLatency, allToAllSecondsPerByte: allToAllSecondsPerByte)
+      allToAllLatencySeconds: allToAllLatency, allToAllSecondsPerByte: allToAllSecondsPerByte,
+      measured: groups?.times(stride: stride, count: count))
   }
 
   /// Rate of one device of a group at a level, as its own link, the measured pairs and its part of shared links allow.

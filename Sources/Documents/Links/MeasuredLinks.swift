@@ -1,8 +1,8 @@
 /// Measured rates of links: between nodes, in one or more snapshots of the same nodes, and, where known, inside nodes
 /// and of whole collectives.
 ///
-/// Rates between nodes are of one device's flow to one device of the other node. Only those are priced; what is inside
-/// nodes and of collectives is kept for people and for fits. Every figure may say where it comes from and how far it is
+/// Rates between nodes are of one device's flow to one device of the other node. They are priced, and so are collectives,
+/// for groups of their shape; what is inside nodes is kept for people and for fits. Every figure may say where it comes from and how far it is
 /// trusted. Other kinds of document refer to it; `sextant.links/1` is its own.
 package struct MeasuredLinks: Sendable, Equatable {
   package let name: String
@@ -20,6 +20,9 @@ package struct MeasuredLinks: Sendable, Equatable {
   package let inside: [InsideLinks]
   /// Whole collectives, timed.
   package let collectives: [CollectiveTimes]
+
+  /// Whether pairs of nodes were measured; what was not measured depends on no order of the nodes.
+  package var hasPairs: Bool { !snapshots.isEmpty }
 
   /// The median over the snapshots of one ordered pair; nil where no snapshot has it.
   package func medianBytesPerSecond(from: Int, to: Int) -> Double? {

@@ -121,7 +121,7 @@ extension Plan {
   /// Why it matters which host is which node, where the cluster's nodes have no names; nil where it does not.
   fileprivate var reasonForNodeOrder: String? {
     if cluster.isMixed { return "the nodes differ in their devices" }
-    if cluster.measured != nil { return "the links between the nodes were measured" }
+    if cluster.measured?.hasPairs == true { return "the links between the nodes were measured" }
     return nil
   }
 }
