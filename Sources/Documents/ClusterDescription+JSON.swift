@@ -13,6 +13,7 @@ extension ClusterDescription {
   package init(_ field: Field, catalog: Catalog, folder: String) throws(DocumentError) {
     var fields = try field.fields()
     try fields.schema(.cluster)
+    try Self.refuseOpenPlaces(field)
     let name = try fields.required("name").name()
     let source = try fields.optional("source")?.string() ?? ""
     let deviceField = try fields.required("device")

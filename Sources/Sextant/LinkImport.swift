@@ -21,7 +21,8 @@ public struct LinkImport: Sendable {
 
   /// - Parameters:
   ///   - format: one of ``formats``, where the content of the files does not say it.
-  ///   - hosts: sending and receiving host of a point-to-point test, or one for a test inside a node.
+  ///   - hosts: sending and receiving host of a point-to-point test, of each in a file in turn, or one for a test inside
+  ///     a node.
   ///   - rankCount: ranks of a collective, where the tool does not print them.
   ///   - nodeCount: nodes of a collective, where the tool does not print them.
   ///   - collective: one of ``collectives``, where nccl-tests do not print it.
@@ -70,6 +71,16 @@ public struct LinkImport: Sendable {
     findings.compactMap { finding in
       guard case .node(let node)? = finding.structure, !node.devices.isEmpty else { return nil }
       return node.clusterLevels.text(style: .compact)
+    }
+  }
+
+  /// The text of a cluster document that says what files of structure do, with open places, which begin with `FILL IN`,
+  /// for what they cannot know; a cluster that still has one is refused.
+  ///
+  /// - Throws: where no file is of structure, or several are of nodes or of networks.
+  public func clusterSkeleton(name: String = "imported") throws(SextantError) -> String {
+    do { return try ClusterSkeleton(findings, name: name).json.text(style: .pretty) } catch {
+      throw SextantError(error)
     }
   }
 }

@@ -10,8 +10,8 @@ struct ProfileImportCommand: ParsableCommand {
     abstract: "Read what other tools measured or know of the links.",
     discussion: """
       Reads nccl-tests (text and -J), mpiGraph, the OSU micro-benchmarks, perftest (ib_write_bw and its kin), \
-      nvbandwidth (text and JSON), Galvatron's bandwidth files; and of structure nvidia-smi topo -m, NCCL's topology \
-      XML, Slurm's topology.conf and topology.yaml, topograph's models and ibnetdiscover. Several files make one \
+      nvbandwidth (text and JSON), p2pBandwidthLatencyTest, Galvatron's bandwidth files; and of structure nvidia-smi \
+      topo -m, rocm-smi --showtopo, NCCL's topology XML, Slurm's topology.conf and topology.yaml, topograph's models and ibnetdiscover. Several files make one \
       document: of several figures of a pair the most trusted is taken, a collective of the very pair before rates \
       under load, those before rates of an idle network. Files of structure give no rates; what they say is printed.
       """)
@@ -27,7 +27,8 @@ struct ProfileImportCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Sending and receiving host of a point-to-point test; one name for a test inside a node.", valueName: "a,b"))
+      "Sending and receiving host of each point-to-point test; one name for a test inside a node.",
+      valueName: "a,b"))
   var hosts: String?
 
   @Option(help: "Ranks of a collective, where the tool does not print them.")
@@ -47,6 +48,12 @@ struct ProfileImportCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Write the links document here.", valueName: "file"))
   var output: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Write a cluster document of what files of structure say, with FILL IN where they cannot know.", valueName: "file"
+    ))
+  var skeleton: String?
+
   @Flag(help: "Print JSON: the links document, or the structure.")
   var json = false
 
@@ -58,8 +65,10 @@ struct ProfileImportCommand: ParsableCommand {
     }
     guard let hosts else { return }
     let names = Self.names(hosts)
-    guard (1...2).contains(names.count), names.allSatisfy({ $0.count <= 200 && $0 == $0.oneLine }) else {
-      throw ValidationError("--hosts is one or two names, separated by a comma")
+    guard names.count == 1 || (2...1_024).contains(names.count) && names.count.isMultiple(of: 2),
+      names.allSatisfy({ $0.count <= 200 && $0 == $0.oneLine })
+    else {
+      throw ValidationError("--hosts is one name, or two for each run in a file, separated by commas")
     }
   }
 
@@ -76,6 +85,9 @@ struct ProfileImportCommand: ParsableCommand {
           throw complaint("--output: the files are of structure only and give no rates", .badInput)
         }
         try links.write(to: output)
+      }
+      if let skeleton {
+        try write(try imported.clusterSkeleton(name: name), to: skeleton)
       }
       let report = ImportReport(findings: imported.findings, imported: imported.imported)
       try emit(json ? report.json.text(style: .pretty) : report.text)

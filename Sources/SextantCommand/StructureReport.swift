@@ -36,6 +36,12 @@ enum StructureReport {
     if !node.devices.isEmpty {
       result += "  For a cluster document: \"devices_per_node\": \(node.devices.count), \"levels\": "
       result += node.clusterLevels.text(style: .compact) + "\n"
+      let order = node.islandOrder
+      if order != Array(node.devices.indices) {
+        result +=
+          "  Islands do not follow one another; these levels hold with the devices in the order "
+          + order.map(String.init).joined(separator: ",") + " (CUDA_VISIBLE_DEVICES).\n"
+      }
       result += "  Structure and nominal rates only; nothing of it is measured.\n"
     }
     return result

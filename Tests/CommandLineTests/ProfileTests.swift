@@ -110,7 +110,8 @@ import Testing
     try folder.write("{\"schema\": \"sextant.plan/1\"}", to: "plan.json")
     try folder.write("SwitchName=a Nodes=n[1-4]\n", to: "topology.conf")
     try folder.write("# OSU MPI Bandwidth Test v7.5\n1 oops\n", to: "osu.txt")
-    try await folder.sextant("profile", "import", "other.txt").failed(65, "not recognised", "what is this", "mpigraph")
+    try await folder.sextant("profile", "import", "other.txt").failed(
+      65, "not recognised", "what is this", "mpiGraph", "docs/inputs.md")
     try await folder.sextant("profile", "import", "plan.json").failed(65, "a document of Sextant")
     try await folder.sextant("profile", "import", "missing.log").failed(65, "missing.log")
     try await folder.sextant("profile", "import", "osu.txt").failed(65, "osu.txt: line 2: expected")

@@ -93,15 +93,45 @@ package struct ImportContext: Sendable, Equatable {
 
   package init() {}
 
+  /// Which of several runs of one test in a file a finding is of, from 0.
+  struct Run {
+    let index: Int
+    let count: Int
+
+    static let only = Run(index: 0, count: 1)
+  }
+
+  /// The two hosts of a run: of the only pair that was named, of as many pairs as there are runs, or two that stand for
+  /// them.
+  private func hosts(of run: Run, note: (String) -> Void) -> [String] {
+    if hosts.count == 2 {
+      if run.count > 1 { note("\(run.count) runs are of the one pair that is named; the median counts") }
+      return hosts
+    }
+    if hosts.count == 2 * run.count { return Array(hosts[2 * run.index..<2 * run.index + 2]) }
+    if run.count == 1 {
+      note("the hosts are not named by the tool; node-0 and node-1 stand for sender and receiver")
+    } else {
+      note(
+        "\(run.count) runs in one file, and the tool does not name hosts: each has two nodes of its own, node-0 and "
+          + "node-1, node-2 and node-3; name them with --hosts, two for each run, or one pair for all")
+    }
+    return ["node-\(2 * run.index)", "node-\(2 * run.index + 1)"]
+  }
+
   /// A point-to-point finding between the hosts that were given, or, where none were, two that stand for them.
+  ///
+  /// - Parameter isLoop: both ends are one port, whatever hosts were named.
   func place(
     _ points: [Findings.Point], latencySeconds: Double?, name: String, end: MeasuredLinks.InsideLinks.End = .host,
-    isBidirectional: Bool, into findings: inout Findings
+    isBidirectional: Bool, isLoop: Bool = false, run: Run = .only, into findings: inout Findings
   ) {
-    var hosts = hosts
-    if hosts.count != 2 {
-      hosts = ["node-0", "node-1"]
-      findings.notes.append("the hosts are not named by the tool; node-0 and node-1 stand for sender and receiver")
+    var hosts: [String]
+    if isLoop, self.hosts.isEmpty {
+      hosts = ["node-\(2 * run.index)", "node-\(2 * run.index)"]
+    } else {
+      hosts = self.hosts(of: run) { if !findings.notes.contains($0) { findings.notes.append($0) } }
+      if isLoop { hosts[1] = hosts[0] }
     }
     guard hosts[0] != hosts[1] else {
       findings.inside.append(

@@ -10,6 +10,7 @@ package enum ImportFormat: String, Sendable, CaseIterable {
   case perftest = "ib-write-bw"
   case nvbandwidth
   case nvbandwidthJSON = "nvbandwidth-json"
+  case p2pBandwidth = "p2p-bandwidth"
   case nvidiaTopology = "nvidia-smi-topo"
   case ncclTopology = "nccl-topology"
   case slurmTopology = "slurm-topology"
@@ -28,7 +29,15 @@ package enum ImportFormat: String, Sendable, CaseIterable {
   ) throws(DocumentError) -> Findings {
     let chosen: ImportFormat
     if let format { chosen = format } else { chosen = try recognized(text) }
-    switch chosen {
+    var findings = try read(text, as: chosen, context: context)
+    findings.notes += text.notes
+    return findings
+  }
+
+  private static func read(
+    _ text: ToolText, as format: ImportFormat, context: ImportContext
+  ) throws(DocumentError) -> Findings {
+    switch format {
     case .ncclTests: return try NCCLTestsReader.findings(of: text, context: context)
     case .ncclTestsJSON:
       return try NCCLTestsJSONReader.findings(of: json(text), source: text.source, context: context)
@@ -38,6 +47,7 @@ package enum ImportFormat: String, Sendable, CaseIterable {
     case .nvbandwidth: return try NVBandwidthReader.findings(of: text, context: context)
     case .nvbandwidthJSON:
       return try NVBandwidthReader.findings(of: json(text), source: text.source, context: context)
+    case .p2pBandwidth: return try P2PBandwidthReader.findings(of: text, context: context)
     case .nvidiaTopology: return try NVIDIATopologyReader.findings(of: text)
     case .ncclTopology: return try NCCLTopologyReader.findings(of: text)
     case .slurmTopology: return try SlurmTopologyReader.findings(of: text)
@@ -54,28 +64,36 @@ package enum ImportFormat: String, Sendable, CaseIterable {
     if first.words[0].hasPrefix("{") || text.lines.contains(where: { $0.hasPrefix("{") }) {
       if let format = try recognizedJSON(text) { return format }
     }
-    for line in text.lines {
-      if line.hasPrefix("START mpiGraph") || line.hasPrefix("MsgSize\t") { return .mpiGraph }
-      if line.hasPrefix("# OSU ") { return .osu }
-      if PerftestReader.isTitle(line) || line.hasPrefix("#bytes") || line.hasPrefix(" #bytes") { return .perftest }
-      if line.hasPrefix("nvbandwidth Version") || line.contains("(row)") && line.contains("(column)") {
-        return .nvbandwidth
-      }
-      if line.contains("algbw") && line.contains("busbw") { return .ncclTests }
-      if line.hasPrefix("# nThread ") || line.hasPrefix("# nccl-tests version") { return .ncclTests }
-      if NVIDIATopologyReader.isHeader(line) { return .nvidiaTopology }
-      if line.contains("<system") { return .ncclTopology }
-      if line.hasPrefix("Switch"), line.contains("\"S-") { return .ibNetDiscover }
-      let lower = line.lowercased()
-      if lower.hasPrefix("switchname=") || lower.hasPrefix("blockname=") { return .slurmTopology }
-      if line.hasPrefix("- topology:") || line == "switches:" || line == "blocks:" { return .topologyYAML }
+    for line in text.lines { if let format = marked(by: line) { return format } }
+    if let index = text.lines.firstIndex(where: { ToolFailure.isFailure($0) }),
+      text.lines[index].contains("Test NCCL failure") || text.lines[index].contains("Test CUDA failure")
+    {
+      return .ncclTests
     }
-    throw text.error(
-      "not recognised: it begins with \(JSON.string(String(first.prefix(40))).briefDescription); expected the output "
-        + "of \(names), or the format with --format")
+    throw text.error(UnreadFormat.sentence(of: text, first: first))
   }
 
-  private static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
+  /// The format of whose text a line is by itself a sure sign.
+  static func marked(by line: String) -> ImportFormat? {
+    if line.hasPrefix("START mpiGraph") || line.hasPrefix("MsgSize\t") { return .mpiGraph }
+    if OSUReader.isTitle(line.words) { return .osu }
+    if PerftestReader.isTitle(line) || line.words.first == "#bytes" { return .perftest }
+    if line.contains("P2P=") && line.contains(" Matrix (") || line.hasPrefix("[P2P (Peer-to-Peer) GPU") {
+      return .p2pBandwidth
+    }
+    if line.hasPrefix("nvbandwidth Version") || line.contains("(row)") && line.contains("(column)") {
+      return .nvbandwidth
+    }
+    if line.contains("algbw") && line.contains("busbw") { return .ncclTests }
+    if line.contains("nThread ") && line.contains("nGpus ") || line.contains("nccl-tests version") { return .ncclTests }
+    if NVIDIATopologyReader.isHeader(line) { return .nvidiaTopology }
+    if line.contains("<system") { return .ncclTopology }
+    if line.hasPrefix("Switch"), line.contains("\"S-") { return .ibNetDiscover }
+    let lower = line.lowercased()
+    if lower.hasPrefix("switchname=") || lower.hasPrefix("blockname=") { return .slurmTopology }
+    if line.hasPrefix("- topology:") || line == "switches:" || line == "blocks:" { return .topologyYAML }
+    return nil
+  }
 
   private static func recognizedJSON(_ text: ToolText) throws(DocumentError) -> ImportFormat? {
     let json: JSON
@@ -119,7 +137,8 @@ package enum ImportFormat: String, Sendable, CaseIterable {
     } catch {
       if let object = embeddedObject(in: text), let json = try? JSON(parsing: object) { return json }
       throw DocumentError(
-        source: text.source, location: "line \(error.line), column \(error.column)", expected: "\(error.reason)",
+        source: text.source, location: "line \(text.number(error.line - 1)), column \(error.column)",
+        expected: "\(error.reason)",
         found: nil)
     }
   }

@@ -39,7 +39,11 @@ package struct ImportedLinks: Sendable {
     }
     var assembly = Assembly(nodeNames: nodeNames)
     for one in measured { assembly.add(one) }
-    if assembly.nodeNames.isEmpty { assembly.node("node-0") }
+    if assembly.nodeNames.isEmpty {
+      // As many as the largest collective ran on, where no tool names one.
+      let count = min(assembly.collectives.compactMap(\.nodeCount).max() ?? 1, 16_384)
+      for index in 0..<max(count, 1) { assembly.node("node-\(index)") }
+    }
     guard assembly.nodeNames.count <= 16_384, assembly.inside.count <= 100_000, assembly.collectives.count <= 100_000
     else {
       throw DocumentError(

@@ -1,105 +1,183 @@
 import Documents
 
-/// The table that the programs of NVIDIA's nccl-tests print, in all its layouts.
+/// The tables that the programs of NVIDIA's nccl-tests, and AMD's rccl-tests, print, in all their layouts.
 ///
 /// Sizes are bytes, times microseconds, GB/s 10^9 bytes a second. Columns come and go: old versions leave the cells of
 /// `redop` and `root` blank, `-I 1` adds columns to each half, `-S 1` one at the end, and wide numbers lose decimals.
 /// So a time is taken to be one when size over time is the algorithm bandwidth beside it. Which collective it was and
 /// how many ranks took part is printed by some versions only; else it follows from bus over algorithm bandwidth,
-/// reduction and root (nccl-tests, doc/PERFORMANCE.md), where that is unambiguous.
+/// reduction and root (nccl-tests, doc/PERFORMANCE.md), where that is unambiguous. Rows whose results the tool counts as
+/// wrong are left out, and ranks that did not find each other are refused.
 enum NCCLTestsReader {
   typealias Kind = MeasuredLinks.CollectiveTimes.Kind
-
-  /// One row; seconds, nil where a half is missing.
-  struct Row {
-    let messageBytes: Int
-    let outOfPlaceSeconds: Double
-    let inPlaceSeconds: Double?
-    /// Bus over algorithm bandwidth, with the uncertainty of its decimals.
-    let busFactor: (value: Double, error: Double)
-    let reduction: String?
-    let root: Int?
-  }
+  private typealias Row = NCCLTestsTable.Row
 
   static func findings(of text: ToolText, context: ImportContext) throws(DocumentError) -> Findings {
-    var findings = Findings(engine: "nccl-tests", source: text.source)
-    var rows: [Row] = []
-    var hosts: [Int: String] = [:]
-    var program: Kind?
-    var halfWidth = 4
-    var hasHeader = false
-    for (index, line) in text.lines.enumerated() {
-      let words = line.words
-      if words.first == "#" || words.first?.hasPrefix("#") == true {
-        if let times = header(words) {
-          if words.contains("cputime") {
-            throw text.error(line: index, expected: "times of the collective; -C 1 prints those of the CPU")
-          }
-          hasHeader = true
-          halfWidth = times
-        } else if let (rank, host) = device(words) {
-          hosts[rank] = host
-        }
-      }
-      if line.contains("Out of bounds values"), !line.hasSuffix("OK") {
-        findings.notes.append("results were wrong, nccl-tests says: \(words.dropFirst().joined(separator: " "))")
-      }
-      if program == nil { program = kind(ofProgramIn: line) }
-      guard hasHeader, let size = words.first?.plainCount, words.count >= 6 else { continue }
-      // The warm-up rows of tiny sizes are printed as size 0.
-      guard size > 0 else { continue }
-      guard let row = row(words, size: size, halfWidth: halfWidth) else {
-        throw text.error(line: index, expected: "size, count, type, time, algbw and busbw that agree")
-      }
-      rows.append(row)
-    }
-    guard hasHeader else { throw text.error("expected the table of nccl-tests, but no line has its column names") }
-    guard let last = rows.last else { throw text.error("the table of nccl-tests has no rows") }
-
-    let stated = hosts.keys.max().map { $0 + 1 } ?? context.rankCount
-    var kind = program ?? context.collective
-    if kind == nil {
-      kind = guessed(last) ?? Self.kind(ofFile: text.source)
-      if let kind {
-        findings.notes.append("which collective it was is not printed; it is taken to be \(kind.rawValue)")
-      }
-    }
-    guard let kind else {
-      throw text.error("which collective it was is not printed and does not follow from the table; give --collective")
-    }
-    guard let rankCount = stated ?? ranks(of: kind, rows: rows, findings: &findings) else {
-      throw text.error("the ranks are not listed and do not follow from the table; give --ranks")
-    }
-    guard (2...134_217_728).contains(rankCount) else { throw text.error("expected a collective of at least 2 ranks") }
-    if let row = rows.min(by: { $0.busFactor.error < $1.busFactor.error }),
-      abs(row.busFactor.value - kind.busFactor(rankCount: rankCount)) > row.busFactor.error + 0.01
-    {
+    let tables = NCCLTestsTable.all(in: text)
+    guard tables.contains(where: { $0.headerCount > 0 || $0.failureIndex != nil || !$0.hosts.isEmpty }) else {
       throw text.error(
-        "bus over algorithm bandwidth is \(row.busFactor.value) and not that of \(kind.rawValue) of \(rankCount) ranks")
+        "expected the table of nccl-tests, but no line has its column names" + text.failureQuotation)
     }
-    let isComplete = hosts.count == rankCount
-    var names: [String] = []
-    for rank in hosts.keys.sorted() {
-      if let host = hosts[rank], !names.contains(host) { names.append(host) }
-    }
-    for isInPlace in [false, true] {
-      let points = rows.compactMap { row in
-        (isInPlace ? row.inPlaceSeconds : row.outOfPlaceSeconds).map {
-          MeasuredLinks.CollectiveTimes.Point(messageBytes: row.messageBytes, seconds: $0)
-        }
+    var findings = Findings(engine: "nccl-tests", source: text.source)
+    var held: [String] = []
+    var firstError: DocumentError?
+    for table in tables {
+      do throws(DocumentError) {
+        held.append(try add(table, of: text, isAlone: tables.count == 1, context: context, to: &findings))
+      } catch {
+        firstError = firstError ?? error
+        // A run that died before its table, of several, is worth a note and no more.
+        findings.notes.append(
+          "a table is left out: \([error.location, error.expected].filter { !$0.isEmpty }.joined(separator: ": "))")
       }
-      guard !points.isEmpty else { continue }
-      var collective = Findings.Collective(kind: kind, rankCount: rankCount)
-      collective.nodeCount = isComplete ? names.count : context.nodeCount
-      collective.hosts = isComplete ? names : nil
-      collective.isInPlace = isInPlace
-      collective.points = points
-      findings.collectives.append(collective)
     }
-    if isComplete, rankCount == 2, names.count == 2, let first = findings.collectives.first {
-      findings.pairs += pairs(of: first, hosts: names)
-    }
+    if let firstError, findings.collectives.isEmpty { throw firstError }
+    if tables.count > 1 { findings.notes.insert("holds \(held.joined(separator: ", "))", at: 0) }
     return findings
+  }
+
+  /// What one table says.
+  ///
+  /// - Returns: what it is of, in words.
+  private static func add(
+    _ table: NCCLTestsTable, of text: ToolText, isAlone: Bool, context: ImportContext, to findings: inout Findings
+  ) throws(DocumentError) -> String {
+    let place = "line \(text.number(table.firstIndex))"
+    func fault(_ sentence: String) -> DocumentError {
+      DocumentError(source: text.source, location: isAlone ? "" : place, expected: sentence, found: nil)
+    }
+    let failure = table.failureIndex.map { "line \(text.number($0)): \(text.quotation($0))" }
+    if table.hasProcessorTimes {
+      throw fault("expected times of the collective; -C 1 prints those of the CPU")
+    }
+    let isLone =
+      table.hosts.keys.max() == 0
+      || !table.rows.isEmpty && table.rows.allSatisfy { $0.outOfPlace.busFactor.value == 0 }
+        && table.rows.contains { $0.outOfPlace.busFactor.error < 0.1 }
+    if table.hasRankTwice || isLone {
+      let what =
+        table.hasRankTwice
+        ? "rank \(table.hosts.keys.min() ?? 0) is listed twice: these are two runs of the same ranks, whose processes did not find each other"
+        : "it ran with one rank, so nothing was sent; where several processes were started, they did not find each other"
+      throw fault("\(what). Build nccl-tests with MPI=1 (make MPI=1) and start it with mpirun or srun --mpi")
+    }
+    if let index = table.brokenIndex {
+      throw text.error(line: index, expected: "size, count, type, time, algbw and busbw that agree")
+    }
+    guard !table.rows.isEmpty else {
+      throw fault(
+        failure.map { "the test failed before its first row; \($0)" }
+          ?? "the table of nccl-tests has no rows: it was cut off, or the test ended before the first")
+    }
+    if let failure { findings.notes.append("the test failed after \(table.rows.count) rows; \(failure)") }
+    if let words = table.wrongResults {
+      // Old versions print the largest error and not how many results are wrong.
+      guard table.countsWrong else { throw fault("results were wrong, nccl-tests says: \(words)") }
+      findings.notes.append("results were wrong, nccl-tests says: \(words)")
+    }
+    let kind = try kind(of: table, context: context, text: text, isAlone: isAlone, findings: &findings, fault)
+    let stated = table.hosts.keys.max().map { $0 + 1 } ?? context.rankCount
+    guard let rankCount = stated ?? ranks(of: kind, rows: table.rows, findings: &findings) else {
+      throw fault("the ranks are not listed and do not follow from the table; give --ranks")
+    }
+    guard (2...134_217_728).contains(rankCount) else { throw fault("expected a collective of at least 2 ranks") }
+    if let row = table.rows.min(by: { $0.outOfPlace.busFactor.error < $1.outOfPlace.busFactor.error }),
+      abs(row.outOfPlace.busFactor.value - kind.busFactor(rankCount: rankCount)) > row.outOfPlace.busFactor.error + 0.01
+    {
+      throw fault(
+        "bus over algorithm bandwidth is \(row.outOfPlace.busFactor.value) and not that of \(kind.rawValue) of "
+          + "\(rankCount) ranks")
+    }
+    let names = hosts(of: table, rankCount: rankCount, context: context)
+    let before = findings.collectives.count
+    var variants: [[String]] = []
+    for row in table.rows where !variants.contains(row.variant) { variants.append(row.variant) }
+    if variants.count > 1 {
+      findings.notes.append(
+        "rows of \(variants.count) data types, reductions or roots (\(variants.prefix(8).map { $0.joined(separator: " ") }.joined(separator: ", "))) are kept apart"
+      )
+    }
+    for variant in variants {
+      for isInPlace in [false, true] {
+        let halves = table.rows.filter { $0.variant == variant }.compactMap { row in
+          (isInPlace ? row.inPlace : row.outOfPlace).map { (size: row.messageBytes, half: $0) }
+        }
+        let points = points(halves.filter { $0.half.wrongCount ?? 0 == 0 }, findings: &findings)
+        guard !points.isEmpty else { continue }
+        var collective = Findings.Collective(kind: kind, rankCount: rankCount)
+        collective.nodeCount = names?.count ?? context.nodeCount
+        collective.hosts = names
+        collective.isInPlace = isInPlace
+        collective.points = points
+        findings.collectives.append(collective)
+      }
+    }
+    let wrongCount = table.rows.count { $0.outOfPlace.wrongCount ?? 0 > 0 || $0.inPlace?.wrongCount ?? 0 > 0 }
+    if wrongCount > 0 {
+      // What is right where most is wrong is right by chance.
+      guard 2 * wrongCount <= table.rows.count, findings.collectives.count > before else {
+        findings.collectives.removeSubrange(before...)
+        throw fault(
+          "\(wrongCount) of \(table.rows.count) rows have wrong results (#wrong)"
+            + (table.wrongResults.map { ", nccl-tests says: \($0)" } ?? ""))
+      }
+      findings.notes.append(
+        "\(wrongCount) of \(table.rows.count) rows have wrong results (#wrong) and are left out")
+    }
+    if let names, rankCount == 2, names.count == 2, before < findings.collectives.count {
+      findings.pairs += pairs(of: findings.collectives[before], hosts: names)
+    }
+    if let note = TooSmall.note(findings.collectives[before].points, what: kind.rawValue) {
+      findings.notes.append(note)
+    }
+    return "\(kind.rawValue) of \(rankCount) ranks (\(place))"
+  }
+
+  /// The nodes, in the order of their first ranks: as the tool lists them, or as the user names them.
+  private static func hosts(of table: NCCLTestsTable, rankCount: Int, context: ImportContext) -> [String]? {
+    if table.hosts.count == rankCount {
+      var names: [String] = []
+      for rank in table.hosts.keys.sorted() {
+        if let host = table.hosts[rank], !names.contains(host) { names.append(host) }
+      }
+      return names
+    }
+    var names: [String] = []
+    for host in context.hosts where !names.contains(host) { names.append(host) }
+    guard table.hosts.isEmpty, !names.isEmpty, rankCount % names.count == 0,
+      context.nodeCount.map({ $0 == names.count }) ?? true
+    else { return nil }
+    return names
+  }
+
+  /// One point of each size, ascending; of several times of a size the median one (the lower of two).
+  private static func points(
+    _ halves: [(size: Int, half: NCCLTestsTable.Half)], findings: inout Findings
+  ) -> [MeasuredLinks.CollectiveTimes.Point] {
+    var times: [Int: [Double]] = [:]
+    for (size, half) in halves { times[size, default: []].append(half.seconds) }
+    if times.count < halves.count {
+      let note = "sizes were timed several times; the median counts"
+      if !findings.notes.contains(note) { findings.notes.append(note) }
+    }
+    return times.sorted { $0.key < $1.key }.map { size, seconds in
+      .init(messageBytes: size, seconds: seconds.sorted()[(seconds.count - 1) / 2])
+    }
+  }
+
+  private static func kind(
+    of table: NCCLTestsTable, context: ImportContext, text: ToolText, isAlone: Bool, findings: inout Findings,
+    _ fault: (String) -> DocumentError
+  ) throws(DocumentError) -> Kind {
+    if let kind = table.program ?? context.collective { return kind }
+    let ranks = table.hosts.keys.max().map { $0 + 1 } ?? context.rankCount
+    let named = isAlone ? kind(ofFile: text.source) : nil
+    guard let last = table.rows.last, let kind = guessed(last, rankCount: ranks, named: named) ?? named else {
+      throw fault("which collective it was is not printed and does not follow from the table; give --collective")
+    }
+    let note = "which collective it was is not printed; it is taken to be \(kind.rawValue)"
+    if !findings.notes.contains(note) { findings.notes.append(note) }
+    return kind
   }
 
   /// A collective of one rank on each of two nodes is a measurement of their link: bytes over
@@ -117,49 +195,6 @@ enum NCCLTestsReader {
       }
     case .broadcast, .reduce, .gather, .scatter: return []
     }
-  }
-
-  /// The number of columns of a half, if these are the words of the table's header.
-  private static func header(_ words: [String]) -> Int? {
-    guard words.contains("size"), words.contains("algbw"), words.contains("busbw") else { return nil }
-    let times = words.indices.filter { words[$0] == "time" || words[$0] == "cputime" }
-    return times.count == 2 ? times[1] - times[0] : 4
-  }
-
-  /// `#  Rank  3 Group  0 Pid 1 on HOST device  3 [0x01] NAME`.
-  private static func device(_ words: [String]) -> (rank: Int, host: String)? {
-    guard let place = words.firstIndex(of: "Rank"), place + 1 < words.count, let rank = words[place + 1].plainCount,
-      rank < 1_000_000, let on = words.firstIndex(of: "on"), on + 1 < words.count, let host = words[on + 1].asName
-    else { return nil }
-    return (rank, host)
-  }
-
-  private static func row(_ words: [String], size: Int, halfWidth: Int) -> Row? {
-    // Size, count and type, then perhaps reduction and root.
-    for start in 3...5 where start + 2 < words.count {
-      guard let half = half(words, at: start, size: size) else { continue }
-      let second = Self.half(words, at: start + halfWidth, size: size)
-      let between = words[3..<start]
-      return Row(
-        messageBytes: size, outOfPlaceSeconds: half.seconds, inPlaceSeconds: second?.seconds,
-        busFactor: half.busFactor, reduction: between.first { Int($0) == nil },
-        root: between.compactMap { Int($0) }.last)
-    }
-    return nil
-  }
-
-  /// Time, algorithm and bus bandwidth at a place, if they agree with the size: bandwidths have two decimals.
-  private static func half(_ words: [String], at start: Int, size: Int) -> (
-    seconds: Double, busFactor: (Double, Double)
-  )? {
-    guard start + 2 < words.count, let microseconds = words[start].plainNumber, microseconds > 0,
-      let algorithm = words[start + 1].plainNumber, let bus = words[start + 2].plainNumber
-    else { return nil }
-    let computed = Double(size) / microseconds / 1e3
-    guard abs(computed - algorithm) <= 0.011 + 0.01 * algorithm else { return nil }
-    // Each of the two may be off by half a unit of its last decimal.
-    let error = 0.0055 * (1 + bus / max(algorithm, 0.01)) / algorithm
-    return (microseconds / 1e6, algorithm > 0 ? (bus / algorithm, error) : (0, .infinity))
   }
 
   // MARK: What is not printed
@@ -184,14 +219,25 @@ enum NCCLTestsReader {
   }
 
   /// The kind that a row can only be of.
-  private static func guessed(_ row: Row) -> Kind? {
-    let factor = row.busFactor
+  ///
+  /// All-reduce of two ranks and send-receive both print a reduction, no root and the factor 1 (`all_reduce.cu` and
+  /// `sendrecv.cu`, nccl-tests a0b82b2); send-receive and all-to-all do not check results in place and print N/A there.
+  private static func guessed(_ row: Row, rankCount: Int?, named: Kind?) -> Kind? {
+    let factor = row.outOfPlace.busFactor
     let reduces = row.reduction != nil && row.reduction != "none"
     if factor.value > 1 + factor.error { return .allReduce }
-    if factor.value < 1 - factor.error { return reduces ? .reduceScatter : nil }
-    guard let root = row.root, abs(factor.value - 1) <= factor.error else { return nil }
-    // All-reduce of two ranks has the factor 1 as well, so a reduction without root stays open.
-    return root < 0 ? nil : reduces ? .reduce : .broadcast
+    let isUnchecked = row.outOfPlace.isChecked && row.inPlace?.isChecked == false
+    if factor.value < 1 - factor.error {
+      // All-gather and all-to-all have one factor; only the former is checked in place.
+      guard !reduces, row.outOfPlace.isChecked, row.root ?? 0 < 0 else { return reduces ? .reduceScatter : nil }
+      return isUnchecked ? .allToAll : .allGather
+    }
+    guard abs(factor.value - 1) <= factor.error else { return nil }
+    if let root = row.root, root >= 0 { return reduces ? .reduce : .broadcast }
+    guard reduces else { return nil }
+    if let named { return named }
+    if let rankCount, rankCount > 2 { return .sendReceive }
+    return isUnchecked ? .sendReceive : .allReduce
   }
 
   /// The ranks that bus over algorithm bandwidth implies, if only one number does within the decimals printed.
@@ -206,7 +252,7 @@ enum NCCLTestsReader {
     case .broadcast, .reduce, .sendReceive: return nil
     }
     var least = 2.0, most = 1e6
-    for (factor, error) in rows.map(\.busFactor) where error < 0.01 {
+    for (factor, error) in rows.map(\.outOfPlace.busFactor) where error < 0.01 {
       let low = whole / (whole - (factor - error)), high = whole / (whole - (factor + error))
       least = max(least, low.rounded(.up))
       // Beyond the whole there is no upper limit.

@@ -5,7 +5,7 @@ import FoundationXML
 /// NCCL's topology XML: what `NCCL_TOPO_DUMP_FILE` writes, or a cloud's static file that `NCCL_TOPO_FILE` names.
 ///
 /// PCI classes 0x0302xx and 0x0300xx are GPUs, 0x0207xx and 0x0200xx network cards, 0x0604xx bridges; a dump has `gpu`,
-/// `nic` and `net` elements besides. Virtual machines state PCIe widths and speeds wrongly, so none is taken over;
+/// `nic` and `net` elements besides; RCCL's has `xgmi` elements as well. Virtual machines state PCIe widths and speeds wrongly, so none is taken over;
 /// rates are of NVLink by generation and of the network as `speed` says in Mb/s.
 enum NCCLTopologyReader {
   static func findings(of text: ToolText) throws(DocumentError) -> Findings {
@@ -39,12 +39,14 @@ enum NCCLTopologyReader {
             return .nvlink(min(from.switchLinkCount, to.switchLinkCount))
           }
           if let count = from.directLinks[to.bus] { return .nvlink(count) }
+          if let count = from.amdLinks[to.bus] ?? to.amdLinks[from.bus] { return .xgmi(count) }
           return from.path(to: to)
         }
       },
       deviceToCard: devices.map { device in cards.map { device.path(to: $0) } })
     structure.cardBytesPerSecond = cards.map(\.bytesPerSecond)
-    let rates = switched.compactMap(\.nvlinkBytesPerSecond)
+    let linked = switched.isEmpty ? devices.filter { !$0.directLinks.isEmpty } : switched
+    let rates = linked.compactMap(\.nvlinkBytesPerSecond)
     if !devices.isEmpty, rates.count == devices.count, let first = rates.first, rates.allSatisfy({ $0 == first }) {
       structure.nvlinkBytesPerSecond = first
     }
@@ -65,15 +67,19 @@ enum NCCLTopologyReader {
     let cpu: Int
     var switchLinkCount = 0
     var directLinks: [String: Int] = [:]
+    /// XGMI of AMD's devices, by the address at the other end.
+    var amdLinks: [String: Int] = [:]
     var architecture = 0
     var bytesPerSecond: Double?
+
+    private var linkCount: Int { switchLinkCount > 0 ? switchLinkCount : directLinks.values.reduce(0, +) }
 
     /// One direction of all NVLinks: 25 GB/s each of generations 2 to 4, 50 GB/s from generation 5 on (NVIDIA V100,
     /// A100, H100 and B200 datasheets: 6, 12, 18 and 18 links for 150, 300, 450 and 900 GB/s).
     var nvlinkBytesPerSecond: Double? {
       switch architecture {
-      case 70, 80, 90: Double(switchLinkCount) * 25e9
-      case 100, 103: Double(switchLinkCount) * 50e9
+      case 70, 80, 90: Double(linkCount) * 25e9
+      case 100, 103: Double(linkCount) * 50e9
       default: nil
       }
     }
@@ -132,6 +138,11 @@ enum NCCLTopologyReader {
         change { part in
           if isSwitch { part.switchLinkCount += count } else { part.directLinks[target, default: 0] += count }
         }
+      case "xgmi":
+        // As RCCL writes them; of one hop, and with the address of the other device.
+        let count = attributes["count"]?.plainCount ?? 1
+        guard (1...1_000).contains(count), let target = attributes["target"], !target.isEmpty else { return }
+        change { $0.amdLinks[target, default: 0] += count }
       default: break
       }
     }

@@ -5,6 +5,8 @@ package struct NodeStructure: Sendable, Equatable {
   package enum Path: Sendable, Equatable, Comparable {
     /// NVLinks, and their number.
     case nvlink(Int)
+    /// XGMI, the links between AMD's devices, and their number.
+    case xgmi(Int)
     /// At most one PCIe bridge.
     case pix
     /// Several PCIe bridges, no host bridge.
@@ -13,6 +15,8 @@ package struct NodeStructure: Sendable, Equatable {
     case phb
     /// Host bridges of one NUMA node.
     case node
+    /// PCIe, and it is not said what lies between.
+    case pcie
     /// The links between NUMA nodes.
     case sys
 
@@ -20,10 +24,12 @@ package struct NodeStructure: Sendable, Equatable {
     package var word: String {
       switch self {
       case .nvlink(let count): "NV\(count)"
+      case .xgmi: "XGMI"
       case .pix: "PIX"
       case .pxb: "PXB"
       case .phb: "PHB"
       case .node: "NODE"
+      case .pcie: "PCIE"
       case .sys: "SYS"
       }
     }
@@ -35,6 +41,8 @@ package struct NodeStructure: Sendable, Equatable {
       case "PHB": self = .phb
       case "NODE": self = .node
       case "SYS", "SOC": self = .sys
+      case "PCIE": self = .pcie
+      case "XGMI": self = .xgmi(1)
       default:
         guard word.hasPrefix("NV"), let count = String(word.dropFirst(2)).plainCount, (1...1_000).contains(count) else {
           return nil
@@ -45,12 +53,13 @@ package struct NodeStructure: Sendable, Equatable {
 
     private var rank: Int {
       switch self {
-      case .nvlink(let count): -count
+      case .nvlink(let count), .xgmi(let count): -count
       case .pix: 1
       case .pxb: 2
       case .phb: 3
       case .node: 4
-      case .sys: 5
+      case .pcie: 5
+      case .sys: 6
       }
     }
 
@@ -64,7 +73,8 @@ package struct NodeStructure: Sendable, Equatable {
   package let deviceToDevice: [[Path?]]
   /// From each device to each network card.
   package let deviceToCard: [[Path?]]
-  /// A device's nominal rate over all its NVLinks, one direction; nil where the generation is not stated.
+  /// A device's nominal rate over all its NVLinks, one direction; nil where the generation is not stated or devices
+  /// differ.
   package var nvlinkBytesPerSecond: Double?
   /// Nominal rate of each network card, one direction; nil where not stated.
   package var cardBytesPerSecond: [Double?] = []

@@ -3,7 +3,7 @@ import Documents
 /// The OSU micro-benchmarks: point-to-point bandwidth and latency, and the average latency of collectives.
 ///
 /// `MB/s` is 10^6 bytes a second. Rows of sizes follow the header, whose second column is the average; `-f` appends
-/// minimum, maximum and iterations, `--validation` a word. A title with `-CUDA` or its kin is of device memory. Neither
+/// minimum, maximum and iterations, `--validation` a word. Every title begins a test of its own. A title with `-CUDA` or its kin is of device memory. Neither
 /// hosts nor the number of ranks are printed.
 enum OSUReader {
   private typealias Kind = MeasuredLinks.CollectiveTimes.Kind
@@ -15,42 +15,104 @@ enum OSUReader {
     case collective(Kind)
   }
 
-  static func findings(of text: ToolText, context: ImportContext) throws(DocumentError) -> Findings {
-    guard let titleIndex = text.lines.firstIndex(where: { $0.hasPrefix("# OSU ") }) else {
-      throw text.error("expected a line \"# OSU … Test\"")
-    }
-    let title = text.lines[titleIndex]
-    guard let test = test(titled: title.lowercased()) else {
-      throw text.error(
-        line: titleIndex,
-        expected:
-          "a test of bandwidth, latency, all-reduce, all-gather, reduce-scatter, all-to-all, broadcast or reduce")
-    }
+  /// One test of a file.
+  private struct Section {
+    let title: String
+    let index: Int
+    let test: Test
     var rows: [(size: Int, value: Double)] = []
-    for (index, line) in text.lines.enumerated().dropFirst(titleIndex + 1) {
+
+    /// Runs of one test are counted; a bandwidth and a latency may be of one pair.
+    var name: String {
+      switch test {
+      case .bandwidth(let isBidirectional): isBidirectional ? "osu_bibw" : "osu_bw"
+      case .latency: "osu_latency"
+      case .collective(let kind): kind.rawValue
+      }
+    }
+  }
+
+  static func findings(of text: ToolText, context: ImportContext) throws(DocumentError) -> Findings {
+    var findings = Findings(engine: "osu", source: text.source)
+    let sections = try sections(of: text, findings: &findings)
+    for (index, section) in sections.enumerated() {
+      let run = ImportContext.Run(
+        index: sections[..<index].count { $0.name == section.name },
+        count: sections.count { $0.name == section.name })
+      try add(section, run: run, text: text, context: context, to: &findings)
+    }
+    if sections.count > 1 {
+      findings.notes.insert(
+        "holds \(sections.map { "\($0.name) (line \(text.number($0.index)))" }.joined(separator: ", "))", at: 0)
+    }
+    return findings
+  }
+
+  /// The tests of a file, each from its title on; those without rows are noted, unless there are no others.
+  private static func sections(of text: ToolText, findings: inout Findings) throws(DocumentError) -> [Section] {
+    var sections: [Section] = []
+    for (index, line) in text.lines.enumerated() {
       let words = line.words
-      guard let first = words.first, !first.hasPrefix("#"), let size = first.plainCount else { continue }
-      guard words.count >= 2, let value = words[1].plainNumber else {
+      if isTitle(words) {
+        let title = "# " + words.drop { $0 == "#" }.joined(separator: " ")
+        guard let test = test(titled: title.lowercased()) else {
+          throw text.error(
+            line: index,
+            expected:
+              "a test of bandwidth, latency, all-reduce, all-gather, reduce-scatter, all-to-all, broadcast or reduce")
+        }
+        sections.append(Section(title: title, index: index, test: test))
+        continue
+      }
+      guard !sections.isEmpty, let first = words.first, let size = first.plainCount, words.count >= 2 else { continue }
+      guard let value = words[1].plainNumber else {
+        // Messages of other programs may begin with a number; a row has nothing but numbers.
+        guard words.count == 2 else { continue }
         throw text.error(line: index, expected: "a size and a number")
       }
-      if value > 0 { rows.append((size, value)) }
+      if value > 0 { sections[sections.count - 1].rows.append((size, value)) }
     }
-    guard let first = rows.first else { throw text.error("the table of \"\(title)\" has no rows") }
-    var findings = Findings(engine: "osu", source: text.source)
+    guard let first = sections.first else {
+      throw text.error("expected a line \"# OSU … Test\"\(text.failureQuotation)")
+    }
+    let filled = sections.filter { !$0.rows.isEmpty }
+    guard !filled.isEmpty else {
+      throw text.error("the table of \"\(first.title.oneLine)\" has no rows\(text.failureQuotation)")
+    }
+    for section in sections where section.rows.isEmpty {
+      findings.notes.append("\(section.name) of line \(text.number(section.index)) has no rows\(text.failureQuotation)")
+    }
+    return filled
+  }
+
+  static func isTitle(_ words: [String]) -> Bool {
+    let words = words.drop { $0 == "#" }
+    return words.first == "OSU" && words.contains("Test") && words.count <= 12
+  }
+
+  private static func add(
+    _ section: Section, run: ImportContext.Run, text: ToolText, context: ImportContext, to findings: inout Findings
+  ) throws(DocumentError) {
+    let rows = section.rows, title = section.title
+    func note(_ sentence: String) { if !findings.notes.contains(sentence) { findings.notes.append(sentence) } }
     let end: MeasuredLinks.InsideLinks.End = title.contains("MPI-") || title.contains("CCL") ? .device : .host
-    switch test {
+    switch section.test {
     case .bandwidth(let isBidirectional):
       let share = isBidirectional ? 0.5 : 1
-      if isBidirectional { findings.notes.append("both directions ran at once; half of the sum is each one's") }
+      if isBidirectional { note("both directions ran at once; half of the sum is each one's") }
+      if let last = rows.last, last.size < TooSmall.leastPipelinedBytes {
+        note(TooSmall.sentence(section.name, bytes: last.size))
+      }
       context.place(
         rows.map { .init(messageBytes: $0.size, bytesPerSecond: $0.value * 1e6 * share) }, latencySeconds: nil,
-        name: isBidirectional ? "osu_bibw" : "osu_bw", end: end, isBidirectional: isBidirectional, into: &findings)
+        name: section.name, end: end, isBidirectional: isBidirectional, run: run, into: &findings)
     case .latency:
       context.place(
-        [], latencySeconds: first.value / 1e6, name: "osu_latency", end: end, isBidirectional: false, into: &findings)
+        [], latencySeconds: rows[0].value / 1e6, name: section.name, end: end, isBidirectional: false, run: run,
+        into: &findings)
     case .collective(let kind):
       guard let rankCount = context.rankCount, rankCount > 1 else {
-        throw text.error("\"\(title)\" does not say how many ranks took part; give --ranks")
+        throw text.error("\"\(title.oneLine)\" does not say how many ranks took part; give --ranks")
       }
       var collective = Findings.Collective(kind: kind, rankCount: rankCount)
       collective.nodeCount = context.nodeCount
@@ -65,9 +127,9 @@ enum OSUReader {
         return overflow || bytes > 1_000_000_000_000_000 ? nil : .init(messageBytes: bytes, seconds: row.value / 1e6)
       }
       findings.collectives.append(collective)
-      findings.notes.append("times are averages over the ranks")
+      note("times are averages over the ranks")
+      if let sentence = TooSmall.note(collective.points, what: kind.rawValue) { note(sentence) }
     }
-    return findings
   }
 
   /// `OSU MPI-CUDA Bandwidth Test`; other point-to-point tests, such as one-sided ones and of many pairs, are others.

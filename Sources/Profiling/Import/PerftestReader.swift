@@ -4,53 +4,144 @@ import Documents
 ///
 /// `MB/sec` is 2^20 bytes a second, `Gb/sec` 10^9 bits (perftest_parameters.c). A bidirectional test prints the sum of
 /// both directions. Server and client may be in one file, lines of both mixed: their tables are of the same traffic,
-/// and of two values of a size the mean is taken.
+/// and of two values of a size the mean is taken. Other titles begin other runs. One LID or one GID at both ends is a loop.
 enum PerftestReader {
-  static func findings(of text: ToolText, context: ImportContext) throws(DocumentError) -> Findings {
-    guard let title = text.lines.first(where: { isTitle($0) }) else {
-      throw text.error("expected a title such as \"RDMA_Write BW Test\"")
-    }
-    let isBidirectional = title.contains("Bidirectional"), isLatency = title.contains("Latency")
+  /// One run, from its title on; where server and client wrote into one file, of both.
+  private struct Section {
+    let title: String
+    let index: Int
     var unit: (bytesPerSecond: Double, column: Int)?
     var values: [Int: [Double]] = [:]
-    var addresses: (local: Set<String>, remote: Set<String>) = ([], [])
+    /// What identifies the queue pairs of each end.
+    var local: Set<String> = []
+    var remote: Set<String> = []
+    /// The ports of each end: GIDs where they are printed, else the numbers that a subnet manager gave.
+    var localPorts: Set<String> = []
+    var remotePorts: Set<String> = []
+
+    var isLatency: Bool { title.contains("Latency") }
+    var isBidirectional: Bool { title.contains("Bidirectional") }
+    /// One port at both ends. Server and client in one file name both ports at both ends.
+    var isLoop: Bool {
+      let kinds = Set(localPorts.map { $0.prefix(3) })
+      return !localPorts.isEmpty && localPorts == remotePorts && kinds.count == localPorts.count
+    }
+    /// Whether the other is what the other end printed of the same traffic.
+    func mirrors(_ other: Section) -> Bool {
+      !local.isEmpty && title == other.title && local == other.remote && remote == other.local
+    }
+  }
+
+  static func findings(of text: ToolText, context: ImportContext) throws(DocumentError) -> Findings {
+    let sections = try sections(of: text)
+    guard let first = sections.first else {
+      throw text.error("expected a title such as \"RDMA_Write BW Test\"" + text.failureQuotation)
+    }
+    var findings = Findings(engine: "perftest", source: text.source)
+    let filled = sections.filter { !$0.values.isEmpty }
+    guard !filled.isEmpty else {
+      throw text.error(
+        (first.unit == nil
+          ? "expected the column names \"#bytes #iterations …\"" : "the table of perftest has no rows")
+          + text.failureQuotation)
+    }
+    for section in sections where section.values.isEmpty {
+      findings.notes.append("the run of line \(text.number(section.index)) has no rows" + text.failureQuotation)
+    }
+    if filled.count > 1 {
+      findings.notes.append(
+        "holds \(filled.map { "\(name(of: $0)) (line \(text.number($0.index)))" }.joined(separator: ", "))")
+    }
+    for (index, section) in filled.enumerated() {
+      let run = ImportContext.Run(
+        index: filled[..<index].count { $0.isLatency == section.isLatency },
+        count: filled.count { $0.isLatency == section.isLatency })
+      add(section, run: run, context: context, to: &findings)
+    }
+    return findings
+  }
+
+  private static func sections(of text: ToolText) throws(DocumentError) -> [Section] {
+    var sections: [Section] = []
+    var isLocal = true
     for (index, line) in text.lines.enumerated() {
       let words = line.words
-      if words.first == "#bytes" {
-        unit = try self.unit(ofHeader: line, isLatency: isLatency, text: text, index: index)
-      } else if words.count > 3, words[1] == "address:", let place = words.firstIndex(of: "LID") {
-        // The number that a subnet manager gave the port: 0 on Ethernet, where it says nothing.
-        let identifier = words[place + 1 < words.count ? place + 1 : place]
-        if identifier.contains(where: { !"0x".contains($0) }) {
-          if words[0] == "local" { addresses.local.insert(identifier) } else { addresses.remote.insert(identifier) }
+      if isTitle(line) {
+        // Server and client that write into one file print both titles before any row.
+        if sections.last.map({ $0.values.isEmpty && $0.unit == nil && $0.title == line }) != true {
+          sections.append(Section(title: line, index: index))
         }
-      } else if let unit, let size = words.first?.plainCount, words.count > unit.column {
+        continue
+      }
+      if sections.isEmpty, words.first == "#bytes" { sections.append(Section(title: "", index: index)) }
+      guard var section = sections.popLast() else { continue }
+      defer { sections.append(section) }
+      if words.first == "#bytes" {
+        section.unit = try self.unit(ofHeader: line, isLatency: section.isLatency, text: text, index: index)
+      } else if words.count > 3, words[1] == "address:", let place = words.firstIndex(of: "LID") {
+        isLocal = words[0] == "local"
+        let identity = words[place...].prefix(6).joined(separator: " ")
+        let port = words[place + 1 < words.count ? place + 1 : place]
+        // The number that a subnet manager gave the port: 0 on Ethernet, where it says nothing.
+        let saysSomething = port.contains { !"0x".contains($0) }
+        if isLocal {
+          section.local.insert(identity)
+          if saysSomething { section.localPorts.insert("LID \(port)") }
+        } else {
+          section.remote.insert(identity)
+          if saysSomething { section.remotePorts.insert("LID \(port)") }
+        }
+      } else if words.count == 2, words[0] == "GID:", words[1].contains(where: { !"0:".contains($0) }) {
+        if isLocal {
+          section.localPorts.insert("GID \(words[1])")
+        } else {
+          section.remotePorts.insert("GID \(words[1])")
+        }
+      } else if let unit = section.unit, let size = words.first?.plainCount, words.count > unit.column {
         guard let value = words[unit.column].plainNumber else {
           throw text.error(line: index, expected: "a size and numbers")
         }
-        if value > 0 { values[size, default: []].append(value * unit.bytesPerSecond) }
+        if value > 0 { section.values[size, default: []].append(value * unit.bytesPerSecond) }
       }
     }
-    let rows = values.sorted { $0.key < $1.key }.map {
+    // What the two ends printed of one run, in two files put together, is one measurement.
+    var result: [Section] = []
+    for section in sections {
+      if let place = result.firstIndex(where: { section.mirrors($0) }) {
+        result[place].values.merge(section.values) { $0 + $1 }
+      } else {
+        result.append(section)
+      }
+    }
+    return result
+  }
+
+  private static func name(of section: Section) -> String {
+    section.title.words.filter { $0 != "Test" && !$0.allSatisfy { $0 == "-" } }.joined(separator: " ").asName
+      ?? "perftest"
+  }
+
+  private static func add(
+    _ section: Section, run: ImportContext.Run, context: ImportContext, to findings: inout Findings
+  ) {
+    func note(_ sentence: String) { if !findings.notes.contains(sentence) { findings.notes.append(sentence) } }
+    let rows = section.values.sorted { $0.key < $1.key }.map {
       (size: $0.key, value: $0.value.reduce(0, +) / Double($0.value.count))
     }
-    guard unit != nil else { throw text.error("expected the column names \"#bytes #iterations …\"") }
-    guard let first = rows.first else { throw text.error("the table of perftest has no rows") }
-    var findings = Findings(engine: "perftest", source: text.source)
-    var context = context
-    if context.hosts.count != 2, !addresses.local.isEmpty, addresses.local == addresses.remote {
-      findings.notes.append("both ends are the same port, LID \(addresses.local.sorted().joined(separator: ", "))")
-      context.hosts = ["node-0", "node-0"]
+    if section.isLoop {
+      note(
+        "both ends are the same port, \(section.localPorts.sorted().joined(separator: ", ")): a loop over one card and "
+          + "no link between nodes")
     }
-    if isBidirectional { findings.notes.append("both directions ran at once; half of the printed sum is each one's") }
-    let name =
-      title.words.filter { $0 != "Test" && !$0.allSatisfy { $0 == "-" } }.joined(separator: " ").asName ?? "perftest"
+    if section.isBidirectional { note("both directions ran at once; half of the printed sum is each one's") }
+    if !section.isLatency, let last = rows.last, last.size < TooSmall.leastPipelinedBytes {
+      note(TooSmall.sentence(name(of: section), bytes: last.size))
+    }
+    let share = section.isBidirectional ? 0.5 : 1
     context.place(
-      isLatency
-        ? [] : rows.map { .init(messageBytes: $0.size, bytesPerSecond: $0.value * (isBidirectional ? 0.5 : 1)) },
-      latencySeconds: isLatency ? first.value : nil, name: name.asName ?? "perftest", isBidirectional: isBidirectional,
-      into: &findings)
-    return findings
+      section.isLatency ? [] : rows.map { .init(messageBytes: $0.size, bytesPerSecond: $0.value * share) },
+      latencySeconds: section.isLatency ? rows[0].value : nil, name: name(of: section),
+      isBidirectional: section.isBidirectional, isLoop: section.isLoop, run: run, into: &findings)
   }
 
   static func isTitle(_ line: String) -> Bool {

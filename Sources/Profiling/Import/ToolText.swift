@@ -5,9 +5,13 @@ import JSONText
 package struct ToolText: Sendable {
   /// The file; also what messages call it.
   package let source: String
-  /// Without line ends, control sequences of terminals, and carriage returns.
+  /// What the program printed: without line ends, control sequences of terminals, and what stood around the lines.
   let lines: [String]
-  /// The text as it was.
+  /// Where each line stood in the file, from 1.
+  let numbers: [Int]
+  /// What was taken away, as sentences.
+  let notes: [String]
+  /// The text as it was, or the lines where something was taken away.
   let bytes: [UInt8]
 
   /// The most that is read of one file.
@@ -31,23 +35,23 @@ package struct ToolText: Sendable {
     guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
       throw DocumentError(source: source, location: "", expected: "expected UTF-8 text", found: nil)
     }
+    let printed = PrintedLines(text)
     self.source = source
-    self.bytes = bytes
-    lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map { Self.plain(String($0)) }
-  }
-
-  /// A line without the sequences that colour and underline on a terminal (ECMA-48: ESC `[`, parameters, a letter).
-  private static func plain(_ line: String) -> String {
-    guard line.contains("\u{1B}") else { return line }
-    return line.replacing(/\u{1B}\[[0-9;?]*[A-Za-z]/, with: "")
+    lines = printed.lines.map(\.text)
+    numbers = printed.lines.map(\.number)
+    notes = printed.notes
+    self.bytes = printed.isChanged ? Array(lines.joined(separator: "\n").utf8) : bytes
   }
 
   /// A complaint about one line, which it quotes.
   func error(line index: Int, expected: String) -> DocumentError {
     DocumentError(
-      source: source, location: "line \(index + 1)", expected: "expected \(expected)",
+      source: source, location: "line \(numbers[index])", expected: "expected \(expected)",
       found: JSON.string(String(lines[index].prefix(80))).briefDescription)
   }
+
+  /// The file's number of the line at an index of ``lines``; of one past the end, the last.
+  func number(_ index: Int) -> Int { numbers.indices.contains(index) ? numbers[index] : numbers.last ?? 1 }
 
   /// A complaint about the text as a whole.
   func error(_ sentence: String) -> DocumentError {
