@@ -25,9 +25,9 @@ struct EstimateReport {
     return "Note: this is priced for no framework in particular, since \(refusal.rule).\n"
   }
 
-  /// What to know of a job, a line each.
-  static func notes(of job: TrainingJob) -> String {
-    job.notes.map { "Note: \($0.oneLine).\n" }.joined()
+  /// What to know of a job and of where it runs, a line each.
+  static func notes(of job: TrainingJob, on cluster: ClusterDescription) -> String {
+    job.notes.map { "Note: \($0.oneLine).\n" }.joined() + cluster.doubts.map { "Note: \($0.oneLine)\n" }.joined()
   }
 
   var text: String {
@@ -42,6 +42,8 @@ struct EstimateReport {
       \(Format.gigabytes(cluster.device.datasheet.memoryBytes)) (\(PlanReport.words(prediction.verdict)))
 
       \(PredictionReport(prediction: prediction).text)
-      """ + CollectivesReport(model: estimate.model, strategy: estimate.strategy).text + Self.notes(of: job) + refusal
+      """ + CollectivesReport(model: estimate.model, strategy: estimate.strategy).text
+        + Self.notes(of: job, on: cluster)
+        + refusal
   }
 }

@@ -40,7 +40,9 @@ struct LinkPlaceOptions: ParsableArguments {
   @Option(help: ArgumentHelp("What sextant is called on the hosts.", valueName: "path"))
   var remoteProgram: String?
 
-  @Flag(inversion: .prefixedNo, help: "Coordinate the run as rank 0; where not, rank 0 is a node like the others.")
+  @Flag(
+    inversion: .prefixedNo, exclusivity: .exclusive,
+    help: "Coordinate the run as rank 0; where not, rank 0 is a node like the others.")
   var coordinate = true
 
   @Option(

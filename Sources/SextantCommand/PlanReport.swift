@@ -9,7 +9,8 @@ struct PlanReport {
 
   var text: String {
     [
-      QuestionReport(of: plan, defaults: defaults).text, EstimateReport.notes(of: plan.job), strategySection,
+      QuestionReport(of: plan, defaults: defaults).text, EstimateReport.notes(of: plan.job, on: plan.cluster),
+      strategySection,
       DecisionsReport(plan: plan).text, bestSection,
       PredictionReport(prediction: plan.prediction).text, stagesSection, ShardingReport(plan: plan).text, nodesSection,
       unmeasuredSection, CollectivesReport(plan: plan).text, searchSection, familiesSection,

@@ -77,6 +77,7 @@ struct ProfileImportCommand: ParsableCommand {
   func run() throws {
     try reportingErrors {
       if let output { try tryWritingFile(at: output) }
+      if let skeleton { try tryWritingFile(at: skeleton) }
       let imported = try LinkImport(
         files: files, format: format, hosts: hosts.map(Self.names) ?? [], rankCount: ranks, nodeCount: nodes,
         collective: collective, name: name)

@@ -44,7 +44,7 @@ struct ProfileLinksCommand: ParsableCommand {
   @OptionGroup(title: "Traffic") var probe: LinkProbeOptions
   @OptionGroup(title: "nccl-tests") var nccl: NCCLTestsOptions
 
-  @Flag(inversion: .prefixedNo, help: "Measure the loopback interface inside each node too.")
+  @Flag(inversion: .prefixedNo, exclusivity: .exclusive, help: "Measure the loopback interface inside each node too.")
   var loopback = true
 
   @Option(

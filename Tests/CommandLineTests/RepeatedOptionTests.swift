@@ -47,6 +47,12 @@ import Testing
     try await Workspace().sextant("validate", "--runs", "a.jsonl", "--runs", "b.jsonl").failed(65, "a.jsonl")
   }
 
+  @Test(arguments: ["loopback", "coordinate"])
+  func aFlagAndItsOppositeAreRefused(flag: String) async throws {
+    let run = try await Workspace().sextant("profile", "links", "--\(flag)", "--no-\(flag)")
+    run.failed(64, "--no-\(flag)", "--\(flag)")
+  }
+
   @Test func anOptionThatIsRepeatedAsItIsHolds() async throws {
     try await Workspace().sextant(plan + ["--model", "gpt2", "--json", "--json"]).succeeded()
   }
