@@ -186,6 +186,16 @@ extension Configuration {
     return layers.count == layerCount ? nil : Window(tokenCount: tokenCount, fullLayers: layers)
   }
 
+  /// What has to be known of a window that a file turns on and that no layer has.
+  mutating func noteOfUnusedWindow(layerCount: Int) throws(DocumentError) -> String? {
+    guard case .fromLayer = architecture.window, try window(layerCount: layerCount) == nil,
+      try fields.optional("use_sliding_window")?.boolean() == true,
+      let window = try fields.optional("sliding_window")?.integer(in: ModelDescription.Details.Bounds.positions)
+    else { return nil }
+    return "no layer has the window of \(window.grouped) tokens that use_sliding_window turns on (max_window_layers, "
+      + "layer_types): full attention is priced"
+  }
+
   /// As newer files state them, layer by layer.
   private mutating func layersWithoutWindow(layerCount: Int) throws(DocumentError) -> [Int]? {
     guard let field = fields.optional("layer_types") else { return nil }

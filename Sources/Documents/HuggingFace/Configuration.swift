@@ -43,7 +43,8 @@ struct Configuration {
       hasTiedEmbeddings: fields.optional("tie_word_embeddings")?.boolean() ?? tiesEmbeddings ?? fact.tiesEmbeddings,
       positionCount: positionCount, hasQueryKeyValueBias: has(fact.queryKeyValueBias),
       hasAttentionOutputBias: has(fact.attentionOutputBias), hasFeedForwardBias: has(fact.feedForwardBias),
-      hasDropout: drops, form: form, details: details, notes: notes)
+      hasDropout: drops, form: form, details: details,
+      notes: notes + [noteOfUnusedWindow(layerCount: layers)].compactMap { $0 })
   }
 
   // MARK: Values by key
