@@ -51,11 +51,11 @@ enum Excerpt {
   static let ncclJSON = """
     {"version": 3, "args": ["/opt/nccl-tests/build/all_gather_perf", "-b", "8"],
      "env": ["AWS_SECRET_ACCESS_KEY=do-not-copy"],
-     "config": {"nthreads": 1, "ngpus": 1},
-     "devices": [{"rank": 0, "hostname": "alpha", "device": 0}, {"rank": 1, "hostname": "beta", "device": 0}],
+     "config": {"nthreads": 1, "ngpus": 1,
+      "devices": [{"rank": 0, "hostname": "alpha", "device": 0}, {"rank": 1, "hostname": "beta", "device": 0}]},
      "results": [
        {"size": 8, "root": "    -1", "out_of_place": {"time": 10.0, "alg_bw": 0.0, "bus_bw": 0.0, "nwrong": "nan"}},
-       {"size": 1048576, "out_of_place": {"time": 104.8576, "alg_bw": 10.0, "bus_bw": 5.0},
+       {"size": 1048576, "root": "    -1", "out_of_place": {"time": 104.8576, "alg_bw": 10.0, "bus_bw": 5.0},
         "in_place": {"time": 52.4288, "alg_bw": 20.0, "bus_bw": 10.0}}],
      "out_of_bounds": {"count": 0, "okay": "true"}}
     """

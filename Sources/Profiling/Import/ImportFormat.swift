@@ -107,12 +107,17 @@ package enum ImportFormat: String, Sendable, CaseIterable {
           "recognised as --out_json of an old perftest, which is not valid JSON; expected its table, or a version "
             + "that quotes its keys")
       }
+      if NCCLTestsJSONReader.isCutOff(text) {
+        throw text.error(
+          "recognised as a report of nccl-tests -J that was not finished: the test died, or the file was cut off; expected "
+            + "the whole report, or what the test printed" + text.failureQuotation)
+      }
       throw error
     }
     guard case .object(let members) = json else { return nil }
     let keys = members.map(\.key)
     if keys.contains("nvbandwidth") { return .nvbandwidthJSON }
-    if keys.contains("results"), keys.contains("devices") || keys.contains("config") { return .ncclTestsJSON }
+    if NCCLTestsJSONReader.isReport(keys: keys) { return .ncclTestsJSON }
     if keys.contains(where: { $0.hasPrefix("allreduce_size_") || $0.hasPrefix("pp_size_") }) { return .galvatron }
     if keys.contains("tp_sizes_enc") {
       throw text.error("recognised as a plan of Galvatron, which measures nothing; expected its bandwidth files")

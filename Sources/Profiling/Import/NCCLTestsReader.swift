@@ -14,7 +14,7 @@ enum NCCLTestsReader {
 
   static func findings(of text: ToolText, context: ImportContext) throws(DocumentError) -> Findings {
     let tables = NCCLTestsTable.all(in: text)
-    guard tables.contains(where: { $0.headerCount > 0 || $0.failureIndex != nil || !$0.hosts.isEmpty }) else {
+    guard tables.contains(where: { $0.headerCount > 0 || $0.failure != nil || !$0.hosts.isEmpty }) else {
       throw text.error(
         "expected the table of nccl-tests, but no line has its column names" + text.failureQuotation)
     }
@@ -23,7 +23,7 @@ enum NCCLTestsReader {
     var firstError: DocumentError?
     for table in tables {
       do throws(DocumentError) {
-        held.append(try add(table, of: text, isAlone: tables.count == 1, context: context, to: &findings))
+        held.append(try add(table, isAlone: tables.count == 1, context: context, to: &findings))
       } catch {
         firstError = firstError ?? error
         // A run that died before its table, of several, is worth a note and no more.
@@ -36,17 +36,19 @@ enum NCCLTestsReader {
     return findings
   }
 
-  /// What one table says.
+  /// What one table says, of a text or of a report in JSON.
   ///
   /// - Returns: what it is of, in words.
-  private static func add(
-    _ table: NCCLTestsTable, of text: ToolText, isAlone: Bool, context: ImportContext, to findings: inout Findings
+  static func add(
+    _ table: NCCLTestsTable, isAlone: Bool, context: ImportContext, to findings: inout Findings
   ) throws(DocumentError) -> String {
-    let place = "line \(text.number(table.firstIndex))"
+    let source = findings.source
     func fault(_ sentence: String) -> DocumentError {
-      DocumentError(source: text.source, location: isAlone ? "" : place, expected: sentence, found: nil)
+      DocumentError(source: source, location: isAlone ? "" : table.place, expected: sentence, found: nil)
     }
-    let failure = table.failureIndex.map { "line \(text.number($0)): \(text.quotation($0))" }
+    if let program = table.unreadProgram, context.collective == nil {
+      throw fault("\(program) measures no collective that is read")
+    }
     if table.hasProcessorTimes {
       throw fault("expected times of the collective; -C 1 prints those of the CPU")
     }
@@ -61,21 +63,21 @@ enum NCCLTestsReader {
         : "it ran with one rank, so nothing was sent; where several processes were started, they did not find each other"
       throw fault("\(what). Build nccl-tests with MPI=1 (make MPI=1) and start it with mpirun or srun --mpi")
     }
-    if let index = table.brokenIndex {
-      throw text.error(line: index, expected: "size, count, type, time, algbw and busbw that agree")
-    }
+    if let broken = table.broken { throw broken }
     guard !table.rows.isEmpty else {
       throw fault(
-        failure.map { "the test failed before its first row; \($0)" }
+        table.failure.map { "the test failed before its first row; \($0)" }
           ?? "the table of nccl-tests has no rows: it was cut off, or the test ended before the first")
     }
-    if let failure { findings.notes.append("the test failed after \(table.rows.count) rows; \(failure)") }
+    if let failure = table.failure {
+      findings.notes.append("the test failed after \(table.rows.count) rows; \(failure)")
+    }
     if let words = table.wrongResults {
       // Old versions print the largest error and not how many results are wrong.
       guard table.countsWrong else { throw fault("results were wrong, nccl-tests says: \(words)") }
       findings.notes.append("results were wrong, nccl-tests says: \(words)")
     }
-    let kind = try kind(of: table, context: context, text: text, isAlone: isAlone, findings: &findings, fault)
+    let kind = try kind(of: table, context: context, isAlone: isAlone, findings: &findings, fault)
     let stated = table.hosts.keys.max().map { $0 + 1 } ?? context.rankCount
     guard let rankCount = stated ?? ranks(of: kind, rows: table.rows, findings: &findings) else {
       throw fault("the ranks are not listed and do not follow from the table; give --ranks")
@@ -130,7 +132,7 @@ enum NCCLTestsReader {
     if let note = TooSmall.note(findings.collectives[before].points, what: kind.rawValue) {
       findings.notes.append(note)
     }
-    return "\(kind.rawValue) of \(rankCount) ranks (\(place))"
+    return "\(kind.rawValue) of \(rankCount) ranks\(table.place.isEmpty ? "" : " (\(table.place))")"
   }
 
   /// The nodes, in the order of their first ranks: as the tool lists them, or as the user names them.
@@ -166,12 +168,12 @@ enum NCCLTestsReader {
   }
 
   private static func kind(
-    of table: NCCLTestsTable, context: ImportContext, text: ToolText, isAlone: Bool, findings: inout Findings,
+    of table: NCCLTestsTable, context: ImportContext, isAlone: Bool, findings: inout Findings,
     _ fault: (String) -> DocumentError
   ) throws(DocumentError) -> Kind {
     if let kind = table.program ?? context.collective { return kind }
     let ranks = table.hosts.keys.max().map { $0 + 1 } ?? context.rankCount
-    let named = isAlone ? kind(ofFile: text.source) : nil
+    let named = isAlone ? kind(ofFile: findings.source) : nil
     guard let last = table.rows.last, let kind = guessed(last, rankCount: ranks, named: named) ?? named else {
       throw fault("which collective it was is not printed and does not follow from the table; give --collective")
     }
@@ -210,6 +212,15 @@ enum NCCLTestsReader {
   /// collectives as well, so the program's ending counts.
   static func kind(ofProgramIn line: String) -> Kind? {
     line.contains("_perf") ? programs.first { line.contains("\($0.0)_perf") }?.1 : nil
+  }
+
+  /// Whether a line names a program of nccl-tests.
+  static func namesProgram(_ line: String) -> Bool { kind(ofProgramIn: line) != nil || unreadProgram(in: line) != nil }
+
+  /// Programs whose ranks do not send alike (`alltoallv.cu`) or that are no collective (`hypercube.cu`, nccl-tests
+  /// a0b82b2).
+  static func unreadProgram(in line: String) -> String? {
+    ["alltoallv_perf", "hypercube_perf"].first { line.contains($0) }
   }
 
   /// The collective that a file is called after.

@@ -16,6 +16,27 @@ struct NCCLTestsTable {
     /// Elements that had a wrong value; nil where they were not checked.
     let wrongCount: Double?
     let isChecked: Bool
+
+    /// Nil where size, time and algorithm bandwidth do not agree.
+    ///
+    /// - Parameters:
+    ///   - roundOff: by how much the time may be off for its last digit.
+    ///   - algorithm: GB/s, with two decimals.
+    ///   - bus: GB/s, with two decimals.
+    init?(
+      bytes: Int, microseconds: Double, roundOff: Double, algorithm: Double, bus: Double, wrongCount: Double?,
+      isChecked: Bool
+    ) {
+      let computed = Double(bytes) / microseconds / 1e3
+      let share = 0.01 + min(roundOff / microseconds, 0.05)
+      guard abs(computed - algorithm) <= 0.011 + share * algorithm else { return nil }
+      // Each of the two may be off by half a unit of its last decimal.
+      let error = 0.0055 * (1 + bus / max(algorithm, 0.01)) / algorithm
+      seconds = microseconds / 1e6
+      busFactor = algorithm > 0 ? (bus / algorithm, error) : (0, .infinity)
+      self.wrongCount = wrongCount
+      self.isChecked = isChecked
+    }
   }
 
   /// One row.
@@ -37,41 +58,44 @@ struct NCCLTestsTable {
     }
   }
 
-  /// Index of its first line.
-  var firstIndex: Int
+  /// Where it stands in the file, such as `line 12`; empty where it is all that the file holds.
+  let place: String
   var program: Kind?
+  /// A program whose measurements are none of a collective that is read, such as `alltoallv_perf`.
+  var unreadProgram: String?
   /// The host of each rank.
   var hosts: [Int: String] = [:]
   /// Whether one rank was listed twice before any row: two processes that did not find each other.
   var hasRankTwice = false
   var headerCount = 0
   var hasProcessorTimes = false
-  /// Index of the first row that does not agree with itself.
-  var brokenIndex: Int?
+  /// A complaint about the first row that does not agree with itself.
+  var broken: DocumentError?
   var rows: [Row] = []
   /// What the tool says of wrong results; nil where all were right.
   var wrongResults: String?
-  /// Index of the line that says why the test ended.
-  var failureIndex: Int?
+  /// Where and in which words it is said that the test did not end well.
+  var failure: String?
   private var isConcluded = false
   /// Columns of a half; nil where the header does not say.
   private var halfWidth: Int?
   /// Whether the fourth column of a half counts wrong elements; old versions print the largest error.
-  private(set) var countsWrong = false
+  var countsWrong = false
 
-  private init(firstIndex: Int) { self.firstIndex = firstIndex }
+  init(place: String) { self.place = place }
 
-  private var isEmpty: Bool { headerCount == 0 && hosts.isEmpty && failureIndex == nil }
+  private var isEmpty: Bool { headerCount == 0 && hosts.isEmpty && failure == nil }
 
   // MARK: Reading
 
   /// All tables of a text, in order; what has neither ranks nor column names is none.
   static func all(in text: ToolText) -> [NCCLTestsTable] {
     var tables: [NCCLTestsTable] = []
-    var current = NCCLTestsTable(firstIndex: 0)
+    func table(at index: Int) -> NCCLTestsTable { NCCLTestsTable(place: "line \(text.number(index))") }
+    var current = table(at: 0)
     func begin(_ index: Int) {
       if !current.isEmpty { tables.append(current) }
-      current = NCCLTestsTable(firstIndex: index)
+      current = table(at: index)
     }
     var taken: Set<Int> = []
     for (index, line) in text.lines.enumerated() where !taken.contains(index) {
@@ -83,16 +107,14 @@ struct NCCLTestsTable {
       }
       if isStart(first, line) {
         // A process that did not find the others starts, too, before there are column names.
-        if current.headerCount > 0 || current.failureIndex != nil || current.isConcluded { begin(index) }
-        current.program = current.program ?? NCCLTestsReader.kind(ofProgramIn: line)
-      } else if let kind = NCCLTestsReader.kind(ofProgramIn: line), !line.contains("NCCL INFO"),
-        !line.contains("NCCL WARN")
-      {
+        if current.headerCount > 0 || current.failure != nil || current.isConcluded { begin(index) }
+        current.take(programIn: line)
+      } else if NCCLTestsReader.namesProgram(line), !line.contains("NCCL INFO"), !line.contains("NCCL WARN") {
         if !current.rows.isEmpty || current.isConcluded { begin(index) }
-        current.program = current.program ?? kind
+        current.take(programIn: line)
       }
       if ToolFailure.isFailure(line) {
-        current.failureIndex = current.failureIndex ?? index
+        current.failure = current.failure ?? "line \(text.number(index)): \(text.quotation(index))"
       } else if line.contains("Out of bounds values") {
         if words.last != "OK" { current.wrongResults = words.joined(separator: " ") }
       } else if let (rank, host) = device(words) {
@@ -111,6 +133,13 @@ struct NCCLTestsTable {
     }
     if !current.isEmpty { tables.append(current) }
     return tables
+  }
+
+  /// What the name of a program says of the table, in a line that has one.
+  mutating func take(programIn line: String) {
+    guard program == nil, unreadProgram == nil else { return }
+    program = NCCLTestsReader.kind(ofProgramIn: line)
+    if program == nil { unreadProgram = NCCLTestsReader.unreadProgram(in: line) }
   }
 
   /// The words of a line without the sign that begins a remark.
@@ -188,7 +217,8 @@ struct NCCLTestsTable {
     if let row = row(words) {
       rows.append(row)
     } else if words.count >= 6 {
-      brokenIndex = brokenIndex ?? index
+      broken =
+        broken ?? text.error(line: index, expected: "size, count, type, time, algbw and busbw that agree")
     }
   }
 
@@ -212,15 +242,11 @@ struct NCCLTestsTable {
     guard start + 2 < words.count, let microseconds = words[start].plainNumber, microseconds > 0,
       let algorithm = words[start + 1].plainNumber, let bus = words[start + 2].plainNumber
     else { return nil }
-    let computed = Double(size) / microseconds / 1e3
-    // A time of two decimals that is short has few digits.
-    let roundOff = words[start].contains(".") ? 0.0051 / microseconds : 0.51 / microseconds
-    guard abs(computed - algorithm) <= 0.011 + (0.01 + min(roundOff, 0.05)) * algorithm else { return nil }
-    // Each of the two may be off by half a unit of its last decimal.
-    let error = 0.0055 * (1 + bus / max(algorithm, 0.01)) / algorithm
     let check = start + 3 < words.count ? words[start + 3] : nil
+    // A time of two decimals that is short has few digits.
     return Half(
-      seconds: microseconds / 1e6, busFactor: algorithm > 0 ? (bus / algorithm, error) : (0, .infinity),
-      wrongCount: countsWrong ? check?.plainNumber : nil, isChecked: check?.plainNumber != nil)
+      bytes: size, microseconds: microseconds, roundOff: words[start].contains(".") ? 0.0051 : 0.51,
+      algorithm: algorithm, bus: bus, wrongCount: countsWrong ? check?.plainNumber : nil,
+      isChecked: check?.plainNumber != nil)
   }
 }
