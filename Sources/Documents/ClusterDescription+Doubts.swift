@@ -5,8 +5,24 @@ extension ClusterDescription {
   private static let leastShare = 0.05
 
   /// What speaks against the cluster's measurements, a sentence each; empty where nothing does.
-  package var doubts: [String] {
-    guard let measured, let network = levels.last, network.span > devicesPerNode else { return [] }
+  package var doubts: [String] { measured.map { doubts(of: $0) } ?? [] }
+
+  /// The outermost level, if it is one between nodes.
+  private var network: Level? { levels.last.flatMap { $0.span > devicesPerNode ? $0 : nil } }
+
+  /// What a comparison of measurements with this cluster comes to, for people; a sentence at least.
+  package func comparison(with measured: MeasuredLinks) -> [String] {
+    guard let network else { return ["\(name) has no level between nodes to compare with."] }
+    let doubts = doubts(of: measured)
+    guard doubts.isEmpty else { return doubts }
+    return [
+      "nothing measured between nodes is below \(Int(Self.leastShare * 100)) % of level \(network.name) of \(name)."
+    ]
+  }
+
+  /// What speaks against measurements that are said to be of this cluster, whatever its nodes are called.
+  package func doubts(of measured: MeasuredLinks) -> [String] {
+    guard let network else { return [] }
     let nominal = network.bytesPerSecond
     func doubt(_ what: String, _ rate: Double) -> String? {
       guard rate < Self.leastShare * nominal else { return nil }

@@ -63,6 +63,12 @@ public struct Links: Sendable, Equatable {
   }
 }
 
+extension Links {
+  /// What speaks against these measurements being of a cluster's own network, a sentence each: rates below a twentieth of
+  /// what its outermost level is described with, as those of a management network are. Nodes are not compared by name.
+  public func doubts(on cluster: Cluster) -> [String] { cluster.description.doubts(of: document) }
+}
+
 extension Cluster {
   /// The cluster with measured links: it is planned on what they deliver, and nodes are put into the best order.
   ///

@@ -2,6 +2,7 @@ import Documents
 import Foundation
 import JSONText
 import Profiling
+import Sextant
 
 /// A links document for people: the matrix, what is slow, what is missing, where it comes from.
 struct LinksReport {
@@ -30,6 +31,11 @@ struct LinksReport {
     }
     result += gaps + insideText + collectivesText + originsText + disagreementsText
     return result
+  }
+
+  /// What a comparison with a cluster comes to, a line each; nothing without one.
+  static func comparison(of links: Links, with cluster: Cluster?) -> String {
+    cluster?.description.comparison(with: links.document).map { "Note: \($0.oneLine)\n" }.joined() ?? ""
   }
 
   private func rate(_ from: Int, _ to: Int) -> Double? {

@@ -54,6 +54,12 @@ struct ProfileImportCommand: ParsableCommand {
     ))
   var skeleton: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Name rates far below what this cluster describes, as those of a management network are.", valueName: "name|file")
+  )
+  var cluster: String?
+
   @Flag(help: "Print JSON: the links document, or the structure.")
   var json = false
 
@@ -62,6 +68,9 @@ struct ProfileImportCommand: ParsableCommand {
     guard (1...134_217_728).contains(nodes ?? 1) else { throw ValidationError("--nodes is from 1 to 134217728") }
     guard !name.isEmpty, name.count <= 200, name == name.oneLine else {
       throw ValidationError("--name is of 1 to 200 printable characters")
+    }
+    guard cluster == nil || !json else {
+      throw ValidationError("--json prints the document, which --cluster changes nothing of: use profile show")
     }
     guard let hosts else { return }
     let names = Self.names(hosts)
@@ -78,6 +87,7 @@ struct ProfileImportCommand: ParsableCommand {
     try reportingErrors {
       if let output { try tryWritingFile(at: output) }
       if let skeleton { try tryWritingFile(at: skeleton) }
+      let cluster = try cluster.map { (name) throws(SextantError) in try Cluster.named(name) }
       let imported = try LinkImport(
         files: files, format: format, hosts: hosts.map(Self.names) ?? [], rankCount: ranks, nodeCount: nodes,
         collective: collective, name: name)
@@ -91,7 +101,8 @@ struct ProfileImportCommand: ParsableCommand {
         try write(try imported.clusterSkeleton(name: name), to: skeleton)
       }
       let report = ImportReport(findings: imported.findings, imported: imported.imported)
-      try emit(json ? report.json.text(style: .pretty) : report.text)
+      let comparison = imported.links.map { LinksReport.comparison(of: $0, with: cluster) } ?? ""
+      try emit(json ? report.json.text(style: .pretty) : report.text + comparison)
     }
   }
 }

@@ -18,6 +18,12 @@ struct ProfileShowCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Say what slow nodes and links cost this plan.", valueName: "file"))
   var plan: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Name rates far below what this cluster describes, as those of a management network are.", valueName: "name|file")
+  )
+  var cluster: String?
+
   @Option(help: ArgumentHelp("Draw the matrix here, as SVG.", valueName: "file"))
   var svg: String?
 
@@ -28,6 +34,7 @@ struct ProfileShowCommand: ParsableCommand {
     try reportingErrors {
       let read = try Links.named(links)
       let priced = try plan.map { PlanOnLinksReport(priced: try Plan.file($0).priced(on: read)) }
+      let cluster = try cluster.map { (name) throws(SextantError) in try Cluster.named(name) }
       if let svg {
         let picture = LinkHeatMap(links: read.document).svg
         guard !picture.isEmpty else { throw complaint("--svg: \(links) has no rates between nodes", .badInput) }
@@ -36,10 +43,11 @@ struct ProfileShowCommand: ParsableCommand {
       let report = LinksReport(links: read.document)
       if json {
         var members = report.jsonMembers
+        if let cluster { members.append(JSONMember("doubts", .array(read.doubts(on: cluster).map(JSON.string)))) }
         if let priced { members.append(JSONMember("plan", priced.json)) }
         try emit(JSON.object(members).text(style: .pretty))
       } else {
-        try emit(report.text + (priced?.text ?? ""))
+        try emit(report.text + LinksReport.comparison(of: read, with: cluster) + (priced?.text ?? ""))
       }
     }
   }

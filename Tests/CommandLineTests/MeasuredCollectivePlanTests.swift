@@ -112,5 +112,23 @@ import Testing
     let note = "Note: all-reduces of 24 ranks reach 0.9 GB/s, 1.8 % of the 50.0 GB/s that level ndr is described with"
     #expect(text.contains(note) == isNamed)
     #expect(try await folder.sextant("explain", "plan.json").succeeded().contains(note) == isNamed)
+    // The same words where the measurement is looked at and nothing is planned.
+    let show = ["profile", "show", "links.json", "--cluster", "nominal.json"]
+    for command in [show, ["profile", "import", "all_reduce.txt", "--cluster", "nominal.json"]] {
+      let text = try await folder.sextant(command).succeeded()
+      #expect(text.contains(note) == isNamed)
+      #expect(text.contains("Note: nothing measured between nodes is below 5 % of level ndr of w3.") == !isNamed)
+    }
+    let json = try await folder.sextant(show + ["--json"]).succeeded()
+    #expect(json.contains(note.dropFirst("Note: ".count)) == isNamed)
+    #expect(json.contains("\"doubts\": []") == !isNamed)
+  }
+
+  @Test func aComparisonNeedsALevelBetweenNodes() async throws {
+    let folder = try await workspace(Self.table(nodes: 3, busGigabytes: 0.9))
+    let text = try await folder.sextant("profile", "show", "links.json", "--cluster", "dgx-h100-1").succeeded()
+    #expect(text.contains("Note: dgx-h100-1 has no level between nodes to compare with."))
+    try await folder.sextant("profile", "import", "all_reduce.txt", "--cluster", "nominal.json", "--json")
+      .failed(64, "--json prints the document, which --cluster changes nothing of")
   }
 }
