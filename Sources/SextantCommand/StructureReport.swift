@@ -27,8 +27,9 @@ enum StructureReport {
       }
       result += table.text
     }
-    if let rate = node.nvlinkBytesPerSecond {
-      result += "  NVLink: \(Format.linkRate(rate)) per device and direction (nominal).\n"
+    for island in node.islands {
+      guard let rate = island.bytesPerSecond else { continue }
+      result += "  Level \(island.name): \(Format.linkRate(rate)) per device and direction (nominal).\n"
     }
     if let rate = node.sharedBytesPerSecond {
       result += "  Network: \(Format.linkRate(rate)) per node and direction (nominal).\n"

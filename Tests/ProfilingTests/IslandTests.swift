@@ -40,9 +40,9 @@ import Testing
   }
 
   @Test func aCubeMeshHasIslandsOfFour() throws {
-    // DGX-1: within each four all are joined, and every device to one of the other four.
+    // DGX-1: within each four all are joined, and every device to one of the other four, over whose links the rest are.
     let mesh = try node(matrix(8) { $0 / 4 == $1 / 4 ? "NV1" : $0 % 4 == $1 % 4 ? "NV2" : "SYS" })
-    #expect(spans(mesh) == ["nvlink 4", "sys 8"])
+    #expect(spans(mesh) == ["nvlink 4", "nvlink-hops 8"])
   }
 
   @Test func islandsThatDoNotFollowOneAnotherAreSorted() throws {
@@ -52,21 +52,49 @@ import Testing
     #expect(try node(matrix(4) { $0 / 2 == $1 / 2 ? "NV12" : "SYS" }).islandOrder == [0, 1, 2, 3])
   }
 
-  @Test func xgmiIsALevel() throws {
-    func device(_ bus: String, _ rank: Int, _ target: String) -> String {
-      """
-      <pci busid="\(bus)" class="0x038000"><gpu dev="\(rank)" sm="90" gcn="gfx942" rank="\(rank)" gdr="1">
-      <xgmi target="\(target)" count="1" tclass="0x038000"/></gpu></pci>
-      """
+  /// NCCL's topology as RCCL writes it: devices of an architecture, and how many links join each pair.
+  private func amd(_ architecture: String, _ count: Int, links: (Int, Int) -> Int) -> String {
+    let devices = (0..<count).map { device in
+      let targets = (0..<count).filter { links(device, $0) > 0 }.map {
+        "<xgmi target=\"0000:\(10 + $0):00.0\" count=\"\(links(device, $0))\" tclass=\"0x120000\"/>"
+      }
+      return """
+        <pci busid="0000:\(10 + device):00.0" class="0x120000"><gpu dev="\(device)" sm="90" gcn="\(architecture)" \
+        arch="38911" rank="\(device)" gdr="1">\(targets.joined())</gpu></pci>
+        """
     }
-    let text = """
-      <system version="2"><cpu numaid="0"><pci busid="0000:31:00.0" class="0x060400">
-      \(device("0000:37:00.0", 0, "0000:3c:00.0"))\(device("0000:3c:00.0", 1, "0000:37:00.0"))</pci></cpu></system>
-      """
-    let node = try node(text)
+    return "<system version=\"2\"><cpu numaid=\"0\"><pci busid=\"0000:01:00.0\" class=\"0x060400\">"
+      + devices.joined(separator: "\n") + "</pci></cpu></system>"
+  }
+
+  @Test func xgmiIsALevel() throws {
+    let node = try node(amd("21943", 2) { $0 == $1 ? 0 : 1 })
     #expect(node.deviceToDevice[0][1] == .xgmi(1))
     #expect(spans(node) == ["xgmi 2"])
+    #expect(node.islands[0].bytesPerSecond == nil)
+    #expect(
+      try Excerpt.findings(amd("21943", 2) { $0 == $1 ? 0 : 1 }).notes == [
+        "the rate of an XGMI link is not known for devices of gcn=\"21943\""
+      ])
     #expect(spans(try self.node(FieldLog.rocmTopology)) == ["xgmi 2", "pcie 4"])
+  }
+
+  @Test func xgmiHasItsGenerationsRate() throws {
+    // Seven links of 64 GB/s, one to each peer.
+    let mi300x = try node(amd("gfx942:sramecc+:xnack-", 8) { $0 == $1 ? 0 : 1 })
+    #expect(mi300x.islands == [.init(name: "xgmi", span: 8, bytesPerSecond: 448e9)])
+    // The halves of a module have four links of 50 GB/s; those of the next module are one link away, the rest more.
+    for architecture in ["gfx90a", "910"] {
+      let mi250x = try node(
+        amd(architecture, 8) { $0 == $1 ? 0 : $0 / 2 == $1 / 2 ? 4 : abs($0 - $1) == 2 || abs($0 - $1) == 6 ? 1 : 0 })
+      #expect(
+        mi250x.islands == [
+          .init(name: "xgmi", span: 2, bytesPerSecond: 200e9), .init(name: "xgmi-hops", span: 8, bytesPerSecond: nil),
+        ])
+      // A first device whose neighbour in number is not the first that it has a link to.
+      let twisted = try node(amd(architecture, 4) { $0 == $1 ? 0 : $0 / 2 == $1 / 2 ? 4 : $0 + $1 == 3 ? 1 : 0 })
+      #expect(spans(twisted) == ["xgmi 2", "xgmi-hops 4"] && twisted.islandOrder == [0, 1, 2, 3])
+    }
   }
 
   @Test func directLinksHaveTheirGenerationsRate() throws {
@@ -77,6 +105,8 @@ import Testing
       </cpu></system>
       """
     #expect(try node(text).islands == [.init(name: "nvlink", span: 2, bytesPerSecond: 300e9)])
+    let unknown = try Excerpt.findings(text.replacing("sm=\"90\"", with: "sm=\"120\""))
+    #expect(unknown.notes == ["the rate of an NVLink is not known for devices of sm=\"120\""])
   }
 
   @Test func p2pWritesGoFromRowToColumnAndReadsTheOtherWay() throws {

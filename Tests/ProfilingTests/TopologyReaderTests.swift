@@ -23,7 +23,7 @@ import Testing
     #expect(node.deviceToDevice == [[nil, .nvlink(12)], [.nvlink(12), nil]])
     #expect(node.nearestCards(ofDevice: 0)?.cards == [0])
     #expect(node.nearestCards(ofDevice: 1)?.path == .pix)
-    #expect(node.nvlinkBytesPerSecond == nil)
+    #expect(node.linkBytesPerSecond == nil)
   }
 
   @Test func oldDriversNameCardsInTheHeaderAndSpacesStandForTabs() throws {
@@ -47,7 +47,7 @@ import Testing
     #expect(node.networkCards == ["mlx5_0"])
     #expect(node.deviceToDevice[0][1] == .nvlink(18))
     #expect(node.deviceToCard == [[.pix], [.sys]])
-    #expect(node.nvlinkBytesPerSecond == 450e9)
+    #expect(node.islands.first?.bytesPerSecond == 450e9)
     #expect(node.sharedBytesPerSecond == 50e9)
   }
 

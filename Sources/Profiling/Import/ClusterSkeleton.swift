@@ -40,13 +40,28 @@ package struct ClusterSkeleton: Sendable {
     }
     func open(_ what: String) -> JSON { .string("\(ClusterDescription.openMark): \(what)") }
     let devices = node?.devices.count
-    var levels: [JSON] = (node?.islands ?? []).map { island in
-      .object([
-        JSONMember("name", .string(island.name)), JSONMember("span", .integer(island.span)),
-        JSONMember(
-          "bytes_per_second",
-          island.bytesPerSecond.map(JSON.number) ?? open("rate of one device over \(island.name), one direction")),
-      ])
+    var origin = "Structure of \(sources.joined(separator: ", ")); nominal rates"
+    var levels: [JSON] = []
+    if let node {
+      let measured = try Self.deviceRates(findings, of: node)
+      if let measured {
+        origin += "; inside the node as \(measured.source) measured them, two devices at a time"
+      }
+      for (island, rate) in zip(node.islands, node.rates(measured: measured?.matrices ?? [])) {
+        let what = "rate of one device over \(island.name), one direction"
+        let value =
+          switch rate {
+          case .measured(let rate), .nominal(.some(let rate)): JSON.number(rate)
+          case .nominal(nil): open(what)
+          case .pairOnly(let rate):
+            open("\(what), to all peers at once; one pair alone reached \((rate / 1e7).rounded() / 100) GB/s")
+          }
+        levels.append(
+          .object([
+            JSONMember("name", .string(island.name)), JSONMember("span", .integer(island.span)),
+            JSONMember("bytes_per_second", value),
+          ]))
+      }
     }
     if node == nil {
       levels.append(
@@ -78,7 +93,7 @@ package struct ClusterSkeleton: Sendable {
     }
     json = .object([
       JSONMember("schema", .string(DocumentSchema.cluster.rawValue)), JSONMember("name", .string(name)),
-      JSONMember("source", .string("Structure of \(sources.joined(separator: ", ")); nominal rates")),
+      JSONMember("source", .string(origin)),
       JSONMember("device", open("a device profile, such as h100-sxm5-80gb")),
       JSONMember(
         "nodes",
@@ -86,5 +101,22 @@ package struct ClusterSkeleton: Sendable {
       JSONMember("devices_per_node", devices.map(JSON.integer) ?? open("devices of a node")),
       JSONMember("levels", .array(levels)),
     ])
+  }
+
+  /// What was measured between the node's devices.
+  ///
+  /// - Throws: a complaint where a matrix is not of as many devices.
+  private static func deviceRates(
+    _ findings: [Findings], of node: NodeStructure
+  ) throws(DocumentError) -> (source: String, matrices: [[[Double?]]])? {
+    guard let measured = NodeStructure.deviceRates(findings) else { return nil }
+    let count = node.devices.count
+    guard let other = measured.matrices.first(where: { $0.count != count || $0.contains { $0.count != count } }) else {
+      return measured
+    }
+    throw DocumentError(
+      source: measured.source, location: "",
+      expected: "expected rates between \(count) devices, as the structure has; the matrix is of \(other.count)",
+      found: nil)
   }
 }

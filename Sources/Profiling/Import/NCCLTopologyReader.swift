@@ -4,8 +4,9 @@ import FoundationXML
 
 /// NCCL's topology XML: what `NCCL_TOPO_DUMP_FILE` writes, or a cloud's static file that `NCCL_TOPO_FILE` names.
 ///
-/// PCI classes 0x0302xx and 0x0300xx are GPUs, 0x0207xx and 0x0200xx network cards, 0x0604xx bridges; a dump has `gpu`,
-/// `nic` and `net` elements besides; RCCL's has `xgmi` elements as well. Virtual machines state PCIe widths and speeds wrongly, so none is taken over;
+/// PCI classes 0x03xxxx are GPUs, as is 0x1200xx to RCCL, 0x02xxxx network cards, 0x0604xx bridges (`topo.cc` of NCCL
+/// 5067397 and of RCCL 0cbce2a); a dump has `gpu`, `nic` and `net` elements besides; RCCL's has `xgmi` elements as well,
+/// for devices one hop away. Virtual machines state PCIe widths and speeds wrongly, so none is taken over;
 /// rates are of NVLink by generation and of the network as `speed` says in Mb/s.
 enum NCCLTopologyReader {
   static func findings(of text: ToolText) throws(DocumentError) -> Findings {
@@ -45,10 +46,12 @@ enum NCCLTopologyReader {
       },
       deviceToCard: devices.map { device in cards.map { device.path(to: $0) } })
     structure.cardBytesPerSecond = cards.map(\.bytesPerSecond)
-    let linked = switched.isEmpty ? devices.filter { !$0.directLinks.isEmpty } : switched
-    let rates = linked.compactMap(\.nvlinkBytesPerSecond)
-    if !devices.isEmpty, rates.count == devices.count, let first = rates.first, rates.allSatisfy({ $0 == first }) {
-      structure.nvlinkBytesPerSecond = first
+    structure.hasSwitches = !switched.isEmpty
+    let rates = devices.map(\.linkBytesPerSecond)
+    if let first = rates.first, rates.allSatisfy({ $0 == first }) { structure.linkBytesPerSecond = first }
+    if structure.linkBytesPerSecond == nil, let device = devices.first(where: { $0.hasLinks }) {
+      findings.notes.append(
+        "the rate of \(device.amdLinks.isEmpty ? "an NVLink" : "an XGMI link") is not known for \(device.generation)")
     }
     if devices.isEmpty { findings.notes.append("GPUs are not in this file") }
     findings.structure = .node(structure)
@@ -72,14 +75,31 @@ enum NCCLTopologyReader {
     var architecture = 0
     var bytesPerSecond: Double?
 
-    private var linkCount: Int { switchLinkCount > 0 ? switchLinkCount : directLinks.values.reduce(0, +) }
+    /// The architecture as RCCL states it, such as `gfx942:sramecc+:xnack-`, or 910 for gfx90a in old files.
+    var amdArchitecture = ""
 
-    /// One direction of all NVLinks: 25 GB/s each of generations 2 to 4, 50 GB/s from generation 5 on (NVIDIA V100,
-    /// A100, H100 and B200 datasheets: 6, 12, 18 and 18 links for 150, 300, 450 and 900 GB/s).
-    var nvlinkBytesPerSecond: Double? {
-      switch architecture {
-      case 70, 80, 90: Double(linkCount) * 25e9
-      case 100, 103: Double(linkCount) * 50e9
+    var hasLinks: Bool { switchLinkCount > 0 || !directLinks.isEmpty || !amdLinks.isEmpty }
+
+    /// What the file says of the generation, for a complaint.
+    var generation: String {
+      amdArchitecture.isEmpty ? "devices of sm=\"\(architecture)\"" : "devices of gcn=\"\(amdArchitecture)\""
+    }
+
+    /// One direction of one link. NVLink: 25 GB/s of generations 2 to 4, 50 GB/s from generation 5 on (NVIDIA V100,
+    /// A100, H100 and B200 datasheets: 6, 12, 18 and 18 links for 150, 300, 450 and 900 GB/s). XGMI: 50 GB/s of MI250X
+    /// (Frontier User Guide: 4 links of 200 GB/s join the halves of a module), 64 GB/s of MI300X (stas00/ml-engineering
+    /// 744d01e, network/README.md: 7 links for 448 GB/s). RCCL itself counts on 36 and 48 of them (`topo.h`, 0cbce2a).
+    var linkBytesPerSecond: Double? {
+      guard amdLinks.isEmpty, amdArchitecture.isEmpty else {
+        return switch amdArchitecture.prefix(while: { $0 != ":" }) {
+        case "gfx90a", "910": 50e9
+        case "gfx942", "942": 64e9
+        default: nil
+        }
+      }
+      return switch architecture {
+      case 70, 80, 90: 25e9
+      case 100, 103: 50e9
       default: nil
       }
     }
@@ -120,6 +140,7 @@ enum NCCLTopologyReader {
           part.kind = .device
           part.name = attributes["dev"].flatMap(\.plainCount).map { "GPU\($0)" } ?? part.name
           part.architecture = attributes["sm"]?.plainCount ?? 0
+          part.amdArchitecture = attributes["gcn"]?.asName ?? ""
         }
       case "nic": change { $0.kind = .card }
       case "net":
@@ -139,7 +160,7 @@ enum NCCLTopologyReader {
           if isSwitch { part.switchLinkCount += count } else { part.directLinks[target, default: 0] += count }
         }
       case "xgmi":
-        // As RCCL writes them; of one hop, and with the address of the other device.
+        // With the address of the other device.
         let count = attributes["count"]?.plainCount ?? 1
         guard (1...1_000).contains(count), let target = attributes["target"], !target.isEmpty else { return }
         change { $0.amdLinks[target, default: 0] += count }
@@ -163,9 +184,9 @@ enum NCCLTopologyReader {
         open.append((nextBridge, nil))
       } else {
         let kind: Component.Kind
-        if code.hasPrefix("0x0302") || code.hasPrefix("0x0300") {
+        if code.hasPrefix("0x03") || code.hasPrefix("0x1200") {
           kind = .device
-        } else if code.hasPrefix("0x0207") || code.hasPrefix("0x0200") {
+        } else if code.hasPrefix("0x02") {
           kind = .card
         } else {
           kind = .unknown

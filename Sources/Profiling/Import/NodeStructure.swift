@@ -63,6 +63,17 @@ package struct NodeStructure: Sendable, Equatable {
       }
     }
 
+    /// Whether it is links from device to device, or to a switch that joins devices.
+    package var isDirect: Bool { linkCount > 0 }
+
+    /// How many NVLinks or links of XGMI it is.
+    package var linkCount: Int {
+      switch self {
+      case .nvlink(let count), .xgmi(let count): count
+      case .pix, .pxb, .phb, .node, .pcie, .sys: 0
+      }
+    }
+
     /// Better is less.
     package static func < (left: Path, right: Path) -> Bool { left.rank < right.rank }
   }
@@ -73,9 +84,11 @@ package struct NodeStructure: Sendable, Equatable {
   package let deviceToDevice: [[Path?]]
   /// From each device to each network card.
   package let deviceToCard: [[Path?]]
-  /// A device's nominal rate over all its NVLinks, one direction; nil where the generation is not stated or devices
-  /// differ.
-  package var nvlinkBytesPerSecond: Double?
+  /// The nominal rate of one NVLink or one link of XGMI, one direction; nil where the generation is not stated or
+  /// devices differ.
+  package var linkBytesPerSecond: Double?
+  /// Whether links lead to switches that join all devices, so that the same links reach every peer.
+  package var hasSwitches = false
   /// Nominal rate of each network card, one direction; nil where not stated.
   package var cardBytesPerSecond: [Double?] = []
 
