@@ -78,4 +78,38 @@ import Testing
     #expect(found.inside[1].bytesPerSecond == [[nil, 250e9], [240e9, nil]])
     #expect(found.notes == ["1 tests with status Waived left out"])
   }
+
+  /// JSON puts the matrices of both directions and of their sum below one another, and states the last description.
+  @Test func onlyTheSumOfBothDirectionsIsTakenFromJSON() throws {
+    let text = """
+      {"nvbandwidth": {"testcases": [
+        {"name": "device_to_device_bidirectional_memcpy_read_ce", "status": "Passed",
+         "bandwidth_description": "memcpy CE GPU(row) <-> GPU(column) Total bandwidth (GB/s)",
+         "bandwidth_matrix": [["N/A", "250"], ["240", "N/A"], ["N/A", "230"], ["260", "N/A"],
+           ["N/A", "480"], ["500", "N/A"]]}]}}
+      """
+    let found = try Excerpt.findings(text)
+    #expect(found.inside.map(\.bytesPerSecond) == [[[nil, 240e9], [250e9, nil]]])
+    #expect(found.inside[0].isBidirectional)
+  }
+
+  @Test func testsOfSeveralNodesAreNotOfTheInsideOfOne() throws {
+    let text = Excerpt.nvbandwidth.replacing(
+      "device_to_device_memcpy_write_ce", with: "multinode_device_to_device_memcpy_write_ce")
+    let found = try Excerpt.findings(text)
+    #expect(found.inside.map(\.name) == ["host_device_latency_sm"])
+    #expect(found.notes.contains { $0.contains("several nodes") })
+  }
+
+  @Test func perftestsNewWordsAreReadAndItsJSONIsRefusedByName() throws {
+    let newer = Excerpt.perftest.replacing("MB/sec", with: "MiB/sec").replacing(
+      "RDMA_Write BW", with: "RDMA_Write_imm BW")
+    #expect(try Excerpt.findings(newer).pairs[0].bytesPerSecond == 10_000 * 1_048_576)
+    let immediate = try Excerpt.findings(Excerpt.perftest.replacing("RDMA_Write BW", with: "Send_imm BW"))
+    #expect(immediate.pairs.count == 1)
+    let json = #"{"test_info": {"test": "RDMA_Write_BW_Test"}, "results": {"MsgSize": 65536, "BW_average": 92.4}}"#
+    #expect { try Excerpt.findings(json) } throws: {
+      "\($0)".contains("--out_json of perftest") && "\($0)".contains("MiB/s or Gb/s")
+    }
+  }
 }

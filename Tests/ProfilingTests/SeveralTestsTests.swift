@@ -64,6 +64,34 @@ import Testing
     #expect(Set(both.pairs.flatMap { [$0.from, $0.to] }) == ["node-0", "node-1"])
   }
 
+  @Test func aTestOfOSUThatIsNotReadDoesNotEndTheFile() throws {
+    let unread = Excerpt.osuBandwidth.replacing("Bandwidth Test", with: "Bandwidth Persistent Test")
+    for text in [unread + "\n" + Excerpt.osuLatency, Excerpt.osuLatency + "\n" + unread] {
+      let found = try Excerpt.findings(text)
+      #expect(found.pairs.map(\.latencySeconds) == [4e-6, 4e-6])
+      #expect(
+        found.notes.contains { $0.contains("Bandwidth Persistent Test v7.5\" of line") && $0.contains("not read") })
+    }
+    #expect(throws: DocumentError.self) { try Excerpt.findings(unread) }
+  }
+
+  @Test func dataTypesOfATestOfOSUAreKeptApart() throws {
+    let text =
+      Excerpt.osuAllGather + """
+
+        # Datatype: MPI_FLOAT.
+        # Size       Avg Latency(us)
+        1048576               700.00
+        """
+    let found = try Excerpt.findings(text, ImportContext(ranks: 8))
+    #expect(found.collectives.map { $0.points.map(\.seconds) } == [[30e-6, 500e-6], [700e-6]])
+    // Of two hosts, they are of the same pair.
+    let pair = try Excerpt.findings(
+      Excerpt.osuBandwidth + "\n# Datatype: MPI_FLOAT.\n# Size      Bandwidth (MB/s)\n4194304 19000\n")
+    #expect(pair.pairs.map(\.bytesPerSecond) == [20_000.25e6, 19_000e6])
+    #expect(Set(pair.pairs.flatMap { [$0.from, $0.to] }) == ["node-0", "node-1"])
+  }
+
   @Test func runsOfPerftestAreKeptApartAndItsTwoEndsAreOne() throws {
     let first = FieldLog.perftest(from: 3, to: 4, gigabits: 92),
       second = FieldLog.perftest(from: 5, to: 6, gigabits: 88)

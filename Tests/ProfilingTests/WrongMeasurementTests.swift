@@ -48,6 +48,18 @@ import Testing
     }
   }
 
+  @Test func resultsThatOSUCallsWrongAreLeftOut() throws {
+    let text =
+      Excerpt.osuBandwidth.replacing("20000.25              Pass", with: "20000.25              Fail")
+      + "\nDATA VALIDATION ERROR: osu_bw exited with status 1 on message size 4194304.\n"
+    let found = try Excerpt.findings(text)
+    #expect(found.pairs.map(\.bytesPerSecond) == [0.5e6])
+    #expect(found.notes.contains { $0.contains("results were wrong (Fail) at 1 size, left out") })
+    #expect { try Excerpt.findings(text.replacing("Pass", with: "Fail")) } throws: {
+      "\($0)".contains("were wrong (Fail)") && "\($0)".contains("DATA VALIDATION ERROR")
+    }
+  }
+
   @Test func oneGIDAtBothEndsIsALoop() throws {
     let loop = try Excerpt.findings(FieldLog.perftest(from: 3, to: 3, gigabits: 92))
     #expect(loop.pairs.isEmpty && loop.inside.map(\.bytesPerSecond) == [[[11.5e9]]])

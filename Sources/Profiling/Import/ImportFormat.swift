@@ -104,8 +104,7 @@ package enum ImportFormat: String, Sendable, CaseIterable {
       guard text.lines.first(where: { !$0.words.isEmpty })?.words[0].hasPrefix("{") == true else { return nil }
       if text.lines.contains(where: { $0.words.first == "test_info:" }) {
         throw text.error(
-          "recognised as --out_json of an old perftest, which is not valid JSON; expected its table, or a version "
-            + "that quotes its keys")
+          "recognised as --out_json of an old perftest, which is not valid JSON; expected the table that it prints")
       }
       if NCCLTestsJSONReader.isCutOff(text) {
         throw text.error(
@@ -126,6 +125,11 @@ package enum ImportFormat: String, Sendable, CaseIterable {
       throw text.error(
         "recognised as tables made from mpiGraph, which do not say whether rows send or receive; expected mpiGraph's "
           + "own report")
+    }
+    if keys.contains("test_info") {
+      throw text.error(
+        "recognised as --out_json of perftest, which does not say whether its rates are in MiB/s or Gb/s; expected the "
+          + "table that it prints")
     }
     if let schema = json.value(at: "schema")?.textValue, schema.hasPrefix("sextant.") {
       throw text.error("recognised as a document of Sextant, \(schema.oneLine); expected the output of another tool")

@@ -99,6 +99,10 @@ enum NVBandwidthReader {
         }
         matrix.rows.append(values)
       }
+      // Both directions and their sum stand below one another, under the description of the last.
+      if description.contains("Total"), matrix.rows.count.isMultiple(of: 3) {
+        matrix.rows = Array(matrix.rows.suffix(matrix.rows.count / 3))
+      }
       if !matrix.rows.isEmpty { append(matrix, host: context.hosts.first, to: &findings) }
     }
     for (status, count) in skipped.sorted(by: { $0.key < $1.key }) {
@@ -116,6 +120,10 @@ enum NVBandwidthReader {
 
   private static func append(_ matrix: Matrix, host: String?, to findings: inout Findings) {
     let name = matrix.test.isEmpty ? "nvbandwidth" : matrix.test
+    if name.hasPrefix("multinode_") {
+      findings.notes.append("\(name) is of the devices of several nodes and not of the inside of one; left out")
+      return
+    }
     guard let match = matrix.description.firstMatch(of: /([CG]PU)\(row\) (<->|->|<-) ([CG]PU)\(column\)/) else {
       findings.notes.append("\(name) is of memory and not of links; left out")
       return

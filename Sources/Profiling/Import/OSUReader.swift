@@ -3,8 +3,9 @@ import Documents
 /// The OSU micro-benchmarks: point-to-point bandwidth and latency, and the average latency of collectives.
 ///
 /// `MB/s` is 10^6 bytes a second. Rows of sizes follow the header, whose second column is the average; `-f` appends
-/// minimum, maximum and iterations, `--validation` a word. Every title begins a test of its own. A title with `-CUDA` or its kin is of device memory. Neither
-/// hosts nor the number of ranks are printed.
+/// minimum, maximum and iterations, `-c` a word that says whether what arrived was right, `-z` percentiles. Every title
+/// begins a test of its own, and under one title, every data type a measurement. A title with `-CUDA` or its kin is of
+/// device memory. Neither hosts nor the number of ranks are printed (`c/util/osu_util_mpi.c` of OMB 7.4).
 enum OSUReader {
   private typealias Kind = MeasuredLinks.CollectiveTimes.Kind
 
@@ -15,12 +16,16 @@ enum OSUReader {
     case collective(Kind)
   }
 
-  /// One test of a file.
+  /// One test of a file, with one data type.
   private struct Section {
     let title: String
+    /// Index of the title's line.
     let index: Int
-    let test: Test
+    /// Nil for one that is not read.
+    let test: Test?
     var rows: [(size: Int, value: Double)] = []
+    /// Sizes at which the tool itself calls the results wrong.
+    var wrongCount = 0
 
     /// Runs of one test are counted; a bandwidth and a latency may be of one pair.
     var name: String {
@@ -28,17 +33,23 @@ enum OSUReader {
       case .bandwidth(let isBidirectional): isBidirectional ? "osu_bibw" : "osu_bw"
       case .latency: "osu_latency"
       case .collective(let kind): kind.rawValue
+      case nil: title
       }
     }
+
+    /// The same test from its next data type on.
+    var next: Section { Section(title: title, index: index, test: test) }
   }
 
   static func findings(of text: ToolText, context: ImportContext) throws(DocumentError) -> Findings {
     var findings = Findings(engine: "osu", source: text.source)
     let sections = try sections(of: text, findings: &findings)
     for (index, section) in sections.enumerated() {
+      // Data types of one test are of the same hosts.
       let run = ImportContext.Run(
-        index: sections[..<index].count { $0.name == section.name },
-        count: sections.count { $0.name == section.name })
+        index: Set(sections[..<index].filter { $0.name == section.name }.map(\.index)).subtracting([section.index])
+          .count,
+        count: Set(sections.filter { $0.name == section.name }.map(\.index)).count)
       try add(section, run: run, text: text, context: context, to: &findings)
     }
     if sections.count > 1 {
@@ -55,13 +66,11 @@ enum OSUReader {
       let words = line.words
       if isTitle(words) {
         let title = "# " + words.drop { $0 == "#" }.joined(separator: " ")
-        guard let test = test(titled: title.lowercased()) else {
-          throw text.error(
-            line: index,
-            expected:
-              "a test of bandwidth, latency, all-reduce, all-gather, reduce-scatter, all-to-all, broadcast or reduce")
-        }
-        sections.append(Section(title: title, index: index, test: test))
+        sections.append(Section(title: title, index: index, test: test(titled: title.lowercased())))
+        continue
+      }
+      if words.prefix(2) == ["#", "Datatype:"], let last = sections.last, !last.rows.isEmpty {
+        sections.append(last.next)
         continue
       }
       guard !sections.isEmpty, let first = words.first, let size = first.plainCount, words.count >= 2 else { continue }
@@ -70,16 +79,41 @@ enum OSUReader {
         guard words.count == 2 else { continue }
         throw text.error(line: index, expected: "a size and a number")
       }
-      if value > 0 { sections[sections.count - 1].rows.append((size, value)) }
+      if words.dropFirst(2).contains("Fail") {
+        sections[sections.count - 1].wrongCount += 1
+      } else if value > 0 {
+        sections[sections.count - 1].rows.append((size, value))
+      }
     }
     guard let first = sections.first else {
       throw text.error("expected a line \"# OSU … Test\"\(text.failureQuotation)")
     }
-    let filled = sections.filter { !$0.rows.isEmpty }
-    guard !filled.isEmpty else {
-      throw text.error("the table of \"\(first.title.oneLine)\" has no rows\(text.failureQuotation)")
+    let known = sections.filter { $0.test != nil }
+    guard !known.isEmpty else {
+      throw text.error(
+        line: first.index,
+        expected:
+          "a test of bandwidth, latency, all-reduce, all-gather, reduce-scatter, all-to-all, broadcast or reduce"
+      )
     }
-    for section in sections where section.rows.isEmpty {
+    for section in sections where section.test == nil {
+      findings.notes.append(
+        "\"\(section.title.oneLine)\" of line \(text.number(section.index)) is a test that is not read")
+    }
+    for section in known where section.wrongCount > 0 {
+      let sizes = section.wrongCount == 1 ? "1 size" : "\(section.wrongCount) sizes"
+      findings.notes.append(
+        "\(section.name) of line \(text.number(section.index)): results were wrong (Fail) at \(sizes), left out")
+    }
+    let filled = known.filter { !$0.rows.isEmpty }
+    guard !filled.isEmpty else {
+      let wrong = known.reduce(0) { $0 + $1.wrongCount }
+      throw text.error(
+        wrong > 0
+          ? "all results of \"\(known[0].title.oneLine)\" were wrong (Fail)\(text.failureQuotation)"
+          : "the table of \"\(known[0].title.oneLine)\" has no rows\(text.failureQuotation)")
+    }
+    for section in known where section.rows.isEmpty && section.wrongCount == 0 {
       findings.notes.append("\(section.name) of line \(text.number(section.index)) has no rows\(text.failureQuotation)")
     }
     return filled
@@ -95,8 +129,10 @@ enum OSUReader {
   ) throws(DocumentError) {
     let rows = section.rows, title = section.title
     func note(_ sentence: String) { if !findings.notes.contains(sentence) { findings.notes.append(sentence) } }
-    let end: MeasuredLinks.InsideLinks.End = title.contains("MPI-") || title.contains("CCL") ? .device : .host
+    let end: MeasuredLinks.InsideLinks.End =
+      title.contains("MPI-") && !title.contains("-CXL") || title.contains("CCL") ? .device : .host
     switch section.test {
+    case nil: break
     case .bandwidth(let isBidirectional):
       let share = isBidirectional ? 0.5 : 1
       if isBidirectional { note("both directions ran at once; half of the sum is each one's") }

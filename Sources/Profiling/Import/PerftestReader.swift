@@ -2,7 +2,8 @@ import Documents
 
 /// The tables of linux-rdma's perftest: `ib_write_bw`, `ib_read_bw`, `ib_send_bw` and their latency tests.
 ///
-/// `MB/sec` is 2^20 bytes a second, `Gb/sec` 10^9 bits (perftest_parameters.c). A bidirectional test prints the sum of
+/// `MB/sec`, which new versions call `MiB/sec`, is 2^20 bytes a second, `Gb/sec` 10^9 bits (perftest_parameters.c,
+/// 00b55b6). A bidirectional test prints the sum of
 /// both directions. Server and client may be in one file, lines of both mixed: their tables are of the same traffic,
 /// and of two values of a size the mean is taken. Other titles begin other runs. One LID or one GID at both ends is a loop.
 enum PerftestReader {
@@ -147,7 +148,7 @@ enum PerftestReader {
   static func isTitle(_ line: String) -> Bool {
     let words = line.words
     return words.last == "Test" && (words.contains("BW") || words.contains("Latency"))
-      && (words.first?.hasPrefix("RDMA_") == true || words.first == "Send" || words.first == "Atomic")
+      && (words.first?.hasPrefix("RDMA_") == true || words.first?.hasPrefix("Send") == true || words.first == "Atomic")
   }
 
   /// What a value of the interesting column is in SI units, and which column that is.

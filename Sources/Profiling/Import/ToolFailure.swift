@@ -5,7 +5,8 @@ enum ToolFailure {
   /// What such lines contain: of nccl-tests (`src/common.h`), perftest, nvbandwidth and CUDA samples, and of `srun`,
   /// `mpirun` and the shell.
   private static let signs = [
-    "Test NCCL failure", "Test CUDA failure", "Test failure", "Completion with error", "Failed status",
+    "Test NCCL failure", "Test CUDA failure", "Test failure", "DATA VALIDATION ERROR", "Completion with error",
+    "Failed status",
     "Couldn't connect to", "Unable to init", "Unable to write to socket", "Couldn't get device attributes",
     "[CUDA error]",
     "Cuda failure", "CUDA error", "srun: error:", "slurmstepd: error:", "mpirun noticed", "mpirun detected",
