@@ -47,6 +47,7 @@ extension DeviceSpeed {
     Self(
       secondsPerGEMMFLOP: secondsPerGEMMFLOP / computation, gemmHalfSize: gemmHalfSize,
       secondsPerAttentionFLOP: secondsPerAttentionFLOP / computation,
-      unalignedAttentionFactor: unalignedAttentionFactor, secondsPerMemoryByte: secondsPerMemoryByte / memory)
+      secondsPerUnalignedFLOP: secondsPerUnalignedFLOP / computation, alignedHeadMultiple: alignedHeadMultiple,
+      secondsPerMemoryByte: secondsPerMemoryByte / memory)
   }
 }

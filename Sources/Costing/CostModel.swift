@@ -171,7 +171,7 @@ package struct CostModel: Sendable {
   private var meanPeakFLOPPerSecond: Double {
     devices.indices.reduce(0) { sum, device in
       let share = Double(nodeOrder.count { cluster.deviceOfNode[$0] == device }) / Double(nodeOrder.count)
-      return sum + share * devices[device].profile.peakFLOPPerSecond(job.precision)
+      return sum + share * devices[device].profile.peakFLOPPerSecond(devices[device].productPrecision)
     }
   }
 

@@ -3,6 +3,8 @@ import Documents
 /// One model of device of a cluster, as the job's precision and its framework use it.
 struct DeviceModel: Sendable {
   let profile: DeviceProfile
+  /// What the framework multiplies in on this device.
+  let productPrecision: Precision
   /// The framework's coefficients on this device.
   let framework: DeviceProfile.Framework
   var speed: DeviceSpeed
@@ -30,8 +32,10 @@ struct DeviceModel: Sendable {
     }
     self.profile = profile
     fabric = Fabric(cluster, device: profile)
+    productPrecision = profile.productPrecision(of: precision, framework: framework)
     speed = DeviceSpeed(
-      profile, precision: precision, gemmFactor: framework.gemmFactor, attentionFactor: framework.attentionFactor)
+      profile, precision: productPrecision, gemmFactor: framework.gemmFactor, attentionFactor: framework.attentionFactor
+    )
   }
 
   /// What bounds a mesh's links in every order of the nodes, where that was asked for; otherwise its links as they are.

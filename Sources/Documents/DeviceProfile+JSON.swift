@@ -12,7 +12,7 @@ extension DeviceProfile {
     name = try fields.required("name").name()
     title = try fields.required("title").name()
     datasheet = try Datasheet(fields.required("datasheet"))
-    compute = try Compute(fields.required("compute"))
+    compute = try Compute(fields.required("compute"), datasheet: datasheet)
     memory = try Memory(fields.required("memory"))
     fabric = try Fabric(fields.required("fabric"))
     var frameworks: [Framework] = []
@@ -42,6 +42,7 @@ extension DeviceProfile.Datasheet {
     fp32FLOPPerSecond = try peaks.required("fp32").positiveNumber()
     fp16FLOPPerSecond = try peaks.required("fp16").positiveNumber()
     bf16FLOPPerSecond = try peaks.optional("bf16")?.positiveNumber() ?? 0
+    tf32FLOPPerSecond = try peaks.optional("tf32")?.positiveNumber() ?? 0
     try peaks.finish()
     hasFlashAttention = try fields.required("flash_attention").boolean()
     scaleUpBytesPerSecond = try fields.required("scale_up_bytes_per_second").positiveNumber()
@@ -59,7 +60,8 @@ extension DeviceProfile.Datasheet {
         "peak_flop_per_second",
         object(
           ("fp32", .number(fp32FLOPPerSecond)), ("fp16", .number(fp16FLOPPerSecond)),
-          ("bf16", bf16FLOPPerSecond > 0 ? .number(bf16FLOPPerSecond) : nil))
+          ("bf16", bf16FLOPPerSecond > 0 ? .number(bf16FLOPPerSecond) : nil),
+          ("tf32", tf32FLOPPerSecond > 0 ? .number(tf32FLOPPerSecond) : nil))
       ),
       ("flash_attention", .boolean(hasFlashAttention)),
       ("scale_up_bytes_per_second", .number(scaleUpBytesPerSecond)),
@@ -68,14 +70,20 @@ extension DeviceProfile.Datasheet {
 }
 
 extension DeviceProfile.Compute {
-  init(_ field: Field) throws(DocumentError) {
+  init(_ field: Field, datasheet: DeviceProfile.Datasheet) throws(DocumentError) {
     var fields = try field.fields()
     gemmPeakFraction = try fields.required("gemm_peak_fraction").fraction()
     gemmHalfSize = try fields.required("gemm_half_size").nonNegativeNumber()
     attentionPeakFraction = try fields.required("attention_peak_fraction").fraction()
     memoryFraction = try fields.required("memory_fraction").fraction()
-    unalignedAttentionFactor = try fields.required("unaligned_attention_factor").number(
-      in: 1...100, expected: "a number from 1 to 100")
+    if let earlier = fields.optional("unaligned_attention_factor") {
+      // Documents of earlier versions have a factor on the time of very large products instead.
+      let factor = try earlier.number(in: 1...100, expected: "a number from 1 to 100")
+      unalignedPeakFraction = min(
+        1, datasheet.fp16FLOPPerSecond * gemmPeakFraction / (datasheet.fp32FLOPPerSecond * factor))
+    } else {
+      unalignedPeakFraction = try fields.required("unaligned_peak_fraction").fraction()
+    }
     try fields.finish()
   }
 
@@ -83,7 +91,7 @@ extension DeviceProfile.Compute {
     object(
       ("gemm_peak_fraction", .number(gemmPeakFraction)), ("gemm_half_size", .number(gemmHalfSize)),
       ("attention_peak_fraction", .number(attentionPeakFraction)), ("memory_fraction", .number(memoryFraction)),
-      ("unaligned_attention_factor", .number(unalignedAttentionFactor)))
+      ("unaligned_peak_fraction", .number(unalignedPeakFraction)))
   }
 }
 
@@ -171,6 +179,7 @@ extension DeviceProfile.Framework {
     overlapsGradientReduce = try fields.required("overlaps_gradient_reduce").boolean()
     reductionRateFraction = try fields.required("reduction_rate_fraction").fraction()
     bucketBytes = try fields.required("bucket_bytes").positiveNumber()
+    bucketBytesPerRank = try fields.optional("bucket_bytes_per_rank")?.nonNegativeNumber() ?? 0
     gemmFactor = try fields.required("gemm_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
     attentionFactor = try fields.required("attention_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
     elementWiseFactor = try fields.required("element_wise_factor").positiveNumber()
@@ -182,6 +191,7 @@ extension DeviceProfile.Framework {
     hasFragileReplicatedPipelines = try fields.required("fragile_replicated_pipelines").boolean()
     interleavesLargerGroups = try fields.optional("interleaves_larger_groups")?.boolean() ?? false
     usesFlashAttention = try fields.required("flash_attention").boolean()
+    multipliesInTF32 = try fields.optional("fp32_in_tf32")?.boolean() ?? false
     memory = try Memory(try fields.required("memory"))
     vocabularyMultiple = try fields.required("vocabulary_multiple").integer(in: 1...Self.largestVocabularyMultiple)
     try fields.finish()
@@ -203,7 +213,9 @@ extension DeviceProfile.Framework {
       ("gather_overlap_fraction", .number(gatherOverlapFraction)),
       ("overlaps_gradient_reduce", .boolean(overlapsGradientReduce)),
       ("reduction_rate_fraction", .number(reductionRateFraction)),
-      ("bucket_bytes", .number(bucketBytes)), ("gemm_factor", .number(gemmFactor)),
+      ("bucket_bytes", .number(bucketBytes)),
+      ("bucket_bytes_per_rank", bucketBytesPerRank > 0 ? .number(bucketBytesPerRank) : nil),
+      ("gemm_factor", .number(gemmFactor)),
       ("attention_factor", .number(attentionFactor)),
       ("element_wise_factor", .number(elementWiseFactor)),
       ("layer_split", .string(layerSplit.rawValue)),
@@ -211,7 +223,8 @@ extension DeviceProfile.Framework {
       ("gradient_accumulation_factor", .number(gradientAccumulationFactor)),
       ("fragile_replicated_pipelines", .boolean(hasFragileReplicatedPipelines)),
       ("interleaves_larger_groups", interleavesLargerGroups ? .boolean(true) : nil),
-      ("flash_attention", .boolean(usesFlashAttention)), ("memory", memory.json),
+      ("flash_attention", .boolean(usesFlashAttention)),
+      ("fp32_in_tf32", multipliesInTF32 ? .boolean(true) : nil), ("memory", memory.json),
       ("vocabulary_multiple", .integer(vocabularyMultiple)))
   }
 }

@@ -24,6 +24,8 @@ package struct DeviceProfile: Sendable, Equatable {
     package let fp16FLOPPerSecond: Double
     /// Zero where the device has no bf16 matrix units.
     package let bf16FLOPPerSecond: Double
+    /// Of fp32 numbers that matrix units multiply as TF32 (AMD's XF32); zero where the device has none that do.
+    package var tf32FLOPPerSecond = 0.0
     /// Whether FlashAttention kernels exist for it.
     package let hasFlashAttention: Bool
     /// One direction, one device, to the others of its node; used where a run record states no rate.
@@ -43,8 +45,9 @@ package struct DeviceProfile: Sendable, Equatable {
     package var attentionPeakFraction: Double
     /// Share of the memory bandwidth that element-wise operations reach.
     package var memoryFraction: Double
-    /// Factor by which the products of unfused attention are slower when the head size is no multiple of 8.
-    package var unalignedAttentionFactor: Double
+    /// Share of the fp32 peak that the products of unfused attention reach where matrix units cannot load their rows, for
+    /// the head size is no multiple of 16 bytes, and ordinary cores multiply instead.
+    package var unalignedPeakFraction: Double
   }
 
   /// How much of the memory a run can use.
@@ -129,6 +132,8 @@ package struct DeviceProfile: Sendable, Equatable {
     package var reductionRateFraction: Double
     /// Gradients are reduced in messages of a given number of bytes, each with its own latency.
     package var bucketBytes: Double
+    /// What a message has at least for each rank of the group, so that no rank's part of it gets small.
+    package var bucketBytesPerRank = 0.0
     /// Time of matrix products, as a multiple of the device profile's.
     package var gemmFactor: Double
     /// Time of fused attention, as a multiple of the device profile's.
@@ -150,6 +155,8 @@ package struct DeviceProfile: Sendable, Equatable {
     package var interleavesLargerGroups = false
     /// Whether attention is fused in runs that do not say.
     package var usesFlashAttention: Bool
+    /// Whether it multiplies fp32 numbers as TF32 where the device can, though nobody asked.
+    package var multipliesInTF32 = false
     /// What it keeps in memory.
     package var memory: Memory
     /// The vocabulary is padded to a multiple of this times the tensor degree.
@@ -185,12 +192,18 @@ package struct DeviceProfile: Sendable, Equatable {
     case .fp32: datasheet.fp32FLOPPerSecond
     case .fp16: datasheet.fp16FLOPPerSecond
     case .bf16: datasheet.bf16FLOPPerSecond
+    case .tf32: datasheet.tf32FLOPPerSecond
     }
+  }
+
+  /// What a framework multiplies in when it trains in a precision.
+  package func productPrecision(of precision: Precision, framework: Framework) -> Precision {
+    precision == .fp32 && framework.multipliesInTF32 && datasheet.tf32FLOPPerSecond > 0 ? .tf32 : precision
   }
 
   /// Whether attention can be fused in a precision: FlashAttention's kernels are for 16-bit numbers.
   package func hasFlashAttention(in precision: Precision) -> Bool {
-    datasheet.hasFlashAttention && precision != .fp32
+    datasheet.hasFlashAttention && precision.is16Bit
   }
 
   /// The framework of a name, compared without case and by prefix (`Megatron-LM (2022)` is `megatron-lm`); nil if none.

@@ -116,7 +116,7 @@ extension MeasuredRun {
         globalBatch: fields.required("global_batch").integer(in: TrainingJob.Bounds.globalBatch),
         precision: precision,
         // Where it is not stated: fp32 accumulation is the rule under bf16 and the exception under fp16.
-        accumulatesGradientsInFP32: gradients.map { $0 == .fp32 } ?? (precision != .fp16))
+        accumulatesGradientsInFP32: gradients.map { !$0.is16Bit } ?? (precision != .fp16))
     } catch let contradiction as TrainingJob.Contradiction {
       throw modelField.conflict(contradiction.sentence)
     } catch let error as DocumentError {

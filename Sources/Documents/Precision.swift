@@ -1,9 +1,16 @@
 /// The number format of weights, activations and matrix products during training.
 @usableFromInline package enum Precision: String, Sendable, CaseIterable {
-  case fp32, fp16, bf16
+  /// fp32 throughout; some frameworks multiply in TF32 all the same, see
+  /// ``DeviceProfile/productPrecision(of:framework:)``.
+  case fp32
+  case fp16, bf16
+  /// fp32 throughout, and matrix units that keep 10 bits of the fraction of what they multiply.
+  case tf32
 
   /// Bytes of one weight or activation.
-  @usableFromInline package var byteCount: Int { self == .fp32 ? 4 : 2 }
+  @usableFromInline package var byteCount: Int { is16Bit ? 2 : 4 }
   /// Whether a separate fp32 copy of the weights is kept by the optimizer.
-  @usableFromInline package var hasMasterWeights: Bool { self != .fp32 }
+  @usableFromInline package var hasMasterWeights: Bool { is16Bit }
+  /// Whether weights and activations have 16 bits.
+  @usableFromInline package var is16Bit: Bool { self == .fp16 || self == .bf16 }
 }

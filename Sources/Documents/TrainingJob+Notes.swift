@@ -19,4 +19,13 @@ extension TrainingJob {
     }
     return notes
   }
+
+  /// What whoever reads a price should know of the products of a job in fp32, which some frameworks run in TF32 and others
+  /// do not; nil where there is no question.
+  package func productNote(on device: DeviceProfile, framework: DeviceProfile.Framework) -> String? {
+    guard precision == .fp32, device.datasheet.tf32FLOPPerSecond > 0 else { return nil }
+    return framework.multipliesInTF32
+      ? "\(framework.name) multiplies fp32 numbers in TF32, and is priced so"
+      : "products are priced in fp32 as it is, since \(framework.name) leaves TF32 off: precision tf32 is with it on"
+  }
 }

@@ -68,8 +68,9 @@ extension TrainingJob {
     let precision = try fields.required("precision").choice(of: Precision.self)
     let gradients = try fields.required("gradient_accumulation_precision")
     let gradientPrecision = try gradients.choice(of: Precision.self)
-    guard gradientPrecision == .fp32 || gradientPrecision == precision else {
-      throw gradients.error(expected: "\"fp32\" or the precision \"\(precision.rawValue)\"")
+    guard gradientPrecision == .fp32 || gradientPrecision == precision && precision.is16Bit else {
+      throw gradients.error(
+        expected: precision.is16Bit ? "\"fp32\" or the precision \"\(precision.rawValue)\"" : "\"fp32\"")
     }
     _ = try fields.required("optimizer").choice(of: Optimizer.self)
     try fields.finish()

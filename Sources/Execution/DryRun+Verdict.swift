@@ -68,7 +68,7 @@ extension DryRun {
   ) -> Tolerances {
     let unit: Double =
       switch arithmetic {
-      case .fp32: 0x1p-24
+      case .fp32, .tf32: 0x1p-24
       case .fp16: 0x1p-11
       case .bf16: 0x1p-8
       }

@@ -11,7 +11,8 @@ extension Precision {
       let bits = value.bitPattern
       return Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000)
     case .fp16: return Float(Float16(value))
-    case .fp32: return value
+    // TF32 is what matrix units make of fp32 numbers, which stay what they are.
+    case .fp32, .tf32: return value
     }
   }
 }
@@ -19,7 +20,7 @@ extension Precision {
 extension Precision {
   /// Every element rounded to this format.
   func rounded(_ matrix: Matrix) -> Matrix {
-    guard self != .fp32 else { return matrix }
+    guard is16Bit else { return matrix }
     return Matrix(rowCount: matrix.rowCount, columnCount: matrix.columnCount, elements: matrix.elements.map(rounded))
   }
 }

@@ -3,6 +3,8 @@ package import Documents
 /// Number formats of weights and activations.
 public enum Precision: String, Sendable, CaseIterable {
   case bf16, fp16, fp32
+  /// fp32 numbers, which matrix units multiply as TF32.
+  case tf32
 }
 
 /// What is to be trained, and how much of it in one iteration.
@@ -85,9 +87,10 @@ extension Job.Stated {
     let chosen =
       precision ?? (cluster.devices.allSatisfy { $0.peakFLOPPerSecond(.bf16) > 0 } ? .bf16 : .fp16)
     let gradients = gradientPrecision ?? (chosen == .fp16 ? .fp16 : .fp32)
-    guard gradients == .fp32 || gradients == chosen else {
+    guard gradients == .fp32 || gradients == chosen && chosen.documents.is16Bit else {
       throw SextantError(
-        .argument, location: "gradientPrecision", expected: "expected fp32 or the precision \(chosen.rawValue)",
+        .argument, location: "gradientPrecision",
+        expected: chosen.documents.is16Bit ? "expected fp32 or the precision \(chosen.rawValue)" : "expected fp32",
         found: gradients.rawValue)
     }
     do {
@@ -115,6 +118,7 @@ extension Precision {
     case .bf16: .bf16
     case .fp16: .fp16
     case .fp32: .fp32
+    case .tf32: .tf32
     }
   }
 }

@@ -72,10 +72,11 @@ extension Planner {
     if let batch = run.globalBatch, batch != job.globalBatch {
       throw conflict("the batch", "\(batch)", "\(job.globalBatch)")
     }
-    if let precision = run.precision, precision != job.precision {
+    // Configurations do not say whether fp32 numbers are multiplied as TF32.
+    if let precision = run.precision, precision != job.precision, precision.is16Bit || job.precision.is16Bit {
       throw conflict("the precision", precision.rawValue, job.precision.rawValue)
     }
-    if let inFP32 = run.accumulatesGradientsInFP32, run.precision != .fp32, inFP32 != job.accumulatesGradientsInFP32 {
+    if let inFP32 = run.accumulatesGradientsInFP32, job.precision.is16Bit, inFP32 != job.accumulatesGradientsInFP32 {
       throw conflict(
         "gradients accumulated in", inFP32 ? "fp32" : job.precision.rawValue,
         job.accumulatesGradientsInFP32 ? "fp32" : job.precision.rawValue)

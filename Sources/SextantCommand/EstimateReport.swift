@@ -26,8 +26,14 @@ struct EstimateReport {
   }
 
   /// What to know of a job and of where it runs, a line each.
-  static func notes(of job: TrainingJob, on cluster: ClusterDescription) -> String {
-    job.notes.map { "Note: \($0.oneLine).\n" }.joined() + cluster.doubts.map { "Note: \($0.oneLine)\n" }.joined()
+  ///
+  /// - Parameter framework: whose coefficients are used.
+  static func notes(
+    of job: TrainingJob, on cluster: ClusterDescription, framework: DeviceProfile.Framework?
+  ) -> String {
+    let products = framework.flatMap { job.productNote(on: cluster.device, framework: $0) }
+    return (job.notes + [products].compactMap { $0 }).map { "Note: \($0.oneLine).\n" }.joined()
+      + cluster.doubts.map { "Note: \($0.oneLine)\n" }.joined()
   }
 
   var text: String {
@@ -43,7 +49,7 @@ struct EstimateReport {
 
       \(PredictionReport(prediction: prediction).text)
       """ + CollectivesReport(model: estimate.model, strategy: estimate.strategy).text
-        + Self.notes(of: job, on: cluster)
+        + Self.notes(of: job, on: cluster, framework: estimate.model.framework)
         + refusal
   }
 }

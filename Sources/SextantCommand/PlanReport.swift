@@ -9,7 +9,9 @@ struct PlanReport {
 
   var text: String {
     [
-      QuestionReport(of: plan, defaults: defaults).text, EstimateReport.notes(of: plan.job, on: plan.cluster),
+      QuestionReport(of: plan, defaults: defaults).text,
+      EstimateReport.notes(
+        of: plan.job, on: plan.cluster, framework: plan.cluster.device.framework(named: plan.question.coefficientName)),
       strategySection,
       DecisionsReport(plan: plan).text, bestSection,
       PredictionReport(prediction: plan.prediction).text, stagesSection, ShardingReport(plan: plan).text, nodesSection,

@@ -21,7 +21,7 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: "Tokens of a sequence; 4096 where not given, fewer where the model has fewer learned positions.")
   var sequence: Int?
 
-  @Option(help: "bf16, fp16 or fp32; bf16 where the devices have it, else fp16.")
+  @Option(help: "bf16, fp16, fp32 or tf32; bf16 where the devices have it, else fp16.")
   var precision: Precision?
 
   @Option(help: ArgumentHelp("Precision of gradient accumulation; fp32 except under fp16.", valueName: "precision"))

@@ -99,9 +99,10 @@ struct BlockSeconds: Sendable {
       // Plain batched products, for each sequence and head s × d by d × s, and s × s by s × d: as fast as other
       // products of their size, whatever a fused kernel reaches.
       let headSize = shape.querySize / shape.headCount
-      let products =
-        2 * T / shape.sequence * shape.headCount * device.gemmSeconds(shape.sequence, shape.sequence, headSize)
-        * (shape.hasAlignedHeads ? 1 : device.unalignedAttentionFactor)
+      let each = device.gemmSeconds(shape.sequence, shape.sequence, headSize)
+      // On ordinary cores where matrix units do not take the head size.
+      let slow = 2 * shape.sequence * shape.sequence * headSize * device.secondsPerUnalignedFLOP
+      let products = 2 * T / shape.sequence * shape.headCount * (shape.hasAlignedHeads ? each : max(each, slow))
       attentionCore = products + scores * passes * device.secondsPerMemoryByte
       attentionBackward = 2 * products + scores * backwardPasses * device.secondsPerMemoryByte
     }
@@ -145,7 +146,8 @@ struct BlockSeconds: Sendable {
       usesFlashAttention = one(of: [false, true])
       let speed = DeviceSpeed(
         secondsPerGEMMFLOP: 1.3e-14, gemmHalfSize: one(of: [0, 113.7]), secondsPerAttentionFLOP: 2.9e-14,
-        unalignedAttentionFactor: 1.7, secondsPerMemoryByte: 0.7e-12)
+        secondsPerUnalignedFLOP: one(of: [0.9e-14, 7.1e-14]), alignedHeadMultiple: 8,
+        secondsPerMemoryByte: 0.7e-12)
       rates = ComputeRates(
         device: speed, elementWiseFactor: 1.37, lossBytesPerEntry: 11, accumulationBytesPerParameter: 10)
     }

@@ -10,17 +10,19 @@ enum Fixture {
   static func device(
     gemmHalfSize: Double = 0, reservedBytes: Int = 0, fragmentationFraction: Double = 0, unreusedFraction: Double = 0,
     memoryBytes: Int = 80_000_000_000, latencySeconds: Double = 0, collectiveSeconds: Double = 0,
+    tf32FLOPPerSecond: Double = 0,
     framework: DeviceProfile.Framework = framework()
   ) -> DeviceProfile {
     DeviceProfile(
       name: "round", title: "Round figures",
       datasheet: .init(
         memoryBytes: memoryBytes, memoryBytesPerSecond: 1e12, fp32FLOPPerSecond: 10e12, fp16FLOPPerSecond: 100e12,
-        bf16FLOPPerSecond: 100e12, hasFlashAttention: true, scaleUpBytesPerSecond: 100e9,
+        bf16FLOPPerSecond: 100e12, tf32FLOPPerSecond: tf32FLOPPerSecond, hasFlashAttention: true,
+        scaleUpBytesPerSecond: 100e9,
         scaleOutBytesPerSecond: 10e9, sources: []),
       compute: .init(
         gemmPeakFraction: 1, gemmHalfSize: gemmHalfSize, attentionPeakFraction: 0.5, memoryFraction: 1,
-        unalignedAttentionFactor: 1),
+        unalignedPeakFraction: 1),
       memory: .init(
         reservedBytes: reservedBytes, fragmentationFraction: fragmentationFraction, unreusedFraction: unreusedFraction,
         comfortableFraction: 0.8, limitFraction: 0.95),

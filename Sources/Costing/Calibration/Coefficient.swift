@@ -51,6 +51,7 @@ struct Coefficient: Sendable {
     var coefficients = [
       Coefficient("compute/gemm_peak_fraction", \.compute.gemmPeakFraction, 0.1...1, factor: 1.05),
       Coefficient("compute/attention_peak_fraction", \.compute.attentionPeakFraction, 0.02...1, factor: 1.5),
+      Coefficient("compute/unaligned_peak_fraction", \.compute.unalignedPeakFraction, 0.02...1, factor: 1.5),
       Coefficient("fabric/scale_up_efficiency", \.fabric.scaleUpEfficiency, 0.05...1, factor: 1.3),
       Coefficient("fabric/scale_out_efficiency", \.fabric.scaleOutEfficiency, 0.02...1, factor: 1.5),
       Coefficient("fabric/scale_out_latency_seconds", \.fabric.scaleOutLatencySeconds, 1e-6...5e-3, factor: 2),

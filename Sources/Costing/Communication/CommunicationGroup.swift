@@ -112,6 +112,9 @@ package struct CommunicationGroup: Sendable, Equatable {
     }
   }
 
+  /// What the steps of a gather take however few its bytes, by the way with the least of it, seconds.
+  var leastLatencySeconds: Double { min(Double(rankCount - 1) * latencySeconds, hierarchicalLatencySeconds) }
+
   /// ⌈log₂ n⌉.
   private var treeDepth: Int { Int.bitWidth - (rankCount - 1).leadingZeroBitCount }
 

@@ -129,11 +129,13 @@ extension DeviceSpeed {
     gemmSeconds(Double(layer.inputCount), Double(layer.outputCount), Double(layer.tokenCount))
   }
 
-  /// Plain batched products: as fast as other products of their size, whatever a fused kernel reaches, and slower where
-  /// matrix units cannot take the head size as it is.
+  /// Plain batched products: as fast as other products of their size, whatever a fused kernel reaches, and on ordinary cores
+  /// where matrix units cannot take the head size as it is.
   fileprivate func seconds(_ products: HeadProducts) -> Double {
-    let sequence = Double(products.sequenceLength)
-    return Double(products.count) * gemmSeconds(sequence, sequence, Double(products.headSize))
-      * (products.headSize % 8 == 0 ? 1 : unalignedAttentionFactor)
+    let sequence = Double(products.sequenceLength), headSize = Double(products.headSize)
+    let count = Double(products.count)
+    let seconds = count * gemmSeconds(sequence, sequence, headSize)
+    if products.headSize % alignedHeadMultiple == 0 { return seconds }
+    return max(seconds, count * 2 * sequence * sequence * headSize * secondsPerUnalignedFLOP)
   }
 }

@@ -7,21 +7,27 @@ struct DeviceSpeed: Sendable {
   /// The dimension at which a matrix product reaches half of that.
   let gemmHalfSize: Double
   let secondsPerAttentionFLOP: Double
-  let unalignedAttentionFactor: Double
+  /// Of a product that matrix units cannot take, for its rows are no multiples of 16 bytes. Ordinary cores multiply so
+  /// slowly that what short dimensions cost does not show.
+  let secondsPerUnalignedFLOP: Double
+  /// Elements in 16 bytes; 1 where ordinary cores multiply anyway.
+  let alignedHeadMultiple: Int
   let secondsPerMemoryByte: Double
 
   init(
-    secondsPerGEMMFLOP: Double, gemmHalfSize: Double, secondsPerAttentionFLOP: Double, unalignedAttentionFactor: Double,
-    secondsPerMemoryByte: Double
+    secondsPerGEMMFLOP: Double, gemmHalfSize: Double, secondsPerAttentionFLOP: Double, secondsPerUnalignedFLOP: Double,
+    alignedHeadMultiple: Int, secondsPerMemoryByte: Double
   ) {
     self.secondsPerGEMMFLOP = secondsPerGEMMFLOP
     self.gemmHalfSize = gemmHalfSize
     self.secondsPerAttentionFLOP = secondsPerAttentionFLOP
-    self.unalignedAttentionFactor = unalignedAttentionFactor
+    self.secondsPerUnalignedFLOP = secondsPerUnalignedFLOP
+    self.alignedHeadMultiple = alignedHeadMultiple
     self.secondsPerMemoryByte = secondsPerMemoryByte
   }
 
   /// - Parameters:
+  ///   - precision: of what is multiplied.
   ///   - gemmFactor: a framework's own, see ``DeviceProfile/Framework/gemmFactor``.
   ///   - attentionFactor: likewise ``DeviceProfile/Framework/attentionFactor``.
   init(_ profile: DeviceProfile, precision: Precision, gemmFactor: Double = 1, attentionFactor: Double = 1) {
@@ -29,7 +35,9 @@ struct DeviceSpeed: Sendable {
     secondsPerGEMMFLOP = gemmFactor / (peak * profile.compute.gemmPeakFraction)
     gemmHalfSize = profile.compute.gemmHalfSize
     secondsPerAttentionFLOP = attentionFactor / (peak * profile.compute.attentionPeakFraction)
-    unalignedAttentionFactor = profile.compute.unalignedAttentionFactor
+    secondsPerUnalignedFLOP =
+      gemmFactor / (profile.datasheet.fp32FLOPPerSecond * profile.compute.unalignedPeakFraction)
+    alignedHeadMultiple = precision == .fp32 ? 1 : 16 / precision.byteCount
     secondsPerMemoryByte = 1 / (profile.datasheet.memoryBytesPerSecond * profile.compute.memoryFraction)
   }
 

@@ -74,9 +74,11 @@ extension StageCost {
         kernelBytes += moved.kernelBytes
         // Every further bucket pays latency and launch again; an all-reduce goes round twice.
         let rounds = exchange.kind == .allReduce ? 2.0 : 1
+        let bucketBytes = max(
+          framework.bucketBytes, framework.bucketBytesPerRank * Double(group.group.rankCount))
         let buckets =
-          max(0, (moved.bytes + moved.insideBytes + moved.acrossBytes) / framework.bucketBytes - 1)
-          * (group.group.collectiveSeconds + rounds * Double(group.group.rankCount - 1) * group.group.latencySeconds)
+          max(0, (moved.bytes + moved.insideBytes + moved.acrossBytes) / bucketBytes - 1)
+          * (group.group.collectiveSeconds + rounds * group.group.leastLatencySeconds)
         // Between nodes reductions reach less of the network than a large transfer does. A group's members are spread
         // among as many replicas as have divided the tensor when it is done.
         let extent = exchange.divisor * exchange.rankCount

@@ -5,7 +5,7 @@ extension Capabilities {
     if !strategy.usesFlashAttention, !limits.hasUnfusedAttention {
       return Refusal("\(label) always fuses attention", nearest: "flash_attention=true")
     }
-    if strategy.dataDegree > 1, strategy.zeroStage == .none, job.precision != .fp32, job.accumulatesGradientsInFP32,
+    if strategy.dataDegree > 1, strategy.zeroStage == .none, job.precision.is16Bit, job.accumulatesGradientsInFP32,
       !limits.accumulatesWholeGradientsInFP32
     {
       return Refusal(

@@ -50,7 +50,7 @@ extension Capabilities {
         "\(label) does not train in \(job.precision.rawValue)",
         nearest: "precision \(precisions.map(\.rawValue).joined(separator: " or "))")
     }
-    if job.precision != .fp32, !job.accumulatesGradientsInFP32, gradientAccumulation == .fp32 {
+    if job.precision.is16Bit, !job.accumulatesGradientsInFP32, gradientAccumulation == .fp32 {
       return Refusal("\(label) accumulates gradients in fp32 only", nearest: "gradient precision fp32")
     }
     return nil

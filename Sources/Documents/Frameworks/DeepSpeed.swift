@@ -25,7 +25,7 @@ extension Capabilities {
       ShardingOffer(form: .weights, words: "stage 3"),
       ShardingOffer(form: .hybrid, words: "stage 3 with mics_shard_size", withTensorParallelism: false),
     ],
-    sequenceParallelism: .never, precisions: [.bf16, .fp16, .fp32], gradientAccumulation: .either,
+    sequenceParallelism: .never, precisions: [.bf16, .fp16, .fp32, .tf32], gradientAccumulation: .either,
     models: Models(
       families: [.gpt, .llama, .bert], words: "any model code", particulars: Set(ModelDescription.Particular.allCases)),
     // `_do_optimizer_sanity_check`: without ZeRO gradients have the weights' type.

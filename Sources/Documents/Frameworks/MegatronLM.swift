@@ -10,7 +10,7 @@ extension Capabilities {
       ShardingOffer(form: .optimizer, words: "distributed optimizer"),
       ShardingOffer(form: .optimizerInParts, words: "distributed optimizer in several instances"),
     ],
-    sequenceParallelism: .optional, precisions: [.bf16, .fp16, .fp32], gradientAccumulation: .either,
+    sequenceParallelism: .optional, precisions: [.bf16, .fp16, .fp32, .tf32], gradientAccumulation: .either,
     models: megatronModels)
 
   /// Megatron-LM with Megatron-FSDP, version 1: the same sources, and `core/distributed/fsdp/mcore_fsdp_adapter.py`.
@@ -32,7 +32,7 @@ extension Capabilities {
         form: .hybridWithOuterOptimizer, words: "optim_grads_params in several instances, outer optim",
         withPipeline: false),
     ],
-    sequenceParallelism: .optional, precisions: [.bf16, .fp16, .fp32], gradientAccumulation: .either,
+    sequenceParallelism: .optional, precisions: [.bf16, .fp16, .fp32, .tf32], gradientAccumulation: .either,
     models: megatronModels, limits: Limits(overlapsShardedGradientsAlways: true))
 
   private static let megatronRecomputations = [

@@ -12,7 +12,7 @@ extension Capabilities {
     recomputations: torchtitanRecomputations,
     recomputesSomeLayers: false, offloadsOptimizerStates: false,
     shardings: [ShardingOffer(form: .replicated, words: "replicate")] + torchtitanShardings,
-    sequenceParallelism: .optional, precisions: [.bf16, .fp32], gradientAccumulation: .fp32,
+    sequenceParallelism: .optional, precisions: [.bf16, .fp32, .tf32], gradientAccumulation: .fp32,
     models: Models(
       families: [.llama], words: "the Llama 3 and Qwen 3 families",
       lacking: [
@@ -37,7 +37,7 @@ extension Capabilities {
     shardings: [
       ShardingOffer(form: .replicated, words: "replicate", withTensorParallelism: false, withPipeline: false)
     ] + torchtitanShardings,
-    sequenceParallelism: .always, precisions: [.bf16, .fp32], gradientAccumulation: .fp32,
+    sequenceParallelism: .always, precisions: [.bf16, .fp32, .tf32], gradientAccumulation: .fp32,
     models: Models(
       families: [.llama], words: "the Llama 3 family",
       lacking: [

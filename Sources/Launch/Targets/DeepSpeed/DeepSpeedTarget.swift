@@ -40,6 +40,7 @@ package enum DeepSpeedTarget: LaunchTarget {
           "CONFIG_FLAG", value: "--deepspeed_config",
           comment: "How the script is told its configuration; --deepspeed for Hugging Face's Trainer."),
       ],
+      environment: plan.job.precision.environment,
       command: [
         .setting("PYTHON"), .setting("TRAINING_SCRIPT"), .words(inFile: argumentsName), .setting("CONFIG_FLAG"),
         .file(configurationName),
@@ -49,7 +50,7 @@ package enum DeepSpeedTarget: LaunchTarget {
 
   private static func configuration(of plan: Plan) -> JSON {
     let strategy = plan.strategy, job = plan.job
-    let is16Bit = job.precision != .fp32
+    let is16Bit = job.precision.is16Bit
     return object(
       // With tensor parallelism the configuration counts its ranks as replicas (`runtime/config.py`), and the batch is
       // left to it.
@@ -79,7 +80,7 @@ package enum DeepSpeedTarget: LaunchTarget {
     let sharding = strategy.sharding
     let isHybrid = sharding.form(replicaCount: strategy.dataDegree) == .hybrid
     // One replica has nothing to divide; stage 1 lets it accumulate in fp32, which stage 0 does not.
-    let isAlone = strategy.dataDegree == 1 && job.precision != .fp32 && job.accumulatesGradientsInFP32
+    let isAlone = strategy.dataDegree == 1 && job.precision.is16Bit && job.accumulatesGradientsInFP32
     return object(
       ("stage", .integer(isAlone ? 1 : sharding.stage.rawValue)),
       ("overlap_comm", .boolean(strategy.overlapsGradientReduce)),

@@ -39,7 +39,7 @@ struct MegatronArguments {
   private var batch: [String] {
     let job = plan.job
     var words = ["--micro-batch-size", "\(strategy.microBatch)", "--global-batch-size", "\(job.globalBatch)"]
-    guard job.precision != .fp32 else { return words }
+    guard job.precision.is16Bit else { return words }
     words.append("--\(job.precision.rawValue)")
     if job.accumulatesGradientsInFP32 {
       words.append("--accumulate-allreduce-grads-in-fp32")

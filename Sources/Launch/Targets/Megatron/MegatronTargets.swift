@@ -24,7 +24,7 @@ package enum MegatronLMTarget: MegatronTarget {
     // Megatron-LM's own check on devices before Blackwell, which need it to start tensor groups' exchanges in time.
     let environment = plan.strategy.tensorDegree > 1 ? [(name: "CUDA_DEVICE_MAX_CONNECTIONS", value: "1")] : []
     return MegatronProgram.command(
-      MegatronArguments(plan: plan, isFullySharded: false), environment: environment)
+      MegatronArguments(plan: plan, isFullySharded: false), environment: environment + plan.job.precision.environment)
   }
 }
 
@@ -37,7 +37,7 @@ package enum MegatronFSDPTarget: MegatronTarget {
     MegatronProgram.command(
       MegatronArguments(plan: plan, isFullySharded: true),
       // Megatron-LM refuses 1 here, which a container may have set; 8 is the driver's default.
-      environment: [(name: "CUDA_DEVICE_MAX_CONNECTIONS", value: "8")])
+      environment: [(name: "CUDA_DEVICE_MAX_CONNECTIONS", value: "8")] + plan.job.precision.environment)
   }
 }
 

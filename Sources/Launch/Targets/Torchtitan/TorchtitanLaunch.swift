@@ -36,7 +36,7 @@ struct TorchtitanLaunch {
     ]
     if let schedule { files.append(LaunchFile(name: Self.scheduleName, text: schedule)) }
     return RankCommand(
-      files: files, settings: settings, command: words,
+      files: files, settings: settings, environment: plan.job.precision.environment, command: words,
       notes: model.notes + [
         "Checked against torchtitan \(dialect.version).",
         "\(Self.moduleName).py builds the model that \(TorchtitanModel.fileName) describes.",
@@ -130,7 +130,7 @@ struct TorchtitanLaunch {
         ("training.max_context_length", "\(job.sequenceLength)"),
       ]
     }
-    if job.precision == .fp32 { flags.append(("training.mixed_precision_param", "float32")) }
+    if !job.precision.is16Bit { flags.append(("training.mixed_precision_param", "float32")) }
     flags += degrees.map { ("parallelism." + $0.0, $0.1) }
     if hasPipeline {
       flags.append(("parallelism.pipeline_parallel_schedule", scheduleName))
@@ -181,7 +181,7 @@ struct TorchtitanLaunch {
         [
           ("local_batch_size", "\(strategy.microBatch * (hasPipeline ? plan.microBatchCount : 1))"),
           ("global_batch_size", "\(job.globalBatch)"), ("seq_len", "\(job.sequenceLength)"),
-          ("mixed_precision_param", job.precision == .fp32 ? "\"float32\"" : "\"bfloat16\""),
+          ("mixed_precision_param", !job.precision.is16Bit ? "\"float32\"" : "\"bfloat16\""),
           ("mixed_precision_reduce", "\"float32\""),
         ]
       ),
