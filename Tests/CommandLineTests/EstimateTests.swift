@@ -82,7 +82,7 @@ import Testing
     try folder.write(Self.records + "\n{\"schema\": \"sextant.run/1\", \"id\": \n" + stub, to: "runs.jsonl")
     let output = try await folder.sextant("estimate", "--runs", "runs.jsonl", "--json").succeeded()
     let lines = try output.split(separator: "\n").map { try JSON(parsing: Array($0.utf8)) }
-    #expect(lines.count == 6)
+    try #require(lines.count == 6)
     #expect(Self.member("source", of: lines[4]) == .string("runs.jsonl:6") && Self.member("id", of: lines[4]) == .null)
     #expect(Self.member("source", of: lines[5]) == .string("runs.jsonl:7"))
     #expect(Self.member("id", of: lines[5]) == .string("stub"))

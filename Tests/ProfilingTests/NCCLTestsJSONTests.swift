@@ -72,6 +72,8 @@ import Testing
     let alone = complaint(report(hosts: ["alpha"], rows: [(1 << 26, 1_000, 0, "0")]))
     #expect(alone.contains("it ran with one rank") && alone.contains("MPI=1"), "\(alone)")
     let twice = complaint(report(hosts: ["alpha", "beta"], rows: Self.settled, ranks: [0, 0]))
+    let three = complaint(report(hosts: ["alpha", "beta", "beta"], rows: Self.settled, ranks: [0, 0, 1]))
+    #expect(three.contains("rank 0 is listed twice"), "\(three)")
     #expect(twice.contains("rank 0 is listed twice") && twice.contains("MPI=1"), "\(twice)")
   }
 

@@ -13,6 +13,10 @@ import Testing
     // The same without the lines that list ranks.
     let unlisted = alone.split(separator: "\n").filter { !$0.contains("Rank ") }.joined(separator: "\n")
     #expect { try Excerpt.findings(unlisted) } throws: { "\($0)".contains("one rank") }
+    // Two processes of two devices each: every one of them is a collective, and they are not of four ranks.
+    let pairs = FieldLog.table("all_reduce", hosts: ["alpha", "alpha"], rows: [(1 << 26, 800, 1)]).replacing(
+      "#  Rank  0 Group", with: "#  Rank  0 Group  0 Pid  1 on  beta device  0 [0000:0a:00] GPU\n#  Rank  0 Group")
+    #expect { try Excerpt.findings(pairs) } throws: { "\($0)".contains("rank 0 is listed twice") }
     let apart = FieldLog.loneRanks.split(separator: "\n").map { "gpu-01: \($0)" }.joined(separator: "\n")
     #expect { try Excerpt.findings(apart) } throws: { "\($0)".contains("MPI=1") }
   }
