@@ -48,9 +48,11 @@ package struct Catalog: Sendable {
     }
   }
 
-  /// The cluster of a file or a shipped name.
+  /// The cluster of a file or a shipped name; the name's last part is the number of nodes, which may be one that no
+  /// file has.
   package func cluster(_ nameOrPath: String) throws(DocumentError) -> ClusterDescription {
-    try ClusterDescription(contentsOf: path(of: .cluster, nameOrPath), catalog: self)
+    if !Self.isPath(nameOrPath), let member = try member(ofFamilyNamed: nameOrPath) { return member }
+    return try ClusterDescription(contentsOf: path(of: .cluster, nameOrPath), catalog: self)
   }
 
   /// The model of a file (ours or Hugging Face's) or a shipped name.
@@ -94,11 +96,14 @@ package struct Catalog: Sendable {
     return entries.filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }.sorted()
   }
 
+  /// Whether a word is a file's path and no shipped name.
+  private static func isPath(_ word: String) -> Bool { word.contains("/") || word.hasSuffix(".json") }
+
   /// A word with a slash or ending in `.json` is a path; any other is a shipped name, or of a model a folder with its files.
   private func path(
     of kind: Kind, _ nameOrPath: String, relativeTo folder: String = ".", mentionedAt field: Field? = nil
   ) throws(DocumentError) -> String {
-    if nameOrPath.contains("/") || nameOrPath.hasSuffix(".json") {
+    if Self.isPath(nameOrPath) {
       return nameOrPath.hasPrefix("/") || folder == "." ? nameOrPath : "\(folder)/\(nameOrPath)"
     }
     let known = names(of: kind)
