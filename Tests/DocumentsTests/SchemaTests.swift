@@ -388,7 +388,7 @@ extension JSON {
   }
 
   /// The keys of all objects in the value.
-  fileprivate var keys: [String] {
+  var keys: [String] {
     switch self {
     case .object(let members): members.flatMap { [$0.key] + $0.value.keys }
     case .array(let elements): elements.flatMap(\.keys)
