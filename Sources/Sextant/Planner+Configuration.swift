@@ -7,10 +7,12 @@ extension Planner {
   /// - Parameters:
   ///   - model: what the configuration does not state of the job, or states alike.
   ///   - framework: whose coefficients are used; nil for the configuration's own, or its nearest kin's.
+  ///   - nodes: how many of the cluster's nodes to use, the first; nil for all.
   /// - Throws: ``SextantError`` for what nobody states; what contradicts the configuration is refused where it is priced.
   public init(
     cluster: Cluster, configuration: Configuration, model: Model? = nil, globalBatch: Int? = nil, sequence: Int? = nil,
-    precision: Precision? = nil, gradientPrecision: Precision? = nil, framework: String? = nil
+    precision: Precision? = nil, gradientPrecision: Precision? = nil, framework: String? = nil,
+    nodes: Int? = nil
   ) throws(SextantError) {
     let run = configuration.document
     guard let model = model ?? run.model.map({ Model(description: $0) }) else {
@@ -29,7 +31,7 @@ extension Planner {
       job: Job(
         model: model, globalBatch: globalBatch, sequence: sequence ?? run.sequenceLength, precision: chosen,
         gradientPrecision: gradientPrecision ?? accumulated),
-      framework: framework ?? configuration.coefficientName(on: cluster))
+      framework: framework ?? configuration.coefficientName(on: cluster), nodes: nodes)
   }
 
   /// What a running configuration would take on the cluster, by its own layers.

@@ -9,6 +9,10 @@ struct PlanCommand: ParsableCommand {
     abstract: "Find the best way to train a model on a cluster.",
     discussion: """
       Example: sextant plan --cluster dgx-a100-16 --model gpt3-175b --global-batch 512 --output plan.json
+
+      Several numbers of nodes or batches are a table: time, tokens per second, costs where a device's price is given, and \
+      the best marked. Example: sextant plan --cluster dgx-h100-16 --nodes 2,4,8,16 --model llama-3-8b --global-batch 512 \
+      --price-per-device-hour 2.5
       """)
 
   @OptionGroup var workload: WorkloadOptions
@@ -19,12 +23,6 @@ struct PlanCommand: ParsableCommand {
   var fix: [String] = []
 
   @OptionGroup var methods: AllowanceOptions
-
-  @Option(
-    help: ArgumentHelp(
-      "Use so many of the cluster's nodes: the best to leave out where links were measured, else the last.",
-      valueName: "count"))
-  var nodes: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -47,10 +45,12 @@ struct PlanCommand: ParsableCommand {
       "Compare with a running configuration that import wrote, and say what to change first.", valueName: "file"))
   var compare: String?
 
-  @Option(help: ArgumentHelp("Write the plan here.", valueName: "file"))
+  @OptionGroup var sweep: SweepOptions
+
+  @Option(help: ArgumentHelp("Write the plan here, or the table of several as JSON.", valueName: "file"))
   var output: String?
 
-  @Flag(help: "Print the plan itself instead of a summary.")
+  @Flag(help: "Print the plan itself, or the table as JSON, instead of a summary.")
   var json = false
 
   func validate() throws {
@@ -60,22 +60,20 @@ struct PlanCommand: ParsableCommand {
     guard (timeLimit ?? 1) > 0, (timeLimit ?? 1) <= 1e9 else {
       throw ValidationError("--time-limit is above 0 and at most 1e9 seconds, not \(timeLimit ?? 0)")
     }
+    guard compare == nil || !isSweep else {
+      throw ValidationError("--compare is about one plan, and not about a table")
+    }
   }
 
   func run() throws {
     try reportingErrors {
       if let output { try tryWritingFile(at: output) }
-      // Given several times, what each states holds.
-      let fixed = fix.isEmpty ? nil : try Strategy(fix.joined(separator: ","), source: "--fix")
-      let planner = try workload.planner(nodes: nodes)
+      if isSweep { return try runSweep() }
+      let fixed = try self.fixed()
+      let planner = try workload.planner()
       let running = try compare.map { (path) throws(SextantError) in try Configuration.file(path) }
       // What contradicts the question is said before the search.
       if let running { _ = try planner.estimate(running) }
-      var options = Planner.Options()
-      options.resultCount = top
-      options.margin = margin
-      options.threads = threads
-      options.timeLimitSeconds = timeLimit
       let interruption = Interruption()
       var progress = ProgressLine()
       let answer = try planner.best(
@@ -102,5 +100,47 @@ struct PlanCommand: ParsableCommand {
         if plan.certificate.ending == .interrupted { throw ExitStatus.interrupted.code }
       }
     }
+  }
+
+  /// Whether the answer is a table.
+  private var isSweep: Bool { workload.asksForSeveral || sweep.isStated }
+
+  /// What is not searched; given several times, what each states holds.
+  private func fixed() throws -> Strategy? {
+    fix.isEmpty ? nil : try Strategy(fix.joined(separator: ","), source: "--fix")
+  }
+
+  private var options: Planner.Options {
+    var options = Planner.Options()
+    options.resultCount = top
+    options.margin = margin
+    options.threads = threads
+    options.timeLimitSeconds = timeLimit
+    return options
+  }
+
+  private func runSweep() throws {
+    let fixed = try self.fixed()
+    let planners = try workload.planners()
+    let interruption = Interruption()
+    var progress = ProgressLine()
+    let found = try Planner.sweep(
+      planners, fixing: fixed, allowing: methods.allowance(), options: options,
+      pricePerDeviceHour: sweep.pricePerDeviceHour, tokens: sweep.tokens,
+      isInterrupted: { interruption.isRequested },
+      progress: { row, done, total in
+        progress.show(done: done, of: total, doing: "row \(row + 1) of \(planners.count): strategies")
+      })
+    progress.clear()
+    guard !found.rows.isEmpty else {
+      throw interruption.isRequested
+        ? complaint("interrupted before any row of the table was done", .interrupted)
+        : complaint("the time limit was reached before any row of the table was done", .failure)
+    }
+    if let output { try found.write(to: output) }
+    let question = planners.first.map { QuestionReport(of: $0).sharedText } ?? ""
+    try emit(json ? found.json : SweepReport(sweep: found.document, question: question).text)
+    if interruption.isRequested { throw ExitStatus.interrupted.code }
+    if found.fastest == nil { throw ExitStatus.infeasible.code }
   }
 }

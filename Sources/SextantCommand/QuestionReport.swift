@@ -35,13 +35,25 @@ struct QuestionReport {
 
   /// One line.
   var text: String {
-    let parts = [
-      "\(job.model.name.oneLine) (\(Format.count(job.model.parameterCount)) parameters) on \(cluster.name.oneLine): \(devices) in "
-        + Format.count(nodeOrder.count, of: "node"),
+    line([
+      "\(subject): \(devices) in " + Format.count(nodeOrder.count, of: "node"),
       "global batch \(Format.count(job.globalBatch))",
-      marked("sequence \(Format.count(job.sequenceLength))", .sequence), marked(job.precision.rawValue, .precision),
-      marked("gradients in \(gradientPrecision)", .gradientPrecision), marked(framework, .framework),
-    ]
+    ])
+  }
+
+  /// One line without what differs from row to row of a table: nodes and batch.
+  var sharedText: String { line([subject]) }
+
+  private var subject: String {
+    "\(job.model.name.oneLine) (\(Format.count(job.model.parameterCount)) parameters) on \(cluster.name.oneLine)"
+  }
+
+  private func line(_ beginning: [String]) -> String {
+    let parts =
+      beginning + [
+        marked("sequence \(Format.count(job.sequenceLength))", .sequence), marked(job.precision.rawValue, .precision),
+        marked("gradients in \(gradientPrecision)", .gradientPrecision), marked(framework, .framework),
+      ]
     return parts.joined(separator: ", ") + "\n"
   }
 

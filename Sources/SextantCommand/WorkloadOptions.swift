@@ -3,8 +3,13 @@ public import Sextant
 
 /// Cluster, model and batch: what `plan` and `estimate` are asked about.
 struct WorkloadOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("A shipped cluster's name, or a cluster file.", valueName: "name|file"))
-  var cluster: String?
+  @OptionGroup var cluster: ClusterOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Use so many of the cluster's nodes. plan: the best to leave out where links were measured, else the last. estimate: the first. Several (2,4,8) are a table of plans.",
+      valueName: "count,…"))
+  var nodes: CountList?
 
   @Option(
     help: ArgumentHelp(
@@ -15,8 +20,10 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: ArgumentHelp("A job file in place of --model and the options below.", valueName: "file"))
   var job: String?
 
-  @Option(help: "Sequences of one iteration (one optimizer step).")
-  var globalBatch: Int?
+  @Option(
+    help: ArgumentHelp(
+      "Sequences of one iteration (one optimizer step). Several (256,512) are a table of plans.", valueName: "count,…"))
+  var globalBatch: CountList?
 
   @Option(help: "Tokens of a sequence; 4096 where not given, fewer where the model has fewer learned positions.")
   var sequence: Int?
@@ -35,29 +42,47 @@ struct WorkloadOptions: ParsableArguments {
 
   /// Whether any of it was given.
   var isStated: Bool {
-    globalBatch != nil || sequence != nil || precision != nil || gradientPrecision != nil
-      || [cluster, model, job, framework].contains { $0 != nil }
+    cluster.isStated || [nodes, globalBatch].contains { $0 != nil } || sequence != nil || precision != nil
+      || gradientPrecision != nil || [model, job, framework].contains { $0 != nil }
   }
 
-  /// Plans what was asked for.
-  ///
-  /// - Parameter nodes: of the cluster that are used; nil for all.
-  func planner(nodes: Int? = nil) throws -> Planner {
-    guard let cluster else { throw ValidationError("--cluster is needed") }
-    return try Planner(cluster: .named(cluster), job: trainingJob(), framework: framework, nodes: nodes)
+  /// Whether several plans are asked for.
+  var asksForSeveral: Bool { (nodes?.values.count ?? 1) > 1 || (globalBatch?.values.count ?? 1) > 1 }
+
+  /// A planner of every number of nodes with every batch that was asked for, in this order.
+  func planners() throws -> [Planner] {
+    let cluster = try cluster.stated(), jobs = try trainingJobs()
+    let counts: [Int?] = nodes?.values ?? [nil]
+    return try counts.flatMap { count in
+      try jobs.map { try Planner(cluster: cluster, job: $0, framework: framework, nodes: count) }
+    }
+  }
+
+  /// The planner of what was asked for, which is one.
+  func planner() throws -> Planner {
+    let batch = try globalBatch?.single(of: "--global-batch")
+    return try Planner(
+      cluster: cluster.stated(), job: trainingJob(globalBatch: batch), framework: framework, nodes: singleNodeCount())
   }
 
   /// Prices what a configuration runs; what it does not state comes from these options.
   func planner(for configuration: Configuration) throws -> Planner {
-    guard let cluster else { throw ValidationError("--cluster is needed") }
     guard job == nil else { return try planner() }
     return try Planner(
-      cluster: .named(cluster), configuration: configuration,
-      model: model.map { (name) throws(SextantError) in try Model.named(name) }, globalBatch: globalBatch,
-      sequence: sequence, precision: precision, gradientPrecision: gradientPrecision, framework: framework)
+      cluster: cluster.stated(), configuration: configuration,
+      model: model.map { (name) throws(SextantError) in try Model.named(name) },
+      globalBatch: globalBatch?.single(of: "--global-batch"), sequence: sequence, precision: precision,
+      gradientPrecision: gradientPrecision, framework: framework, nodes: singleNodeCount())
   }
 
-  private func trainingJob() throws -> Job {
+  private func singleNodeCount() throws -> Int? { try nodes?.single(of: "--nodes") }
+
+  private func trainingJobs() throws -> [Job] {
+    guard let batches = globalBatch?.values else { return [try trainingJob(globalBatch: nil)] }
+    return try batches.map { try trainingJob(globalBatch: $0) }
+  }
+
+  private func trainingJob(globalBatch: Int?) throws -> Job {
     if let job {
       guard model == nil, globalBatch == nil, sequence == nil, precision == nil, gradientPrecision == nil else {
         throw ValidationError("--job states what --model, --global-batch, --sequence and the precisions would")

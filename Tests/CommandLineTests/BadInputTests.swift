@@ -49,7 +49,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (["--cluster", "dgx-a100-2"], "did you mean \"dgx-a100-1\"?"),
+    (["--cluster", "dgx-a10-1"], "did you mean \"dgx-a100-1\"?"),
     (["--cluster", "elsewhere-and-nowhere"], "known: a100-hdr-16, "),
     (["--cluster", ""], "no cluster is called \"\""),
     (["--cluster", "missing.json"], "missing.json: No such file or directory"),

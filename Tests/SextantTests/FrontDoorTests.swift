@@ -82,6 +82,35 @@ import Testing
     #expect(planner.defaults == [.sequence, .precision, .gradientPrecision, .framework])
   }
 
+  @Test func `A cluster is stated by its rates`() throws {
+    let stated = try Cluster(
+      device: "h100-sxm5-80gb", devices: 16, perNode: 8, intra: 450e9, inter: 50e9, nodeInter: 400e9,
+      hostMemory: 2_199_023_255_552, hostLink: 63e9)
+    #expect(stated.deviceCount == 16 && stated.nodeNames == ["node-0", "node-1"])
+    let job = Job(model: try .named("gpt2"), globalBatch: 32)
+    let plans = try [stated, .named("dgx-h100-2")].map { try Planner(cluster: $0, job: job).best().get() }
+    // The same devices and rates under two names.
+    #expect(plans[0].strategy == plans[1].strategy && plans[0].prediction == plans[1].prediction)
+    #expect(throws: SextantError.self) { try Cluster(device: "h100-sxm5-80gb", devices: 16, perNode: 8) }
+  }
+
+  @Test func `Several questions have a row each, and the best are named`() throws {
+    let job = Job(model: try .named("gpt2"), globalBatch: 64)
+    let planners = try [1, 2, 4].map { try Planner(cluster: .named("dgx-a100-4"), job: job, nodes: $0) }
+    let sweep = try Planner.sweep(planners, pricePerDeviceHour: 2, tokens: 1e9)
+    #expect(sweep.isComplete && sweep.rows.map(\.nodes) == [1, 2, 4] && sweep.rows.map(\.devices) == [8, 16, 32])
+    for (row, planner) in zip(sweep.rows, planners) {
+      #expect(row.plan == (try planner.best().get()))
+      #expect(row.trainingCost == row.costPerBillionTokens)
+    }
+    let rates = sweep.rows.compactMap(\.tokensPerSecond), costs = sweep.rows.compactMap(\.costPerBillionTokens)
+    #expect(sweep.fastest?.tokensPerSecond == rates.max() && sweep.cheapest?.costPerBillionTokens == costs.min())
+    // A stop between rows leaves those that are done.
+    let stopped = try Planner.sweep(planners, isInterrupted: { true })
+    #expect(stopped.rows.isEmpty && !stopped.isComplete && stopped.fastest == nil)
+    #expect(throws: SextantError.self) { try Planner.sweep(planners, pricePerDeviceHour: 0) }
+  }
+
   @Test func `An edited plan is refused before anything is executed`() throws {
     let plan = try Self.planner().best(options: .init()).get()
     let text = plan.json.replacingOccurrences(
@@ -107,7 +136,7 @@ import Testing
         == "cluster: line 2, column 12: expected a value, found \"NaN\"")
     let batch = try #require(error { _ = try Self.planner(globalBatch: 0) })
     #expect(batch.kind == .input && batch.source.isEmpty && batch.location == "globalBatch" && batch.found == "0")
-    #expect(error { _ = try Cluster.named("dgx-a100-2") }?.location == "cluster")
+    #expect(error { _ = try Cluster.named("dgx-a10-2") }?.location == "cluster")
     #expect(error { _ = try Strategy("tenosr=8") }?.description.contains("did you mean \"tensor\"?") == true)
     #expect(error { _ = try Plan.file("missing.json") }?.source == "missing.json")
     #expect(error { _ = try Self.planner().best(fixing: Strategy("quantise_weights=true")) }?.kind == .argument)
