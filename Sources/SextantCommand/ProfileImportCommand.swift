@@ -13,7 +13,8 @@ struct ProfileImportCommand: ParsableCommand {
       nvbandwidth (text and JSON), p2pBandwidthLatencyTest, Galvatron's bandwidth files; and of structure nvidia-smi \
       topo -m, rocm-smi --showtopo, NCCL's topology XML, Slurm's topology.conf and topology.yaml, topograph's models and ibnetdiscover. Several files make one \
       document: of several figures of a pair the most trusted is taken, a collective of the very pair before rates \
-      under load, those before rates of an idle network. Files of structure give no rates; what they say is printed.
+      under load, those before rates of an idle network. Files of structure give no rates; what they say is printed. \
+      Beside a cluster, rates far below what it describes are named, as those of a management network are.
       """)
 
   @Argument(help: ArgumentHelp("Outputs of other tools.", valueName: "file"))
@@ -54,11 +55,7 @@ struct ProfileImportCommand: ParsableCommand {
     ))
   var skeleton: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "Name rates far below what this cluster describes, as those of a management network are.", valueName: "name|file")
-  )
-  var cluster: String?
+  @OptionGroup var cluster: ClusterOptions
 
   @Flag(help: "Print JSON: the links document, or the structure.")
   var json = false
@@ -69,7 +66,7 @@ struct ProfileImportCommand: ParsableCommand {
     guard !name.isEmpty, name.count <= 200, name == name.oneLine else {
       throw ValidationError("--name is of 1 to 200 printable characters")
     }
-    guard cluster == nil || !json else {
+    guard !cluster.isStated || !json else {
       throw ValidationError("--json prints the document, which --cluster changes nothing of: use profile show")
     }
     guard let hosts else { return }
@@ -87,7 +84,7 @@ struct ProfileImportCommand: ParsableCommand {
     try reportingErrors {
       if let output { try tryWritingFile(at: output) }
       if let skeleton { try tryWritingFile(at: skeleton) }
-      let cluster = try cluster.map { (name) throws(SextantError) in try Cluster.named(name) }
+      let cluster = try cluster.isStated ? cluster.stated() : nil
       let imported = try LinkImport(
         files: files, format: format, hosts: hosts.map(Self.names) ?? [], rankCount: ranks, nodeCount: nodes,
         collective: collective, name: name)

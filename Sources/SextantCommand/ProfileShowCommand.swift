@@ -9,7 +9,8 @@ struct ProfileShowCommand: ParsableCommand {
     abstract: "Show a links document: its matrix, what is slow, and what that costs a plan.",
     discussion: """
       A node is called slow when it sends or receives at least 10 % less than the median node, a link when it is at least \
-      10 % below what its sender and its receiver explain; both only where that is four times the usual deviation.
+      10 % below what its sender and its receiver explain; both only where that is four times the usual deviation. Beside a \
+      cluster, rates far below what it describes are named, as those of a management network are.
       """)
 
   @Argument(help: ArgumentHelp("A links document, or the name of a shipped one.", valueName: "links"))
@@ -18,11 +19,7 @@ struct ProfileShowCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Say what slow nodes and links cost this plan.", valueName: "file"))
   var plan: String?
 
-  @Option(
-    help: ArgumentHelp(
-      "Name rates far below what this cluster describes, as those of a management network are.", valueName: "name|file")
-  )
-  var cluster: String?
+  @OptionGroup var cluster: ClusterOptions
 
   @Option(help: ArgumentHelp("Draw the matrix here, as SVG.", valueName: "file"))
   var svg: String?
@@ -34,7 +31,7 @@ struct ProfileShowCommand: ParsableCommand {
     try reportingErrors {
       let read = try Links.named(links)
       let priced = try plan.map { PlanOnLinksReport(priced: try Plan.file($0).priced(on: read)) }
-      let cluster = try cluster.map { (name) throws(SextantError) in try Cluster.named(name) }
+      let cluster = try cluster.isStated ? cluster.stated() : nil
       if let svg {
         let picture = LinkHeatMap(links: read.document).svg
         guard !picture.isEmpty else { throw complaint("--svg: \(links) has no rates between nodes", .badInput) }

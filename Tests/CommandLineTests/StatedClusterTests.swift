@@ -91,6 +91,16 @@ import Testing
     }
   }
 
+  /// Measurements are held against a cluster that no file describes as well.
+  @Test func measuredLinksAreComparedWithAClusterByFlags() async throws {
+    let folder = try Workspace()
+    let cluster = ["--device", "a100-sxm4-80gb", "--devices", "128", "--per-node", "8", "--inter"]
+    for (rate, isDoubted) in [("25GB/s", false), ("1TB/s", true)] {
+      let text = try await folder.sextant(["profile", "show", "a100-hdr-16"] + cluster + [rate]).succeeded()
+      #expect(text.contains("did they run over a management network?") == isDoubted, "\(rate)")
+    }
+  }
+
   @Test func recordsStateTheirClustersThemselves() async throws {
     for options in [["--device", "h200-sxm5-141gb"], ["--nodes", "2"]] {
       try await Workspace().sextant(["estimate", "--runs", "runs.jsonl"] + options).failed(64, "--runs states cluster")
