@@ -1,10 +1,10 @@
-/// Clusters of a family, which differ in their number of nodes alone: `dgx-h100-8` is made from a described `dgx-h100-16`.
+/// Clusters of a family, which differ in their number of nodes alone: `dgx-h100-8` is made from `dgx-h100-16`.
 extension ClusterDescription {
   /// The same nodes on the same network in another number, under another name.
   ///
-  /// Fewer nodes keep the levels of links that they need; the outermost spans them all. More nodes are the same network
-  /// only where it is described as one level that slows nobody down: how a network of several levels goes on, or what it
-  /// loses beyond the nodes it was built for, its description does not say.
+  /// Fewer nodes keep the levels of links that they need; the outermost spans them all. More nodes are the same
+  /// network only where it is described as one level that slows nobody down: how a network of several levels goes on,
+  /// or what it loses beyond the nodes it was built for, its description does not say.
   ///
   /// - Throws: a sentence where the description does not say what the links of so many nodes would be.
   package func member(ofNodes count: Int, name: String) throws(Contradiction) -> ClusterDescription {

@@ -1,9 +1,9 @@
 package import JSONText
 
-/// The same question of several numbers of nodes, batches or clusters: a plan for each, or why there is none, side by side.
+/// The same question of several numbers of nodes, batches or clusters: for each a plan, or why there is none.
 ///
-/// It is written for people and programs that choose among the rows, `sextant.sweep/1`, and nothing reads it back: every
-/// row follows from its plan.
+/// It is written for people and programs that choose among the rows, `sextant.sweep/1`, and nothing reads it back:
+/// every row follows from its plan.
 package struct Sweep: Sendable, Equatable {
   /// The kind and major version of the document.
   package static let schema = "sextant.sweep/1"

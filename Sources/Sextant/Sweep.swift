@@ -57,8 +57,8 @@ public struct Sweep: Sendable {
   public var isComplete: Bool { rows.count == document.askedCount }
   /// The row with the highest throughput of all devices together, the first of equals; nil where no row has a plan.
   public var fastest: Row? { document.fastestIndex.map { rows[$0] } }
-  /// The row with the highest throughput of one device, whose tokens cost least whatever the price; the first of equals,
-  /// nil where no row has a plan.
+  /// The row with the highest throughput of one device, whose tokens cost least whatever the price; the first of
+  /// equals, nil where no row has a plan.
   public var cheapest: Row? { document.cheapestIndex.map { rows[$0] } }
   /// The document of the table: equal tables have equal texts.
   public var json: String { document.json.text(style: .pretty) }

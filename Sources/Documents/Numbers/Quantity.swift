@@ -2,9 +2,9 @@ import Foundation
 
 /// A number with its unit, as people write the rate of a link or the size of a memory: `400Gb/s`, `50 GB/s`, `2TB`.
 ///
-/// Prefixes are those of the SI (k, M, G, T, P) and, before bytes, the binary ones (Ki, Mi, Gi, Ti, Pi). `B` is bytes and
-/// `b` bits, so that a port's 400 Gb/s and a link's 50 GB/s are the same rate and 400 GB/s is another. A number without a
-/// unit is no quantity: nobody could say which was meant.
+/// Prefixes are those of the SI (k, M, G, T, P) and, before bytes, the binary ones (Ki, Mi, Gi, Ti, Pi). `B` is bytes
+/// and `b` bits, so that a port's 400 Gb/s and a link's 50 GB/s are the same rate and 400 GB/s is another. A number
+/// without a unit is no quantity: nobody could say which was meant.
 package enum Quantity {
   /// What is measured.
   package enum Kind: Sendable {
