@@ -34,6 +34,12 @@ extension DeviceProfile.Framework {
     package var reportedMemory: ReportedMemory
     /// Whose memory it reports.
     package var reportedStage: ReportedStage
+    /// Share of the memory below which a peak fits, where the framework's own runs tell; nil takes the device
+    /// profile's.
+    package var comfortableFraction: Double?
+    /// Share of the memory above which a peak does not fit, likewise; where it is less than what fits, nothing is
+    /// risky.
+    package var limitFraction: Double?
 
     /// Sets everything that a framework adds to the exact counts to nothing; the loss keeps its copies of the logits.
     package mutating func keepOnlyWhatOperationsNeed() {
@@ -85,6 +91,8 @@ extension DeviceProfile.Framework.Memory {
       in: 0...64, expected: "a number from 0 to 64")
     reportedMemory = try fields.required("reported_memory").choice(of: DeviceProfile.Framework.ReportedMemory.self)
     reportedStage = try fields.required("reported_stage").choice(of: DeviceProfile.Framework.ReportedStage.self)
+    comfortableFraction = try fields.optional("comfortable_fraction")?.fraction()
+    limitFraction = try fields.optional("limit_fraction")?.fraction()
     try fields.finish()
   }
 
@@ -98,6 +106,8 @@ extension DeviceProfile.Framework.Memory {
       ("bucket_bytes_per_parameter", .number(bucketBytesPerParameter)),
       ("step_gradient_copies", .number(stepGradientCopies)), ("tensor_buffer_count", .number(tensorBufferCount)),
       ("pending_activation_factor", .number(pendingActivationFactor)),
-      ("reported_memory", .string(reportedMemory.rawValue)), ("reported_stage", .string(reportedStage.rawValue)))
+      ("reported_memory", .string(reportedMemory.rawValue)), ("reported_stage", .string(reportedStage.rawValue)),
+      ("comfortable_fraction", comfortableFraction.map(JSON.number)), ("limit_fraction", limitFraction.map(JSON.number))
+    )
   }
 }

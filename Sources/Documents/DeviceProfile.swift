@@ -45,8 +45,8 @@ package struct DeviceProfile: Sendable, Equatable {
     package var attentionPeakFraction: Double
     /// Share of the memory bandwidth that element-wise operations reach.
     package var memoryFraction: Double
-    /// Share of the fp32 peak that the products of unfused attention reach where matrix units cannot load their rows, for
-    /// the head size is no multiple of 16 bytes, and ordinary cores multiply instead.
+    /// Share of the fp32 peak that the products of unfused attention reach where ordinary cores multiply, since matrix
+    /// units cannot load rows of a head size that is no multiple of 16 bytes.
     package var unalignedPeakFraction: Double
   }
 
@@ -60,9 +60,10 @@ package struct DeviceProfile: Sendable, Equatable {
     /// Share of the smaller of two moments' blocks that the other cannot use: the last
     /// backward pass and the reduction of gradients after it.
     package var unreusedFraction: Double
-    /// Peak below this share of the memory: fits.
+    /// Peak below this share of the memory: fits. Of frameworks whose own runs do not tell, see
+    /// ``Framework/Memory/comfortableFraction``.
     package var comfortableFraction: Double
-    /// Peak above this share of the memory: does not fit. Between the two: risky.
+    /// Peak above this share of the memory: does not fit. Between the two: risky. Likewise.
     package var limitFraction: Double
   }
 

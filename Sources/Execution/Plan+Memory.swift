@@ -13,7 +13,7 @@ extension Plan {
   /// The stage that exceeds the device's limit most, at the plan's full size; nil if all fit.
   package var memoryExcess: MemoryExcess? {
     let stage = tightestStageIndex
-    let limit = smallestDevice(ofStage: stage).usableMemoryBytes
+    let limit = usableMemoryBytes(of: smallestDevice(ofStage: stage))
     let peak = prediction.stageMemory[stage].peakBytes
     return peak > limit ? MemoryExcess(stage: stage, peakBytes: peak, limitBytes: limit) : nil
   }

@@ -74,7 +74,8 @@ package struct MemoryShortage: Sendable, Equatable {
     stageMemory = memory[stageIndex]
     limitBytes = limits[stageIndex]
     // A profile that allows next to nothing of the memory asks for more than can be counted.
-    let needed = (Double(stageMemory.peakBytes) / model.cluster.device.memory.limitFraction).rounded(.up)
+    let share = model.cluster.device.limitFraction(of: model.framework)
+    let needed = (Double(stageMemory.peakBytes) / share).rounded(.up)
     neededDeviceBytes = Int(exactly: needed) ?? .max
     sufficientNodeCount = try Self.nodeMultiples.map { $0 * model.nodeOrder.count }
       .firstToFit { (nodes) throws(Stopped) in

@@ -30,7 +30,7 @@ import Testing
     ).succeeded()
     let stated = try await folder.sextant(
       ["estimate"] + Self.job + [
-        "--framework", "megatron-deepspeed", "--json", "--strategy",
+        "--framework", "deepspeed", "--json", "--strategy",
         "zero_stage=2,recompute=full,flash_attention=true,overlap_gradient_reduce=true",
       ]
     ).succeeded()

@@ -75,7 +75,8 @@ package struct Calibration: Sendable {
 
   /// Weight of runs with less than 10 % model FLOP utilisation.
   package static let slowWeight = 0.3
-  /// A failed run that needs less than this share of the memory has crashed of something else.
+  /// A failed run that needs less than this share of the memory has crashed of something else, and a successful one
+  /// does not tell where it ends.
   package static let crashShare = 0.5
 
   /// Fewer measurements than this are not fitted to.
@@ -262,35 +263,38 @@ package struct Calibration: Sendable {
     return solution.coefficients
   }
 
-  /// Shares of the memory between which a run is risky: of the runs that failed for want of memory one in twenty is
-  /// predicted below, of those that succeeded one in fifty above.
+  /// Shares of the memory between which a framework's runs are risky: of those that failed for want of memory one in
+  /// twenty is predicted below, of those that succeeded one in fifty above. Neither of runs that need less than half of
+  /// the memory: they tell nothing of where it ends.
   private func fitThresholds(of profile: inout DeviceProfile, to samples: [Sample]) -> [Fitted] {
-    var failed: [Double] = [], succeeded: [Double] = []
-    for sample in samples {
-      guard let peaks = try? sample.workload.peakBytes(device: profile) else { continue }
-      let share = Double(peaks.largest) / Double(profile.datasheet.memoryBytes)
-      if !sample.run.measured.hasFailed {
-        succeeded.append(share)
-      } else if share >= Self.crashShare {
-        failed.append(share)
+    frameworkIndices.flatMap { index -> [Fitted] in
+      let framework = profile.frameworks[index]
+      var failed: [Double] = [], succeeded: [Double] = []
+      for sample in samples where sample.workload.frameworkName ?? profile.frameworks[0].name == framework.name {
+        guard let peaks = try? sample.workload.peakBytes(device: profile) else { continue }
+        let share = Double(peaks.largest) / Double(profile.datasheet.memoryBytes)
+        guard share >= Self.crashShare else { continue }
+        if sample.run.measured.hasFailed { failed.append(share) } else { succeeded.append(share) }
       }
+      let before = (profile.comfortableFraction(of: framework), profile.limitFraction(of: framework))
+      let isTold = failed.count >= 20 && succeeded.count >= 20
+      if isTold {
+        let comfortable = min(max(failed.sorted()[failed.count / 20], 0.3), 0.95).rounded(significantDigits: 4)
+        let limit = succeeded.sorted()[succeeded.count * 49 / 50].rounded(significantDigits: 4)
+        profile.frameworks[index].memory.comfortableFraction = comfortable
+        profile.frameworks[index].memory.limitFraction = min(1, max(limit, comfortable))
+      }
+      func fitted(_ key: String, _ before: Double, _ after: Double) -> Fitted {
+        Fitted(
+          name: "frameworks/\(framework.name)/memory/\(key)", before: before, after: after, relativeDeviation: 0,
+          isIdentified: isTold)
+      }
+      let now = profile.frameworks[index]
+      return [
+        fitted("comfortable_fraction", before.0, profile.comfortableFraction(of: now)),
+        fitted("limit_fraction", before.1, profile.limitFraction(of: now)),
+      ]
     }
-    let before = profile.memory
-    let isTold = failed.count >= 20 && succeeded.count >= 20
-    if isTold {
-      let comfortable = min(max(failed.sorted()[failed.count / 20], 0.3), 0.95).rounded(significantDigits: 4)
-      profile.memory.comfortableFraction = comfortable
-      profile.memory.limitFraction = min(
-        1, max(succeeded.sorted()[succeeded.count * 49 / 50].rounded(significantDigits: 4), comfortable))
-    }
-    return [
-      Fitted(
-        name: "memory/comfortable_fraction", before: before.comfortableFraction,
-        after: profile.memory.comfortableFraction, relativeDeviation: 0, isIdentified: isTold),
-      Fitted(
-        name: "memory/limit_fraction", before: before.limitFraction, after: profile.memory.limitFraction,
-        relativeDeviation: 0, isIdentified: isTold),
-    ]
   }
 
   /// A residual of each sample; samples are divided among threads, each result has its own place.

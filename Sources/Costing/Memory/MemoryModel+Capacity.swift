@@ -6,8 +6,8 @@ extension MemoryModel {
   package func limitBytes(_ verdict: Prediction.Verdict) -> Int {
     switch verdict {
     case .fits where isFragile: 0
-    case .fits: Int(Double(capacityBytes) * memory.comfortableFraction)
-    case .risky: Int(Double(capacityBytes) * memory.limitFraction)
+    case .fits: Int(Double(capacityBytes) * comfortableFraction)
+    case .risky: Int(Double(capacityBytes) * limitFraction)
     case .unfit: .max
     }
   }

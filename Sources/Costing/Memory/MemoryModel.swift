@@ -52,6 +52,9 @@ package struct MemoryModel: Sendable {
   let framework: DeviceProfile.Framework.Memory
   let memory: DeviceProfile.Memory
   let capacityBytes: Int
+  /// Shares of the capacity between which a peak is risky under the framework.
+  let comfortableFraction: Double
+  let limitFraction: Double
   let isFragile: Bool
 
   /// Counts what does not depend on the split of layers.
@@ -128,6 +131,8 @@ package struct MemoryModel: Sendable {
     self.isFragile = isFragile
     memory = device.memory
     capacityBytes = device.datasheet.memoryBytes
+    comfortableFraction = device.comfortableFraction(of: framework)
+    limitFraction = device.limitFraction(of: framework)
   }
 
   /// Bytes of an element on the wire where nothing is quantised, see ``Training/Exchange``.
