@@ -95,7 +95,7 @@ package struct CostModel: Sendable {
     strategy.violation(
       job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention,
       allowsEmptyStages: framework.layerSplit == .cumulativeCost,
-      interleavesLargerGroups: framework.interleavesLargerGroups)
+      interleavesLargerGroups: framework.interleavesLargerGroups, hasHost: cluster.host != nil)
   }
 
   /// The groups and boundaries of a mesh; shared by the strategies that have it.
@@ -131,7 +131,7 @@ package struct CostModel: Sendable {
         sequenceParallel: sequenceParallel, flashAttention: flashAttention,
         vocabularySize: job.model.paddedVocabularySize(
           multiple: framework.vocabularyMultiple, tensorDegree: tensorDegree),
-        keepsActivatedGate: framework.memory.keepsActivatedGate)
+        keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective)
       return MicroBatchCost(
         recipe, rates: ComputeRates(device.speed, framework: framework, job: job), framework: framework,
         tensorGroup: links.tensorGroup)

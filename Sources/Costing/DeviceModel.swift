@@ -65,6 +65,6 @@ struct DeviceModel: Sendable {
       buffers: groups.buffers, kept: microBatch.kept)
     return StageCost(
       job: job, microBatch: microBatch, links: links, memory: memory, groups: groups, speed: speed,
-      framework: framework, hostBytesPerSecond: host?.bytesPerSecond)
+      framework: framework, host: host.map { HostSpeed($0, devicesPerNode: links.devicesPerNode) })
   }
 }

@@ -17,7 +17,7 @@ extension Estimate {
       throw Contradiction(
         description: "the stages have \(split.layerCount) layers, but the model has \(model.job.model.layerCount)")
     }
-    if let sentence = strategy.contradiction(of: split, host: model.cluster.host) {
+    if let sentence = strategy.contradiction(of: split, optimizer: model.job.optimizer, host: model.cluster.host) {
       throw Contradiction(description: sentence)
     }
     self.model = model

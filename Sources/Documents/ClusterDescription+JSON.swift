@@ -127,10 +127,15 @@ extension ClusterDescription.Host {
     var fields = try field.fields()
     memoryBytes = try fields.required("memory_bytes").integer(in: 0...1_000_000_000_000_000)
     bytesPerSecond = try fields.required("bytes_per_second").positiveNumber()
+    sharedBytesPerSecond = try fields.optional("shared_bytes_per_second")?.positiveNumber()
+    updateBytesPerSecond = try fields.optional("update_bytes_per_second")?.positiveNumber()
     try fields.finish()
   }
 
   var json: JSON {
-    object(("memory_bytes", .integer(memoryBytes)), ("bytes_per_second", .number(bytesPerSecond)))
+    object(
+      ("memory_bytes", .integer(memoryBytes)), ("bytes_per_second", .number(bytesPerSecond)),
+      ("shared_bytes_per_second", sharedBytesPerSecond.map(JSON.number)),
+      ("update_bytes_per_second", updateBytesPerSecond.map(JSON.number)))
   }
 }

@@ -37,11 +37,41 @@ package struct ClusterDescription: Sendable, Equatable {
     package let memoryBytes: Int
     /// Host to one device, one direction.
     package let bytesPerSecond: Double
+    /// What all devices of the node get together, one direction; nil where each has its own link all to itself.
+    package let sharedBytesPerSecond: Double?
+    /// Memory that the node's processors read and write in an optimizer's step, bytes per second.
+    package let updateBytesPerSecond: Double?
+
+    /// Where nobody says how fast a host updates: Adam of Megatron-LM on the hosts of 16 H100 took 2.88 s for 1.908e9
+    /// parameters a rank, eight ranks a node, with transfers hidden (3.877 s less the 0.996 s of an iteration without it;
+    /// NVIDIA's performance notes of Qwen3-30B), at 30 bytes a parameter.
+    package static let usualUpdateBytesPerSecond = 1.59e11
 
     /// A node's host side.
-    package init(memoryBytes: Int, bytesPerSecond: Double) {
+    package init(
+      memoryBytes: Int, bytesPerSecond: Double, sharedBytesPerSecond: Double? = nil, updateBytesPerSecond: Double? = nil
+    ) {
       self.memoryBytes = memoryBytes
       self.bytesPerSecond = bytesPerSecond
+      self.sharedBytesPerSecond = sharedBytesPerSecond
+      self.updateBytesPerSecond = updateBytesPerSecond
+    }
+
+    /// Share of a node's memory that a run may take: the rest is for the system, data loaders and staging. A judgement,
+    /// not a fit.
+    package static let usableMemoryFraction = 0.75
+
+    /// What a run may take of the memory, bytes.
+    package var usableMemoryBytes: Int { Int(Double(memoryBytes) * Self.usableMemoryFraction) }
+
+    /// Host to one device, one direction, while all of a node's devices use the link.
+    package func bytesPerSecond(devicesPerNode: Int) -> Double {
+      min(bytesPerSecond, (sharedBytesPerSecond ?? .infinity) / Double(devicesPerNode))
+    }
+
+    /// What is read and written for one of a node's devices in an optimizer's step.
+    package func updateBytesPerSecond(devicesPerNode: Int) -> Double {
+      (updateBytesPerSecond ?? Self.usualUpdateBytesPerSecond) / Double(devicesPerNode)
     }
   }
 

@@ -13,6 +13,8 @@ extension DeviceProfile.Framework {
     /// Whether a gated activation runs as separate operations, so that the activated gate is kept beside gate, value
     /// and product; a fused one computes it again.
     package var keepsActivatedGate: Bool
+    /// What is computed again where a strategy recomputes selectively.
+    package var selective: Selective
     /// Bytes alive per entry of the logits while the loss is computed, all copies together.
     package var logitsBytesPerEntry: Double
     /// Gradients and temporaries of a layer that runs backward, as a multiple of the activations that a layer keeps.
@@ -46,6 +48,7 @@ extension DeviceProfile.Framework {
       reservedBytes = 0
       activationFactor = 1
       keepsActivatedGate = false
+      selective = .attentionCore
       backwardWorkspaceFactor = 0
       separatesMicroBatchGradients = false
       bucketBytesPerParameter = 0
@@ -53,6 +56,15 @@ extension DeviceProfile.Framework {
       tensorBufferCount = 0
       pendingActivationFactor = 0
     }
+  }
+
+  /// A kind of selective recomputation.
+  package enum Selective: String, Sendable, CaseIterable {
+    /// Scores, softmax and dropout of an attention core that is not fused (Korthikanti et al. 2022).
+    case attentionCore = "attention_core"
+    /// All of a block but every other of its matrix products, the first one kept, and the attention core (torchtitan's,
+    /// by operation: `distributed/activation_checkpoint.py`).
+    case everySecondProduct = "every_second_product"
   }
 
   /// What is called a run's memory.
@@ -76,6 +88,9 @@ extension DeviceProfile.Framework.Memory {
     activationFactor = try fields.required("activation_factor").number(
       in: 0.1...8, expected: "a number from 0.1 to 8")
     keepsActivatedGate = try fields.required("keeps_activated_gate").boolean()
+    selective =
+      try fields.optional("selective_recomputation")?.choice(of: DeviceProfile.Framework.Selective.self)
+      ?? .attentionCore
     logitsBytesPerEntry = try fields.required("logits_bytes_per_entry").number(
       in: 0...64, expected: "a number from 0 to 64")
     backwardWorkspaceFactor = try fields.required("backward_workspace_factor").number(
@@ -100,6 +115,7 @@ extension DeviceProfile.Framework.Memory {
     object(
       ("reserved_bytes", .integer(reservedBytes)), ("activation_factor", .number(activationFactor)),
       ("keeps_activated_gate", .boolean(keepsActivatedGate)),
+      ("selective_recomputation", selective == .attentionCore ? nil : .string(selective.rawValue)),
       ("logits_bytes_per_entry", .number(logitsBytesPerEntry)),
       ("backward_workspace_factor", .number(backwardWorkspaceFactor)),
       ("separates_micro_batch_gradients", .boolean(separatesMicroBatchGradients)),

@@ -110,13 +110,18 @@ extension MeasuredRun {
     let precisionField = try fields.required("precision")
     let precision = try precisionField.choice(of: Precision.self)
     let gradients = try fields.optional("gradient_accumulation_precision")?.choice(of: Precision.self)
+    // Adam where it is not stated, with the states that frameworks keep unless told otherwise.
+    let optimizer = try fields.optional("optimizer").map { (field) throws(DocumentError) in
+      try Optimizer(field, precision: precision)
+    }
     do {
       return try TrainingJob(
         model: model, sequenceLength: sequenceLength,
         globalBatch: fields.required("global_batch").integer(in: TrainingJob.Bounds.globalBatch),
         precision: precision,
         // Where it is not stated: fp32 accumulation is the rule under bf16 and the exception under fp16.
-        accumulatesGradientsInFP32: gradients.map { !$0.is16Bit } ?? (precision != .fp16))
+        accumulatesGradientsInFP32: gradients.map { !$0.is16Bit } ?? (precision != .fp16),
+        optimizer: optimizer ?? .adam)
     } catch let contradiction as TrainingJob.Contradiction {
       throw modelField.conflict(contradiction.sentence)
     } catch let error as DocumentError {

@@ -48,6 +48,23 @@ extension ModelDescription {
     return ParameterCount(sharded: sharded, replicated: replicated)
   }
 
+  /// Rows and columns of a matrix.
+  package struct MatrixShape: Sendable, Equatable {
+    package let rows: Int
+    package let columns: Int
+
+    /// Entries.
+    package var count: Int { rows * columns }
+  }
+
+  /// The matrices of one block as one rank of a tensor group holds them: queries, keys and values each by itself, and so
+  /// the gate and what it gates.
+  package func layerMatrices(tensorDegree t: Int) -> [MatrixShape] {
+    let h = hiddenSize, q = querySize / t, kv = keyValueSize / t, f = feedForwardSize / t
+    let inputs = [q, kv, kv, f] + (hasGatedFeedForward ? [f] : [])
+    return inputs.map { MatrixShape(rows: $0, columns: h) } + [q, f].map { MatrixShape(rows: h, columns: $0) }
+  }
+
   /// The token embedding (of a vocabulary padded to `vocabularySize` rows) and the learned positions.
   package func embeddingParameters(vocabularySize: Int) -> ParameterCount {
     ParameterCount(

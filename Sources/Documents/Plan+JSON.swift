@@ -34,7 +34,7 @@ extension Plan {
       job: job, deviceCount: arrangement.nodeOrder.count * cluster.devicesPerNode,
       hasFlashAttention: cluster.device.hasFlashAttention(in: job.precision),
       interleavesLargerGroups: cluster.device.framework(named: question.coefficientName)?.interleavesLargerGroups
-        == true)
+        == true, hasHost: cluster.host != nil)
     {
       throw strategyField.conflict("\(violation)")
     }

@@ -22,6 +22,10 @@ extension RunConfiguration {
     precision = try fields.optional("precision")?.choice(of: Precision.self)
     accumulatesGradientsInFP32 = try fields.optional("gradient_accumulation_precision")
       .map { (field) throws(DocumentError) in try field.choice(of: Precision.self) == .fp32 }
+    let stated = precision ?? .bf16
+    optimizer = try fields.optional("optimizer").map { (field) throws(DocumentError) in
+      try Optimizer(field, precision: stated)
+    }
     var notes: [String] = []
     for entry in try fields.optional("notes")?.array(count: 0...1_000) ?? [] { notes.append(try entry.string()) }
     self.notes = notes
@@ -69,6 +73,6 @@ extension RunConfiguration {
         "gradient_accumulation_precision",
         accumulatesGradientsInFP32.map { .string($0 ? "fp32" : (precision ?? .bf16).rawValue) }
       ),
-      ("notes", notes.isEmpty ? nil : .strings(notes)))
+      ("optimizer", optimizer?.json), ("notes", notes.isEmpty ? nil : .strings(notes)))
   }
 }

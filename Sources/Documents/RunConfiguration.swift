@@ -12,13 +12,14 @@ package struct RunConfiguration: Sendable, Equatable {
   package var globalBatch: Int?
   package var precision: Precision?
   package var accumulatesGradientsInFP32: Bool?
+  package var optimizer: Optimizer?
   /// What the files do not say and was assumed, or say and has no bearing here: a sentence each.
   package var notes: [String]
 
   package init(
     framework: String, strategy: Strategy, layerCounts: [Int]? = nil, choices: [StageChoice]? = nil,
     model: ModelDescription? = nil, sequenceLength: Int? = nil, globalBatch: Int? = nil, precision: Precision? = nil,
-    accumulatesGradientsInFP32: Bool? = nil, notes: [String] = []
+    accumulatesGradientsInFP32: Bool? = nil, optimizer: Optimizer? = nil, notes: [String] = []
   ) {
     self.framework = framework
     self.strategy = strategy
@@ -29,6 +30,7 @@ package struct RunConfiguration: Sendable, Equatable {
     self.globalBatch = globalBatch
     self.precision = precision
     self.accumulatesGradientsInFP32 = accumulatesGradientsInFP32
+    self.optimizer = optimizer
     self.notes = notes
   }
 }

@@ -99,6 +99,8 @@ extension Split {
       choices.append(try StageChoice(entry, layerCount: counts.max() ?? 0))
     }
     self = with(choices: choices)
-    if let sentence = strategy.contradiction(of: self, host: host) { throw choicesField.conflict(sentence) }
+    if let sentence = strategy.contradiction(of: self, optimizer: job.optimizer, host: host) {
+      throw choicesField.conflict(sentence)
+    }
   }
 }

@@ -36,14 +36,17 @@ extension StageChoice {
 extension Strategy {
   /// Whether optimizer states can be offloaded: Megatron's distributed optimizer does
   /// it, which a single replica may use as well.
-  @usableFromInline package var canOffloadOptimizer: Bool {
-    zeroStage == .optimizer || zeroStage == .none && dataDegree == 1
+  /// Pages of an optimizer of their own move however states are divided.
+  package func canOffloadOptimizer(_ optimizer: Optimizer) -> Bool {
+    optimizer.isPaged || zeroStage == .optimizer || zeroStage == .none && dataDegree == 1
   }
 
   /// Why stages cannot choose as a split says; nil where they can, or choose nothing.
   ///
   /// - Parameter host: the nodes' host side, if the cluster describes it.
-  package func contradiction(of split: Split, host: ClusterDescription.Host?) -> String? {
+  package func contradiction(
+    of split: Split, optimizer: Optimizer, host: ClusterDescription.Host?
+  ) -> String? {
     guard let choices = split.choices else { return nil }
     if choices.count != pipelineDegree {
       return "expected a choice for each of \(pipelineDegree) stages, found \(choices.count)"
@@ -58,7 +61,7 @@ extension Strategy {
       }
       if choice.offloadsOptimizer {
         if host == nil { return "stage \(stage) offloads its optimizer, but the cluster describes no host" }
-        if !canOffloadOptimizer {
+        if !canOffloadOptimizer(optimizer) {
           return "stage \(stage) offloads its optimizer, which needs ZeRO 1 or a single replica"
         }
       }

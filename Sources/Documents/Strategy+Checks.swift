@@ -19,6 +19,10 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case shardLevelsInPipeline
   case quantisedTensorGroups
   case uncountable(product: String)
+  case noHost
+  case hostUpdateNeedsShards
+  case hostWeightsNeedShards
+  case hostWeightsInPipeline
 
   package var description: String {
     switch self {
@@ -59,6 +63,10 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .shardLevelsInPipeline:
       "shard levels of weights or gradients, and quantised collectives, defeat a pipeline"
     case .uncountable(let product): product
+    case .noHost: "the cluster describes no host that could hold anything"
+    case .hostUpdateNeedsShards: "replicas that are all whole would each have the host update everything"
+    case .hostWeightsNeedShards: "weights on the host need ZeRO 3 without a second copy, or a single replica"
+    case .hostWeightsInPipeline: "weights on the host would cross to every micro-batch, which defeats a pipeline"
     case .quantisedTensorGroups:
       "with tensor groups quantised collectives give the norms that all ranks hold steps of their own, so that copies drift apart"
     }
@@ -91,6 +99,10 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .shardLevelsInPipeline: "shard levels with a pipeline"
     case .quantisedTensorGroups: "quantised collectives with tensor groups"
     case .uncountable: "more bytes than can be counted"
+    case .noHost: "no host is described"
+    case .hostUpdateNeedsShards: "whole replicas updated by the host"
+    case .hostWeightsNeedShards: "weights on the host that are not divided"
+    case .hostWeightsInPipeline: "weights on the host with a pipeline"
     }
   }
 }
@@ -107,11 +119,13 @@ extension Strategy {
   /// - Parameters:
   ///   - allowsEmptyStages: whether the framework runs stages without layers.
   ///   - interleavesLargerGroups: whether it interleaves groups of more micro-batches than there are stages.
+  ///   - hasHost: whether the cluster describes its nodes' memory.
   package func violation(
     job: TrainingJob, deviceCount: Int, hasFlashAttention: Bool, allowsEmptyStages: Bool = false,
-    interleavesLargerGroups: Bool = false
+    interleavesLargerGroups: Bool = false, hasHost: Bool = false
   ) -> StrategyViolation? {
     let model = job.model
+    if let violation = hosting.violation(self, hasHost: hasHost) { return violation }
     if worldSize != deviceCount {
       return .worldSize(mesh, devices: deviceCount)
     }

@@ -133,6 +133,21 @@ extension Strategy {
       "overlap_gradient_reduce", \.overlapsGradientReduce, .booleans,
       "Whether gradient reductions run under the last backward pass.",
       phrase: { $0.overlapsGradientReduce ? "overlapped gradient reduction" : nil }),
+    .part(
+      "host_update_percent", \.hosting.updatePercent, .integers(0...100), plainest: 0,
+      "Hundredths of what a rank updates that its host updates, with the states in its memory.",
+      phrase: { $0.hosting.updatePercent > 0 ? "\($0.hosting.updatePercent) % of the update on the host" : nil },
+      short: { $0.hosting.updatePercent > 0 ? "hu\($0.hosting.updatePercent)" : nil }),
+    .part(
+      "host_weights", \.hosting.holdsWeights, .booleans, plainest: false,
+      "Whether weights lie in the host's memory between their uses.",
+      phrase: { $0.hosting.holdsWeights ? "weights on the host" : nil },
+      short: { $0.hosting.holdsWeights ? "hw" : nil }),
+    .part(
+      "host_activations", \.hosting.holdsActivations, .booleans, plainest: false,
+      "Whether what layers keep for their backward passes lies in the host's memory in between.",
+      phrase: { $0.hosting.holdsActivations ? "activations on the host" : nil },
+      short: { $0.hosting.holdsActivations ? "ha" : nil }),
     StrategyKey(
       name: "offload_optimizer", values: .choices([.boolean(false)]),
       summary:

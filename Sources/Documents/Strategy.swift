@@ -36,6 +36,8 @@
   package var usesFlashAttention = false
   /// Whether gradient reductions run under the last backward pass.
   package var overlapsGradientReduce = false
+  /// What lies on the host and not on the devices.
+  package var hosting = Hosting.none
 
   /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage`
   ///   says, which counts for nothing else.

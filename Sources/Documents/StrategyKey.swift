@@ -67,6 +67,8 @@ package struct StrategyKey: Sendable {
   /// The part in a sentence, for schemas.
   package let summary: String
   let role: Role
+  /// A part's value that is not written, and stands where a document says nothing; nil for parts that are always stated.
+  var plainest: JSON?
   /// The property of ``Strategy`` or ``Sharding`` that the key states.
   var property: (any AnyKeyPath & Sendable)?
   /// Takes a stated value into a pattern, where that is more than reading it.
@@ -81,7 +83,7 @@ package struct StrategyKey: Sendable {
   /// Whether a whole strategy states it.
   package var isRequired: Bool {
     switch role {
-    case .part: true
+    case .part: plainest == nil
     case .alias(let written): written != nil
     case .shard, .ofStages: false
     }
@@ -103,7 +105,7 @@ package struct StrategyKey: Sendable {
   /// What a strategy's document says; nil where it says nothing.
   func writtenValue(of strategy: Strategy) -> JSON? {
     switch role {
-    case .part(let value, _): value(strategy)
+    case .part(let value, _): value(strategy) == plainest ? nil : value(strategy)
     case .shard(let value, let isOptional):
       strategy.shardLevels.map(value).flatMap { isOptional && $0 == .integer(1) ? nil : $0 }
     case .ofStages: nil
@@ -114,8 +116,11 @@ package struct StrategyKey: Sendable {
 
 extension StrategyKey {
   /// A part of ``Strategy``, by its property.
+  ///
+  /// - Parameter plainest: what stands where a strategy says nothing; nil where it has to say something.
   static func part<Value: StrategyValue>(
-    _ name: String, _ property: any WritableKeyPath<Strategy, Value> & Sendable, _ values: Values, _ summary: String,
+    _ name: String, _ property: any WritableKeyPath<Strategy, Value> & Sendable, _ values: Values,
+    plainest: Value? = nil, _ summary: String,
     phrase: @escaping @Sendable (Strategy) -> String? = { _ in nil },
     short: @escaping @Sendable (Strategy) -> String? = { _ in nil }
   ) -> StrategyKey {
@@ -124,7 +129,7 @@ extension StrategyKey {
       role: .part(
         value: { $0[keyPath: property].scalar },
         set: { strategy, scalar in Value(scalar: scalar).map { strategy[keyPath: property] = $0 } }),
-      property: property, phrase: phrase, short: short)
+      plainest: plainest?.scalar, property: property, phrase: phrase, short: short)
   }
 
   /// A part of ``Sharding``, by its property.

@@ -78,7 +78,7 @@ extension JSON {
 }
 
 extension StrategyPattern {
-  /// The pattern that states every part of a strategy.
+  /// The pattern that states every part of a strategy that its document does.
   package init(_ strategy: Strategy) {
     stated = Strategy.keys.map { $0.isHeld ? $0.writtenValue(of: strategy) : nil }
   }

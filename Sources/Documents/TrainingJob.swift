@@ -10,11 +10,12 @@ package import JSONText
   package let precision: Precision
   /// Whether gradients are accumulated and reduced in fp32, as Megatron-LM does under bf16.
   package let accumulatesGradientsInFP32: Bool
+  package let optimizer: Optimizer
 
   /// - Throws: a sentence when sizes contradict each other or their products cannot be counted.
   package init(
     model: ModelDescription, sequenceLength: Int, globalBatch: Int, precision: Precision = .bf16,
-    accumulatesGradientsInFP32: Bool = true
+    accumulatesGradientsInFP32: Bool = true, optimizer: Optimizer = .adam
   ) throws(Contradiction) {
     if model.family != .llama, model.positionCount > 0, sequenceLength > model.positionCount {
       throw Contradiction(
@@ -25,7 +26,16 @@ package import JSONText
     self.globalBatch = globalBatch
     self.precision = precision
     self.accumulatesGradientsInFP32 = accumulatesGradientsInFP32
+    self.optimizer = optimizer
+    if let reason = optimizer.contradiction(precision) { throw Contradiction(reason) }
     if let reason = reasonNotCountable { throw Contradiction(reason) }
+  }
+
+  /// The same job with another optimizer.
+  package func with(_ optimizer: Optimizer) throws(Contradiction) -> TrainingJob {
+    try TrainingJob(
+      model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision,
+      accumulatesGradientsInFP32: accumulatesGradientsInFP32, optimizer: optimizer)
   }
 
   /// Sizes that cannot be together, as a sentence.
@@ -42,8 +52,6 @@ package import JSONText
 
   /// Bytes of one accumulated gradient.
   @usableFromInline package var gradientByteCount: Int { accumulatesGradientsInFP32 ? 4 : precision.byteCount }
-  /// Bytes of optimizer state per parameter: Adam's two moments in fp32 and, in mixed precision, the master weight.
-  @usableFromInline package var optimizerByteCount: Int { precision.hasMasterWeights ? 12 : 8 }
 }
 
 /// The job document, `sextant.job/1`.
@@ -72,19 +80,16 @@ extension TrainingJob {
       throw gradients.error(
         expected: precision.is16Bit ? "\"fp32\" or the precision \"\(precision.rawValue)\"" : "\"fp32\"")
     }
-    _ = try fields.required("optimizer").choice(of: Optimizer.self)
+    let optimizer = try Optimizer(fields.required("optimizer"), precision: precision)
     try fields.finish()
     do {
       try self.init(
         model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision,
-        accumulatesGradientsInFP32: gradientPrecision == .fp32)
+        accumulatesGradientsInFP32: gradientPrecision == .fp32, optimizer: optimizer)
     } catch {
       throw field.conflict(error.sentence)
     }
   }
-
-  /// The optimizers whose states are counted.
-  enum Optimizer: String, CaseIterable { case adam }
 
   /// The document of this job, self-contained: the model is inside it.
   package var json: JSON {
@@ -93,6 +98,6 @@ extension TrainingJob {
       ("sequence_length", .integer(sequenceLength)), ("global_batch", .integer(globalBatch)),
       ("precision", .string(precision.rawValue)),
       ("gradient_accumulation_precision", .string(accumulatesGradientsInFP32 ? "fp32" : precision.rawValue)),
-      ("optimizer", .string(Optimizer.adam.rawValue)))
+      ("optimizer", optimizer.json))
   }
 }

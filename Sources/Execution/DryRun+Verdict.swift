@@ -7,15 +7,18 @@ extension DryRun {
   init(
     _ miniature: Miniature, options: Options, shape: IterationShape, programs: [RankProgram]
   ) throws(Failure) {
-    let arithmetic = options.emulatesPrecision ? miniature.model.job.precision : .fp32
+    let job = miniature.model.job
+    let arithmetic = options.emulatesPrecision ? job.precision : .fp32
+    let optimizer = options.executed(for: job)
+    guard
+      let settings = OptimizerSettings(
+        optimizer, arithmetic: arithmetic, clippingNorm: shape.maximumGradientNorm.map(Float.init))
+    else { throw Failure(description: options.unsupported(for: job) ?? "") }
     let setting = ExecutionSetting(
-      shape: shape,
-      optimizer: OptimizerSettings(
-        rule: options.optimizer == .sgd ? .sgd : .adam(), learningRate: options.optimizer == .sgd ? 0.1 : 1e-3,
-        clippingNorm: shape.maximumGradientNorm.map(Float.init)),
-      seed: options.seed, arithmetic: arithmetic, errorFeedback: options.errorFeedback)
+      shape: shape, optimizer: settings, seed: options.seed, arithmetic: arithmetic,
+      errorFeedback: options.errorFeedback, keepsMastersBesideHost: miniature.model.framework.keepsMastersBesideHost)
     let reference = SerialReference(
-      shard: setting.referenceShard, globalBatch: miniature.model.job.globalBatch,
+      shard: setting.referenceShard, globalBatch: job.globalBatch,
       microBatch: miniature.strategy.microBatch, settings: setting.optimizer
     ).run(stepCount: options.stepCount)
 
@@ -37,16 +40,17 @@ extension DryRun {
           parameterError: error, worstPart: part, replicasAgree: parameters.replicasAgree))
     }
     self.options = options
+    self.optimizer = optimizer
     self.steps = steps
     programStepCount = programs.reduce(0) { $0 + $1.steps.count }
     traffic = Self.traffic(of: run, stepCount: options.stepCount, miniature: miniature)
-    memory = Self.memory(of: run, miniature: miniature, setting: setting)
     do {
+      memory = Self.memory(of: run, miniature: miniature, job: try job.with(optimizer))
       bubble = Bubble(executedPasses: passes.idle, expectedPasses: try shape.schedule.bubblePassCount())
     } catch {
       throw Failure(description: "\(error)")
     }
-    tolerances = Self.tolerances(of: arithmetic, options.optimizer, quantisations: programs.quantisations)
+    tolerances = Self.tolerances(of: arithmetic, optimizer.rule, quantisations: programs.quantisations)
     disagreements = Self.disagreements(
       steps: steps, traffic: traffic, memory: memory, bubble: bubble, tolerances: tolerances)
   }
@@ -64,7 +68,7 @@ extension DryRun {
   ///
   /// - Parameter quantisations: how what replicas send each other is quantised, as far as it is.
   static func tolerances(
-    of arithmetic: Precision, _ optimizer: Options.Optimizer, quantisations: Set<Quantisation> = []
+    of arithmetic: Precision, _ rule: Documents.Optimizer.Rule, quantisations: Set<Quantisation> = []
   ) -> Tolerances {
     let unit: Double =
       switch arithmetic {
@@ -72,7 +76,7 @@ extension DryRun {
       case .fp16: 0x1p-11
       case .bf16: 0x1p-8
       }
-    let isAdam = optimizer == .adam
+    let isAdam = rule == .adam
     let weightCode = quantisations.contains(.weights) ? 0x1p-7 : 0
     let gradientCode = quantisations.contains(.gradients) ? 0x1p-3 : 0
     let code = max(weightCode, gradientCode), spread = 32 * weightCode + 4 * gradientCode
@@ -131,10 +135,11 @@ extension DryRun {
     }
   }
 
-  private static func memory(of run: MiniatureRun, miniature: Miniature, setting: ExecutionSetting) -> [Memory] {
+  /// - Parameter job: the miniature's, with the optimizer that ran, which may keep less than the plan's.
+  private static func memory(of run: MiniatureRun, miniature: Miniature, job: TrainingJob) -> [Memory] {
     let model = miniature.model, p = miniature.strategy.pipelineDegree
     let memoryModel = MemoryModel(
-      job: model.job, device: model.cluster.device, framework: model.framework, strategy: miniature.strategy)
+      job: job, device: model.cluster.device, framework: model.framework, strategy: miniature.strategy)
     return (0..<p).flatMap { stage in
       let content = miniature.split[stage]
       // Each kind has its own worst moment: offloaded optimizer states are as large as any others during the step.
@@ -143,8 +148,6 @@ extension DryRun {
         stage: stage, Split.Stage(layerCount: content.layerCount, choice: onDevice))
       let offloaded = memoryModel.stageMemory(stage: stage, content).hostBytes
       let ranks = run.ranks.filter { $0.machine.state.place[.pipeline] == stage }
-      // The optimizer that runs may keep less than the job's.
-      func ofOptimizer(_ bytes: Int) -> Int { bytes / model.job.optimizerByteCount * setting.optimizerByteCount }
       func row(_ kind: MemoryAccount.Kind, _ name: String, _ bytes: Int) -> Memory {
         Memory(
           stage: stage, kind: name, executedBytes: ranks.map { $0.machine.state.memory.peakBytes(kind) }.max() ?? 0,
@@ -152,9 +155,9 @@ extension DryRun {
       }
       return [
         row(.weights, "weights", counted.weightBytes), row(.gradients, "gradients", counted.gradientBytes),
-        row(.optimizer, "optimizer", ofOptimizer(counted.optimizerBytes)),
+        row(.optimizer, "optimizer", counted.optimizerBytes),
         row(.activations, "activations", counted.activationBytes),
-        row(.host, "offloaded", ofOptimizer(offloaded)),
+        row(.host, "offloaded", offloaded),
       ].filter { $0.executedBytes != 0 || $0.countedBytes != 0 || $0.kind != "offloaded" }
     }
   }
@@ -225,5 +228,43 @@ extension ExecutionSetting {
 
   var initialParameters: [ModelPart: [Float]] {
     Dictionary(uniqueKeysWithValues: referenceLayouts.map { ($0.part, $0.initialValues(seed: seed)) })
+  }
+}
+
+extension DryRun.Options {
+  /// Why a job's optimizer is not executed; nil if it is.
+  func unsupported(for job: TrainingJob) -> String? {
+    let optimizer = executed(for: job)
+    guard OptimizerSettings(optimizer, arithmetic: .fp32, clippingNorm: nil) == nil else { return nil }
+    return "steps of \(optimizer.words) are not executed: --optimizer adam or sgd runs the plan with others"
+  }
+
+  /// The optimizer that runs: the plan's own, or one with its master weights.
+  fileprivate func executed(for job: TrainingJob) -> Documents.Optimizer {
+    switch optimizer {
+    case .planned: job.optimizer
+    case .adam: Documents.Optimizer(masterWeights: job.optimizer.masterWeights)
+    case .sgd: Documents.Optimizer(.sgd, masterWeights: job.optimizer.masterWeights)
+    }
+  }
+}
+
+extension OptimizerSettings {
+  /// How a miniature is trained by an optimizer; nil where it is none that is executed.
+  ///
+  /// - Parameter arithmetic: the format to which the weights are rounded; moments are rounded to theirs where that is
+  ///   not fp32.
+  fileprivate init?(_ optimizer: Documents.Optimizer, arithmetic: Precision, clippingNorm: Float?) {
+    // Blocks of 8-bit codes are cut where a shard begins, so that no division gives the same numbers as another.
+    guard optimizer.moments != .int8 else { return nil }
+    switch optimizer.rule {
+    case .adam: self.init(rule: .adam(), learningRate: 1e-3, clippingNorm: clippingNorm)
+    case .momentum: self.init(rule: .momentum(), learningRate: 0.1, clippingNorm: clippingNorm)
+    case .sgd: self.init(rule: .sgd, learningRate: 0.1, clippingNorm: clippingNorm)
+    case .muon, .adafactor: return nil
+    }
+    kept = optimizer
+    if arithmetic.is16Bit, optimizer.moments == .bf16 { momentFormat = .bf16 }
+    if optimizer.masterWeights == .none { masterFormat = arithmetic }
   }
 }

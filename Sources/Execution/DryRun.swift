@@ -1,5 +1,5 @@
 import Costing
-import Documents
+package import Documents
 import Training
 
 /// A miniature that was executed, and how what happened compares with a serial reference, with the counts of the cost
@@ -8,6 +8,8 @@ package struct DryRun: Sendable {
   /// How to execute.
   package struct Options: Sendable, Equatable {
     package enum Optimizer: String, Sendable, CaseIterable {
+      /// The plan's own.
+      case planned
       case adam, sgd
     }
 
@@ -24,7 +26,7 @@ package struct DryRun: Sendable {
     package var errorFeedback: ErrorFeedback?
 
     package init(
-      stepCount: Int = 3, optimizer: Optimizer = .adam, usesThreads: Bool = false, emulatesPrecision: Bool = false,
+      stepCount: Int = 3, optimizer: Optimizer = .planned, usesThreads: Bool = false, emulatesPrecision: Bool = false,
       seed: UInt64 = 1, errorFeedback: ErrorFeedback? = nil
     ) {
       self.stepCount = stepCount
@@ -98,6 +100,8 @@ package struct DryRun: Sendable {
   }
 
   package let options: Options
+  /// The optimizer that ran.
+  package let optimizer: Documents.Optimizer
   package let steps: [Step]
   package let traffic: [Traffic]
   package let memory: [Memory]
@@ -118,7 +122,7 @@ package struct DryRun: Sendable {
   ///
   /// - Throws: ``Failure``, with the reason, when its programs contradict each other or come to no end.
   package init(_ miniature: Miniature, options: Options = Options()) throws(Failure) {
-    if let sentence = miniature.unsupported { throw Failure(description: sentence) }
+    if let sentence = miniature.unsupported(options) { throw Failure(description: sentence) }
     let shape = miniature.shape
     let programs = shape.programs()
     if let defect = shape.defect(in: programs) { throw Failure(description: "\(defect)") }
@@ -126,9 +130,20 @@ package struct DryRun: Sendable {
   }
 }
 
+extension Hosting {
+  /// What the executor does not do, neither on numbers nor on a clock; nil where it does.
+  package var notExecuted: String? {
+    guard holdsWeights || holdsActivations else { return nil }
+    return
+      "\(phrases.filter { $0.hasPrefix("weights") || $0.hasPrefix("act") }.joined(separator: " and ")) are not executed"
+  }
+}
+
 extension Miniature {
   /// What the executor does not do; nil if it can run the miniature.
-  package var unsupported: String? {
+  package func unsupported(_ options: DryRun.Options = DryRun.Options()) -> String? {
+    if let sentence = options.unsupported(for: model.job) { return sentence }
+    if let sentence = strategy.hosting.notExecuted { return sentence }
     if strategy.zeroStage >= .gradients, strategy.pipelineDegree > 1, model.job.model.hasTiedEmbeddings {
       return "ZeRO \(strategy.zeroStage.rawValue) with tied embeddings on two pipeline stages is not executed: "
         + "their shards differ"

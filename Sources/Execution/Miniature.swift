@@ -71,7 +71,8 @@ package struct Miniature: Sendable {
           // Quantised exchanges are possible where twice their ranks divide a part.
           layerDivisor: strategy.sharding.quantisesGradients ? 2 * strategy.sharding.optimizerDegree : 1),
         sequenceLength: sequenceLength, globalBatch: degrees.data * strategy.microBatch * microBatchCount,
-        precision: plan.job.precision, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32)
+        precision: plan.job.precision, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32,
+        optimizer: plan.job.optimizer)
       let cluster = try degrees.cluster(of: plan).replacing(device: plan.cluster.device.withoutOverheads())
       model = try CostModel(cluster: cluster, job: job, frameworkName: plan.coefficientName)
         .arranged(degrees.nodeOrder(of: plan, keptStages: stages))

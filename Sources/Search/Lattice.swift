@@ -10,9 +10,10 @@ import Documents
 /// | micro-batch | every divisor of global batch / data |
 /// | virtual stages | 1, and every divisor of layers / pipeline where interleaving is possible |
 /// | shard degrees | ZeRO 0 to 3, and every nesting of the cluster's own levels, see ``ShardingChoices`` |
-/// | recompute | none, full; and selective where attention is not fused |
+/// | recompute | none, full; and selective where attention is not fused, or selective is by operation |
 /// | sequence parallelism | on and off with tensor parallelism |
 /// | stages | all alike, or each with its own number of recomputed layers and its own offload of the optimizer |
+/// | on the host | nothing; where that is asked for, or nothing fits without, the update, or quarters of it, weights, activations |
 /// | FlashAttention, overlap of gradient reduction | what device and framework have, unless fixed |
 ///
 /// Of these, what the framework that is to run the plan does not offer is left out, see ``Capabilities``.
@@ -53,32 +54,41 @@ struct Lattice {
   /// The parts that are not walked, as they are fixed or as device and framework have them.
   private let base: Strategy
   private let hasFlashAttention: Bool
+  private let hasHost: Bool
   private let interleavesLargerGroups: Bool
   private let recomputations: [Strategy.Recompute]
   /// Whether hosts could hold optimizer states, and nobody says that they are not to.
   private let mayOffload: Bool
+  /// What may lie on the host and not on the devices, the least first.
+  private let hostings: [Hosting]
 
   /// - Parameters:
   ///   - pattern: what is fixed; strategies that do not match are not part of the lattice.
   ///   - allowance: what may change values.
   ///   - capabilities: what the framework offers; nil for all that can be priced.
+  ///   - searchesHosting: whether what the host may hold and do is walked where it is not fixed.
   init(
-    model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil
+    model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil,
+    searchesHosting: Bool = false
   ) {
     self.capabilities = capabilities
     job = model.job
     self.pattern = pattern
     shardingChoices = ShardingChoices(cluster: model.cluster, pattern: pattern, allowance: allowance)
     hasFlashAttention = model.hasFlashAttention
+    hasHost = model.cluster.host != nil
     interleavesLargerGroups = model.framework.interleavesLargerGroups
     mayOffload =
-      model.cluster.host != nil && pattern.offloadsOptimizer != false && capabilities?.offloadsOptimizerStates != false
+      model.cluster.host != nil && pattern.offloadsOptimizer != false
+      && capabilities?.movesOptimizerStates(of: model.job) != false
+    hostings = Self.hostings(
+      pattern, capabilities: capabilities, searched: searchesHosting && model.cluster.host != nil)
     base = pattern.completed(
       deviceCount: model.deviceCount, flashAttention: hasFlashAttention,
       overlap: model.framework.overlapsGradientReduce)
-    // A fused attention core keeps nothing that selective recomputation could drop.
-    recomputations =
-      pattern.recompute.map { [$0] } ?? (base.usesFlashAttention ? [.none, .full] : [.none, .selective, .full])
+    // A fused attention core keeps nothing that dropping the core could save.
+    let isSelective = !base.usesFlashAttention || model.framework.memory.selective == .everySecondProduct
+    recomputations = pattern.recompute.map { [$0] } ?? (isSelective ? [.none, .selective, .full] : [.none, .full])
     var meshes: [Mesh] = []
     var rejections: [String: Int] = [:]
     let deviceCount = model.deviceCount
@@ -158,26 +168,29 @@ struct Lattice {
               strategy.microBatch = microBatch
               strategy.recompute = recompute
               strategy.usesSequenceParallelism = sequenceParallel
-              if let violation = strategy.violation(
-                job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention,
-                interleavesLargerGroups: interleavesLargerGroups) ?? strategy.exclusion
-              {
-                rejections[violation.rule, default: 0] += 1
-                continue
-              }
-              if let refusal = capabilities?.refusal(of: strategy, job: job) {
-                rejections[refusal.rule, default: 0] += 1
-                continue
-              }
-              let index = keyIndex[key] ?? keys.count
-              if index == keys.count {
-                keyIndex[key] = index
-                keys.append(key)
-              }
-              points.append(Point(strategy: strategy, freedom: .none, microBatchCostIndex: index))
-              let freedom = freedom(of: strategy)
-              if freedom != .none {
-                points.append(Point(strategy: strategy, freedom: freedom, microBatchCostIndex: index))
+              for hosting in hostings {
+                strategy.hosting = hosting
+                if let violation = strategy.violation(
+                  job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention,
+                  interleavesLargerGroups: interleavesLargerGroups, hasHost: hasHost) ?? strategy.exclusion
+                {
+                  rejections[violation.rule, default: 0] += 1
+                  continue
+                }
+                if let refusal = capabilities?.refusal(of: strategy, job: job) {
+                  rejections[refusal.rule, default: 0] += 1
+                  continue
+                }
+                let index = keyIndex[key] ?? keys.count
+                if index == keys.count {
+                  keyIndex[key] = index
+                  keys.append(key)
+                }
+                points.append(Point(strategy: strategy, freedom: .none, microBatchCostIndex: index))
+                let freedom = freedom(of: strategy)
+                if freedom != .none {
+                  points.append(Point(strategy: strategy, freedom: freedom, microBatchCostIndex: index))
+                }
               }
             }
           }
@@ -191,7 +204,8 @@ struct Lattice {
   ///
   /// Those that choose how much to recompute are found once, from full recomputation down to none.
   private func freedom(of strategy: Strategy) -> StageFreedom {
-    let offloads = mayOffload && strategy.canOffloadOptimizer
+    let offloads =
+      mayOffload && strategy.hosting.updatePercent == 0 && strategy.canOffloadOptimizer(job.optimizer)
     guard capabilities?.recomputesSomeLayers != false else {
       return offloads ? StageFreedom(choosesRecomputation: false, choosesOffload: true) : .none
     }
@@ -201,6 +215,24 @@ struct Lattice {
     }
     let isCovered = strategy.recompute == .none && !recomputeIsFixed
     return offloads && !isCovered ? StageFreedom(choosesRecomputation: false, choosesOffload: true) : .none
+  }
+
+  /// What is fixed of it, and every combination of the rest where that is searched.
+  private static func hostings(
+    _ pattern: StrategyPattern, capabilities: Capabilities?, searched: Bool
+  ) -> [Hosting] {
+    func values<Value>(_ fixed: Value?, _ all: [Value]) -> [Value] {
+      fixed.map { [$0] } ?? (searched ? all : Array(all.prefix(1)))
+    }
+    return values(
+      pattern[dynamicMember: \.hosting.updatePercent], Capabilities.searchedUpdatePercents(capabilities)
+    ).flatMap { percent in
+      values(pattern[dynamicMember: \.hosting.holdsWeights], [false, true]).flatMap { weights in
+        values(pattern[dynamicMember: \.hosting.holdsActivations], [false, true]).map {
+          Hosting(updatePercent: percent, holdsWeights: weights, holdsActivations: $0)
+        }
+      }
+    }
   }
 
   private func sequenceParallelisms(_ mesh: Mesh) -> [Bool] {

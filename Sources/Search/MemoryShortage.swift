@@ -15,6 +15,9 @@ package struct MemoryShortage: Sendable, Equatable {
   package let limitBytes: Int
   /// Memory a device would have to have, all else equal, bytes.
   package let neededDeviceBytes: Int
+  /// Memory that a node would have to have for a strategy to fit whose hosts hold and do what they can; nil where no such
+  /// strategy's devices hold the rest.
+  package let neededHostBytes: Int?
   /// Fewest nodes among small multiples of the cluster's with which something fits; nil if not even the largest tried.
   package let sufficientNodeCount: Int?
   /// Longest sequence among halvings with which something fits; nil if none does.
@@ -77,6 +80,7 @@ package struct MemoryShortage: Sendable, Equatable {
     let share = model.cluster.device.limitFraction(of: model.framework)
     let needed = (Double(stageMemory.peakBytes) / share).rounded(.up)
     neededDeviceBytes = Int(exactly: needed) ?? .max
+    neededHostBytes = priced.leastHostShort.map { IterationCost.neededHostBytes($0.hostBytes) }
     sufficientNodeCount = try Self.nodeMultiples.map { $0 * model.nodeOrder.count }
       .firstToFit { (nodes) throws(Stopped) in
         guard let larger = model.cluster.resized(nodeCount: nodes) else { return false }
@@ -92,7 +96,8 @@ package struct MemoryShortage: Sendable, Equatable {
       guard
         let shorter = try? TrainingJob(
           model: model.job.model, sequenceLength: length, globalBatch: model.job.globalBatch,
-          precision: model.job.precision, accumulatesGradientsInFP32: model.job.accumulatesGradientsInFP32)
+          precision: model.job.precision, accumulatesGradientsInFP32: model.job.accumulatesGradientsInFP32,
+          optimizer: model.job.optimizer)
       else { return false }
       return try fits(model.cluster, shorter, pattern)
     }

@@ -35,7 +35,7 @@ struct OrderedSearch {
     bounding = arranger.isNeeded ? model.assumingBestLinks() : model
     priced = try PricedLattice(
       model: bounding, pattern: search.pattern, allowance: search.allowance, capabilities: search.capabilities,
-      threadCount: search.options.threadCount, pointLimit: pointLimit,
+      searchesHosting: search.searchesHosting, threadCount: search.options.threadCount, pointLimit: pointLimit,
       sharing: model.cluster.measured == nil ? other?.priced : nil, watch: watch)
     frontier = Frontier(
       priced: priced, model: bounding, arranger: arranger, layerSplit: search.capabilities?.layerSplit ?? .any)

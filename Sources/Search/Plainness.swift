@@ -8,15 +8,16 @@ import Documents
 /// | 1 | exact collectives before quantised ones |
 /// | 2 | one copy of the weights before a secondary one |
 /// | 3 | a ZeRO stage before shard levels |
-/// | 4 | optimizer states on the device before offload |
-/// | 5 | stages that recompute alike before stages that choose |
-/// | 6 | equal layers on all stages before others |
-/// | 7 | a lower tensor degree |
-/// | 8 | plain 1F1B before interleaving |
-/// | 9 | a lower pipeline degree |
-/// | 10 | a lower ZeRO stage |
-/// | 11 | less recomputation |
-/// | 12 | no sequence parallelism |
+/// | 4 | less of the update, no weights and no activations on the host |
+/// | 5 | optimizer states on the device before offload |
+/// | 6 | stages that recompute alike before stages that choose |
+/// | 7 | equal layers on all stages before others |
+/// | 8 | a lower tensor degree |
+/// | 9 | plain 1F1B before interleaving |
+/// | 10 | a lower pipeline degree |
+/// | 11 | a lower ZeRO stage |
+/// | 12 | less recomputation |
+/// | 13 | no sequence parallelism |
 ///
 /// Of what is equally plain the fastest is taken.
 struct Plainness: Hashable, Comparable {
@@ -26,9 +27,10 @@ struct Plainness: Hashable, Comparable {
   ///   - freedom: what the stages choose.
   ///   - hasEqualLayers: whether all virtual stages have as many layers.
   init(_ strategy: Strategy, freedom: StageFreedom, hasEqualLayers: Bool) {
-    let sharding = strategy.sharding
+    let sharding = strategy.sharding, hosting = strategy.hosting
     places = [
       sharding.isQuantised ? 1 : 0, sharding.secondaryDegree == nil ? 0 : 1, strategy.hasShardLevels ? 1 : 0,
+      hosting.updatePercent, hosting.holdsWeights ? 1 : 0, hosting.holdsActivations ? 1 : 0,
       freedom.choosesOffload ? 1 : 0, freedom.choosesRecomputation ? 1 : 0, hasEqualLayers ? 0 : 1,
       strategy.tensorDegree, strategy.schedule.isInterleaved ? 1 : 0, strategy.pipelineDegree,
       strategy.zeroStage.rawValue, Strategy.Recompute.allCases.firstIndex(of: strategy.recompute) ?? 0,

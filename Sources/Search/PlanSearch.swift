@@ -89,6 +89,8 @@ package struct PlanSearch: Sendable {
   /// What the framework offers that is to run the plan; nil for the whole lattice.
   let capabilities: Capabilities?
   let options: Options
+  /// Whether what hosts may hold and do is walked as far as it is not fixed: only once nothing fits without.
+  private(set) var searchesHosting = false
 
   /// - Parameters:
   ///   - pattern: what is fixed; the search stays among the strategies that match.
@@ -118,6 +120,20 @@ package struct PlanSearch: Sendable {
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) -> Result {
     var steps = SearchSteps(interruption: interruption, repeatedStop: options.repeatedStop)
+    let result = result(steps: &steps, progress: progress)
+    guard result.best.isEmpty, steps.stop == nil, mayHost else { return result }
+    var hosting = self
+    hosting.searchesHosting = true
+    return hosting.result(steps: &steps, progress: progress)
+  }
+
+  /// Whether hosts might help where nothing fits.
+  private var mayHost: Bool {
+    model.cluster.host != nil && capabilities.map { $0.hosting != nil } ?? true
+  }
+
+  /// What is found with the nodes' hosts as they are to be used.
+  private func result(steps: inout SearchSteps, progress: (_ done: Int, _ total: Int) -> Void) -> Result {
     let orders = model.cluster.isMixed ? deviceOrders : [model]
     var searches: [OrderedSearch] = []
     var found: [(place: Int, completion: Completion)] = []

@@ -52,11 +52,19 @@ struct PricedLattice: Sendable {
     let freedom: StageFreedom
   }
 
+  /// A strategy whose devices would hold theirs, but whose nodes' memory does not.
+  struct HostShort: Sendable {
+    let strategy: Strategy
+    /// What its devices have in a node's memory, bytes.
+    let hostBytes: Int
+  }
+
   /// One mesh's share of the work, computed by one thread.
   private struct PricedBranch: Sendable {
     var costs: BranchCosts
     var candidates: [Candidate] = []
     var unfit: [Unfit] = []
+    var leastHostShort: HostShort?
     var rejections: [String: Int] = [:]
     var enumeratedCount = 0
   }
@@ -68,21 +76,27 @@ struct PricedLattice: Sendable {
   let branches: [BranchCosts]
   /// Strategies that fit with no split, in the lattice's order.
   let unfit: [Unfit]
+  /// Of those that want for memory of the nodes alone, the one that wants least; nil where none does.
+  let leastHostShort: HostShort?
   let rejections: [String: Int]
   let enumeratedCount: Int
 
   var memoryRejectedCount: Int { unfit.count }
 
   /// - Parameters:
+  ///   - searchesHosting: whether what hosts may hold and do is walked.
   ///   - pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
   ///   - other: the same lattice with the nodes in another order, none of whose links were measured: what passes cost
   ///     is the same.
   /// - Throws: ``Stopped``.
   init(
     model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil,
-    threadCount: Int, pointLimit: Int? = nil, sharing other: PricedLattice? = nil, watch: StopWatch = .never
+    searchesHosting: Bool = false, threadCount: Int, pointLimit: Int? = nil, sharing other: PricedLattice? = nil,
+    watch: StopWatch = .never
   ) throws(Stopped) {
-    let lattice = Lattice(model: model, pattern: pattern, allowance: allowance, capabilities: capabilities)
+    let lattice = Lattice(
+      model: model, pattern: pattern, allowance: allowance, capabilities: capabilities,
+      searchesHosting: searchesHosting)
     let meshes = pointLimit.map { lattice.meshes.thinned(to: max(1, $0 / Self.sampledPointsPerMesh)) } ?? lattice.meshes
     let mostPerMesh = pointLimit.map { max(1, $0 / max(1, meshes.count)) }
     let results = Mutex([PricedBranch?](repeating: nil, count: meshes.count))
@@ -90,7 +104,7 @@ struct PricedLattice: Sendable {
     let price = { @Sendable (index: Int) in
       let branch = try? Self.price(
         meshes[index], of: lattice, branchIndex: index, model: model, layerSplit: capabilities?.layerSplit ?? .any,
-        pointLimit: mostPerMesh, sharing: other?.branches[index], watch: watch)
+        searchesHosting: searchesHosting, pointLimit: mostPerMesh, sharing: other?.branches[index], watch: watch)
       results.withLock { $0[index] = branch }
     }
     if threadCount > 1, meshes.count > 1 {
@@ -110,6 +124,7 @@ struct PricedLattice: Sendable {
 
     candidates = branches.flatMap(\.candidates)
     unfit = branches.flatMap(\.unfit)
+    leastHostShort = branches.compactMap(\.leastHostShort).min { $0.hostBytes < $1.hostBytes }
     self.branches = branches.map(\.costs)
     var rejections = lattice.rejections
     for branch in branches { rejections.merge(branch.rejections, uniquingKeysWith: +) }
@@ -136,6 +151,7 @@ struct PricedLattice: Sendable {
     let zeroStage: Strategy.ZeroStage
     let choosesRecomputation: Bool
     let choosesOffload: Bool
+    let hosting: Hosting
 
     init(_ point: Lattice.Point) {
       microBatchCostIndex = point.microBatchCostIndex
@@ -143,12 +159,13 @@ struct PricedLattice: Sendable {
       zeroStage = point.strategy.zeroStage
       choosesRecomputation = point.freedom.choosesRecomputation
       choosesOffload = point.freedom.choosesOffload
+      hosting = point.strategy.hosting
     }
   }
 
   private static func price(
     _ mesh: Mesh, of lattice: Lattice, branchIndex: Int, model: CostModel, layerSplit: Capabilities.LayerSplit,
-    pointLimit: Int?, sharing other: BranchCosts?, watch: StopWatch
+    searchesHosting: Bool, pointLimit: Int?, sharing other: BranchCosts?, watch: StopWatch
   ) throws(Stopped) -> PricedBranch {
     try watch.check()
     let (whole, rejections) = lattice.branch(mesh)
@@ -159,8 +176,16 @@ struct PricedLattice: Sendable {
     priced.enumeratedCount = branch.points.count
     // Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
     var leastMemory: [MemoryClass: [Prediction.Verdict]] = [:]
+    var enough: [Strategy: [Hosting]] = [:]
     for (number, point) in branch.points.enumerated() {
       if number % Self.pointsPerLook == 0 { try watch.check() }
+      if searchesHosting, point.strategy.hosting != .none,
+        enough[point.strategy.bare]?.contains(where: { $0.isPart(of: point.strategy.hosting) }) == true
+      {
+        // The same with less on the host fits, and recomputes nothing: more only adds time.
+        priced.rejections["more on the host than has to be", default: 0] += 1
+        continue
+      }
       let memoryClass = MemoryClass(point)
       let verdicts = point.strategy.hasShardLevels ? leastMemory[memoryClass] ?? Self.verdicts : Self.verdicts
       if verdicts.isEmpty {
@@ -180,9 +205,24 @@ struct PricedLattice: Sendable {
       if !point.strategy.hasShardLevels {
         leastMemory[memoryClass] = verdict.map { $0 == .fits ? Self.verdicts : [.risky] } ?? []
       }
+      if point.strategy.hosting != .none, let limit = cost.hostLimitBytes {
+        let needed = cost.leastHostBytes
+        if needed > limit {
+          priced.rejections["nodes' memory is too small for what the host would hold", default: 0] += 1
+          if verdict != nil, needed < priced.leastHostShort?.hostBytes ?? .max {
+            priced.leastHostShort = HostShort(strategy: point.strategy, hostBytes: needed)
+          }
+          continue
+        }
+      }
       guard let verdict else {
         priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))
         continue
+      }
+      if searchesHosting, verdict == .fits, point.freedom == .none, point.strategy.recompute == .none,
+        point.strategy.hasEqualStages
+      {
+        enough[point.strategy.bare, default: []].append(point.strategy.hosting)
       }
       // The limit of a risky split bounds both; with more room less is recomputed.
       var bound = cost.boundSeconds(freedom: point.freedom, within: MemoryLimit(.risky))
@@ -229,4 +269,9 @@ extension Array {
   fileprivate func thinned(to limit: Int) -> [Element] {
     count <= limit ? self : (0..<limit).map { self[$0 * count / limit] }
   }
+}
+
+extension Strategy {
+  /// With everything on the devices, and nothing recomputed.
+  fileprivate var bare: Strategy { with(\.hosting, .none).with(\.recompute, .none) }
 }

@@ -23,7 +23,9 @@ package enum ShardingComparison {
     for (name, sharding) in schemes(of: strategy, devicesPerNode: model.cluster.devicesPerNode) {
       guard !options.contains(where: { $0.sharding == sharding }) else { continue }
       let other = strategy.with(\.sharding, sharding)
-      guard model.violation(of: other) == nil, other.contradiction(of: split, host: model.cluster.host) == nil else {
+      guard model.violation(of: other) == nil,
+        other.contradiction(of: split, optimizer: model.job.optimizer, host: model.cluster.host) == nil
+      else {
         continue
       }
       let prediction = model.prediction(of: model.cost(of: other), split: split)

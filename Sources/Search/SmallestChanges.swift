@@ -191,7 +191,11 @@ struct Trials {
         guard pointsLeft > 0 else { return false }
         pointsLeft -= 1
         let cost = costs.cost(of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
-        if cost.layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom) != nil { return true }
+        if cost.layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom) != nil,
+          point.strategy.hosting == .none || cost.leastHostBytes <= cost.hostLimitBytes ?? 0
+        {
+          return true
+        }
       }
     }
     return false
@@ -208,7 +212,7 @@ extension CostModel {
   fileprivate func with(globalBatch: Int) -> CostModel? {
     let other = try? TrainingJob(
       model: job.model, sequenceLength: job.sequenceLength, globalBatch: globalBatch, precision: job.precision,
-      accumulatesGradientsInFP32: job.accumulatesGradientsInFP32)
+      accumulatesGradientsInFP32: job.accumulatesGradientsInFP32, optimizer: job.optimizer)
     return other.flatMap { try? CostModel(cluster: cluster, job: $0, frameworkName: framework.name) }?
       .arranged(nodeOrder)
   }

@@ -54,7 +54,7 @@ struct StageOptions {
       let memoryCapacities = cost.layerCapacities(within: limit, freedom: freedom)
     else { return nil }
     let p = cost.strategy.pipelineDegree
-    let shares = freedom.choosesOffload ? cost.hostShares : []
+    let shares = freedom.choosesOffload || cost.strategy.hosting != .none ? cost.hostShares : []
     let hostLimit = cost.hostLimitBytes ?? 0
     // A node's devices of one stage alone.
     var devicesPerNode = [Int](repeating: 0, count: p)

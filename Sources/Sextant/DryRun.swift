@@ -13,14 +13,18 @@ public struct DryRun: Sendable {
   /// How to execute.
   public struct Options: Sendable {
     /// What changes the parameters.
-    public enum Optimizer: String, Sendable, CaseIterable { case adam, sgd }
+    public enum Optimizer: String, Sendable, CaseIterable {
+      /// The plan's own.
+      case planned
+      case adam, sgd
+    }
 
     /// Ranks to execute at most; a plan with more is shrunk.
     public var rankLimit = 64
     /// Optimizer steps, at least 1.
     public var stepCount = 3
     /// What changes the parameters.
-    public var optimizer = Optimizer.adam
+    public var optimizer = Optimizer.planned
     /// Of parameters, tokens and dropout.
     public var seed: UInt64 = 1
     /// Whether every rank has a thread of its own; the numbers are the same.
@@ -28,7 +32,7 @@ public struct DryRun: Sendable {
     /// Whether what is kept or sent is rounded to the plan's precision; otherwise fp32.
     public var emulatesPrecision = false
 
-    /// Three steps of Adam on up to 64 ranks.
+    /// Three steps of the plan's optimizer on up to 64 ranks.
     public init() {}
   }
 
@@ -79,13 +83,14 @@ public struct DryRun: Sendable {
     do {
       miniature = try Miniature(of: plan.document, rankLimit: options.rankLimit)
     } catch { throw SextantError(.input, source: source, expected: "\(error)") }
-    if let sentence = miniature.unsupported { throw SextantError(.unsupported, source: source, expected: sentence) }
+    let executed = Execution.DryRun.Options(
+      stepCount: options.stepCount, optimizer: options.optimizer.execution, usesThreads: options.usesThreads,
+      emulatesPrecision: options.emulatesPrecision, seed: options.seed)
+    if let sentence = miniature.unsupported(executed) {
+      throw SextantError(.unsupported, source: source, expected: sentence)
+    }
     do {
-      let run = try Execution.DryRun(
-        miniature,
-        options: Execution.DryRun.Options(
-          stepCount: options.stepCount, optimizer: options.optimizer == .sgd ? .sgd : .adam,
-          usesThreads: options.usesThreads, emulatesPrecision: options.emulatesPrecision, seed: options.seed))
+      let run = try Execution.DryRun(miniature, options: executed)
       self.init(run.disagreements.isEmpty ? .holds : .disagrees(run.disagreements), (miniature, run))
     } catch { self.init(.stuck("\(error)")) }
   }
@@ -93,6 +98,16 @@ public struct DryRun: Sendable {
   private init(_ verdict: Verdict, _ execution: (Miniature, Execution.DryRun)? = nil) {
     self.verdict = verdict
     self.execution = execution
+  }
+}
+
+extension DryRun.Options.Optimizer {
+  fileprivate var execution: Execution.DryRun.Options.Optimizer {
+    switch self {
+    case .planned: .planned
+    case .adam: .adam
+    case .sgd: .sgd
+    }
   }
 }
 

@@ -25,6 +25,7 @@ public struct Job: Sendable, Equatable {
     let sequence: Int?
     let precision: Precision?
     let gradientPrecision: Precision?
+    let optimizer: Optimizer
   }
 
   private let content: Content
@@ -34,14 +35,15 @@ public struct Job: Sendable, Equatable {
   ///   - sequence: tokens of a sequence; nil for 4096, or fewer where the model has fewer learned positions.
   ///   - precision: nil for bf16 where all devices of the cluster compute in it, else fp16.
   ///   - gradientPrecision: in which gradients are accumulated, fp32 or `precision`; nil for fp32 except under fp16.
+  ///   - optimizer: what updates the weights.
   public init(
     model: Model, globalBatch: Int, sequence: Int? = nil, precision: Precision? = nil,
-    gradientPrecision: Precision? = nil
+    gradientPrecision: Precision? = nil, optimizer: Optimizer = Optimizer()
   ) {
     content = .open(
       Stated(
         model: model, globalBatch: globalBatch, sequence: sequence, precision: precision,
-        gradientPrecision: gradientPrecision))
+        gradientPrecision: gradientPrecision, optimizer: optimizer))
   }
 
   private init(_ whole: TrainingJob) { content = .whole(whole) }
@@ -96,7 +98,8 @@ extension Job.Stated {
     do {
       return try TrainingJob(
         model: model.description, sequenceLength: sequenceLength, globalBatch: globalBatch,
-        precision: chosen.documents, accumulatesGradientsInFP32: gradients == .fp32)
+        precision: chosen.documents, accumulatesGradientsInFP32: gradients == .fp32,
+        optimizer: optimizer.documents)
     } catch {
       throw SextantError(.input, expected: error.sentence)
     }

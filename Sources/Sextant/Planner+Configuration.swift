@@ -11,8 +11,8 @@ extension Planner {
   /// - Throws: ``SextantError`` for what nobody states; what contradicts the configuration is refused where it is priced.
   public init(
     cluster: Cluster, configuration: Configuration, model: Model? = nil, globalBatch: Int? = nil, sequence: Int? = nil,
-    precision: Precision? = nil, gradientPrecision: Precision? = nil, framework: String? = nil,
-    nodes: Int? = nil
+    precision: Precision? = nil, gradientPrecision: Precision? = nil, optimizer: Optimizer? = nil,
+    framework: String? = nil, nodes: Int? = nil
   ) throws(SextantError) {
     let run = configuration.document
     guard let model = model ?? run.model.map({ Model(description: $0) }) else {
@@ -30,7 +30,8 @@ extension Planner {
       cluster: cluster,
       job: Job(
         model: model, globalBatch: globalBatch, sequence: sequence ?? run.sequenceLength, precision: chosen,
-        gradientPrecision: gradientPrecision ?? accumulated),
+        gradientPrecision: gradientPrecision ?? accumulated,
+        optimizer: optimizer ?? run.optimizer.map { Optimizer($0) } ?? Optimizer()),
       framework: framework ?? configuration.coefficientName(on: cluster), nodes: nodes)
   }
 
@@ -77,6 +78,9 @@ extension Planner {
     // Configurations do not say whether fp32 numbers are multiplied as TF32.
     if let precision = run.precision, precision != job.precision, precision.is16Bit || job.precision.is16Bit {
       throw conflict("the precision", precision.rawValue, job.precision.rawValue)
+    }
+    if let optimizer = run.optimizer, optimizer != job.optimizer {
+      throw conflict("the optimizer", optimizer.words, job.optimizer.words)
     }
     if let inFP32 = run.accumulatesGradientsInFP32, job.precision.is16Bit, inFP32 != job.accumulatesGradientsInFP32 {
       throw conflict(

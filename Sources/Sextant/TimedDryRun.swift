@@ -60,6 +60,9 @@ public struct TimedDryRun: Sendable {
   public static func run(_ plan: Plan, source: String = "plan") throws(SextantError) -> Result<TimedDryRun, Refusal> {
     if let verdict = try plan.refusal { return .failure(Refusal(verdict: verdict)) }
     let document = plan.document, model: CostModel
+    if let sentence = document.strategy.hosting.notExecuted {
+      throw SextantError(.unsupported, source: source, expected: sentence)
+    }
     do {
       model = try CostModel(cluster: document.cluster, job: document.job, frameworkName: document.coefficientName)
         .arranged(document.arrangement.nodeOrder)

@@ -19,6 +19,7 @@ struct ConfigurationReport {
       let gradients = configuration.accumulatesGradientsInFP32.map { $0 ? ", gradients in fp32" : "" } ?? ""
       job.append("\(precision.rawValue)\(gradients)")
     }
+    if let optimizer = configuration.optimizer, optimizer != .adam { job.append(optimizer.words) }
     if !job.isEmpty { result += "\(job.joined(separator: ", "))\n" }
     if let counts = configuration.layerCounts, counts.count > 1 {
       result += "Layers of the stages: \(counts.map(String.init).joined(separator: ", "))\n"

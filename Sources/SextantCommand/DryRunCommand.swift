@@ -30,8 +30,8 @@ struct DryRunCommand: ParsableCommand {
   @Option(help: "Optimizer steps, 1 to 100.")
   var steps = 3
 
-  @Option(help: "adam or sgd.")
-  var optimizer = DryRun.Options.Optimizer.adam
+  @Option(help: "planned (the plan's own), adam or sgd.")
+  var optimizer = DryRun.Options.Optimizer.planned
 
   @Option(help: "Seed of parameters, tokens and dropout.")
   var seed: UInt64 = 1

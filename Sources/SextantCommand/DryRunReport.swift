@@ -144,7 +144,7 @@ struct DryRunReport {
     .object([
       JSONMember("strategy", miniature.strategy.json),
       JSONMember("layer_counts", .array(miniature.split.layerCounts.map(JSON.integer))),
-      JSONMember("optimizer", .string(run.options.optimizer.rawValue)),
+      JSONMember("optimizer", run.optimizer.json),
       JSONMember("emulates_precision", .boolean(run.options.emulatesPrecision)),
       JSONMember(
         "changes",

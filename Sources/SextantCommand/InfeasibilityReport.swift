@@ -25,6 +25,11 @@ struct InfeasibilityReport {
   /// The smallest change of each limit that makes something fit.
   private func changes(_ shortage: MemoryShortage) -> String {
     var changes = ["\(Format.gigabytes(shortage.neededDeviceBytes)) of memory a device"]
+    if let needed = shortage.neededHostBytes, let host = no.model.cluster.host {
+      changes.append(
+        "\(Format.gigabytes(needed)) of memory a node instead of \(Format.gigabytes(host.memoryBytes)), part of the states there"
+      )
+    }
     if let recompute = shortage.sufficientRecompute {
       changes.append("recompute=\(recompute.rawValue) instead of what is fixed")
     }

@@ -14,7 +14,9 @@ struct PlanReport {
         of: plan.job, on: plan.cluster, framework: plan.cluster.device.framework(named: plan.question.coefficientName)),
       strategySection,
       DecisionsReport(plan: plan).text, bestSection,
-      PredictionReport(prediction: plan.prediction).text, stagesSection, ShardingReport(plan: plan).text, nodesSection,
+      PredictionReport(prediction: plan.prediction).text,
+      HostMemoryReport(prediction: plan.prediction, strategy: plan.strategy, cluster: plan.cluster).text, stagesSection,
+      ShardingReport(plan: plan).text, nodesSection,
       unmeasuredSection, CollectivesReport(plan: plan).text, searchSection, familiesSection,
     ]
     .filter { !$0.isEmpty }.joined(separator: "\n")

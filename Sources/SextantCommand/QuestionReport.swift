@@ -49,12 +49,14 @@ struct QuestionReport {
   }
 
   private func line(_ beginning: [String]) -> String {
-    let parts =
+    let parts: [String?] =
       beginning + [
         marked("sequence \(Format.count(job.sequenceLength))", .sequence), marked(job.precision.rawValue, .precision),
-        marked("gradients in \(gradientPrecision)", .gradientPrecision), marked(framework, .framework),
+        marked("gradients in \(gradientPrecision)", .gradientPrecision),
+        // Named where it is not what everybody uses.
+        job.optimizer == .adam ? nil : job.optimizer.words, marked(framework, .framework),
       ]
-    return parts.joined(separator: ", ") + "\n"
+    return parts.compactMap { $0 }.joined(separator: ", ") + "\n"
   }
 
   var json: JSON {
@@ -66,6 +68,7 @@ struct QuestionReport {
       JSONMember("sequence_length", .integer(job.sequenceLength)),
       JSONMember("precision", .string(job.precision.rawValue)),
       JSONMember("gradient_accumulation_precision", .string(gradientPrecision)),
+      JSONMember("optimizer", job.optimizer.json),
       JSONMember("framework", .string(framework)), JSONMember("defaults", .strings(defaults.map(\.rawValue))),
     ])
   }

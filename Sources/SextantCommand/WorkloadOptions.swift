@@ -34,6 +34,8 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Precision of gradient accumulation; fp32 except under fp16.", valueName: "precision"))
   var gradientPrecision: Precision?
 
+  @OptionGroup(title: "Optimizer") var states: OptimizerOptions
+
   @Option(
     help: ArgumentHelp(
       "What is to run it: \(Planner.frameworkNames.joined(separator: ", ")); any is all that can be priced. The device profile's first where not given.",
@@ -43,7 +45,7 @@ struct WorkloadOptions: ParsableArguments {
   /// Whether any of it was given.
   var isStated: Bool {
     cluster.isStated || [nodes, globalBatch].contains { $0 != nil } || sequence != nil || precision != nil
-      || gradientPrecision != nil || [model, job, framework].contains { $0 != nil }
+      || gradientPrecision != nil || states.isStated || [model, job, framework].contains { $0 != nil }
   }
 
   /// Whether several plans are asked for.
@@ -72,7 +74,7 @@ struct WorkloadOptions: ParsableArguments {
       cluster: cluster.stated(), configuration: configuration,
       model: model.map { (name) throws(SextantError) in try Model.named(name) },
       globalBatch: globalBatch?.single(of: "--global-batch"), sequence: sequence, precision: precision,
-      gradientPrecision: gradientPrecision, framework: framework, nodes: singleNodeCount())
+      gradientPrecision: gradientPrecision, optimizer: states.optimizer, framework: framework, nodes: singleNodeCount())
   }
 
   private func singleNodeCount() throws -> Int? { try nodes?.single(of: "--nodes") }
@@ -84,8 +86,11 @@ struct WorkloadOptions: ParsableArguments {
 
   private func trainingJob(globalBatch: Int?) throws -> Job {
     if let job {
-      guard model == nil, globalBatch == nil, sequence == nil, precision == nil, gradientPrecision == nil else {
-        throw ValidationError("--job states what --model, --global-batch, --sequence and the precisions would")
+      guard model == nil, globalBatch == nil, sequence == nil, precision == nil, gradientPrecision == nil,
+        !states.isStated
+      else {
+        throw ValidationError(
+          "--job states what --model, --global-batch, --sequence, the precisions and the optimizer's options would")
       }
       return try .file(job)
     }
@@ -93,7 +98,7 @@ struct WorkloadOptions: ParsableArguments {
     guard let globalBatch else { throw ValidationError("--global-batch is needed") }
     return Job(
       model: try .named(model), globalBatch: globalBatch, sequence: sequence, precision: precision,
-      gradientPrecision: gradientPrecision)
+      gradientPrecision: gradientPrecision, optimizer: states.optimizer ?? Optimizer())
   }
 }
 

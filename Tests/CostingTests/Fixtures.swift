@@ -55,7 +55,7 @@ enum Fixture {
   /// Nothing beside what operations need and the logits.
   static func memory(logitsBytesPerEntry: Int = 10) -> DeviceProfile.Framework.Memory {
     DeviceProfile.Framework.Memory(
-      reservedBytes: 0, activationFactor: 1, keepsActivatedGate: false,
+      reservedBytes: 0, activationFactor: 1, keepsActivatedGate: false, selective: .attentionCore,
       logitsBytesPerEntry: Double(logitsBytesPerEntry),
       backwardWorkspaceFactor: 0, separatesMicroBatchGradients: false, bucketBytesPerParameter: 0,
       stepGradientCopies: 0, tensorBufferCount: 0, pendingActivationFactor: 0, reportedMemory: .reserved,

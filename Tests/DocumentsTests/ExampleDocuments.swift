@@ -15,7 +15,8 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
   if kind == .plan {
     let unwritten = [
       JSONMember("context", .integer(1)), JSONMember("expert", .integer(1)),
-      JSONMember("fsdp", .boolean(false)),
+      JSONMember("fsdp", .boolean(false)), JSONMember("host_update_percent", .integer(0)),
+      JSONMember("host_weights", .boolean(false)), JSONMember("host_activations", .boolean(false)),
     ]
     let plan = try examplePlan().json
     if case .object(let members)? = plan.member("strategy") {

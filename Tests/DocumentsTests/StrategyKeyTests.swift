@@ -25,6 +25,8 @@ import Testing
         secondaryDegree: pick([nil, nil, 2]), quantisesWeights: pick([false, true]),
         quantisesGradients: pick([false, true]))
     }
+    strategy.hosting = Hosting(
+      updatePercent: pick([0, 0, 50]), holdsWeights: pick([false, true]), holdsActivations: pick([false, true]))
     return strategy
   }
 
@@ -42,6 +44,9 @@ import Testing
     ("recompute", { .string($0.recompute.rawValue) }), ("sequence_parallel", { .boolean($0.usesSequenceParallelism) }),
     ("flash_attention", { .boolean($0.usesFlashAttention) }),
     ("overlap_gradient_reduce", { .boolean($0.overlapsGradientReduce) }),
+    ("host_update_percent", { .integer($0.hosting.updatePercent) }),
+    ("host_weights", { .boolean($0.hosting.holdsWeights) }),
+    ("host_activations", { .boolean($0.hosting.holdsActivations) }),
   ]
 
   static func text(_ scalar: JSON) -> String {

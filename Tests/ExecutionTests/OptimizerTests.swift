@@ -1,3 +1,5 @@
+import Costing
+import Documents
 import Testing
 import Training
 
@@ -69,5 +71,74 @@ import Training
     for (degree, shardCount) in [(2, 1), (4, 1), (1, 5), (2, 7), (4, 3)] {
       #expect(abs(squares(degree, shardCount) - whole) < 1e-12 * whole)
     }
+  }
+}
+
+/// Plans trained by their own optimizers.
+@Suite struct PlannedOptimizerTests {
+  private static func plan(
+    _ pattern: String, _ optimizer: Documents.Optimizer, hosting: Hosting = .none
+  ) throws -> Plan {
+    let plan = try SmallPlans.plan(pattern, .llama, isTied: false, deviceCount: 4)
+    let host = ClusterDescription.Host(memoryBytes: 1_000_000_000_000, bytesPerSecond: 30e9)
+    let cluster = try ClusterDescription(
+      name: "hosts", device: plan.cluster.device, nodeNames: plan.cluster.nodeNames,
+      devicesPerNode: plan.cluster.devicesPerNode, levels: plan.cluster.levels, host: host)
+    let model = try CostModel(cluster: cluster, job: plan.job.with(optimizer))
+    return Plan(stating: plan.strategy.with(\.hosting, hosting), split: plan.split, on: model)
+  }
+
+  @Test(arguments: ["data=4", "data=4,zero_stage=1", "data=2,tensor=2,zero_stage=2", "data=2,pipeline=2,zero_stage=1"])
+  func momentsOfAnyFormatAgreeWithTheReference(pattern: String) throws {
+    for optimizer in [
+      Documents.Optimizer(.momentum), Documents.Optimizer(.sgd), Documents.Optimizer(moments: .bf16),
+      Documents.Optimizer(moments: .bf16, masterWeights: .none), Documents.Optimizer(masterWeights: .remainders),
+    ] {
+      for emulates in [false, true] {
+        let run = try DryRun(
+          try Miniature(of: Self.plan(pattern, optimizer), rankLimit: 8),
+          options: DryRun.Options(stepCount: 3, emulatesPrecision: emulates))
+        #expect(run.disagreements.isEmpty, "\(optimizer.words), emulates \(emulates): \(run.disagreements)")
+        #expect(run.optimizer == optimizer)
+      }
+    }
+  }
+
+  @Test func statesWithoutMastersAreFewerBytes() throws {
+    func bytes(_ optimizer: Documents.Optimizer) throws -> Int {
+      let run = try DryRun(
+        try Miniature(of: Self.plan("data=4,zero_stage=1", optimizer), rankLimit: 8),
+        options: DryRun.Options(stepCount: 1))
+      return try #require(run.memory.first { $0.kind == "optimizer" }).executedBytes
+    }
+    #expect(try bytes(.adam) == 3 * bytes(Documents.Optimizer(moments: .bf16, masterWeights: .none)))
+  }
+
+  @Test(arguments: [("zero_stage=1", 50), ("zero_stage=2", 100), ("zero_stage=3", 25)])
+  func anUpdateOnTheHostChangesNoNumber(pattern: String, percent: Int) throws {
+    func run(_ hosting: Hosting) throws -> DryRun {
+      try DryRun(
+        try Miniature(of: Self.plan("data=4,\(pattern)", .adam, hosting: hosting), rankLimit: 8),
+        options: DryRun.Options(stepCount: 2))
+    }
+    let hosted = try run(Hosting(updatePercent: percent)), whole = try run(.none)
+    #expect(hosted.disagreements.isEmpty, "\(hosted.disagreements)")
+    #expect(hosted.steps == whole.steps)
+    #expect(hosted.memory.contains { $0.kind == "offloaded" && $0.executedBytes > 0 })
+  }
+
+  @Test func whatIsNotExecutedIsSaid() throws {
+    for (optimizer, hosting, words) in [
+      (Documents.Optimizer(.muon), Hosting.none, "muon"),
+      (Documents.Optimizer(moments: .int8), .none, "8-bit"),
+      (.adam, Hosting(holdsWeights: true), "weights on the host"),
+    ] {
+      let miniature = try Miniature(of: Self.plan("data=4,zero_stage=3", optimizer, hosting: hosting), rankLimit: 8)
+      #expect(miniature.unsupported()?.contains(words) == true)
+      #expect(throws: DryRun.Failure.self) { try DryRun(miniature) }
+    }
+    // Another optimizer can be asked for.
+    let muon = try Miniature(of: Self.plan("data=4", Documents.Optimizer(.muon)), rankLimit: 8)
+    #expect(try DryRun(muon, options: DryRun.Options(stepCount: 1, optimizer: .adam)).disagreements.isEmpty)
   }
 }

@@ -45,7 +45,7 @@ import Testing
     let modelled = table.recomputations.compactMap { kind in kind.recompute.map { "\(kind.words) (`\($0.rawValue)`)" } }
     let others = table.recomputations.filter { $0.recompute == nil }.map(\.words)
     let lacking = table.models.lacking.map(\.rawValue).sorted()
-    var rows = [
+    var rows: [(String, String)] = [
       ("axes", Mesh.Axis.allCases.filter(table.axes.contains).map(\.name).joined(separator: ", ")),
       ("interleaved stages", table.interleaving.rawValue),
       (
@@ -56,10 +56,12 @@ import Testing
       ("recomputation that is not modelled", others.joined(separator: "; ")),
       ("some layers of a stage recomputed", table.recomputesSomeLayers ? "yes, each stage its own number" : "no"),
       ("optimizer states off the device between steps", table.offloadsOptimizerStates ? "yes" : "no"),
+      ("on the host", table.hosting.map(words) ?? ""),
       ("replicas divide", table.shardings.map(words).joined(separator: "; ")),
       ("sequence parallelism", table.sequenceParallelism.rawValue),
       ("precision", table.precisions.map(\.rawValue).joined(separator: ", ")),
       ("gradients accumulated in", table.gradientAccumulation.rawValue),
+      ("optimizers", table.optimizers.map(words).joined(separator: "; ")),
       ("models", table.models.words),
       ("models without", lacking.joined(separator: "; ")),
       ("models with", numbers(of: table.models)),
@@ -87,6 +89,38 @@ import Testing
     if offer.withSecondaryCopy { notes.append("second copies of the weights") }
     if offer.withQuantisation { notes.append("quantised collectives") }
     return "\(offer.words) (\(([offer.form.rawValue] + notes).joined(separator: ", ")))"
+  }
+
+  private static func words(_ offer: Capabilities.HostingOffer) -> String {
+    let updates =
+      switch offer.updates {
+      case .parts: "any part of the update"
+      case .wholeOrPartsOfZeRO3: "the update, any part of it under ZeRO 3"
+      case .withWeights: "the update together with the weights"
+      }
+    let activations: String? =
+      switch offer.activations {
+      case .none: nil
+      case .keptWithoutPipeline: "activations without pipeline and recomputation"
+      case .blockInputs: "inputs of recomputed blocks"
+      }
+    let weights = offer.holdsWeights && offer.updates != .withWeights ? "weights" : nil
+    return "\(offer.words) (\([updates, weights, activations].compactMap { $0 }.joined(separator: "; ")))"
+  }
+
+  private static func words(_ offer: Capabilities.OptimizerOffer) -> String {
+    var notes: [String] = []
+    if offer.rules != Optimizer.Rule.allCases {
+      notes.append(offer.rules.map { "`\($0.rawValue)`" }.joined(separator: ", "))
+    }
+    if offer.moments != [.fp32] { notes.append("moments \(offer.moments.map(\.rawValue).joined(separator: ", "))") }
+    if offer.masterWeights != [.fp32] {
+      notes.append("master weights \(offer.masterWeights.map(\.rawValue).joined(separator: ", "))")
+    }
+    if offer.isPaged { notes.append("also paged") }
+    if offer.needsShards { notes.append("where replicas divide states") }
+    if offer.keepsGradientsInWeightFormat { notes.append("gradients in the weights' format") }
+    return "\(offer.words) (\(notes.joined(separator: "; ")))"
   }
 
   private static func limits(_ limits: Capabilities.Limits) -> [String] {

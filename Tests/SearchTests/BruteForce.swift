@@ -10,7 +10,15 @@ struct BruteForce {
   /// Strategies that fit with no split.
   let unfitCount: Int
 
-  init(_ model: CostModel) {
+  /// Everything on the host that can be.
+  static let hostings: [Hosting] = [0, 100].flatMap { percent in
+    [false, true].flatMap { weights in
+      [false, true].map { Hosting(updatePercent: percent, holdsWeights: weights, holdsActivations: $0) }
+    }
+  }
+
+  /// - Parameter hostings: what may be on the host.
+  init(_ model: CostModel, hostings: [Hosting] = [.none]) {
     let job = model.job, cluster = model.cluster
     let devices = cluster.deviceCount, layers = job.model.layerCount
     var scratch = EvaluationScratch()
@@ -24,12 +32,14 @@ struct BruteForce {
           for chunks in 1...layers {
             for sharding in Self.shardings(replicas: data, tensor: tensor, cluster: cluster) {
               for recompute in Strategy.Recompute.allCases where !(hasFlash && recompute == .selective) {
-                for sequenceParallel in [false, true] {
-                  let strategy = Strategy(
+                for (sequenceParallel, hosting) in [false, true].flatMap({ divides in hostings.map { (divides, $0) } })
+                {
+                  var strategy = Strategy(
                     mesh: [.tensor: tensor, .pipeline: pipeline, .data: data], schedule: .init(chunkCount: chunks),
                     microBatch: microBatch, sharding: sharding, recompute: recompute,
                     usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
                     overlapsGradientReduce: model.framework.overlapsGradientReduce)
+                  strategy.hosting = hosting
                   guard model.violation(of: strategy) == nil, strategy.exclusion == nil else { continue }
                   let uniform = Self.bestScore(strategy, model: model, scratch: &scratch)
                   if let score = uniform.score { scores.append(score) }
@@ -78,7 +88,9 @@ struct BruteForce {
   private static func choices(
     _ strategy: Strategy, model: CostModel
   ) -> ((_ chunkLayers: Int) -> [StageChoice])? {
-    let offloads = model.cluster.host != nil && strategy.canOffloadOptimizer
+    let offloads =
+      model.cluster.host != nil && strategy.hosting.updatePercent == 0
+      && strategy.canOffloadOptimizer(model.job.optimizer)
     switch strategy.recompute {
     case .none: return nil
     case .selective:

@@ -90,7 +90,10 @@ struct CertificateTests {
   @Test("When nothing fits, the stated memory is just enough, and so are the stated nodes and sequence")
   func shortage() throws {
     let short = try model(cluster: "dgx-a100-1", model: "llama-2-70b", batch: 16, sequence: 4096)
-    let result = PlanSearch(model: short).run()
+    // Hosts are to hold nothing, which would fit.
+    let pattern = try StrategyPattern(
+      text: "host_update_percent=0,host_weights=false,host_activations=false", source: "fix")
+    let result = PlanSearch(model: short, pattern: pattern).run()
     #expect(result.best.isEmpty)
     let shortage = try #require(result.shortage)
     #expect(shortage.excessBytes > 0)
@@ -100,17 +103,17 @@ struct CertificateTests {
       let json = short.cluster.json.replacing("/device/datasheet/memory_bytes", with: .integer(memoryBytes))
       let cluster = try ClusterDescription(
         Field(json, source: "cluster"), catalog: Catalog(root: nil), folder: ".")
-      return try !PlanSearch(model: CostModel(cluster: cluster, job: short.job)).run().best.isEmpty
+      return try !PlanSearch(model: CostModel(cluster: cluster, job: short.job), pattern: pattern).run().best.isEmpty
     }
     #expect(try fits(memoryBytes: shortage.neededDeviceBytes + 1_000))
     #expect(try !fits(memoryBytes: shortage.neededDeviceBytes - 1_000_000))
 
     let nodes = try #require(shortage.sufficientNodeCount)
     let larger = try #require(short.cluster.resized(nodeCount: nodes))
-    #expect(try !PlanSearch(model: CostModel(cluster: larger, job: short.job)).run().best.isEmpty)
+    #expect(try !PlanSearch(model: CostModel(cluster: larger, job: short.job), pattern: pattern).run().best.isEmpty)
     if let length = shortage.sufficientSequenceLength {
       let shorter = try model(cluster: "dgx-a100-1", model: "llama-2-70b", batch: 16, sequence: length)
-      #expect(!PlanSearch(model: shorter).run().best.isEmpty)
+      #expect(!PlanSearch(model: shorter, pattern: pattern).run().best.isEmpty)
     }
   }
 
@@ -120,6 +123,8 @@ struct CertificateTests {
     var pattern = StrategyPattern()
     (pattern.tensorDegree, pattern.microBatch) = (8, 64)
     pattern.recompute = Strategy.Recompute.none
+    for key in ["host_weights", "host_activations"] { pattern = pattern.stating(key, .boolean(false)) }
+    pattern = pattern.stating("host_update_percent", .integer(0))
     let fixed = PlanSearch(model: model, pattern: pattern).run()
     #expect(fixed.best.isEmpty)
     let enough = try #require(fixed.shortage?.sufficientRecompute)

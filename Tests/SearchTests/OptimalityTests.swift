@@ -27,6 +27,23 @@ struct OptimalityTests {
     #expect(infeasible >= 1)
   }
 
+  @Test("Where nothing fits without the host, the optimum is that of brute force with it")
+  func hostedOptimaEqualBruteForce() throws {
+    var hosted = 0, infeasible = 0
+    for seed in UInt64(1)...80 {
+      let problem = try RandomProblem(seed: seed, needsHost: true)
+      guard BruteForce(problem.model).scores.isEmpty else { continue }
+      let result = PlanSearch(model: problem.model).run()
+      // Of what is no better for having more on the host nothing is found.
+      let best = BruteForce(problem.model, hostings: BruteForce.hostings).scores.first
+      let found = result.best.first?.scoreSeconds
+      #expect((found == nil) == (best == nil), "\(problem.description)")
+      #expect(abs((found ?? 0) - (best ?? 0)) <= 1e-9 * (best ?? 1), "\(problem.description)")
+      if best == nil { infeasible += 1 } else { hosted += 1 }
+    }
+    #expect(hosted >= 10 && infeasible >= 1, "\(hosted) with a plan, \(infeasible) without")
+  }
+
   @Test("What is found is what the cost model says of it")
   func scoresAreExact() throws {
     for seed in UInt64(100)...120 {

@@ -8,8 +8,10 @@ struct RandomProblem {
   let model: CostModel
   let description: String
 
-  /// - Parameter isMixed: whether some nodes have a slower device with another memory.
-  init(seed: UInt64, isMixed: Bool = false) throws {
+  /// - Parameters:
+  ///   - isMixed: whether some nodes have a slower device with another memory.
+  ///   - needsHost: whether states are too many for the devices, and hosts have room for some of them or all.
+  init(seed: UInt64, isMixed: Bool = false, needsHost: Bool = false) throws {
     var random = SeededGenerator(seed: seed)
     func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random) ?? values[0] }
     let nodes = isMixed ? pick([2, 3, 4]) : pick([1, 2, 4]), perNode = pick([2, 4])
@@ -29,7 +31,10 @@ struct RandomProblem {
 
     // Memory between a part of the static state of one device's share and a few times all of it.
     let state = Double(shape.parameterCount) * 18 / Double(nodes * perNode)
-    let memory = Int(state * Double.random(in: 1...12, using: &random)) + 200_000_000
+    let memory =
+      needsHost
+      ? Int(state * Double.random(in: 0.2...0.9, using: &random)) + 80_000_000
+      : Int(state * Double.random(in: 1...12, using: &random)) + 200_000_000
     let overlaps = Bool.random(using: &random)
     let flash = Bool.random(using: &random)
     let profile = try JSON(
@@ -52,7 +57,10 @@ struct RandomProblem {
     }
     // Hosts with room for some of what stages could offload, or for all.
     let host: ClusterDescription.Host? = pick([
-      nil,
+      needsHost
+        ? ClusterDescription.Host(
+          memoryBytes: shape.parameterCount * 40, bytesPerSecond: pick([3e9, 3e10]),
+          sharedBytesPerSecond: pick([nil, 1e10]), updateBytesPerSecond: pick([nil, 1e10])) : nil,
       ClusterDescription.Host(
         memoryBytes: Int(Double(shape.parameterCount) * Double.random(in: 2...20, using: &random)),
         bytesPerSecond: pick([3e9, 3e10, 3e11])),

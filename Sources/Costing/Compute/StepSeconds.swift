@@ -14,8 +14,8 @@ package struct StepSeconds: Sendable {
 
   private let passes: [[TimedStep]]
 
-  /// The steps of a pass in order, as programs run them: of selective recomputation the core is part of the backward
-  /// piece that needs it, so that only full recomputation has a pass of its own.
+  /// The steps of a pass in order, as programs run them: what is recomputed selectively is part of the backward
+  /// piece that needs it first, so that only full recomputation has a pass of its own.
   package func steps(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [TimedStep] {
     passes[part.rawValue * Recipe.Pass.allCases.count + pass.rawValue]
   }
@@ -24,7 +24,9 @@ package struct StepSeconds: Sendable {
     _ recipe: Recipe, cost: MicroBatchCost, rates: ComputeRates, tensorGroup group: CommunicationGroup
   ) {
     let isSelective = recipe.recompute == .selective
-    let core = isSelective ? Account(recipe, .block, .recompute, on: rates).seconds : 0
+    let again = isSelective ? Account(recipe, .block, .recompute, on: rates).seconds : 0
+    // Before the piece that needs the core, or before all of them.
+    let place = recipe.selective == .attentionCore ? ModelPiece.attentionCore : .feedForwardOutput
     func timed(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [TimedStep] {
       let costs = part == .embedding ? cost.embedding : part == .block ? cost.keptLayer : cost.head
       let exposed = pass == .backward ? costs.backwardTensorSeconds : costs.forwardTensorSeconds
@@ -40,8 +42,8 @@ package struct StepSeconds: Sendable {
           return TimedStep(step: step, seconds: all > 0 ? collectiveSeconds(it) / all * exposed : 0)
         case .piece(let piece, _):
           let account = Account([step], on: rates)
-          let again = pass == .backward && piece == .attentionCore ? core : 0
-          return TimedStep(step: step, seconds: account.seconds + account.accumulationSeconds + again)
+          let added = pass == .backward && piece == place ? again : 0
+          return TimedStep(step: step, seconds: account.seconds + account.accumulationSeconds + added)
         }
       }
     }

@@ -1,37 +1,41 @@
 package import Documents
 
-/// What offloaded optimizer states need of the nodes' memory.
+/// What the nodes' memory has to hold.
 extension IterationCost {
-  /// Share of a node's memory that offloaded states may take: the rest is for the system, data loaders and staging. A
-  /// judgement, not a fit.
-  package static let hostMemoryFraction = 0.75
+  /// Bytes of a node's memory that a run may take; nil if the cluster does not describe its hosts.
+  package var hostLimitBytes: Int? { host?.usableMemoryBytes }
 
-  /// Bytes of a node's memory that offloaded states may take; nil if the cluster does not describe its hosts.
-  package var hostLimitBytes: Int? { host.map { Int(Double($0.memoryBytes) * Self.hostMemoryFraction) } }
-
-  /// How many devices of each stage a node holds, for every kind of node, each kind once: stages that lie on one node
-  /// share its memory.
+  /// How many devices of each stage a node holds, see ``Documents/Strategy/stagesOfNodes(devicesPerNode:)``.
   package var hostShares: [[(stage: Int, deviceCount: Int)]] {
-    let mesh = strategy.mesh, perNode = layout.links[0].devicesPerNode
-    var shares: [[(stage: Int, deviceCount: Int)]] = []
-    for node in 0..<(strategy.worldSize + perNode - 1) / perNode {
-      let first = node * perNode, end = min(strategy.worldSize, first + perNode)
-      let stages = [first, end - 1].map { mesh.coordinate(ofRank: $0, along: .pipeline) }
-      let share = (stages[0]...stages[1]).map { stage in
-        (stage: stage, deviceCount: mesh.block(stage, below: .pipeline).clamped(to: first..<end).count)
-      }
-      if let last = shares.last, last.elementsEqual(share, by: ==) { continue }
-      shares.append(share)
-    }
-    return shares
+    strategy.stagesOfNodes(devicesPerNode: layout.links[0].devicesPerNode)
   }
 
-  /// Whether every node can hold what its devices offload.
+  /// The most that the devices of any one node have in its memory, bytes.
+  package func hostBytes(of stageMemory: [Prediction.StageMemory]) -> Int {
+    strategy.hostBytes(of: stageMemory, devicesPerNode: layout.links[0].devicesPerNode)
+  }
+
+  /// Whether every node can hold what its devices have there.
   package func hostHolds(_ stageMemory: [Prediction.StageMemory]) -> Bool {
-    guard stageMemory.contains(where: { $0.hostBytes > 0 }) else { return true }
-    guard let hostLimitBytes else { return false }
-    return hostShares.allSatisfy { share in
-      share.reduce(0) { $0 + $1.deviceCount * stageMemory[$1.stage].hostBytes } <= hostLimitBytes
-    }
+    let bytes = hostBytes(of: stageMemory)
+    return bytes == 0 || bytes <= hostLimitBytes ?? 0
+  }
+
+  /// Bytes that no split of the layers can have less of in some node's memory: what all devices have there with equal
+  /// stages, evenly over the nodes. 0, which says nothing, where stages differ in how many micro-batches keep activations
+  /// there.
+  package var leastHostBytes: Int {
+    if strategy.hosting.holdsActivations, !strategy.hasEqualStages { return 0 }
+    let p = strategy.pipelineDegree, perNode = layout.links[0].devicesPerNode
+    let memory = stageMemory(
+      of: .even(layerCount: layerCount, stageCount: p, chunkCount: strategy.virtualStageCount))
+    let nodeCount = (strategy.worldSize + perNode - 1) / perNode
+    let all = memory.reduce(0.0) { $0 + Double($1.hostBytes) } * Double(strategy.worldSize / p)
+    return Int(all / Double(nodeCount))
+  }
+
+  /// Memory that a node would have to have for its devices to have this much in it, bytes.
+  package static func neededHostBytes(_ bytes: Int) -> Int {
+    Int((Double(bytes) / ClusterDescription.Host.usableMemoryFraction).rounded(.up))
   }
 }

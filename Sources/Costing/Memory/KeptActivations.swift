@@ -40,6 +40,6 @@ extension Recipe {
       job: job, strategy: strategy,
       vocabularySize: job.model.paddedVocabularySize(
         multiple: framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree),
-      keepsActivatedGate: framework.memory.keepsActivatedGate)
+      keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective)
   }
 }

@@ -19,11 +19,6 @@ package struct StageFreedom: Sendable, Equatable {
 
 /// Memory of stages that choose.
 extension MemoryModel {
-  /// Optimizer states of one device of a stage, bytes, wherever they lie.
-  package func optimizerBytes(stage: Int, layerCount: Int) -> Int {
-    shardCount(stage: stage, layerCount: layerCount, degree: sharding.optimizerDegree) * optimizerByteCount
-  }
-
   /// The fewest recomputed layers per chunk with which a stage keeps a limit; nil if no number does.
   ///
   /// No layer needs no workspace, and from the first recomputed one on every further one saves.

@@ -5,8 +5,13 @@ import Training
 extension MemoryModel {
   /// What is held, beyond shards, of a part of the model that runs backward, a layer's weights on their way.
   private func unshardedBytes(parameterCount: Int) -> Int {
-    buffers.passBytes(
-      parameterCount: parameterCount, nextCount: parameters.layer, weightByteCount: weightByteCount)
+    // Undivided weights that come from the host need room like those that are gathered.
+    let fetched =
+      strategy.hosting.holdsWeights && sharding.weightDegree == 1
+      ? (parameterCount + parameters.layer) * weightByteCount : 0
+    return fetched
+      + buffers.passBytes(
+        parameterCount: parameterCount, nextCount: parameters.layer, weightByteCount: weightByteCount)
   }
 
   /// What comes and goes at the stage's worst moment within a micro-batch, bytes, its activations among them.
@@ -61,9 +66,12 @@ extension MemoryModel {
     if isFirst { activations += inFlight.inFirstChunk * embeddingActivationBytes }
     // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
     if isLast { activations += headActivationBytes }
-    let weights = weightBytes(stage: stage, layerCount: layerCount)
-    let gradients = gradientBytes(stage: stage, layerCount: layerCount)
-    let optimizer = optimizerBytes(stage: stage, layerCount: layerCount)
+    let hosted = hostedBytes(
+      stage: stage, layerCount: layerCount, chunkActivationBytes: chunkActivations, passesInFlight: passesInFlight)
+    activations -= hosted.activations
+    let weights = weightBytes(stage: stage, layerCount: layerCount) - hosted.weights
+    let gradients = gradientBytes(stage: stage, layerCount: layerCount) - hosted.gradients
+    let optimizer = optimizerBytes(stage: stage, layerCount: layerCount) - hosted.optimizer
 
     let passes = passBytes(
       isLast: isLast, recomputes: strategy.recompute != .full || choice?.recomputedLayerCount != 0,
@@ -85,11 +93,12 @@ extension MemoryModel {
         activationBytes: stepIsWorse ? 0 : activations,
         workspaceBytes: stepIsWorse ? atStep : counted - activations,
         reservedBytes: memory.reservedBytes + framework.reservedBytes,
-        fragmentationBytes: Int((stepIsWorse ? lostAtStep : lost).rounded(.up)), hostBytes: optimizer)
+        fragmentationBytes: Int((stepIsWorse ? lostAtStep : lost).rounded(.up)),
+        hostBytes: min(optimizer, HostedBytes.mostOnHost))
     }
     return Prediction.StageMemory(
       weightBytes: weights, gradientBytes: gradients, optimizerBytes: optimizer, activationBytes: activations,
       workspaceBytes: counted - activations, reservedBytes: memory.reservedBytes + framework.reservedBytes,
-      fragmentationBytes: Int(lost.rounded(.up)))
+      fragmentationBytes: Int(lost.rounded(.up)), hostBytes: hosted.onHost)
   }
 }

@@ -48,7 +48,9 @@ package struct MemoryModel: Sendable {
   let pendingLayerBytes: Double
   let weightByteCount: Int
   let gradientByteCount: Int
-  let optimizerByteCount: Int
+  let optimizer: OptimizerStates
+  /// Whether master weights stay on the device where the host updates.
+  let keepsMastersBesideHost: Bool
   let framework: DeviceProfile.Framework.Memory
   let memory: DeviceProfile.Memory
   let capacityBytes: Int
@@ -101,7 +103,8 @@ package struct MemoryModel: Sendable {
       stageCount: strategy.pipelineDegree, microBatchCount: microBatchCount)
     weightByteCount = job.precision.byteCount
     gradientByteCount = job.gradientByteCount
-    optimizerByteCount = job.optimizerByteCount
+    optimizer = OptimizerStates(job: job, vocabularySize: vocabulary, parameters: parameters, tensorDegree: t)
+    keepsMastersBesideHost = framework.keepsMastersBesideHost
     self.framework = framework.memory
 
     let tokens = strategy.microBatch * job.sequenceLength
@@ -169,7 +172,8 @@ package struct MemoryModel: Sendable {
       + (stage == strategy.pipelineDegree - 1 ? shard(parameters.head) : 0)
   }
 
-  /// Bytes of the weights that one rank of a stage holds throughout, its part of a secondary partition among them.
+  /// Bytes of the weights that one rank of a stage holds between their uses, its part of a secondary partition among
+  /// them, wherever they lie.
   func weightBytes(stage: Int, layerCount: Int) -> Int {
     var count = shardCount(stage: stage, layerCount: layerCount, degree: sharding.weightDegree)
     if let secondary = sharding.secondaryDegree {
@@ -178,7 +182,7 @@ package struct MemoryModel: Sendable {
     return count * weightByteCount
   }
 
-  /// Bytes of the accumulated gradient that one rank of a stage holds.
+  /// Bytes of the accumulated gradient of one rank of a stage, wherever it lies.
   func gradientBytes(stage: Int, layerCount: Int) -> Int {
     shardCount(stage: stage, layerCount: layerCount, degree: sharding.gradientDegree) * gradientByteCount
   }

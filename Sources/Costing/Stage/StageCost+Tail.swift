@@ -36,20 +36,25 @@ extension StageCost {
       gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
     }
     var optimizer = optimizerSeconds(stage: stage, layerCount: layerCount)
-    if content.choice?.offloadsOptimizer == true, let hostBytesPerSecond {
+    if content.choice?.offloadsOptimizer == true, let host {
       // States come for the step and go after it; nothing is taken to hide that.
-      optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layerCount: layerCount)) / hostBytesPerSecond
+      optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layerCount: layerCount)) / host.bytesPerSecond
     }
     return Tail(
       reduceSeconds: reduce, gatherSeconds: gather, quantisingSeconds: traffic.kernelSeconds,
       optimizerSeconds: optimizer)
   }
 
-  /// Adam on a stage's parameters: it reads and writes its states, reads the gradient and writes the weight.
+  /// The update of a stage's parameters: memory that is read and written, and what makes Muon's steps orthogonal.
   private func optimizerSeconds(stage: Int, layerCount: Int) -> Double {
-    let bytesEach = 2 * memory.optimizerByteCount + memory.gradientByteCount + memory.weightByteCount
+    let bytesEach = memory.updateBytesPerParameter(stage: stage, layerCount: layerCount)
     let parameters = memory.parameterCount(stage: stage, layerCount: layerCount)
-    return Double(parameters) / Double(memory.sharding.optimizerDegree) * Double(bytesEach) * secondsPerMemoryByte
+    let seconds = Double(parameters) / Double(memory.sharding.optimizerDegree) * bytesEach * secondsPerMemoryByte
+    let whole = orthogonalisation.map { seconds + $0.seconds(layerCount: layerCount) } ?? seconds
+    guard strategy.hosting.updatePercent > 0, let host else { return whole }
+    let updated = memory.updatedCount(stage: stage, layerCount: layerCount)
+    return whole * Double(100 - strategy.hosting.updatePercent) / 100
+      + host.updateSeconds(parameterCount: memory.share(of: updated), bytesEach: bytesEach, memory: memory)
   }
 
   /// Share of the gradient reduction that the framework hides.

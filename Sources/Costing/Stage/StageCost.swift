@@ -20,8 +20,10 @@ package final class StageCost: Sendable {
   let groups: ShardGroups
   let framework: DeviceProfile.Framework
   let secondsPerMemoryByte: Double
-  /// Of the link between a node's memory and a device; nil if the cluster does not say.
-  let hostBytesPerSecond: Double?
+  /// Nil where the optimizer orthogonalises nothing.
+  let orthogonalisation: Orthogonalisation?
+  /// The node's host side, for one of its devices; nil if the cluster does not say.
+  let host: HostSpeed?
   /// A layer as the strategy says.
   let layer: LayerSeconds
   /// A layer that is not recomputed where others are, in full; the same as ``layer`` where none is.
@@ -44,7 +46,7 @@ package final class StageCost: Sendable {
 
   init(
     job: TrainingJob, microBatch: MicroBatchCost, links: LayoutLinks, memory: MemoryModel, groups: ShardGroups,
-    speed: DeviceSpeed, framework: DeviceProfile.Framework, hostBytesPerSecond: Double?
+    speed: DeviceSpeed, framework: DeviceProfile.Framework, host: HostSpeed?
   ) {
     let strategy = memory.strategy
     self.memory = memory
@@ -52,14 +54,21 @@ package final class StageCost: Sendable {
     self.links = links
     self.groups = groups
     self.framework = framework
-    self.hostBytesPerSecond = hostBytesPerSecond
+    self.host = host
     secondsPerMemoryByte = speed.secondsPerMemoryByte
+    orthogonalisation = Orthogonalisation(job: job, strategy: strategy, speed: speed)
 
     let m = memory.microBatchCount
-    func part(_ passes: MicroBatchCost.Passes, _ parameterCount: Int, borrowedCount: Int = 0) -> MicroBatches {
-      Self.withShardTraffic(
+    func part(
+      _ passes: MicroBatchCost.Passes, _ parameterCount: Int, borrowedCount: Int = 0, activationBytes: Int = 0
+    ) -> MicroBatches {
+      let shared = Self.withShardTraffic(
         passes, parameterCount: parameterCount, borrowedCount: borrowedCount, memory: memory, groups: groups,
         framework: framework, secondsPerMemoryByte: speed.secondsPerMemoryByte)
+      guard let host, strategy.hosting != .none else { return shared }
+      let bytes = HostPassBytes(
+        parameterCount: parameterCount + borrowedCount, activationBytes: activationBytes, memory: memory)
+      return shared.map { host.withTraffic($0, bytes) }
     }
     func seconds(_ layers: MicroBatches, floor: Double) -> LayerSeconds {
       let launched = layers.map { passes in
@@ -70,14 +79,14 @@ package final class StageCost: Sendable {
       return LayerSeconds(device: layers.mean(of: m), launchFloorSeconds: floor, launched: launched.mean(of: m))
     }
     let parameters = memory.parameters
-    let layers = part(microBatch.layer, parameters.layer)
+    let layers = part(microBatch.layer, parameters.layer, activationBytes: memory.layerActivationBytes)
     layer = seconds(
       layers,
       floor: Self.launchFloorSeconds(
         strategy: strategy, recompute: strategy.recompute, framework: framework, devicesPerNode: links.devicesPerNode))
     let keptLayers: MicroBatches
     if strategy.recompute == .full {
-      keptLayers = part(microBatch.keptLayer, parameters.layer)
+      keptLayers = part(microBatch.keptLayer, parameters.layer, activationBytes: memory.keptLayerActivationBytes)
       keptLayer = seconds(
         keptLayers,
         floor: Self.launchFloorSeconds(

@@ -2,8 +2,15 @@
 extension Capabilities {
   /// Why the framework does not run a strategy for a job, each of which it runs; nil if it does.
   package func refusal(of strategy: Strategy, job: TrainingJob) -> Refusal? {
+    if let refusal = refusal(ofHosting: strategy, job: job) { return refusal }
     if !strategy.usesFlashAttention, !limits.hasUnfusedAttention {
       return Refusal("\(label) always fuses attention", nearest: "flash_attention=true")
+    }
+    if strategy.dataDegree > 1, strategy.zeroStage == .none,
+      optimizers.filter({ $0.has(job.optimizer, job.precision) }).allSatisfy(\.needsShards)
+    {
+      return Refusal(
+        "\(label) keeps states of \(job.optimizer.words) only where replicas divide them", nearest: "zero_stage=1")
     }
     if strategy.dataDegree > 1, strategy.zeroStage == .none, job.precision.is16Bit, job.accumulatesGradientsInFP32,
       !limits.accumulatesWholeGradientsInFP32

@@ -50,11 +50,33 @@ extension Capabilities {
         "\(label) does not train in \(job.precision.rawValue)",
         nearest: "precision \(precisions.map(\.rawValue).joined(separator: " or "))")
     }
-    if job.precision.is16Bit, !job.accumulatesGradientsInFP32, gradientAccumulation == .fp32 {
+    return refusalOfStates(in: job)
+  }
+
+  /// Why the framework does not keep a job's gradients and optimizer states so; nil if it does.
+  private func refusalOfStates(in job: TrainingJob) -> Refusal? {
+    let offers = optimizers.filter { $0.has(job.optimizer, job.precision) }
+    if offers.isEmpty {
+      let nearest = optimizers.contains { $0.has(Optimizer(job.optimizer.rule), job.precision) }
+      return Refusal(
+        "\(label) has no optimizer \(job.optimizer.words)",
+        nearest: "optimizer \(nearest ? job.optimizer.rule.rawValue : "adam") with fp32 states")
+    }
+    guard job.precision.is16Bit else { return nil }
+    if job.accumulatesGradientsInFP32 {
+      guard offers.allSatisfy(\.keepsGradientsInWeightFormat) else { return nil }
+      return Refusal(
+        "\(label) accumulates gradients in the weights' format with \(job.optimizer.words)",
+        nearest: "gradient precision \(job.precision.rawValue)")
+    }
+    if gradientAccumulation == .fp32, !offers.contains(where: \.keepsGradientsInWeightFormat) {
       return Refusal("\(label) accumulates gradients in fp32 only", nearest: "gradient precision fp32")
     }
     return nil
   }
+
+  /// Whether a job's optimizer states may leave the device between steps.
+  package func movesOptimizerStates(of job: TrainingJob) -> Bool { offloadsOptimizerStates || job.optimizer.isPaged }
 
   /// Why the framework does not run a strategy; nil if it does.
   package func refusal(of strategy: Strategy) -> Refusal? {
@@ -138,7 +160,7 @@ extension Capabilities {
         nearest: "layers \(own.layerCounts.map(String.init).joined(separator: ", "))")
     }
     guard let choices = split.choices else { return nil }
-    if !offloadsOptimizerStates, choices.contains(where: \.offloadsOptimizer) {
+    if !movesOptimizerStates(of: job), choices.contains(where: \.offloadsOptimizer) {
       return Refusal("\(label) keeps optimizer states on the devices between steps", nearest: "offload_optimizer=false")
     }
     let alike = split.choices(under: strategy.with(\.recompute, .full))

@@ -21,11 +21,14 @@ package struct Capabilities: Sendable {
   package let recomputesSomeLayers: Bool
   /// Whether optimizer states leave the device between steps.
   package let offloadsOptimizerStates: Bool
+  /// What it can have its hosts hold and do; nil where nothing.
+  package var hosting: HostingOffer?
   package let shardings: [ShardingOffer]
   package let sequenceParallelism: SequenceParallelism
   package let precisions: [Precision]
   /// Formats in which gradients are accumulated, beside that of the weights.
   package let gradientAccumulation: GradientAccumulation
+  package let optimizers: [OptimizerOffer]
   package let models: Models
   /// What only some strategies of some jobs break.
   package var limits = Limits()
@@ -71,6 +74,58 @@ package struct Capabilities: Sendable {
   package enum GradientAccumulation: String, Sendable {
     case fp32
     case either = "fp32 or the weights' format"
+  }
+
+  /// Optimizers that it can be told to use, and what has to go with them.
+  package struct OptimizerOffer: Sendable, Equatable {
+    /// As the framework's users say it.
+    package let words: String
+    package let rules: [Optimizer.Rule]
+    package var moments: [Optimizer.Moments] = [.fp32]
+    package var masterWeights: [Optimizer.MasterWeights] = [.fp32]
+    /// Whether states may be paged.
+    package var isPaged = false
+    /// Whether replicas have to divide optimizer states, where there are several.
+    package var needsShards = false
+    /// Whether gradients are accumulated in the weights' format, and never in fp32.
+    package var keepsGradientsInWeightFormat = false
+
+    /// Whether it is the job's, whatever its gradients are.
+    func has(_ optimizer: Optimizer, _ precision: Precision) -> Bool {
+      rules.contains(optimizer.rule) && (moments.contains(optimizer.moments) || optimizer.rule == .sgd)
+        && (!precision.hasMasterWeights || masterWeights.contains(optimizer.masterWeights))
+        && (!optimizer.isPaged || isPaged)
+    }
+  }
+
+  /// What hosts hold and do beside the devices.
+  package struct HostingOffer: Sendable, Equatable {
+    /// Which part of an update is the host's.
+    package enum Updates: Sendable {
+      /// Any part, or none.
+      case parts
+      /// All or nothing; with weights divided (ZeRO 3) any part.
+      case wholeOrPartsOfZeRO3
+      /// All, together with the weights.
+      case withWeights
+    }
+
+    /// What of the activations is the host's.
+    package enum Activations: Sendable {
+      case none
+      /// All that is kept, without a pipeline and without recomputation.
+      case keptWithoutPipeline
+      /// The inputs of blocks that are recomputed.
+      case blockInputs
+    }
+
+    /// As the framework's users say it.
+    package let words: String
+    package let updates: Updates
+    /// Whether the host updates for Adam with states of fp32 only.
+    package var updatesPlainAdamOnly = false
+    package var holdsWeights = false
+    package var activations = Activations.none
   }
 
   /// The models that it is known to train.

@@ -15,6 +15,9 @@ extension Capabilities {
       Recomputation(words: "the model code's, every block", recompute: .full),
     ],
     recomputesSomeLayers: false, offloadsOptimizerStates: false,
+    hosting: HostingOffer(
+      words: "offload_optimizer, offload_param; cpu_checkpointing", updates: .wholeOrPartsOfZeRO3, holdsWeights: true,
+      activations: .blockInputs),
     shardings: [
       ShardingOffer(form: .replicated, words: "stage 0"),
       ShardingOffer(form: .optimizer, words: "stage 1"),
@@ -26,6 +29,15 @@ extension Capabilities {
       ShardingOffer(form: .hybrid, words: "stage 3 with mics_shard_size", withTensorParallelism: false),
     ],
     sequenceParallelism: .never, precisions: [.bf16, .fp16, .fp32, .tf32], gradientAccumulation: .either,
+    optimizers: [
+      OptimizerOffer(
+        words: "any of the training script's", rules: Optimizer.Rule.allCases, moments: Optimizer.Moments.allCases,
+        isPaged: true),
+      // Moments of fp32 beside bf16 weights alone are CPU Adam's (`runtime/base_optimizer.py`).
+      OptimizerOffer(
+        words: "bf16_master_weights_and_grads with bf16_optimizer_states", rules: Optimizer.Rule.allCases,
+        moments: [.bf16], masterWeights: [.none], needsShards: true, keepsGradientsInWeightFormat: true),
+    ],
     models: Models(
       families: [.gpt, .llama, .bert], words: "any model code", particulars: Set(ModelDescription.Particular.allCases)),
     // `_do_optimizer_sanity_check`: without ZeRO gradients have the weights' type.

@@ -1,16 +1,30 @@
 extension Capabilities {
   /// Megatron-LM without Megatron-FSDP: megatron-core 0.20.0 (main, d98e8a64, 2026-08-22), `training/arguments.py`,
   /// `core/transformer/transformer_config.py` and `core/transformer/pipeline_parallel_layer_layout.py`.
+  ///
+  /// Moments of other formats than fp32 are those of the precision-aware optimizer, which updates shards, and under bf16
+  /// keeps remainders of the master weights (`core/optimizer/optimizer_config.py`); its 8-bit numbers are FP8, with a
+  /// scale a tensor. Of optimizers that are not elementwise whole layers' matrices are divided among replicas.
   package static let megatronLM = Capabilities(
     name: "megatron-lm", title: "Megatron-LM", version: "core 0.20", coefficientNames: ["megatron-lm", "nemo"],
     axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, layerSplit: .any,
     recomputations: megatronRecomputations, recomputesSomeLayers: true, offloadsOptimizerStates: false,
+    hosting: HostingOffer(
+      words: "optimizer-cpu-offload; cpu-offloading-num-layers", updates: .parts, updatesPlainAdamOnly: true,
+      activations: .keptWithoutPipeline),
     shardings: [
       ShardingOffer(form: .replicated, words: "data parallelism"),
       ShardingOffer(form: .optimizer, words: "distributed optimizer"),
       ShardingOffer(form: .optimizerInParts, words: "distributed optimizer in several instances"),
     ],
     sequenceParallelism: .optional, precisions: [.bf16, .fp16, .fp32, .tf32], gradientAccumulation: .either,
+    optimizers: [
+      OptimizerOffer(words: "adam", rules: [.adam]),
+      OptimizerOffer(
+        words: "adam, use-precision-aware-optimizer in bf16", rules: [.adam], moments: [.fp32, .bf16, .int8],
+        masterWeights: [.remainders], needsShards: true),
+      OptimizerOffer(words: "sgd", rules: [.sgd, .momentum]), OptimizerOffer(words: "muon", rules: [.muon]),
+    ],
     models: megatronModels)
 
   /// Megatron-LM with Megatron-FSDP, version 1: the same sources, and `core/distributed/fsdp/mcore_fsdp_adapter.py`.
@@ -33,6 +47,9 @@ extension Capabilities {
         withPipeline: false),
     ],
     sequenceParallelism: .optional, precisions: [.bf16, .fp16, .fp32, .tf32], gradientAccumulation: .either,
+    optimizers: [
+      OptimizerOffer(words: "adam", rules: [.adam]), OptimizerOffer(words: "sgd", rules: [.sgd, .momentum]),
+    ],
     models: megatronModels, limits: Limits(overlapsShardedGradientsAlways: true))
 
   private static let megatronRecomputations = [

@@ -18,6 +18,7 @@ extension Capabilities {
       ShardingOffer(form: .optimizer, words: "zero_stage: 1"),
     ],
     sequenceParallelism: .optional, precisions: [.bf16], gradientAccumulation: .fp32,
+    optimizers: [OptimizerOffer(words: "adamW", rules: [.adam]), OptimizerOffer(words: "sgd", rules: [.sgd])],
     models: Models(
       families: [.llama], words: "the Llama and Qwen 2 families",
       lacking: [

@@ -11,8 +11,14 @@ extension Capabilities {
     axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, layerSplit: .any,
     recomputations: torchtitanRecomputations,
     recomputesSomeLayers: false, offloadsOptimizerStates: false,
+    hosting: HostingOffer(words: "enable_cpu_offload", updates: .withWeights, holdsWeights: true),
     shardings: [ShardingOffer(form: .replicated, words: "replicate")] + torchtitanShardings,
     sequenceParallelism: .optional, precisions: [.bf16, .fp32, .tf32], gradientAccumulation: .fp32,
+    optimizers: [
+      torchtitanAdam,
+      OptimizerOffer(words: "implementation fused_opt_states_bf16", rules: [.adam], moments: [.bf16]),
+      torchtitanWholeBF16,
+    ],
     models: Models(
       families: [.llama], words: "the Llama 3 and Qwen 3 families",
       lacking: [
@@ -34,10 +40,12 @@ extension Capabilities {
     axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, layerSplit: .any,
     recomputations: torchtitanRecomputations,
     recomputesSomeLayers: false, offloadsOptimizerStates: false,
+    hosting: HostingOffer(words: "enable_cpu_offload", updates: .withWeights, holdsWeights: true),
     shardings: [
       ShardingOffer(form: .replicated, words: "replicate", withTensorParallelism: false, withPipeline: false)
     ] + torchtitanShardings,
     sequenceParallelism: .always, precisions: [.bf16, .fp32, .tf32], gradientAccumulation: .fp32,
+    optimizers: [torchtitanAdam, torchtitanWholeBF16],
     models: Models(
       families: [.llama], words: "the Llama 3 family",
       lacking: [
@@ -48,9 +56,15 @@ extension Capabilities {
     limits: Limits(
       hasUnfusedAttention: false, attentionWindows: .never, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
 
+  private static let torchtitanAdam = OptimizerOffer(words: "Adam, AdamW", rules: [.adam])
+
+  private static let torchtitanWholeBF16 = OptimizerOffer(
+    words: "Adam, AdamW with training.dtype bfloat16", rules: [.adam], moments: [.bf16], masterWeights: [.none],
+    keepsGradientsInWeightFormat: true)
+
   private static let torchtitanRecomputations = [
     Recomputation(words: "none", recompute: Strategy.Recompute.none),
-    Recomputation(words: "selective, by operation", recompute: nil),
+    Recomputation(words: "selective, by operation", recompute: .selective),
     Recomputation(words: "selective, every n-th layer", recompute: nil),
     Recomputation(words: "memory budget", recompute: nil),
     Recomputation(words: "full", recompute: .full),

@@ -11,9 +11,13 @@ struct ExecutionSetting: Sendable {
   let arithmetic: Precision
   /// Whether quantised exchanges make up for what they left out the time before.
   var errorFeedback: ErrorFeedback?
+  /// Whether master weights stay on the device where the host updates.
+  var keepsMastersBesideHost = false
 
   var job: TrainingJob { shape.job }
   var strategy: Strategy { shape.strategy }
+  /// Bytes of optimizer state per parameter.
+  var optimizerByteCount: Int { optimizer.kept.byteCountPerParameter(job.precision) }
 
   /// The share of the model of a place in a tensor group.
   func shard(tensorIndex: Int) -> ModelShard {
@@ -160,9 +164,16 @@ struct RankState {
     }
     for part in parts {
       memory.add((part.weights.count + part.weightShard.count) * setting.job.precision.byteCount, .weights)
-      memory.add((part.gradient.count + part.gradientShard.count) * setting.job.gradientByteCount, .gradients)
+      memory.add(part.gradient.count * setting.job.gradientByteCount, .gradients)
     }
-    memory.add(optimizerBytes, offloadsOptimizer ? .host : .optimizer)
+    // What the host updates lies there: states, and a gradient in fp32.
+    let percent = setting.strategy.hosting.updatePercent
+    let shards = parts.reduce(0) { $0 + $1.gradientShard.count } * setting.job.gradientByteCount
+    memory.add(shards - shards * percent / 100, .gradients)
+    let count = parts.reduce(0) { $0 + $1.owned.count } * percent / 100, states = optimizerBytes * percent / 100
+    let masters = setting.keepsMastersBesideHost ? setting.optimizer.kept.masterByteCount(setting.job.precision) : 0
+    memory.add(states + 4 * count, .host)
+    memory.add(optimizerBytes - states + masters * count, offloadsOptimizer ? .host : .optimizer)
   }
 
   func index(of part: ModelPart) -> Int {
@@ -172,12 +183,5 @@ struct RankState {
 
   func microBatch(_ index: Int) -> MicroBatch {
     MicroBatch(step: step, sequences: setting.sequences(replica: place[.data], microBatch: index))
-  }
-}
-
-extension ExecutionSetting {
-  /// Bytes of optimizer state per parameter: the job's for Adam; without its two fp32 moments for plain descent.
-  var optimizerByteCount: Int {
-    optimizer.rule == .sgd ? job.optimizerByteCount - 8 : job.optimizerByteCount
   }
 }

@@ -11,6 +11,7 @@ extension Recipe {
     switch (pass, recompute) {
     case (.forward, _): blockForward(isAgain: false)
     case (.recompute, .none): []
+    case (.recompute, .selective) where keepsEverySecondProduct: everySecondProductAgain()
     case (.recompute, .selective):
       dropsCore ? [.piece(.attentionCore, attentionCore(.forward) + [.keep(attentionScores)])] : []
     case (.recompute, .full): blockForward(isAgain: true)
@@ -19,9 +20,12 @@ extension Recipe {
   }
 
   /// Whether forward keeps no scores: a fused core has none, so there is nothing to compute again.
-  private var dropsCore: Bool { recompute == .selective && !usesFlashAttention }
+  private var dropsCore: Bool { recompute == .selective && selective == .attentionCore && !usesFlashAttention }
 
-  private enum Half: CaseIterable {
+  /// Whether forward keeps the attention core and every other product of a block, and nothing else but the input.
+  var keepsEverySecondProduct: Bool { recompute == .selective && selective == .everySecondProduct }
+
+  enum Half: CaseIterable {
     case attention, feedForward
 
     var norm: ModelPiece { self == .attention ? .attentionNorm : .feedForwardNorm }
@@ -58,7 +62,8 @@ extension Recipe {
         .piece(
           half.core,
           core(half, .backward).reversed() + keptByCore(half).map(Operation.free)
-            + [.accumulate(parameterCount: weightCount)]))
+            + (half == .feedForward ? keptOutput.map(Operation.free) : []) + [.accumulate(parameterCount: weightCount)])
+      )
       completeSum(of: .branch, &steps)
       steps.append(.piece(half.norm, hasNorm(half) ? [norm(.backward), .free(normInput)] : []))
     }
@@ -74,18 +79,18 @@ extension Recipe {
   // MARK: Operations
 
   /// Whether a half has a norm of its own, before it or after.
-  private func hasNorm(_ half: Half) -> Bool { half == .attention || block != .parallelOneNorm }
+  func hasNorm(_ half: Half) -> Bool { half == .attention || block != .parallelOneNorm }
 
   /// Whether each half's output is normalised beside its input.
-  private var normalisesOutputs: Bool { block == .normsAround }
+  var normalisesOutputs: Bool { block == .normsAround }
 
   /// What is done with a half's output.
-  private func output(_ direction: Operation.Direction) -> [Operation] {
+  func output(_ direction: Operation.Direction) -> [Operation] {
     normalisesOutputs ? [norm(direction), addition(direction)] : [addition(direction)]
   }
 
   /// In and out.
-  private func norm(_ direction: Operation.Direction) -> Operation {
+  func norm(_ direction: Operation.Direction) -> Operation {
     .elementWise(byteCount: rowCount * hidden * 2 * elementByteCount, direction)
   }
 
@@ -156,10 +161,11 @@ extension Recipe {
   /// Keeps what recomputation does not bring back.
   private func keep(_ tensors: [KeptTensor], isAgain: Bool) -> [Operation] {
     if recompute == .full, !isAgain { return [] }
+    if keepsEverySecondProduct { return tensors.flatMap(keptOfEverySecondProduct) }
     return (dropsCore ? tensors.filter { $0.role != .attentionScores } : tensors).map(Operation.keep)
   }
 
-  private var normInput: KeptTensor {
+  var normInput: KeptTensor {
     KeptTensor(role: .normInput, byteCount: rowCount * hidden * elementByteCount)
   }
 

@@ -18,7 +18,8 @@ package struct Recipe: Sendable {
   package enum Pass: Int, Sendable, CaseIterable {
     case forward
     /// What backward needs and forward did not keep, computed again just before it: a whole forward pass of a block under
-    /// full recomputation, the attention core under selective, where that is not fused.
+    /// full recomputation, the attention core under selective, where that is not fused, or what of a block is neither
+    /// attention nor every other product.
     case recompute
     case backward
   }
@@ -51,6 +52,8 @@ package struct Recipe: Sendable {
   let hasGatedFeedForward: Bool
   /// Whether the activated half of a gate is kept besides gate, value and product: a framework's that does not fuse them.
   let keepsActivatedGate: Bool
+  /// What is computed again under selective recomputation.
+  package let selective: DeviceProfile.Framework.Selective
   let isCausal: Bool
   /// What windows leave of attention, see ``Documents/ModelDescription/visibleFraction(sequenceLength:)``.
   let visibleFraction: Double
@@ -66,11 +69,13 @@ package struct Recipe: Sendable {
   ///   - vocabularySize: rows of the token table, padded.
   ///   - keepsActivatedGate: see ``Documents/DeviceProfile/Framework/Memory/keepsActivatedGate``; it bears on what is kept
   ///     only.
+  ///   - selective: see ``Documents/DeviceProfile/Framework/Memory/selective``.
   /// - Precondition: the tensor degree divides heads, key-value heads, feed-forward width and vocabulary, and under sequence
   ///   parallelism the sequence.
   package init(
     job: TrainingJob, tensorDegree t: Int, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool,
-    flashAttention: Bool, vocabularySize: Int, keepsActivatedGate: Bool = false
+    flashAttention: Bool, vocabularySize: Int, keepsActivatedGate: Bool = false,
+    selective: DeviceProfile.Framework.Selective = .attentionCore
   ) {
     let model = job.model
     tokenCount = microBatch * job.sequenceLength
@@ -89,6 +94,7 @@ package struct Recipe: Sendable {
     headSize = model.headSize
     hasGatedFeedForward = model.hasGatedFeedForward
     self.keepsActivatedGate = keepsActivatedGate
+    self.selective = selective
     isCausal = model.family != .bert
     visibleFraction = model.visibleFraction(sequenceLength: job.sequenceLength)
     isRotary = model.form.hasRotaryPositions
@@ -99,11 +105,14 @@ package struct Recipe: Sendable {
   }
 
   /// The recipe of a strategy.
-  package init(job: TrainingJob, strategy: Strategy, vocabularySize: Int, keepsActivatedGate: Bool = false) {
+  package init(
+    job: TrainingJob, strategy: Strategy, vocabularySize: Int, keepsActivatedGate: Bool = false,
+    selective: DeviceProfile.Framework.Selective = .attentionCore
+  ) {
     self.init(
       job: job, tensorDegree: strategy.tensorDegree, microBatch: strategy.microBatch, recompute: strategy.recompute,
       sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention,
-      vocabularySize: vocabularySize, keepsActivatedGate: keepsActivatedGate)
+      vocabularySize: vocabularySize, keepsActivatedGate: keepsActivatedGate, selective: selective)
   }
 
   /// What a rank does for one micro-batch in a pass of a part, in order.

@@ -102,6 +102,7 @@ enum MegatronTargets {
     #expect(configuration.precision == plan.job.precision, "\(label)")
     let accumulates = plan.job.accumulatesGradientsInFP32 || plan.job.precision == .fp32
     #expect(configuration.accumulatesGradientsInFP32 == accumulates, "\(label)")
+    #expect(configuration.optimizer == plan.job.optimizer, "\(label)")
     #expect(configuration.model?.json == Self.asMegatronTrains(plan.job), "\(label)")
   }
 

@@ -219,7 +219,12 @@ import Testing
     ("\(shape) --micro-batch-size $MBS", "--micro-batch-size", "expected an integer"),
     ("\(shape) --attention-backend warp", "--attention-backend", "one of"),
     ("\(shape) --context-parallel-size 2", "--context-parallel-size", "context parallelism"),
-    ("\(shape) --optimizer-cpu-offload", "--optimizer-cpu-offload", "optimizer on the host"),
+    (
+      "\(shape) --optimizer-cpu-offload --optimizer-offload-fraction 2", "--optimizer-offload-fraction",
+      "from 0.0 to 1.0"
+    ),
+    ("\(shape) --optimizer sgd --use-precision-aware-optimizer", "--use-precision-aware-optimizer", "Adam only"),
+    ("\(shape) --optimizer newton", "--optimizer", "one of"),
     ("\(shape) --offload-optimizer-states", "--offload-optimizer-states", "offload"),
     ("\(shape) --fp8-format hybrid", "--fp8-format", "FP8"),
     ("\(shape) --pipeline-model-parallel-size 4 --num-layers 7", "", "7 layers do not divide"),

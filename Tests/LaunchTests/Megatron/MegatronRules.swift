@@ -10,7 +10,8 @@ extension MegatronCommandLine {
   func complaint(worldSize: Int, environment: [String: String]) -> String? {
     let checks = [
       requiredComplaint, degreeComplaint(worldSize), connectionsComplaint(environment), pipelineComplaint(worldSize),
-      stateComplaint(worldSize), recomputationComplaint, modelComplaint, vocabularyComplaint, trainingComplaint,
+      stateComplaint(worldSize), optimizerComplaint, recomputationComplaint, modelComplaint, vocabularyComplaint,
+      trainingComplaint,
     ]
     return checks.compactMap(\.self).first
   }
@@ -112,6 +113,25 @@ extension MegatronCommandLine {
       return "outer states are divided beside fully sharded instances only"
     }
     return kind.hasPrefix("optim_grads") && !has("--overlap-grad-reduce") ? "reductions always overlap" : nil
+  }
+
+  /// `core/optimizer/optimizer_config.py` and `__init__.py`.
+  private var optimizerComplaint: String? {
+    let rule = text("--optimizer") ?? "adam", isAware = has("--use-precision-aware-optimizer")
+    let formats = ["--exp-avg-dtype", "--exp-avg-sq-dtype"].map { text($0) ?? "fp32" }
+    if !isAware, formats != ["fp32", "fp32"] { return "moments of other formats need the precision-aware optimizer" }
+    if isAware, rule != "adam" { return "the precision-aware optimizer is of adam only" }
+    if isAware, !has("--use-distributed-optimizer") { return "the precision-aware optimizer is a distributed one" }
+    if has("--optimizer-cpu-offload"), !isAware { return "the host updates for the precision-aware optimizer only" }
+    if has("--sgd-momentum"), rule != "sgd" { return "momentum is of sgd" }
+    if !["adam", "sgd"].contains(rule), isFullySharded { return "Megatron-FSDP has adam and sgd only" }
+    if let layers = integer("--cpu-offloading-num-layers"), layers > 0 {
+      if pipeline > 1 || has("--recompute-granularity") {
+        return "activations leave without pipeline and recomputation"
+      }
+      if layers >= integer("--num-layers") ?? 0 { return "activations of the last layer stay" }
+    }
+    return nil
   }
 
   private var recomputationComplaint: String? {

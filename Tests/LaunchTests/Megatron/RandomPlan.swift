@@ -62,7 +62,8 @@ struct RandomPlans {
     guard
       let job = try? TrainingJob(
         model: model, sequenceLength: min(sequenceLength, model.positionCount > 0 ? model.positionCount : .max),
-        globalBatch: globalBatch, precision: precision, accumulatesGradientsInFP32: pick([true, true, false])),
+        globalBatch: globalBatch, precision: precision, accumulatesGradientsInFP32: pick([true, true, false]),
+        optimizer: optimizer(precision)),
       let costs = try? CostModel(cluster: cluster, job: job)
     else { return nil }
     let tensor = pick(divisors(of: cluster.devicesPerNode))
@@ -77,6 +78,7 @@ struct RandomPlans {
       usesFlashAttention: costs.hasFlashAttention && pick([true, true, false]),
       overlapsGradientReduce: pick([true, false]))
     strategy.sharding = sharding(replicaCount: data)
+    strategy.hosting = Hosting(updatePercent: pick([0, 0, 25, 100]), holdsActivations: pick([false, false, true]))
     guard costs.violation(of: strategy) == nil else { return nil }
     let layers = layerCounts(model.layerCount, stages: pipeline, chunks: chunks)
     var choices: [StageChoice]?
@@ -89,6 +91,14 @@ struct RandomPlans {
       }
     }
     return Plan(stating: strategy, split: Split(layers, stageCount: pipeline, choices: choices), on: costs)
+  }
+
+  private mutating func optimizer(_ precision: Precision) -> Optimizer {
+    pick([
+      .adam, .adam, Optimizer(.sgd), Optimizer(.momentum), Optimizer(.muon),
+      Optimizer(
+        moments: pick(Optimizer.Moments.allCases), masterWeights: precision == .bf16 ? .remainders : .fp32),
+    ])
   }
 
   private mutating func sharding(replicaCount n: Int) -> Sharding {

@@ -56,18 +56,39 @@ struct OfferedPlan: CustomStringConvertible {
           quantisesGradients: data > 1 && flip())
       }
     guard sharding.violation(replicaCount: data, hasPipeline: false) == nil else { return nil }
-    let strategy = Strategy(
+    var strategy = Strategy(
       mesh: mesh, schedule: Strategy.Schedule(chunkCount: chunks), microBatch: microBatch, sharding: sharding,
       recompute: pick([.none, .full]), usesSequenceParallelism: tensor > 1 && flip(), usesFlashAttention: true,
       overlapsGradientReduce: true)
+    if let offer = table.hosting, flip() {
+      let withWeights = offer.updates == .withWeights
+      strategy.hosting = Hosting(
+        updatePercent: withWeights ? 100 : pick([0, 50, 100]),
+        holdsWeights: withWeights || offer.holdsWeights && flip(),
+        holdsActivations: pick([false, false, true]))
+    }
+    // One replica whose host has its weights is one shard of ZeRO 3, which no strategy of one replica says.
+    guard strategy.hosting.violation(strategy, hasHost: true) == nil, data > 1 || !strategy.hosting.holdsWeights else {
+      return nil
+    }
     let job = try TrainingJob(
       model: model(layerCount: counts.reduce(0, +), &random), sequenceLength: pick([128, 256]),
       globalBatch: data * microBatch * microBatchCount, precision: pick([.bf16, .bf16, .fp16]),
-      accumulatesGradientsInFP32: flip())
+      accumulatesGradientsInFP32: flip(), optimizer: optimizer(&random, of: table))
     let split = split(counts, of: job.model, strategy: strategy, for: table)
     guard table.refusal(of: strategy, split: split, job: job) == nil, strategy.exclusion == nil else { return nil }
     let cluster = try Shipped.smallCluster(mesh.worldSize)
     return Plan(stating: strategy, split: split, on: try CostModel(cluster: cluster, job: job))
+  }
+
+  private static func optimizer(_ random: inout SeededGenerator, of table: Capabilities) -> Optimizer {
+    let offer = table.optimizers.randomElement(using: &random) ?? table.optimizers[0]
+    let rule = offer.rules.randomElement(using: &random) ?? .adam
+    let optimizer = Optimizer(
+      rule, moments: rule == .sgd ? .fp32 : offer.moments.randomElement(using: &random) ?? .fp32,
+      masterWeights: offer.masterWeights.randomElement(using: &random) ?? .fp32)
+    // Remainders are beside bf16 weights only.
+    return optimizer.contradiction(.fp16) == nil ? optimizer : .adam
   }
 
   /// The layers as drawn, or as the framework's own rule has them.

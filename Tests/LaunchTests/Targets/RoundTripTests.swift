@@ -32,6 +32,13 @@ import Testing
       #expect(run.globalBatch == plan.job.globalBatch, "\(offered)")
       #expect(run.precision == plan.job.precision, "\(offered)")
       #expect(run.accumulatesGradientsInFP32 == plan.job.accumulatesGradientsInFP32, "\(offered)")
+      let optimizer = run.optimizer ?? .adam
+      if target == DeepSpeedTarget.self {
+        // The script brings the rule.
+        #expect(optimizer.masterWeights == plan.job.optimizer.masterWeights, "\(offered)")
+      } else {
+        #expect(optimizer == plan.job.optimizer, "\(target.name) \(offered)")
+      }
       if let counts = run.layerCounts { #expect(counts == plan.split.layerCounts, "\(offered)") }
       if let length = run.sequenceLength { #expect(length == plan.job.sequenceLength, "\(offered)") }
       if let model = run.model { expect(model, is: plan.job.model, "\(offered)") }

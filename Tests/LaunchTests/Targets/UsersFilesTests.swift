@@ -33,7 +33,7 @@ import Testing
     #expect(run.strategy.zeroStage == .weights && run.strategy.dataDegree == 8 && run.strategy.microBatch == 1)
     #expect(run.strategy.overlapsGradientReduce, "stage 3 overlaps unless it is told otherwise")
     #expect(run.precision == nil && run.globalBatch == 16)
-    #expect(run.notes.contains { $0.hasPrefix("offload_optimizer has the optimizer's step on cpu") })
+    #expect(run.strategy.hosting == Hosting(updatePercent: 100))
   }
 
   @Test func theThirdNumberOfABatchFollowsFromTwo() throws {
@@ -114,6 +114,29 @@ import Testing
     #expect(run.globalBatch == 32 && run.sequenceLength == 8_192 && run.model?.layerCount == 126)
   }
 
+  /// Selective recomputation is by operation, or of every n-th layer, two where the tables say nothing.
+  @Test(
+    arguments: [("'op'", .selective, nil), ("'4'", .full, 8), ("2", .full, 16), (nil, .full, 16)]
+      as [(String?, Strategy.Recompute, Int?)])
+  func selectiveRecomputationIsReadInItsKinds(
+    option: String?, recompute: Strategy.Recompute, recomputedCount: Int?
+  ) throws {
+    let text = """
+      [model]
+      name = "llama3"
+      flavor = "8B"
+      [training]
+      local_batch_size = 1
+      seq_len = 8192
+      [activation_checkpoint]
+      mode = "selective"
+      \(option.map { "selective_ac_option = \($0)" } ?? "")
+      """
+    let run = try run(TorchtitanTarget.self, "train.toml", text, devices: 8)
+    #expect(run.strategy.recompute == recompute)
+    #expect(run.choices?.map(\.recomputedLayerCount) == recomputedCount.map { [$0] })
+  }
+
   @Test func aCommandLineOverAConfigurationThatIsKnown() throws {
     let text = """
       NGPU=8 torchrun --nproc_per_node=8 -m torchtitan.train --module llama3 --config llama3_8b \\
@@ -138,7 +161,7 @@ import Testing
     let run = try run(TorchtitanTarget.self, "run.sh", text)
     #expect(run.strategy.microBatch == 2 && run.globalBatch == 64 && run.sequenceLength == 4_096)
     #expect(run.strategy.sharding == Sharding(weightDegree: 4, gradientDegree: 4, optimizerDegree: 4))
-    #expect(run.notes.contains { $0.hasPrefix("torchtitan's selective recomputation is not modelled") })
+    #expect(run.strategy.recompute == .selective && run.choices == nil)
   }
 
   @Test func whatTorchtitanWouldRefuseIsRefusedWithThePlace() {

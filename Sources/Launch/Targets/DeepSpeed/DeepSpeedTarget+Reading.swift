@@ -48,6 +48,7 @@ extension DeepSpeedTarget {
     let mesh = try StatedDegrees.mesh(tensor: tensor, pipeline: 1, data: data, deviceCount: deviceCount, at: field)
     let zero = try ZeroOptimization(fields.optional("zero_optimization"), replicaCount: data, notes: &notes)
     let types = try NumberFormats(&fields, notes: &notes)
+    let optimizer = try DeepSpeedOptimizer(&fields, precision: types.precision, notes: &notes).optimizer
 
     let checkpointing = fields.optional("activation_checkpointing")
     notes.append(
@@ -56,16 +57,22 @@ extension DeepSpeedTarget {
         : "activation_checkpointing configures what the model code recomputes: every block is assumed")
     notes.append("attention is model code: FlashAttention is assumed")
     let microBatchCount = batch.accumulationCount
+    var strategy = Strategy(
+      mesh: mesh, microBatch: batch.microBatch ?? 1, sharding: zero.sharding,
+      recompute: checkpointing == nil ? .none : .full, usesFlashAttention: true,
+      overlapsGradientReduce: zero.overlaps)
+    strategy.hosting = zero.hosting
+    if let checkpointing {
+      var settings = try checkpointing.fields()
+      strategy.hosting.holdsActivations = try settings.optional("cpu_checkpointing")?.boolean() ?? false
+    }
     return RunConfiguration(
-      framework: name,
-      strategy: Strategy(
-        mesh: mesh, microBatch: batch.microBatch ?? 1, sharding: zero.sharding,
-        recompute: checkpointing == nil ? .none : .full, usesFlashAttention: true,
-        overlapsGradientReduce: zero.overlaps),
+      framework: name, strategy: strategy,
       globalBatch: try microBatchCount.map { (count) throws(DocumentError) in
         try StatedDegrees.globalBatch([batch.microBatch ?? 1, count, data], at: field)
       },
-      precision: types.precision, accumulatesGradientsInFP32: types.accumulatesInFP32, notes: notes)
+      precision: types.precision, accumulatesGradientsInFP32: types.accumulatesInFP32,
+      optimizer: optimizer, notes: notes)
   }
 
   private static func tensorDegree(_ fields: inout Fields) throws(DocumentError) -> Int {
@@ -178,6 +185,7 @@ extension Int {
 private struct ZeroOptimization {
   let sharding: Sharding
   let overlaps: Bool
+  private(set) var hosting = Hosting.none
 
   /// Keys that bear on nothing here: buckets, prefetching and how memory is laid out.
   private static let others = [
@@ -228,7 +236,7 @@ private struct ZeroOptimization {
       throw field.conflict("\(violation)")
     }
     sharding = stated
-    try Self.noteOffloads(&fields, notes: &notes)
+    hosting = try Self.hosting(&fields, notes: &notes)
     for key in Self.others { _ = fields.optional(key) }
     try fields.finish()
   }
@@ -238,22 +246,30 @@ private struct ZeroOptimization {
     return try field.boolean()
   }
 
-  /// What leaves the device is not modelled, and said.
-  private static func noteOffloads(_ fields: inout Fields, notes: inout [String]) throws(DocumentError) {
-    for (key, what) in [("offload_optimizer", "the optimizer's step"), ("offload_param", "weights")] {
+  /// What lies on the host: a fast disk is taken for its memory, and that is said.
+  private static func hosting(_ fields: inout Fields, notes: inout [String]) throws(DocumentError) -> Hosting {
+    var hosting = Hosting.none
+    for key in ["offload_optimizer", "offload_param"] {
       guard let section = fields.optional(key) else { continue }
       var offload = try section.fields()
-      let device = try offload.optional("device")?.string() ?? "none"
-      if device != "none" {
-        notes.append("\(key) has \(what) on \(device.oneLine), which is not modelled: it is taken as on the device")
+      guard let field = offload.optional("device") else { continue }
+      let device = try field.place(among: [.string("none"), .string("cpu"), .string("nvme")])
+      guard device > 0 else { continue }
+      if device == 2 { notes.append("\(key) on NVMe is taken as in the host's memory") }
+      if key == "offload_param" {
+        hosting.holdsWeights = true
+      } else {
+        let ratio = try offload.optional("ratio")?.fraction() ?? 1
+        hosting.updatePercent = Int((100 * ratio).rounded())
       }
     }
-    for key in [
-      "cpu_offload", "cpu_offload_param", "zenflow", "zeropp_loco_param", "zero_quantized_nontrainable_weights",
-    ]
+    if try flag("cpu_offload", &fields) == true { hosting.updatePercent = 100 }
+    if try flag("cpu_offload_param", &fields) == true { hosting.holdsWeights = true }
+    for key in ["zenflow", "zeropp_loco_param", "zero_quantized_nontrainable_weights"]
     where fields.optional(key).map({ $0.value != .boolean(false) }) ?? false {
       notes.append("\(key) is not modelled")
     }
+    return hosting
   }
 }
 

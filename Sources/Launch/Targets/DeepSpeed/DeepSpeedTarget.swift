@@ -22,6 +22,11 @@ package enum DeepSpeedTarget: LaunchTarget {
     if plan.strategy.recompute == .full {
       notes.append("The model code must checkpoint every block (torch.utils.checkpoint or deepspeed.checkpointing).")
     }
+    if plan.job.optimizer != .adam {
+      notes.append(
+        "The optimizer that the script gives to deepspeed.initialize keeps its states as planned: \(plan.job.optimizer.words)."
+      )
+    }
     if plan.strategy.tensorDegree > 1 {
       notes.append(
         "Tensor parallelism needs a model that DeepSpeed can divide: one with Hugging Face's tp_plan, or a preset.")
@@ -57,12 +62,17 @@ package enum DeepSpeedTarget: LaunchTarget {
       ("train_batch_size", strategy.tensorDegree == 1 ? .integer(job.globalBatch) : nil),
       ("train_micro_batch_size_per_gpu", .integer(strategy.microBatch)),
       ("gradient_accumulation_steps", .integer(plan.microBatchCount)),
-      (job.precision.rawValue, is16Bit ? object(("enabled", .boolean(true))) : nil),
+      (job.precision.rawValue, is16Bit ? sixteenBit(job) : nil),
       (
         "data_types",
         is16Bit
           ? object(("grad_accum_dtype", .string(job.accumulatesGradientsInFP32 ? "fp32" : job.precision.rawValue)))
           : nil
+      ),
+      // Client optimizers that DeepSpeed has not tried with ZeRO have to be asked for.
+      (
+        "zero_allow_untested_optimizer",
+        job.optimizer.rule == .adam && job.optimizer.moments != .int8 ? nil : .boolean(true)
       ),
       ("zero_optimization", zeroOptimization(of: plan)),
       (
@@ -71,8 +81,20 @@ package enum DeepSpeedTarget: LaunchTarget {
       ),
       (
         "activation_checkpointing",
-        strategy.recompute == .full ? object(("number_checkpoints", .integer(job.model.layerCount))) : nil
+        strategy.recompute == .full
+          ? object(
+            ("number_checkpoints", .integer(job.model.layerCount)),
+            ("cpu_checkpointing", strategy.hosting.holdsActivations ? .boolean(true) : nil)) : nil
       ))
+  }
+
+  /// The section `bf16` or `fp16`, and that weights have no exact copy.
+  private static func sixteenBit(_ job: TrainingJob) -> JSON {
+    let hasNoMasters = job.optimizer.masterWeights == .none
+    return object(
+      ("enabled", .boolean(true)),
+      ("\(job.precision.rawValue)_master_weights_and_grads", hasNoMasters ? .boolean(true) : nil),
+      ("bf16_optimizer_states", hasNoMasters && job.precision == .bf16 ? .boolean(true) : nil))
   }
 
   private static func zeroOptimization(of plan: Plan) -> JSON {
@@ -81,13 +103,23 @@ package enum DeepSpeedTarget: LaunchTarget {
     let isHybrid = sharding.form(replicaCount: strategy.dataDegree) == .hybrid
     // One replica has nothing to divide; stage 1 lets it accumulate in fp32, which stage 0 does not.
     let isAlone = strategy.dataDegree == 1 && job.precision.is16Bit && job.accumulatesGradientsInFP32
+    let hasLoneHostedWeights = strategy.dataDegree == 1 && strategy.hosting.holdsWeights
     return object(
-      ("stage", .integer(isAlone ? 1 : sharding.stage.rawValue)),
+      // One replica whose host holds weights is one shard of stage 3.
+      ("stage", .integer(hasLoneHostedWeights ? 3 : isAlone ? 1 : sharding.stage.rawValue)),
       ("overlap_comm", .boolean(strategy.overlapsGradientReduce)),
       ("mics_shard_size", isHybrid ? .integer(sharding.weightDegree) : nil),
       ("zero_hpz_partition_size", sharding.secondaryDegree.map(JSON.integer)),
       ("zero_quantized_weights", sharding.quantisesWeights ? .boolean(true) : nil),
-      ("zero_quantized_gradients", sharding.quantisesGradients ? .boolean(true) : nil))
+      ("zero_quantized_gradients", sharding.quantisesGradients ? .boolean(true) : nil),
+      ("offload_optimizer", offloadOptimizer(strategy.hosting.updatePercent)),
+      ("offload_param", strategy.hosting.holdsWeights ? object(("device", .string("cpu"))) : nil))
+  }
+
+  /// The part of the update that is the host's, which Twin-Flow calls a ratio.
+  private static func offloadOptimizer(_ percent: Int) -> JSON? {
+    guard percent > 0 else { return nil }
+    return object(("device", .string("cpu")), ("ratio", percent < 100 ? .number(Double(percent) / 100) : nil))
   }
 
   /// Tensor groups are consecutive ranks, data groups what is left (`utils/groups.py`, `_init_tp_mesh_device`).

@@ -13,7 +13,7 @@ struct MegatronArguments {
   /// What all ranks are told, a flag or a value each.
   var words: [String] {
     MegatronModelArguments(model: plan.job.model, sequenceLength: plan.job.sequenceLength).words
-      + vocabulary + batch + degrees + layers + sharding + overlap + memory + rest
+      + vocabulary + batch + degrees + layers + sharding + optimizer + overlap + memory + rest
   }
 
   /// What the ranks of each stage are told beside that; empty where stages do not differ.
@@ -82,7 +82,7 @@ struct MegatronArguments {
   private var sharding: [String] {
     let sharding = strategy.sharding, replicas = strategy.dataDegree
     guard isFullySharded else {
-      guard strategy.zeroStage >= .optimizer else { return ["--ckpt-format", "torch_dist"] }
+      guard strategy.zeroStage >= .optimizer || isPrecisionAware else { return ["--ckpt-format", "torch_dist"] }
       let instances = replicas / sharding.optimizerDegree
       return ["--use-distributed-optimizer"]
         + (instances > 1 ? ["--num-distributed-optimizer-instances", "\(instances)"] : [])
@@ -110,6 +110,38 @@ struct MegatronArguments {
     return words + ["--no-gradient-accumulation-fusion", "--ckpt-format", "fsdp_dtensor"]
   }
 
+  /// What updates the weights, where it is not Adam with states of fp32.
+  private var optimizer: [String] {
+    let optimizer = plan.job.optimizer
+    let rule =
+      switch optimizer.rule {
+      case .adam, .adafactor: [String]()
+      case .sgd: ["--optimizer", "sgd", "--sgd-momentum", "0"]
+      case .momentum: ["--optimizer", "sgd"]
+      case .muon: ["--optimizer", "muon"]
+      }
+    guard isPrecisionAware else { return rule }
+    let format = optimizer.moments == .int8 ? "fp8" : optimizer.moments.rawValue
+    return rule + ["--use-precision-aware-optimizer", "--exp-avg-dtype", format, "--exp-avg-sq-dtype", format]
+      + (plan.job.accumulatesGradientsInFP32 ? [] : ["--main-grads-dtype", "bf16"]) + host
+  }
+
+  /// What the host holds and does.
+  private var host: [String] {
+    let percent = strategy.hosting.updatePercent
+    guard percent > 0 else { return [] }
+    return [
+      "--optimizer-cpu-offload", "--optimizer-offload-fraction", "\(Double(percent) / 100)",
+      "--overlap-cpu-optimizer-d2h-h2d",
+    ]
+  }
+
+  /// Whether Megatron-LM's precision-aware optimizer, which updates shards of the distributed optimizer, keeps the states.
+  private var isPrecisionAware: Bool {
+    let optimizer = plan.job.optimizer
+    return optimizer.moments != .fp32 || optimizer.masterWeights == .remainders || strategy.hosting.updatePercent > 0
+  }
+
   private var overlap: [String] {
     guard strategy.overlapsGradientReduce else { return [] }
     return ["--overlap-grad-reduce"]
@@ -117,7 +149,9 @@ struct MegatronArguments {
   }
 
   private var memory: [String] {
-    let attention = ["--attention-backend", strategy.usesFlashAttention ? "flash" : "unfused"]
+    let attention =
+      ["--attention-backend", strategy.usesFlashAttention ? "flash" : "unfused"]
+      + (strategy.hosting.holdsActivations ? ["--cpu-offloading-num-layers", "\(plan.job.model.layerCount - 1)"] : [])
     if let choices = plan.split.choices, strategy.recompute != .selective {
       return attention + (stageWords.isEmpty ? choices.first.map(recomputation) ?? [] : [])
     }

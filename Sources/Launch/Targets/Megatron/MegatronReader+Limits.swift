@@ -33,8 +33,7 @@ extension MegatronReader {
   private static let methods = [
     ("--num-experts", "a mixture of experts"), ("--multi-latent-attention", "multi-head latent attention"),
     ("--mtp-num-layers", "multi-token prediction"), ("--fp8-format", "training in FP8"),
-    ("--fp4-format", "training in FP4"), ("--optimizer-cpu-offload", "an optimizer on the host"),
-    ("--cpu-offloading-num-layers", "offload of activations"),
+    ("--fp4-format", "training in FP4"),
     ("--fine-grained-activation-offloading", "offload of activations"),
     ("--offload-optimizer-states", "offload of optimizer states"),
     ("--chunked-optimizer-state-offload", "offload of optimizer states"),
@@ -49,7 +48,6 @@ extension MegatronReader {
 
   private static let passedOver = [
     ("--tp-comm-overlap", "overlap of tensor groups' exchanges with products"),
-    ("--use-precision-aware-optimizer", "other formats of optimizer states"),
     ("--rampup-batch-size", "a batch that grows at first"),
     ("--delay-wgrad-compute", "weights' gradients computed later"),
     ("--distribute-saved-activations", "kept inputs divided among the tensor group"),

@@ -101,11 +101,14 @@ struct MegatronReader {
     try noteGroupSize(strategy, microBatchCount: globalBatch / (microBatch * dataDegree))
     noteWhatIsPassedOver()
     let model = try model(layerCount: layerCount)
+    let optimizer = try optimizer(precision)
+    strategy.hosting = try hosting(layerCount: layerCount)
     return RunConfiguration(
       framework: isFullySharded ? MegatronFSDPTarget.name : MegatronLMTarget.name, strategy: strategy,
       layerCounts: layerCounts, choices: recomputation.choices, model: model, sequenceLength: sequenceLength,
       globalBatch: globalBatch, precision: precision,
-      accumulatesGradientsInFP32: try accumulatesInFP32(precision, isFullySharded: isFullySharded), notes: notes)
+      accumulatesGradientsInFP32: try accumulatesInFP32(precision, isFullySharded: isFullySharded),
+      optimizer: optimizer, notes: notes)
   }
 
   mutating func note(_ sentence: String) { notes.append(sentence) }
@@ -174,7 +177,9 @@ struct MegatronReader {
         note("--zero-stage is Megatron-DeepSpeed's: how states are divided is read from it")
         return divided(Strategy.ZeroStage(rawValue: stage) ?? .none)
       }
-      return divided(flags.has("--use-distributed-optimizer") ? .optimizer : .none)
+      // The precision-aware optimizer is a distributed one, of a single replica too.
+      let isAlone = dataDegree == 1 && flags.has("--use-precision-aware-optimizer")
+      return divided(flags.has("--use-distributed-optimizer") && !isAlone ? .optimizer : .none)
     }
     let kinds = ["no_shard", "optim", "optim_grads", "optim_grads_params"]
     let kind = try flags.word("--data-parallel-sharding-strategy", of: kinds) ?? "optim_grads_params"

@@ -17,7 +17,7 @@ extension NanotronTarget {
     var notes: [String] = []
     let parallelism = try Parallelism(fields.required("parallelism"), deviceCount: deviceCount, notes: &notes)
     let tokens = try Tokens(fields.required("tokens"))
-    let optimizer = try Optimizer(fields.optional("optimizer"), notes: &notes)
+    let optimizer = try OptimizerSection(fields.optional("optimizer"), notes: &notes)
     var modelSection = try fields.required("model").fields()
     let precision = try precision(modelSection.optional("dtype"), notes: &notes)
     let model = try model(modelSection.required("model_config"))
@@ -32,7 +32,8 @@ extension NanotronTarget {
       model: model, sequenceLength: tokens.sequenceLength,
       globalBatch: try StatedDegrees.globalBatch(
         [tokens.microBatch, tokens.accumulationCount, data], at: tokens.field),
-      precision: precision, accumulatesGradientsInFP32: optimizer.accumulatesInFP32, notes: notes)
+      precision: precision, accumulatesGradientsInFP32: optimizer.accumulatesInFP32,
+      optimizer: optimizer.optimizer, notes: notes)
   }
 
   private static func precision(_ field: Field?, notes: inout [String]) throws(DocumentError) -> Precision {
@@ -168,9 +169,10 @@ private struct Tokens {
 }
 
 /// The section `optimizer`.
-private struct Optimizer {
+private struct OptimizerSection {
   let stage: Strategy.ZeroStage
   let accumulatesInFP32: Bool
+  var optimizer = Optimizer.adam
 
   init(_ field: Field?, notes: inout [String]) throws(DocumentError) {
     guard let field else {
@@ -183,5 +185,10 @@ private struct Optimizer {
     // Whatever is above 0 divides optimizer states (`helpers.py`).
     stage = try fields.required("zero_stage").integer(in: 0...3) > 0 ? .optimizer : .none
     accumulatesInFP32 = try fields.required("accumulate_grad_in_fp32").boolean()
+    if let factory = fields.optional("optimizer_factory") {
+      var settings = try factory.fields()
+      let names: [JSON] = [.string("adamW"), .string("sgd")]
+      if try settings.optional("name")?.place(among: names) == 1 { optimizer = Optimizer(.sgd) }
+    }
   }
 }

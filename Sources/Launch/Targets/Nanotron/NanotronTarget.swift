@@ -152,7 +152,9 @@ struct NanotronConfiguration {
       ("weight_decay", "0.1"), ("clip_grad", "1.0"),
       (
         "optimizer_factory",
-        "{name: adamW, adam_beta1: 0.9, adam_beta2: 0.95, adam_eps: 1.0e-08, torch_adam_is_fused: true}"
+        plan.job.optimizer.rule == .sgd
+          ? "{name: sgd}"
+          : "{name: adamW, adam_beta1: 0.9, adam_beta2: 0.95, adam_eps: 1.0e-08, torch_adam_is_fused: true}"
       ),
       (
         "learning_rate_scheduler",

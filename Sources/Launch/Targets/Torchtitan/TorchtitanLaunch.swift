@@ -131,6 +131,11 @@ struct TorchtitanLaunch {
       ]
     }
     if !job.precision.is16Bit { flags.append(("training.mixed_precision_param", "float32")) }
+    if keepsAllInBF16 {
+      flags.append(("training.dtype", "bfloat16"))
+    } else if job.optimizer.moments == .bf16 {
+      flags.append(("optimizer.implementation", "fused_opt_states_bf16"))
+    }
     flags += degrees.map { ("parallelism." + $0.0, $0.1) }
     if hasPipeline {
       flags.append(("parallelism.pipeline_parallel_schedule", scheduleName))
@@ -143,10 +148,14 @@ struct TorchtitanLaunch {
     if strategy.tensorDegree > 1, !strategy.usesSequenceParallelism {
       words.append("--parallelism.no-enable_sequence_parallel")
     }
+    if strategy.hosting != .none { words.append("--training.enable_cpu_offload") }
     // CUDA graphs know no pipeline (`trainer.py`, `_validate_cuda_graphs`).
     if hasPipeline { words.append("--training.disable_cuda_graphs") }
-    return words + ["activation-checkpoint:\(strategy.recompute == .full ? "full" : "none")"]
+    return words + ["activation-checkpoint:\(strategy.recompute.rawValue)"]
   }
+
+  /// Whether parameters, gradients and optimizer states are of bf16.
+  private var keepsAllInBF16: Bool { plan.job.precision == .bf16 && plan.job.optimizer.masterWeights == .none }
 
   private var degrees: [(String, String)] {
     [
@@ -183,10 +192,15 @@ struct TorchtitanLaunch {
           ("global_batch_size", "\(job.globalBatch)"), ("seq_len", "\(job.sequenceLength)"),
           ("mixed_precision_param", !job.precision.is16Bit ? "\"float32\"" : "\"bfloat16\""),
           ("mixed_precision_reduce", "\"float32\""),
-        ]
+        ] + (keepsAllInBF16 ? [("dtype", "\"bfloat16\"")] : [])
+          + (strategy.hosting == .none ? [] : [("enable_cpu_offload", "true")])
       ),
       ("parallelism", parallelism),
-      ("activation_checkpoint", [("mode", strategy.recompute == .full ? "\"full\"" : "\"none\"")]),
+      (
+        "activation_checkpoint",
+        [("mode", "\"\(strategy.recompute.rawValue)\"")]
+          + (strategy.recompute == .selective ? [("selective_ac_option", "\"op\"")] : [])
+      ),
     ]
     return sections.map { name, keys in
       "[\(name)]\n" + keys.map { "\($0.0) = \($0.1)\n" }.joined()

@@ -50,14 +50,20 @@ struct TorchtitanReading {
       settings, standard: standard, layerCount: model?.layerCount, plannedParts: plannedParts, pipeline: pipeline,
       notes: &notes)
     let dividesSequence = try settings.field("parallelism.enable_sequence_parallel")?.boolean() ?? true
+    var strategy = Strategy(
+      mesh: mesh, schedule: Strategy.Schedule(chunkCount: stages.chunkCount), microBatch: batch.microBatch,
+      sharding: degrees.sharding(hasPipeline: pipeline > 1, notes: &notes), recompute: try recompute(),
+      usesSequenceParallelism: dividesSequence && tensor > 1, usesFlashAttention: true, overlapsGradientReduce: true)
+    if try settings.field("training.enable_cpu_offload")?.boolean() == true {
+      strategy.hosting = Hosting(updatePercent: 100, holdsWeights: true)
+    }
     return RunConfiguration(
       framework: settings.hasTables ? Capabilities.torchtitan02.name : Capabilities.torchtitan.name,
-      strategy: Strategy(
-        mesh: mesh, schedule: Strategy.Schedule(chunkCount: stages.chunkCount), microBatch: batch.microBatch,
-        sharding: degrees.sharding(hasPipeline: pipeline > 1, notes: &notes), recompute: try recompute(),
-        usesSequenceParallelism: dividesSequence && tensor > 1, usesFlashAttention: true, overlapsGradientReduce: true),
-      layerCounts: stages.layerCounts, model: model, sequenceLength: batch.sequenceLength,
-      globalBatch: batch.globalBatch, precision: try precision(), accumulatesGradientsInFP32: true, notes: notes)
+      strategy: strategy,
+      layerCounts: stages.layerCounts, choices: try choices(stages.layerCounts, stageCount: pipeline), model: model,
+      sequenceLength: batch.sequenceLength,
+      globalBatch: batch.globalBatch, precision: try precision(), accumulatesGradientsInFP32: try !keepsAllInBF16(),
+      optimizer: try optimizer(), notes: notes)
   }
 
   private func degree(_ key: String) throws(DocumentError) -> Int? {
@@ -95,11 +101,8 @@ struct TorchtitanReading {
     switch try field?.string() ?? standard.recompute {
     case "none": return .none
     case "full": return .full
-    case "selective":
-      notes.append(
-        "torchtitan's selective recomputation is not modelled: it is taken as none, which needs more memory and less time"
-      )
-      return .none
+    // By operation, or in the tables' default of every second layer: then of some layers, in full.
+    case "selective": return try recomputedLayerInterval() == nil ? .selective : .full
     case "memory_budget":
       notes.append("recomputation by a memory budget is not modelled: it is taken as none")
       return .none
@@ -107,13 +110,47 @@ struct TorchtitanReading {
     }
   }
 
+  /// n where every n-th layer is recomputed in full; nil where selective recomputation is by operation, or there is none.
+  private func recomputedLayerInterval() throws(DocumentError) -> Int? {
+    guard try settings.field("activation_checkpoint.mode")?.string() == "selective" else { return nil }
+    guard let field = settings.field("activation_checkpoint.selective_ac_option") else {
+      return settings.hasTables ? 2 : nil
+    }
+    let option = field.isString ? try field.string() : "\(try field.integer(in: 1...1_024))"
+    if option == "op" { return nil }
+    guard let interval = Int(option), (1...1_024).contains(interval) else {
+      throw field.error(expected: "\"op\", or every how many layers one is recomputed")
+    }
+    return interval
+  }
+
+  /// What stages recompute where it is every n-th of their layers.
+  private mutating func choices(_ layerCounts: [Int]?, stageCount: Int) throws(DocumentError) -> [StageChoice]? {
+    guard let interval = try recomputedLayerInterval(), interval > 1 else { return nil }
+    guard let layerCounts else {
+      notes.append("every layer is taken as recomputed, since nobody says how many the stages have")
+      return nil
+    }
+    return layerCounts.prefix(stageCount).map { StageChoice(recomputedLayerCount: $0 / interval) }
+  }
+
+  private func keepsAllInBF16() throws(DocumentError) -> Bool {
+    guard let field = settings.field("training.dtype") else { return false }
+    return try field.place(among: [.string("float32"), .string("bfloat16")]) == 1
+  }
+
+  /// Adam unless another is named; moments have the format of the parameters, or their own.
+  private mutating func optimizer() throws(DocumentError) -> Optimizer {
+    if let field = settings.field("optimizer.name"), try !["Adam", "AdamW"].contains(field.string()) {
+      notes.append("the optimizer \(try field.string().oneLine) is taken as AdamW")
+    }
+    if try keepsAllInBF16() { return Optimizer(moments: .bf16, masterWeights: .none) }
+    let hasShortMoments = try settings.field("optimizer.implementation")?.string() == "fused_opt_states_bf16"
+    return hasShortMoments ? Optimizer(moments: .bf16) : .adam
+  }
+
   private mutating func precision() throws(DocumentError) -> Precision {
-    if let field = settings.field("training.dtype"), try field.string() == "bfloat16" {
-      notes.append("dtype bfloat16 keeps all states in bf16, which is not modelled: fp32 states are priced")
-    }
-    if let field = settings.field("training.enable_cpu_offload"), try field.boolean() {
-      notes.append("enable_cpu_offload is not modelled: states are taken as on the device")
-    }
+    if try keepsAllInBF16() { return .bf16 }
     guard let field = settings.field("training.mixed_precision_param") else { return .bf16 }
     return try field.place(among: [.string("bfloat16"), .string("float32")]) == 0 ? .bf16 : .fp32
   }

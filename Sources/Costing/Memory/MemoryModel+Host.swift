@@ -1,0 +1,62 @@
+import Documents
+
+/// What of a rank's states and activations lies in its node's memory, see ``Documents/Hosting``.
+extension MemoryModel {
+  /// What is taken off one device of a stage, bytes, by kind, and what its host holds instead.
+  struct HostedBytes: Sendable, Equatable {
+    var weights = 0
+    var gradients = 0
+    var optimizer = 0
+    var activations = 0
+    /// Of all of these, as the host keeps them.
+    var onHost = 0
+
+    /// More than any host has; as much is counted of one device at most, so that a node's sum can be counted.
+    static let mostOnHost = 1 << 50
+  }
+
+  /// - Parameters:
+  ///   - layerCount: of the stage.
+  ///   - chunkActivationBytes: what the layers of a chunk keep of a micro-batch.
+  ///   - passesInFlight: chunk-micro-batches that the stage keeps at its worst moment.
+  func hostedBytes(stage: Int, layerCount: Int, chunkActivationBytes: Int, passesInFlight: Int) -> HostedBytes {
+    let hosting = strategy.hosting
+    var hosted = HostedBytes()
+    guard hosting != .none else { return hosted }
+    if hosting.updatePercent > 0 {
+      let updated = updatedCount(stage: stage, layerCount: layerCount)
+      let count = share(of: updated)
+      let states = share(of: optimizerBytes(stage: stage, layerCount: layerCount))
+      hosted.optimizer = states - (keepsMastersBesideHost ? count * optimizer.masterByteCount : 0)
+      // Gradients that are reduced part by part go to the host as they come; whole ones are kept until the step.
+      if sharding.gradientDegree > 1 {
+        hosted.gradients = share(of: gradientBytes(stage: stage, layerCount: layerCount))
+      }
+      // The host has fp32 weights of its own to update, or 16-bit ones, and gradients in fp32.
+      hosted.onHost += states + 4 * count
+    }
+    if hosting.holdsWeights {
+      hosted.weights = weightBytes(stage: stage, layerCount: layerCount)
+      hosted.onHost += hosted.weights
+    }
+    if hosting.holdsActivations {
+      let chunkLayers = layerCount / strategy.virtualStageCount
+      // The last layer's are needed at once.
+      hosted.activations = passesInFlight * (chunkActivationBytes - chunkActivationBytes / max(1, chunkLayers))
+      hosted.onHost += hosted.activations
+    }
+    hosted.onHost = min(hosted.onHost, HostedBytes.mostOnHost)
+    return hosted
+  }
+
+  /// The hosted part of what a rank updates, whole.
+  func share(of count: Int) -> Int {
+    count / 100 * strategy.hosting.updatePercent + count % 100 * strategy.hosting.updatePercent / 100
+  }
+}
+
+extension DeviceProfile.Framework {
+  /// Whether master weights stay on the device where the host updates: of Megatron-LM, whose updates by the host save the
+  /// two moments and no more (15.3 GB for 1.908e9 parameters a rank, NVIDIA's performance notes of Qwen3-30B).
+  package var keepsMastersBesideHost: Bool { Capabilities.megatronLM.coefficientNames.contains(name) }
+}

@@ -1,0 +1,77 @@
+/// What a run has in its nodes' memory, and done by their processors, instead of on its devices.
+///
+/// Weights stay as they are everywhere: what is computed does not change.
+@usableFromInline package struct Hosting: Sendable, Hashable {
+  /// Hundredths of what a rank updates that its host updates: states lie there, gradients go there and weights come back
+  /// (ZeRO-Offload, Ren et al. 2021; Megatron-LM's `--optimizer-cpu-offload`).
+  package var updatePercent = 0
+  /// Whether weights lie there between their uses (ZeRO-Infinity, Rajbhandari et al. 2021).
+  package var holdsWeights = false
+  /// Whether what a layer keeps for its backward pass lies there in between, but for the last layer of a chunk.
+  package var holdsActivations = false
+
+  package init(updatePercent: Int = 0, holdsWeights: Bool = false, holdsActivations: Bool = false) {
+    self.updatePercent = updatePercent
+    self.holdsWeights = holdsWeights
+    self.holdsActivations = holdsActivations
+  }
+
+  /// Everything on the devices.
+  package static let none = Hosting()
+
+  /// Whether the other has all of this, and perhaps more.
+  package func isPart(of other: Hosting) -> Bool {
+    updatePercent <= other.updatePercent && (!holdsWeights || other.holdsWeights)
+      && (!holdsActivations || other.holdsActivations)
+  }
+
+  /// Everything that it has, as phrases.
+  package var phrases: [String] {
+    (updatePercent > 0 ? ["\(updatePercent) % of the update on the host"] : [])
+      + (holdsWeights ? ["weights on the host"] : []) + (holdsActivations ? ["activations on the host"] : [])
+  }
+}
+
+extension Hosting {
+  /// Why a strategy cannot have it; nil if it can.
+  ///
+  /// - Parameter hasHost: whether the cluster describes its nodes' memory.
+  package func violation(_ strategy: Strategy, hasHost: Bool) -> StrategyViolation? {
+    guard self != .none else { return nil }
+    if !hasHost { return .noHost }
+    // Whole replicas would all update everything on one host.
+    if updatePercent > 0, strategy.dataDegree > 1, strategy.zeroStage == .none { return .hostUpdateNeedsShards }
+    if holdsWeights, strategy.dataDegree > 1, strategy.zeroStage < .weights || strategy.sharding.secondaryDegree != nil
+    {
+      return .hostWeightsNeedShards
+    }
+    if holdsWeights, strategy.pipelineDegree > 1 { return .hostWeightsInPipeline }
+    return nil
+  }
+}
+
+extension Strategy {
+  /// How many devices of each stage a node holds, for every kind of node, each kind once: stages that lie on one node
+  /// share its memory.
+  package func stagesOfNodes(devicesPerNode perNode: Int) -> [[(stage: Int, deviceCount: Int)]] {
+    var shares: [[(stage: Int, deviceCount: Int)]] = []
+    for node in 0..<(worldSize + perNode - 1) / perNode {
+      let first = node * perNode, end = min(worldSize, first + perNode)
+      let stages = [first, end - 1].map { mesh.coordinate(ofRank: $0, along: .pipeline) }
+      let share = (stages[0]...stages[1]).map { stage in
+        (stage: stage, deviceCount: mesh.block(stage, below: .pipeline).clamped(to: first..<end).count)
+      }
+      if let last = shares.last, last.elementsEqual(share, by: ==) { continue }
+      shares.append(share)
+    }
+    return shares
+  }
+
+  /// The most that the devices of any one node have in its memory, bytes.
+  package func hostBytes(of stageMemory: [Prediction.StageMemory], devicesPerNode: Int) -> Int {
+    guard stageMemory.contains(where: { $0.hostBytes > 0 }) else { return 0 }
+    return stagesOfNodes(devicesPerNode: devicesPerNode).reduce(0) { most, share in
+      max(most, share.reduce(0) { $0 + $1.deviceCount * stageMemory[$1.stage].hostBytes })
+    }
+  }
+}
