@@ -22,7 +22,6 @@ extension MemoryModel {
   func hostedBytes(stage: Int, layerCount: Int, chunkActivationBytes: Int, passesInFlight: Int) -> HostedBytes {
     let hosting = strategy.hosting
     var hosted = HostedBytes()
-    guard hosting != .none else { return hosted }
     if hosting.updatePercent > 0 {
       let updated = updatedCount(stage: stage, layerCount: layerCount)
       let count = share(of: updated)

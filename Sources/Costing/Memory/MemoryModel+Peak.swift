@@ -66,12 +66,19 @@ extension MemoryModel {
     if isFirst { activations += inFlight.inFirstChunk * embeddingActivationBytes }
     // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
     if isLast { activations += headActivationBytes }
-    let hosted = hostedBytes(
-      stage: stage, layerCount: layerCount, chunkActivationBytes: chunkActivations, passesInFlight: passesInFlight)
-    activations -= hosted.activations
-    let weights = weightBytes(stage: stage, layerCount: layerCount) - hosted.weights
-    let gradients = gradientBytes(stage: stage, layerCount: layerCount) - hosted.gradients
-    let optimizer = optimizerBytes(stage: stage, layerCount: layerCount) - hosted.optimizer
+    var weights = weightBytes(stage: stage, layerCount: layerCount)
+    var gradients = gradientBytes(stage: stage, layerCount: layerCount)
+    var optimizer = optimizerBytes(stage: stage, layerCount: layerCount)
+    var hostBytes = 0
+    if strategy.hosting != .none {
+      let hosted = hostedBytes(
+        stage: stage, layerCount: layerCount, chunkActivationBytes: chunkActivations, passesInFlight: passesInFlight)
+      activations -= hosted.activations
+      weights -= hosted.weights
+      gradients -= hosted.gradients
+      optimizer -= hosted.optimizer
+      hostBytes = hosted.onHost
+    }
 
     let passes = passBytes(
       isLast: isLast, recomputes: strategy.recompute != .full || choice?.recomputedLayerCount != 0,
@@ -99,6 +106,6 @@ extension MemoryModel {
     return Prediction.StageMemory(
       weightBytes: weights, gradientBytes: gradients, optimizerBytes: optimizer, activationBytes: activations,
       workspaceBytes: counted - activations, reservedBytes: memory.reservedBytes + framework.reservedBytes,
-      fragmentationBytes: Int(lost.rounded(.up)), hostBytes: hosted.onHost)
+      fragmentationBytes: Int(lost.rounded(.up)), hostBytes: hostBytes)
   }
 }

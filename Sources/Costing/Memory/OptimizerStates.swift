@@ -7,11 +7,9 @@ struct OptimizerStates: Sendable {
   let masterByteCount: Int
   /// Of all states, per parameter, where every parameter has as many; nil where matrices have others than vectors, or
   /// elements share scales.
-  private let uniformByteCount: Int?
-  /// Of one rank of a tensor group, all replicas' together.
-  private let layer: Part
-  private let embedding: Part
-  private let head: Part
+  let uniformByteCount: Int?
+  /// Nil where every parameter has as many.
+  private let parts: Parts?
 
   /// What an optimizer that tells matrices from vectors has to know of a part of the model.
   private struct Part {
@@ -22,27 +20,40 @@ struct OptimizerStates: Sendable {
     let factorCount: Int
   }
 
-  init(job: TrainingJob, vocabularySize: Int, parameters: MemoryModel.RankParameters, tensorDegree t: Int) {
+  /// The parts of one rank of a tensor group, all replicas' together.
+  ///
+  /// A reference, since most optimizers have none, and every strategy is priced with a copy.
+  private final class Parts: Sendable {
+    let layer, embedding, head: Part
+
+    init(_ model: ModelDescription, vocabularySize: Int, parameters: MemoryModel.RankParameters, tensorDegree t: Int) {
+      let matrices = model.layerMatrices(tensorDegree: t)
+      let matrixCount = matrices.reduce(0) { $0 + $1.count }
+      layer = Part(
+        parameterCount: parameters.layer, matrixCount: matrixCount,
+        factorCount: matrices.reduce(parameters.layer - matrixCount) { $0 + $1.rows + $1.columns })
+      // A matrix of the vocabulary, and vectors, which learned positions count among here.
+      func outer(_ parameterCount: Int, hasMatrix: Bool) -> Part {
+        let entries = hasMatrix ? vocabularySize / t * model.hiddenSize : 0
+        let factors = hasMatrix ? vocabularySize / t + model.hiddenSize : 0
+        return Part(parameterCount: parameterCount, factorCount: parameterCount - entries + factors)
+      }
+      embedding = outer(parameters.embedding, hasMatrix: true)
+      head = outer(parameters.head, hasMatrix: parameters.head >= parameters.outputMatrix)
+    }
+  }
+
+  init(job: TrainingJob, vocabularySize: Int, parameters: MemoryModel.RankParameters, tensorDegree: Int) {
     optimizer = job.optimizer
     masterByteCount = optimizer.masterByteCount(job.precision)
-    let matrices = job.model.layerMatrices(tensorDegree: t)
-    let matrixCount = matrices.reduce(0) { $0 + $1.count }
-    layer = Part(
-      parameterCount: parameters.layer, matrixCount: matrixCount,
-      factorCount: matrices.reduce(parameters.layer - matrixCount) { $0 + $1.rows + $1.columns })
-    // A matrix of the vocabulary, and vectors, which learned positions count among here.
-    func outer(_ parameterCount: Int, hasMatrix: Bool) -> Part {
-      let entries = hasMatrix ? vocabularySize / t * job.model.hiddenSize : 0
-      let factors = hasMatrix ? vocabularySize / t + job.model.hiddenSize : 0
-      return Part(parameterCount: parameterCount, factorCount: parameterCount - entries + factors)
+    switch (optimizer.rule, optimizer.moments) {
+    case (.adafactor, _), (.muon, _), (_, .int8):
+      uniformByteCount = nil
+      parts = Parts(job.model, vocabularySize: vocabularySize, parameters: parameters, tensorDegree: tensorDegree)
+    default:
+      uniformByteCount = optimizer.byteCountPerParameter(job.precision)
+      parts = nil
     }
-    embedding = outer(parameters.embedding, hasMatrix: true)
-    head = outer(parameters.head, hasMatrix: parameters.head >= parameters.outputMatrix)
-    uniformByteCount =
-      switch (optimizer.rule, optimizer.moments) {
-      case (.adafactor, _), (.muon, _), (_, .int8): nil
-      default: optimizer.byteCountPerParameter(job.precision)
-      }
   }
 
   /// Of the largest shard of a stage that replicas divide, bytes.
@@ -53,10 +64,10 @@ struct OptimizerStates: Sendable {
   ///   - shardCount: parameters of the shard.
   ///   - layerCount: of the stage.
   func byteCount(shardCount: Int, layerCount: Int, isFirst: Bool, isLast: Bool) -> Int {
-    if let uniformByteCount { return shardCount * uniformByteCount }
+    guard let parts else { return shardCount * (uniformByteCount ?? 0) }
     func sum(_ value: KeyPath<Part, Int>) -> Int {
-      layerCount * layer[keyPath: value] + (isFirst ? embedding[keyPath: value] : 0)
-        + (isLast ? head[keyPath: value] : 0)
+      layerCount * parts.layer[keyPath: value] + (isFirst ? parts.embedding[keyPath: value] : 0)
+        + (isLast ? parts.head[keyPath: value] : 0)
     }
     let all = max(1, sum(\.parameterCount))
     func share(_ count: Int) -> Double { Double(count) * (Double(shardCount) / Double(all)) }
@@ -82,11 +93,12 @@ extension MemoryModel {
 
   /// Bytes that an update reads and writes for a parameter of a stage: states twice, the gradient, and the weight.
   func updateBytesPerParameter(stage: Int, layerCount: Int) -> Double {
-    let updated = updatedCount(stage: stage, layerCount: layerCount)
-    guard updated > 0 else { return 0 }
-    let states = Double(optimizerBytes(stage: stage, layerCount: layerCount)) / Double(updated)
     // Without a copy that is exact the weight is read as well.
     let weight = weightByteCount * (optimizer.masterByteCount > 0 || weightByteCount == 4 ? 1 : 2)
-    return 2 * states + Double(gradientByteCount + weight)
+    let other = gradientByteCount + weight
+    if let states = optimizer.uniformByteCount { return Double(2 * states + other) }
+    let updated = updatedCount(stage: stage, layerCount: layerCount)
+    guard updated > 0 else { return 0 }
+    return 2 * Double(optimizerBytes(stage: stage, layerCount: layerCount)) / Double(updated) + Double(other)
   }
 }

@@ -7,7 +7,7 @@ extension Capabilities {
       return Refusal("\(label) always fuses attention", nearest: "flash_attention=true")
     }
     if strategy.dataDegree > 1, strategy.zeroStage == .none,
-      optimizers.filter({ $0.has(job.optimizer, job.precision) }).allSatisfy(\.needsShards)
+      !optimizers.contains(where: { !$0.needsShards && $0.has(job.optimizer, job.precision) })
     {
       return Refusal(
         "\(label) keeps states of \(job.optimizer.words) only where replicas divide them", nearest: "zero_stage=1")
