@@ -50,15 +50,11 @@ extension ClusterDescription {
 }
 
 extension MeasuredLinks.CollectiveTimes {
-  /// The best bus bandwidth of all sizes, as nccl-tests counts it (its `PERFORMANCE.md`); nil for kinds without one.
+  /// The best bus bandwidth of all sizes, as nccl-tests counts it (its `PERFORMANCE.md`); nil for kinds that are no
+  /// exchange of all ranks.
   fileprivate var largestBusBytesPerSecond: Double? {
-    let n = Double(rankCount)
-    let factor: Double
-    switch kind {
-    case .allReduce: factor = 2 * (n - 1) / n
-    case .allGather, .reduceScatter, .allToAll: factor = (n - 1) / n
-    default: return nil
-    }
+    guard [.allReduce, .allGather, .reduceScatter, .allToAll].contains(kind) else { return nil }
+    let factor = kind.busFactor(rankCount: rankCount)
     return points.map { factor * Double($0.messageBytes) / $0.seconds }.max()
   }
 }

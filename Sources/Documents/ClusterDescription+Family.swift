@@ -49,7 +49,7 @@ extension ClusterDescription {
 
 extension ClusterDescription.Level {
   /// The same links among another number of devices.
-  func spanning(_ span: Int) -> ClusterDescription.Level {
+  package func spanning(_ span: Int) -> ClusterDescription.Level {
     ClusterDescription.Level(
       name: name, span: span, bytesPerSecond: bytesPerSecond, latencySeconds: latencySeconds, efficiency: efficiency,
       sharedBytesPerSecond: sharedBytesPerSecond, oversubscription: oversubscription)

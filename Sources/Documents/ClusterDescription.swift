@@ -239,11 +239,7 @@ package struct ClusterDescription: Sendable, Equatable {
       let network =
         outer.last
         ?? Level(name: "network", span: needed, bytesPerSecond: device.datasheet.scaleOutBytesPerSecond)
-      levels.append(
-        Level(
-          name: network.name, span: (needed + below - 1) / below * below, bytesPerSecond: network.bytesPerSecond,
-          latencySeconds: network.latencySeconds, efficiency: network.efficiency,
-          sharedBytesPerSecond: network.sharedBytesPerSecond, oversubscription: network.oversubscription))
+      levels.append(network.spanning((needed + below - 1) / below * below))
     }
     // Models of device in the proportions and the order that they have.
     return try? ClusterDescription(

@@ -24,12 +24,6 @@
     updatePercent <= other.updatePercent && (!holdsWeights || other.holdsWeights)
       && (!holdsActivations || other.holdsActivations)
   }
-
-  /// Everything that it has, as phrases.
-  package var phrases: [String] {
-    (updatePercent > 0 ? ["\(updatePercent) % of the update on the host"] : [])
-      + (holdsWeights ? ["weights on the host"] : []) + (holdsActivations ? ["activations on the host"] : [])
-  }
 }
 
 extension Hosting {

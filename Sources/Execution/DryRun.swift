@@ -133,9 +133,9 @@ package struct DryRun: Sendable {
 extension Hosting {
   /// What the executor does not do, neither on numbers nor on a clock; nil where it does.
   package var notExecuted: String? {
-    guard holdsWeights || holdsActivations else { return nil }
-    return
-      "\(phrases.filter { $0.hasPrefix("weights") || $0.hasPrefix("act") }.joined(separator: " and ")) are not executed"
+    let parts = [holdsWeights ? "weights on the host" : nil, holdsActivations ? "activations on the host" : nil]
+      .compactMap { $0 }
+    return parts.isEmpty ? nil : "\(parts.joined(separator: " and ")) are not executed"
   }
 }
 

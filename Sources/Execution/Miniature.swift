@@ -269,11 +269,7 @@ private struct Degrees {
     guard worldSize < cluster.devicesPerNode else { return cluster }
     var levels = cluster.levels.filter { $0.span < worldSize }
     if let around = cluster.levels.first(where: { $0.span >= worldSize }) {
-      levels.append(
-        ClusterDescription.Level(
-          name: around.name, span: worldSize, bytesPerSecond: around.bytesPerSecond,
-          latencySeconds: around.latencySeconds, efficiency: around.efficiency,
-          sharedBytesPerSecond: around.sharedBytesPerSecond, oversubscription: around.oversubscription))
+      levels.append(around.spanning(worldSize))
     }
     return try ClusterDescription(
       name: cluster.name, source: cluster.source, device: cluster.device,
