@@ -9,25 +9,37 @@ package struct Allowance: Sendable, Equatable {
     /// Quantised collectives between nodes: weights gathered as INT8, gradients exchanged as INT4 (ZeRO++, Wang et al.
     /// 2023).
     case zeroPlusPlus = "zero++"
+    /// Training without gradients, see ``ZerothOrder``: another optimisation, whose steps say far less each.
+    case zerothOrder = "zeroth-order"
   }
 
   /// The largest relative error of a quantised tensor that is accepted, see ``QuantisationError``; nil when collectives
   /// are not to be quantised.
   package let quantisationTolerance: Double?
+  /// Whether weights may move by losses alone, see ``ZerothOrder``.
+  package let admitsZerothOrder: Bool
 
   /// Nothing that changes values.
   package static let exact = Allowance(quantisationTolerance: nil)
 
-  /// - Parameter quantisationTolerance: a relative error, no unit; nil allows no quantised collectives.
-  package init(quantisationTolerance: Double?) { self.quantisationTolerance = quantisationTolerance }
+  /// - Parameters:
+  ///   - quantisationTolerance: a relative error, no unit; nil allows no quantised collectives.
+  ///   - zerothOrder: whether weights may move by losses alone.
+  package init(quantisationTolerance: Double?, zerothOrder: Bool = false) {
+    self.quantisationTolerance = quantisationTolerance
+    admitsZerothOrder = zerothOrder
+  }
 
   /// What is allowed, in a fixed order.
-  package var methods: [Method] { quantisationTolerance == nil ? [] : [.zeroPlusPlus] }
+  package var methods: [Method] {
+    (quantisationTolerance == nil ? [] : [.zeroPlusPlus]) + (admitsZerothOrder ? [.zerothOrder] : [])
+  }
 
   /// Whether a strategy changes no values, or those only that may be changed, by as little as is accepted.
   ///
   /// - Parameter devicesPerNode: of the cluster that the strategy runs on.
   package func permits(_ strategy: Strategy, devicesPerNode: Int) -> Bool {
+    guard strategy.update == .firstOrder || admitsZerothOrder else { return false }
     let error = strategy.quantisationError(devicesPerNode: devicesPerNode)
     guard let tolerance = quantisationTolerance else { return !strategy.sharding.isQuantised }
     return error.weights <= tolerance && error.gradients <= tolerance
@@ -38,16 +50,27 @@ package struct Allowance: Sendable, Equatable {
 extension Allowance {
   init(_ field: Field) throws(DocumentError) {
     var fields = try field.fields()
-    let methods = try fields.required("methods")
-    for entry in try methods.array(count: 1...1) { _ = try entry.choice(of: Method.self) }
-    quantisationTolerance = try fields.required("tolerance").fraction()
+    let methodsField = try fields.required("methods")
+    var methods: Set<Method> = []
+    for entry in try methodsField.array(count: 1...Method.allCases.count) {
+      let method = try entry.choice(of: Method.self)
+      guard methods.insert(method).inserted else { throw entry.conflict("\(method.rawValue) is listed twice") }
+    }
+    admitsZerothOrder = methods.contains(.zerothOrder)
+    quantisationTolerance =
+      methods.contains(.zeroPlusPlus)
+      ? try fields.required("tolerance").fraction()
+      : try fields.optional("tolerance").map { (field) throws(DocumentError) in
+        throw field.conflict("a tolerance is for zero++, which is not listed")
+      }
     try fields.finish()
   }
 
   /// What is allowed; nil when nothing is.
   var json: JSON? {
-    quantisationTolerance.map {
-      object(("methods", .strings(methods.map(\.rawValue))), ("tolerance", .number($0)))
-    }
+    methods.isEmpty
+      ? nil
+      : object(
+        ("methods", .strings(methods.map(\.rawValue))), ("tolerance", quantisationTolerance.map(JSON.number)))
   }
 }

@@ -48,7 +48,7 @@ extension TrainingJob {
     // Interleaved stages hold the chunks of less than twice as many micro-batches as there are stages.
     let inFlight = min(
       2 * Double(strategy.pipelineDegree) * Double(strategy.microBatch),
-      Double(globalBatch) / Double(strategy.dataDegree))
+      Double(globalBatch) / Double(strategy.batchDegree))
     let perSequence = heldBytesPerSequence(usesFlashAttention: strategy.usesFlashAttention)
     if inFlight * perSequence + stateBytes >= Self.heldByteLimit {
       return "\(Int(inFlight)) sequences in flight × \(bytes(perSequence)) of activations pass 2^60 bytes"

@@ -35,6 +35,8 @@ extension Hosting {
     if !hasHost { return .noHost }
     // Whole replicas would all update everything on one host.
     if updatePercent > 0, strategy.dataDegree > 1, strategy.zeroStage == .none { return .hostUpdateNeedsShards }
+    // Zeroth-order training takes a block at a time through all that it is needed for, so that any replica may have its own.
+    if strategy.update == .zerothOrder { return nil }
     if holdsWeights, strategy.dataDegree > 1, strategy.zeroStage < .weights || strategy.sharding.secondaryDegree != nil
     {
       return .hostWeightsNeedShards

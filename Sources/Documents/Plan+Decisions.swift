@@ -8,6 +8,8 @@ extension Plan {
     case exact
     /// The same method with rounded values.
     case numericallyDifferent = "numerically-different"
+    /// Another optimisation, whose result is another model.
+    case algorithmicallyDifferent = "algorithmically-different"
   }
 
   /// One decision.
@@ -29,6 +31,11 @@ extension Plan {
   /// The plan's decisions, in a fixed order; those that were open only.
   package var decisions: [Decision] {
     var decisions = [Decision("degrees"), Decision("micro_batch"), Decision("layer_split")]
+    if strategy.update == .zerothOrder { decisions.append(Decision("update", .algorithmicallyDifferent)) }
+    if strategy.perturbationDegree > 1 { decisions.append(Decision("perturbation")) }
+    if strategy.hosting.holdsWeights { decisions.append(Decision("host_weights")) }
+    if strategy.hosting.holdsActivations { decisions.append(Decision("host_activations")) }
+    if strategy.hosting.updatePercent > 0 { decisions.append(Decision("host_update_percent")) }
     if strategy.recompute != .none { decisions.append(Decision("recompute")) }
     if split.choices?.contains(where: \.offloadsOptimizer) == true { decisions.append(Decision("offload_optimizer")) }
     if strategy.dataDegree > 1 { decisions.append(Decision("sharding")) }

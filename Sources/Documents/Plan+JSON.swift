@@ -47,7 +47,8 @@ extension Plan {
     split = try Split(
       layerCounts: fields.required("layer_counts"), choices: fields.optional("stage_choices"), strategy: strategy,
       job: job, host: cluster.host)
-    if let framework = question.capabilities,
+    // What no framework runs is planned all the same where it is allowed.
+    if strategy.update == .firstOrder, let framework = question.capabilities,
       let refusal = framework.refusal(of: strategy, split: split, job: job)
     {
       throw strategyField.conflict("\(refusal)")

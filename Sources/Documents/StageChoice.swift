@@ -11,11 +11,19 @@ package import JSONText
   package let recomputedLayerCount: Int
   /// Whether optimizer states lie in the host's memory but for the step.
   package let offloadsOptimizer: Bool
+  /// Layers whose weights lie on the host between their uses, where weights do; nil is all of them. Under zeroth-order
+  /// training only.
+  package let hostedLayerCount: Int?
 
-  /// - Parameter recomputedLayerCount: of each chunk.
-  @usableFromInline package init(recomputedLayerCount: Int, offloadsOptimizer: Bool = false) {
+  /// - Parameters:
+  ///   - recomputedLayerCount: of each chunk.
+  ///   - hostedLayerCount: of the stage.
+  @usableFromInline package init(
+    recomputedLayerCount: Int, offloadsOptimizer: Bool = false, hostedLayerCount: Int? = nil
+  ) {
     self.recomputedLayerCount = recomputedLayerCount
     self.offloadsOptimizer = offloadsOptimizer
+    self.hostedLayerCount = hostedLayerCount
   }
 }
 
@@ -24,12 +32,17 @@ extension StageChoice {
     var fields = try field.fields()
     recomputedLayerCount = try fields.required("recomputed_layers").integer(in: 0...layerCount)
     offloadsOptimizer = try fields.required("offload_optimizer").boolean()
+    hostedLayerCount = try fields.optional("hosted_layers").map { (field) throws(DocumentError) in
+      try field.integer(in: 0...layerCount)
+    }
     try fields.finish()
   }
 
-  /// `{"recomputed_layers": 4, "offload_optimizer": false}`.
+  /// `{"recomputed_layers": 4, "offload_optimizer": false}`, and `"hosted_layers": 90` where that is stated.
   package var json: JSON {
-    object(("recomputed_layers", .integer(recomputedLayerCount)), ("offload_optimizer", .boolean(offloadsOptimizer)))
+    object(
+      ("recomputed_layers", .integer(recomputedLayerCount)), ("offload_optimizer", .boolean(offloadsOptimizer)),
+      ("hosted_layers", hostedLayerCount.map(JSON.integer)))
   }
 }
 
@@ -48,6 +61,9 @@ extension Strategy {
     of split: Split, optimizer: Optimizer, host: ClusterDescription.Host?
   ) -> String? {
     guard let choices = split.choices else { return nil }
+    if update == .zerothOrder, choices.contains(where: \.offloadsOptimizer) {
+      return "zeroth-order training has no optimizer states to offload"
+    }
     if choices.count != pipelineDegree {
       return "expected a choice for each of \(pipelineDegree) stages, found \(choices.count)"
     }
@@ -58,6 +74,14 @@ extension Strategy {
       }
       if choice.recomputedLayerCount > 0, recompute != .full {
         return "stage \(stage) recomputes layers, but the strategy's recompute is \(recompute.rawValue)"
+      }
+      if let hosted = choice.hostedLayerCount {
+        if update != .zerothOrder || !hosting.holdsWeights {
+          return "stage \(stage) has layers on the host one by one, which is of zeroth-order training with host_weights"
+        }
+        if hosted > split[stage].layerCount {
+          return "stage \(stage) has \(hosted) layers on the host, of \(split[stage].layerCount)"
+        }
       }
       if choice.offloadsOptimizer {
         if host == nil { return "stage \(stage) offloads its optimizer, but the cluster describes no host" }

@@ -23,6 +23,10 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case hostUpdateNeedsShards
   case hostWeightsNeedShards
   case hostWeightsInPipeline
+  case perturbationNeedsZerothOrder
+  case scheduleNeedsZerothOrder
+  case perturbationDoesNotDivide(degree: Int, what: String, count: Int)
+  case zerothOrderHasNo(String)
 
   package var description: String {
     switch self {
@@ -67,6 +71,11 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .hostUpdateNeedsShards: "replicas that are all whole would each have the host update everything"
     case .hostWeightsNeedShards: "weights on the host need ZeRO 3 without a second copy, or a single replica"
     case .hostWeightsInPipeline: "weights on the host would cross to every micro-batch, which defeats a pipeline"
+    case .perturbationNeedsZerothOrder: "a perturbation degree above 1 is of update zeroth-order"
+    case .scheduleNeedsZerothOrder: "the schedule forward-only is of update zeroth-order"
+    case .perturbationDoesNotDivide(let degree, let what, let count):
+      "the perturbation degree \(degree) does not divide the \(count) \(what)"
+    case .zerothOrderHasNo(let what): "zeroth-order training has no \(what)"
     case .quantisedTensorGroups:
       "with tensor groups quantised collectives give the norms that all ranks hold steps of their own, so that copies drift apart"
     }
@@ -103,6 +112,9 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .hostUpdateNeedsShards: "whole replicas updated by the host"
     case .hostWeightsNeedShards: "weights on the host that are not divided"
     case .hostWeightsInPipeline: "weights on the host with a pipeline"
+    case .perturbationNeedsZerothOrder, .scheduleNeedsZerothOrder: "parts of zeroth-order training without it"
+    case .perturbationDoesNotDivide(_, let what, _): "perturbation degree does not divide the \(what)"
+    case .zerothOrderHasNo: "what zeroth-order training does not have"
     }
   }
 }
@@ -148,12 +160,14 @@ extension Strategy {
     if model.layerCount < pipelineDegree, !allowsEmptyStages {
       return .tooFewLayers(layers: model.layerCount, stages: pipelineDegree)
     }
-    if job.globalBatch % (dataDegree * microBatch) != 0 {
-      return .batchDoesNotDivide(globalBatch: job.globalBatch, data: dataDegree, microBatch: microBatch)
+    if let violation = updateViolation(job) { return violation }
+    if job.globalBatch % (batchDegree * microBatch) != 0 {
+      return .batchDoesNotDivide(globalBatch: job.globalBatch, data: batchDegree, microBatch: microBatch)
     }
     if let product = job.uncountableProduct(self) { return .uncountable(product: product) }
     if hasShardLevels,
-      let violation = sharding.violation(replicaCount: dataDegree, hasPipeline: pipelineDegree > 1)
+      let violation = sharding.violation(
+        replicaCount: dataDegree, hasPipeline: pipelineDegree > 1 && update == .firstOrder)
     {
       return violation
     }
@@ -175,7 +189,7 @@ extension Strategy {
   /// The rule by which the search leaves out a strategy that could be run; nil if it does not.
   package var exclusion: StrategyViolation? {
     if tensorDegree > 1, sharding.isQuantised { return .quantisedTensorGroups }
-    return pipelineDegree > 1 && zeroStage >= .gradients
+    return pipelineDegree > 1 && zeroStage >= .gradients && update == .firstOrder
       ? .shardedGradientsInPipeline(zeroStage: zeroStage.rawValue) : nil
   }
 }

@@ -7,7 +7,7 @@ extension Strategy {
   /// and table cells of reports, and the schemas follow from it. A part that stands for itself is a stored property of
   /// ``Strategy`` with its plainest value, and a row here.
   package static let keys: [StrategyKey] =
-    degreeKeys + batchKeys + [Mesh.Axis.context, .expert].map(unsupportedDegree) + shardingKeys + methodKeys
+    degreeKeys + updateKeys + batchKeys + [Mesh.Axis.context, .expert].map(unsupportedDegree) + shardingKeys + methodKeys
 
   private static let degrees = StrategyKey.Values.integers(1...1_048_576)
 
@@ -29,6 +29,22 @@ extension Strategy {
         }),
       property: property, short: { "\(axis.name.prefix(1))\($0.mesh.degree(of: axis))" })
   }
+
+  private static let updateKeys: [StrategyKey] = [
+    .part(
+      "update", \.update, .choices(Update.allCases.map(\.scalar)), plainest: .firstOrder,
+      "How an iteration moves the weights: by gradients, or by losses at perturbed weights alone.",
+      phrase: { $0.update == .zerothOrder ? "zeroth order" : nil },
+      short: { $0.update == .zerothOrder ? "zo" : nil }),
+    .part(
+      "perturbation", \.perturbationDegree, degrees, plainest: 1,
+      """
+      Consecutive replicas that have the same sequences and divide the losses of a zeroth-order iteration among \
+      themselves.
+      """,
+      phrase: { $0.perturbationDegree > 1 ? "losses divided over \($0.perturbationDegree) replicas" : nil },
+      short: { $0.perturbationDegree > 1 ? "pert\($0.perturbationDegree)" : nil }),
+  ]
 
   private static let batchKeys: [StrategyKey] = [
     .part(
@@ -127,6 +143,9 @@ extension Strategy {
         if let chunks = pattern.virtualStageCount, chunks > 1, name != Schedule(chunkCount: chunks).name.scalar {
           throw field.conflict(
             "the schedule \(name.briefDescription) has no virtual stages, but virtual_stages is \(chunks)")
+        }
+        if (pattern.update == .zerothOrder) != (name == Schedule.forwardOnly.name.scalar) {
+          throw field.conflict("the schedule forward-only is that of update \"zeroth-order\", which has no other")
         }
       }),
     .part(

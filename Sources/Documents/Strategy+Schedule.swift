@@ -9,6 +9,9 @@ extension Strategy {
     /// section 2.2.2.
     case interleaved(chunkCount: Int)
 
+    /// Forward passes alone, one micro-batch after the other: zeroth-order training.
+    case forwardOnly
+
     /// The schedule that runs a number of chunks per stage.
     /// - Precondition: `chunkCount` is at least 1.
     package init(chunkCount: Int) {
@@ -19,7 +22,7 @@ extension Strategy {
     /// Chunks of layers per stage.
     package var chunkCount: Int {
       switch self {
-      case .oneForwardOneBackward: 1
+      case .oneForwardOneBackward, .forwardOnly: 1
       case .interleaved(let chunkCount): chunkCount
       }
     }
@@ -38,9 +41,15 @@ extension Strategy {
     package var isInterleaved: Bool { if case .interleaved = self { true } else { false } }
 
     /// The word of the schedule in documents: one of ``names``.
-    package var name: String { Self.names[isInterleaved ? 1 : 0] }
+    package var name: String {
+      switch self {
+      case .oneForwardOneBackward: Self.names[0]
+      case .interleaved: Self.names[1]
+      case .forwardOnly: Self.names[2]
+      }
+    }
 
     /// The words of all schedules.
-    static let names = ["1f1b", "1f1b-interleaved"]
+    static let names = ["1f1b", "1f1b-interleaved", "forward-only"]
   }
 }

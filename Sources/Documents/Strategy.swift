@@ -38,6 +38,17 @@
   package var overlapsGradientReduce = false
   /// What lies on the host and not on the devices.
   package var hosting = Hosting.none
+  /// How an iteration moves the weights. Zeroth-order training has a schedule of its own.
+  package var update = Update.firstOrder {
+    didSet {
+      guard update != oldValue else { return }
+      schedule = update == .zerothOrder ? .forwardOnly : .oneForwardOneBackward
+      if update == .zerothOrder { overlapsGradientReduce = false }
+    }
+  }
+  /// Consecutive replicas that have the same sequences and divide the losses of an iteration among themselves (PertP of
+  /// DistZO2, Wang and Jin 2025); 1 where each evaluates all of them, and under first-order training.
+  @usableFromInline package internal(set) var perturbationDegree = 1
 
   /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage`
   ///   says, which counts for nothing else.
@@ -69,7 +80,7 @@
   /// Chunks of layers per stage.
   @usableFromInline package var virtualStageCount: Int {
     get { schedule.chunkCount }
-    set { schedule = Schedule(chunkCount: newValue) }
+    set { if newValue != schedule.chunkCount { schedule = Schedule(chunkCount: newValue) } }
   }
 
   /// Whether all stages hold equally many layers: a single stage, or chunks, which are of one size.
@@ -107,5 +118,5 @@
 
   /// Micro-batches that each pipeline runs in an iteration.
   /// - Precondition: the strategy divides the batch, which its checks see to.
-  @usableFromInline package func microBatchCount(globalBatch: Int) -> Int { globalBatch / (dataDegree * microBatch) }
+  @usableFromInline package func microBatchCount(globalBatch: Int) -> Int { globalBatch / (batchDegree * microBatch) }
 }

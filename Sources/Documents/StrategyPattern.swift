@@ -146,7 +146,8 @@ extension StrategyPattern {
     let gradients = self.gradientDegree ?? max(plain.gradientDegree, weights)
     return Sharding(
       weightDegree: weights, gradientDegree: gradients,
-      optimizerDegree: self.optimizerDegree ?? (gradients > 1 ? replicaCount : plain.optimizerDegree),
+      optimizerDegree: self.optimizerDegree
+        ?? (self.update == .zerothOrder ? weights : gradients > 1 ? replicaCount : plain.optimizerDegree),
       secondaryDegree: self.secondaryDegreeOrOne.flatMap { $0 > 1 ? $0 : nil },
       quantisesWeights: self.quantisesWeights ?? false, quantisesGradients: self.quantisesGradients ?? false)
   }

@@ -11,6 +11,8 @@ package import JSONText
   /// Whether gradients are accumulated and reduced in fp32, as Megatron-LM does under bf16.
   package let accumulatesGradientsInFP32: Bool
   package let optimizer: Optimizer
+  /// How weights move where a strategy's update is of zeroth order.
+  package var zerothOrder = ZerothOrder.usual
 
   /// - Throws: a sentence when sizes contradict each other or their products cannot be counted.
   package init(
@@ -33,9 +35,11 @@ package import JSONText
 
   /// The same job with another optimizer.
   package func with(_ optimizer: Optimizer) throws(Contradiction) -> TrainingJob {
-    try TrainingJob(
+    var other = try TrainingJob(
       model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision,
       accumulatesGradientsInFP32: accumulatesGradientsInFP32, optimizer: optimizer)
+    other.zerothOrder = zerothOrder
+    return other
   }
 
   /// Sizes that cannot be together, as a sentence.
@@ -81,6 +85,7 @@ extension TrainingJob {
         expected: precision.is16Bit ? "\"fp32\" or the precision \"\(precision.rawValue)\"" : "\"fp32\"")
     }
     let optimizer = try Optimizer(fields.required("optimizer"), precision: precision)
+    let zerothOrder = try fields.optional("zeroth_order").map { (field) throws(DocumentError) in try ZerothOrder(field) }
     try fields.finish()
     do {
       try self.init(
@@ -89,6 +94,7 @@ extension TrainingJob {
     } catch {
       throw field.conflict(error.sentence)
     }
+    if let zerothOrder { self.zerothOrder = zerothOrder }
   }
 
   /// The document of this job, self-contained: the model is inside it.
@@ -98,6 +104,6 @@ extension TrainingJob {
       ("sequence_length", .integer(sequenceLength)), ("global_batch", .integer(globalBatch)),
       ("precision", .string(precision.rawValue)),
       ("gradient_accumulation_precision", .string(accumulatesGradientsInFP32 ? "fp32" : precision.rawValue)),
-      ("optimizer", optimizer.json))
+      ("optimizer", optimizer.json), ("zeroth_order", zerothOrder == .usual ? nil : zerothOrder.json))
   }
 }

@@ -80,7 +80,10 @@ extension Capabilities {
 
   /// Why the framework does not run a strategy; nil if it does.
   package func refusal(of strategy: Strategy) -> Refusal? {
-    refusal(of: strategy.mesh) ?? refusal(of: strategy.schedule)
+    if strategy.update == .zerothOrder {
+      return Refusal("\(label) has no zeroth-order training", nearest: "update=first-order")
+    }
+    return refusal(of: strategy.mesh) ?? refusal(of: strategy.schedule)
       ?? refusal(ofSequenceParallelism: strategy.usesSequenceParallelism, on: strategy.mesh)
       ?? refusal(of: strategy.recompute) ?? refusal(of: strategy.sharding, on: strategy.mesh)
   }

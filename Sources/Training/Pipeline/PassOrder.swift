@@ -49,6 +49,7 @@ extension Strategy.Schedule {
     switch self {
     case .oneForwardOneBackward:
       return OneForwardOneBackward(stageCount: stageCount, microBatchCount: microBatchCount)
+    case .forwardOnly: return ForwardOnly(microBatchCount: microBatchCount)
     case .interleaved(let chunkCount):
       return try Interleaved(stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
     }

@@ -1,0 +1,49 @@
+extension Strategy {
+  /// How an iteration moves the weights.
+  package enum Update: String, Sendable, CaseIterable, StrategyValue {
+    /// By gradients, and an optimizer with its states.
+    case firstOrder = "first-order"
+    /// By losses at perturbed weights alone, see ``ZerothOrder``.
+    case zerothOrder = "zeroth-order"
+  }
+
+  /// Groups of replicas that train on different sequences: all replicas, but those that divide the losses of the same ones
+  /// among themselves.
+  @usableFromInline package var batchDegree: Int { dataDegree / perturbationDegree }
+
+  /// What a replica evaluates of the losses of zeroth-order training.
+  package func evaluations(ofReplica replica: Int, job: TrainingJob) -> [ZerothOrder.Evaluation] {
+    job.zerothOrder.evaluations(ofMember: replica % perturbationDegree, among: perturbationDegree)
+  }
+
+  /// Losses that each replica evaluates in an iteration of zeroth-order training.
+  package func evaluationCount(_ job: TrainingJob) -> Int { job.zerothOrder.evaluationCount / perturbationDegree }
+
+  /// The rule of its update that the strategy breaks; nil if it keeps all.
+  func updateViolation(_ job: TrainingJob) -> StrategyViolation? {
+    guard update == .zerothOrder else {
+      if perturbationDegree > 1 { return .perturbationNeedsZerothOrder }
+      return schedule == .forwardOnly ? .scheduleNeedsZerothOrder : nil
+    }
+    if dataDegree % perturbationDegree != 0 {
+      return .perturbationDoesNotDivide(degree: perturbationDegree, what: "replicas", count: dataDegree)
+    }
+    if job.zerothOrder.evaluationCount % perturbationDegree != 0 {
+      return .perturbationDoesNotDivide(
+        degree: perturbationDegree, what: "losses of an iteration", count: job.zerothOrder.evaluationCount)
+    }
+    if schedule != .forwardOnly { return .zerothOrderHasNo("virtual stages") }
+    if recompute != .none { return .zerothOrderHasNo("backward pass to recompute for") }
+    if overlapsGradientReduce { return .zerothOrderHasNo("gradients to reduce") }
+    if hosting.updatePercent > 0 { return .zerothOrderHasNo("optimizer states that a host could update") }
+    if hosting.holdsActivations { return .zerothOrderHasNo("activations that wait for a backward pass") }
+    let sharding = sharding
+    if sharding.isQuantised || sharding.secondaryDegree != nil {
+      return .zerothOrderHasNo("quantised gathers or second copies of slices")
+    }
+    if sharding.gradientDegree != sharding.weightDegree || sharding.optimizerDegree != sharding.weightDegree {
+      return .zerothOrderHasNo("gradients or optimizer states to divide: replicas divide weights or nothing")
+    }
+    return nil
+  }
+}
