@@ -65,6 +65,7 @@ struct DeviceModel: Sendable {
       buffers: groups.buffers, kept: microBatch.kept)
     return StageCost(
       job: job, microBatch: microBatch, links: links, memory: memory, groups: groups, speed: speed,
+      perturbation: PerturbationSpeed(profile, speed, weightByteCount: job.precision.byteCount),
       framework: framework, host: host.map { HostSpeed($0, devicesPerNode: links.devicesPerNode) })
   }
 }

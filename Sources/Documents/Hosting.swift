@@ -71,3 +71,18 @@ extension Strategy {
     }
   }
 }
+
+extension Hosting {
+  /// Whether the thing at a place is one of those that are picked out of a row, evenly spread: of 2 out of 5 the third and
+  /// the fifth. What lies on the host is spread over a stage's layers, so that its transfers hide under all of them.
+  package static func isSpread(_ index: Int, count: Int, of all: Int) -> Bool {
+    (index + 1) * count / all > index * count / all
+  }
+}
+
+extension Split.Stage {
+  /// Layers whose weights lie on the host between their uses.
+  package func hostedLayerCount(_ hosting: Hosting) -> Int {
+    hosting.holdsWeights ? choice?.hostedLayerCount ?? layerCount : 0
+  }
+}

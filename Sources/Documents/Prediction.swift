@@ -24,11 +24,13 @@ package import JSONText
     package var optimizerSeconds = 0.0
     /// The framework's fixed cost of an iteration.
     package var fixedSeconds = 0.0
+    /// Weights on their way from the host and back, as far as nothing hides them.
+    package var hostSeconds = 0.0
 
     package init(
       computeSeconds: Double = 0, recomputeSeconds: Double = 0, launchSeconds: Double = 0, tensorSeconds: Double = 0,
       pipelineSeconds: Double = 0, dataSeconds: Double = 0, bubbleSeconds: Double = 0, optimizerSeconds: Double = 0,
-      fixedSeconds: Double = 0
+      fixedSeconds: Double = 0, hostSeconds: Double = 0
     ) {
       self.computeSeconds = computeSeconds
       self.recomputeSeconds = recomputeSeconds
@@ -39,6 +41,7 @@ package import JSONText
       self.bubbleSeconds = bubbleSeconds
       self.optimizerSeconds = optimizerSeconds
       self.fixedSeconds = fixedSeconds
+      self.hostSeconds = hostSeconds
     }
 
     /// The parts with their names, in the order people read them.
@@ -47,7 +50,7 @@ package import JSONText
         ("compute", computeSeconds), ("recompute", recomputeSeconds), ("launch", launchSeconds),
         ("tensor", tensorSeconds),
         ("pipeline", pipelineSeconds), ("data", dataSeconds), ("bubble", bubbleSeconds),
-        ("optimizer", optimizerSeconds), ("fixed", fixedSeconds),
+        ("optimizer", optimizerSeconds), ("fixed", fixedSeconds), ("host", hostSeconds),
       ]
     }
   }
@@ -156,7 +159,8 @@ extension Prediction {
       dataSeconds: try split.required("data_seconds").nonNegativeResult(),
       bubbleSeconds: try split.required("bubble_seconds").nonNegativeResult(),
       optimizerSeconds: try split.required("optimizer_seconds").nonNegativeResult(),
-      fixedSeconds: try split.required("fixed_seconds").nonNegativeResult())
+      fixedSeconds: try split.required("fixed_seconds").nonNegativeResult(),
+      hostSeconds: try split.optional("host_seconds")?.nonNegativeResult() ?? 0)
     try split.finish()
     var stages: [StageMemory] = []
     for entry in try fields.required("stage_memory").array(count: 1...16_384) {
@@ -171,8 +175,17 @@ extension Prediction {
       ("iteration_seconds", .number(iterationSeconds)),
       ("tokens_per_second_per_device", .number(tokensPerSecondPerDevice)),
       ("model_flop_utilization", .number(modelFLOPUtilization)), ("verdict", .string(verdict.rawValue)),
-      ("time", .object(timeSplit.parts.map { JSONMember("\($0.name)_seconds", .number($0.seconds)) })),
+      ("time", timeSplit.json),
       ("stage_memory", .array(stageMemory.map(\.json))))
+  }
+}
+
+extension Prediction.TimeSplit {
+  /// What waits for the host is written where there is any.
+  fileprivate var json: JSON {
+    .object(
+      parts.filter { $0.name != "host" || $0.seconds > 0 }
+        .map { JSONMember("\($0.name)_seconds", .number($0.seconds)) })
   }
 }
 

@@ -85,7 +85,8 @@ extension TrainingJob {
         expected: precision.is16Bit ? "\"fp32\" or the precision \"\(precision.rawValue)\"" : "\"fp32\"")
     }
     let optimizer = try Optimizer(fields.required("optimizer"), precision: precision)
-    let zerothOrder = try fields.optional("zeroth_order").map { (field) throws(DocumentError) in try ZerothOrder(field) }
+    let zerothOrder = try fields.optional("zeroth_order").map { (field) throws(DocumentError) in try ZerothOrder(field)
+    }
     try fields.finish()
     do {
       try self.init(

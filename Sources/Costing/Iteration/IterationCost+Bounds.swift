@@ -21,6 +21,7 @@ extension IterationCost {
   /// several models of device, any stage may be the one that a term speaks of, so that it is taken on the fastest.
   /// - Complexity: O(1) with one model of device, O(stages) with several.
   package var boundSeconds: Double {
+    if strategy.update == .zerothOrder { return visitBoundSeconds(within: nil) }
     let p = strategy.pipelineDegree
     guard p > 1 else { return wholeSeconds(choice: nil) }
     if strategy.schedule.isInterleaved {
@@ -38,6 +39,7 @@ extension IterationCost {
   /// layers to recompute. Offloading adds time, so that bounds without it hold.
   /// - Complexity: O(stages · log layers).
   package func boundSeconds(freedom: StageFreedom, within limit: MemoryLimit) -> Double {
+    if freedom.choosesHostedLayers { return visitBoundSeconds(within: limit) }
     guard freedom.choosesRecomputation else { return boundSeconds }
     let p = strategy.pipelineDegree
     func least(_ stage: Int, offloads: Bool) -> Int? {

@@ -33,6 +33,10 @@ extension IterationCost {
 
   /// Fills `scratch.endSeconds` with the end of each stage's last backward pass.
   func runPipeline(_ split: Split, withTransfers: Bool, scratch: inout EvaluationScratch) {
+    if strategy.update == .zerothOrder {
+      runVisits(split, withTransfers: withTransfers, endSeconds: &scratch.endSeconds)
+      return
+    }
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount
     var forward = [Double](repeating: 0, count: p * v), backward = forward
     for virtualStage in 0..<p * v {

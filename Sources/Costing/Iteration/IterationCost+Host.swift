@@ -26,6 +26,8 @@ extension IterationCost {
   /// there.
   package var leastHostBytes: Int {
     if strategy.hosting.holdsActivations, !strategy.hasEqualStages { return 0 }
+    // Stages have as little there as they must, which their layers decide.
+    if strategy.update == .zerothOrder { return 0 }
     let p = strategy.pipelineDegree, perNode = layout.links[0].devicesPerNode
     let memory = stageMemory(
       of: .even(layerCount: layerCount, stageCount: p, chunkCount: strategy.virtualStageCount))

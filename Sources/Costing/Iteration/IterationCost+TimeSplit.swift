@@ -4,6 +4,7 @@ import Documents
 extension IterationCost {
   /// Where the time of an iteration goes, on the stage that ends it.
   func timeSplit(of split: Split, scratch: inout EvaluationScratch) -> Prediction.TimeSplit {
+    if strategy.update == .zerothOrder { return visitTimeSplit(of: split, scratch: &scratch) }
     runPipeline(split, withTransfers: true, scratch: &scratch)
     let last = slowestStage(split, endSeconds: scratch.endSeconds)
     let end = scratch.endSeconds[last.stage]

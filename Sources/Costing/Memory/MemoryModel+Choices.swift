@@ -6,14 +6,18 @@ package struct StageFreedom: Sendable, Equatable {
   package let choosesRecomputation: Bool
   /// Whether optimizer states are offloaded.
   package let choosesOffload: Bool
+  /// How many layers lie on the host between their visits, under zeroth-order training.
+  package let choosesHostedLayers: Bool
 
   /// All stages as the strategy says.
   package static let none = StageFreedom(choosesRecomputation: false, choosesOffload: false)
 
-  /// - Precondition: recomputation is chosen only where the strategy's is full.
-  package init(choosesRecomputation: Bool, choosesOffload: Bool) {
+  /// - Precondition: recomputation is chosen only where the strategy's is full, layers on the host only where weights are,
+  ///   and then nothing else.
+  package init(choosesRecomputation: Bool, choosesOffload: Bool, choosesHostedLayers: Bool = false) {
     self.choosesRecomputation = choosesRecomputation
     self.choosesOffload = choosesOffload
+    self.choosesHostedLayers = choosesHostedLayers
   }
 }
 
@@ -45,7 +49,8 @@ extension MemoryModel {
     let p = strategy.pipelineDegree
     let isFixed = strategy.hasEqualStages
     let most = isFixed ? layerCount / p : layerCount - (p - 1)
-    if freedom == .none {
+    // With all layers on the host, which needs least, any number is as good as one.
+    if freedom == .none || freedom.choosesHostedLayers {
       // By a straight line where any number of layers may do, which takes fewer evaluations.
       guard isFixed else { return layerCapacity(stage: stage, limitBytes: limitBytes, layerCount: most) }
       return stageMemory(stage: stage, Split.Stage(layerCount: most)).peakBytes <= limitBytes ? most : 0

@@ -54,6 +54,7 @@ extension MemoryModel {
   /// The parts add up to the peak: activations are those of all micro-batches in flight, workspace is what the worst
   /// moment takes beside them.
   package func stageMemory(stage: Int, _ content: Split.Stage) -> Prediction.StageMemory {
+    if evaluationCount > 0 { return zerothOrderMemory(stage: stage, content) }
     let (layerCount, choice) = (content.layerCount, content.choice)
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1

@@ -46,6 +46,12 @@ package struct MemoryModel: Sendable {
   let tensorBufferBytes: Int
   /// Of one layer and one micro-batch, done with but not free yet.
   let pendingLayerBytes: Double
+  /// Losses that a rank evaluates under zeroth-order training; 0 where weights move by gradients.
+  let evaluationCount: Int
+  /// What a rank holds of one micro-batch's activations between layers.
+  let streamByteCount: Int
+  /// A micro-batch's logits, in the precision of the weights.
+  let logitsByteCount: Int
   let weightByteCount: Int
   let gradientByteCount: Int
   let optimizer: OptimizerStates
@@ -102,6 +108,11 @@ package struct MemoryModel: Sendable {
     inFlight = strategy.schedule.passesInFlight(
       stageCount: strategy.pipelineDegree, microBatchCount: microBatchCount)
     weightByteCount = job.precision.byteCount
+    evaluationCount = strategy.update == .zerothOrder ? strategy.evaluationCount(job) : 0
+    streamByteCount =
+      strategy.microBatch * job.sequenceLength * model.hiddenSize * job.precision.byteCount
+      / (strategy.usesSequenceParallelism ? t : 1)
+    logitsByteCount = strategy.microBatch * job.sequenceLength * (vocabulary / t) * job.precision.byteCount
     gradientByteCount = job.gradientByteCount
     optimizer = OptimizerStates(job: job, vocabularySize: vocabulary, parameters: parameters, tensorDegree: t)
     keepsMastersBesideHost = framework.keepsMastersBesideHost

@@ -26,6 +26,11 @@ extension StageCost {
   /// The tail of a stage, the sum of tied embeddings aside.
   package func tail(stage: Int, _ content: Split.Stage) -> Tail {
     let layerCount = content.layerCount
+    if let visits {
+      return Tail(
+        reduceSeconds: 0, gatherSeconds: 0, quantisingSeconds: 0,
+        optimizerSeconds: visits.residentUpdateSeconds(stage: stage, content))
+    }
     let traffic = traffic(stage: stage, layerCount: layerCount)
     var reduce = traffic.reduceSeconds, gather = traffic.gatherSeconds
     if strategy.overlapsGradientReduce, reduce + gather > 0 {

@@ -38,6 +38,8 @@ package final class StageCost: Sendable {
   package let boundaryGatherSeconds: Double
   /// Summing the gradients of tied embeddings between first and last stage; 0 where none are tied across stages.
   let embeddingSumSeconds: Double
+  /// Zeroth-order training; nil where weights move by gradients.
+  let visits: StageVisits?
 
   /// The strategy that is priced.
   var strategy: Strategy { memory.strategy }
@@ -46,7 +48,7 @@ package final class StageCost: Sendable {
 
   init(
     job: TrainingJob, microBatch: MicroBatchCost, links: LayoutLinks, memory: MemoryModel, groups: ShardGroups,
-    speed: DeviceSpeed, framework: DeviceProfile.Framework, host: HostSpeed?
+    speed: DeviceSpeed, perturbation: PerturbationSpeed, framework: DeviceProfile.Framework, host: HostSpeed?
   ) {
     let strategy = memory.strategy
     self.memory = memory
@@ -112,7 +114,13 @@ package final class StageCost: Sendable {
     boundaryGatherSeconds =
       strategy.usesSequenceParallelism || strategy.pipelineDegree == 1
       ? 0 : links.tensorGroup.allGatherSeconds(byteCount: Double(strategy.boundaryActivationBytes(job: job)))
-    if job.model.hasTiedEmbeddings, strategy.pipelineDegree > 1 {
+    visits =
+      strategy.update == .firstOrder
+      ? nil
+      : StageVisits(
+        job: job, microBatch: microBatch, memory: memory, groups: groups, launchFloorSeconds: layer.launchFloorSeconds,
+        speed: perturbation, framework: framework, host: host)
+    if job.model.hasTiedEmbeddings, strategy.pipelineDegree > 1, visits == nil {
       embeddingSumSeconds = links.embeddingGroup.allReduceSeconds(
         byteCount: Double(parameters.outputMatrix * job.gradientByteCount))
     } else {
@@ -186,7 +194,13 @@ package final class StageCost: Sendable {
   /// Seconds of one micro-batch through all that a stage holds.
   @inline(__always)
   func passSeconds(stage: Int, _ content: Split.Stage) -> PassSeconds {
-    passSeconds(
+    if let visits {
+      return PassSeconds(
+        forward: visits.busy(
+          content, isFirst: stage == 0, isLast: stage == strategy.pipelineDegree - 1, updates: false
+        ).most, backward: 0)
+    }
+    return passSeconds(
       layerCount: content.layerCount, recomputedCount: recomputedCount(content.choice), isFirst: stage == 0,
       isLast: stage == strategy.pipelineDegree - 1)
   }
@@ -220,8 +234,10 @@ package final class StageCost: Sendable {
 }
 
 extension Strategy {
-  /// Bytes of a micro-batch's activations between layers, whole: a tensor group holds them once or divided.
+  /// Bytes of a micro-batch's activations between layers, whole: a tensor group holds them once or divided. Those of all
+  /// losses that a rank evaluates travel together.
   func boundaryActivationBytes(job: TrainingJob) -> Int {
     microBatch * job.sequenceLength * job.model.hiddenSize * job.precision.byteCount
+      * (update == .zerothOrder ? evaluationCount(job) : 1)
   }
 }
