@@ -132,7 +132,8 @@ public struct Planner: Sendable {
   public func estimate(_ strategy: Strategy) throws(SextantError) -> Estimate {
     do {
       let estimate = try Costing.Estimate(model: model, pattern: strategy.pattern)
-      guard
+      // No framework runs zeroth-order training: nobody can have meant one.
+      guard estimate.strategy.update == .firstOrder,
         let refusal = framework.capabilities?.refusal(of: estimate.strategy, split: estimate.split, job: model.job)
       else { return Estimate(document: estimate) }
       let others = Capabilities.running(estimate.strategy, split: estimate.split, job: model.job).map(\.name)
