@@ -15,6 +15,8 @@ package struct Plan: Sendable, Equatable {
     package let family: String?
     /// The family of the fastest strategy, where a plainer one within the margin is the plan.
     package static let fastest = "the fastest"
+    /// The family of all that train by gradients, where the plan does not.
+    package static let firstOrder = "first-order training"
     /// Why it lost, as a sentence.
     package let reason: String
 

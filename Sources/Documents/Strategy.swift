@@ -48,7 +48,7 @@
   }
   /// Consecutive replicas that have the same sequences and divide the losses of an iteration among themselves (PertP of
   /// DistZO2, Wang and Jin 2025); 1 where each evaluates all of them, and under first-order training.
-  @usableFromInline package internal(set) var perturbationDegree = 1
+  package var perturbationDegree = 1
 
   /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage`
   ///   says, which counts for nothing else.

@@ -161,7 +161,7 @@ struct Frontier {
       return known
     }
     let candidate = priced.candidates[index]
-    if let own = layerSplit.split(of: model.job.model, among: candidate.strategy) {
+    if let own = layerSplit.split(of: candidate.strategy, model.job.model) {
       let completion = try completion(of: index, split: own, cutoffSeconds: cutoffSeconds, watch: watch)
       // Where orders of the nodes were searched, what is proven is the bound of all.
       let bound = arranger.isNeeded ? candidate.boundSeconds : completion?.scoreSeconds ?? cutoffSeconds
@@ -260,6 +260,10 @@ struct Frontier {
   /// chose what another point of the lattice has for all of them.
   private static func named(_ strategy: Strategy, _ split: Split) -> Strategy? {
     guard let choices = split.choices else { return strategy }
+    if strategy.update == .zerothOrder {
+      // With everything on the devices it is another point.
+      return choices.contains { $0.hostedLayerCount != 0 } ? strategy : nil
+    }
     let recomputesNothing = choices.allSatisfy { $0.recomputedLayerCount == 0 }
     if !choices.contains(where: \.offloadsOptimizer) {
       if choices == split.choices(under: strategy) || recomputesNothing { return nil }
@@ -269,6 +273,14 @@ struct Frontier {
 
   private func isRisky(_ cost: IterationCost, _ split: Split) -> Bool {
     cost.verdict(of: cost.stageMemory(of: split)) != .fits
+  }
+}
+
+extension Capabilities.LayerSplit {
+  /// The layers that the framework itself would give to a strategy's stages; nil where they are free, as they are under
+  /// zeroth-order training, which no framework runs.
+  func split(of strategy: Strategy, _ model: ModelDescription) -> Split? {
+    strategy.update == .zerothOrder ? nil : split(of: model, among: strategy)
   }
 }
 

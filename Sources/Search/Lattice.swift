@@ -16,6 +16,8 @@ import Documents
 /// | on the host | nothing; where that is asked for, or nothing fits without, the update, or quarters of it, weights, activations |
 /// | FlashAttention, overlap of gradient reduction | what device and framework have, unless fixed |
 ///
+/// Where it is allowed, zeroth-order training has points of its own, see ``zerothOrderPoints(_:keys:rejections:)``.
+///
 /// Of these, what the framework that is to run the plan does not offer is left out, see ``Capabilities``.
 struct Lattice {
   /// The strategies of one mesh; each names what it shares with others.
@@ -46,13 +48,17 @@ struct Lattice {
   /// Where enumeration was cut, by rule; each count is of cuts, whatever would have been below them.
   let rejections: [String: Int]
 
+  let model: CostModel
   private let job: TrainingJob
-  private let pattern: StrategyPattern
+  let pattern: StrategyPattern
+  /// Whether weights may move by gradients, and by losses alone.
+  private let searchesFirstOrder: Bool
+  let searchesZerothOrder: Bool
   private let shardingChoices: ShardingChoices
   /// What the framework offers; nil for all that can be priced.
   private let capabilities: Capabilities?
   /// The parts that are not walked, as they are fixed or as device and framework have them.
-  private let base: Strategy
+  let base: Strategy
   private let hasFlashAttention: Bool
   private let hasHost: Bool
   private let interleavesLargerGroups: Bool
@@ -72,8 +78,12 @@ struct Lattice {
     searchesHosting: Bool = false
   ) {
     self.capabilities = capabilities
+    self.model = model
     job = model.job
     self.pattern = pattern
+    searchesZerothOrder = allowance.admitsZerothOrder && pattern.update != .firstOrder
+    let refusal = capabilities?.refusal(of: model.job)
+    searchesFirstOrder = pattern.update != .zerothOrder && refusal == nil
     shardingChoices = ShardingChoices(cluster: model.cluster, pattern: pattern, allowance: allowance)
     hasFlashAttention = model.hasFlashAttention
     hasHost = model.cluster.host != nil
@@ -92,15 +102,22 @@ struct Lattice {
     var meshes: [Mesh] = []
     var rejections: [String: Int] = [:]
     let deviceCount = model.deviceCount
-    if let refusal = capabilities?.refusal(of: job) {
-      self.meshes = []
-      self.rejections = ["\(refusal)": 1]
-      return
+    if let refusal {
+      rejections["\(refusal)"] = 1
+      guard searchesZerothOrder else {
+        self.meshes = []
+        self.rejections = rejections
+        return
+      }
     }
     for mesh in Self.factorisations(of: deviceCount, along: Mesh.searchedAxes[...], pattern: pattern) {
       // Fused attention as the mesh's strategies have it, since without they hold more.
       let plainest = Strategy(mesh: mesh).with(\.usesFlashAttention, base.usesFlashAttention && hasFlashAttention)
-      if let violation = plainest.violation(
+      if searchesZerothOrder, Self.admitsZerothOrder(mesh, model) {
+        meshes.append(mesh)
+      } else if !searchesFirstOrder {
+        rejections["no zeroth-order training on these degrees", default: 0] += 1
+      } else if let violation = plainest.violation(
         job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention)
       {
         rejections[violation.rule, default: 0] += 1
@@ -134,6 +151,15 @@ struct Lattice {
     var keyIndex: [MicroBatchKey: Int] = [:]
     var points: [Point] = []
     var rejections: [String: Int] = [:]
+    if searchesZerothOrder { points = zerothOrderPoints(mesh, keys: &keys, rejections: &rejections) }
+    let nothing = (Branch(mesh: mesh, microBatchKeys: keys, points: points), rejections)
+    guard searchesFirstOrder, job.globalBatch % mesh.degree(of: .data) == 0 else { return nothing }
+    // A mesh that is there for the other kind of training alone.
+    if searchesZerothOrder, let refusal = capabilities?.refusal(of: mesh) {
+      rejections[refusal.rule, default: 0] += 1
+      return (nothing.0, rejections)
+    }
+    for (index, key) in keys.enumerated() { keyIndex[key] = index }
     let perReplica = job.globalBatch / mesh.degree(of: .data)
     let fixed = pattern.microBatch
     let microBatches = divisors(of: perReplica).filter { fixed ?? $0 == $0 }

@@ -107,11 +107,14 @@ struct LayerSplitter {
   private mutating func run() throws(Stopped) {
     current.reserveCapacity(options.stageCount)
     best.isExhausted = best.lowerBoundSeconds >= cutoffSeconds
+    // Stages that hold layers on one node's host trade them against each other.
+    let asksPrograms =
+      options.hasAlternatives || cost.strategy.update == .zerothOrder && !options.sharedHosts.isEmpty
     if !best.isExhausted {
-      budget = options.hasAlternatives ? Self.firstEventBudget : Self.eventBudget
+      budget = asksPrograms ? Self.firstEventBudget : Self.eventBudget
       best.isExhausted = try descend(stage: 0, used: 0, boundSeconds: 0)
     }
-    if !best.isExhausted, options.hasAlternatives {
+    if !best.isExhausted, asksPrograms {
       try solvePrograms()
       best.isExhausted = best.lowerBoundSeconds >= limit
       if !best.isExhausted {

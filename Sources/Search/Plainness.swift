@@ -5,19 +5,21 @@ import Documents
 ///
 /// | order | what is plainer |
 /// |---|---|
-/// | 1 | exact collectives before quantised ones |
-/// | 2 | one copy of the weights before a secondary one |
-/// | 3 | a ZeRO stage before shard levels |
-/// | 4 | less of the update, no weights and no activations on the host |
-/// | 5 | optimizer states on the device before offload |
-/// | 6 | stages that recompute alike before stages that choose |
-/// | 7 | equal layers on all stages before others |
-/// | 8 | a lower tensor degree |
-/// | 9 | plain 1F1B before interleaving |
-/// | 10 | a lower pipeline degree |
-/// | 11 | a lower ZeRO stage |
-/// | 12 | less recomputation |
-/// | 13 | no sequence parallelism |
+/// | 1 | gradients before losses alone |
+/// | 2 | exact collectives before quantised ones |
+/// | 3 | one copy of the weights before a secondary one |
+/// | 4 | a ZeRO stage before shard levels |
+/// | 5 | less of the update, no weights and no activations on the host |
+/// | 6 | optimizer states on the device before offload |
+/// | 7 | stages that recompute alike before stages that choose |
+/// | 8 | equal layers on all stages before others |
+/// | 9 | a lower tensor degree |
+/// | 10 | plain 1F1B before interleaving |
+/// | 11 | a lower pipeline degree |
+/// | 12 | a lower ZeRO stage |
+/// | 13 | less recomputation |
+/// | 14 | no sequence parallelism |
+/// | 15 | losses divided among fewer replicas |
 ///
 /// Of what is equally plain the fastest is taken.
 struct Plainness: Hashable, Comparable {
@@ -29,12 +31,13 @@ struct Plainness: Hashable, Comparable {
   init(_ strategy: Strategy, freedom: StageFreedom, hasEqualLayers: Bool) {
     let sharding = strategy.sharding, hosting = strategy.hosting
     places = [
+      strategy.update == .firstOrder ? 0 : 1,
       sharding.isQuantised ? 1 : 0, sharding.secondaryDegree == nil ? 0 : 1, strategy.hasShardLevels ? 1 : 0,
       hosting.updatePercent, hosting.holdsWeights ? 1 : 0, hosting.holdsActivations ? 1 : 0,
       freedom.choosesOffload ? 1 : 0, freedom.choosesRecomputation ? 1 : 0, hasEqualLayers ? 0 : 1,
       strategy.tensorDegree, strategy.schedule.isInterleaved ? 1 : 0, strategy.pipelineDegree,
       strategy.zeroStage.rawValue, Strategy.Recompute.allCases.firstIndex(of: strategy.recompute) ?? 0,
-      strategy.usesSequenceParallelism ? 1 : 0,
+      strategy.usesSequenceParallelism ? 1 : 0, strategy.perturbationDegree,
     ]
   }
 

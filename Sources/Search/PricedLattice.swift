@@ -152,6 +152,8 @@ struct PricedLattice: Sendable {
     let choosesRecomputation: Bool
     let choosesOffload: Bool
     let hosting: Hosting
+    let perturbationDegree: Int
+    let update: Strategy.Update
 
     init(_ point: Lattice.Point) {
       microBatchCostIndex = point.microBatchCostIndex
@@ -160,6 +162,8 @@ struct PricedLattice: Sendable {
       choosesRecomputation = point.freedom.choosesRecomputation
       choosesOffload = point.freedom.choosesOffload
       hosting = point.strategy.hosting
+      perturbationDegree = point.strategy.perturbationDegree
+      update = point.strategy.update
     }
   }
 
@@ -194,7 +198,7 @@ struct PricedLattice: Sendable {
       }
       let cost = costs.cost(
         of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
-      let own = layerSplit.split(of: model.job.model, among: point.strategy).map {
+      let own = layerSplit.split(of: point.strategy, model.job.model).map {
         // The bound, and every reader of plans, wants a layer on every stage.
         $0.layerCounts.contains(0) ? .unfit : cost.verdict(of: cost.stageMemory(of: $0))
       }

@@ -15,6 +15,10 @@ struct SplitBounds {
   private static let layersPerLook = 64
 
   private let paths: OneForwardOneBackwardBound
+  /// Whether micro-batches pass the stages once, forward: see ``lineSeconds(stage:used:option:)``.
+  private let isForwardOnly: Bool
+  /// Of the last stage, the least that follows its last pass.
+  private let lastTailSeconds: Double
   private let microBatches: Double
   private let lastStage: Int
   private let transferBefore: [Double]
@@ -34,17 +38,22 @@ struct SplitBounds {
     let transfers = (0..<max(0, p - 1)).map { cost.transferSeconds(afterStage: $0) }
     paths = OneForwardOneBackwardBound(transferSeconds: transfers, microBatchCount: cost.microBatchCount)
     microBatches = Double(cost.microBatchCount)
+    isForwardOnly = cost.strategy.schedule == .forwardOnly
     lastStage = p - 1
     var before = [0.0]
     for transfer in transfers { before.append(before[before.count - 1] + transfer) }
     transferBefore = before
     fixedSeconds = cost.fixedSeconds
-    var leastTail = Double.infinity
-    for layers in 1...options.capacities[0] {
-      let (first, second) = options.options(stage: 0, layers: layers)
-      for option in [first, second] { leastTail = min(leastTail, option?.tailSeconds ?? .infinity) }
+    func leastTail(_ stage: Int) -> Double {
+      var least = Double.infinity
+      for layers in 1...options.capacities[stage] {
+        let (first, second) = options.options(stage: stage, layers: layers)
+        for option in [first, second] { least = min(least, option?.tailSeconds ?? .infinity) }
+      }
+      return least
     }
-    leastTailSeconds = leastTail
+    leastTailSeconds = leastTail(0)
+    lastTailSeconds = isForwardOnly ? leastTail(p - 1) : 0
 
     let empty = [[Double]](repeating: [Double](repeating: .infinity, count: layerCount + 1), count: p + 1)
     var workBefore = empty, forwardBefore = empty, workFrom = empty
@@ -54,7 +63,7 @@ struct SplitBounds {
     for stage in 0..<p {
       try Self.visit(stage, options, watch) { used, option in
         let next = used + option.layers
-        workBefore[stage + 1][next] = min(workBefore[stage + 1][next], workBefore[stage][used] + option.workSeconds)
+        workBefore[stage + 1][next] = min(workBefore[stage + 1][next], workBefore[stage][used] + option.firstSeconds)
         forwardBefore[stage + 1][next] = min(
           forwardBefore[stage + 1][next], forwardBefore[stage][used] + option.forwardSeconds)
       }
@@ -111,6 +120,7 @@ struct SplitBounds {
 
   /// The largest term of a stage.
   private func term(stage: Int, used: Int, option: StageOption) -> Double {
+    if isForwardOnly { return lineSeconds(stage: stage, used: used, option: option) }
     let before = workBefore[stage][used]
     let pipeline = paths.stageTermSeconds(
       stage, workSeconds: before + option.workSeconds + workFrom[stage + 1][used + option.layers],
@@ -120,5 +130,14 @@ struct SplitBounds {
     // The pipeline ends on stage 0, which then does its tail.
     return fixedSeconds
       + max(pipeline + (stage == 0 ? option.tailSeconds : leastTailSeconds), end + option.tailSeconds)
+  }
+
+  /// The same where micro-batches pass the stages once: the first goes to this stage, all follow it here, and the last goes
+  /// on to the end. The largest over all stages is the time itself.
+  private func lineSeconds(stage: Int, used: Int, option: StageOption) -> Double {
+    let done = workBefore[stage][used] + option.firstSeconds + (microBatches - 1) * option.forwardSeconds
+    let toEnd = done + workFrom[stage + 1][used + option.layers] + transferBefore[lastStage]
+    let tail = stage == lastStage ? option.tailSeconds : lastTailSeconds
+    return fixedSeconds + max(done + transferBefore[stage] + option.tailSeconds, toEnd + tail)
   }
 }

@@ -18,6 +18,8 @@ import IntegerProgramming
 /// take as long as the best split known are left out, too. T and the least sum are a lower bound for all splits whose
 /// bottleneck is T. Thresholds are taken in ranges, (a, b] bounded by its least value and the sum under b, and the
 /// range with the least bound is halved, until no bound is below the best split or a count of programs is reached.
+///
+/// Where micro-batches pass the stages once, R is one way, θ_i = (m − 1) f_i, and the tail is the last stage's.
 struct SplitProgram {
   /// Programs that may be solved for one strategy, and nodes of each: counts, so that answers do not depend on speed.
   static let programLimit = 24
@@ -54,6 +56,8 @@ struct SplitProgram {
   init(cost: IterationCost, options: StageOptions) {
     self.options = options
     let p = options.stageCount, m = cost.microBatchCount
+    let isForwardOnly = cost.strategy.schedule == .forwardOnly
+    let tailStage = isForwardOnly ? p - 1 : 0
     var candidates: [Candidate] = []
     for stage in 0..<p {
       // Micro-batches after the first whose other pass no warm-up has done.
@@ -65,8 +69,10 @@ struct SplitProgram {
           let f = option.forwardSeconds, b = option.backwardSeconds
           candidates.append(
             Candidate(
-              option: option, stage: stage, sumSeconds: option.workSeconds + (stage == 0 ? option.tailSeconds : 0),
-              bottleneckSeconds: max(further * b + steady * f, further * f + steady * b),
+              option: option, stage: stage,
+              sumSeconds: option.workSeconds + (stage == tailStage ? option.tailSeconds : 0),
+              bottleneckSeconds: isForwardOnly
+                ? further * f : max(further * b + steady * f, further * f + steady * b),
               endSeconds: cost.fixedSeconds + Double(m) * option.workSeconds + option.tailSeconds))
         }
       }
@@ -74,7 +80,7 @@ struct SplitProgram {
     self.candidates = candidates
     thresholds = Set(candidates.map(\.bottleneckSeconds)).sorted()
     constantSeconds =
-      cost.fixedSeconds + 2 * (0..<p - 1).reduce(0) { $0 + cost.transferSeconds(afterStage: $1) }
+      cost.fixedSeconds + (isForwardOnly ? 1 : 2) * (0..<p - 1).reduce(0) { $0 + cost.transferSeconds(afterStage: $1) }
   }
 
   /// A lower bound on every split.

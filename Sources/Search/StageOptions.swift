@@ -7,6 +7,9 @@ struct StageOption {
   let choice: StageChoice?
   let forwardSeconds: Double
   let backwardSeconds: Double
+  /// Its first micro-batch's, where that takes longer than another one's: under zeroth-order training, whose weights are
+  /// brought up to date in it.
+  let firstSeconds: Double
   /// What follows its last backward pass.
   let tailSeconds: Double
   /// Optimizer states that each of its devices keeps in the host's memory.
@@ -20,9 +23,17 @@ struct StageOption {
   }
 }
 
+extension IterationCost {
+  /// The first micro-batch through a stage, seconds.
+  fileprivate func firstSeconds(stage: Int, _ content: Split.Stage, passes: PassSeconds) -> Double {
+    strategy.update == .zerothOrder
+      ? visitSeconds(stage: stage, content, isFirstVisit: true) : passes.forward + passes.backward
+  }
+}
+
 /// The options of every stage of one strategy that keep a limit of memory and can be part of a best split.
 ///
-/// A stage recomputes no more than it must, since that only adds time: there is one option for a number of layers, and
+/// A stage recomputes no more than it must, and has no more layers on the host, since that only adds time: there is one option for a number of layers, and
 /// a second if offloading its optimizer saves recomputation or makes it fit at all. What couples stages, layers apart,
 /// is the memory of the nodes they share.
 struct StageOptions {
@@ -76,6 +87,11 @@ struct StageOptions {
                 stage: stage, layerCount: layers, offloadsOptimizer: offloads, within: limit)
             else { return nil }
             choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)
+          } else if freedom.choosesHostedLayers {
+            guard let count = cost.leastHostedLayerCount(stage: stage, layerCount: layers, within: limit) else {
+              return nil
+            }
+            choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: count)
           } else if freedom.choosesOffload {
             let chunk = layers / cost.strategy.virtualStageCount
             choice = StageChoice(
@@ -90,6 +106,7 @@ struct StageOptions {
           let passes = cost.passSeconds(stage: stage, content)
           return StageOption(
             layers: layers, choice: choice, forwardSeconds: passes.forward, backwardSeconds: passes.backward,
+            firstSeconds: cost.firstSeconds(stage: stage, content, passes: passes),
             tailSeconds: cost.tailSeconds(stage: stage, content), hostBytes: memory.hostBytes
           )
         }

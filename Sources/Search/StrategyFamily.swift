@@ -30,6 +30,10 @@ struct StrategyFamily {
   /// - Parameter stagesDiffer: whether its stages choose for themselves.
   static func others(than winner: Strategy, stagesDiffer: Bool) -> [StrategyFamily] {
     var families: [StrategyFamily] = []
+    families.append(
+      winner.update == .firstOrder
+        ? StrategyFamily(name: "zeroth-order training") { $0.update == .zerothOrder }
+        : StrategyFamily(name: Plan.Alternative.firstOrder) { $0.update == .firstOrder })
     for axis in Mesh.searchedAxes {
       let what = axis == .pipeline ? "pipeline" : "\(axis.name) parallelism"
       families.append(

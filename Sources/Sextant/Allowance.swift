@@ -23,10 +23,29 @@ public struct Allowance: Sendable, Equatable {
     return Allowance(document: Documents.Allowance(quantisationTolerance: tolerance))
   }
 
+  /// Training by losses alone (MeZO, Malladi et al. 2023): no backward pass, no gradients, no optimizer states. Another
+  /// optimisation, whose steps are faster and say far less each; what fits nowhere else may fit so.
+  public static let zerothOrder = Allowance(
+    document: Documents.Allowance(quantisationTolerance: nil, zerothOrder: true))
+
+  /// What either of two allows.
+  public func and(_ other: Allowance) -> Allowance {
+    let tolerances = [document.quantisationTolerance, other.document.quantisationTolerance].compactMap { $0 }
+    return Allowance(
+      document: Documents.Allowance(
+        quantisationTolerance: tolerances.max(),
+        zerothOrder: document.admitsZerothOrder || other.document.admitsZerothOrder))
+  }
+
   /// Refuses to fix what only an allowance may choose.
   ///
   /// - Parameter source: what the error calls the pattern.
   func check(_ fixed: StrategyPattern, source: String) throws(SextantError) {
+    if fixed.update == .zerothOrder, !document.admitsZerothOrder {
+      throw SextantError(
+        .argument, source: source, location: "/update",
+        expected: "changes the optimisation: it needs zeroth-order allowed")
+    }
     guard document.quantisationTolerance == nil else { return }
     let stated = [("quantise_weights", fixed.quantisesWeights), ("quantise_gradients", fixed.quantisesGradients)]
     if let key = stated.first(where: { $0.1 == true })?.0 {

@@ -5,7 +5,10 @@ import Sextant
 struct AllowanceOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Methods that change values and may be used: zero++ gathers weights as INT8 and exchanges gradients as INT4 between nodes.",
+      """
+      Methods that change what is trained and may be used: zero++ gathers weights as INT8 and exchanges gradients as INT4 \
+      between nodes; zeroth-order trains by losses alone, without gradients or optimizer states.
+      """,
       valueName: "method"))
   var allow: [String] = []
 
@@ -16,25 +19,27 @@ struct AllowanceOptions: ParsableArguments {
   var tolerance: Double?
 
   /// The methods that ``allow`` may name.
-  private static let zeroPlusPlus = "zero++"
+  private static let zeroPlusPlus = "zero++", zerothOrder = "zeroth-order"
+
+  private var methods: [Substring] { allow.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false) } }
 
   func validate() throws {
-    for word in allow.flatMap({ $0.split(separator: ",", omittingEmptySubsequences: false) })
-    where word != Self.zeroPlusPlus {
+    for word in methods where word != Self.zeroPlusPlus && word != Self.zerothOrder {
       throw ValidationError(
-        ["co2", "zeroth-order"].contains(word)
-          ? "--allow: \(word) is not supported yet" : "--allow knows zero++, not \"\(word)\"")
+        word == "co2"
+          ? "--allow: co2 is not supported yet"
+          : "--allow knows \(Self.zeroPlusPlus) and \(Self.zerothOrder), not \"\(word)\"")
     }
-    guard allow.isEmpty || tolerance != nil else {
+    let quantises = methods.contains { $0 == Self.zeroPlusPlus }
+    guard !quantises || tolerance != nil else {
       throw ValidationError("--allow zero++ changes values: --tolerance has to say by how much at most, such as 0.02")
     }
-    guard tolerance == nil || !allow.isEmpty else {
-      throw ValidationError("--tolerance is for methods that --allow names")
-    }
+    guard tolerance == nil || quantises else { throw ValidationError("--tolerance is for --allow zero++") }
   }
 
   func allowance() throws -> Allowance {
-    guard !allow.isEmpty, let tolerance else { return .exact }
-    return try .zeroPlusPlus(tolerance: tolerance)
+    let zerothOrder = methods.contains { $0 == Self.zerothOrder } ? Allowance.zerothOrder : .exact
+    guard let tolerance else { return zerothOrder }
+    return try zerothOrder.and(.zeroPlusPlus(tolerance: tolerance))
   }
 }
