@@ -183,7 +183,10 @@ package struct CostModel: Sendable {
     let tokens = Double(job.globalBatch) * Double(job.sequenceLength)
     let devices = Double(deviceCount)
     let peak = meanPeakFLOPPerSecond
-    let flop = job.model.modelFLOP(sequenceLength: job.sequenceLength, sequenceCount: job.globalBatch)
+    let flop =
+      job.model.modelFLOP(sequenceLength: job.sequenceLength, sequenceCount: job.globalBatch)
+      // Of which a forward pass is a third.
+      * (cost.strategy.update == .zerothOrder ? Double(job.zerothOrder.evaluationCount) / 3 : 1)
     return Prediction(
       iterationSeconds: seconds,
       timeSplit: cost.timeSplit(of: split, scratch: &scratch),

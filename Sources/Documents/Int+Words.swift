@@ -12,6 +12,6 @@ extension Int {
 
   /// A count with its noun: `1 node`, `1,024 nodes`, `2 micro-batches`.
   package func counted(_ noun: String) -> String {
-    "\(grouped) \(noun)" + (self == 1 ? "" : noun.hasSuffix("ch") ? "es" : "s")
+    "\(grouped) \(noun)" + (self == 1 ? "" : noun.hasSuffix("ch") || noun.hasSuffix("ss") ? "es" : "s")
   }
 }

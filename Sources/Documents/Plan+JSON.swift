@@ -77,6 +77,9 @@ extension Plan {
       impossible.append(try entry.name())
     }
     impossibleFamilies = impossible
+    if strategy.update == .firstOrder, let section = fields.optional("zeroth_order") {
+      throw section.conflict("the strategy trains by gradients")
+    }
     for (key, derived) in derivedSections {
       let stated = try fields.required(key)
       guard stated.value == derived else {
@@ -124,7 +127,7 @@ extension Plan {
     [
       ("stages", stagesSection), ("schedule", scheduleSection), ("placement", placementSection),
       ("groups", groupsSection), ("decisions", decisionsSection),
-    ]
+    ] + (zerothOrderSection.map { [("zeroth_order", $0)] } ?? [])
   }
 
   private var stagesSection: JSON {

@@ -119,6 +119,7 @@ package import JSONText
   package let verdict: Verdict
   package let tokensPerSecondPerDevice: Double
   /// Model FLOP of an iteration over what the devices could do at peak in that time.
+  /// Under zeroth-order training those of as many forward passes as it has losses.
   package let modelFLOPUtilization: Double
 
   package init(

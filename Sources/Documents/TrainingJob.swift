@@ -42,6 +42,17 @@ package import JSONText
     return other
   }
 
+  /// The same job of another model, or with other sequences.
+  package func with(
+    model other: ModelDescription? = nil, sequenceLength length: Int? = nil, globalBatch batch: Int? = nil
+  ) throws(Contradiction) -> TrainingJob {
+    var job = try TrainingJob(
+      model: other ?? model, sequenceLength: length ?? sequenceLength, globalBatch: batch ?? globalBatch,
+      precision: precision, accumulatesGradientsInFP32: accumulatesGradientsInFP32, optimizer: optimizer)
+    job.zerothOrder = zerothOrder
+    return job
+  }
+
   /// Sizes that cannot be together, as a sentence.
   package struct Contradiction: Error, Sendable, Equatable {
     package let sentence: String

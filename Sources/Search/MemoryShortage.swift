@@ -94,10 +94,7 @@ package struct MemoryShortage: Sendable, Equatable {
     let shorterLengths = Array(sequence(first: model.job.sequenceLength / 2) { $0 / 2 }.prefix { $0 >= 128 })
     sufficientSequenceLength = try shorterLengths.firstToFit { (length) throws(Stopped) in
       guard
-        let shorter = try? TrainingJob(
-          model: model.job.model, sequenceLength: length, globalBatch: model.job.globalBatch,
-          precision: model.job.precision, accumulatesGradientsInFP32: model.job.accumulatesGradientsInFP32,
-          optimizer: model.job.optimizer)
+        let shorter = try? model.job.with(sequenceLength: length)
       else { return false }
       return try fits(model.cluster, shorter, pattern)
     }

@@ -210,9 +210,7 @@ extension CostModel {
 
   /// Another batch on the same nodes; nil where sizes cannot be counted.
   fileprivate func with(globalBatch: Int) -> CostModel? {
-    let other = try? TrainingJob(
-      model: job.model, sequenceLength: job.sequenceLength, globalBatch: globalBatch, precision: job.precision,
-      accumulatesGradientsInFP32: job.accumulatesGradientsInFP32, optimizer: job.optimizer)
+    let other = try? job.with(globalBatch: globalBatch)
     return other.flatMap { try? CostModel(cluster: cluster, job: $0, frameworkName: framework.name) }?
       .arranged(nodeOrder)
   }

@@ -26,6 +26,7 @@ public struct Job: Sendable, Equatable {
     let precision: Precision?
     let gradientPrecision: Precision?
     let optimizer: Optimizer
+    let zerothOrder: ZerothOrder
   }
 
   private let content: Content
@@ -36,14 +37,15 @@ public struct Job: Sendable, Equatable {
   ///   - precision: nil for bf16 where all devices of the cluster compute in it, else fp16.
   ///   - gradientPrecision: in which gradients are accumulated, fp32 or `precision`; nil for fp32 except under fp16.
   ///   - optimizer: what updates the weights.
+  ///   - zerothOrder: how weights move instead where zeroth-order training is allowed.
   public init(
     model: Model, globalBatch: Int, sequence: Int? = nil, precision: Precision? = nil,
-    gradientPrecision: Precision? = nil, optimizer: Optimizer = Optimizer()
+    gradientPrecision: Precision? = nil, optimizer: Optimizer = Optimizer(), zerothOrder: ZerothOrder = .usual
   ) {
     content = .open(
       Stated(
         model: model, globalBatch: globalBatch, sequence: sequence, precision: precision,
-        gradientPrecision: gradientPrecision, optimizer: optimizer))
+        gradientPrecision: gradientPrecision, optimizer: optimizer, zerothOrder: zerothOrder))
   }
 
   private init(_ whole: TrainingJob) { content = .whole(whole) }
@@ -96,10 +98,12 @@ extension Job.Stated {
         found: gradients.rawValue)
     }
     do {
-      return try TrainingJob(
+      var job = try TrainingJob(
         model: model.description, sequenceLength: sequenceLength, globalBatch: globalBatch,
         precision: chosen.documents, accumulatesGradientsInFP32: gradients == .fp32,
         optimizer: optimizer.documents)
+      job.zerothOrder = zerothOrder.documents
+      return job
     } catch {
       throw SextantError(.input, expected: error.sentence)
     }

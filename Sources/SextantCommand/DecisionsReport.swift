@@ -13,12 +13,18 @@ struct DecisionsReport {
       let error = decision.relativeError.map { ", relative error \(Format.percent($0))" } ?? ""
       text += "Numerically different: \(Self.words(decision.name))\(error)\n"
     }
+    for decision in plan.decisions where decision.effect == .algorithmicallyDifferent {
+      text += "Algorithmically different: \(Self.words(decision.name)); the result is another model\n"
+    }
     return text
   }
 
   private var launch: String {
     let question = plan.question
     var text = ""
+    if plan.strategy.update == .zerothOrder {
+      return "For no framework: none that is known trains by losses alone; sextant dry-run executes it in miniature\n"
+    }
     if let framework = question.capabilities {
       text += "For \(framework.label)"
     } else {
@@ -44,6 +50,11 @@ struct DecisionsReport {
   private static func words(_ name: String) -> String {
     switch name {
     case "micro_batch": "micro-batch"
+    case "update": "weights move by losses alone (zeroth order)"
+    case "perturbation": "losses divided among replicas"
+    case "host_weights": "weights on the host between their uses"
+    case "host_activations": "activations on the host until backward"
+    case "host_update_percent": "updates by the host"
     case "layer_split": "split of layers"
     case "offload_optimizer": "offload of optimizer states"
     case "quantise_weights": "INT8 gathers of weights between nodes"

@@ -13,7 +13,7 @@ struct PlanReport {
       EstimateReport.notes(
         of: plan.job, on: plan.cluster, framework: plan.cluster.device.framework(named: plan.question.coefficientName)),
       strategySection,
-      DecisionsReport(plan: plan).text, bestSection,
+      DecisionsReport(plan: plan).text, ZerothOrderReport(plan: plan).text, bestSection,
       PredictionReport(prediction: plan.prediction).text,
       HostMemoryReport(prediction: plan.prediction, strategy: plan.strategy, cluster: plan.cluster).text, stagesSection,
       ShardingReport(plan: plan).text, nodesSection,
@@ -202,7 +202,7 @@ struct PlanReport {
   }
 
   /// `6 × 12, 5` for six twelves and a five.
-  private static func runs(_ counts: [Int]) -> String {
+  static func runs(_ counts: [Int]) -> String {
     var runs: [(count: Int, value: Int)] = []
     for value in counts {
       if runs.last?.value == value { runs[runs.count - 1].count += 1 } else { runs.append((1, value)) }

@@ -36,6 +36,8 @@ struct WorkloadOptions: ParsableArguments {
 
   @OptionGroup(title: "Optimizer") var states: OptimizerOptions
 
+  @OptionGroup(title: "Zeroth-order training") var zerothOrder: ZerothOrderOptions
+
   @Option(
     help: ArgumentHelp(
       "What is to run it: \(Planner.frameworkNames.joined(separator: ", ")); any is all that can be priced. The device profile's first where not given.",
@@ -45,7 +47,8 @@ struct WorkloadOptions: ParsableArguments {
   /// Whether any of it was given.
   var isStated: Bool {
     cluster.isStated || [nodes, globalBatch].contains { $0 != nil } || sequence != nil || precision != nil
-      || gradientPrecision != nil || states.isStated || [model, job, framework].contains { $0 != nil }
+      || gradientPrecision != nil || states.isStated || zerothOrder.isStated
+      || [model, job, framework].contains { $0 != nil }
   }
 
   /// Whether several plans are asked for.
@@ -70,6 +73,9 @@ struct WorkloadOptions: ParsableArguments {
   /// Prices what a configuration runs; what it does not state comes from these options.
   func planner(for configuration: Configuration) throws -> Planner {
     guard job == nil else { return try planner() }
+    if zerothOrder.isStated {
+      throw ValidationError("--zo-… is not for configurations: no framework trains by losses alone")
+    }
     return try Planner(
       cluster: cluster.stated(), configuration: configuration,
       model: model.map { (name) throws(SextantError) in try Model.named(name) },
@@ -87,18 +93,20 @@ struct WorkloadOptions: ParsableArguments {
   private func trainingJob(globalBatch: Int?) throws -> Job {
     if let job {
       guard model == nil, globalBatch == nil, sequence == nil, precision == nil, gradientPrecision == nil,
-        !states.isStated
+        !states.isStated, !zerothOrder.isStated
       else {
         throw ValidationError(
-          "--job states what --model, --global-batch, --sequence, the precisions and the optimizer's options would")
+          "--job states what --model, --global-batch, --sequence, the precisions, the optimizer's options and --zo-… would"
+        )
       }
       return try .file(job)
     }
     guard let model else { throw ValidationError("--model or --job is needed") }
     guard let globalBatch else { throw ValidationError("--global-batch is needed") }
-    return Job(
-      model: try .named(model), globalBatch: globalBatch, sequence: sequence, precision: precision,
-      gradientPrecision: gradientPrecision, optimizer: states.optimizer ?? Optimizer())
+    return try Job(
+      model: .named(model), globalBatch: globalBatch, sequence: sequence, precision: precision,
+      gradientPrecision: gradientPrecision, optimizer: states.optimizer ?? Optimizer(),
+      zerothOrder: zerothOrder.stated() ?? .usual)
   }
 }
 
