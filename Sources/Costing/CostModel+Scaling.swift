@@ -34,10 +34,13 @@ extension CostModel {
     }
   }
 
-  /// The nodes' host side, as fast as it is asked about.
+  /// The nodes' host side, its links as fast as they are asked about.
   var host: ClusterDescription.Host? {
     cluster.host.map {
-      ClusterDescription.Host(memoryBytes: $0.memoryBytes, bytesPerSecond: $0.bytesPerSecond * hostFactor)
+      ClusterDescription.Host(
+        memoryBytes: $0.memoryBytes, bytesPerSecond: $0.bytesPerSecond * hostFactor,
+        sharedBytesPerSecond: $0.sharedBytesPerSecond.map { $0 * hostFactor },
+        updateBytesPerSecond: $0.updateBytesPerSecond)
     }
   }
 }
