@@ -310,8 +310,8 @@ import Training
         $0.double(2) { $0.isCompute(.updateParameters) }
       })
     all.append(
-      Mutation("scalars stay apart", "all-reduce of sum of squares and loss 0 times") {
-        $0.dropEverywhere { $0.isCollective("sum of squares and loss") }
+      Mutation("scalars stay apart", "all-reduce of scalars 0 times") {
+        $0.dropEverywhere { $0.isCollective("scalars") }
       })
     all.append(
       Mutation("gradients of tokens stay apart", "gradients of replicated parameters 0 times") {

@@ -1,3 +1,5 @@
+package import Documents
+
 /// What a rank computes without talking to anyone.
 package enum Computation: Sendable, Hashable {
   /// Begins a pass: takes what arrived for it, if its input comes from another stage, as the tensor that it works on.
@@ -27,6 +29,26 @@ package enum Computation: Sendable, Hashable {
   case clipGradients
   /// The optimizer's step on the parameters (or the shard of them) that this rank updates; clears the gradient.
   case updateParameters
+
+  /// Moves a part's weights on the rank along the directions of an iteration, by what its losses said of each.
+  case update(ModelPart, with: Losses)
+  /// Makes the copy of a part's whole weights, away from them along a direction, at which a loss is evaluated.
+  case perturb(ModelPart, ZerothOrder.Evaluation)
+  /// One piece of a forward pass of a micro-batch on a part's perturbed copy; nothing of it is kept.
+  case evaluate(ModelPiece, ModelPart, microBatch: Int, ZerothOrder.Evaluation)
+  /// All pieces, of all micro-batches of a visit (``RankProgram/Grain/parts``).
+  case evaluatePart(ModelPart, microBatches: Range<Int>, ZerothOrder.Evaluation)
+  /// The mean losses of the rank's own evaluations, as far as its sequences and its place have a share in them.
+  case sumLosses
+  /// What the losses of all ranks say of each direction: the gradient along it.
+  case projectGradient
+
+  /// Whose losses a step goes by.
+  package enum Losses: Sendable, Hashable {
+    /// Of the iteration before; the first has none, and takes no step.
+    case ofLastIteration
+    case ofThisIteration
+  }
 }
 
 extension Computation {
@@ -60,6 +82,22 @@ extension Computation: CustomStringConvertible {
     case .sumScalars: "sums of the gradient's squares and of the losses"
     case .clipGradients: "clip the gradient"
     case .updateParameters: "update the parameters"
+    case .update(let part, .ofThisIteration): "update of \(part) by this iteration's losses"
+    case .update(let part, .ofLastIteration): "update of \(part) by the last iteration's losses"
+    case .perturb(let part, let evaluation): "perturbation of \(part) for \(evaluation)"
+    case .evaluate(let piece, let part, let microBatch, let evaluation):
+      "forward of \(piece.rawValue), \(part), micro-batch \(microBatch), for \(evaluation)"
+    case .evaluatePart(let part, let microBatches, let evaluation):
+      "forward of \(part), \(microBatches.count) micro-batches, for \(evaluation)"
+    case .sumLosses: "sums of the losses"
+    case .projectGradient: "gradient along each direction"
     }
+  }
+}
+
+extension ZerothOrder.Evaluation: CustomStringConvertible {
+  /// `loss 3, backwards along direction 1`.
+  package var description: String {
+    "loss \(index), \(sign > 0 ? "forwards" : "backwards") along direction \(direction)"
   }
 }

@@ -43,7 +43,7 @@ package struct IterationShape: Sendable {
     self.routes = routes
     let recipe = Recipe(job: job, strategy: strategy, vocabularySize: paddedVocabularySize)
     recipeSteps = Recipe.Part.allCases.flatMap { part in Recipe.Pass.allCases.map { recipe.steps(part, $0) } }
-    exchanges = Moment.allCases.map { strategy.sharding.exchanges(at: $0, in: strategy.mesh) }
+    exchanges = Moment.allCases.map(strategy.exchanges)
     isRecomputed = split.layerCounts.enumerated().flatMap { virtualStage, count in
       let ofAll = strategy.recompute == .full ? count : 0
       let recomputed = split.choices?[virtualStage % split.stageCount].recomputedLayerCount ?? ofAll

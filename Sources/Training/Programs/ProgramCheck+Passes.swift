@@ -126,7 +126,7 @@ extension ProgramCheck {
 
 extension Operand {
   /// Whether collectives of recipes work on it.
-  fileprivate var isOfRecipe: Bool {
+  var isOfRecipe: Bool {
     switch self {
     case .stream, .branch, .columnInput, .tokenMaximum, .tokenTarget, .tokenSum: true
     case .arrived, .exchanged: false

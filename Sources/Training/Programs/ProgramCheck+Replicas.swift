@@ -10,7 +10,8 @@ extension ProgramCheck {
       guard collective.group.contains(program.rank) else { throw .notAMember(place(program, index)) }
       let group: [Int], elements: Int
       switch collective.operand {
-      case .stream, .branch, .columnInput, .arrived: (group, elements) = (tensorGroup, shape.activationElementCount)
+      case .stream, .branch, .columnInput: (group, elements) = (tensorGroup, shape.activationElementCount)
+      case .arrived: (group, elements) = (tensorGroup, shape.sentElementCount)
       case .tokenMaximum, .tokenTarget, .tokenSum: (group, elements) = (tensorGroup, shape.tokenCount)
       case .exchanged(let exchange, let part, _):
         let own = shape.collectives(of: exchange, part: part, rank: program.rank).first {

@@ -18,7 +18,7 @@ extension IterationShape {
       for program in programs {
         try check.waits(of: program)
         try check.groups(of: program)
-        try check.passes(of: program)
+        if !isZerothOrder { try check.passes(of: program) }
         try check.ending(of: program)
         try check.exchanges(of: program)
         try check.secondary(of: program)
@@ -26,7 +26,14 @@ extension IterationShape {
       try check.collectivesMeet()
       try check.transfersMeet()
       // After those: where the ranks of a group differ, that is the better reason.
-      for program in programs { try check.recipes(of: program) }
+      for program in programs {
+        if isZerothOrder {
+          try check.hostTransfers(of: program)
+          try check.visits(of: program)
+        } else {
+          try check.recipes(of: program)
+        }
+      }
     } catch {
       return error
     }
@@ -157,7 +164,7 @@ struct ProgramCheck {
         case .receive(let it):
           try checkPeer(it, of: place(program, index), downstream: it.target.pass == .backward, from: it.target)
           receives[Pair(from: it.peer, to: program.rank), default: []].append(index)
-        case .compute, .collective: continue
+        case .compute, .collective, .upload, .offload: continue
         }
       }
     }

@@ -60,6 +60,18 @@ package enum ProgramDefect: Error, Sendable, Hashable {
   case exchanges(Operand, CollectiveKind, Quantisation?, rank: Int, expected: Int, found: Int)
   /// A slice of the secondary copy is kept, used, dropped or outlived when it should not be.
   case secondary(Place)
+  /// A part takes two steps in an iteration of zeroth-order training.
+  case updatedTwice(Place)
+  /// A part's step goes by the losses of another iteration than its visits do.
+  case otherLosses(Place)
+  /// A program that ends before this was done.
+  case undone(ProgramStep.Operation, rank: Int)
+  /// Weights are used that have not come from the host.
+  case notUploaded(Place, ModelPart)
+  /// Weights come from the host, or go there, more or less often than they are visited.
+  case hostTransfers(ModelPart, rank: Int, uploads: Int, offloads: Int, expected: Int)
+  /// A step that can run before what it needs.
+  case unordered(Place, after: Place)
 }
 
 extension ProgramDefect: CustomStringConvertible {
@@ -105,6 +117,15 @@ extension ProgramDefect: CustomStringConvertible {
         + "not \(expected)"
     case .secondary(let place):
       "\(place) does not fit the secondary weights, which are kept from their first gather to the optimizer's step"
+    case .updatedTwice(let place): "\(place): the part has taken its step in this iteration"
+    case .otherLosses(let place):
+      "\(place): parts on the host take the last iteration's step when they come, all others this one's at its end"
+    case .undone(let operation, let rank): "rank \(rank) ends without \(operation)"
+    case .notUploaded(let place, let part): "\(place): the weights of \(part) have not come from the host"
+    case .hostTransfers(let part, let rank, let uploads, let offloads, let expected):
+      "rank \(rank): \(part) comes from the host \(uploads) times and goes there \(offloads) times in an iteration, not "
+        + "\(expected) and 1"
+    case .unordered(let place, let other): "\(place) does not wait for \(other)"
     }
   }
 }

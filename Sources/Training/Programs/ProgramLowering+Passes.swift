@@ -71,7 +71,7 @@ extension ProgramLowering {
   }
 
   /// Receives the rank's part of a pass' input, completes it, and takes it up.
-  private mutating func receive(_ step: PipelineStep) {
+  mutating func receive(_ step: PipelineStep) {
     follow(nil)
     guard let source = neighbour(of: step, downstream: step.pass == .backward) else {
       compute(.beginPass(step))
@@ -87,14 +87,14 @@ extension ProgramLowering {
     if !isSequenceParallel, grain == .pieces {
       tensorCollective(
         TensorCollective(
-          kind: .allGather, operand: .arrived(step), elementCount: shape.activationElementCount,
+          kind: .allGather, operand: .arrived(step), elementCount: shape.sentElementCount,
           elementByteCount: job.precision.byteCount))
     }
     compute(.beginPass(step))
   }
 
   /// Sends the rank's part of a pass' output on.
-  private mutating func send(_ step: PipelineStep) {
+  mutating func send(_ step: PipelineStep) {
     let ended = compute(.endPass(step))
     guard let target = neighbour(of: step, downstream: step.pass == .forward) else { return }
     append(
@@ -107,7 +107,7 @@ extension ProgramLowering {
 
   /// The rank's part of the activations: chunks of a tensor group may differ by an element.
   private var partElementCount: Int {
-    CollectiveSchedule.chunk(place[.tensor], of: strategy.tensorDegree, elementCount: shape.activationElementCount)
+    CollectiveSchedule.chunk(place[.tensor], of: strategy.tensorDegree, elementCount: shape.sentElementCount)
       .count
   }
 }

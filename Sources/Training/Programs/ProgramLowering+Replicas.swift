@@ -30,15 +30,16 @@ extension ProgramLowering {
   }
 
   /// A tied head on the embedding's stage uses the embedding's matrix.
-  private func weightsNeeded(by part: ModelPart) -> [ModelPart] {
+  func weightsNeeded(by part: ModelPart) -> [ModelPart] {
     part == .head && sharesMatrixInPlace ? [.embedding, .head] : [part]
   }
 
   private mutating func gather(_ part: ModelPart) {
     // The first gather of an iteration is of the weights that were updated; after it there may be slices nearer by.
     let moment: Moment = gatheredParts.insert(part).inserted ? .firstUse : .laterUse
-    // Not before what was computed so far: a gathered part is held from here on.
-    for gather in shape.exchanges(at: moment) { gathers[part] = exchange(gather, of: part, after: lastComputation) }
+    // Not before what was computed so far: a gathered part is held from here on. One from the host has been given its place.
+    let after = uploads[part].map { [$0] } ?? lastComputation
+    for gather in shape.exchanges(at: moment) { gathers[part] = exchange(gather, of: part, after: after) }
   }
 
   mutating func drop(_ part: ModelPart) {

@@ -25,6 +25,10 @@ struct ProgramLowering {
   /// Parts that were gathered in this iteration, and those of which a secondary slice was kept.
   var gatheredParts: Set<ModelPart> = []
   var keptParts: Set<ModelPart> = []
+  /// The last upload of each part that lies on the host, and by visits of such parts what freed their weights again.
+  var uploads: [ModelPart: Int] = [:]
+  var uploadCount = 0
+  var releases: [Int] = []
 
   init(_ shape: IterationShape, rank: Int, grain: RankProgram.Grain) {
     self.shape = shape
@@ -47,6 +51,8 @@ struct ProgramLowering {
     for phase in shape.cycle {
       switch phase {
       case .passes: passes()
+      case .visits: visits()
+      case .updateResident: updateResident()
       case .exchange(let moment): exchangeAll(at: moment)
       case .compute(let computation): compute(computation)
       }

@@ -14,6 +14,10 @@ package struct ProgramStep: Sendable, Hashable {
     case pipeline
     /// Everything among replicas and once an iteration.
     case data
+    /// Weights from the host.
+    case upload
+    /// Weights to the host.
+    case offload
   }
 
   package enum Operation: Sendable, Hashable {
@@ -21,6 +25,10 @@ package struct ProgramStep: Sendable, Hashable {
     case collective(Collective)
     case send(Transfer)
     case receive(Transfer)
+    /// Brings the rank's slice of a part's weights from the host.
+    case upload(HostTransfer)
+    /// Takes the rank's slice of a part's weights to the host, and gives its whole weights on the device up.
+    case offload(HostTransfer)
   }
 
   package let stream: Stream
@@ -118,6 +126,22 @@ package struct Transfer: Sendable, Hashable {
   }
 }
 
+/// Weights between the host and a device: a rank's slice of a part.
+package struct HostTransfer: Sendable, Hashable {
+  package let part: ModelPart
+  /// Elements of the slice.
+  package let elementCount: Int
+  package let elementByteCount: Int
+
+  package init(part: ModelPart, elementCount: Int, elementByteCount: Int) {
+    self.part = part
+    self.elementCount = elementCount
+    self.elementByteCount = elementByteCount
+  }
+
+  package var byteCount: Int { elementCount * elementByteCount }
+}
+
 extension ProgramStep: CustomStringConvertible {
   /// What a report calls the step: `all-reduce of 512 elements over ranks 0, 1 (tensor)`.
   package var description: String { "\(operation)" }
@@ -132,6 +156,8 @@ extension ProgramStep.Operation: CustomStringConvertible {
         + "over ranks \(it.group.map(String.init).joined(separator: ", "))"
     case .send(let it): "send of \(it.elementCount) elements for \(it.target) to rank \(it.peer)"
     case .receive(let it): "receive of \(it.elementCount) elements for \(it.target) from rank \(it.peer)"
+    case .upload(let it): "upload of \(it.elementCount) elements of \(it.part)"
+    case .offload(let it): "offload of \(it.elementCount) elements of \(it.part)"
     }
   }
 }

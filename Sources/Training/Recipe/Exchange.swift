@@ -17,7 +17,7 @@ package struct Exchange: Sendable, Hashable {
     case partialGradient
     /// The gradient of the matrix that the first and the last stage share.
     case tiedMatrixGradient
-    /// The gradient's sum of squares, and the loss.
+    /// The gradient's sum of squares, and the loss; the losses of zeroth-order training.
     case scalars
   }
 
@@ -139,7 +139,7 @@ package struct Exchange: Sendable, Hashable {
       return "\(node)gradient\(ofPart) over " + (family == .replicas ? "replicas" : "\(family?.rawValue ?? "") shards")
     case .partialGradient: return "gradients of replicated parameters" + ofPart
     case .tiedMatrixGradient: return "gradient of the tied matrix"
-    case .scalars: return "sum of squares and loss"
+    case .scalars: return "scalars"
     }
   }
 }

@@ -10,16 +10,21 @@ extension IterationShape {
   package var reducesOnce: Bool { sharding.gradientDegree == 1 }
 
   /// What every rank does in an iteration.
-  package var cycle: [Phase] { Update.synchronous.cycle(of: self) }
+  package var cycle: [Phase] { update.cycle(of: self) }
+
+  /// How an iteration moves the weights.
+  private var update: Update { isZerothOrder ? .zerothOrder : .synchronous }
 
   /// What ranks exchange at a moment, see ``Documents/Sharding/exchanges(at:in:)``.
   package func exchanges(at moment: Moment) -> [Exchange] { exchanges[moment.rawValue] }
 
   /// How often a moment comes in an iteration of a part that a rank holds.
   package func count(of moment: Moment, _ part: ModelPart) -> Int {
+    let isUsedByHead = part == .embedding && !headOwnsMatrix
+    if isZerothOrder { return moment.count(microBatchCount: visitedMicroBatches.count, useCount: isUsedByHead ? 2 : 1) }
     // Forward and backward; a tied head on the embedding's stage needs the embedding's matrix as well.
-    moment.count(
-      microBatchCount: schedule.microBatchCount, useCount: part == .embedding && !headOwnsMatrix ? 4 : 2)
+    return moment.count(
+      microBatchCount: schedule.microBatchCount, useCount: isUsedByHead ? 4 : 2)
   }
 
   /// The parts that an exchange is of, one by one, of those on a rank; one that is nil where it is of all at once.
@@ -38,7 +43,7 @@ extension IterationShape {
     case .partialGradient: held(partialGradientCount)
     case .tiedMatrixGradient:
       copiesTiedMatrix && (stage == 0 || stage == mesh.degree(of: .pipeline) - 1) ? matrixElementCount : 0
-    case .scalars: 2
+    case .scalars: isZerothOrder ? job.zerothOrder.evaluationCount : 2
     }
   }
 

@@ -29,6 +29,18 @@ package enum Moment: Int, Sendable, Hashable, CaseIterable {
   }
 }
 
+extension Strategy {
+  /// What ranks exchange at a moment of an iteration. Zeroth-order training has no gradients: it gathers weights, and sums
+  /// losses.
+  package func exchanges(at moment: Moment) -> [Exchange] {
+    switch (update, moment) {
+    case (.firstOrder, _), (.zerothOrder, .firstUse), (.zerothOrder, .laterUse), (.zerothOrder, .scalars):
+      sharding.exchanges(at: moment, in: mesh)
+    case (.zerothOrder, .partBackward), (.zerothOrder, .lastBackward), (.zerothOrder, .step): []
+    }
+  }
+}
+
 extension Sharding {
   /// What ranks exchange at a moment of an iteration, in this order: the one statement of it, which seconds, bytes sent,
   /// bytes held, rank programs and their checks are derived from.
