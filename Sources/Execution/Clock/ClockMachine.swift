@@ -18,7 +18,9 @@ struct ClockMachine: Machine {
   /// Every step that has ended, by its end.
   private(set) var slices: [Slice] = []
   /// By stream: when the step under way began; nil where none is.
-  private var begun: [Double?] = [nil, nil, nil, nil]
+  private var begun: [Double?] = ClockMachine.idle
+
+  private static let idle = [Double?](repeating: nil, count: ProgramStep.Stream.allCases.count)
 
   /// - Parameter place: of the rank among those that are simulated.
   init(place: Int, setting: ClockSetting, stepCount: Int) {
@@ -29,7 +31,7 @@ struct ClockMachine: Machine {
 
   mutating func beginIteration() {
     slices = []
-    begun = [nil, nil, nil, nil]
+    begun = Self.idle
   }
 
   mutating func perform(
@@ -38,9 +40,9 @@ struct ClockMachine: Machine {
     let step = program.program.steps[index], stream = step.stream.index
     let seat = ClockMedium.Seat(place: place, stream: stream)
     switch step.operation {
-    case .compute(let computation):
+    case .compute, .upload, .offload:
       guard let start = begun[stream] else {
-        let seconds = setting.seconds(of: computation, place: place)
+        let seconds = setting.seconds(of: step.operation, place: place)
         guard seconds > 0 else { return ended(index, on: stream, since: medium.now, medium) }
         begun[stream] = medium.now
         medium.end(seat, after: seconds)
@@ -89,7 +91,7 @@ struct ClockMachine: Machine {
     case .collective(let collective):
       let present = medium.present(at: program.identities[index])
       return collective.group.first { rank in setting.place(ofRank: rank).map { !present.contains($0) } ?? false }
-    case .compute, .send: return nil
+    case .compute, .send, .upload, .offload: return nil
     }
   }
 

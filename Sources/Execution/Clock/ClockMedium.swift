@@ -1,4 +1,5 @@
 import HeapModule
+import Training
 
 /// Virtual time: what will happen when, the messages and collectives under way, and which ranks are to be asked again.
 ///
@@ -61,9 +62,11 @@ final class ClockMedium {
   /// - Parameter contends: whether flows that take the same link share its rate.
   init(rankCount: Int, contends: Bool) {
     mailboxes = [Mailbox<Letter>](repeating: Mailbox(), count: rankCount)
-    finished = [Double?](repeating: nil, count: rankCount * 4)
+    finished = [Double?](repeating: nil, count: rankCount * Self.streamCount)
     links = SharedLinks(contends: contends)
   }
+
+  private static let streamCount = ProgramStep.Stream.allCases.count
 
   // MARK: Asked by machines
 
@@ -72,7 +75,7 @@ final class ClockMedium {
 
   /// When the step that was begun on a stream had all it waited for; nil while it has not ended. It is told once.
   func takeFinished(_ seat: Seat) -> Double? {
-    let index = seat.place * 4 + seat.stream
+    let index = seat.place * Self.streamCount + seat.stream
     defer { finished[index] = nil }
     return finished[index]
   }
@@ -136,7 +139,7 @@ final class ClockMedium {
     }
   }
 
-  private func finish(_ seat: Seat, met: Double) { finished[seat.place * 4 + seat.stream] = met }
+  private func finish(_ seat: Seat, met: Double) { finished[seat.place * Self.streamCount + seat.stream] = met }
 
   private func start(_ price: FlowPrice, for delivery: Delivery, byteCount: Int) {
     let flow = freeFlows.popLast() ?? deliveries.count

@@ -95,8 +95,9 @@ final class ClockSetting: Sendable {
     }
   }
 
-  func seconds(of computation: Computation, place: Int) -> Double {
-    switch computation {
+  func seconds(of operation: ProgramStep.Operation, place: Int) -> Double {
+    guard case .compute(let computation) = operation else { return 0 }
+    return switch computation {
     case .pass(let part, let step): causes(of: part, step, stage: stages[place]).seconds
     case .updateParameters: tails[stages[place]].optimizerSeconds + tails[stages[place]].quantisingSeconds
     default: 0

@@ -70,7 +70,7 @@ extension Prediction.TimeSplit {
     switch last?.operation {
     case .receive: pipelineSeconds += gap.upperBound - met
     case .collective: dataSeconds += gap.upperBound - met
-    case .compute, .send, nil: bubbleSeconds += gap.upperBound - met
+    case .compute, .send, .upload, .offload, nil: bubbleSeconds += gap.upperBound - met
     }
   }
 }

@@ -14,7 +14,7 @@ extension TimedRun {
     var trace = TraceText()
     for (place, track) in tracks.enumerated() {
       trace.name(process: place, processName(place, track), sortIndex: place)
-      for stream in ProgramStep.Stream.allCases { trace.name(thread: stream.index, of: place, stream.rawValue) }
+      for stream in ProgramStep.Stream.allCases where stream.isShown(of: track.program) { trace.name(thread: stream.index, of: place, stream.rawValue) }
     }
     let links = tracks.count, isDetailed = passCount <= Self.detailedPassLimit
     trace.name(process: links, "links", sortIndex: links)
@@ -109,6 +109,8 @@ extension ProgramStep {
     case .collective(let it): "\(it.kind.rawValue) of \(it.operand)"
     case .send(let it): "send \(it.source) to rank \(it.peer)"
     case .receive(let it): "receive \(it.target) from rank \(it.peer)"
+    case .upload(let it): "\(it.part) from the host"
+    case .offload(let it): "\(it.part) to the host"
     }
   }
 
@@ -118,6 +120,17 @@ extension ProgramStep {
     case .compute: "update"
     case .collective(let it): it.traffic.rawValue
     case .send, .receive: TrafficKind.pipeline.rawValue
+    case .upload, .offload: "host"
+    }
+  }
+}
+
+extension ProgramStep.Stream {
+  /// Whether a rank's trace has a track of it: those to and from the host where there is anything on them.
+  fileprivate func isShown(of program: RankProgram) -> Bool {
+    switch self {
+    case .compute, .tensor, .pipeline, .data: true
+    case .upload, .offload: program.steps.contains { $0.stream == self }
     }
   }
 }

@@ -39,7 +39,7 @@ struct Embedding: Sendable {
         for column in 0..<width { output.elements[index * width + column] += weights[source + column] }
       }
     }
-    if shard.model.hasDropout {
+    if shard.hasDropout {
       let dropout = Dropout(seed: shard.seed, step: microBatch.step, layer: 0, site: .embedding)
       let mask = dropout.mask(shard: shard, microBatch: microBatch)
       saved.keep(.embeddingDropoutMask, mask, elementByteCount: 1)
@@ -54,7 +54,7 @@ struct Embedding: Sendable {
     outputGradient: Matrix, microBatch: MicroBatch, saved: SavedActivations, gradient: inout [Float]
   ) -> Matrix {
     var sumGradient = outputGradient
-    if shard.model.hasDropout { sumGradient *= saved[.embeddingDropoutMask] }
+    if shard.hasDropout { sumGradient *= saved[.embeddingDropoutMask] }
     if let table = layout.range(of: .positionEmbedding) {
       // Summed apart, so that a micro-batch is one addend of the gradient.
       var sums = [Float](repeating: 0, count: table.count)

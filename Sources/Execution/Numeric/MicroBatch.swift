@@ -9,16 +9,22 @@ struct MicroBatch: Sendable, Equatable {
   let sequences: [Int]
 }
 
-/// The tokens that are trained on: a hash of seed, step, sequence and position.
+/// The tokens that are trained on: a hash of seed, step, sequence and position, or pieces of a text.
 struct TrainingData: Sendable {
   let seed: UInt64
   /// Unpadded.
   let vocabularySize: Int
   let sequenceLength: Int
+  /// Read in a circle: each sequence is a piece of it, the same one in every step. Empty: tokens are made up.
+  var corpus: [Int] = []
 
   /// Token of a position of a sequence of the global batch.
   func token(step: Int, sequence: Int, position: Int) -> Int {
-    CounterHash(seed: seed).appending(Self.stream).appending(step).appending(sequence).appending(position)
+    guard corpus.isEmpty else {
+      let first = CounterHash(seed: seed).appending(Self.stream).appending(sequence).integer(below: corpus.count)
+      return corpus[(first + position) % corpus.count]
+    }
+    return CounterHash(seed: seed).appending(Self.stream).appending(step).appending(sequence).appending(position)
       .integer(below: vocabularySize)
   }
 

@@ -22,13 +22,19 @@ struct ModelShard: Sendable {
   let elementByteCount: Int
   /// Format to which every tensor that is saved or sent is rounded; fp32: not at all.
   let arithmetic: Precision
+  /// Whether activations are dropped out: where the model has that, but for zeroth-order training, whose losses are of the
+  /// whole network.
+  let hasDropout: Bool
+  /// A text to train on; empty where tokens are made up.
+  let corpus: [Int]
 
   /// - Precondition: the tensor degree divides heads, key-value heads, feed-forward width, padded vocabulary and, under
   ///   sequence parallelism, the sequence.
   init(
     model: ModelDescription, sequenceLength: Int, tensorDegree: Int = 1, tensorIndex: Int = 0,
     usesSequenceParallelism: Bool = false, usesFlashAttention: Bool = false, paddedVocabularySize: Int? = nil,
-    seed: UInt64, elementByteCount: Int = 2, arithmetic: Precision = .fp32
+    seed: UInt64, elementByteCount: Int = 2, arithmetic: Precision = .fp32,
+    dropsOut: Bool = true, corpus: [Int] = []
   ) {
     let vocabulary = paddedVocabularySize ?? model.paddedVocabularySize(multiple: 1, tensorDegree: tensorDegree)
     for size in [model.headCount, model.keyValueHeadCount, model.feedForwardSize, vocabulary] {
@@ -48,6 +54,8 @@ struct ModelShard: Sendable {
     self.seed = seed
     self.elementByteCount = elementByteCount
     self.arithmetic = arithmetic
+    hasDropout = model.hasDropout && dropsOut
+    self.corpus = corpus
   }
 
   /// Query heads of this rank.
@@ -76,7 +84,7 @@ struct ModelShard: Sendable {
 
   /// The training data of the seed.
   var data: TrainingData {
-    TrainingData(seed: seed, vocabularySize: model.vocabularySize, sequenceLength: sequenceLength)
+    TrainingData(seed: seed, vocabularySize: model.vocabularySize, sequenceLength: sequenceLength, corpus: corpus)
   }
 
   /// What the loss is multiplied by before backward, and gradients divided by before the norm and the update: a power

@@ -100,20 +100,25 @@ struct ParameterLayout: Sendable {
   func initialValues(seed: UInt64) -> [Float] {
     var values: [Float] = []
     values.reserveCapacity(count)
+    let hash = CounterHash(seed: seed).appending(Self.stream)
     for tensor in tensors {
-      let hash = CounterHash(seed: seed).appending(Self.stream).appending(tensor.origin.part.coordinate)
-        .appending(tensor.origin.name.rawValue)
       let (center, reach) = initialRange(of: tensor)
-      let firstRow = tensor.division == .rows ? tensorIndex * tensor.rowCount : 0
-      let firstColumn = tensor.division == .columns ? tensorIndex * tensor.columnCount : 0
-      for row in 0..<tensor.rowCount {
-        let rowHash = hash.appending(firstRow + row)
+      forEachRow(of: tensor, hash) { row, firstColumn in
         for column in 0..<tensor.columnCount {
-          values.append(center + reach * (2 * rowHash.appending(firstColumn + column).unitInterval - 1))
+          values.append(center + reach * (2 * row.appending(firstColumn + column).unitInterval - 1))
         }
       }
     }
     return values
+  }
+
+  /// Goes through a tensor's rows on this rank, with a hash of each row's place in the whole model and the place of its first
+  /// column in the whole tensor.
+  func forEachRow(of tensor: Tensor, _ hash: CounterHash, _ body: (CounterHash, Int) -> Void) {
+    let hash = hash.appending(tensor.origin.part.coordinate).appending(tensor.origin.name.rawValue)
+    let firstRow = tensor.division == .rows ? tensorIndex * tensor.rowCount : 0
+    let firstColumn = tensor.division == .columns ? tensorIndex * tensor.columnCount : 0
+    for row in 0..<tensor.rowCount { body(hash.appending(firstRow + row), firstColumn) }
   }
 
   /// First coordinate, apart from those of data and dropout.

@@ -89,26 +89,12 @@ struct SerialReference: Sendable {
   /// - Returns: the sum of the tokens' losses.
   func pass(_ microBatch: MicroBatch, weights: [[Float]], gradients: inout [[Float]]) -> Double {
     var saved = [SavedActivations](repeating: SavedActivations(), count: layouts.count)
-    let last = layouts.count - 1
-    var stream = embedding.finish(
-      sum: embedding.lookUp(weights: weights[0], microBatch: microBatch), weights: weights[0], microBatch: microBatch,
-      saved: &saved[0])
-    for layer in layers {
-      let part = layer.index + 1
-      stream = layer.forward(stream, weights: weights[part], microBatch: microBatch, saved: &saved[part])
-    }
-    let normalised = head.normalise(input: stream, weights: weights[last], saved: &saved[last])
-    let matrixPart = shard.model.hasTiedEmbeddings ? 0 : last
-    let offset = shard.model.hasTiedEmbeddings ? embedding.layout[.tokenEmbedding] : head.layout[.outputMatrix]
-    var logits = head.logits(normalised: normalised, buffer: weights[matrixPart], offset: offset.lowerBound)
-    let maxima = head.maxima(logits)
-    let targets = head.targetLogits(logits, maxima: maxima, microBatch: microBatch)
-    let sums = head.exponentialSums(&logits, maxima: maxima)
-    let loss = head.loss(exponentials: logits, exponentialSums: sums, targetLogits: targets, saved: &saved[last])
+    let (loss, normalised) = forward(microBatch, weights: weights, saved: &saved)
+    let last = layouts.count - 1, matrixPart = self.matrixPart, offset = matrixOffset
 
     let normalisedGradient = head.lossBackward(
       scale: shard.lossScale / Float(tokenCount), normalised: normalised, buffer: weights[matrixPart],
-      offset: offset.lowerBound, microBatch: microBatch, saved: saved[last], gradient: &gradients[matrixPart])
+      offset: offset, microBatch: microBatch, saved: saved[last], gradient: &gradients[matrixPart])
     var gradient = head.normaliseBackward(
       normalisedGradient: normalisedGradient, weights: weights[last], saved: saved[last], gradient: &gradients[last])
     for layer in layers.reversed() {
@@ -120,6 +106,35 @@ struct SerialReference: Sendable {
       outputGradient: gradient, microBatch: microBatch, saved: saved[0], gradient: &gradients[0])
     embedding.lookUpBackward(sumGradient: sumGradient, microBatch: microBatch, gradient: &gradients[0])
     return loss
+  }
+
+  /// Forward of one micro-batch.
+  /// - Parameter saved: what is kept of each part.
+  /// - Returns: the sum of the tokens' losses, and what the output matrix is multiplied by.
+  func forward(
+    _ microBatch: MicroBatch, weights: [[Float]], saved: inout [SavedActivations]
+  ) -> (loss: Double, normalised: Matrix) {
+    let last = layouts.count - 1
+    var stream = embedding.finish(
+      sum: embedding.lookUp(weights: weights[0], microBatch: microBatch), weights: weights[0], microBatch: microBatch,
+      saved: &saved[0])
+    for layer in layers {
+      let part = layer.index + 1
+      stream = layer.forward(stream, weights: weights[part], microBatch: microBatch, saved: &saved[part])
+    }
+    let normalised = head.normalise(input: stream, weights: weights[last], saved: &saved[last])
+    var logits = head.logits(normalised: normalised, buffer: weights[matrixPart], offset: matrixOffset)
+    let maxima = head.maxima(logits)
+    let targets = head.targetLogits(logits, maxima: maxima, microBatch: microBatch)
+    let sums = head.exponentialSums(&logits, maxima: maxima)
+    let loss = head.loss(exponentials: logits, exponentialSums: sums, targetLogits: targets, saved: &saved[last])
+    return (loss, normalised)
+  }
+
+  /// The part that holds the output matrix, and where in its buffer that begins.
+  private var matrixPart: Int { shard.model.hasTiedEmbeddings ? 0 : layouts.count - 1 }
+  private var matrixOffset: Int {
+    (shard.model.hasTiedEmbeddings ? embedding.layout[.tokenEmbedding] : head.layout[.outputMatrix]).lowerBound
   }
 }
 

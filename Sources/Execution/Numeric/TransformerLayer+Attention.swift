@@ -118,7 +118,7 @@ extension TransformerLayer {
       sequences: microBatch.sequences, sequenceLength: shard.sequenceLength, headCount: shard.headCount,
       keyValueHeadCount: shard.keyValueHeadCount, headSize: shard.model.headSize,
       firstHead: shard.tensorIndex * shard.headCount, isCausal: shard.model.family != .bert,
-      dropout: shard.model.hasDropout
+      dropout: shard.hasDropout
         ? Dropout(seed: shard.seed, step: microBatch.step, layer: index, site: .attentionCore) : nil,
       arithmetic: shard.arithmetic)
   }
@@ -133,7 +133,7 @@ extension TransformerLayer {
   private func probabilities(in saved: SavedActivations) -> AttentionCore.Probabilities? {
     guard saved.contains(.softmax) else { return nil }
     let softmax = saved[.softmax]
-    guard shard.model.hasDropout else { return .init(softmax: softmax, mask: nil, dropped: softmax) }
+    guard shard.hasDropout else { return .init(softmax: softmax, mask: nil, dropped: softmax) }
     return .init(softmax: softmax, mask: saved[.softmaxMask], dropped: saved[.droppedSoftmax])
   }
 }

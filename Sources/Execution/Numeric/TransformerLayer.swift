@@ -74,7 +74,7 @@ struct TransformerLayer: Sendable {
     var output = sum
     if let bias = layout.range(of: half.outputBias) { output.addToRows(weights, bias) }
     keepMask(half, microBatch: microBatch, saved: &saved)
-    if shard.model.hasDropout { output *= saved[half.mask] }
+    if shard.hasDropout { output *= saved[half.mask] }
     output += input
     return shard.arithmetic.rounded(output)
   }
@@ -82,7 +82,7 @@ struct TransformerLayer: Sendable {
   /// Keeps the dropout mask of ``finish(_:sum:input:weights:microBatch:saved:)`` without the sum: all that the last
   /// piece of a layer that is computed again is needed for.
   func keepMask(_ half: Half, microBatch: MicroBatch, saved: inout SavedActivations) {
-    guard shard.model.hasDropout else { return }
+    guard shard.hasDropout else { return }
     let dropout = Dropout(
       seed: shard.seed, step: microBatch.step, layer: index, site: half == .attention ? .attention : .feedForward)
     saved.keep(half.mask, dropout.mask(shard: shard, microBatch: microBatch), elementByteCount: 1)
@@ -95,7 +95,7 @@ struct TransformerLayer: Sendable {
     _ half: Half, outputGradient: Matrix, microBatch: MicroBatch, saved: SavedActivations, gradient: inout [Float]
   ) -> Matrix {
     var sumGradient = outputGradient
-    if shard.model.hasDropout { sumGradient *= saved[half.mask] }
+    if shard.hasDropout { sumGradient *= saved[half.mask] }
     if let bias = layout.range(of: half.outputBias) { sumGradient.addColumnSums(to: &gradient, bias) }
     return shard.arithmetic.rounded(sumGradient)
   }

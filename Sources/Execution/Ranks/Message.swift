@@ -17,11 +17,11 @@ struct Mailbox<Letter: Sendable>: Sendable {
   }
 
   mutating func put(_ message: Letter, from sender: Int, stream: Int) {
-    queues[sender << 2 | stream, default: Queue()].messages.append(message)
+    queues[sender << 3 | stream, default: Queue()].messages.append(message)
   }
 
   mutating func take(from sender: Int, stream: Int) -> Letter? {
-    let key = sender << 2 | stream
+    let key = sender << 3 | stream
     guard let index = queues.index(forKey: key) else { return nil }
     let first = queues.values[index].first
     guard first < queues.values[index].messages.count else { return nil }

@@ -4,10 +4,22 @@ import Training
 /// What the ranks hold after an iteration.
 extension MiniatureRun {
   /// Mean loss of the iteration, as all ranks were told.
-  var loss: Double { Double(ranks[0].machine.state.scalars[1]) }
+  ///
+  /// Under zeroth-order training the mean of all that were evaluated.
+  var loss: Double {
+    let scalars = ranks[0].machine.state.scalars
+    return setting.shape.isZerothOrder ? scalars.mean : Double(scalars[1])
+  }
 
   /// Norm of the gradient before clipping.
-  var gradientNorm: Double { Double(ranks[0].machine.state.scalars[0]).squareRoot() }
+  ///
+  /// Under zeroth-order training what the directions show of it: the root of the mean square of the gradients along them,
+  /// which is that of the gradient's norm where numbers of directions are normally distributed.
+  var gradientNorm: Double {
+    let state = ranks[0].machine.state
+    guard setting.shape.isZerothOrder else { return Double(state.scalars[0]).squareRoot() }
+    return (state.visits.gradients[state.step] ?? []).rootMeanSquare
+  }
 
   /// All masters, whole: from the shards of replicas and of tensor groups.
   ///
@@ -29,7 +41,7 @@ extension MiniatureRun {
             buffer = [Float](repeating: .nan, count: part.layout.count)
             shards.append((part.layout, buffer))
           }
-          for (element, value) in zip(part.owned, part.optimizer.masters) {
+          for (element, value) in zip(part.owned, rank.machine.state.keptParameters(index)) {
             if buffer[element].isNaN { buffer[element] = value }
             // Replicas that do not shard hold the same numbers.
             if buffer[element].bitPattern != value.bitPattern { agree = false }
@@ -59,6 +71,7 @@ extension MiniatureRun {
         let from = rank.machine.state.parts[here].layout.range(of: .tokenEmbedding),
         let to = other.machine.state.parts[there].layout.range(of: .outputMatrix)
       else { return false }
+      // Neither embedding nor head lies on a host.
       let mine = rank.machine.state.parts[here].weights[from], theirs = other.machine.state.parts[there].weights[to]
       let isExact = setting.shape.sharding.optimizerDegree == 1 || setting.strategy.dataDegree <= 2
       // Weights are of the order of 1, and an update is at most of that of the learning rate.
@@ -67,4 +80,10 @@ extension MiniatureRun {
     }
     return true
   }
+}
+
+extension [Float] {
+  /// 0 of none.
+  var mean: Double { isEmpty ? 0 : reduce(0) { $0 + Double($1) } / Double(count) }
+  var rootMeanSquare: Double { isEmpty ? 0 : (reduce(0) { $0 + Double($1) * Double($1) } / Double(count)).squareRoot() }
 }

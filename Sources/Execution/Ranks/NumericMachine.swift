@@ -25,6 +25,9 @@ struct NumericMachine: Machine {
   private(set) var state: RankState
   /// Bytes sent in the iterations so far, by receiver and kind.
   private(set) var sentBytes: [Int]
+  /// Bytes of weights that came from the host in the iterations so far, and that went there.
+  private(set) var uploadedBytes = 0
+  private(set) var offloadedBytes = 0
   /// Passes waited for or done in the iteration.
   private(set) var clock = 0
   /// Passes ended in the iteration.
@@ -50,6 +53,7 @@ struct NumericMachine: Machine {
     endTicks = [:]
     clock = 0
     passCount = 0
+    state.beginIteration()
   }
 
   func awaitedRank(_ index: Int, of program: PreparedProgram, on _: Network) -> Int? {
@@ -62,7 +66,7 @@ struct NumericMachine: Machine {
       let round = share.rounds[running.round]
       guard running.receiptCount < round.receipts.count else { return nil }
       return collective.group[round.receipts[running.receiptCount].from]
-    case .compute, .send: return nil
+    case .compute, .send, .upload, .offload: return nil
     }
   }
 
@@ -87,6 +91,12 @@ struct NumericMachine: Machine {
       try check(message, from: transfer.peer, index, of: program, elementCount: transfer.elementCount)
       arrivalTicks[transfer.target] = message.tick
       state.putArrived(message.elements, for: transfer.target)
+      return true
+    case .upload(let transfer):
+      uploadedBytes += try check(state.upload(transfer.part), transfer, index, of: program)
+      return true
+    case .offload(let transfer):
+      offloadedBytes += try check(state.offload(transfer.part), transfer, index, of: program)
       return true
     }
   }
@@ -124,6 +134,18 @@ struct NumericMachine: Machine {
     guard message.elements.count == elementCount else {
       throw .size(rank: number, step: index, what: step, expected: elementCount, found: message.elements.count)
     }
+  }
+
+  /// Bytes of what was moved, which is what the step says.
+  private func check(
+    _ elementCount: Int, _ transfer: HostTransfer, _ index: Int, of program: PreparedProgram
+  ) throws(ExecutionFailure) -> Int {
+    guard elementCount == transfer.elementCount else {
+      throw .size(
+        rank: number, step: index, what: program.program.steps[index], expected: transfer.elementCount,
+        found: elementCount)
+    }
+    return transfer.byteCount
   }
 
   // MARK: Collectives

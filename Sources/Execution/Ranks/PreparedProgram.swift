@@ -36,7 +36,7 @@ extension PreparedProgram {
     /// 0 for what meets nothing.
     mutating func number(of operation: ProgramStep.Operation, rank: Int) -> Int {
       switch operation {
-      case .compute: 0
+      case .compute, .upload, .offload: 0
       case .collective(let collective): number(.collective(collective))
       case .send(let transfer): number(.transfer(from: rank, to: transfer.peer, transfer.seen(from: 0)))
       case .receive(let transfer): number(.transfer(from: transfer.peer, to: rank, transfer.seen(from: 0)))
@@ -67,6 +67,8 @@ extension ProgramStep.Stream {
     case .tensor: 1
     case .pipeline: 2
     case .data: 3
+    case .upload: 4
+    case .offload: 5
     }
   }
 }

@@ -6,13 +6,15 @@ extension RankState {
   mutating func perform(_ computation: Computation) {
     switch computation {
     case .beginPass(let pass):
-      if let input = arrived.removeValue(forKey: pass) { stream = input }
+      guard let input = arrived.removeValue(forKey: pass) else { return }
+      if isZerothOrder { putTravelling(input, microBatch: pass.microBatchIndex) } else { stream = input }
     case .endPass(let pass):
-      outgoing[pass] = stream
+      outgoing[pass] = isZerothOrder ? takeTravelling(microBatch: pass.microBatchIndex) : stream
     case .forward(let piece, let part, let microBatch): forward(piece, part, microBatch)
     case .recompute(let piece, let part, let microBatch): recompute(piece, part, microBatch)
     case .backward(let piece, let part, let microBatch): backward(piece, part, microBatch)
-    case .pass(let part, _): preconditionFailure("numbers are computed piece by piece, not \(part) at once")
+    case .pass(let part, _), .evaluatePart(let part, _, _):
+      preconditionFailure("numbers are computed piece by piece, not \(part) at once")
     case .dropWeights(let part): dropWeights(part)
     case .keepSecondary(let part): keepSecondary(part)
     case .dropSecondary: dropSecondary()
@@ -21,6 +23,11 @@ extension RankState {
     case .clipGradients:
       clippingScale = OptimizerState.clippingScale(norm: Double(scalars[0]).squareRoot(), settings: setting.optimizer)
     case .updateParameters: updateParameters()
+    case .update(let part, let losses): update(part, with: losses)
+    case .perturb(let part, let evaluation): perturb(part, evaluation)
+    case .evaluate(let piece, let part, let microBatch, let evaluation): evaluate(piece, part, microBatch, evaluation)
+    case .sumLosses: sumLosses()
+    case .projectGradient: projectGradient()
     }
   }
 
@@ -33,7 +40,17 @@ extension RankState {
     switch part {
     case .embedding: embeddingForward(piece, microBatch, &saved)
     case .layer(let layer): layerForward(piece, layer, microBatch, &saved, keepsCore: !recomputesCore)
-    case .head: headForward(piece, visit, &saved)
+    case .head:
+      let loss = headForward(piece, visit, &saved)
+      if let loss {
+        if let older = newestLoss, let softmax = kept[older]?.softmaxByteCount {
+          memory.add(-softmax, .workspace)
+          memory.add(softmax, .activations)
+        }
+        newestLoss = visit
+        // All ranks of the tensor group know it; one counts it.
+        if place[.tensor] == 0 { lossSum += loss }
+      }
     }
     if setting.shape.recomputes(part) {
       // Alive while the layer runs; its input alone is kept.
@@ -53,8 +70,11 @@ extension RankState {
 
   private var recomputesCore: Bool { setting.strategy.recompute == .selective }
 
-  private mutating func embeddingForward(_ piece: ModelPiece, _ microBatch: Int, _ saved: inout SavedActivations) {
-    let weights = parts[index(of: .embedding)].weights
+  /// The weights that a pass works on.
+  private func passWeights(_ part: ModelPart) -> [Float] { visits.perturbed[part] ?? parts[index(of: part)].weights }
+
+  mutating func embeddingForward(_ piece: ModelPiece, _ microBatch: Int, _ saved: inout SavedActivations) {
+    let weights = passWeights(.embedding)
     switch piece {
     case .embeddingRows: branch = embedding.lookUp(weights: weights, microBatch: self.microBatch(microBatch))
     case .embeddingOutput:
@@ -64,11 +84,11 @@ extension RankState {
     }
   }
 
-  private mutating func layerForward(
+  mutating func layerForward(
     _ piece: ModelPiece, _ index: Int, _ microBatch: Int, _ saved: inout SavedActivations, keepsCore: Bool
   ) {
     guard let layer = layers[index] else { preconditionFailure("layer \(index) is not on this rank") }
-    let weights = parts[self.index(of: .layer(index))].weights
+    let weights = passWeights(.layer(index))
     switch piece {
     case .attentionNorm, .feedForwardNorm:
       branch = layer.normalise(piece.half, input: stream, weights: weights, saved: &saved)
@@ -84,30 +104,26 @@ extension RankState {
     }
   }
 
-  private mutating func headForward(_ piece: ModelPiece, _ visit: Visit, _ saved: inout SavedActivations) {
+  /// - Returns: after the last piece, the sum of the tokens' losses.
+  mutating func headForward(_ piece: ModelPiece, _ visit: Visit, _ saved: inout SavedActivations) -> Double? {
     switch piece {
     case .finalNorm:
-      branch = head.normalise(input: stream, weights: parts[index(of: .head)].weights, saved: &saved)
+      branch = head.normalise(input: stream, weights: passWeights(.head), saved: &saved)
     case .logits:
       let matrix = outputMatrix
-      logits = head.logits(normalised: branch, buffer: parts[matrix.part].weights, offset: matrix.offset)
+      logits = head.logits(
+        normalised: branch, buffer: passWeights(parts[matrix.part].part), offset: matrix.offset)
       tokenMaxima = head.maxima(logits)
     case .exponentials:
       tokenTargets = head.targetLogits(logits, maxima: tokenMaxima, microBatch: microBatch(visit.microBatch))
       tokenSums = head.exponentialSums(&logits, maxima: tokenMaxima)
     case .loss:
-      if let older = newestLoss, let softmax = kept[older]?.softmaxByteCount {
-        memory.add(-softmax, .workspace)
-        memory.add(softmax, .activations)
-      }
-      newestLoss = visit
-      let loss = head.loss(
+      defer { logits = Matrix(rowCount: 0, columnCount: 0) }
+      return head.loss(
         exponentials: logits, exponentialSums: tokenSums, targetLogits: tokenTargets, saved: &saved)
-      // All ranks of the tensor group know it; one counts it.
-      if place[.tensor] == 0 { lossSum += loss }
-      logits = Matrix(rowCount: 0, columnCount: 0)
     default: preconditionFailure("\(piece) is no piece of the head")
     }
+    return nil
   }
 
   /// Where the output matrix lies: in the head's own buffer, or in the embedding's.

@@ -10,7 +10,7 @@ extension RankState {
     guard let part else { return parts.indices.flatMap { keptWeights($0, parts[$0].owned) } }
     let index = index(of: part), ranges = parts[index].ranges
     switch exchange.family {
-    case .weights: return parts[index].weightShard
+    case .weights: return setting.shape.isHosted(part) ? parts[index].uploaded : parts[index].weightShard
     case .secondary: return parts[index].secondary
     case .gradients: return keptWeights(index, ranges.gradients)
     default: return keptWeights(index, ranges.optimizer)
@@ -31,7 +31,8 @@ extension RankState {
     let index = index(of: part), ranges = parts[index].ranges
     switch exchange.family {
     case .weights, .secondary:
-      memory.add(values.count * setting.job.precision.byteCount, .workspace)
+      memory.add((values.count - parts[index].uploaded.count) * setting.job.precision.byteCount, .workspace)
+      parts[index].uploaded = []
       parts[index].weights = values
     case .gradients: keepWeights(values, index, ranges.weights)
     default: keepWeights(values, index, ranges.gradients)

@@ -13,6 +13,8 @@ struct ExecutionSetting: Sendable {
   var errorFeedback: ErrorFeedback?
   /// Whether master weights stay on the device where the host updates.
   var keepsMastersBesideHost = false
+  /// A text to train on, see ``TrainingData/corpus``.
+  var corpus: [Int] = []
 
   var job: TrainingJob { shape.job }
   var strategy: Strategy { shape.strategy }
@@ -25,12 +27,14 @@ struct ExecutionSetting: Sendable {
       model: job.model, sequenceLength: job.sequenceLength, tensorDegree: strategy.tensorDegree,
       tensorIndex: tensorIndex, usesSequenceParallelism: strategy.usesSequenceParallelism,
       usesFlashAttention: strategy.usesFlashAttention, paddedVocabularySize: shape.paddedVocabularySize, seed: seed,
-      elementByteCount: job.precision.byteCount, arithmetic: arithmetic)
+      elementByteCount: job.precision.byteCount, arithmetic: arithmetic,
+      dropsOut: !shape.isZerothOrder, corpus: corpus)
   }
 
   /// The sequences of a replica's micro-batch, out of the global batch.
   func sequences(replica: Int, microBatch: Int) -> [Int] {
-    let first = replica * (job.globalBatch / strategy.dataDegree) + microBatch * strategy.microBatch
+    let share = replica / strategy.perturbationDegree
+    let first = share * (job.globalBatch / strategy.batchDegree) + microBatch * strategy.microBatch
     return Array(first..<first + strategy.microBatch)
   }
 }
@@ -46,8 +50,12 @@ struct RankState {
     let ranges: ShardRanges
     /// As passes use them. Where weights are sharded empty but between gather and drop.
     var weights: [Float]
-    /// Where they are sharded, the weights of `ranges.weights`.
+    /// Where they are sharded or lie on the host, the weights of `ranges.weights`.
     var weightShard: [Float]
+    /// Where they are both, what has come from the host to be gathered.
+    var uploaded: [Float] = []
+    /// Steps of zeroth-order training that they have taken.
+    var stepCount = 0
     /// From an iteration's first gather to its optimizer step, this rank's slice of
     /// the gathered weights, where a secondary copy is kept.
     var secondary: [Float] = []
@@ -109,6 +117,8 @@ struct RankState {
   var nodeSum: [Float] = []
   /// What quantised exchanges owe, see ``ErrorFeedback``.
   var owed: [Operand: OwedValues] = [:]
+  /// What zeroth-order training has in hand.
+  var visits = Visits()
 
   init(setting: ExecutionSetting, place: Mesh.Coordinates, parts owned: [ModelPart]) {
     self.setting = setting
@@ -154,6 +164,16 @@ struct RankState {
       let initial = layout.initialValues(seed: shard.seed)
       let weights = initial.map(setting.arithmetic.rounded)
       partIndex[layout.part] = parts.count
+      let isHosted = setting.shape.isHosted(layout.part)
+      if isZerothOrder {
+        parts.append(
+          Part(
+            part: layout.part, layout: layout, ranges: ranges, weights: shardsWeights || isHosted ? [] : weights,
+            weightShard: shardsWeights || isHosted ? Array(weights[ranges.weights]) : [], gradient: [],
+            gradientShard: [], optimizer: OptimizerState(masters: [], settings: setting.optimizer)))
+        memory.add(ranges.weights.count * setting.job.precision.byteCount, isHosted ? .host : .weights)
+        continue
+      }
       parts.append(
         Part(
           part: layout.part, layout: layout, ranges: ranges, weights: shardsWeights ? [] : weights,
@@ -162,6 +182,7 @@ struct RankState {
           gradientShard: shardsGradients ? [Float](repeating: 0, count: ranges.gradients.count) : [],
           optimizer: OptimizerState(masters: Array(initial[ranges.optimizer]), settings: setting.optimizer)))
     }
+    if isZerothOrder { return }
     for part in parts {
       memory.add((part.weights.count + part.weightShard.count) * setting.job.precision.byteCount, .weights)
       memory.add(part.gradient.count * setting.job.gradientByteCount, .gradients)
