@@ -215,7 +215,7 @@ extension ExecutionSetting {
     ModelShard(
       model: job.model, sequenceLength: job.sequenceLength, usesFlashAttention: strategy.usesFlashAttention,
       paddedVocabularySize: shape.paddedVocabularySize, seed: seed, elementByteCount: job.precision.byteCount,
-      arithmetic: arithmetic)
+      arithmetic: arithmetic, dropsOut: !shape.isZerothOrder, corpus: corpus)
   }
 
   /// Layouts of all parts at tensor degree 1.

@@ -162,8 +162,10 @@ extension Miniature {
   /// The routes that the plan's messages would take over the miniature's groups: its own are so small that all would go by the
   /// way of least latency.
   var routes: CollectiveRoutes {
-    let model = model, scale = messageScale
+    let model = model, scale = messageScale, isZerothOrder = strategy.update == .zerothOrder
     return CollectiveRoutes { question in
+      // Wherever the plan's own would be added up: in the order of ranks losses are the serial reference's to the bit.
+      if isZerothOrder, question.operand.isOfScalars { return .direct }
       let planned = Double(question.byteCount) * scale.factor(of: question.operand)
       return model.route(of: question.kind, over: question.group, byteCount: Int(planned.rounded()))
     }

@@ -29,6 +29,8 @@ struct ProgramDigest {
     case .tensor: "tensor"
     case .pipeline: "pipeline"
     case .data: "data"
+    case .upload: "upload"
+    case .offload: "offload"
     }
   }
 
@@ -42,6 +44,8 @@ struct ProgramDigest {
         + "over \(it.group.map(String.init).joined(separator: ","))"
     case .send(let it): "send \(words(it))"
     case .receive(let it): "receive \(words(it))"
+    case .upload(let it): "upload \(words(it.part)) count \(it.elementCount)x\(it.elementByteCount)"
+    case .offload(let it): "offload \(words(it.part)) count \(it.elementCount)x\(it.elementByteCount)"
     }
   }
 
@@ -144,6 +148,14 @@ struct ProgramDigest {
     case .sumScalars: "sum scalars"
     case .clipGradients: "clip"
     case .updateParameters: "update"
+    case .update(let part, let losses): "update \(words(part)) \(losses == .ofThisIteration ? "this" : "last")"
+    case .perturb(let part, let evaluation): "perturb \(words(part)) \(evaluation.index)"
+    case .evaluate(let piece, let part, let batch, let evaluation):
+      "evaluate \(words(piece)) \(words(part)) \(batch) \(evaluation.index)"
+    case .evaluatePart(let part, let batches, let evaluation):
+      "evaluate \(words(part)) \(batches.lowerBound) to \(batches.upperBound) \(evaluation.index)"
+    case .sumLosses: "sum losses"
+    case .projectGradient: "project"
     }
   }
 

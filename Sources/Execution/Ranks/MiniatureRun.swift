@@ -10,13 +10,17 @@ struct MiniatureRun {
 
   /// - Parameters:
   ///   - programs: of every rank, by rank.
+  ///   - settingOfRank: of ranks that have another than all.
   ///   - usesThreads: whether every rank has a thread of its own; otherwise ranks take turns, always in the same order.
-  init(setting: ExecutionSetting, programs: [RankProgram], usesThreads: Bool) {
+  init(setting: ExecutionSetting, programs: [RankProgram], usesThreads: Bool, settingOfRank: [Int: ExecutionSetting] = [:]) {
     self.setting = setting
     self.usesThreads = usesThreads
     let all = PreparedProgram.prepare(programs)
     ranks = zip(all, CollectiveShare.shares(of: programs)).map { prepared, shares in
-      RankRunner(prepared, on: NumericMachine(prepared, shares: shares, all: all, setting: setting))
+      RankRunner(
+        prepared,
+        on: NumericMachine(
+          prepared, shares: shares, all: all, setting: settingOfRank[prepared.program.rank] ?? setting))
     }
     network = Network(rankCount: programs.count, usesThreads: usesThreads)
   }

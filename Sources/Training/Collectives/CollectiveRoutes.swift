@@ -30,6 +30,12 @@ package struct CollectiveRoutes: Sendable {
     for group in mesh.groups(along: axis) { self[group] = route }
   }
 
+  /// Losses of zeroth-order training straight to where they are added up in the order of ranks, so that the sum is the same in
+  /// every layout; everything else another way.
+  package static func inRankOrder(ofScalars others: Route) -> CollectiveRoutes {
+    CollectiveRoutes { $0.operand.isOfScalars ? .direct : others }
+  }
+
   /// The route of all that a group's tensors, weights and gradients take; nil where it depends on the message.
   package subscript(group: RankGroup) -> Route? {
     get { fixed[group] }
@@ -45,6 +51,11 @@ package struct CollectiveRoutes: Sendable {
 }
 
 extension Operand {
+  /// Whether it is what all ranks exchange once an iteration.
+  package var isOfScalars: Bool {
+    if case .exchanged(let exchange, _, _) = self { exchange.content == .scalars } else { false }
+  }
+
   /// Whether a route that was fixed for its group is meant for it: what the whole iteration sums is no group's own.
   fileprivate var isRoutedByGroup: Bool {
     if case .exchanged(let exchange, _, _) = self { [.data, .tensor].contains(exchange.traffic) } else { true }
