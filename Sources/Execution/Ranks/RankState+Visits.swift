@@ -13,9 +13,15 @@ extension RankState {
     var lossSums: [Double] = []
     /// Along the directions of this iteration and the last one.
     var gradients: [Int: [Float]] = [:]
-    /// The numbers of the last directions of parts. They are made when they are needed, and memory counts none of them; two
-    /// losses of one direction and a step need not make the same ones three times here.
-    var numbers: [ModelPart: (of: Direction, values: [Float])] = [:]
+    /// The numbers of parts' newest directions. They are made when they are needed, and memory counts none of them; two losses
+    /// of one direction and a step need not make the same ones three times here.
+    var numbers: [Numbers: (of: Direction, values: [Float])] = [:]
+  }
+
+  /// A part, and which of an iteration's directions.
+  struct Numbers: Hashable {
+    let part: ModelPart
+    let direction: Int
   }
 
   /// The activations of a micro-batch at the weights of an evaluation.
@@ -58,11 +64,11 @@ extension RankState {
   }
 
   private mutating func numbers(_ index: Int, _ iteration: Int, _ direction: Int) -> [Float] {
-    let part = parts[index].part
+    let key = Numbers(part: parts[index].part, direction: direction)
     let wanted = Direction(seed: settings.seed, iteration: iteration, index: direction)
-    if let known = visits.numbers[part], known.of == wanted { return known.values }
+    if let known = visits.numbers[key], known.of == wanted { return known.values }
     let values = parts[index].layout.numbers(of: wanted)
-    visits.numbers[part] = (wanted, values)
+    visits.numbers[key] = (wanted, values)
     return values
   }
 

@@ -28,8 +28,8 @@ extension IterationShape {
       // After those: where the ranks of a group differ, that is the better reason.
       for program in programs {
         if isZerothOrder {
-          try check.hostTransfers(of: program)
           try check.visits(of: program)
+          try check.hostTransfers(of: program)
         } else {
           try check.recipes(of: program)
         }
