@@ -10,17 +10,16 @@ extension DryRun {
     let job = miniature.model.job
     let arithmetic = options.emulatesPrecision ? job.precision : .fp32
     let optimizer = options.executed(for: job)
+    let clippingNorm = shape.maximumGradientNorm.map(Float.init)
     guard
-      let settings = OptimizerSettings(
-        optimizer, arithmetic: arithmetic, clippingNorm: shape.maximumGradientNorm.map(Float.init))
+      let settings = shape.isZerothOrder
+        ? OptimizerSettings(rule: .sgd, clippingNorm: nil)
+        : OptimizerSettings(optimizer, arithmetic: arithmetic, clippingNorm: clippingNorm)
     else { throw Failure(description: options.unsupported(for: job) ?? "") }
     let setting = ExecutionSetting(
       shape: shape, optimizer: settings, seed: options.seed, arithmetic: arithmetic,
       errorFeedback: options.errorFeedback, keepsMastersBesideHost: miniature.model.framework.keepsMastersBesideHost)
-    let reference = SerialReference(
-      shard: setting.referenceShard, globalBatch: job.globalBatch,
-      microBatch: miniature.strategy.microBatch, settings: setting.optimizer
-    ).run(stepCount: options.stepCount)
+    let reference = setting.reference(microBatch: miniature.strategy.microBatch, stepCount: options.stepCount)
 
     let initial = setting.initialParameters
     var run = MiniatureRun(setting: setting, programs: programs, usesThreads: options.usesThreads)
@@ -30,7 +29,7 @@ extension DryRun {
       do { try run.iterate() } catch { throw Failure(description: "\(error)") }
       let makespan = run.ranks.map(\.machine.clock).max() ?? 0
       passes = (makespan - (run.ranks.map(\.machine.passCount).min() ?? 0), makespan)
-      let expected = reference.steps[index]
+      let expected = reference[index]
       let parameters = run.parameters
       let (error, part) = Self.largestError(parameters.values, reference: expected.parameters, since: initial)
       steps.append(
@@ -43,14 +42,19 @@ extension DryRun {
     self.optimizer = optimizer
     self.steps = steps
     programStepCount = programs.reduce(0) { $0 + $1.steps.count }
-    traffic = Self.traffic(of: run, stepCount: options.stepCount, miniature: miniature)
+    traffic =
+      Self.traffic(of: run, stepCount: options.stepCount, miniature: miniature)
+      + Self.hostTraffic(of: run, stepCount: options.stepCount, miniature: miniature)
     do {
       memory = Self.memory(of: run, miniature: miniature, job: try job.with(optimizer))
       bubble = Bubble(executedPasses: passes.idle, expectedPasses: try shape.schedule.bubblePassCount())
     } catch {
       throw Failure(description: "\(error)")
     }
-    tolerances = Self.tolerances(of: arithmetic, optimizer.rule, quantisations: programs.quantisations)
+    tolerances =
+      shape.isZerothOrder
+      ? Self.tolerances(of: arithmetic, shape, reference: reference)
+      : Self.tolerances(of: arithmetic, optimizer.rule, quantisations: programs.quantisations)
     disagreements = Self.disagreements(
       steps: steps, traffic: traffic, memory: memory, bubble: bubble, tolerances: tolerances)
   }
@@ -143,7 +147,9 @@ extension DryRun {
     return (0..<p).flatMap { stage in
       let content = miniature.split[stage]
       // Each kind has its own worst moment: offloaded optimizer states are as large as any others during the step.
-      let onDevice = content.choice.map { StageChoice(recomputedLayerCount: $0.recomputedLayerCount) }
+      let onDevice = content.choice.map {
+        StageChoice(recomputedLayerCount: $0.recomputedLayerCount, hostedLayerCount: $0.hostedLayerCount)
+      }
       let counted = memoryModel.stageMemory(
         stage: stage, Split.Stage(layerCount: content.layerCount, choice: onDevice))
       let offloaded = memoryModel.stageMemory(stage: stage, content).hostBytes
@@ -216,6 +222,18 @@ extension ExecutionSetting {
       model: job.model, sequenceLength: job.sequenceLength, usesFlashAttention: strategy.usesFlashAttention,
       paddedVocabularySize: shape.paddedVocabularySize, seed: seed, elementByteCount: job.precision.byteCount,
       arithmetic: arithmetic, dropsOut: !shape.isZerothOrder, corpus: corpus)
+  }
+
+  /// What one rank makes of the same training.
+  func reference(microBatch: Int, stepCount: Int) -> [SerialReference.Step] {
+    let model = SerialReference(
+      shard: referenceShard, globalBatch: job.globalBatch, microBatch: microBatch, settings: optimizer)
+    guard shape.isZerothOrder else { return model.run(stepCount: stepCount).steps }
+    return SerialZerothOrder(model: model, settings: job.zerothOrder, shareCount: strategy.batchDegree)
+      .run(stepCount: stepCount).map {
+        SerialReference.Step(
+          loss: $0.losses.mean, gradientNorm: $0.gradients.rootMeanSquare, parameters: $0.parameters)
+      }
   }
 
   /// Layouts of all parts at tensor degree 1.

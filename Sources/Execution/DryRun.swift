@@ -130,11 +130,14 @@ package struct DryRun: Sendable {
   }
 }
 
-extension Hosting {
+extension Strategy {
   /// What the executor does not do, neither on numbers nor on a clock; nil where it does.
   package var notExecuted: String? {
-    let parts = [holdsWeights ? "weights on the host" : nil, holdsActivations ? "activations on the host" : nil]
-      .compactMap { $0 }
+    // Of weights on the host it runs zeroth-order training, which takes a layer up once for all that it is needed for.
+    let parts = [
+      hosting.holdsWeights && update == .firstOrder ? "weights on the host" : nil,
+      hosting.holdsActivations ? "activations on the host" : nil,
+    ].compactMap { $0 }
     return parts.isEmpty ? nil : "\(parts.joined(separator: " and ")) are not executed"
   }
 }
@@ -142,8 +145,9 @@ extension Hosting {
 extension Miniature {
   /// What the executor does not do; nil if it can run the miniature.
   package func unsupported(_ options: DryRun.Options = DryRun.Options()) -> String? {
+    if let sentence = strategy.notExecuted { return sentence }
+    if strategy.update == .zerothOrder { return nil }
     if let sentence = options.unsupported(for: model.job) { return sentence }
-    if let sentence = strategy.hosting.notExecuted { return sentence }
     if strategy.zeroStage >= .gradients, strategy.pipelineDegree > 1, model.job.model.hasTiedEmbeddings {
       return "ZeRO \(strategy.zeroStage.rawValue) with tied embeddings on two pipeline stages is not executed: "
         + "their shards differ"

@@ -8,7 +8,7 @@ package import Documents
 /// embeddings, biases, dropout and the order of the nodes stay the plan's. Widths, vocabulary, sequence and
 /// the number of micro-batches shrink always; the data-parallel and then the pipeline degree shrink where the
 /// ranks are too many, but never to one where the plan has more: every kind of group remains. Shard degrees
-/// shrink with the data-parallel degree, the outer ones first.
+/// shrink with the data-parallel degree, the outer ones first. Groups of replicas that divide losses stay as large as they are.
 package struct Miniature: Sendable {
   /// A size that is not the plan's.
   package struct Change: Sendable, Equatable {
@@ -64,15 +64,18 @@ package struct Miniature: Sendable {
     ).with(\.microBatch, min(planned.microBatch, 2))
     do {
       let sequenceLength = Self.sequenceLength(of: plan)
-      let job = try TrainingJob(
+      var job = try TrainingJob(
         model: Self.model(
           of: plan.job.model, layerCount: split.layerCount, tensorDegree: planned.tensorDegree,
           sequenceLength: sequenceLength,
           // Quantised exchanges are possible where twice their ranks divide a part.
           layerDivisor: strategy.sharding.quantisesGradients ? 2 * strategy.sharding.optimizerDegree : 1),
-        sequenceLength: sequenceLength, globalBatch: degrees.data * strategy.microBatch * microBatchCount,
+        sequenceLength: sequenceLength, globalBatch: strategy.batchDegree * strategy.microBatch * microBatchCount,
         precision: plan.job.precision, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32,
         optimizer: plan.job.optimizer)
+      job.zerothOrder = plan.job.zerothOrder
+      // A fine-tuning's would not move a weight in as few steps.
+      job.zerothOrder.learningRate = Self.zerothOrderLearningRate
       let cluster = try degrees.cluster(of: plan).replacing(device: plan.cluster.device.withoutOverheads())
       model = try CostModel(cluster: cluster, job: job, frameworkName: plan.coefficientName)
         .arranged(degrees.nodeOrder(of: plan, keptStages: stages))
@@ -91,6 +94,8 @@ package struct Miniature: Sendable {
     messageScale = MessageScale(from: plan.job, planned, to: model.job, strategy)
     changes = Self.changes(plan: plan, job: model.job, strategy: strategy, microBatchCount: microBatchCount)
   }
+
+  private static let zerothOrderLearningRate = 0.01
 
   /// Enough micro-batches for the schedule's warm-up, pairs and cool-down.
   private static func microBatchCount(of plan: Plan, pipelineDegree p: Int) -> Int {
@@ -245,9 +250,11 @@ private struct Degrees {
         let fillsNodes = ranks % inNode == 0
         let fillsPart =
           ranks < inNode && plan.cluster.levels.allSatisfy { $0.span >= ranks || ranks % $0.span == 0 }
-        guard fillsNodes || fillsPart, strategy.sharding.shrunk(from: strategy.dataDegree, to: d) != nil else {
-          continue
-        }
+        // Whole groups that divide losses, and two of them where there are several.
+        let (groups, rest) = d.quotientAndRemainder(dividingBy: strategy.perturbationDegree)
+        guard fillsNodes || fillsPart, rest == 0, groups >= min(2, strategy.batchDegree),
+          strategy.sharding.shrunk(from: strategy.dataDegree, to: d) != nil
+        else { continue }
         if ranks <= rankLimit {
           self.mesh = mesh
           return

@@ -60,7 +60,7 @@ public struct TimedDryRun: Sendable {
   public static func run(_ plan: Plan, source: String = "plan") throws(SextantError) -> Result<TimedDryRun, Refusal> {
     if let verdict = try plan.refusal { return .failure(Refusal(verdict: verdict)) }
     let document = plan.document, model: CostModel
-    if let sentence = document.strategy.hosting.notExecuted {
+    if let sentence = document.strategy.notExecuted {
       throw SextantError(.unsupported, source: source, expected: sentence)
     }
     do {

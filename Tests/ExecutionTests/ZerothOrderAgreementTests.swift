@@ -102,7 +102,11 @@ import Training
     let other = try layout.run { programs in
       for rank in programs.indices {
         let steps = programs[rank].steps.indices.filter {
-          if case .compute(.update(_, with: .ofThisIteration)) = programs[rank].steps[$0].operation { true } else { false }
+          if case .compute(.update(_, with: .ofThisIteration)) = programs[rank].steps[$0].operation {
+            true
+          } else {
+            false
+          }
         }
         let operations = steps.map { programs[rank].steps[$0].operation }
         for (step, operation) in zip(steps, operations.reversed()) {
@@ -141,7 +145,8 @@ import Training
   /// In place, θ + εz − 2εz + εz is not θ: why copies are perturbed beside the weights.
   @Test func inPlaceWeightsWouldDrift() throws {
     let layout = try ParameterLayout(.layer(0), shard: Layout().setting().referenceShard)
-    let weights = layout.initialValues(seed: 3), numbers = layout.numbers(of: Direction(seed: 1, iteration: 0, index: 0))
+    let weights = layout.initialValues(seed: 3),
+      numbers = layout.numbers(of: Direction(seed: 1, iteration: 0, index: 0))
     let drifted = zip(weights, numbers).count { weight, number in
       var moved = weight
       for reach: Float in [1e-3, -2e-3, 1e-3] { moved += reach * number }

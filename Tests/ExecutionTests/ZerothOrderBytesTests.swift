@@ -60,7 +60,8 @@ import Training
     let layout = Layout(data: 4, perturbation: 2, slices: slices, hosted: 4)
     let run = try layout.run(), shape = try layout.shape()
     // A ring passes on every slice but the next rank's own.
-    let counts = [ModelPart.embedding, .embedding, .layer(0), .layer(1), .layer(2), .layer(3), .head].map(shape.parameterCount)
+    let counts = [ModelPart.embedding, .embedding, .layer(0), .layer(1), .layer(2), .layer(3), .head].map(
+      shape.parameterCount)
     for rank in 0..<4 {
       let next = (rank + 1) % slices
       let expected = counts.reduce(0) { sum, count in
@@ -73,7 +74,8 @@ import Training
   /// What crosses a stage boundary is of all losses that a rank evaluates.
   @Test func activationsOfAllLossesTravelTogether() throws {
     for (layout, losses) in [
-      (Layout(pipeline: 2), 2), (Layout(pipeline: 2, data: 2, perturbation: 2), 1), (Layout(pipeline: 2, directions: 3), 6),
+      (Layout(pipeline: 2), 2), (Layout(pipeline: 2, data: 2, perturbation: 2), 1),
+      (Layout(pipeline: 2, directions: 3), 6),
     ] {
       let run = try layout.run()
       let microBatches = layout.strategy.microBatchCount(globalBatch: 8)

@@ -24,7 +24,9 @@ import Training
     if case .compute(.perturb(_, let evaluation)) = step.operation { evaluation.index == index } else { false }
   }
   private static func isUpload(_ step: ProgramStep) -> Bool { if case .upload = step.operation { true } else { false } }
-  private static func isOffload(_ step: ProgramStep) -> Bool { if case .offload = step.operation { true } else { false } }
+  private static func isOffload(_ step: ProgramStep) -> Bool {
+    if case .offload = step.operation { true } else { false }
+  }
 
   static let mutations: [Mutation] = {
     var all: [Mutation] = []

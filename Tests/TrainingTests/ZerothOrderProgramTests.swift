@@ -74,14 +74,17 @@ import Training
 
   @Test func everyPartIsVisitedOnceWithEverything() throws {
     #expect(
-      try Self.parts(Self.shape(mesh: [.data: 2], layers: 2)) == "E:0 Ex6 E:1 Ex6 L0:0 L0x6 L0:1 L0x6 L1:0 L1x6 L1:1 L1x6 "
+      try Self.parts(Self.shape(mesh: [.data: 2], layers: 2))
+        == "E:0 Ex6 E:1 Ex6 L0:0 L0x6 L0:1 L0x6 L1:0 L1x6 L1:1 L1x6 "
         + "H:0 Hx6 H:1 Hx6 sum losses project step(E) step(L0) step(L1) step(H)")
   }
 
   @Test func membersOfAPerturbationGroupDivideLosses() throws {
     let shape = try Self.shape(mesh: [.data: 4], perturbation: 2, directions: 2, layers: 1)
     // The same six sequences, of which ranks 0 and 2 step forwards, ranks 1 and 3 backwards.
-    for (rank, losses) in [(0, "E:0 Ex6 E:2 Ex6"), (1, "E:1 Ex6 E:3 Ex6"), (2, "E:0 Ex6 E:2 Ex6"), (3, "E:1 Ex6 E:3 Ex6")] {
+    for (rank, losses) in [
+      (0, "E:0 Ex6 E:2 Ex6"), (1, "E:1 Ex6 E:3 Ex6"), (2, "E:0 Ex6 E:2 Ex6"), (3, "E:1 Ex6 E:3 Ex6"),
+    ] {
       #expect(Self.parts(shape, rank: rank).hasPrefix(losses + " L0"))
     }
   }
@@ -161,7 +164,8 @@ import Training
         for hosted in [nil, 0, 1, 2] as [Int?] {
           for directions in [1, 2] {
             let shape = try Self.shape(
-              mesh: mesh, perturbation: perturbation, slices: slices, hosted: hosted, directions: directions, isTied: true)
+              mesh: mesh, perturbation: perturbation, slices: slices, hosted: hosted, directions: directions,
+              isTied: true)
             #expect(
               shape.defect(in: shape.programs()) == nil,
               "\(mesh), perturbation \(perturbation), slices \(slices), hosted \(hosted ?? -1)")

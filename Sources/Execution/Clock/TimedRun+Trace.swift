@@ -14,7 +14,9 @@ extension TimedRun {
     var trace = TraceText()
     for (place, track) in tracks.enumerated() {
       trace.name(process: place, processName(place, track), sortIndex: place)
-      for stream in ProgramStep.Stream.allCases where stream.isShown(of: track.program) { trace.name(thread: stream.index, of: place, stream.rawValue) }
+      for stream in ProgramStep.Stream.allCases where stream.isShown(of: track.program) {
+        trace.name(thread: stream.index, of: place, stream.rawValue)
+      }
     }
     let links = tracks.count, isDetailed = passCount <= Self.detailedPassLimit
     trace.name(process: links, "links", sortIndex: links)

@@ -82,6 +82,7 @@ extension MiniatureRun {
   }
 }
 
+/// What is told of losses and of gradients along directions.
 extension [Float] {
   /// 0 of none.
   var mean: Double { isEmpty ? 0 : reduce(0) { $0 + Double($1) } / Double(count) }

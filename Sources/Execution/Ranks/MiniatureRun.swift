@@ -12,7 +12,9 @@ struct MiniatureRun {
   ///   - programs: of every rank, by rank.
   ///   - settingOfRank: of ranks that have another than all.
   ///   - usesThreads: whether every rank has a thread of its own; otherwise ranks take turns, always in the same order.
-  init(setting: ExecutionSetting, programs: [RankProgram], usesThreads: Bool, settingOfRank: [Int: ExecutionSetting] = [:]) {
+  init(
+    setting: ExecutionSetting, programs: [RankProgram], usesThreads: Bool, settingOfRank: [Int: ExecutionSetting] = [:]
+  ) {
     self.setting = setting
     self.usesThreads = usesThreads
     let all = PreparedProgram.prepare(programs)

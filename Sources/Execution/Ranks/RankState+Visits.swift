@@ -104,13 +104,16 @@ extension RankState {
   func keptParameters(_ index: Int) -> ArraySlice<Float> {
     guard isZerothOrder else { return parts[index].optimizer.masters[...] }
     let part = parts[index]
-    guard setting.shape.isHosted(part.part) else { return shardsWeights ? part.weightShard[...] : part.weights[part.owned] }
+    guard setting.shape.isHosted(part.part) else {
+      return shardsWeights ? part.weightShard[...] : part.weights[part.owned]
+    }
     guard part.stepCount <= step, let gradients = visits.gradients[step] else { return part.weightShard[...] }
     let along = (0..<settings.directionCount).map {
       part.layout.numbers(of: Direction(seed: settings.seed, iteration: step, index: $0))
     }
     return settings.stepped(
-      part.weightShard, by: gradients, along: along, from: part.ranges.weights.lowerBound, format: setting.arithmetic)[...]
+      part.weightShard, by: gradients, along: along, from: part.ranges.weights.lowerBound, format: setting.arithmetic)[
+        ...]
   }
 
   // MARK: Losses

@@ -154,7 +154,8 @@ extension ProgramCheck {
     for part in program.parts where shape.isHosted(part) {
       let found = counts[part] ?? (0, 0), expected = (uploads: shape.visitedMicroBatches.count, offloads: 1)
       guard found == expected else {
-        throw .hostTransfers(part, rank: program.rank, uploads: found.uploads, offloads: found.offloads,
+        throw .hostTransfers(
+          part, rank: program.rank, uploads: found.uploads, offloads: found.offloads,
           expected: expected.uploads)
       }
     }
