@@ -49,8 +49,17 @@ extension MemoryModel {
     let p = strategy.pipelineDegree
     let isFixed = strategy.hasEqualStages
     let most = isFixed ? layerCount / p : layerCount - (p - 1)
-    // With all layers on the host, which needs least, any number is as good as one.
-    if freedom == .none || freedom.choosesHostedLayers {
+    if freedom.choosesHostedLayers {
+      // Few layers may need less where none is on the host, and no buffers are.
+      func capacity(hosted: (_ layers: Int) -> Int) -> Int {
+        layerCapacity(limitBytes: limitBytes, layerCount: most, least: isFixed ? most : 1) { layers in
+          let choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: hosted(layers))
+          return stageMemory(stage: stage, Split.Stage(layerCount: layers, choice: choice)).peakBytes
+        }
+      }
+      return max(capacity { $0 }, capacity { _ in 0 })
+    }
+    if freedom == .none {
       // By a straight line where any number of layers may do, which takes fewer evaluations.
       guard isFixed else { return layerCapacity(stage: stage, limitBytes: limitBytes, layerCount: most) }
       return stageMemory(stage: stage, Split.Stage(layerCount: most)).peakBytes <= limitBytes ? most : 0

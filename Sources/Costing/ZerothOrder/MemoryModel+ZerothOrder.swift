@@ -33,7 +33,7 @@ extension MemoryModel {
     if isFirst { largest = max(largest, parameters.embedding * weightByteCount) }
     if isLast { largest = max(largest, max(parameters.head, parameters.outputMatrix) * weightByteCount) }
     var buffers = tensorBufferBytes
-    if hosted > 0 { buffers += min(hosted, VisitStreams.bufferCount) * block }
+    if hosted > 0 { buffers += VisitStreams.bufferCount * block }
     if sharding.weightDegree > 1 { buffers += hosted > 0 ? largest - block : largest + block }
     var moment = block + layerActivationBytes
     if isFirst { moment = max(moment, parameters.embedding * weightByteCount) }
