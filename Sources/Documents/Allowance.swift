@@ -51,18 +51,18 @@ extension Allowance {
   init(_ field: Field) throws(DocumentError) {
     var fields = try field.fields()
     let methodsField = try fields.required("methods")
-    var methods: Set<Method> = []
+    var stated: [Method] = []
     for entry in try methodsField.array(count: 1...Method.allCases.count) {
-      let method = try entry.choice(of: Method.self)
-      guard methods.insert(method).inserted else { throw entry.conflict("\(method.rawValue) is listed twice") }
+      stated.append(try entry.choice(of: Method.self))
     }
-    admitsZerothOrder = methods.contains(.zerothOrder)
+    admitsZerothOrder = stated.contains(.zerothOrder)
     quantisationTolerance =
-      methods.contains(.zeroPlusPlus)
+      stated.contains(.zeroPlusPlus)
       ? try fields.required("tolerance").fraction()
       : try fields.optional("tolerance").map { (field) throws(DocumentError) in
         throw field.conflict("a tolerance is for zero++, which is not listed")
       }
+    guard stated == methods else { throw methodsField.conflict("each method is listed once, zero++ first") }
     try fields.finish()
   }
 

@@ -80,6 +80,9 @@ extension Plan {
     if strategy.update == .firstOrder, let section = fields.optional("zeroth_order") {
       throw section.conflict("the strategy trains by gradients")
     }
+    if strategy.update == .zerothOrder, fields.optional("zeroth_order") == nil {
+      throw strategyField.conflict("the strategy is of zeroth order, but zeroth_order is missing")
+    }
     for (key, derived) in derivedSections {
       let stated = try fields.required(key)
       guard stated.value == derived else {

@@ -44,14 +44,14 @@ package import JSONText
       self.hostSeconds = hostSeconds
     }
 
-    /// The parts with their names, in the order people read them.
+    /// The parts with their names, in the order people read them. The host is one where it is waited for.
     package var parts: [(name: String, seconds: Double)] {
       [
         ("compute", computeSeconds), ("recompute", recomputeSeconds), ("launch", launchSeconds),
         ("tensor", tensorSeconds),
         ("pipeline", pipelineSeconds), ("data", dataSeconds), ("bubble", bubbleSeconds),
-        ("optimizer", optimizerSeconds), ("fixed", fixedSeconds), ("host", hostSeconds),
-      ]
+        ("optimizer", optimizerSeconds), ("fixed", fixedSeconds),
+      ] + (hostSeconds > 0 ? [("host", hostSeconds)] : [])
     }
   }
 
@@ -176,17 +176,8 @@ extension Prediction {
       ("iteration_seconds", .number(iterationSeconds)),
       ("tokens_per_second_per_device", .number(tokensPerSecondPerDevice)),
       ("model_flop_utilization", .number(modelFLOPUtilization)), ("verdict", .string(verdict.rawValue)),
-      ("time", timeSplit.json),
+      ("time", .object(timeSplit.parts.map { JSONMember("\($0.name)_seconds", .number($0.seconds)) })),
       ("stage_memory", .array(stageMemory.map(\.json))))
-  }
-}
-
-extension Prediction.TimeSplit {
-  /// What waits for the host is written where there is any.
-  fileprivate var json: JSON {
-    .object(
-      parts.filter { $0.name != "host" || $0.seconds > 0 }
-        .map { JSONMember("\($0.name)_seconds", .number($0.seconds)) })
   }
 }
 

@@ -52,7 +52,8 @@ extension PlanSearch {
         ? "faster by \(percent(-slower)), but with little headroom in memory"
         : "faster by \(percent(-slower)), but less plain"
     }
-    let differences = zip(loser.timeSplit.parts, best.timeSplit.parts).map { ($0.name, $0.seconds - $1.seconds) }
+    let own = Dictionary(uniqueKeysWithValues: best.timeSplit.parts.map { ($0.name, $0.seconds) })
+    let differences = loser.timeSplit.parts.map { ($0.name, $0.seconds - (own[$0.name] ?? 0)) }
       .filter { $0.1 > 0.1 * (loser.iterationSeconds - best.iterationSeconds) }
       .sorted { $0.1 > $1.1 }
     let causes = differences.prefix(2).map { "\(percent($0.1 / best.iterationSeconds)) more \($0.0)" }

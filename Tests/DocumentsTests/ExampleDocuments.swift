@@ -17,6 +17,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
       JSONMember("context", .integer(1)), JSONMember("expert", .integer(1)),
       JSONMember("fsdp", .boolean(false)), JSONMember("host_update_percent", .integer(0)),
       JSONMember("host_weights", .boolean(false)), JSONMember("host_activations", .boolean(false)),
+      JSONMember("update", .string("first-order")), JSONMember("perturbation", .integer(1)),
     ]
     let plan = try examplePlan().json
     if case .object(let members)? = plan.member("strategy") {
@@ -24,6 +25,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
     }
     examples.append(("the plan of ZeRO++", try exampleShardedPlan().json))
     examples.append(("the plan of shards within the node", try exampleHybridPlan().json))
+    examples.append(("the plan of zeroth order", try exampleZerothOrderPlan().json))
   }
   return examples
 }
@@ -95,6 +97,37 @@ func exampleHybridPlan() throws -> Plan {
   try examplePlan(
     sharding: Sharding(weightDegree: 2, gradientDegree: 2, optimizerDegree: 2), allowance: .exact,
     framework: "deepspeed")
+}
+
+/// A plan that trains by losses alone, with slices and layers on the host.
+func exampleZerothOrderPlan() throws -> Plan {
+  let plan = try examplePlan()
+  var strategy = Strategy(
+    mesh: [.data: 4], microBatch: 2, sharding: Sharding(weightDegree: 2, gradientDegree: 2, optimizerDegree: 2))
+  strategy.update = .zerothOrder
+  strategy.perturbationDegree = 2
+  strategy.hosting = Hosting(holdsWeights: true)
+  var timeSplit = plan.prediction.timeSplit
+  timeSplit.hostSeconds = 0.0625
+  var job = plan.job
+  job.zerothOrder = ZerothOrder(directionCount: 2, epsilon: 0.002, learningRate: 1e-7, seed: 3)
+  return Plan(
+    toolVersion: "0.0.0",
+    question: Plan.Question(
+      cluster: plan.cluster, job: job, coefficientName: "megatron-lm",
+      allowance: Allowance(quantisationTolerance: 0.1, zerothOrder: true)),
+    strategy: strategy,
+    split: Split([4], choices: [StageChoice(recomputedLayerCount: 0, hostedLayerCount: 3)]),
+    arrangement: plan.arrangement,
+    prediction: Prediction(
+      iterationSeconds: 0.5, timeSplit: timeSplit, stageMemory: [plan.prediction.stageMemory[0]], verdict: .fits,
+      tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25),
+    shardingOptions: [
+      ShardingOption(
+        name: "this plan", sharding: strategy.sharding, iterationSeconds: 0.5, peakBytes: 10, verdict: .fits,
+        sentBytes: plan.cluster.levels.map(\.span))
+    ],
+    certificate: plan.certificate, alternatives: [], impossibleFamilies: [Plan.Alternative.firstOrder])
 }
 
 private func examplePlan(

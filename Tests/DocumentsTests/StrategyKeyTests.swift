@@ -27,13 +27,17 @@ import Testing
     }
     strategy.hosting = Hosting(
       updatePercent: pick([0, 0, 50]), holdsWeights: pick([false, true]), holdsActivations: pick([false, true]))
+    strategy.perturbationDegree = pick([1, 1, 2])
+    // It brings the schedule with it, which has no chunks.
+    if strategy.virtualStageCount == 1 { strategy.update = pick([.firstOrder, .firstOrder, .zerothOrder]) }
     return strategy
   }
 
   /// Every key that a pattern holds and a strategy has, with the property it states.
   static let properties: [(key: String, value: @Sendable (Strategy) -> JSON)] = [
     ("tensor", { .integer($0.tensorDegree) }), ("pipeline", { .integer($0.pipelineDegree) }),
-    ("data", { .integer($0.dataDegree) }), ("virtual_stages", { .integer($0.schedule.chunkCount) }),
+    ("data", { .integer($0.dataDegree) }), ("update", { .string($0.update.rawValue) }),
+    ("perturbation", { .integer($0.perturbationDegree) }), ("virtual_stages", { .integer($0.schedule.chunkCount) }),
     ("micro_batch", { .integer($0.microBatch) }), ("zero_stage", { .integer($0.zeroStage.rawValue) }),
     ("weight_shards", { .integer($0.sharding.weightDegree) }),
     ("gradient_shards", { .integer($0.sharding.gradientDegree) }),
@@ -167,7 +171,7 @@ import Testing
         ("micro_batch", "an integer from 1 to 16777216", ["0", "16777217"]),
         ("zero_stage", "an integer from 0 to 3", ["-1", "4", "none"]),
         ("recompute", "one of \"none\", \"selective\", \"full\"", ["1", "half", "true"]),
-        ("schedule", "one of \"1f1b\", \"1f1b-interleaved\"", ["gpipe", "1", "false"]),
+        ("schedule", "one of \"1f1b\", \"1f1b-interleaved\", \"forward-only\"", ["gpipe", "1", "false"]),
         ("fsdp", "one of \"FULL_SHARD\", \"SHARD_GRAD_OP\", \"FSDP2\"", ["NO_SHARD"]),
         ("fsdp", "false or one of \"FULL_SHARD\", \"SHARD_GRAD_OP\", \"FSDP2\"", ["true"]),
       ]
