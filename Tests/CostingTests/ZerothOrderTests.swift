@@ -106,11 +106,13 @@ import Testing
     #expect(hosted.activationBytes == 2 * 8 * stream)
     let logits = 256 * 1024
     let atHead = head + 2 * logits * 2 + logits * 10
-    let atBlock = block + KeptActivations(
-      Recipe(
-        job: try Fixture.job(Fixture.gpt(), globalBatch: 8), strategy: Self.strategy(),
-        framework: Fixture.framework())
-    ).blockBytes
+    let atBlock =
+      block
+      + KeptActivations(
+        Recipe(
+          job: try Fixture.job(Fixture.gpt(), globalBatch: 8), strategy: Self.strategy(),
+          framework: Fixture.framework())
+      ).blockBytes
     #expect(hosted.workspaceBytes == 3 * block + max(atHead, atBlock, table))
     let resident = try Self.cost(Self.strategy()).stageMemory(stage: 0, Split.Stage(layerCount: 4))
     #expect(resident.weightBytes == hosted.weightBytes + 4 * block)

@@ -18,7 +18,8 @@ struct LatticeTests {
   }
 
   private func strategies(_ pattern: StrategyPattern) -> [Strategy] {
-    let lattice = Lattice(model: model, pattern: pattern, allowance: Allowance(quantisationTolerance: 0.5, zerothOrder: true))
+    let lattice = Lattice(
+      model: model, pattern: pattern, allowance: Allowance(quantisationTolerance: 0.5, zerothOrder: true))
     return lattice.meshes.flatMap { lattice.branch($0).branch.points.map(\.strategy) }
   }
 
