@@ -5,7 +5,8 @@ extension IterationCost {
   /// Where the time of an iteration goes, on the stage that ends it.
   func timeSplit(of split: Split, scratch: inout EvaluationScratch) -> Prediction.TimeSplit {
     runPipeline(split, withTransfers: true, scratch: &scratch)
-    let last = slowestStage(split, endSeconds: scratch.endSeconds)
+    let last = slowestStage(
+      tails: (0...lastStage).map { tail(stage: $0, split[$0]) }, endSeconds: scratch.endSeconds)
     let end = scratch.endSeconds[last.stage]
     // Transfers cost what the pipeline would be faster by without them.
     runPipeline(split, withTransfers: false, scratch: &scratch)
