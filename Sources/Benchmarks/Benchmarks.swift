@@ -4,7 +4,8 @@ import Search
 
 /// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`, `Benchmarks links`, and `Benchmarks
 /// plans` for pricing and plans alone, `Benchmarks timed` for iterations on the clock, `Benchmarks exports` for what first
-/// answers can be launched, `Benchmarks stops` for how soon a search ends that is asked to.
+/// answers can be launched, `Benchmarks mixed` and `Benchmarks deep` for the slowest of the plans, `Benchmarks stops` for how
+/// soon a search ends that is asked to.
 ///
 /// Pricing is measured on one core; a plan's wall time with as many threads as `plan`
 /// uses; matrix products in CPU time.
@@ -19,6 +20,8 @@ struct Benchmarks {
       return try LinkThroughput.report()
     }
     let catalog = Catalog.ofInstallation()
+    if CommandLine.arguments.dropFirst().first == "mixed" { return try reportMixedPlans(catalog: catalog) }
+    if CommandLine.arguments.dropFirst().first == "deep" { return try reportDeepPlans(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "exports" { return try reportExports(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "stops" { return try reportStops(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "timed" { return try reportTimedRuns(catalog: catalog) }
@@ -51,6 +54,8 @@ struct Benchmarks {
     try reportPlan(cluster: "dgx-h100-128", model: "megatron-1t", globalBatch: 3072, catalog: catalog)
     try reportPlan(cluster: "frontier-16", model: "megatron-22b", globalBatch: 512, catalog: catalog)
     try reportPlan(cluster: "frontier-128", model: "megatron-145b", globalBatch: 2048, catalog: catalog)
+    try reportMixedPlans(catalog: catalog)
+    try reportDeepPlans(catalog: catalog)
   }
 
   /// From small to large: the memory is that of the process so far.
@@ -88,7 +93,11 @@ struct Benchmarks {
   }
 
   static func reportPlan(cluster: String, model name: String, globalBatch: Int, catalog: Catalog) throws {
-    let model = try model(cluster, name, globalBatch, catalog)
+    try reportPlan("\(name) on \(cluster)", model: model(cluster, name, globalBatch, catalog))
+  }
+
+  /// - Parameter runCount: of which the median is told.
+  static func reportPlan(_ title: String, model: CostModel, runCount: Int = 5) throws {
     // The fastest of the whole lattice, and the plainest that the first framework runs: what users ask for.
     for (words, capabilities, margin) in [
       ("any, fastest", nil, 0), (model.framework.name, Capabilities.named(model.framework.name), 0.01),
@@ -97,19 +106,19 @@ struct Benchmarks {
         model: model, capabilities: capabilities, options: .init(margin: margin, threadCount: 2))
       var times: [Double] = []
       var certificate: Certificate?
-      for _ in 0..<5 {
+      for _ in 0..<runCount {
         let start = ContinuousClock.now
         certificate = search.plan(toolVersion: "benchmark")?.certificate
         times.append((ContinuousClock.now - start).seconds)
       }
       times.sort()
       guard let certificate else {
-        print("  \(name) on \(cluster), \(words): no plan")
+        print("  \(title), \(words): no plan, \(milliseconds(times[runCount / 2])) ms")
         continue
       }
       print(
-        "  \(name) on \(cluster), \(words): median \(milliseconds(times[2])) ms "
-          + "(\(milliseconds(times[0]))…\(milliseconds(times[4]))), \(certificate.enumeratedCount) enumerated, "
+        "  \(title), \(words): median \(milliseconds(times[runCount / 2])) ms "
+          + "(\(milliseconds(times[0]))…\(milliseconds(times[runCount - 1]))), \(certificate.enumeratedCount) enumerated, "
           + "\(certificate.completedCount) completed, \(certificate.plainerCount) for plainness, gap \(certificate.gap)"
       )
     }

@@ -5,15 +5,7 @@ import Synchronization
 
 /// How long after it is asked to stop a search ends, and with what: 2,000 nodes with four models of device.
 func reportStops(catalog: Catalog) throws {
-  let kinds = [("h100-sxm5-80gb", 1_000), ("a100-sxm4-80gb", 500), ("v100-sxm2-32gb", 300), ("h200-sxm5-141gb", 200)]
-  let cluster = try ClusterDescription(
-    name: "four kinds", devices: kinds.map { try catalog.device($0.0) },
-    deviceOfNode: kinds.indices.flatMap { [Int](repeating: $0, count: kinds[$0].1) },
-    nodeNames: (0..<2_000).map { "n\($0)" }, devicesPerNode: 8,
-    levels: [
-      .init(name: "nvlink", span: 8, bytesPerSecond: 300e9),
-      .init(name: "ib", span: 16_000, bytesPerSecond: 25e9, sharedBytesPerSecond: 200e9),
-    ])
+  let cluster = try mixedCluster([1_000, 500, 300, 200], catalog: catalog)
   let model = try CostModel(
     cluster: cluster,
     job: TrainingJob(

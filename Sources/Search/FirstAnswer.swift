@@ -18,9 +18,9 @@ extension PlanSearch {
     var searches = searches
     // The sample is no step: it takes about as long as what is asked of a search that is stopped.
     if searches.isEmpty, let order = orders.first,
-      let sample = try? OrderedSearch(self, model: order, pointLimit: Self.pointLimit)
+      let sample = try? OrderedSearch.priced(self, models: [order], pointLimit: Self.pointLimit)
     {
-      searches = [sample]
+      searches = sample
     }
     let answer = searches.compactMap { firstAnswer(in: $0) }.stablySorted(by: \.scoreSeconds).first
     return Result(

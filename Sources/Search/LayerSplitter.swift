@@ -30,6 +30,8 @@ struct LayerSplitter {
   static let eventBudget = 4_000_000
   /// The same before integer programs are asked, and after.
   static let firstEventBudget = 100_000, lastEventBudget = 200_000
+  /// Options of a larger ``StageOptions/size`` are first held against a split that is at hand. Below it that would not pay.
+  static let deepSize = 1 << 26
   /// Between two questions whether to stop.
   private static let eventsPerLook = 20_000
 
@@ -51,7 +53,7 @@ struct LayerSplitter {
   /// - Throws: ``Stopped``.
   static func bestSplit(
     of cost: IterationCost, freedom: StageFreedom, verdict: Prediction.Verdict, cutoffSeconds: Double,
-    scratch: inout EvaluationScratch, watch: StopWatch
+    deepSize: Int = deepSize, scratch: inout EvaluationScratch, watch: StopWatch
   ) throws(Stopped) -> BestSplit? {
     guard let options = try StageOptions(cost, freedom: freedom, limit: MemoryLimit(verdict), watch: watch) else {
       return nil
@@ -59,8 +61,24 @@ struct LayerSplitter {
     if cost.strategy.hasEqualStages {
       return bestOfEvenSplits(of: cost, options: options, scratch: &scratch)
     }
+    var known: (chosen: [StageOption], seconds: Double)?
+    var useful = options
+    var limit = Double.infinity
+    if options.size > deepSize, cost.strategy.update == .firstOrder {
+      // Of many layers most numbers take a stage longer than all of a split that is at hand.
+      known = options.evenest.map { ($0, seconds(of: $0, cost, &scratch)) }
+      limit = min(cutoffSeconds, known?.seconds ?? .infinity)
+      if limit == cutoffSeconds { known = nil }
+      guard let faster = options.faster(than: limit, cost) else {
+        return BestSplit(
+          split: known.map { split(of: $0.chosen) }, iterationSeconds: known?.seconds ?? .infinity,
+          lowerBoundSeconds: limit, isExhausted: true)
+      }
+      useful = faster
+    }
     var splitter = try LayerSplitter(
-      cost: cost, options: options, cutoffSeconds: cutoffSeconds, scratch: scratch, watch: watch)
+      cost: cost, options: useful, cutoffSeconds: cutoffSeconds, known: known, limitSeconds: limit, scratch: scratch,
+      watch: watch)
     try splitter.run()
     scratch = splitter.scratch
     return splitter.best
@@ -90,23 +108,27 @@ struct LayerSplitter {
     return best
   }
 
+  /// - Parameters:
+  ///   - known: a split that is at hand.
+  ///   - limitSeconds: of splits that take as long nothing more needs to be known, and `options` may be without theirs.
   private init(
-    cost: IterationCost, options: StageOptions, cutoffSeconds: Double, scratch: EvaluationScratch, watch: StopWatch
+    cost: IterationCost, options: StageOptions, cutoffSeconds: Double,
+    known: (chosen: [StageOption], seconds: Double)?, limitSeconds: Double, scratch: EvaluationScratch, watch: StopWatch
   ) throws(Stopped) {
     self.watch = watch
     self.cost = cost
     self.options = options
     self.cutoffSeconds = cutoffSeconds
     self.scratch = scratch
-    bounds = try SplitBounds(cost: cost, options: options, watch: watch)
+    bounds = try SplitBounds(cost: cost, options: options, limitSeconds: limitSeconds, watch: watch)
     best = BestSplit(
-      split: nil, iterationSeconds: .infinity, lowerBoundSeconds: bounds.leastSeconds,
-      isExhausted: false)
+      split: known.map { Self.split(of: $0.chosen) }, iterationSeconds: known?.seconds ?? .infinity,
+      lowerBoundSeconds: min(bounds.leastSeconds, known?.seconds ?? .infinity), isExhausted: false)
   }
 
   private mutating func run() throws(Stopped) {
     current.reserveCapacity(options.stageCount)
-    best.isExhausted = best.lowerBoundSeconds >= cutoffSeconds
+    best.isExhausted = best.lowerBoundSeconds >= limit
     // Stages that hold layers on one node's host trade them against each other.
     let asksPrograms =
       options.hasAlternatives || cost.strategy.update == .zerothOrder && !options.sharedHosts.isEmpty
@@ -141,12 +163,21 @@ struct LayerSplitter {
 
   /// Prices a split exactly and keeps it if it is the best so far.
   private mutating func evaluate(_ chosen: [StageOption]) {
-    let split = Split(chosen.map(\.layers), choices: StageOption.choices(chosen))
-    let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
+    let seconds = Self.seconds(of: chosen, cost, &scratch)
     if seconds < best.iterationSeconds {
       best.iterationSeconds = seconds
-      best.split = split
+      best.split = Self.split(of: chosen)
     }
+  }
+
+  private static func split(of chosen: [StageOption]) -> Split {
+    Split(chosen.map(\.layers), choices: StageOption.choices(chosen))
+  }
+
+  private static func seconds(
+    of chosen: [StageOption], _ cost: IterationCost, _ scratch: inout EvaluationScratch
+  ) -> Double {
+    cost.iterationSeconds(of: split(of: chosen), tails: chosen.map(\.tail), scratch: &scratch)
   }
 
   /// Explores all splits of the layers that are left among the stages from `stage` on.
@@ -174,7 +205,7 @@ struct LayerSplitter {
     for layers in least...most {
       let (first, second) = options.options(stage: stage, layers: layers)
       for option in [first, second] {
-        guard let option else { continue }
+        guard let option, bounds.restSeconds(after: stage, used: used + layers) < limit else { continue }
         let bound = max(boundSeconds, bounds.seconds(stage: stage, used: used, option: option))
         if bound < limit { children.append((bound, option, children.count)) }
       }
@@ -192,4 +223,30 @@ struct LayerSplitter {
 
   /// What a split has to beat.
   private var limit: Double { min(cutoffSeconds, best.iterationSeconds) }
+}
+
+extension StageOptions {
+  /// Those that a split may have which takes less than a limit, by two of the paths through their own stage; nil if there
+  /// is no such split.
+  func faster(than limitSeconds: Double, _ cost: IterationCost) -> StageOptions? {
+    guard limitSeconds.isFinite else { return self }
+    let paths = OneForwardOneBackwardBound(
+      transferSeconds: (0..<stageCount - 1).map { cost.transferSeconds(afterStage: $0) },
+      microBatchCount: cost.microBatchCount)
+    // All stages together work at least as long as if all layers took what the fastest do, rounding aside.
+    var leastEach = Double.infinity
+    for stage in 0..<stageCount {
+      for (layers, work) in least(stage: stage, \.workSeconds).enumerated().dropFirst() {
+        leastEach = min(leastEach, work / Double(layers))
+      }
+    }
+    let work = Double(layerCount) * leastEach * (1 - 1e-9)
+    return keeping { stage, option in
+      let seconds = max(
+        paths.fillSeconds(stage, prefixWorkSeconds: 0, workSeconds: option.workSeconds),
+        paths.roundTripSeconds(
+          stage, workSeconds: work, forwardSeconds: option.forwardSeconds, backwardSeconds: option.backwardSeconds))
+      return (cost.fixedSeconds + seconds) * (1 - 1e-12) < limitSeconds
+    }
+  }
 }

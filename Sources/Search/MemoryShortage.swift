@@ -51,7 +51,8 @@ package struct MemoryShortage: Sendable, Equatable {
     var nearest: (unfit: PricedLattice.Unfit, excessBytes: Int)?
     // With shard levels a strategy never needs less than with its ZeRO stage, which
     // is in the lattice unless degrees are fixed.
-    for unfit in priced.unfit where pattern.statesSharding || !unfit.strategy.hasShardLevels {
+    let statesSharding = pattern.statesSharding
+    for unfit in priced.unfit where statesSharding || !unfit.strategy.hasShardLevels {
       let cost = model.cost(of: unfit.strategy)
       // Only strategies that need less than the nearest so far are looked at more closely.
       if let nearest,
@@ -139,7 +140,7 @@ package struct MemoryShortage: Sendable, Equatable {
     let limit = MemoryLimit(.risky, extraBytes: excessBytes)
     // Most limits are told apart by capacities alone.
     guard cost.layerCapacities(within: limit, freedom: freedom) != nil,
-      let options = try StageOptions(cost, freedom: freedom, limit: limit, watch: watch)
+      let options = try StageOptions(cost, freedom: freedom, limit: limit, isTimed: false, watch: watch)
     else { return nil }
     let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
     var counts = [Int](repeating: cost.strategy.hasEqualStages ? cost.layerCount / p : 1, count: p)

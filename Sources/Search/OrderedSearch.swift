@@ -17,28 +17,46 @@ struct OrderedSearch {
   /// Whether the whole lattice was priced, so that its bounds hold.
   let isWhole: Bool
 
-  /// Prices the lattice.
-  ///
   /// - Parameters:
   ///   - model: the search's, in some order of its nodes.
-  ///   - pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
-  ///   - other: the search in another order of the nodes.
-  /// - Throws: ``Stopped``.
-  init(
-    _ search: PlanSearch, model: CostModel, pointLimit: Int? = nil, sharing other: OrderedSearch? = nil,
-    watch: StopWatch = .never
-  ) throws(Stopped) {
+  ///   - bounding: the one that the lattice was priced with.
+  private init(
+    _ search: PlanSearch, model: CostModel, bounding: CostModel, arranger: NodeArranger, priced: PricedLattice,
+    isWhole: Bool
+  ) {
     self.search = search
     self.model = model
-    isWhole = pointLimit == nil
-    arranger = NodeArranger(model: model)
-    bounding = arranger.isNeeded ? model.assumingBestLinks() : model
-    priced = try PricedLattice(
-      model: bounding, pattern: search.pattern, allowance: search.allowance, capabilities: search.capabilities,
-      searchesHosting: search.searchesHosting, threadCount: search.options.threadCount, pointLimit: pointLimit,
-      sharing: model.cluster.measured == nil ? other?.priced : nil, watch: watch)
+    self.bounding = bounding
+    self.arranger = arranger
+    self.priced = priced
+    self.isWhole = isWhole
     frontier = Frontier(
       priced: priced, model: bounding, arranger: arranger, layerSplit: search.capabilities?.layerSplit ?? .any)
+  }
+
+  /// Prices the lattice in some orders of the nodes together.
+  ///
+  /// - Parameters:
+  ///   - models: the search's, each in some order of its nodes; one, or several of which no links were measured.
+  ///   - pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
+  ///   - other: the search in another order of the nodes.
+  /// - Returns: in the order of the models.
+  /// - Throws: ``Stopped``.
+  static func priced(
+    _ search: PlanSearch, models: [CostModel], pointLimit: Int? = nil, sharing other: OrderedSearch? = nil,
+    watch: StopWatch = .never
+  ) throws(Stopped) -> [OrderedSearch] {
+    let arrangers = models.map { NodeArranger(model: $0) }
+    let boundings = zip(models, arrangers).map { $1.isNeeded ? $0.assumingBestLinks() : $0 }
+    let priced = try PricedLattice.priced(
+      boundings, pattern: search.pattern, allowance: search.allowance, capabilities: search.capabilities,
+      searchesHosting: search.searchesHosting, threadCount: search.options.threadCount, pointLimit: pointLimit,
+      sharing: search.sharesPrices ? other?.priced : nil, watch: watch)
+    return models.indices.map {
+      OrderedSearch(
+        search, model: models[$0], bounding: boundings[$0], arranger: arrangers[$0], priced: priced[$0],
+        isWhole: pointLimit == nil)
+    }
   }
 
   /// Walks to the best of all.

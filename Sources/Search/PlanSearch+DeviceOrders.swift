@@ -14,6 +14,16 @@ extension PlanSearch {
     }
   }
 
+  /// Whether what passes cost is the same in all orders of the nodes: no links between nodes were measured.
+  var sharesPrices: Bool { model.cluster.measured == nil }
+
+  /// Orders whose lattices are priced at once: all but the first, where they share prices, and the first on its own, so
+  /// that there is an answer soon.
+  func pricedTogether(_ orders: [CostModel]) -> [[CostModel]] {
+    guard sharesPrices, orders.count > 1 else { return orders.map { [$0] } }
+    return [[orders[0]], Array(orders.dropFirst())]
+  }
+
   /// All orders, in lexicographic order of the places.
   private func permutations(_ elements: [Int]) -> [[Int]] {
     guard elements.count > 1 else { return [elements] }

@@ -120,11 +120,12 @@ package struct PlanSearch: Sendable {
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) -> Result {
     var steps = SearchSteps(interruption: interruption, repeatedStop: options.repeatedStop)
-    let result = result(steps: &steps, progress: progress)
+    // Why nothing fits is worked out once, with all that hosts can do.
+    let result = result(steps: &steps, explains: !mayHost, progress: progress)
     guard result.best.isEmpty, steps.stop == nil, mayHost else { return result }
     var hosting = self
     hosting.searchesHosting = true
-    return hosting.result(steps: &steps, progress: progress)
+    return hosting.result(steps: &steps, explains: true, progress: progress)
   }
 
   /// Whether hosts might help where nothing fits.
@@ -133,20 +134,27 @@ package struct PlanSearch: Sendable {
   }
 
   /// What is found with the nodes' hosts as they are to be used.
-  private func result(steps: inout SearchSteps, progress: (_ done: Int, _ total: Int) -> Void) -> Result {
+  ///
+  /// - Parameter explains: whether it is told why nothing fits, and what would.
+  private func result(
+    steps: inout SearchSteps, explains: Bool, progress: (_ done: Int, _ total: Int) -> Void
+  ) -> Result {
     let orders = model.cluster.isMixed ? deviceOrders : [model]
     var searches: [OrderedSearch] = []
     var found: [(place: Int, completion: Completion)] = []
-    for (place, order) in orders.enumerated() {
+    for batch in pricedTogether(orders) {
       let begun = steps.take { (watch) throws(Stopped) in
-        try OrderedSearch(self, model: order, sharing: searches.first, watch: watch)
+        try OrderedSearch.priced(self, models: batch, sharing: searches.first, watch: watch)
       }
-      guard var search = begun else { break }
-      let cutoff =
-        found.count < options.resultCount ? .infinity : found[options.resultCount - 1].completion.scoreSeconds
-      search.walk(below: cutoff, steps: &steps) { progress(place * $1 + $0, orders.count * $1) }
-      found = (found + search.main.best.map { (place, $0) }).stablySorted { $0.completion.scoreSeconds }
-      searches.append(search)
+      guard let begun else { break }
+      for var search in begun {
+        let place = searches.count
+        let cutoff =
+          found.count < options.resultCount ? .infinity : found[options.resultCount - 1].completion.scoreSeconds
+        search.walk(below: cutoff, steps: &steps) { progress(place * $1 + $0, orders.count * $1) }
+        found = (found + search.main.best.map { (place, $0) }).stablySorted { $0.completion.scoreSeconds }
+        searches.append(search)
+      }
     }
     if steps.stop != nil, found.isEmpty { return stoppedEarly(searches, orders: orders, steps: steps) }
     let fastest = found.first
@@ -161,9 +169,9 @@ package struct PlanSearch: Sendable {
     let isFastest = answer?.completion == fastest?.completion
     let next = found.map(\.completion).filter { $0 != answer?.completion && $0 != fastest?.completion }
     let families = answer.map { searches[$0.place].families(otherThan: $0.completion, steps: &steps) } ?? []
-    let shortages = found.isEmpty ? shortages(of: searches, steps: &steps) : []
+    let shortages = found.isEmpty && explains ? shortages(of: searches, steps: &steps) : []
     let changes =
-      found.isEmpty
+      found.isEmpty && explains
       ? steps.take { (watch) throws(Stopped) in
         try SmallestChanges(model: model, pattern: pattern, capabilities: capabilities, watch: watch)
       } : nil

@@ -84,26 +84,48 @@ struct PricedLattice: Sendable {
   var memoryRejectedCount: Int { unfit.count }
 
   /// - Parameters:
+  ///   - branches: in the lattice's order.
+  ///   - rejections: where enumeration was cut above them.
+  private init(_ branches: [PricedBranch], rejections: [String: Int]) {
+    candidates = branches.flatMap(\.candidates)
+    unfit = branches.flatMap(\.unfit)
+    leastHostShort = branches.compactMap(\.leastHostShort).min { $0.hostBytes < $1.hostBytes }
+    self.branches = branches.map(\.costs)
+    var rejections = rejections
+    for branch in branches { rejections.merge(branch.rejections, uniquingKeysWith: +) }
+    self.rejections = rejections
+    enumeratedCount = branches.reduce(0) { $0 + $1.enumeratedCount } + rejections.values.reduce(0, +)
+    let candidates = candidates
+    order = candidates.indices.sorted {
+      (candidates[$0].boundSeconds, $0) < (candidates[$1].boundSeconds, $1)
+    }
+  }
+
+  /// A lattice with the nodes in several orders, priced together.
+  ///
+  /// - Parameters:
+  ///   - models: the same but for the order of the nodes, at least one; of several, none with measured links.
   ///   - searchesHosting: whether what hosts may hold and do is walked.
   ///   - pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
   ///   - other: the same lattice with the nodes in another order, none of whose links were measured: what passes cost
   ///     is the same.
+  /// - Returns: in the order of the models.
   /// - Throws: ``Stopped``.
-  init(
-    model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil,
+  static func priced(
+    _ models: [CostModel], pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil,
     searchesHosting: Bool = false, threadCount: Int, pointLimit: Int? = nil, sharing other: PricedLattice? = nil,
     watch: StopWatch = .never
-  ) throws(Stopped) {
+  ) throws(Stopped) -> [PricedLattice] {
     let lattice = Lattice(
-      model: model, pattern: pattern, allowance: allowance, capabilities: capabilities,
+      model: models[0], pattern: pattern, allowance: allowance, capabilities: capabilities,
       searchesHosting: searchesHosting)
     let meshes = pointLimit.map { lattice.meshes.thinned(to: max(1, $0 / Self.sampledPointsPerMesh)) } ?? lattice.meshes
     let mostPerMesh = pointLimit.map { max(1, $0 / max(1, meshes.count)) }
-    let results = Mutex([PricedBranch?](repeating: nil, count: meshes.count))
+    let results = Mutex([[PricedBranch]?](repeating: nil, count: meshes.count))
     // Each branch is written to its own place, so that the order of threads leaves no trace.
     let price = { @Sendable (index: Int) in
       let branch = try? Self.price(
-        meshes[index], of: lattice, branchIndex: index, model: model, layerSplit: capabilities?.layerSplit ?? .any,
+        meshes[index], of: lattice, branchIndex: index, models: models, layerSplit: capabilities?.layerSplit ?? .any,
         searchesHosting: searchesHosting, pointLimit: mostPerMesh, sharing: other?.branches[index], watch: watch)
       results.withLock { $0[index] = branch }
     }
@@ -121,18 +143,8 @@ struct PricedLattice: Sendable {
     }
     let branches = results.withLock { $0 }.compactMap { $0 }
     guard branches.count == meshes.count else { throw Stopped() }
-
-    candidates = branches.flatMap(\.candidates)
-    unfit = branches.flatMap(\.unfit)
-    leastHostShort = branches.compactMap(\.leastHostShort).min { $0.hostBytes < $1.hostBytes }
-    self.branches = branches.map(\.costs)
-    var rejections = lattice.rejections
-    for branch in branches { rejections.merge(branch.rejections, uniquingKeysWith: +) }
-    self.rejections = rejections
-    enumeratedCount = branches.reduce(0) { $0 + $1.enumeratedCount } + rejections.values.reduce(0, +)
-    let candidates = candidates
-    order = candidates.indices.sorted {
-      (candidates[$0].boundSeconds, $0) < (candidates[$1].boundSeconds, $1)
+    return models.indices.map { place in
+      PricedLattice(branches.map { $0[place] }, rejections: lattice.rejections)
     }
   }
 
@@ -168,46 +180,92 @@ struct PricedLattice: Sendable {
   }
 
   private static func price(
-    _ mesh: Mesh, of lattice: Lattice, branchIndex: Int, model: CostModel, layerSplit: Capabilities.LayerSplit,
+    _ mesh: Mesh, of lattice: Lattice, branchIndex: Int, models: [CostModel], layerSplit: Capabilities.LayerSplit,
     searchesHosting: Bool, pointLimit: Int?, sharing other: BranchCosts?, watch: StopWatch
-  ) throws(Stopped) -> PricedBranch {
+  ) throws(Stopped) -> [PricedBranch] {
     try watch.check()
     let (whole, rejections) = lattice.branch(mesh)
     let branch = pointLimit.map(whole.thinned) ?? whole
-    let costs = BranchCosts(branch, model: model, sharing: other)
-    var priced = PricedBranch(costs: costs)
-    priced.rejections = rejections
-    priced.enumeratedCount = branch.points.count
-    // Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
-    var leastMemory: [MemoryClass: [Prediction.Verdict]] = [:]
-    var enough: [Strategy: [Hosting]] = [:]
+    var orders: [BranchPricing] = []
+    for model in models {
+      let costs = BranchCosts(branch, model: model, sharing: orders.first?.priced.costs ?? other)
+      var priced = PricedBranch(costs: costs)
+      priced.rejections = rejections
+      priced.enumeratedCount = branch.points.count
+      orders.append(
+        BranchPricing(
+          model: model, layerSplit: layerSplit, searchesHosting: searchesHosting, branchIndex: branchIndex,
+          priced: priced))
+    }
+    var known = models.count > 1 ? StageCapacities(deviceCount: models[0].cluster.devices.count) : nil
     for (number, point) in branch.points.enumerated() {
       if number % Self.pointsPerLook == 0 { try watch.check() }
+      known?.begin(stageCount: point.strategy.pipelineDegree)
+      // What a stage costs on a model of device is the same in all orders.
+      var cost: IterationCost?
+      for place in orders.indices { orders[place].price(point, cost: &cost, known: &known) }
+    }
+    return orders.map(\.priced)
+  }
+
+  /// Prices the points of a mesh one after another, with the nodes in one order.
+  private struct BranchPricing {
+    let model: CostModel
+    let layerSplit: Capabilities.LayerSplit
+    let searchesHosting: Bool
+    let branchIndex: Int
+    var priced: PricedBranch
+    /// Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
+    private var leastMemory: [MemoryClass: [Prediction.Verdict]] = [:]
+    private var enough: [Strategy: [Hosting]] = [:]
+
+    init(
+      model: CostModel, layerSplit: Capabilities.LayerSplit, searchesHosting: Bool, branchIndex: Int,
+      priced: PricedBranch
+    ) {
+      self.model = model
+      self.layerSplit = layerSplit
+      self.searchesHosting = searchesHosting
+      self.branchIndex = branchIndex
+      self.priced = priced
+    }
+
+    /// - Parameters:
+    ///   - shared: the point's cost in another order, then in this one.
+    ///   - known: what stages hold, of the point in other orders.
+    mutating func price(_ point: Lattice.Point, cost shared: inout IterationCost?, known: inout StageCapacities?) {
       if searchesHosting, point.strategy.hosting != .none,
         enough[point.strategy.bare]?.contains(where: { $0.isPart(of: point.strategy.hosting) }) == true
       {
         // The same with less on the host fits, and recomputes nothing: more only adds time.
         priced.rejections["more on the host than has to be", default: 0] += 1
-        continue
+        return
       }
       let memoryClass = MemoryClass(point)
-      let verdicts = point.strategy.hasShardLevels ? leastMemory[memoryClass] ?? Self.verdicts : Self.verdicts
+      let verdicts =
+        point.strategy.hasShardLevels ? leastMemory[memoryClass] ?? PricedLattice.verdicts : PricedLattice.verdicts
       if verdicts.isEmpty {
         priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))
-        continue
+        return
       }
-      let cost = costs.cost(
-        of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
+      let costs = priced.costs
+      let cost =
+        shared?.on(costs.layout)
+        ?? costs.cost(of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
+      shared = cost
       let own = layerSplit.split(of: point.strategy, model.job.model).map {
         // The bound, and every reader of plans, wants a layer on every stage.
         $0.layerCounts.contains(0) ? .unfit : cost.verdict(of: cost.stageMemory(of: $0))
       }
-      let verdict = verdicts.first {
-        own.map { [limit = $0] in $0 == .fits || $0 == limit }
-          ?? (cost.layerCapacities(within: MemoryLimit($0), freedom: point.freedom) != nil)
+      var verdict: Prediction.Verdict?
+      for limit in verdicts where verdict == nil {
+        let isKept =
+          own.map { $0 == .fits || $0 == limit }
+          ?? (cost.layerCapacities(within: MemoryLimit(limit), freedom: point.freedom, known: &known) != nil)
+        if isKept { verdict = limit }
       }
       if !point.strategy.hasShardLevels {
-        leastMemory[memoryClass] = verdict.map { $0 == .fits ? Self.verdicts : [.risky] } ?? []
+        leastMemory[memoryClass] = verdict.map { $0 == .fits ? PricedLattice.verdicts : [.risky] } ?? []
       }
       if point.strategy.hosting != .none, let limit = cost.hostLimitBytes {
         let needed = cost.leastHostBytes
@@ -216,12 +274,12 @@ struct PricedLattice: Sendable {
           if verdict != nil, needed < priced.leastHostShort?.hostBytes ?? .max {
             priced.leastHostShort = HostShort(strategy: point.strategy, hostBytes: needed)
           }
-          continue
+          return
         }
       }
       guard let verdict else {
         priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))
-        continue
+        return
       }
       if searchesHosting, verdict == .fits, point.freedom == .none, point.strategy.recompute == .none,
         point.strategy.hasEqualStages
@@ -229,11 +287,11 @@ struct PricedLattice: Sendable {
         enough[point.strategy.bare, default: []].append(point.strategy.hosting)
       }
       // The limit of a risky split bounds both; with more room less is recomputed.
-      var bound = cost.boundSeconds(freedom: point.freedom, within: MemoryLimit(.risky))
+      var bound = cost.boundSeconds(freedom: point.freedom, within: MemoryLimit(.risky), known: &known)
       if verdict == .fits, point.freedom.choosesRecomputation {
         bound = min(
           bound * PlanSearch.headroomSurcharge,
-          cost.boundSeconds(freedom: point.freedom, within: MemoryLimit(.fits)))
+          cost.boundSeconds(freedom: point.freedom, within: MemoryLimit(.fits), known: &known))
       }
       priced.candidates.append(
         Candidate(
@@ -241,7 +299,6 @@ struct PricedLattice: Sendable {
           boundSeconds: verdict == .fits ? bound : bound * PlanSearch.headroomSurcharge,
           verdict: verdict, branchIndex: branchIndex, microBatchCostIndex: point.microBatchCostIndex))
     }
-    return priced
   }
 
   /// The whole cost of a candidate, from the parts it shares.

@@ -181,12 +181,13 @@ struct Trials {
     _ model: CostModel, _ pattern: StrategyPattern, _ capabilities: Capabilities?
   ) throws(Stopped) -> Bool {
     try watch.check()
+    let statesSharding = pattern.statesSharding
     let lattice = Lattice(model: model, pattern: pattern, capabilities: capabilities)
     for mesh in lattice.meshes {
       let branch = lattice.branch(mesh).branch
       guard !branch.points.isEmpty else { continue }
       let costs = PricedLattice.BranchCosts(branch, model: model)
-      for point in branch.points where pattern.statesSharding || !point.strategy.hasShardLevels {
+      for point in branch.points where statesSharding || !point.strategy.hasShardLevels {
         try watch.check()
         guard pointsLeft > 0 else { return false }
         pointsLeft -= 1

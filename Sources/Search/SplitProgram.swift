@@ -93,7 +93,13 @@ struct SplitProgram {
     limitSeconds: Double, watch: StopWatch = .never, found: (_ chosen: [StageOption]) -> Double
   ) throws(Stopped) -> (seconds: Double, programCount: Int) {
     var limit = limitSeconds
-    guard let least = thresholds.indices.first(where: { holdsAllLayers($0) }) else { return (.infinity, 0) }
+    // What a threshold holds, every larger one does.
+    var least = 0, holding = thresholds.count
+    while least < holding {
+      let middle = (least + holding) / 2
+      if holdsAllLayers(middle) { holding = middle } else { least = middle + 1 }
+    }
+    guard least < thresholds.count else { return (.infinity, 0) }
     var count = 0
     var closed = Double.infinity
     // The bound of thresholds without a look at sums: any least sum is that under the last.

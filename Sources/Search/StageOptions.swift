@@ -10,6 +10,8 @@ struct StageOption {
   /// Its first micro-batch's, where that takes longer than another one's: under zeroth-order training, whose weights are
   /// brought up to date in it.
   let firstSeconds: Double
+  /// What it does after its last backward pass, the sum of tied embeddings aside.
+  let tail: StageCost.Tail
   /// What follows its last backward pass.
   let tailSeconds: Double
   /// Optimizer states that each of its devices keeps in the host's memory.
@@ -40,9 +42,9 @@ struct StageOptions {
   let stageCount: Int
   let layerCount: Int
   /// The most layers of each stage.
-  let capacities: [Int]
+  private(set) var capacities: [Int]
   /// The same of all stages from each on.
-  let capacityFrom: [Int]
+  private(set) var capacityFrom: [Int]
   /// Whether some stage has a choice for a number of layers.
   let hasAlternatives: Bool
   /// Nodes that hold parts of several stages: devices by stage, and the bytes they may offload together.
@@ -50,16 +52,17 @@ struct StageOptions {
   let hostLimitBytes: Int
 
   /// By stage and layers, two places each.
-  private let table: [StageOption?]
+  private var table: [StageOption?]
   private let most: Int
 
   /// Options between two questions whether to stop.
   private static let optionsPerLook = 64
 
+  /// - Parameter isTimed: whether anybody asks how long the options take.
   /// - Returns: nil when the layers do not fit.
   /// - Throws: ``Stopped``.
   init?(
-    _ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit, watch: StopWatch = .never
+    _ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit, isTimed: Bool = true, watch: StopWatch = .never
   ) throws(Stopped) {
     guard
       let memoryCapacities = cost.layerCapacities(within: limit, freedom: freedom)
@@ -103,12 +106,18 @@ struct StageOptions {
           else {
             return nil
           }
+          guard isTimed else {
+            return StageOption(
+              layers: layers, choice: choice, forwardSeconds: 0, backwardSeconds: 0, firstSeconds: 0, tail: .none,
+              tailSeconds: 0,
+              hostBytes: memory.hostBytes)
+          }
           let passes = cost.passSeconds(stage: stage, content)
+          let tail = cost.tail(stage: stage, content)
           return StageOption(
             layers: layers, choice: choice, forwardSeconds: passes.forward, backwardSeconds: passes.backward,
-            firstSeconds: cost.firstSeconds(stage: stage, content, passes: passes),
-            tailSeconds: cost.tailSeconds(stage: stage, content), hostBytes: memory.hostBytes
-          )
+            firstSeconds: cost.firstSeconds(stage: stage, content, passes: passes), tail: tail,
+            tailSeconds: cost.tailSeconds(stage: stage, tail), hostBytes: memory.hostBytes)
         }
         let kept = option(offloads: false)
         var offloaded: StageOption?
@@ -127,10 +136,7 @@ struct StageOptions {
       }
       if capacities[stage] == 0 { return nil }
     }
-    var capacityFrom = [Int](repeating: 0, count: p + 1)
-    for stage in stride(from: p - 1, through: 0, by: -1) {
-      capacityFrom[stage] = min(cost.layerCount, capacityFrom[stage + 1] + capacities[stage])
-    }
+    let capacityFrom = Self.capacityFrom(capacities, layerCount: cost.layerCount)
     guard capacityFrom[0] >= cost.layerCount else { return nil }
     self.table = table
     self.capacities = capacities
@@ -142,11 +148,65 @@ struct StageOptions {
     sharedHosts = shares.filter { $0.count > 1 }
   }
 
+  private static func capacityFrom(_ capacities: [Int], layerCount: Int) -> [Int] {
+    var capacityFrom = [Int](repeating: 0, count: capacities.count + 1)
+    for stage in capacities.indices.reversed() {
+      capacityFrom[stage] = min(layerCount, capacityFrom[stage + 1] + capacities[stage])
+    }
+    return capacityFrom
+  }
+
+  /// Numbers of layers of all stages times all that may be before them: what a search among splits goes through at least.
+  var size: Int { stageCount * layerCount * most }
+
+  /// Those options alone that keep a condition; nil where they do not hold all layers.
+  func keeping(_ isKept: (_ stage: Int, _ option: StageOption) -> Bool) -> StageOptions? {
+    var kept = self
+    for stage in 0..<stageCount {
+      kept.capacities[stage] = 0
+      for layers in 1...capacities[stage] {
+        let place = (stage * (most + 1) + layers) * 2
+        for place in [place, place + 1] {
+          guard let option = table[place] else { continue }
+          if isKept(stage, option) { kept.capacities[stage] = layers } else { kept.table[place] = nil }
+        }
+      }
+      if kept.capacities[stage] == 0 { return nil }
+    }
+    kept.capacityFrom = Self.capacityFrom(kept.capacities, layerCount: layerCount)
+    return kept.capacityFrom[0] >= layerCount ? kept : nil
+  }
+
+  /// Layers as even as the stages' options allow; nil where they do not, or nodes do not hold it.
+  var evenest: [StageOption]? {
+    var counts = capacities.indices.map { min(capacities[$0], layerCount / stageCount) }
+    var left = layerCount - counts.reduce(0, +)
+    while left > 0,
+      let least = counts.indices.filter({ counts[$0] < capacities[$0] }).min(by: { counts[$0] < counts[$1] })
+    {
+      counts[least] += 1
+      left -= 1
+    }
+    let chosen = counts.indices.compactMap { stage in
+      let (first, second) = options(stage: stage, layers: counts[stage])
+      return first ?? second
+    }
+    return chosen.count == stageCount && left == 0 && hostsHold(chosen) ? chosen : nil
+  }
+
   /// The options of a stage with a given number of layers, one that does not offload first.
   @inline(__always)
   func options(stage: Int, layers: Int) -> (StageOption?, StageOption?) {
     let place = (stage * (most + 1) + layers) * 2
     return (table[place], table[place + 1])
+  }
+
+  /// The least seconds of a stage by its number of layers, from none; infinite where it has no option.
+  func least(stage: Int, _ seconds: (StageOption) -> Double) -> [Double] {
+    (0...capacities[stage]).map { layers in
+      let (first, second) = options(stage: stage, layers: layers)
+      return min(first.map(seconds) ?? .infinity, second.map(seconds) ?? .infinity)
+    }
   }
 
   /// Whether the nodes hold what the stages offload, or the first of them.

@@ -86,6 +86,27 @@ import Testing
     #expect(result.families.isEmpty && result.fastest == nil)
   }
 
+  /// All orders but the first are priced at once: soon after the first answer there is a bound of all of them.
+  @Test func answersOfSeveralOrdersImproveAndAreBounded() throws {
+    let search = try search("mixed")
+    let whole = search.run()
+    let best = try #require(whole.fastest ?? whole.best.first).scoreSeconds
+    var scores: [Double] = [], bounded = 0, unbounded = 0
+    for stop in 1... {
+      let result = PlanSearch(
+        model: search.model, pattern: search.pattern,
+        options: .init(resultCount: 3, repeatedStop: (stop, .timeLimit))
+      ).run()
+      guard result.certificate.stoppedAfter != nil else { break }
+      scores.append(try #require(result.best.first).scoreSeconds)
+      if result.certificate.completedCount == 0 { continue }
+      if result.certificate.lowerBoundSeconds > 0 { bounded += 1 } else { unbounded += 1 }
+      #expect(result.certificate.lowerBoundSeconds <= best && best <= scores[scores.count - 1])
+    }
+    #expect(zip(scores, scores.dropFirst()).allSatisfy { $0 >= $1 }, "\(scores)")
+    #expect(bounded > 1 && unbounded > 1 && scores.last == best, "\(bounded), \(unbounded)")
+  }
+
   @Test func whatIsFoundInOneOrderIsToBeBeatenInTheNext() throws {
     // The same answers as of orders that know nothing of each other, with fewer strategies completed.
     let search = try search("mixed")
@@ -93,9 +114,8 @@ import Testing
     var alone: [PlanSearch.Completion] = []
     var completedCount = 0
     for order in search.deviceOrders {
-      let one = try OrderedSearch(search, model: order)
       var steps = SearchSteps(interruption: { nil })
-      var walked = one
+      var walked = try OrderedSearch.priced(search, models: [order])[0]
       walked.walk(below: .infinity, steps: &steps) { _, _ in }
       alone += walked.main.best
       completedCount += walked.main.completedCount

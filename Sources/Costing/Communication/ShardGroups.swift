@@ -73,6 +73,17 @@ final class ShardGroups: Sendable {
   /// What replicas exchange at a moment.
   func exchanges(at moment: Moment) -> [Exchange] { exchanges[moment.rawValue] }
 
-  /// The groups of a stage.
-  func families(ofStage stage: Int) -> Families { stages.count == 1 ? stages[0] : stages[stage] }
+  /// The groups of a stage's replicas that exchange; others are no replicas.
+  func group(of exchange: Exchange, ofStage stage: Int) -> ShardGroup {
+    // One family alone is read: copying all of them is what pricing a tail would mostly do.
+    let place = stages.count == 1 ? 0 : stage
+    return switch exchange.family {
+    case .weights?: stages[place].weights
+    case .secondary?: stages[place].secondary
+    case .gradients?: stages[place].gradients
+    case .optimizer?: stages[place].optimizer
+    case .replicas?: stages[place].replicas
+    case nil: .alone
+    }
+  }
 }

@@ -39,6 +39,16 @@ extension IterationCost {
   /// layers to recompute. Offloading adds time, so that bounds without it hold.
   /// - Complexity: O(stages · log layers).
   package func boundSeconds(freedom: StageFreedom, within limit: MemoryLimit) -> Double {
+    var known: StageCapacities?
+    return boundSeconds(freedom: freedom, within: limit, known: &known)
+  }
+
+  /// The same.
+  ///
+  /// - Parameter known: as for ``layerCapacities(within:freedom:known:)``.
+  package func boundSeconds(
+    freedom: StageFreedom, within limit: MemoryLimit, known: inout StageCapacities?
+  ) -> Double {
     if freedom.choosesHostedLayers { return visitBoundSeconds(within: limit) }
     guard freedom.choosesRecomputation else { return boundSeconds }
     let p = strategy.pipelineDegree
@@ -61,7 +71,8 @@ extension IterationCost {
     var left = layerCount
     for stage in 0..<p where left > 0 {
       left -= keptLayerCapacity(
-        stage: stage, within: limit, layerCount: layerCount - (p - 1), offloadsOptimizer: freedom.choosesOffload)
+        stage: stage, within: limit, layerCount: layerCount - (p - 1), offloadsOptimizer: freedom.choosesOffload,
+        known: &known)
     }
     // A recomputed layer adds at least this, on a stage that waits for its launches or on one that does not; the head
     // may run while the last stage would wait.

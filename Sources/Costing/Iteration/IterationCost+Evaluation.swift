@@ -5,6 +5,7 @@ import Training
 package struct EvaluationScratch: Sendable {
   var pipeline = PipelineScratch()
   var endSeconds: [Double] = []
+  var tails: [StageCost.Tail] = []
 
   package init() {}
 }
@@ -15,8 +16,19 @@ extension IterationCost {
   ///
   /// - Complexity: O(micro-batches · virtual stages).
   package func iterationSeconds(of split: Split, scratch: inout EvaluationScratch) -> Double {
+    scratch.tails.removeAll(keepingCapacity: true)
+    for stage in 0...lastStage { scratch.tails.append(tail(stage: stage, split[stage])) }
+    return iterationSeconds(of: split, tails: scratch.tails, scratch: &scratch)
+  }
+
+  /// The same, where the stages' tails are known.
+  ///
+  /// - Parameter tails: by stage, see ``tail(stage:_:)``.
+  package func iterationSeconds(
+    of split: Split, tails: [StageCost.Tail], scratch: inout EvaluationScratch
+  ) -> Double {
     runPipeline(split, withTransfers: true, scratch: &scratch)
-    return slowestStage(split, endSeconds: scratch.endSeconds).iterationSeconds
+    return slowestStage(tails: tails, endSeconds: scratch.endSeconds).iterationSeconds
   }
 
   /// Micro-batches times stages that an evaluation goes through at most, beside what repeats itself: what it costs.
@@ -62,7 +74,7 @@ extension IterationCost {
   ///
   /// Tied embeddings are summed between first and last stage when both have reduced their gradients.
   func slowestStage(
-    _ split: Split, endSeconds: [Double]
+    tails: [StageCost.Tail], endSeconds: [Double]
   ) -> (stage: Int, tail: StageCost.Tail, waitSeconds: Double, iterationSeconds: Double) {
     var slowest = (
       stage: 0, tail: StageCost.Tail.none, waitSeconds: 0.0, iterationSeconds: -1.0
@@ -72,11 +84,11 @@ extension IterationCost {
     var bothReduced = 0.0
     if embeddingSum > 0 {
       for stage in [0, lastStage] {
-        bothReduced = max(bothReduced, endSeconds[stage] + tail(stage: stage, split[stage]).dataSeconds)
+        bothReduced = max(bothReduced, endSeconds[stage] + tails[stage].dataSeconds)
       }
     }
     for stage in 0...lastStage {
-      let own = tail(stage: stage, split[stage])
+      let own = tails[stage]
       var reduced = endSeconds[stage] + own.dataSeconds
       var wait = 0.0
       if embeddingSum > 0, stage == 0 || stage == lastStage {

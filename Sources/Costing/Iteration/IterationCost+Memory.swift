@@ -64,14 +64,17 @@ extension IterationCost {
 
   /// The most layers, up to `layerCount`, that a stage can hold within a limit without recomputing any.
   func keptLayerCapacity(
-    stage: Int, within limit: MemoryLimit, layerCount: Int, offloadsOptimizer: Bool
+    stage: Int, within limit: MemoryLimit, layerCount: Int, offloadsOptimizer: Bool, known: inout StageCapacities?
   ) -> Int {
-    onEachDevice(stage).reduce(.max) {
-      min(
-        $0,
-        $1.memory.keptLayerCapacity(
-          stage: stage, limitBytes: $1.memory.limitBytes(limit), layerCount: layerCount,
-          offloadsOptimizer: offloadsOptimizer))
+    layout.devices[stage].reduce(.max) { least, device in
+      let cost = costs[device]
+      return min(
+        least,
+        StageCapacities.capacity(&known, stage: stage, device: device, within: limit, isKept: true) {
+          cost.memory.keptLayerCapacity(
+            stage: stage, limitBytes: cost.memory.limitBytes(limit), layerCount: layerCount,
+            offloadsOptimizer: offloadsOptimizer)
+        })
     }
   }
 
@@ -81,15 +84,29 @@ extension IterationCost {
   /// What a node's memory can hold of offloaded states is not looked at.
   /// - Complexity: O(stages).
   package func layerCapacities(within limit: MemoryLimit, freedom: StageFreedom) -> [Int]? {
+    var known: StageCapacities?
+    return layerCapacities(within: limit, freedom: freedom, known: &known)
+  }
+
+  /// The same.
+  ///
+  /// - Parameter known: what other orders of the nodes asked for of the strategy with the same freedom; nil where there
+  ///   are none.
+  package func layerCapacities(
+    within limit: MemoryLimit, freedom: StageFreedom, known: inout StageCapacities?
+  ) -> [Int]? {
     var capacities: [Int] = []
     capacities.reserveCapacity(strategy.pipelineDegree)
     var total = 0
     for stage in 0...lastStage {
-      let capacity = onEachDevice(stage).reduce(Int.max) { least, cost in
-        min(
+      let capacity = layout.devices[stage].reduce(Int.max) { least, device in
+        let cost = costs[device]
+        return min(
           least,
-          cost.memory.layerCapacity(
-            stage: stage, limitBytes: cost.memory.limitBytes(limit), layerCount: layerCount, freedom: freedom))
+          StageCapacities.capacity(&known, stage: stage, device: device, within: limit, isKept: false) {
+            cost.memory.layerCapacity(
+              stage: stage, limitBytes: cost.memory.limitBytes(limit), layerCount: layerCount, freedom: freedom)
+          })
       }
       if capacity == 0 { return nil }
       capacities.append(capacity)

@@ -6,7 +6,8 @@ extension IterationCost {
   func timeSplit(of split: Split, scratch: inout EvaluationScratch) -> Prediction.TimeSplit {
     if strategy.update == .zerothOrder { return visitTimeSplit(of: split, scratch: &scratch) }
     runPipeline(split, withTransfers: true, scratch: &scratch)
-    let last = slowestStage(split, endSeconds: scratch.endSeconds)
+    let last = slowestStage(
+      tails: (0...lastStage).map { tail(stage: $0, split[$0]) }, endSeconds: scratch.endSeconds)
     let end = scratch.endSeconds[last.stage]
     // Transfers cost what the pipeline would be faster by without them.
     runPipeline(split, withTransfers: false, scratch: &scratch)

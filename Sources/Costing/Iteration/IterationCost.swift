@@ -18,11 +18,11 @@ package struct IterationCost: Sendable {
   package let boundaryByteCount: Int
   /// The nodes' memory and its link to a device; nil if the cluster does not say.
   let host: ClusterDescription.Host?
-  package let layout: LayoutCost
+  package private(set) var layout: LayoutCost
   /// A stage of the strategy on each model of device.
   let costs: [StageCost]
   /// By stage, the model of device that takes longest for a layer, by its place in the cluster's order.
-  package let paces: [Int]
+  package private(set) var paces: [Int]
 
   /// - Parameter costs: in the order of the layout's models of device.
   init(
@@ -38,12 +38,26 @@ package struct IterationCost: Sendable {
     // only its part, and without sequence parallelism the receivers gather the rest among themselves
     // (Narayanan et al. 2021, section 4.1).
     boundaryByteCount = strategy.boundaryActivationBytes(job: job) / strategy.tensorDegree
+    paces = Self.paces(layout, costs)
+  }
+
+  /// By stage, the model of device that takes longest for a layer.
+  private static func paces(_ layout: LayoutCost, _ costs: [StageCost]) -> [Int] {
     var paces = layout.firstDevices
     for stage in layout.sharedStages {
       paces[stage] =
         layout.devices[stage].max { costs[$0].layer.launched.sum < costs[$1].layer.launched.sum } ?? paces[stage]
     }
-    self.paces = paces
+    return paces
+  }
+
+  /// The same strategy on the layout of another order of the nodes, where stages lie on other models of device and all
+  /// else is the same.
+  package func on(_ layout: LayoutCost) -> Self {
+    var moved = self
+    moved.layout = layout
+    moved.paces = Self.paces(layout, costs)
+    return moved
   }
 
   /// A stage on the device that sets its pace.
@@ -70,8 +84,13 @@ package struct IterationCost: Sendable {
 
   /// Seconds that follow the last backward pass of a stage at least, tied embeddings included.
   package func tailSeconds(stage: Int, _ content: Split.Stage) -> Double {
+    tailSeconds(stage: stage, tail(stage: stage, content))
+  }
+
+  /// The same of a tail that is known.
+  package func tailSeconds(stage: Int, _ tail: StageCost.Tail) -> Double {
     let isEnd = stage == 0 || stage == lastStage
-    return tail(stage: stage, content).seconds + (isEnd ? embeddingSumSeconds : 0)
+    return tail.seconds + (isEnd ? embeddingSumSeconds : 0)
   }
 
   /// Summing the gradients of tied embeddings between first and last stage, seconds.

@@ -69,12 +69,12 @@ package struct OneForwardOneBackwardBound: Sendable {
     let trip = workSeconds - prefixWorkSeconds + roundTripTransferSeconds[stageIndex]
     let pairCount = Double(max(0, rest - (stageCount - 1 - stageIndex)))
 
-    var longest =
-      prefixWorkSeconds + (transfers - roundTripTransferSeconds[stageIndex])
-      + Double(microBatchCount) * (forwardSeconds + backwardSeconds)
+    var longest = fillSeconds(
+      stageIndex, prefixWorkSeconds: prefixWorkSeconds, workSeconds: forwardSeconds + backwardSeconds)
     longest = max(
       longest,
-      wholeTrip + Double(rest) * backwardSeconds + pairCount * forwardSeconds,
+      roundTripSeconds(
+        stageIndex, workSeconds: workSeconds, forwardSeconds: forwardSeconds, backwardSeconds: backwardSeconds),
       wholeTrip + Double(rest) * forwardSeconds + pairCount * backwardSeconds)
 
     // Linear in n, so the ends of its range are enough; in a three values that are good, any being a path.
@@ -89,6 +89,26 @@ package struct OneForwardOneBackwardBound: Sendable {
           pairSeconds: forwardSeconds + backwardSeconds))
     }
     return longest
+  }
+
+  /// The first of the paths, which needs least to be known: it grows with the stage's work and is never longer than the
+  /// longest.
+  @inline(__always)
+  package func fillSeconds(_ stageIndex: Int, prefixWorkSeconds: Double, workSeconds: Double) -> Double {
+    prefixWorkSeconds + (roundTripTransferSeconds[0] - roundTripTransferSeconds[stageIndex])
+      + Double(microBatchCount) * workSeconds
+  }
+
+  /// The second of the paths, for which nothing needs to be known of the work before the stage.
+  ///
+  /// - Parameter workSeconds: Σ_j C_j, or a lower bound of it.
+  @inline(__always)
+  package func roundTripSeconds(
+    _ stageIndex: Int, workSeconds: Double, forwardSeconds: Double, backwardSeconds: Double
+  ) -> Double {
+    let rest = microBatchCount - 1
+    return workSeconds + roundTripTransferSeconds[0] + Double(rest) * backwardSeconds
+      + Double(max(0, rest - (stageCount - 1 - stageIndex))) * forwardSeconds
   }
 
   /// The longest path with `a` cycles at stage 0, then as many as pay at stage i, then pairs; the shortest path of all

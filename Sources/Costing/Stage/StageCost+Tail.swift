@@ -14,7 +14,8 @@ extension StageCost {
     /// The optimizer step.
     package let optimizerSeconds: Double
 
-    static let none = Tail(reduceSeconds: 0, gatherSeconds: 0, quantisingSeconds: 0, optimizerSeconds: 0)
+    /// Of a stage that does nothing more.
+    package static let none = Tail(reduceSeconds: 0, gatherSeconds: 0, quantisingSeconds: 0, optimizerSeconds: 0)
 
     /// What replicas exchange.
     package var dataSeconds: Double { reduceSeconds + gatherSeconds + quantisingSeconds }
@@ -78,7 +79,7 @@ extension StageCost {
     func seconds(_ moment: Moment) -> Double {
       var sum = 0.0
       for exchange in groups.exchanges(at: moment) {
-        let group = groups.families(ofStage: stage)[exchange]
+        let group = groups.group(of: exchange, ofStage: stage)
         guard group.group.rankCount > 1 else { continue }
         let moved = stepVolume(of: exchange, in: group, stage: stage, layerCount: layerCount)
         kernelBytes += moved.kernelBytes
