@@ -103,7 +103,8 @@ extension IterationCost {
   /// host's, in the proportion in which they are busy.
   func visitTimeSplit(of split: Split, scratch: inout EvaluationScratch) -> Prediction.TimeSplit {
     runPipeline(split, withTransfers: true, scratch: &scratch)
-    let last = slowestStage(split, endSeconds: scratch.endSeconds)
+    let last = slowestStage(
+      tails: (0...lastStage).map { tail(stage: $0, split[$0]) }, endSeconds: scratch.endSeconds)
     let end = scratch.endSeconds[last.stage]
     runPipeline(split, withTransfers: false, scratch: &scratch)
     let endWithoutTransfers = scratch.endSeconds[last.stage]
