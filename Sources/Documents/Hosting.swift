@@ -33,10 +33,11 @@ extension Hosting {
   package func violation(_ strategy: Strategy, hasHost: Bool) -> StrategyViolation? {
     guard self != .none else { return nil }
     if !hasHost { return .noHost }
+    // Zeroth-order training takes a block at a time through all that it is needed for, so that any replica may have its own;
+    // what else a host could do there is none of it.
+    if strategy.update == .zerothOrder { return nil }
     // Whole replicas would all update everything on one host.
     if updatePercent > 0, strategy.dataDegree > 1, strategy.zeroStage == .none { return .hostUpdateNeedsShards }
-    // Zeroth-order training takes a block at a time through all that it is needed for, so that any replica may have its own.
-    if strategy.update == .zerothOrder { return nil }
     if holdsWeights, strategy.dataDegree > 1, strategy.zeroStage < .weights || strategy.sharding.secondaryDegree != nil
     {
       return .hostWeightsNeedShards

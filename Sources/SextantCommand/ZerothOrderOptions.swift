@@ -30,7 +30,13 @@ struct ZerothOrderOptions: ParsableArguments {
   /// Nil where none of it was given.
   func stated() throws -> ZerothOrder? {
     guard isStated else { return nil }
-    return try ZerothOrder(
-      directions: directions ?? 1, epsilon: epsilon ?? 1e-3, learningRate: learningRate ?? 1e-6, seed: seed ?? 0)
+    do {
+      return try ZerothOrder(
+        directions: directions ?? 1, epsilon: epsilon ?? 1e-3, learningRate: learningRate ?? 1e-6, seed: seed ?? 0)
+    } catch {
+      // The flags have their prefix, the arguments have not.
+      throw SextantError(
+        error.kind, location: "zo-\(error.location)", expected: error.expected, found: error.found)
+    }
   }
 }

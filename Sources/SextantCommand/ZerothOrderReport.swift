@@ -51,7 +51,7 @@ struct ZerothOrderReport {
     } else if plan.impossibleFamilies.contains(name) {
       text += "  no plan fits into memory\n"
     } else {
-      text += "  nothing is known of it: the search was told not to look, or was stopped\n"
+      text += "  nothing is known of it: no such strategy divides this batch so, or the search was told not to look or stopped\n"
     }
     let directions = Format.count(plan.job.zerothOrder.directionCount, of: "direction")
     return text + """

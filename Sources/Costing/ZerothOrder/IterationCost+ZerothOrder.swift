@@ -74,22 +74,18 @@ extension IterationCost {
       let end = visits(stage: 0)?.streams(content, isFirst: true, isLast: true, updates: true).endSeconds ?? 0
       return end + tailSeconds(stage: 0, content) + fixedSeconds
     }
-    func seconds(_ visits: StageVisits, _ part: PartVisit) -> Double {
-      part.computeSeconds(
-        evaluationCount: visits.evaluationCount, microBatchCount: visits.microBatchCount, updates: false)
-    }
     var work =
       Double(layerCount)
       * costs.reduce(.infinity) { least, cost in
-        min(least, cost.visits.map { seconds($0, $0.layer) } ?? 0)
+        min(least, cost.visits.map { $0.seconds($0.layer) } ?? 0)
       }
     var ends = 0.0
     for stage in [0, lastStage] {
       guard let visits = visits(stage: stage) else { continue }
-      let end = seconds(visits, stage == 0 ? visits.embedding : visits.head)
+      let end = visits.seconds(stage == 0 ? visits.embedding : visits.head)
       work += end
       // An end of the pipeline has a layer as well.
-      ends = max(ends, end + seconds(visits, visits.layer))
+      ends = max(ends, end + visits.seconds(visits.layer))
     }
     let transfers =
       Double(p - 1)

@@ -7,10 +7,9 @@ extension MemoryModel {
 
   /// Parameters of a rank of a stage that stay on the device: its share of what replicas divide.
   func residentCount(stage: Int, _ content: Split.Stage) -> Int {
-    func share(_ count: Int) -> Int { (count + sharding.weightDegree - 1) / sharding.weightDegree }
     let layers = content.layerCount - content.hostedLayerCount(strategy.hosting)
-    return layers * share(parameters.layer) + (stage == 0 ? share(parameters.embedding) : 0)
-      + (stage == strategy.pipelineDegree - 1 ? share(parameters.head) : 0)
+    return layers * slice(parameters.layer) + (stage == 0 ? slice(parameters.embedding) : 0)
+      + (stage == strategy.pipelineDegree - 1 ? slice(parameters.head) : 0)
   }
 
   /// Peak bytes of a device of a stage.
@@ -49,6 +48,7 @@ extension MemoryModel {
       hostBytes: min(hosted * slice(parameters.layer) * weightByteCount, HostedBytes.mostOnHost))
   }
 
+  /// A rank's share of a part's parameters, the largest.
   private func slice(_ count: Int) -> Int { (count + sharding.weightDegree - 1) / sharding.weightDegree }
 
   /// The fewest layers on the host with which a stage keeps a limit; nil if no number does.

@@ -68,9 +68,6 @@ struct StageVisits: Sendable {
   /// - Complexity: O(layers).
   func streams(_ content: Split.Stage, isFirst: Bool, isLast: Bool, updates: Bool) -> VisitStreams {
     var streams = VisitStreams()
-    func seconds(_ part: PartVisit, updates: Bool = false) -> Double {
-      part.computeSeconds(evaluationCount: evaluationCount, microBatchCount: microBatchCount, updates: updates)
-    }
     if isFirst { streams.visit(embedding, computeSeconds: seconds(embedding), isHosted: false, leaves: false) }
     let hosted = content.hostedLayerCount(hosting)
     let resident = seconds(layer), updated = seconds(layer, updates: updates)
@@ -86,9 +83,6 @@ struct StageVisits: Sendable {
   /// micro-batch among many is the largest.
   func busy(_ content: Split.Stage, isFirst: Bool, isLast: Bool, updates: Bool) -> VisitStreams.Busy {
     let n = Double(content.layerCount), hosted = Double(content.hostedLayerCount(hosting))
-    func seconds(_ part: PartVisit, updates: Bool = false) -> Double {
-      part.computeSeconds(evaluationCount: evaluationCount, microBatchCount: microBatchCount, updates: updates)
-    }
     var busy = VisitStreams.Busy()
     busy.compute = (n - hosted) * seconds(layer) + hosted * seconds(layer, updates: updates)
     busy.gather = n * layer.gatherSeconds
@@ -99,6 +93,11 @@ struct StageVisits: Sendable {
       busy.gather += part.gatherSeconds
     }
     return busy
+  }
+
+  /// What the device computes in a visit of a part.
+  func seconds(_ part: PartVisit, updates: Bool = false) -> Double {
+    part.computeSeconds(evaluationCount: evaluationCount, microBatchCount: microBatchCount, updates: updates)
   }
 
   /// What lies on the device brought up to date after the losses are known, seconds: of slices, the rank's own.
