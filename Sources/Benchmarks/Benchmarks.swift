@@ -22,6 +22,7 @@ struct Benchmarks {
     let catalog = Catalog.ofInstallation()
     if CommandLine.arguments.dropFirst().first == "mixed" { return try reportMixedPlans(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "deep" { return try reportDeepPlans(catalog: catalog) }
+    if CommandLine.arguments.dropFirst().first == "zeroth-order" { return try reportZerothOrderPlans(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "exports" { return try reportExports(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "stops" { return try reportStops(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "timed" { return try reportTimedRuns(catalog: catalog) }
@@ -56,6 +57,19 @@ struct Benchmarks {
     try reportPlan(cluster: "frontier-128", model: "megatron-145b", globalBatch: 2048, catalog: catalog)
     try reportMixedPlans(catalog: catalog)
     try reportDeepPlans(catalog: catalog)
+    try reportZerothOrderPlans(catalog: catalog)
+  }
+
+  /// With zeroth-order training allowed: what fits no other way, and what it adds to a large lattice.
+  private static func reportZerothOrderPlans(catalog: Catalog) throws {
+    print("plan with zeroth-order training allowed, wall time")
+    let allowance = Allowance(quantisationTolerance: nil, zerothOrder: true)
+    for (cluster, name, batch) in [
+      ("dgx-a100-1", "opt-175b", 8), ("rtx-4090-4", "opt-175b", 32), ("dgx-h100-128", "llama-3-70b", 1024),
+    ] {
+      try reportPlan(
+        "\(name) on \(cluster)", model: model(cluster, name, batch, catalog), allowing: allowance)
+    }
   }
 
   /// From small to large: the memory is that of the process so far.
@@ -96,14 +110,18 @@ struct Benchmarks {
     try reportPlan("\(name) on \(cluster)", model: model(cluster, name, globalBatch, catalog))
   }
 
-  /// - Parameter runCount: of which the median is told.
-  static func reportPlan(_ title: String, model: CostModel, runCount: Int = 5) throws {
+  /// - Parameters:
+  ///   - runCount: of which the median is told.
+  ///   - allowance: what may change values.
+  static func reportPlan(
+    _ title: String, model: CostModel, runCount: Int = 5, allowing allowance: Allowance = .exact
+  ) throws {
     // The fastest of the whole lattice, and the plainest that the first framework runs: what users ask for.
     for (words, capabilities, margin) in [
       ("any, fastest", nil, 0), (model.framework.name, Capabilities.named(model.framework.name), 0.01),
     ] as [(String, Capabilities?, Double)] {
       let search = PlanSearch(
-        model: model, capabilities: capabilities, options: .init(margin: margin, threadCount: 2))
+        model: model, allowance: allowance, capabilities: capabilities, options: .init(margin: margin, threadCount: 2))
       var times: [Double] = []
       var certificate: Certificate?
       for _ in 0..<runCount {
