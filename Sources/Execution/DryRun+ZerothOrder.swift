@@ -7,7 +7,7 @@ extension DryRun {
   /// Nothing may differ where tensor groups do not divide matrices: everything is computed element by element, in one order.
   ///
   /// Tensor groups add products in another order, by which losses differ in units in the last place; what a direction shows is
-  /// the difference of two losses over 2ε, so that steps differ by 16 units of a loss over ε, as a part of the smallest
+  /// the difference of two losses over 2ε, so that steps differ by 4 units of a loss over ε, as a part of the smallest
   /// gradient that was seen, and later losses by what weights are off. In 16 bits that may be all of a step.
   ///
   /// - Parameter reference: of all steps.
@@ -25,7 +25,7 @@ extension DryRun {
       }
     let loss = reference.map(\.loss).max() ?? 0
     let gradient = max(reference.map(\.gradientNorm).min() ?? 0, .leastNormalMagnitude)
-    let step = 16 * unit * loss / shape.job.zerothOrder.epsilon / gradient
+    let step = 4 * unit * loss / shape.job.zerothOrder.epsilon / gradient
     return Tolerances(
       firstLoss: 0x1p6 * unit, firstScalars: max(0x1p6 * unit, step), laterScalars: 4 * step, parameters: 4 * step)
   }

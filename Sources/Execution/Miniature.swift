@@ -95,7 +95,7 @@ package struct Miniature: Sendable {
     changes = Self.changes(plan: plan, job: model.job, strategy: strategy, microBatchCount: microBatchCount)
   }
 
-  private static let zerothOrderLearningRate = 0.01
+  private static let zerothOrderLearningRate = 1e-3
 
   /// Enough micro-batches for the schedule's warm-up, pairs and cool-down.
   private static func microBatchCount(of plan: Plan, pipelineDegree p: Int) -> Int {
