@@ -43,20 +43,22 @@ struct ZerothOrderReport {
       let own = plan.prediction
       let faster = own.tokensPerSecondPerDevice / other.tokensPerSecondPerDevice
       let less = Double(own.peakBytes) / Double(max(1, other.peakBytes))
+      let rate = Format.rate(other.tokensPerSecondPerDevice), peak = Format.gigabytes(other.peakBytes)
       text += """
-          best plan: \(other.strategy.short(of: other.split)), \(Format.rate(other.tokensPerSecondPerDevice)) tokens/s per device, peak \(Format.gigabytes(other.peakBytes))
+          best plan: \(other.strategy.short(of: other.split)), \(rate) tokens/s per device, peak \(peak)
           here: \(Format.percent(faster)) of its tokens/s, \(Format.percent(less)) of its memory
 
         """
     } else if plan.impossibleFamilies.contains(name) {
       text += "  no plan fits into memory\n"
     } else {
-      text += "  nothing is known of it: no such strategy divides this batch so, or the search was told not to look or stopped\n"
+      text += "  nothing is known of it: none divides this batch so, or the search was told not to look, or stopped\n"
     }
-    let directions = Format.count(plan.job.zerothOrder.directionCount, of: "direction")
+    let q = plan.job.zerothOrder.directionCount, count = Format.count(plan.job.model.parameterCount)
     return text + """
-        given up: an iteration learns one number of each of \(directions), not a gradient of \(Format.count(plan.job.model.parameterCount)) \
-      numbers, so that far more iterations are needed; shown for fine-tuning (Malladi et al. 2023), not for training from the beginning
+        given up: an iteration learns one number of \(q == 1 ? "one direction" : "each of \(q) directions"), not a gradient of \
+      \(count) numbers, so that far more iterations are needed; shown for fine-tuning (Malladi et al. 2023), not for \
+      training from the beginning
 
       """
   }

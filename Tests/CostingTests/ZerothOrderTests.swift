@@ -165,6 +165,25 @@ import Testing
     }
   }
 
+  /// Of many layers and micro-batches the bound is nearly the time of the best split, and never more.
+  @Test func theBoundOfAPipelineIsTight() throws {
+    for (pipeline, hosted) in [(2, false), (4, false), (4, true)] {
+      let cost = try Self.cost(Self.strategy(pipeline: pipeline, hosted: hosted), layerCount: 48, globalBatch: 64)
+      var scratch = EvaluationScratch()
+      let stages = 48 / pipeline
+      // The ends have a little less.
+      let splits = (0...3).map { fewer -> [Int] in
+        var layers = [Int](repeating: stages, count: pipeline)
+        layers[0] += fewer
+        layers[pipeline - 1] -= fewer
+        return layers
+      }
+      let best = splits.map { cost.iterationSeconds(of: Split($0), scratch: &scratch) }.min() ?? 0
+      #expect(cost.boundSeconds <= best)
+      if !hosted { #expect(cost.boundSeconds > 0.95 * best, "\(cost.boundSeconds) of \(best)") }
+    }
+  }
+
   @Test func theSplitOfTimeAddsUp() throws {
     for strategy in [
       Self.strategy(hosted: true), Self.strategy(data: 4, perturbation: 2, slices: 4, hosted: true),

@@ -1,4 +1,5 @@
 import Documents
+import Training
 
 /// Bytes of zeroth-order training: no gradients, no optimizer states, and of activations what one part works on.
 extension MemoryModel {
@@ -18,7 +19,7 @@ extension MemoryModel {
   /// |---|---|
   /// | weights | of what stays on the device, the rank's slice |
   /// | activations | the streams between parts: of every loss the rank evaluates, of every micro-batch of a visit |
-  /// | workspace | ``VisitStreams/bufferCount`` blocks where any come from the host, two parts where slices are gathered, and the worse of two moments: a block with its perturbed copy and all that one micro-batch's pass through it makes; or the head with its copy, logits of every loss, and what the loss takes |
+  /// | workspace | ``Training/IterationShape/blockBufferCount`` blocks where any come from the host, two parts where slices are gathered, and the worse of two moments: a block with its perturbed copy and all that one micro-batch's pass through it makes; or the head with its copy, logits of every loss, and what the loss takes |
   ///
   /// A direction is made where it is used and never held. What a block's pass makes is counted as if nothing of it were
   /// freed before its end.
@@ -32,7 +33,7 @@ extension MemoryModel {
     if isFirst { largest = max(largest, parameters.embedding * weightByteCount) }
     if isLast { largest = max(largest, max(parameters.head, parameters.outputMatrix) * weightByteCount) }
     var buffers = tensorBufferBytes
-    if hosted > 0 { buffers += VisitStreams.bufferCount * block }
+    if hosted > 0 { buffers += IterationShape.blockBufferCount * block }
     if sharding.weightDegree > 1 { buffers += hosted > 0 ? largest - block : largest + block }
     var moment = block + layerActivationBytes
     if isFirst { moment = max(moment, parameters.embedding * weightByteCount) }

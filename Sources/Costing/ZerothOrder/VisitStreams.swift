@@ -3,13 +3,10 @@ import Documents
 /// The streams of a rank that visits one part after another: uploads, gathers of slices, computation and offloads, each in
 /// the order of the parts, with as many blocks in flight as there are buffers.
 ///
-/// A block is uploaded into one of ``bufferCount`` buffers as soon as that is free, gathered when it has come, computed on
-/// when it is whole and everything before it is done, and offloaded after that: while block i is computed on, block i + 1
-/// comes and block i − 1 leaves (ZO2, Wang et al. 2025, figure 3).
+/// A block is uploaded into one of three buffers (``Training/IterationShape/blockBufferCount``) as soon as that is free,
+/// gathered when it has come, computed on when it is whole and everything before it is done, and offloaded after that: while
+/// block i is computed on, block i + 1 comes and block i − 1 leaves (ZO2, Wang et al. 2025, figure 3).
 struct VisitStreams: Sendable {
-  /// Buffers of blocks that come from the host.
-  static let bufferCount = 3
-
   /// The end of what each stream has done so far, seconds.
   private(set) var uploadSeconds = 0.0
   private(set) var gatherSeconds = 0.0
