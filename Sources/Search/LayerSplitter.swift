@@ -97,7 +97,7 @@ struct LayerSplitter {
         let (first, second) = options.options(stage: stage, layers: cost.layerCount / p)
         return offloads ? second ?? first : first
       }
-      guard chosen.count == p, options.hostsHold(chosen) else { continue }
+      guard chosen.count == p, options.hosts.hold(chosen) else { continue }
       let split = even.with(choices: StageOption.choices(chosen))
       let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
       if seconds < best?.iterationSeconds ?? .infinity {
@@ -131,7 +131,7 @@ struct LayerSplitter {
     best.isExhausted = best.lowerBoundSeconds >= limit
     // Stages that hold layers on one node's host trade them against each other.
     let asksPrograms =
-      options.hasAlternatives || cost.strategy.update == .zerothOrder && !options.sharedHosts.isEmpty
+      options.hasAlternatives || cost.strategy.update == .zerothOrder && !options.hosts.shares.isEmpty
     if !best.isExhausted {
       budget = asksPrograms ? Self.firstEventBudget : Self.eventBudget
       best.isExhausted = try descend(stage: 0, used: 0, boundSeconds: 0)
@@ -214,7 +214,7 @@ struct LayerSplitter {
     for child in children where child.bound < limit {
       current.append(child.option)
       defer { current.removeLast() }
-      guard options.hostsHold(current) else { continue }
+      guard options.hosts.hold(current) else { continue }
       let isExhausted = try descend(stage: stage + 1, used: used + child.option.layers, boundSeconds: child.bound)
       if !isExhausted { return false }
     }
