@@ -92,6 +92,9 @@ struct StageOptions {
     return capacityFrom
   }
 
+  /// Options of all stages together.
+  var count: Int { table.reduce(0) { $1 == nil ? $0 : $0 + 1 } }
+
   /// Numbers of layers of all stages times all that may be before them: what a search among splits goes through at least.
   var size: Int { stageCount * layerCount * most }
 
