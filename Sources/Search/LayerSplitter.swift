@@ -30,6 +30,9 @@ struct LayerSplitter {
   static let eventBudget = 4_000_000
   /// The same before integer programs are asked, and after.
   static let firstEventBudget = 100_000, lastEventBudget = 200_000
+  /// The most options of all stages of which integer programs are asked: 140 layers never have more. Of tens of thousands a
+  /// single program takes seconds, and two dozen of them are asked.
+  static let programOptionLimit = 10_000
   /// Options of a larger ``StageOptions/size`` are first held against a split that is at hand. Below it that would not pay.
   static let deepSize = 1 << 26
   /// Between two questions whether to stop.
@@ -97,7 +100,7 @@ struct LayerSplitter {
         let (first, second) = options.options(stage: stage, layers: cost.layerCount / p)
         return offloads ? second ?? first : first
       }
-      guard chosen.count == p, options.hostsHold(chosen) else { continue }
+      guard chosen.count == p, options.hosts.hold(chosen) else { continue }
       let split = even.with(choices: StageOption.choices(chosen))
       let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
       if seconds < best?.iterationSeconds ?? .infinity {
@@ -130,8 +133,8 @@ struct LayerSplitter {
     current.reserveCapacity(options.stageCount)
     best.isExhausted = best.lowerBoundSeconds >= limit
     // Stages that hold layers on one node's host trade them against each other.
-    let asksPrograms =
-      options.hasAlternatives || cost.strategy.update == .zerothOrder && !options.sharedHosts.isEmpty
+    let trades = options.hasAlternatives || cost.strategy.update == .zerothOrder && !options.hosts.shares.isEmpty
+    let asksPrograms = trades && options.count <= Self.programOptionLimit
     if !best.isExhausted {
       budget = asksPrograms ? Self.firstEventBudget : Self.eventBudget
       best.isExhausted = try descend(stage: 0, used: 0, boundSeconds: 0)
@@ -214,7 +217,7 @@ struct LayerSplitter {
     for child in children where child.bound < limit {
       current.append(child.option)
       defer { current.removeLast() }
-      guard options.hostsHold(current) else { continue }
+      guard options.hosts.hold(current) else { continue }
       let isExhausted = try descend(stage: stage + 1, used: used + child.option.layers, boundSeconds: child.bound)
       if !isExhausted { return false }
     }

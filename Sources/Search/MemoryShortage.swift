@@ -53,7 +53,7 @@ package struct MemoryShortage: Sendable, Equatable {
     // is in the lattice unless degrees are fixed.
     let statesSharding = pattern.statesSharding
     for unfit in priced.unfit where statesSharding || !unfit.strategy.hasShardLevels {
-      let cost = model.cost(of: unfit.strategy)
+      let cost = priced.cost(of: unfit, model: model)
       // Only strategies that need less than the nearest so far are looked at more closely.
       if let nearest,
         try Self.split(of: cost, freedom: unfit.freedom, excessBytes: nearest.excessBytes - 1, watch: watch) == nil
@@ -138,20 +138,24 @@ package struct MemoryShortage: Sendable, Equatable {
   ) throws(Stopped) -> Split? {
     try watch.check()
     let limit = MemoryLimit(.risky, extraBytes: excessBytes)
-    // Most limits are told apart by capacities alone.
-    guard cost.layerCapacities(within: limit, freedom: freedom) != nil,
-      let options = try StageOptions(cost, freedom: freedom, limit: limit, isTimed: false, watch: watch)
-    else { return nil }
+    guard let source = StageOptionSource(cost, freedom: freedom, limit: limit, isTimed: false) else { return nil }
     let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
+    var capacities: [Int] = []
+    for stage in 0..<p {
+      let capacity = try source.capacity(stage: stage, watch: watch)
+      guard capacity > 0 else { return nil }
+      capacities.append(capacity)
+    }
+    guard capacities.reduce(0, +) >= cost.layerCount else { return nil }
     var counts = [Int](repeating: cost.strategy.hasEqualStages ? cost.layerCount / p : 1, count: p)
     var left = cost.layerCount - counts.reduce(0, +)
     for stage in counts.indices where left > 0 {
-      let more = min(left, options.capacities[stage] - counts[stage])
+      let more = min(left, capacities[stage] - counts[stage])
       counts[stage] += more
       left -= more
     }
-    let chosen = counts.indices.compactMap { options.options(stage: $0, layers: counts[$0]).0 }
-    guard chosen.count == p, options.hostsHold(chosen) else { return nil }
+    let chosen = counts.indices.compactMap { source.options(stage: $0, layers: counts[$0]).0 }
+    guard chosen.count == p, source.hosts.hold(chosen) else { return nil }
     return
       (cost.strategy.schedule.isInterleaved
       ? Split.even(layerCount: cost.layerCount, stageCount: p, chunkCount: v) : Split(counts))

@@ -50,6 +50,8 @@ struct PricedLattice: Sendable {
   struct Unfit: Sendable {
     let strategy: Strategy
     let freedom: StageFreedom
+    let branchIndex: Int
+    let microBatchCostIndex: Int
   }
 
   /// A strategy whose devices would hold theirs, but whose nodes' memory does not.
@@ -230,6 +232,12 @@ struct PricedLattice: Sendable {
       self.priced = priced
     }
 
+    private func unfit(_ point: Lattice.Point) -> Unfit {
+      Unfit(
+        strategy: point.strategy, freedom: point.freedom, branchIndex: branchIndex,
+        microBatchCostIndex: point.microBatchCostIndex)
+    }
+
     /// - Parameters:
     ///   - shared: the point's cost in another order, then in this one.
     ///   - known: what stages hold, of the point in other orders.
@@ -245,7 +253,7 @@ struct PricedLattice: Sendable {
       let verdicts =
         point.strategy.hasShardLevels ? leastMemory[memoryClass] ?? PricedLattice.verdicts : PricedLattice.verdicts
       if verdicts.isEmpty {
-        priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))
+        priced.unfit.append(unfit(point))
         return
       }
       let costs = priced.costs
@@ -278,7 +286,7 @@ struct PricedLattice: Sendable {
         }
       }
       guard let verdict else {
-        priced.unfit.append(Unfit(strategy: point.strategy, freedom: point.freedom))
+        priced.unfit.append(unfit(point))
         return
       }
       if searchesHosting, verdict == .fits, point.freedom == .none, point.strategy.recompute == .none,
@@ -299,6 +307,12 @@ struct PricedLattice: Sendable {
           boundSeconds: verdict == .fits ? bound : bound * PlanSearch.headroomSurcharge,
           verdict: verdict, branchIndex: branchIndex, microBatchCostIndex: point.microBatchCostIndex))
     }
+  }
+
+  /// What a strategy that fits with no split costs, from the parts it shares.
+  func cost(of unfit: Unfit, model: CostModel) -> IterationCost {
+    branches[unfit.branchIndex].cost(
+      of: unfit.strategy, microBatchCostIndex: unfit.microBatchCostIndex, model: model)
   }
 
   /// The whole cost of a candidate, from the parts it shares.

@@ -176,17 +176,17 @@ struct SplitProgram {
       var program = IntegerProgram()
       var stages = [[IntegerProgram.Term]](repeating: [], count: options.stageCount)
       var layers: [IntegerProgram.Term] = []
-      var hosts = [[IntegerProgram.Term]](repeating: [], count: options.sharedHosts.count)
+      var hosts = [[IntegerProgram.Term]](repeating: [], count: options.hosts.shares.count)
       for candidate in allowed {
         let variable = try program.addVariable(
           "stage \(candidate.stage), \(candidate.option.layers) layers", kind: .binary, objective: candidate.sumSeconds)
         stages[candidate.stage].append(1 * variable)
         layers.append(Double(candidate.option.layers) * variable)
         guard candidate.option.hostBytes > 0 else { continue }
-        for (index, share) in options.sharedHosts.enumerated() {
+        for (index, share) in options.hosts.shares.enumerated() {
           let devices = share.first { $0.stage == candidate.stage }?.deviceCount ?? 0
           // In parts of the limit: the solver likes numbers near 1.
-          let part = Double(devices * candidate.option.hostBytes) / Double(max(1, options.hostLimitBytes))
+          let part = Double(devices * candidate.option.hostBytes) / Double(max(1, options.hosts.limitBytes))
           if part > 1e-9 { hosts[index].append(part * variable) }
         }
       }
@@ -206,7 +206,7 @@ struct SplitProgram {
       }
       let split = chosen.compactMap { $0 }
       let isSplit =
-        split.count == options.stageCount && options.hostsHold(split)
+        split.count == options.stageCount && options.hosts.hold(split)
         && split.reduce(0) { $0 + $1.layers } == options.layerCount
       let bound = solution.status == .optimal ? objective : finite(solution.bestBound)
       return (bound - Self.boundTolerance * abs(objective), isSplit ? split : nil)

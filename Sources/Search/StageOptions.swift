@@ -25,14 +25,6 @@ struct StageOption {
   }
 }
 
-extension IterationCost {
-  /// The first micro-batch through a stage, seconds.
-  fileprivate func firstSeconds(stage: Int, _ content: Split.Stage, passes: PassSeconds) -> Double {
-    strategy.update == .zerothOrder
-      ? visitSeconds(stage: stage, content, isFirstVisit: true) : passes.forward + passes.backward
-  }
-}
-
 /// The options of every stage of one strategy that keep a limit of memory and can be part of a best split.
 ///
 /// A stage recomputes no more than it must, and has no more layers on the host, since that only adds time: there is one option for a number of layers, and
@@ -47,9 +39,8 @@ struct StageOptions {
   private(set) var capacityFrom: [Int]
   /// Whether some stage has a choice for a number of layers.
   let hasAlternatives: Bool
-  /// Nodes that hold parts of several stages: devices by stage, and the bytes they may offload together.
-  let sharedHosts: [[(stage: Int, deviceCount: Int)]]
-  let hostLimitBytes: Int
+  /// What the nodes' memory holds of what stages offload.
+  let hosts: SharedHosts
 
   /// By stage and layers, two places each.
   private var table: [StageOption?]
@@ -58,80 +49,26 @@ struct StageOptions {
   /// Options between two questions whether to stop.
   private static let optionsPerLook = 64
 
-  /// - Parameter isTimed: whether anybody asks how long the options take.
   /// - Returns: nil when the layers do not fit.
   /// - Throws: ``Stopped``.
   init?(
-    _ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit, isTimed: Bool = true, watch: StopWatch = .never
+    _ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit, watch: StopWatch = .never
   ) throws(Stopped) {
-    guard
-      let memoryCapacities = cost.layerCapacities(within: limit, freedom: freedom)
-    else { return nil }
+    guard let source = StageOptionSource(cost, freedom: freedom, limit: limit) else { return nil }
     let p = cost.strategy.pipelineDegree
-    let shares = freedom.choosesOffload || cost.strategy.hosting != .none ? cost.hostShares : []
-    let hostLimit = cost.hostLimitBytes ?? 0
-    // A node's devices of one stage alone.
-    var devicesPerNode = [Int](repeating: 0, count: p)
-    for share in shares {
-      for part in share { devicesPerNode[part.stage] = max(devicesPerNode[part.stage], part.deviceCount) }
-    }
-    most = memoryCapacities.max() ?? 0
+    most = source.memoryCapacities.max() ?? 0
     var table = [StageOption?](repeating: nil, count: p * (most + 1) * 2)
     var capacities = [Int](repeating: 0, count: p)
     var hasAlternatives = false
     for stage in 0..<p {
-      for layers in (cost.strategy.hasEqualStages ? memoryCapacities[stage] : 1)...memoryCapacities[stage] {
+      for layers in source.layerCounts(stage: stage) {
         if layers % Self.optionsPerLook == 0 { try watch.check() }
-        func option(offloads: Bool) -> StageOption? {
-          var choice: StageChoice?
-          if freedom.choosesRecomputation {
-            guard
-              let count = cost.leastRecomputedLayerCount(
-                stage: stage, layerCount: layers, offloadsOptimizer: offloads, within: limit)
-            else { return nil }
-            choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)
-          } else if freedom.choosesHostedLayers {
-            guard let count = cost.leastHostedLayerCount(stage: stage, layerCount: layers, within: limit) else {
-              return nil
-            }
-            choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: count)
-          } else if freedom.choosesOffload {
-            let chunk = layers / cost.strategy.virtualStageCount
-            choice = StageChoice(
-              recomputedLayerCount: cost.strategy.recompute == .full ? chunk : 0, offloadsOptimizer: offloads)
-          }
-          let content = Split.Stage(layerCount: layers, choice: choice)
-          let memory = cost.stageMemory(stage: stage, content)
-          guard cost.holds(memory, stage: stage, within: limit), memory.hostBytes * devicesPerNode[stage] <= hostLimit
-          else {
-            return nil
-          }
-          guard isTimed else {
-            return StageOption(
-              layers: layers, choice: choice, forwardSeconds: 0, backwardSeconds: 0, firstSeconds: 0, tail: .none,
-              tailSeconds: 0,
-              hostBytes: memory.hostBytes)
-          }
-          let passes = cost.passSeconds(stage: stage, content)
-          let tail = cost.tail(stage: stage, content)
-          return StageOption(
-            layers: layers, choice: choice, forwardSeconds: passes.forward, backwardSeconds: passes.backward,
-            firstSeconds: cost.firstSeconds(stage: stage, content, passes: passes), tail: tail,
-            tailSeconds: cost.tailSeconds(stage: stage, tail), hostBytes: memory.hostBytes)
-        }
-        let kept = option(offloads: false)
-        var offloaded: StageOption?
-        if freedom.choosesOffload, kept?.choice?.recomputedLayerCount != 0 {
-          offloaded = option(offloads: true)
-          if let kept, let other = offloaded, kept.choice?.recomputedLayerCount == other.choice?.recomputedLayerCount {
-            offloaded = nil
-          }
-        }
-        guard kept != nil || offloaded != nil else { continue }
-        hasAlternatives = hasAlternatives || kept != nil && offloaded != nil
+        let (first, second) = source.options(stage: stage, layers: layers)
+        guard first != nil else { continue }
+        hasAlternatives = hasAlternatives || second != nil
         let place = (stage * (most + 1) + layers) * 2
-        table[place] = kept ?? offloaded
-        table[place + 1] = kept == nil ? nil : offloaded
+        table[place] = first
+        table[place + 1] = second
         capacities[stage] = layers
       }
       if capacities[stage] == 0 { return nil }
@@ -144,8 +81,7 @@ struct StageOptions {
     self.hasAlternatives = hasAlternatives
     stageCount = p
     layerCount = cost.layerCount
-    hostLimitBytes = hostLimit
-    sharedHosts = shares.filter { $0.count > 1 }
+    hosts = source.hosts
   }
 
   private static func capacityFrom(_ capacities: [Int], layerCount: Int) -> [Int] {
@@ -155,6 +91,9 @@ struct StageOptions {
     }
     return capacityFrom
   }
+
+  /// Options of all stages together.
+  var count: Int { table.reduce(0) { $1 == nil ? $0 : $0 + 1 } }
 
   /// Numbers of layers of all stages times all that may be before them: what a search among splits goes through at least.
   var size: Int { stageCount * layerCount * most }
@@ -191,7 +130,7 @@ struct StageOptions {
       let (first, second) = options(stage: stage, layers: counts[stage])
       return first ?? second
     }
-    return chosen.count == stageCount && left == 0 && hostsHold(chosen) ? chosen : nil
+    return chosen.count == stageCount && left == 0 && hosts.hold(chosen) ? chosen : nil
   }
 
   /// The options of a stage with a given number of layers, one that does not offload first.
@@ -206,15 +145,6 @@ struct StageOptions {
     (0...capacities[stage]).map { layers in
       let (first, second) = options(stage: stage, layers: layers)
       return min(first.map(seconds) ?? .infinity, second.map(seconds) ?? .infinity)
-    }
-  }
-
-  /// Whether the nodes hold what the stages offload, or the first of them.
-  func hostsHold(_ chosen: [StageOption]) -> Bool {
-    sharedHosts.allSatisfy { share in
-      share.reduce(0) { sum, part in
-        part.stage < chosen.count ? sum + part.deviceCount * chosen[part.stage].hostBytes : sum
-      } <= hostLimitBytes
     }
   }
 }

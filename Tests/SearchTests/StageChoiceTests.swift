@@ -41,7 +41,7 @@ struct StageChoiceTests {
             let (first, second) = options.options(stage: stage, layers: layers)
             combinations = combinations.flatMap { before in [first, second].compactMap { $0 }.map { before + [$0] } }
           }
-          for chosen in combinations where chosen.count == split.count && options.hostsHold(chosen) {
+          for chosen in combinations where chosen.count == split.count && options.hosts.hold(chosen) {
             let seconds = cost.iterationSeconds(
               of: Split(split, choices: chosen.compactMap(\.choice)), scratch: &scratch)
             best = min(best, seconds)
@@ -50,7 +50,7 @@ struct StageChoiceTests {
         var answer = Double.infinity
         let program = SplitProgram(cost: cost, options: options)
         let bound = try program.leastSeconds(limitSeconds: .infinity) { chosen in
-          #expect(options.hostsHold(chosen) && chosen.map(\.layers).reduce(0, +) == cost.layerCount)
+          #expect(options.hosts.hold(chosen) && chosen.map(\.layers).reduce(0, +) == cost.layerCount)
           let seconds = cost.iterationSeconds(
             of: Split(chosen.map(\.layers), choices: chosen.compactMap(\.choice)), scratch: &scratch)
           answer = min(answer, seconds)

@@ -107,6 +107,43 @@ import Testing
     #expect(bounded > 1 && unbounded > 1 && scores.last == best, "\(bounded), \(unbounded)")
   }
 
+  /// Splits of so many layers take long: a search is stopped in the middle of one as well.
+  @Test func aStopAmongManyLayersLeavesTheBestSoFarAndABound() throws {
+    let layerCount = 2_048, stageCount = 64
+    let deep = try ModelDescription(
+      name: "deep", family: .gpt, layerCount: layerCount, hiddenSize: 256, headCount: 4, keyValueHeadCount: 4,
+      feedForwardSize: 1_024, vocabularySize: 51_200, hasGatedFeedForward: false, hasTiedEmbeddings: true)
+    let model = try CostModel(
+      cluster: Shipped.catalog.cluster("dgx-a100-8"),
+      job: TrainingJob(model: deep, sequenceLength: 1_024, globalBatch: 128))
+    let pattern = try StrategyPattern(
+      text: "tensor=1,pipeline=\(stageCount),micro_batch=1,virtual_stages=1", source: "fixed")
+    func search(_ stop: (stepCount: Int, interruption: PlanSearch.Interruption)? = nil) -> PlanSearch {
+      PlanSearch(model: model, pattern: pattern, options: .init(repeatedStop: stop))
+    }
+    let never = Asked(limit: .max)
+    let whole = search().run(interruption: never.next)
+    let best = try #require(whole.best.first)
+    #expect(best.split.layerCounts.max().map { stageCount * layerCount * $0 } ?? 0 < LayerSplitter.deepSize)
+    #expect(stageCount * layerCount * (layerCount - stageCount) > LayerSplitter.deepSize)
+    var ends: Set<Int> = [], bounded = 0, completed = 0
+    for tenths in 1...9 {
+      let asked = Asked(limit: never.total * tenths / 10)
+      let result = search().run(interruption: asked.next)
+      let certificate = result.certificate
+      let count = try #require(certificate.stoppedAfter)
+      #expect(asked.askedInVain < 8, "\(tenths)")
+      let score = try #require(result.best.first).scoreSeconds
+      #expect(certificate.lowerBoundSeconds <= best.scoreSeconds && best.scoreSeconds <= score, "\(tenths)")
+      if certificate.lowerBoundSeconds > 0 { bounded += 1 }
+      if certificate.completedCount > 0 { completed += 1 }
+      guard ends.insert(count).inserted else { continue }
+      let again = search((count, .user)).run()
+      #expect(again.best == result.best && again.certificate == certificate, "\(tenths)")
+    }
+    #expect(ends.count > 1 && bounded > 1 && completed > 1, "\(ends), \(bounded), \(completed)")
+  }
+
   @Test func whatIsFoundInOneOrderIsToBeBeatenInTheNext() throws {
     // The same answers as of orders that know nothing of each other, with fewer strategies completed.
     let search = try search("mixed")

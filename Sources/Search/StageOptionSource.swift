@@ -1,0 +1,120 @@
+import Costing
+import Documents
+
+/// Nodes that hold parts of several stages, and what they may hold of what those offload.
+struct SharedHosts {
+  /// By node, the stages with devices there.
+  let shares: [[(stage: Int, deviceCount: Int)]]
+  /// What a node may hold, bytes.
+  let limitBytes: Int
+
+  /// Whether the nodes hold what the stages offload, or the first of them.
+  func hold(_ chosen: [StageOption]) -> Bool {
+    shares.allSatisfy { share in
+      share.reduce(0) { sum, part in
+        part.stage < chosen.count ? sum + part.deviceCount * chosen[part.stage].hostBytes : sum
+      } <= limitBytes
+    }
+  }
+}
+
+/// What the stages of one strategy can be within a limit of memory, worked out for a number of layers when it is asked for.
+struct StageOptionSource {
+  /// The most layers that the devices of each stage hold, whatever its node does.
+  let memoryCapacities: [Int]
+  let hosts: SharedHosts
+
+  private let cost: IterationCost
+  private let freedom: StageFreedom
+  private let limit: MemoryLimit
+  private let isTimed: Bool
+  /// The most devices of each stage on a node.
+  private let devicesPerNode: [Int]
+
+  /// - Parameter isTimed: whether anybody asks how long the options take.
+  /// - Returns: nil when the devices do not hold the layers.
+  init?(_ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit, isTimed: Bool = true) {
+    guard let memoryCapacities = cost.layerCapacities(within: limit, freedom: freedom) else { return nil }
+    self.memoryCapacities = memoryCapacities
+    self.cost = cost
+    self.freedom = freedom
+    self.limit = limit
+    self.isTimed = isTimed
+    let shares = freedom.choosesOffload || cost.strategy.hosting != .none ? cost.hostShares : []
+    // A node's devices of one stage alone.
+    var devicesPerNode = [Int](repeating: 0, count: cost.strategy.pipelineDegree)
+    for share in shares {
+      for part in share { devicesPerNode[part.stage] = max(devicesPerNode[part.stage], part.deviceCount) }
+    }
+    self.devicesPerNode = devicesPerNode
+    hosts = SharedHosts(shares: shares.filter { $0.count > 1 }, limitBytes: cost.hostLimitBytes ?? 0)
+  }
+
+  /// Numbers of layers that a stage may have.
+  func layerCounts(stage: Int) -> ClosedRange<Int> {
+    (cost.strategy.hasEqualStages ? memoryCapacities[stage] : 1)...memoryCapacities[stage]
+  }
+
+  /// The most layers of a stage that its devices hold, and its node what it offloads; 0 if none.
+  ///
+  /// - Throws: ``Stopped``.
+  func capacity(stage: Int, watch: StopWatch) throws(Stopped) -> Int {
+    for layers in layerCounts(stage: stage).reversed() {
+      if options(stage: stage, layers: layers).0 != nil { return layers }
+      try watch.check()
+    }
+    return 0
+  }
+
+  /// The options of a stage with a given number of layers, one that does not offload first; the second is nil where it
+  /// saves no recomputation.
+  func options(stage: Int, layers: Int) -> (StageOption?, StageOption?) {
+    let kept = option(stage: stage, layers: layers, offloads: false)
+    guard freedom.choosesOffload, kept?.choice?.recomputedLayerCount != 0 else { return (kept, nil) }
+    let offloaded = option(stage: stage, layers: layers, offloads: true)
+    guard let kept else { return (offloaded, nil) }
+    let savesNothing = offloaded.map { kept.choice?.recomputedLayerCount == $0.choice?.recomputedLayerCount } ?? true
+    return (kept, savesNothing ? nil : offloaded)
+  }
+
+  private func option(stage: Int, layers: Int, offloads: Bool) -> StageOption? {
+    var choice: StageChoice?
+    if freedom.choosesRecomputation {
+      guard
+        let count = cost.leastRecomputedLayerCount(
+          stage: stage, layerCount: layers, offloadsOptimizer: offloads, within: limit)
+      else { return nil }
+      choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)
+    } else if freedom.choosesHostedLayers {
+      guard let count = cost.leastHostedLayerCount(stage: stage, layerCount: layers, within: limit) else { return nil }
+      choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: count)
+    } else if freedom.choosesOffload {
+      let chunk = layers / cost.strategy.virtualStageCount
+      choice = StageChoice(
+        recomputedLayerCount: cost.strategy.recompute == .full ? chunk : 0, offloadsOptimizer: offloads)
+    }
+    let content = Split.Stage(layerCount: layers, choice: choice)
+    let memory = cost.stageMemory(stage: stage, content)
+    guard cost.holds(memory, stage: stage, within: limit), memory.hostBytes * devicesPerNode[stage] <= hosts.limitBytes
+    else { return nil }
+    guard isTimed else {
+      return StageOption(
+        layers: layers, choice: choice, forwardSeconds: 0, backwardSeconds: 0, firstSeconds: 0, tail: .none,
+        tailSeconds: 0, hostBytes: memory.hostBytes)
+    }
+    let passes = cost.passSeconds(stage: stage, content)
+    let tail = cost.tail(stage: stage, content)
+    return StageOption(
+      layers: layers, choice: choice, forwardSeconds: passes.forward, backwardSeconds: passes.backward,
+      firstSeconds: cost.firstSeconds(stage: stage, content, passes: passes), tail: tail,
+      tailSeconds: cost.tailSeconds(stage: stage, tail), hostBytes: memory.hostBytes)
+  }
+}
+
+extension IterationCost {
+  /// The first micro-batch through a stage, seconds.
+  fileprivate func firstSeconds(stage: Int, _ content: Split.Stage, passes: PassSeconds) -> Double {
+    strategy.update == .zerothOrder
+      ? visitSeconds(stage: stage, content, isFirstVisit: true) : passes.forward + passes.backward
+  }
+}
