@@ -38,6 +38,8 @@ struct Frontier {
   private var arranger: NodeArranger
   /// Who decides which layers a stage has.
   private let layerSplit: Capabilities.LayerSplit
+  /// Whether weights on the host are fixed, so that nothing else in the lattice has them on the devices.
+  private let fixesHostWeights: Bool
   private var knowledge: [Int: Knowledge] = [:]
   private var scratch = EvaluationScratch()
 
@@ -45,9 +47,12 @@ struct Frontier {
   ///   - model: the one that the lattice was priced with.
   ///   - arranger: of the cluster as it was measured.
   ///   - layerSplit: who decides which layers a stage has.
+  ///   - fixesHostWeights: whether weights on the host are fixed.
   init(
-    priced: PricedLattice, model: CostModel, arranger: NodeArranger, layerSplit: Capabilities.LayerSplit = .any
+    priced: PricedLattice, model: CostModel, arranger: NodeArranger, layerSplit: Capabilities.LayerSplit = .any,
+    fixesHostWeights: Bool = false
   ) {
+    self.fixesHostWeights = fixesHostWeights
     self.priced = priced
     self.layerSplit = layerSplit
     self.model = model
@@ -222,7 +227,7 @@ struct Frontier {
         known = score
         result.completion = nil
         guard
-          let named = Self.named(candidate.strategy, placed.split)
+          let named = named(candidate.strategy, placed.split)
         else { continue }
         result.completion = PlanSearch.Completion(
           strategy: named, split: placed.split, nodeOrder: placed.nodeOrder, iterationSeconds: placed.seconds,
@@ -258,11 +263,11 @@ struct Frontier {
 
   /// The strategy of a split whose stages chose: without recomputed layers its recomputation is none. Nil if stages
   /// chose what another point of the lattice has for all of them.
-  private static func named(_ strategy: Strategy, _ split: Split) -> Strategy? {
+  private func named(_ strategy: Strategy, _ split: Split) -> Strategy? {
     guard let choices = split.choices else { return strategy }
     if strategy.update == .zerothOrder {
       // With everything on the devices it is another point.
-      return choices.contains { $0.hostedLayerCount != 0 } ? strategy : nil
+      return fixesHostWeights || choices.contains { $0.hostedLayerCount != 0 } ? strategy : nil
     }
     let recomputesNothing = choices.allSatisfy { $0.recomputedLayerCount == 0 }
     if !choices.contains(where: \.offloadsOptimizer) {

@@ -31,7 +31,8 @@ struct OrderedSearch {
     self.priced = priced
     self.isWhole = isWhole
     frontier = Frontier(
-      priced: priced, model: bounding, arranger: arranger, layerSplit: search.capabilities?.layerSplit ?? .any)
+      priced: priced, model: bounding, arranger: arranger, layerSplit: search.capabilities?.layerSplit ?? .any,
+      fixesHostWeights: search.pattern[dynamicMember: \.hosting.holdsWeights] == true)
   }
 
   /// Prices the lattice in some orders of the nodes together.

@@ -107,15 +107,16 @@ import Testing
       cluster: Self.cluster(device, nodes: nodes, perNode: perNode, host: host), job: job)
     var pattern = StrategyPattern()
     pattern.update = .zerothOrder
+    if seed % 2 == 1 { pattern[dynamicMember: \.hosting.holdsWeights] = true }
     let found = PlanSearch(model: cost, pattern: pattern, allowance: Self.allowed).run()
-    let best = Self.bestOfAll(cost)
+    let best = Self.bestOfAll(cost, pattern)
     #expect(found.best.isEmpty == (best == nil), "\(found.best.first?.strategy.text ?? "none"), \(best ?? 0)")
     guard let best, let answer = found.best.first else { return }
     #expect(abs(answer.scoreSeconds / best - 1) < 1e-9, "\(answer.strategy.text) \(answer.split): \(best)")
     #expect(found.certificate.lowerBoundSeconds <= best * (1 + 1e-9))
   }
 
-  private static func bestOfAll(_ model: CostModel) -> Double? {
+  private static func bestOfAll(_ model: CostModel, _ pattern: StrategyPattern) -> Double? {
     let job = model.job, cluster = model.cluster, devices = cluster.deviceCount, layers = job.model.layerCount
     var best: Double?
     for tensor in 1...devices where devices % tensor == 0 {
@@ -133,7 +134,7 @@ import Testing
                 strategy.perturbationDegree = perturbation
                 strategy.hosting = Hosting(holdsWeights: hosted)
                 // Slices are those of a level of the links.
-                guard model.violation(of: strategy) == nil,
+                guard model.violation(of: strategy) == nil, pattern.matches(strategy),
                   slices == 1 || slices == data || slices * tensor == cluster.devicesPerNode
                 else { continue }
                 for score in Self.scores(strategy, layers: layers, model: model) {
