@@ -63,10 +63,6 @@ public struct TimedDryRun: Sendable {
     if let sentence = document.strategy.notExecuted {
       throw SextantError(.unsupported, source: source, expected: sentence)
     }
-    if document.strategy.update == .zerothOrder {
-      throw SextantError(
-        .unsupported, source: source, expected: "zeroth-order training is executed on numbers, not on a clock")
-    }
     do {
       model = try CostModel(cluster: document.cluster, job: document.job, frameworkName: document.coefficientName)
         .arranged(document.arrangement.nodeOrder)

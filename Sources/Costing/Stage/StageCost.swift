@@ -39,7 +39,7 @@ package final class StageCost: Sendable {
   /// Summing the gradients of tied embeddings between first and last stage; 0 where none are tied across stages.
   let embeddingSumSeconds: Double
   /// Zeroth-order training; nil where weights move by gradients.
-  let visits: StageVisits?
+  package let visits: StageVisits?
 
   /// The strategy that is priced.
   var strategy: Strategy { memory.strategy }

@@ -6,17 +6,17 @@ import Training
 /// A rank visits a part with all losses that it evaluates: the part's weights come, are brought up to date, and are
 /// perturbed once for each loss, out of place, into a copy that passes forward are run on; then they leave
 /// (ZO2, Wang et al. 2025, section 4; DistZO2, Wang and Jin 2025, section 5).
-struct PartVisit: Sendable {
+package struct PartVisit: Sendable {
   /// Of the weights: directions made again, weights read and written.
-  let updateSeconds: Double
+  package let updateSeconds: Double
   /// Of a perturbed copy: a direction made, weights read, the copy written.
-  let perturbSeconds: Double
+  package let perturbSeconds: Double
   /// One micro-batch forward, waits for launches included.
-  let forwardSeconds: Double
+  package let forwardSeconds: Double
   /// The slices of all replicas brought together; 0 where weights are not sliced.
-  let gatherSeconds: Double
+  package let gatherSeconds: Double
   /// The rank's slice from the host, or back to it.
-  let transferSeconds: Double
+  package let transferSeconds: Double
 
   /// What the device computes in a visit.
   ///

@@ -6,10 +6,10 @@ import Training
 /// Without a pipeline each part is visited once an iteration, with all micro-batches of all losses that the rank
 /// evaluates. In a pipeline a visit is of one micro-batch, so that stages work at the same time; weights are brought up to
 /// date, and leave, in the first.
-struct StageVisits: Sendable {
-  let embedding: PartVisit
-  let layer: PartVisit
-  let head: PartVisit
+package struct StageVisits: Sendable {
+  package let embedding: PartVisit
+  package let layer: PartVisit
+  package let head: PartVisit
   /// Losses that the rank evaluates.
   let evaluationCount: Int
   /// Micro-batches of one visit.

@@ -96,10 +96,23 @@ final class ClockSetting: Sendable {
   }
 
   func seconds(of operation: ProgramStep.Operation, place: Int) -> Double {
-    guard case .compute(let computation) = operation else { return 0 }
-    return switch computation {
-    case .pass(let part, let step): causes(of: part, step, stage: stages[place]).seconds
-    case .updateParameters: tails[stages[place]].optimizerSeconds + tails[stages[place]].quantisingSeconds
+    let stage = stages[place]
+    switch operation {
+    case .upload(let transfer), .offload(let transfer): return seconds(of: transfer, stage: stage)
+    case .compute(let computation):
+      guard !shape.isZerothOrder else {
+        return visitSeconds(
+          of: computation, stage: stage, replica: mesh.coordinate(ofRank: ranks[place], along: .data))
+      }
+      return seconds(of: computation, stage: stage)
+    case .collective, .send, .receive: return 0
+    }
+  }
+
+  private func seconds(of computation: Computation, stage: Int) -> Double {
+    switch computation {
+    case .pass(let part, let step): causes(of: part, step, stage: stage).seconds
+    case .updateParameters: tails[stage].optimizerSeconds + tails[stage].quantisingSeconds
     default: 0
     }
   }

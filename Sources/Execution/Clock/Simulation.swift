@@ -34,17 +34,24 @@ package struct Simulation: Sendable {
     let alone = try TimedRun(setting(contends: false), programs: programs)
     let modelled = alone.setting.cost.passEndSeconds(of: split).max() ?? 0
     let passes = alone.passEndSeconds.max() ?? 0
+    let isZerothOrder = strategy.update == .zerothOrder
     let all = [
       Difference(
-        reason: strategy.sharding.gradientDegree > 1
-          ? "gathers and reductions hide under what is computed meanwhile, not under their own layer"
-          : "replicas send over their own links, the model prices the slowest",
+        reason: isZerothOrder
+          ? strategy.pipelineDegree > 1
+            ? "weights come and go as buffers are free, the model takes the busiest stream of a stage for each micro-batch"
+            : "a head that uses the embedding's matrix takes the embedding up whole, the model its matrix alone"
+          : strategy.sharding.gradientDegree > 1
+            ? "gathers and reductions hide under what is computed meanwhile, not under their own layer"
+            : "replicas send over their own links, the model prices the slowest",
         seconds: passes - modelled),
       Difference(
-        reason: "gradients, tied matrices and weights are exchanged in turn, and no stage steps before the norm",
+        reason: isZerothOrder
+          ? "what stays on a device takes its step while other weights leave, and no stage steps before all losses are there"
+          : "gradients, tied matrices and weights are exchanged in turn, and no stage steps before the norm",
         seconds: (alone.iterationSeconds - passes) - (prediction.iterationSeconds - modelled)),
       Difference(
-        reason: "flows share links, and the norm is summed over them",
+        reason: "flows share links, and \(isZerothOrder ? "losses are" : "the norm is") summed over them",
         seconds: run.iterationSeconds - alone.iterationSeconds),
     ]
     differences = all.filter { abs($0.seconds) > 1e-9 * prediction.iterationSeconds }

@@ -28,12 +28,14 @@ extension TimedRun {
       guard case .compute(let computation) = step.operation else { continue }
       if slice.startSeconds > reached {
         let last = step.waitsFor.compactMap { slices[$0] }.max { $0.endSeconds < $1.endSeconds }
-        causes.add(
-          wait: reached..<slice.startSeconds, for: last.map { ($0, track.program.steps[$0.step].operation) })
+        causes.add(wait: reached..<slice.startSeconds, for: last.map { Awaited($0, of: track, setting.shape) })
       }
       reached = slice.endSeconds
       switch computation {
       case .pass(let part, let pass): causes.add(setting.causes(of: part, pass, stage: track.stage))
+      case .evaluatePart(let part, let microBatches, _):
+        causes.add(setting.causes(of: part, microBatches: microBatches, stage: track.stage))
+      case .update, .perturb: causes.optimizerSeconds += slice.endSeconds - slice.startSeconds
       case .updateParameters:
         // What the exchanges of the step quantise is made and read beside it.
         let quantising = setting.tails[track.stage].quantisingSeconds
@@ -44,11 +46,35 @@ extension TimedRun {
     }
     // Collectives that outlast the last computation, and then the others.
     if let last = track.slices.last, last.endSeconds > reached {
-      causes.add(wait: reached..<last.endSeconds, for: (last, track.program.steps[last.step].operation))
+      causes.add(wait: reached..<last.endSeconds, for: Awaited(last, of: track, setting.shape))
       reached = last.endSeconds
     }
     causes.bubbleSeconds += max(0, iterationSeconds - fixedSeconds - reached)
     return causes
+  }
+}
+
+/// A step that a computation waited for.
+private struct Awaited {
+  let slice: ClockMachine.Slice
+  let operation: ProgramStep.Operation
+  /// Whether it brings weights from the host or takes them there, or gathers slices that have just come.
+  let isFromHost: Bool
+
+  init(_ slice: ClockMachine.Slice, of track: TimedRun.Track, _ shape: IterationShape) {
+    self.slice = slice
+    operation = track.program.steps[slice.step].operation
+    isFromHost =
+      switch operation {
+      case .upload, .offload: true
+      case .collective(let collective):
+        if case .exchanged(let exchange, let part?, _) = collective.operand {
+          exchange.content == .weights && shape.isHosted(part)
+        } else {
+          false
+        }
+      case .compute, .send, .receive: false
+      }
   }
 }
 
@@ -63,8 +89,12 @@ extension Prediction.TimeSplit {
 
   /// Adds a gap in computation, by the last of the steps that it waited for.
   fileprivate mutating func add(
-    wait gap: Range<Double>, for last: (slice: ClockMachine.Slice, operation: ProgramStep.Operation)?
+    wait gap: Range<Double>, for last: Awaited?
   ) {
+    if last?.isFromHost ?? false {
+      hostSeconds += gap.upperBound - gap.lowerBound
+      return
+    }
     let met = min(gap.upperBound, max(gap.lowerBound, last?.slice.metSeconds ?? gap.upperBound))
     bubbleSeconds += met - gap.lowerBound
     switch last?.operation {

@@ -5,8 +5,8 @@ import Training
 extension TimedRun {
   /// Bytes of activations that a rank holds from a moment on.
   struct Held: Sendable {
-    /// The pass that changed them.
-    let pass: PipelineStep
+    /// The pass that changed them; nil where visits did.
+    let pass: PipelineStep?
     let seconds: Double
     let activationBytes: Int
   }
@@ -16,12 +16,29 @@ extension TimedRun {
   func heldActivations(of track: Track) -> [Held] {
     let memory = setting.cost[track.stage].memory
     var held: [Held] = [], bytes = 0
+    if setting.shape.isZerothOrder { return heldBetweenVisits(of: track) }
     for slice in track.slices {
       guard case .compute(.pass(let part, let pass)) = track.program.steps[slice.step].operation else { continue }
       let kept = memory.activationBytes(of: setting.stagePart(part))
       guard kept > 0 else { continue }
       bytes += pass.pass == .forward ? kept : -kept
       held.append(Held(pass: pass, seconds: slice.endSeconds, activationBytes: bytes))
+    }
+    return held
+  }
+
+  /// Under zeroth-order training: the activations of each loss and micro-batch, from a rank's first part to its last.
+  private func heldBetweenVisits(of track: Track) -> [Held] {
+    let parts = track.program.parts
+    var held: [Held] = [], bytes = 0
+    for slice in track.slices {
+      guard case .compute(.evaluatePart(let part, let microBatches, _)) = track.program.steps[slice.step].operation
+      else { continue }
+      let moved = microBatches.count * setting.travellingByteCount
+      bytes += (part == parts.first ? moved : 0) - (part == parts.last ? moved : 0)
+      if part == parts.first || part == parts.last {
+        held.append(Held(pass: nil, seconds: slice.endSeconds, activationBytes: bytes))
+      }
     }
     return held
   }

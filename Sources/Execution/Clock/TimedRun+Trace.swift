@@ -83,7 +83,7 @@ extension TimedRun {
         "memory", process: place, at: held.seconds, [("states", states), ("activations", held.activationBytes)])
     }
     for held in heldActivations(of: track) {
-      if let pending, pending.pass != held.pass { emit(pending) }
+      if let pending, pending.pass != held.pass || held.pass == nil { emit(pending) }
       pending = held
     }
     if let pending { emit(pending) }
@@ -119,6 +119,7 @@ extension ProgramStep {
   fileprivate var traceCategory: String {
     switch operation {
     case .compute(.pass(_, let pass)): pass.pass == .forward ? "forward" : "backward"
+    case .compute(.evaluatePart): "forward"
     case .compute: "update"
     case .collective(let it): it.traffic.rawValue
     case .send, .receive: TrafficKind.pipeline.rawValue

@@ -50,6 +50,12 @@ package struct TimedRun: Sendable {
     let groups = mesh.worldSize / mesh.degree(of: .tensor)
     let ranks = model.cost(of: strategy).areReplicasAlike ? strategy.pipelineDegree : groups
     // Of a part in a pass: the pass itself, and what replicas exchange with it, in two hops where that is quantised.
+    if strategy.update == .zerothOrder {
+      // Of a part in a visit: perturbed and passed for each loss, and moved five times at most.
+      let perPart = 2 * strategy.evaluationCount(model.job) + 5 * (1 + strategy.dataDegree / 32)
+      let visits = strategy.pipelineDegree == 1 ? 1 : strategy.microBatchCount(globalBatch: model.job.globalBatch)
+      return ranks / strategy.pipelineDegree * visits * ((split.layerCount + 3) * perPart + 8 * split.stageCount)
+    }
     let exchanges = sharding.gradientDegree > 1 ? (sharding.isQuantised ? 5 : 3) : 0
     let parts = 2 * (split.layerCount + 2) * (1 + exchanges * (1 + strategy.dataDegree / 32))
     // Of a chunk: the ends of its passes, and messages.
@@ -85,12 +91,13 @@ package struct TimedRun: Sendable {
     iterationSeconds = medium.now + setting.cost.fixedSeconds
   }
 
-  /// The end of the last backward pass of each stage, seconds from the beginning.
+  /// The end of the last backward pass of each stage, seconds from the beginning; under zeroth-order training of its visits,
+  /// and of what they take to the host.
   package var passEndSeconds: [Double] {
     var ends = [Double](repeating: 0, count: setting.mesh.degree(of: .pipeline))
     for track in tracks {
       for slice in track.slices.reversed() {
-        guard case .compute(.endPass) = track.program.steps[slice.step].operation else { continue }
+        guard setting.endsPasses(track.program.steps[slice.step].operation) else { continue }
         ends[track.stage] = max(ends[track.stage], slice.endSeconds)
         break
       }
