@@ -114,10 +114,7 @@ extension DryRun {
 
   private static func traffic(of run: MiniatureRun, stepCount: Int, miniature: Miniature) -> [Traffic] {
     let model = miniature.model
-    let counted =
-      miniature.strategy.update == .zerothOrder
-      ? ZerothOrderTraffic(miniature).count
-      : model.traffic(of: miniature.strategy, split: miniature.split, routes: miniature.routes)
+    let counted = model.traffic(of: miniature.strategy, split: miniature.split, routes: miniature.routes)
     var executed = TrafficCount(rankCount: run.ranks.count, levelCount: model.cluster.levels.count)
     for rank in run.ranks {
       for receiver in run.ranks.indices where receiver != rank.number {

@@ -29,10 +29,13 @@ import Testing
     return strategy
   }
 
-  static func cost(_ strategy: Strategy, layerCount: Int = 4, globalBatch: Int = 8, directions: Int = 1) throws
+  static func cost(
+    _ strategy: Strategy, layerCount: Int = 4, globalBatch: Int = 8, directions: Int = 1, vocabularySize: Int = 1024
+  ) throws
     -> IterationCost
   {
-    var job = try Fixture.job(Fixture.gpt(layerCount: layerCount), globalBatch: globalBatch)
+    var job = try Fixture.job(
+      Fixture.gpt(layerCount: layerCount, vocabularySize: vocabularySize), globalBatch: globalBatch)
     job.zerothOrder.directionCount = directions
     let model = try CostModel(cluster: cluster(strategy.worldSize), job: job)
     #expect(model.violation(of: strategy) == nil)
@@ -122,6 +125,18 @@ import Testing
     let pair = try Self.cost(Self.strategy(data: 2, perturbation: 2, hosted: true))
       .stageMemory(stage: 0, Split.Stage(layerCount: 4))
     #expect(pair.activationBytes == hosted.activationBytes / 2)
+  }
+
+  /// Of a large vocabulary the head is the worse moment: the matrix' copy, logits of both losses, and ten bytes an entry for the
+  /// loss.
+  @Test func theHeadHoldsLogitsOfEveryLoss() throws {
+    let vocabulary = 32_768, table = vocabulary * 512 * 2, logits = 256 * vocabulary
+    let both = try Self.cost(Self.strategy(), vocabularySize: vocabulary).stageMemory(
+      stage: 0, Split.Stage(layerCount: 4))
+    #expect(both.workspaceBytes == table + 2 * logits * 2 + logits * 10)
+    let one = try Self.cost(Self.strategy(data: 2, perturbation: 2), vocabularySize: vocabulary).stageMemory(
+      stage: 0, Split.Stage(layerCount: 4))
+    #expect(one.workspaceBytes == table + logits * 2 + logits * 10)
   }
 
   @Test func asFewLayersAsMustBeLieOnTheHost() throws {

@@ -17,21 +17,24 @@ struct CollectiveVolume {
 
   /// Whether an all-reduce goes up and down a tree instead.
   let isTree: Bool
+  /// Whether every chunk goes straight to whom it is for.
+  let isDirect: Bool
 
-  init(degrees: [Int], elementCount: Int, isTree: Bool = false) {
+  init(degrees: [Int], elementCount: Int, isTree: Bool = false, isDirect: Bool = false) {
     self.degrees = degrees
     self.elementCount = elementCount
     self.isTree = isTree
+    self.isDirect = isDirect
   }
 
-  /// - Precondition: a direct route gathers and scatters as much as rings of its degrees, but not between the same pairs: it
-  ///   has no volume here.
+  /// - Precondition: a direct route level by level has no volume here: no price leads to it.
   init(_ route: Route, rankCount: Int, elementCount: Int) {
     switch route {
     case .ring: self.init(degrees: [rankCount], elementCount: elementCount)
     case .tree: self.init(degrees: [rankCount], elementCount: elementCount, isTree: true)
     case .hierarchical(let degrees): self.init(degrees: degrees, elementCount: elementCount)
-    case .direct, .directByLevel: preconditionFailure("no price leads to a direct route")
+    case .direct: self.init(degrees: [rankCount], elementCount: elementCount, isDirect: true)
+    case .directByLevel: preconditionFailure("no price leads to a direct route level by level")
     }
   }
 
@@ -72,6 +75,16 @@ struct CollectiveVolume {
   ) {
     let n = rankCount
     guard n > 1, elementCount > 0 else { return }
+    if isDirect {
+      // As if two went round by themselves: each sends all but what the other keeps.
+      for from in 0..<n {
+        for to in 0..<n where to != from {
+          let (sent, received) = (chunkLength(from), chunkLength(to))
+          body(from, to, sent + received, sent, received)
+        }
+      }
+      return
+    }
     var inner = 1
     for degree in degrees {
       // Pieces of the level: chunks of ranks that agree in every place up to and including this level's.

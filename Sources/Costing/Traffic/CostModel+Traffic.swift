@@ -45,6 +45,9 @@ extension CostModel {
   /// | embedding | gradients of tied embeddings, between first and last stage |
   /// | control | two fp32 numbers over all ranks: the gradient's squared norm and the loss |
   ///
+  /// Under zeroth-order training, of a rank that evaluates E of 2q losses: tensor, the forward pass' own, E times; pipeline, the
+  /// activations of E losses downstream; data, weights of each part gathered in each of its visits; control, 2q fp32 numbers.
+  ///
   /// Optimizer states on their way to a host and back are not counted: no rank sends them to another.
   ///
   /// - Parameter routes: which way collectives go; nil is the cheapest.
@@ -92,6 +95,13 @@ private struct TrafficFold {
 
   private var elementBytes: Int { model.job.precision.byteCount }
 
+  private var isZerothOrder: Bool { strategy.update == .zerothOrder }
+  /// Losses that a rank evaluates, each with a forward pass of every micro-batch; otherwise the one of first-order training.
+  private var lossCount: Int { isZerothOrder ? strategy.evaluationCount(model.job) : 1 }
+  /// Micro-batches whose passes gather weights one by one: under zeroth-order training all of them go through a part together
+  /// where there are no stages.
+  private var gatheringCount: Int { isZerothOrder && strategy.pipelineDegree == 1 ? 1 : microBatchCount }
+
   // MARK: One message, one collective
 
   private mutating func send(_ byteCount: Int, _ kind: TrafficKind, from: Int, to: Int) {
@@ -126,7 +136,7 @@ private struct TrafficFold {
     func add(_ part: Recipe.Part, _ pass: Recipe.Pass, times: Int) {
       for case .collective(let it) in recipe.steps(part, pass) { collectives.add(it, count: times) }
     }
-    for pass in Recipe.Pass.allCases {
+    for pass in isZerothOrder ? [.forward] : Recipe.Pass.allCases {
       if isFirst { add(.embedding, pass, times: m) }
       add(.block, pass, times: m * (pass == .recompute ? recomputedLayers : stageLayers)[stage])
       if isLast { add(.head, pass, times: m) }
@@ -134,13 +144,15 @@ private struct TrafficFold {
     for equal in collectives {
       let it = equal.collective
       countCollective(
-        it.kind, of: it.operand, it.elementCount, bytes: it.elementByteCount, times: equal.count, .tensor, over: group)
+        it.kind, of: it.operand, it.elementCount, bytes: it.elementByteCount, times: equal.count * lossCount, .tensor,
+        over: group)
     }
     // What arrives from another stage, forward at every virtual stage but the first, backward at every one but the last.
     if !strategy.usesSequenceParallelism, strategy.pipelineDegree > 1 {
-      let arrivals = 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
+      let arrivals =
+        isZerothOrder ? (isFirst ? 0 : 1) : 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
       countCollective(
-        .allGather, of: .stream, recipe.activationElementCount, bytes: elementBytes, times: m * arrivals, .tensor,
+        .allGather, of: .stream, recipe.activationElementCount * lossCount, bytes: elementBytes, times: m * arrivals, .tensor,
         over: group)
     }
   }
@@ -148,21 +160,21 @@ private struct TrafficFold {
   mutating func countPipeline() {
     let p = strategy.pipelineDegree
     guard p > 1 else { return }
-    let bytes = recipe.activationElementCount / strategy.tensorDegree * elementBytes * microBatchCount
+    let bytes = recipe.activationElementCount * lossCount / strategy.tensorDegree * elementBytes * microBatchCount
     let columns = mesh.groups(along: .pipeline)
     for virtualStage in 0..<p * strategy.virtualStageCount - 1 {
       let from = virtualStage % p, to = (virtualStage + 1) % p
       for column in columns {
         send(bytes, .pipeline, from: column.rank(from), to: column.rank(to))
-        send(bytes, .pipeline, from: column.rank(to), to: column.rank(from))
+        if !isZerothOrder { send(bytes, .pipeline, from: column.rank(to), to: column.rank(from)) }
       }
     }
   }
 
-  /// What ranks exchange of states, see ``Documents/Sharding/exchanges(at:in:)``.
+  /// What ranks exchange of states, see ``Documents/Strategy/exchanges(at:)``.
   mutating func countExchanges() {
     for moment in Moment.allCases {
-      for exchange in strategy.sharding.exchanges(at: moment, in: mesh) {
+      for exchange in strategy.exchanges(at: moment) {
         for ranks in exchange.groups(of: strategy.sharding, in: mesh) {
           count(exchange, at: moment, among: ranks)
         }
@@ -207,7 +219,7 @@ private struct TrafficFold {
   /// The tensors on a rank of a stage that an exchange is of, and how often in an iteration.
   private func tensors(of exchange: Exchange, at moment: Moment, stage: Int) -> [(elementCount: Int, times: Int)] {
     switch exchange.content {
-    case .scalars: return [(2, 1)]
+    case .scalars: return [(isZerothOrder ? model.job.zerothOrder.evaluationCount : 2, 1)]
     case .tiedMatrixGradient: return model.job.model.hasTiedEmbeddings ? [(memory.parameters.outputMatrix, 1)] : []
     case .weights, .updatedWeights, .gradient, .partialGradient:
       func elements(_ part: Part) -> Int {
@@ -216,7 +228,7 @@ private struct TrafficFold {
       let parts = parts(ofStage: stage)
       guard exchange.isPartByPart else { return [(parts.reduce(0) { $0 + elements($1) * $1.copies }, 1)] }
       return parts.map {
-        (elements($0), $0.copies * moment.count(microBatchCount: microBatchCount, useCount: $0.uses))
+        (elements($0), $0.copies * moment.count(microBatchCount: gatheringCount, useCount: isZerothOrder ? $0.uses / 2 : $0.uses))
       }
     }
   }
