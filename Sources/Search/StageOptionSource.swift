@@ -57,13 +57,25 @@ struct StageOptionSource {
 
   /// The most layers of a stage that its devices hold, and its node what it offloads; 0 if none.
   ///
+  /// What so many layers need, kept or offloaded, on the device or on the host, more of them do not need less of: what
+  /// holds a number holds every smaller one.
+  ///
   /// - Throws: ``Stopped``.
+  /// - Complexity: O(log layers) options.
   func capacity(stage: Int, watch: StopWatch) throws(Stopped) -> Int {
-    for layers in layerCounts(stage: stage).reversed() {
-      if options(stage: stage, layers: layers).0 != nil { return layers }
+    let counts = layerCounts(stage: stage)
+    func holds(_ layers: Int) throws(Stopped) -> Bool {
       try watch.check()
+      return options(stage: stage, layers: layers).0 != nil
     }
-    return 0
+    if try holds(counts.upperBound) { return counts.upperBound }
+    guard try holds(counts.lowerBound) else { return 0 }
+    var (enough, over) = (counts.lowerBound, counts.upperBound)
+    while over - enough > 1 {
+      let middle = (enough + over) / 2
+      if try holds(middle) { enough = middle } else { over = middle }
+    }
+    return enough
   }
 
   /// The options of a stage with a given number of layers, one that does not offload first; the second is nil where it

@@ -50,6 +50,33 @@ import Testing
     #expect(compared > 300 && ruledOut > 100 && answered > 200, "\(compared), \(ruledOut), \(answered)")
   }
 
+  /// What bisection finds is what a walk over all numbers of layers does, hosts that are too small among them.
+  @Test func whatAStageHoldsIsFoundByHalves() throws {
+    var compared = 0, bound = 0
+    for seed in UInt64(1)...60 {
+      let model = try RandomProblem(seed: seed, needsHost: seed % 2 == 0).model
+      let priced = try PricedLattice.priced(
+        [model], pattern: StrategyPattern(), allowance: Allowance(quantisationTolerance: nil, zerothOrder: true),
+        threadCount: 1)[0]
+      let points = priced.candidates.map { ($0.strategy, $0.freedom) } + priced.unfit.map { ($0.strategy, $0.freedom) }
+      for (strategy, freedom) in points where freedom != .none && strategy.pipelineDegree > 1 {
+        let cost = model.cost(of: strategy)
+        guard
+          let source = StageOptionSource(cost, freedom: freedom, limit: MemoryLimit(.risky), isTimed: false)
+        else { continue }
+        for stage in 0..<strategy.pipelineDegree {
+          let counts = source.layerCounts(stage: stage)
+          let most = counts.last { source.options(stage: stage, layers: $0).0 != nil } ?? 0
+          let found = try source.capacity(stage: stage, watch: .never)
+          #expect(found == most, "\(strategy.text), stage \(stage)")
+          compared += 1
+          if most < counts.upperBound { bound += 1 }
+        }
+      }
+    }
+    #expect(compared > 300 && bound > 10, "\(compared), \(bound)")
+  }
+
   @Test func evenestLayersKeepWhatStagesHold() throws {
     let model = try RandomProblem(seed: 3).model
     let strategy = Strategy(mesh: [.pipeline: 2, .data: model.deviceCount / 2])

@@ -153,8 +153,7 @@ private struct TrafficFold {
         isZerothOrder ? (isFirst ? 0 : 1) : 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
       countCollective(
         .allGather, of: .stream, recipe.activationElementCount * lossCount, bytes: elementBytes, times: m * arrivals,
-        .tensor,
-        over: group)
+        .tensor, over: group)
     }
   }
 
@@ -228,11 +227,10 @@ private struct TrafficFold {
       }
       let parts = parts(ofStage: stage)
       guard exchange.isPartByPart else { return [(parts.reduce(0) { $0 + elements($1) * $1.copies }, 1)] }
-      return parts.map {
-        (
-          elements($0),
-          $0.copies * moment.count(microBatchCount: gatheringCount, useCount: isZerothOrder ? $0.uses / 2 : $0.uses)
-        )
+      return parts.map { part in
+        // Of the passes that need weights there are the forward ones alone.
+        let uses = isZerothOrder ? part.uses / 2 : part.uses
+        return (elements(part), part.copies * moment.count(microBatchCount: gatheringCount, useCount: uses))
       }
     }
   }
