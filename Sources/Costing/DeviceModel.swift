@@ -65,7 +65,8 @@ struct DeviceModel: Sendable {
       buffers: groups.buffers, kept: microBatch.kept)
     return StageCost(
       job: job, microBatch: microBatch, links: links, memory: memory, groups: groups, speed: speed,
-      perturbation: PerturbationSpeed(profile, speed, weightByteCount: job.precision.byteCount),
+      perturbation: strategy.update == .firstOrder
+        ? nil : PerturbationSpeed(profile, speed, weightByteCount: job.precision.byteCount),
       framework: framework, host: host.map { HostSpeed($0, devicesPerNode: links.devicesPerNode) })
   }
 }

@@ -19,6 +19,10 @@ extension Strategy {
   /// Losses that each replica evaluates in an iteration of zeroth-order training.
   package func evaluationCount(_ job: TrainingJob) -> Int { job.zerothOrder.evaluationCount / perturbationDegree }
 
+  /// Micro-batches that go through a part together in zeroth-order training: all of a replica's where there are no stages,
+  /// otherwise one, which every stage hands on.
+  package func visitMicroBatchCount(of microBatchCount: Int) -> Int { pipelineDegree == 1 ? microBatchCount : 1 }
+
   /// The rule of its update that the strategy breaks; nil if it keeps all.
   func updateViolation(_ job: TrainingJob) -> StrategyViolation? {
     guard update == .zerothOrder else {

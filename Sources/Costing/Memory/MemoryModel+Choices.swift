@@ -34,8 +34,14 @@ extension MemoryModel {
       let choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloadsOptimizer)
       return stageMemory(stage: stage, Split.Stage(layerCount: layerCount, choice: choice)).peakBytes <= limitBytes
     }
+    return Self.leastCount(upTo: layerCount / strategy.virtualStageCount, fits)
+  }
+
+  /// The least count that fits, where from 1 on every larger one needs less; nil if not even the largest does.
+  /// - Complexity: O(log most) questions.
+  static func leastCount(upTo most: Int, _ fits: (_ count: Int) -> Bool) -> Int? {
     if fits(0) { return 0 }
-    var enough = layerCount / strategy.virtualStageCount, short = 0
+    var enough = most, short = 0
     guard enough > 0, fits(enough) else { return nil }
     while enough - short > 1 {
       let middle = (enough + short) / 2

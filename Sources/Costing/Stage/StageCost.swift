@@ -48,7 +48,7 @@ package final class StageCost: Sendable {
 
   init(
     job: TrainingJob, microBatch: MicroBatchCost, links: LayoutLinks, memory: MemoryModel, groups: ShardGroups,
-    speed: DeviceSpeed, perturbation: PerturbationSpeed, framework: DeviceProfile.Framework, host: HostSpeed?
+    speed: DeviceSpeed, perturbation: PerturbationSpeed?, framework: DeviceProfile.Framework, host: HostSpeed?
   ) {
     let strategy = memory.strategy
     self.memory = memory
@@ -114,12 +114,12 @@ package final class StageCost: Sendable {
     boundaryGatherSeconds =
       strategy.usesSequenceParallelism || strategy.pipelineDegree == 1
       ? 0 : links.tensorGroup.allGatherSeconds(byteCount: Double(strategy.boundaryActivationBytes(job: job)))
-    visits =
-      strategy.update == .firstOrder
-      ? nil
-      : StageVisits(
-        job: job, microBatch: microBatch, memory: memory, groups: groups, launchFloorSeconds: layer.launchFloorSeconds,
-        speed: perturbation, framework: framework, host: host)
+    let launchFloorSeconds = layer.launchFloorSeconds
+    visits = perturbation.map {
+      StageVisits(
+        job: job, microBatch: microBatch, memory: memory, groups: groups, launchFloorSeconds: launchFloorSeconds,
+        speed: $0, framework: framework, host: host)
+    }
     if job.model.hasTiedEmbeddings, strategy.pipelineDegree > 1, visits == nil {
       embeddingSumSeconds = links.embeddingGroup.allReduceSeconds(
         byteCount: Double(parameters.outputMatrix * job.gradientByteCount))

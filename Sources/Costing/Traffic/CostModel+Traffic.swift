@@ -100,7 +100,9 @@ private struct TrafficFold {
   private var lossCount: Int { isZerothOrder ? strategy.evaluationCount(model.job) : 1 }
   /// Micro-batches whose passes gather weights one by one: under zeroth-order training all of them go through a part together
   /// where there are no stages.
-  private var gatheringCount: Int { isZerothOrder && strategy.pipelineDegree == 1 ? 1 : microBatchCount }
+  private var gatheringCount: Int {
+    isZerothOrder ? microBatchCount / strategy.visitMicroBatchCount(of: microBatchCount) : microBatchCount
+  }
 
   // MARK: One message, one collective
 

@@ -3,9 +3,6 @@ import Training
 
 /// Bytes of zeroth-order training: no gradients, no optimizer states, and of activations what one part works on.
 extension MemoryModel {
-  /// Micro-batches whose activations go through a part together, see ``StageVisits``.
-  private var visitMicroBatchCount: Int { strategy.pipelineDegree == 1 ? microBatchCount : 1 }
-
   /// Parameters of a rank of a stage that stay on the device: its share of what replicas divide.
   func residentCount(stage: Int, _ content: Split.Stage) -> Int {
     let layers = content.layerCount - content.hostedLayerCount(strategy.hosting)
@@ -27,7 +24,7 @@ extension MemoryModel {
     let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
     let hosted = content.hostedLayerCount(strategy.hosting)
     let weights = residentCount(stage: stage, content) * weightByteCount
-    let activations = evaluationCount * visitMicroBatchCount * streamByteCount
+    let activations = evaluationCount * strategy.visitMicroBatchCount(of: microBatchCount) * streamByteCount
     let block = parameters.layer * weightByteCount
     var largest = content.layerCount > 0 ? block : 0
     if isFirst { largest = max(largest, parameters.embedding * weightByteCount) }
@@ -61,13 +58,6 @@ extension MemoryModel {
       let choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: count)
       return stageMemory(stage: stage, Split.Stage(layerCount: layerCount, choice: choice)).peakBytes <= limitBytes
     }
-    if fits(0) { return 0 }
-    var enough = layerCount, short = 0
-    guard enough > 0, fits(enough) else { return nil }
-    while enough - short > 1 {
-      let middle = (enough + short) / 2
-      if fits(middle) { enough = middle } else { short = middle }
-    }
-    return enough
+    return Self.leastCount(upTo: layerCount, fits)
   }
 }

@@ -37,7 +37,7 @@ package struct StageVisits: Sendable {
     hosting = strategy.hosting
     directionCount = job.zerothOrder.directionCount
     evaluationCount = memory.evaluationCount
-    microBatchCount = strategy.pipelineDegree == 1 ? memory.microBatchCount : 1
+    microBatchCount = strategy.visitMicroBatchCount(of: memory.microBatchCount)
     let both = microBatch.layer
     launchFactor = framework.slowdown(device: both.forwardSeconds + both.backwardSeconds, host: launchFloorSeconds)
     let slice = Double(memory.weightByteCount) / Double(strategy.sharding.weightDegree)
