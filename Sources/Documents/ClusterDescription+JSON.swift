@@ -109,7 +109,8 @@ extension ClusterDescription.Level {
       efficiency: fields.optional("efficiency")?.fraction(),
       sharedBytesPerSecond: fields.optional("shared_bytes_per_second")?.positiveNumber(),
       oversubscription: fields.optional("oversubscription")?.number(
-        in: 1...1_000, expected: "an oversubscription factor from 1 to 1000") ?? 1)
+        in: 1...1_000, expected: "an oversubscription factor from 1 to 1000") ?? 1,
+      wideArea: fields.optional("wide_area").map { (field) throws(DocumentError) in try .init(field) })
     try fields.finish()
   }
 
@@ -118,7 +119,27 @@ extension ClusterDescription.Level {
       ("name", .string(name)), ("span", .integer(span)), ("bytes_per_second", .number(bytesPerSecond)),
       ("latency_seconds", latencySeconds.map(JSON.number)), ("efficiency", efficiency.map(JSON.number)),
       ("shared_bytes_per_second", sharedBytesPerSecond.map(JSON.number)),
-      ("oversubscription", oversubscription == 1 ? nil : .number(oversubscription)))
+      ("oversubscription", oversubscription == 1 ? nil : .number(oversubscription)), ("wide_area", wideArea?.json))
+  }
+}
+
+extension ClusterDescription.WideArea {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    flowBytesPerSecond = try fields.optional("flow_bytes_per_second")?.positiveNumber()
+    connectionCount = try fields.optional("connections")?.integer(in: 1...4_096) ?? 1
+    failureProbability =
+      try fields.optional("failure_probability")?.number(in: 0...0.5, expected: "a probability up to 0.5") ?? 0
+    detectionSeconds = try fields.optional("detection_seconds")?.nonNegativeNumber() ?? 0
+    try fields.finish()
+  }
+
+  var json: JSON {
+    object(
+      ("flow_bytes_per_second", flowBytesPerSecond.map(JSON.number)),
+      ("connections", connectionCount == 1 ? nil : .integer(connectionCount)),
+      ("failure_probability", failureProbability == 0 ? nil : .number(failureProbability)),
+      ("detection_seconds", detectionSeconds == 0 ? nil : .number(detectionSeconds)))
   }
 }
 

@@ -16,11 +16,14 @@ package struct ClusterDescription: Sendable, Equatable {
     package let sharedBytesPerSecond: Double?
     /// Factor above 1 by which traffic of all devices at once is slower than of one.
     package let oversubscription: Double
+    /// What is special of links between sites; nil where the level is none of those.
+    package let wideArea: WideArea?
 
     package init(
       name: String, span: Int, bytesPerSecond: Double, latencySeconds: Double? = nil, efficiency: Double? = nil,
-      sharedBytesPerSecond: Double? = nil, oversubscription: Double = 1
+      sharedBytesPerSecond: Double? = nil, oversubscription: Double = 1, wideArea: WideArea? = nil
     ) {
+      self.wideArea = wideArea
       self.name = name
       self.span = span
       self.bytesPerSecond = bytesPerSecond
@@ -29,6 +32,31 @@ package struct ClusterDescription: Sendable, Equatable {
       self.sharedBytesPerSecond = sharedBytesPerSecond
       self.oversubscription = oversubscription
     }
+  }
+
+  /// Links between sites: single connections that do not fill them, and peers that go away (PCCL, Keiblinger et al. 2025).
+  package struct WideArea: Sendable, Equatable {
+    /// What one connection reaches, one direction; nil where one fills the link.
+    package let flowBytesPerSecond: Double?
+    /// Connections that a device opens to its peer.
+    package let connectionCount: Int
+    /// How likely it is that one worker fails in the course of one collective of all.
+    package let failureProbability: Double
+    /// From a failure until the others begin again.
+    package let detectionSeconds: Double
+
+    package init(
+      flowBytesPerSecond: Double? = nil, connectionCount: Int = 1, failureProbability: Double = 0,
+      detectionSeconds: Double = 0
+    ) {
+      self.flowBytesPerSecond = flowBytesPerSecond
+      self.connectionCount = connectionCount
+      self.failureProbability = failureProbability
+      self.detectionSeconds = detectionSeconds
+    }
+
+    /// What all connections of a device reach together.
+    package var bytesPerSecond: Double { flowBytesPerSecond.map { $0 * Double(connectionCount) } ?? .infinity }
   }
 
   /// The memory and links of a node's host side.

@@ -52,8 +52,10 @@ extension Strategy {
   /// share its memory.
   package func stagesOfNodes(devicesPerNode perNode: Int) -> [[(stage: Int, deviceCount: Int)]] {
     var shares: [[(stage: Int, deviceCount: Int)]] = []
-    for node in 0..<(worldSize + perNode - 1) / perNode {
-      let first = node * perNode, end = min(worldSize, first + perNode)
+    // Workers have nodes of their own, each the same.
+    let rankCount = mesh.blockSize(below: .worker)
+    for node in 0..<(rankCount + perNode - 1) / perNode {
+      let first = node * perNode, end = min(rankCount, first + perNode)
       let stages = [first, end - 1].map { mesh.coordinate(ofRank: $0, along: .pipeline) }
       let share = (stages[0]...stages[1]).map { stage in
         (stage: stage, deviceCount: mesh.block(stage, below: .pipeline).clamped(to: first..<end).count)

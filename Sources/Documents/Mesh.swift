@@ -120,6 +120,10 @@
 
   /// The degrees that a strategy states, as a product.
   @usableFromInline package var description: String {
-    Self.searchedAxes.map { "\($0.name) \(degree(of: $0))" }.joined(separator: " × ")
+    (Self.searchedAxes + (degree(of: .worker) > 1 ? [.worker] : []))
+      .map { "\($0.name) \(degree(of: $0))" }.joined(separator: " × ")
   }
+
+  /// The mesh of one worker: the same without the others.
+  package var ofOneWorker: Mesh { with(.worker, degree: 1) }
 }

@@ -32,6 +32,17 @@ extension Plan {
   package var decisions: [Decision] {
     var decisions = [Decision("degrees"), Decision("micro_batch"), Decision("layer_split")]
     if strategy.update == .zerothOrder { decisions.append(Decision("update", .algorithmicallyDifferent)) }
+    if strategy.update == .outer {
+      decisions.append(Decision("update", .algorithmicallyDifferent))
+      decisions.append(Decision("worker", .algorithmicallyDifferent))
+      decisions.append(Decision("outer_period", .algorithmicallyDifferent))
+      decisions.append(Decision("outer_staleness", .algorithmicallyDifferent))
+      if strategy.outer.format.isRounded {
+        decisions.append(
+          Decision("outer_format", .numericallyDifferent, relativeError: strategy.outer.format.relativeError))
+      }
+      if strategy.outer.isHosted { decisions.append(Decision("host_outer")) }
+    }
     if strategy.perturbationDegree > 1 { decisions.append(Decision("perturbation")) }
     if strategy.hosting.holdsWeights { decisions.append(Decision("host_weights")) }
     if strategy.hosting.holdsActivations { decisions.append(Decision("host_activations")) }

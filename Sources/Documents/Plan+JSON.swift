@@ -48,7 +48,7 @@ extension Plan {
       layerCounts: fields.required("layer_counts"), choices: fields.optional("stage_choices"), strategy: strategy,
       job: job, host: cluster.host)
     // What no framework runs is planned all the same where it is allowed.
-    if strategy.update == .firstOrder, let framework = question.capabilities,
+    if strategy.update.hasGradients, let framework = question.capabilities,
       let refusal = framework.refusal(of: strategy, split: split, job: job)
     {
       throw strategyField.conflict("\(refusal)")
@@ -77,11 +77,17 @@ extension Plan {
       impossible.append(try entry.name())
     }
     impossibleFamilies = impossible
-    if strategy.update == .firstOrder, let section = fields.optional("zeroth_order") {
+    if strategy.update.hasGradients, let section = fields.optional("zeroth_order") {
       throw section.conflict("the strategy trains by gradients")
     }
     if strategy.update == .zerothOrder, fields.optional("zeroth_order") == nil {
       throw strategyField.conflict("the strategy is of zeroth order, but zeroth_order is missing")
+    }
+    if strategy.update != .outer, let section = fields.optional("outer") {
+      throw section.conflict("the strategy has no outer steps")
+    }
+    if strategy.update == .outer, fields.optional("outer") == nil {
+      throw strategyField.conflict("the strategy has outer steps, but outer is missing")
     }
     for (key, derived) in derivedSections {
       let stated = try fields.required(key)
@@ -130,7 +136,7 @@ extension Plan {
     [
       ("stages", stagesSection), ("schedule", scheduleSection), ("placement", placementSection),
       ("groups", groupsSection), ("decisions", decisionsSection),
-    ] + (zerothOrderSection.map { [("zeroth_order", $0)] } ?? [])
+    ] + (zerothOrderSection.map { [("zeroth_order", $0)] } ?? []) + (outerSection.map { [("outer", $0)] } ?? [])
   }
 
   private var stagesSection: JSON {

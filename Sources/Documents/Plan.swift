@@ -17,6 +17,8 @@ package struct Plan: Sendable, Equatable {
     package static let fastest = "the fastest"
     /// The family of all that train by gradients, where the plan does not.
     package static let firstOrder = "first-order training"
+    /// The family of workers with outer steps, where the plan has none.
+    package static let outer = "outer steps of workers"
     /// Why it lost, as a sentence.
     package let reason: String
 

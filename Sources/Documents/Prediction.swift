@@ -26,11 +26,14 @@ package import JSONText
     package var fixedSeconds = 0.0
     /// Weights on their way from the host and back, as far as nothing hides them.
     package var hostSeconds = 0.0
+    /// Outer steps of workers, what of their all-reduce nothing hides, and what it keeps from the links that are used
+    /// meanwhile; an iteration's part of a round.
+    package var outerSeconds = 0.0
 
     package init(
       computeSeconds: Double = 0, recomputeSeconds: Double = 0, launchSeconds: Double = 0, tensorSeconds: Double = 0,
       pipelineSeconds: Double = 0, dataSeconds: Double = 0, bubbleSeconds: Double = 0, optimizerSeconds: Double = 0,
-      fixedSeconds: Double = 0, hostSeconds: Double = 0
+      fixedSeconds: Double = 0, hostSeconds: Double = 0, outerSeconds: Double = 0
     ) {
       self.computeSeconds = computeSeconds
       self.recomputeSeconds = recomputeSeconds
@@ -42,9 +45,11 @@ package import JSONText
       self.optimizerSeconds = optimizerSeconds
       self.fixedSeconds = fixedSeconds
       self.hostSeconds = hostSeconds
+      self.outerSeconds = outerSeconds
     }
 
-    /// The parts with their names, in the order people read them. The host is one where it is waited for.
+    /// The parts with their names, in the order people read them. The host is one where it is waited for, outer
+    /// steps are where there are any.
     package var parts: [(name: String, seconds: Double)] {
       [
         ("compute", computeSeconds), ("recompute", recomputeSeconds), ("launch", launchSeconds),
@@ -52,6 +57,7 @@ package import JSONText
         ("pipeline", pipelineSeconds), ("data", dataSeconds), ("bubble", bubbleSeconds),
         ("optimizer", optimizerSeconds), ("fixed", fixedSeconds),
       ] + (hostSeconds > 0 ? [("host", hostSeconds)] : [])
+        + (outerSeconds > 0 ? [("outer", outerSeconds)] : [])
     }
   }
 
@@ -60,6 +66,8 @@ package import JSONText
     package let weightBytes: Int
     package let gradientBytes: Int
     package let optimizerBytes: Int
+    /// What outer steps keep: anchor, momentum, and what is in flight.
+    package let outerBytes: Int
     /// Kept from forward for backward, all micro-batches in flight.
     package let activationBytes: Int
     /// What the worst moment takes beside activations: recomputed layer, logits and loss, gathered weights, a layer's
@@ -74,8 +82,9 @@ package import JSONText
 
     @usableFromInline package init(
       weightBytes: Int, gradientBytes: Int, optimizerBytes: Int, activationBytes: Int, workspaceBytes: Int,
-      reservedBytes: Int, fragmentationBytes: Int, hostBytes: Int = 0
+      reservedBytes: Int, fragmentationBytes: Int, hostBytes: Int = 0, outerBytes: Int = 0
     ) {
+      self.outerBytes = outerBytes
       self.weightBytes = weightBytes
       self.gradientBytes = gradientBytes
       self.optimizerBytes = optimizerBytes
@@ -88,22 +97,23 @@ package import JSONText
 
     /// What tensors take: the peak without what is there before the model, and without the allocator's loss.
     @usableFromInline package var allocatedBytes: Int {
-      weightBytes + gradientBytes + optimizerBytes + activationBytes + workspaceBytes
+      weightBytes + gradientBytes + optimizerBytes + outerBytes + activationBytes + workspaceBytes
     }
 
     /// What is taken from the device.
     @usableFromInline package var peakBytes: Int {
-      weightBytes + gradientBytes + optimizerBytes + activationBytes + workspaceBytes + reservedBytes
+      weightBytes + gradientBytes + optimizerBytes + outerBytes + activationBytes + workspaceBytes + reservedBytes
         + fragmentationBytes
     }
 
-    /// The kinds with their names, in the order people read them.
+    /// The kinds with their names, in the order people read them; outer states are one where there are any.
     package var parts: [(name: String, bytes: Int)] {
-      [
-        ("weights", weightBytes), ("gradients", gradientBytes), ("optimizer", optimizerBytes),
-        ("activations", activationBytes), ("workspace", workspaceBytes), ("reserved", reservedBytes),
-        ("fragmentation", fragmentationBytes),
-      ]
+      [("weights", weightBytes), ("gradients", gradientBytes), ("optimizer", optimizerBytes)]
+        + (outerBytes > 0 ? [("outer", outerBytes)] : [])
+        + [
+          ("activations", activationBytes), ("workspace", workspaceBytes), ("reserved", reservedBytes),
+          ("fragmentation", fragmentationBytes),
+        ]
     }
   }
 
@@ -121,11 +131,43 @@ package import JSONText
   /// Model FLOP of an iteration over what the devices could do at peak in that time.
   /// Under zeroth-order training those of as many forward passes as it has losses.
   package let modelFLOPUtilization: Double
+  /// What a round of workers takes; nil without outer steps.
+  package let outerRound: OuterRound?
+
+  /// What a round of workers is made of, seconds.
+  package struct OuterRound: Sendable, Equatable {
+    /// All iterations of a round and its outer step: `max(τ · (T + χ), A) + S` where the all-reduce is in flight
+    /// meanwhile, `τ · T + A + S` where it is waited for.
+    package let roundSeconds: Double
+    /// T, an iteration of a worker alone.
+    package let localSeconds: Double
+    /// A, the all-reduce among workers on what inner traffic leaves of the links, failures of workers included.
+    package let allReduceSeconds: Double
+    /// χ of one iteration: how much the all-reduce slows it down where it uses the same links.
+    package let interferenceSeconds: Double
+    /// S, the outer step itself.
+    package let stepSeconds: Double
+    /// The least period under which the all-reduce is hidden altogether, were it in flight.
+    package let leastHiddenPeriod: Int
+
+    package init(
+      roundSeconds: Double, localSeconds: Double, allReduceSeconds: Double, interferenceSeconds: Double,
+      stepSeconds: Double, leastHiddenPeriod: Int
+    ) {
+      self.roundSeconds = roundSeconds
+      self.localSeconds = localSeconds
+      self.allReduceSeconds = allReduceSeconds
+      self.interferenceSeconds = interferenceSeconds
+      self.stepSeconds = stepSeconds
+      self.leastHiddenPeriod = leastHiddenPeriod
+    }
+  }
 
   package init(
     iterationSeconds: Double, timeSplit: TimeSplit, stageMemory: [StageMemory], verdict: Verdict,
-    tokensPerSecondPerDevice: Double, modelFLOPUtilization: Double
+    tokensPerSecondPerDevice: Double, modelFLOPUtilization: Double, outerRound: OuterRound? = nil
   ) {
+    self.outerRound = outerRound
     self.iterationSeconds = iterationSeconds
     self.timeSplit = timeSplit
     self.stageMemory = stageMemory
@@ -161,13 +203,15 @@ extension Prediction {
       bubbleSeconds: try split.required("bubble_seconds").nonNegativeResult(),
       optimizerSeconds: try split.required("optimizer_seconds").nonNegativeResult(),
       fixedSeconds: try split.required("fixed_seconds").nonNegativeResult(),
-      hostSeconds: try split.optional("host_seconds")?.nonNegativeResult() ?? 0)
+      hostSeconds: try split.optional("host_seconds")?.nonNegativeResult() ?? 0,
+      outerSeconds: try split.optional("outer_seconds")?.nonNegativeResult() ?? 0)
     try split.finish()
     var stages: [StageMemory] = []
     for entry in try fields.required("stage_memory").array(count: 1...16_384) {
       stages.append(try StageMemory(entry))
     }
     stageMemory = stages
+    outerRound = try fields.optional("outer_round").map { (field) throws(DocumentError) in try OuterRound(field) }
     try fields.finish()
   }
 
@@ -177,7 +221,27 @@ extension Prediction {
       ("tokens_per_second_per_device", .number(tokensPerSecondPerDevice)),
       ("model_flop_utilization", .number(modelFLOPUtilization)), ("verdict", .string(verdict.rawValue)),
       ("time", .object(timeSplit.parts.map { JSONMember("\($0.name)_seconds", .number($0.seconds)) })),
-      ("stage_memory", .array(stageMemory.map(\.json))))
+      ("stage_memory", .array(stageMemory.map(\.json))), ("outer_round", outerRound?.json))
+  }
+}
+
+extension Prediction.OuterRound {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    roundSeconds = try fields.required("round_seconds").positiveResult()
+    localSeconds = try fields.required("local_seconds").positiveResult()
+    allReduceSeconds = try fields.required("all_reduce_seconds").nonNegativeResult()
+    interferenceSeconds = try fields.required("interference_seconds").nonNegativeResult()
+    stepSeconds = try fields.required("step_seconds").nonNegativeResult()
+    leastHiddenPeriod = try fields.required("least_hidden_period").integer(in: 1...Int.max)
+    try fields.finish()
+  }
+
+  var json: JSON {
+    object(
+      ("round_seconds", .number(roundSeconds)), ("local_seconds", .number(localSeconds)),
+      ("all_reduce_seconds", .number(allReduceSeconds)), ("interference_seconds", .number(interferenceSeconds)),
+      ("step_seconds", .number(stepSeconds)), ("least_hidden_period", .integer(leastHiddenPeriod)))
   }
 }
 
@@ -194,6 +258,7 @@ extension Prediction.StageMemory {
     workspaceBytes = try bytes("workspace_bytes")
     reservedBytes = try bytes("reserved_bytes")
     fragmentationBytes = try bytes("fragmentation_bytes")
+    outerBytes = try fields.optional("outer_bytes")?.integer(in: 1...1_000_000_000_000_000_000) ?? 0
     hostBytes = try fields.optional("host_bytes")?.integer(in: 1...1_000_000_000_000_000_000) ?? 0
     // The sum is there for people; it must agree.
     let peak = try fields.required("peak_bytes")

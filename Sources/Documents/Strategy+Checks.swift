@@ -23,6 +23,10 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case hostUpdateNeedsShards
   case hostWeightsNeedShards
   case hostWeightsInPipeline
+  case workersNeedOuterSteps
+  case outerStepsIn(Precision)
+  case outerFormatNeedsWorkers
+  case workersSplitNode(ranks: Int, devicesPerNode: Int)
   case perturbationNeedsZerothOrder
   case scheduleNeedsZerothOrder
   case perturbationDoesNotDivide(degree: Int, what: String, count: Int)
@@ -71,6 +75,12 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .hostUpdateNeedsShards: "replicas that are all whole would each have the host update everything"
     case .hostWeightsNeedShards: "weights on the host need ZeRO 3 without a second copy, or a single replica"
     case .hostWeightsInPipeline: "weights on the host would cross to every micro-batch, which defeats a pipeline"
+    case .workersNeedOuterSteps: "several workers, and what is said of outer steps, are of update outer"
+    case .outerStepsIn(let precision):
+      "workers that train in \(precision.rawValue) skip steps of their own, and would be out of step with each other"
+    case .outerFormatNeedsWorkers: "a single worker sends nothing, so that there is nothing to round"
+    case .workersSplitNode(let ranks, let devices):
+      "a worker of \(ranks) ranks does not fill whole nodes of \(devices) devices"
     case .perturbationNeedsZerothOrder: "a perturbation degree above 1 is of update zeroth-order"
     case .scheduleNeedsZerothOrder: "the schedule forward-only is of update zeroth-order"
     case .perturbationDoesNotDivide(let degree, let what, let count):
@@ -112,6 +122,10 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .hostUpdateNeedsShards: "whole replicas updated by the host"
     case .hostWeightsNeedShards: "weights on the host that are not divided"
     case .hostWeightsInPipeline: "weights on the host with a pipeline"
+    case .workersNeedOuterSteps: "parts of outer steps without them"
+    case .outerStepsIn: "outer steps in fp16"
+    case .outerFormatNeedsWorkers: "nothing to round for a single worker"
+    case .workersSplitNode: "workers do not fill whole nodes"
     case .perturbationNeedsZerothOrder, .scheduleNeedsZerothOrder: "parts of zeroth-order training without it"
     case .perturbationDoesNotDivide(_, let what, _): "perturbation degree does not divide the \(what)"
     case .zerothOrderHasNo: "what zeroth-order training does not have"
@@ -167,7 +181,7 @@ extension Strategy {
     if let product = job.uncountableProduct(self) { return .uncountable(product: product) }
     if hasShardLevels,
       let violation = sharding.violation(
-        replicaCount: dataDegree, hasPipeline: pipelineDegree > 1 && update == .firstOrder)
+        replicaCount: dataDegree, hasPipeline: pipelineDegree > 1 && update.hasGradients)
     {
       return violation
     }
@@ -189,7 +203,7 @@ extension Strategy {
   /// The rule by which the search leaves out a strategy that could be run; nil if it does not.
   package var exclusion: StrategyViolation? {
     if tensorDegree > 1, sharding.isQuantised { return .quantisedTensorGroups }
-    return pipelineDegree > 1 && zeroStage >= .gradients && update == .firstOrder
+    return pipelineDegree > 1 && zeroStage >= .gradients && update.hasGradients
       ? .shardedGradientsInPipeline(zeroStage: zeroStage.rawValue) : nil
   }
 }

@@ -34,9 +34,49 @@ extension Strategy {
   private static let updateKeys: [StrategyKey] = [
     .part(
       "update", \.update, .choices(Update.allCases.map(\.scalar)), plainest: .firstOrder,
-      "How an iteration moves the weights: by gradients, or by losses at perturbed weights alone.",
-      phrase: { $0.update == .zerothOrder ? "zeroth order" : nil },
-      short: { $0.update == .zerothOrder ? "zo" : nil }),
+      """
+      How an iteration moves the weights: by gradients, by losses at perturbed weights alone, or by gradients within each \
+      worker and outer steps between workers.
+      """,
+      phrase: { strategy in
+        switch strategy.update {
+        case .firstOrder: nil
+        case .zerothOrder: "zeroth order"
+        case .outer: "\(strategy.workerDegree.counted("worker")) with outer steps"
+        }
+      },
+      short: { strategy in
+        switch strategy.update {
+        case .firstOrder: nil
+        case .zerothOrder: "zo"
+        case .outer: "w\(strategy.workerDegree)"
+        }
+      }),
+    .part(
+      "worker", \.workerDegree, degrees, plainest: 1,
+      """
+      Workers that train apart from each other between outer steps; tensor, pipeline and data are those of one of them.
+      """),
+    .part(
+      "outer_period", \.outer.period, .integers(OuterStep.Bounds.period), plainest: 1,
+      "Iterations from one outer step to the next.",
+      phrase: { $0.update == .outer ? "an outer step every \($0.outer.period.counted("iteration"))" : nil },
+      short: { $0.update == .outer ? "τ\($0.outer.period)" : nil }),
+    .part(
+      "outer_staleness", \.outer.staleness, .integers(OuterStep.Bounds.staleness), plainest: 0,
+      "Rounds by which outer steps are late, so that their all-reduce is in flight meanwhile.",
+      phrase: { $0.outer.staleness > 0 ? "one round late" : nil },
+      short: { $0.outer.staleness > 0 ? "late" : nil }),
+    .part(
+      "outer_format", \.outer.format, .choices(OuterStep.Format.allCases.map(\.scalar)), plainest: .fp32,
+      "How numbers travel between workers.",
+      phrase: { $0.outer.format.isRounded ? "sent between workers as \($0.outer.format.rawValue)" : nil },
+      short: { $0.outer.format.isRounded ? $0.outer.format.rawValue : nil }),
+    .part(
+      "host_outer", \.outer.isHosted, .booleans, plainest: false,
+      "Whether anchor, outer momentum and what is in flight lie in the host's memory.",
+      phrase: { $0.outer.isHosted ? "outer states on the host" : nil },
+      short: { $0.outer.isHosted ? "ho" : nil }),
     .part(
       "perturbation", \.perturbationDegree, degrees, plainest: 1,
       """

@@ -5,11 +5,16 @@ extension Strategy {
     case firstOrder = "first-order"
     /// By losses at perturbed weights alone, see ``ZerothOrder``.
     case zerothOrder = "zeroth-order"
+    /// By gradients within each worker, and between workers by an outer step every so many iterations, see ``OuterStep``.
+    case outer
+
+    /// Whether iterations have backward passes and an optimizer.
+    package var hasGradients: Bool { self != .zerothOrder }
   }
 
-  /// Groups of replicas that train on different sequences: all replicas, but those that divide the losses of the same ones
-  /// among themselves.
-  @usableFromInline package var batchDegree: Int { dataDegree / perturbationDegree }
+  /// Groups of replicas that train on different sequences: all replicas of all workers, but those that divide the losses of
+  /// the same ones among themselves.
+  @usableFromInline package var batchDegree: Int { dataDegree / perturbationDegree * workerDegree }
 
   /// What a replica evaluates of the losses of zeroth-order training.
   package func evaluations(ofReplica replica: Int, job: TrainingJob) -> [ZerothOrder.Evaluation] {
@@ -25,9 +30,10 @@ extension Strategy {
 
   /// The rule of its update that the strategy breaks; nil if it keeps all.
   func updateViolation(_ job: TrainingJob) -> StrategyViolation? {
+    if update != .outer, workerDegree > 1 || outer != OuterStep() { return .workersNeedOuterSteps }
     guard update == .zerothOrder else {
       if perturbationDegree > 1 { return .perturbationNeedsZerothOrder }
-      return schedule == .forwardOnly ? .scheduleNeedsZerothOrder : nil
+      return schedule == .forwardOnly ? .scheduleNeedsZerothOrder : outerViolation(job)
     }
     if dataDegree % perturbationDegree != 0 {
       return .perturbationDoesNotDivide(degree: perturbationDegree, what: "replicas", count: dataDegree)
@@ -50,4 +56,16 @@ extension Strategy {
     }
     return nil
   }
+
+  /// The rule of outer steps that the strategy breaks; nil if it keeps all, or has none.
+  private func outerViolation(_ job: TrainingJob) -> StrategyViolation? {
+    guard update == .outer else { return nil }
+    // Workers would skip steps of their own for overflows, and be out of step with each other.
+    if job.precision == .fp16 { return .outerStepsIn(job.precision) }
+    if workerDegree == 1, outer.format.isRounded { return .outerFormatNeedsWorkers }
+    return nil
+  }
+
+  /// Sequences that one worker trains on in an iteration.
+  @usableFromInline package func workerBatch(globalBatch: Int) -> Int { globalBatch / workerDegree }
 }

@@ -41,7 +41,7 @@
   /// How an iteration moves the weights. Zeroth-order training has a schedule of its own.
   package var update = Update.firstOrder {
     didSet {
-      guard update != oldValue else { return }
+      guard update.hasGradients != oldValue.hasGradients else { return }
       schedule = update == .zerothOrder ? .forwardOnly : .oneForwardOneBackward
       if update == .zerothOrder { overlapsGradientReduce = false }
     }
@@ -49,6 +49,8 @@
   /// Consecutive replicas that have the same sequences and divide the losses of an iteration among themselves (PertP of
   /// DistZO2, Wang and Jin 2025); 1 where each evaluates all of them, and under first-order training.
   package var perturbationDegree = 1
+  /// How workers come together, where the update is ``Update/outer``.
+  package var outer = OuterStep()
 
   /// - Parameter sharding: how replicas divide their states; nil is what `zeroStage`
   ///   says, which counts for nothing else.
@@ -71,8 +73,13 @@
   @usableFromInline package var tensorDegree: Int { mesh.degree(of: .tensor) }
   /// Pipeline stages.
   @usableFromInline package var pipelineDegree: Int { mesh.degree(of: .pipeline) }
-  /// Replicas.
+  /// Replicas; of workers, those of each.
   @usableFromInline package var dataDegree: Int { mesh.degree(of: .data) }
+  /// Workers, each a whole layout of its own on as many ranks.
+  package var workerDegree: Int {
+    get { mesh.degree(of: .worker) }
+    set { mesh = mesh.with(.worker, degree: newValue) }
+  }
 
   /// Ranks in all.
   @usableFromInline package var worldSize: Int { mesh.worldSize }

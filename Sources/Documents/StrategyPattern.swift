@@ -165,7 +165,8 @@ extension StrategyPattern {
   /// The strategy with the open parts at their plainest: degree 1, nothing sharded or recomputed, and the data degree
   /// whatever remains of the devices.
   package func completed(deviceCount: Int, flashAttention: Bool, overlap: Bool) -> Strategy {
-    let rest = product(of: Mesh.searchedAxes.filter { $0 != .data }).map { Swift.max(1, deviceCount / $0) } ?? 1
+    let rest =
+      product(of: Mesh.searchedAxes.filter { $0 != .data } + [.worker]).map { Swift.max(1, deviceCount / $0) } ?? 1
     var strategy = Strategy(
       mesh: [.data: rest], usesFlashAttention: flashAttention, overlapsGradientReduce: overlap)
     for (key, value) in statements {
@@ -182,7 +183,7 @@ extension StrategyPattern {
     guard Strategy.keys.allSatisfy({ !$0.isRequired || keys.contains($0.name) }) else {
       throw field.error(expected: "a strategy with every part stated")
     }
-    guard product(of: Mesh.searchedAxes) != nil else {
+    guard product(of: Mesh.searchedAxes + [.worker]) != nil else {
       throw field.error(expected: "degrees whose product can be counted")
     }
     guard !statesSharding || Strategy.keys.allSatisfy({ !$0.isRequiredShard || keys.contains($0.name) }) else {

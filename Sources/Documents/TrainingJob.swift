@@ -13,6 +13,8 @@ package import JSONText
   package let optimizer: Optimizer
   /// How weights move where a strategy's update is of zeroth order.
   package var zerothOrder = ZerothOrder.usual
+  /// What outer steps do where a strategy has them.
+  package var outer = OuterOptimizer.usual
 
   /// - Throws: a sentence when sizes contradict each other or their products cannot be counted.
   package init(
@@ -39,6 +41,7 @@ package import JSONText
       model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision,
       accumulatesGradientsInFP32: accumulatesGradientsInFP32, optimizer: optimizer)
     other.zerothOrder = zerothOrder
+    other.outer = outer
     return other
   }
 
@@ -50,6 +53,7 @@ package import JSONText
       model: other ?? model, sequenceLength: length ?? sequenceLength, globalBatch: batch ?? globalBatch,
       precision: precision, accumulatesGradientsInFP32: accumulatesGradientsInFP32, optimizer: optimizer)
     job.zerothOrder = zerothOrder
+    job.outer = outer
     return job
   }
 
@@ -98,6 +102,7 @@ extension TrainingJob {
     let optimizer = try Optimizer(fields.required("optimizer"), precision: precision)
     let zerothOrder = try fields.optional("zeroth_order").map { (field) throws(DocumentError) in try ZerothOrder(field)
     }
+    let outer = try fields.optional("outer").map { (field) throws(DocumentError) in try OuterOptimizer(field) }
     try fields.finish()
     do {
       try self.init(
@@ -107,6 +112,7 @@ extension TrainingJob {
       throw field.conflict(error.sentence)
     }
     if let zerothOrder { self.zerothOrder = zerothOrder }
+    if let outer { self.outer = outer }
   }
 
   /// The document of this job, self-contained: the model is inside it.
@@ -116,6 +122,7 @@ extension TrainingJob {
       ("sequence_length", .integer(sequenceLength)), ("global_batch", .integer(globalBatch)),
       ("precision", .string(precision.rawValue)),
       ("gradient_accumulation_precision", .string(accumulatesGradientsInFP32 ? "fp32" : precision.rawValue)),
-      ("optimizer", optimizer.json), ("zeroth_order", zerothOrder == .usual ? nil : zerothOrder.json))
+      ("optimizer", optimizer.json), ("zeroth_order", zerothOrder == .usual ? nil : zerothOrder.json),
+      ("outer", outer == .usual ? nil : outer.json))
   }
 }

@@ -90,7 +90,8 @@ extension Capabilities {
 
   /// Why the framework has no such axes; nil if it does.
   package func refusal(of mesh: Mesh) -> Refusal? {
-    for axis in Mesh.Axis.allCases where mesh.degree(of: axis) > 1 && !axes.contains(axis) {
+    // A framework runs each worker; that there are several is none of its affair.
+    for axis in Mesh.Axis.allCases where axis != .worker && mesh.degree(of: axis) > 1 && !axes.contains(axis) {
       return Refusal("\(label) has no \(axis.name) parallelism", nearest: "\(axis.name)=1")
     }
     return nil

@@ -34,7 +34,7 @@ extension Strategy {
   /// losses.
   package func exchanges(at moment: Moment) -> [Exchange] {
     switch (update, moment) {
-    case (.firstOrder, _), (.zerothOrder, .firstUse), (.zerothOrder, .laterUse), (.zerothOrder, .scalars):
+    case (.firstOrder, _), (.outer, _), (.zerothOrder, .firstUse), (.zerothOrder, .laterUse), (.zerothOrder, .scalars):
       sharding.exchanges(at: moment, in: mesh)
     case (.zerothOrder, .partBackward), (.zerothOrder, .lastBackward), (.zerothOrder, .step): []
     }
