@@ -92,7 +92,12 @@ package struct CostModel: Sendable {
 
   /// The first rule that a strategy breaks; nil if it can be priced.
   package func violation(of strategy: Strategy) -> StrategyViolation? {
-    strategy.violation(
+    // What is slow lies between nodes, and what a node's devices share they share with their own worker.
+    let workerSize = strategy.mesh.blockSize(below: .worker)
+    if strategy.workerDegree > 1, workerSize % cluster.devicesPerNode != 0 {
+      return .workersSplitNode(ranks: workerSize, devicesPerNode: cluster.devicesPerNode)
+    }
+    return strategy.violation(
       job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention,
       allowsEmptyStages: framework.layerSplit == .cumulativeCost,
       interleavesLargerGroups: framework.interleavesLargerGroups, hasHost: cluster.host != nil)
@@ -179,6 +184,7 @@ package struct CostModel: Sendable {
   package func prediction(of cost: IterationCost, split: Split) -> Prediction {
     var scratch = EvaluationScratch()
     let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
+    let timeSplit = cost.timeSplit(of: split, scratch: &scratch)
     let memory = cost.stageMemory(of: split)
     let tokens = Double(job.globalBatch) * Double(job.sequenceLength)
     let devices = Double(deviceCount)
@@ -189,13 +195,14 @@ package struct CostModel: Sendable {
       * (cost.strategy.update == .zerothOrder ? Double(job.zerothOrder.evaluationCount) / 3 : 1)
     return Prediction(
       iterationSeconds: seconds,
-      timeSplit: cost.timeSplit(of: split, scratch: &scratch),
+      timeSplit: timeSplit,
       stageMemory: memory,
       // One stage without a layer still computes the loss; with more, frameworks that make them do not start.
       verdict: split.stages.dropFirst().dropLast().count(where: { $0.layerCount == 0 }) > 1
         || !cost.hostHolds(memory)
         ? .unfit : cost.verdict(of: memory),
       tokensPerSecondPerDevice: tokens / seconds / devices,
-      modelFLOPUtilization: flop / (seconds * devices * peak))
+      modelFLOPUtilization: flop / (seconds * devices * peak),
+      outerRound: cost.outerRound(of: split, localSeconds: seconds - timeSplit.outerSeconds))
   }
 }

@@ -61,11 +61,12 @@ struct DeviceModel: Sendable {
       deviceBoundShare: framework.deviceBoundShare(
         device: microBatch.layer.forwardSeconds + microBatch.layer.backwardSeconds, host: floor),
       isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
-        && strategy.pipelineDegree > 1 && strategy.dataDegree > 1 && strategy.worldSize > links.devicesPerNode,
+        && strategy.pipelineDegree > 1 && strategy.dataDegree > 1
+        && strategy.mesh.blockSize(below: .worker) > links.devicesPerNode,
       buffers: groups.buffers, kept: microBatch.kept)
     return StageCost(
       job: job, microBatch: microBatch, links: links, memory: memory, groups: groups, speed: speed,
-      perturbation: strategy.update == .firstOrder
+      perturbation: strategy.update.hasGradients
         ? nil : PerturbationSpeed(profile, speed, weightByteCount: job.precision.byteCount),
       framework: framework, host: host.map { HostSpeed($0, devicesPerNode: links.devicesPerNode) })
   }

@@ -249,9 +249,12 @@ package struct ClusterDescription: Sendable, Equatable {
   ///
   /// - Parameter nodeOrder: the nodes that are used, by index: node k of the mesh is `nodeOrder[k]`.
   package func deviceModels(ofStage stage: Int, of mesh: Mesh, nodeOrder: [Int]) -> [Int] {
-    let ranks = mesh.block(stage, below: .pipeline)
-    let nodes = ranks.lowerBound / devicesPerNode...(ranks.upperBound - 1) / devicesPerNode
-    return Set(nodeOrder[nodes].map { deviceOfNode[$0] }).sorted()
+    let models = (0..<mesh.degree(of: .worker)).flatMap { worker in
+      let ranks = mesh.block(worker * mesh.degree(of: .pipeline) + stage, below: .pipeline)
+      let nodes = ranks.lowerBound / devicesPerNode...(ranks.upperBound - 1) / devicesPerNode
+      return nodeOrder[nodes].map { deviceOfNode[$0] }
+    }
+    return Set(models).sorted()
   }
 
   /// The same cluster with another number of nodes and no measured links: what if there were more of them?

@@ -50,9 +50,18 @@ package struct OuterStep: Sendable, Hashable {
   }
 
   /// Iterations τ of a round.
-  package var period = 1
+  package var period: Int {
+    get { Int(storedPeriod) }
+    set { storedPeriod = Int32(newValue) }
+  }
   /// Rounds by which the mean is late: 0 or 1.
-  package var staleness = 0
+  package var staleness: Int {
+    get { isLate ? 1 : 0 }
+    set { isLate = newValue > 0 }
+  }
+  // Strategies are copied by the ten thousand.
+  private var storedPeriod: Int32 = 1
+  private var isLate = false
   /// How Δ travels.
   package var format = Format.fp32
   /// Whether anchor, momentum and what is in flight lie in the hosts' memory.
@@ -63,6 +72,12 @@ package struct OuterStep: Sendable, Hashable {
     self.staleness = staleness
     self.format = format
     self.isHosted = isHosted
+  }
+
+  /// What is kept of a number that a rank updates, bytes: the anchor in fp32, the momentum where there is one, and what is in
+  /// flight from round to round, as it travels.
+  package func byteCount(_ optimizer: OuterOptimizer) -> Int {
+    4 + (optimizer.hasMomentum ? 4 : 0) + (staleness > 0 ? format.byteCount : 0)
   }
 
   /// The bounds of what a document or a flag may state.

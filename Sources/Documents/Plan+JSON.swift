@@ -47,9 +47,9 @@ extension Plan {
     split = try Split(
       layerCounts: fields.required("layer_counts"), choices: fields.optional("stage_choices"), strategy: strategy,
       job: job, host: cluster.host)
-    // What no framework runs is planned all the same where it is allowed.
+    // What no framework runs is planned all the same where it is allowed; of workers each runs under it.
     if strategy.update.hasGradients, let framework = question.capabilities,
-      let refusal = framework.refusal(of: strategy, split: split, job: job)
+      let refusal = framework.refusal(of: strategy.ofOneWorker, split: split, job: job)
     {
       throw strategyField.conflict("\(refusal)")
     }

@@ -152,6 +152,7 @@ extension Strategy {
   ) -> StrategyViolation? {
     let model = job.model
     if let violation = hosting.violation(self, hasHost: hasHost) { return violation }
+    if outer.isHosted, !hasHost { return .noHost }
     if worldSize != deviceCount {
       return .worldSize(mesh, devices: deviceCount)
     }

@@ -66,6 +66,16 @@ extension Strategy {
     return nil
   }
 
+  /// What a framework runs that knows nothing of other workers: the layout of one of them, trained by gradients.
+  package var ofOneWorker: Strategy {
+    guard update == .outer else { return self }
+    var own = self
+    own.mesh = mesh.ofOneWorker
+    own.update = .firstOrder
+    own.outer = OuterStep()
+    return own
+  }
+
   /// Sequences that one worker trains on in an iteration.
   @usableFromInline package func workerBatch(globalBatch: Int) -> Int { globalBatch / workerDegree }
 }

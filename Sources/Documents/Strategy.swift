@@ -48,7 +48,11 @@
   }
   /// Consecutive replicas that have the same sequences and divide the losses of an iteration among themselves (PertP of
   /// DistZO2, Wang and Jin 2025); 1 where each evaluates all of them, and under first-order training.
-  package var perturbationDegree = 1
+  package var perturbationDegree: Int {
+    get { Int(storedPerturbationDegree) }
+    set { storedPerturbationDegree = Int32(newValue) }
+  }
+  private var storedPerturbationDegree: Int32 = 1
   /// How workers come together, where the update is ``Update/outer``.
   package var outer = OuterStep()
 

@@ -67,12 +67,12 @@ struct LayerSplitter {
     var known: (chosen: [StageOption], seconds: Double)?
     var useful = options
     var limit = Double.infinity
-    if options.size > deepSize, cost.strategy.update == .firstOrder {
+    if options.size > deepSize, cost.strategy.update.hasGradients {
       // Of many layers most numbers take a stage longer than all of a split that is at hand.
       known = options.evenest.map { ($0, seconds(of: $0, cost, &scratch)) }
       limit = min(cutoffSeconds, known?.seconds ?? .infinity)
       if limit == cutoffSeconds { known = nil }
-      guard let faster = options.faster(than: limit, cost) else {
+      guard let faster = options.faster(than: cost.localSeconds(within: limit), cost) else {
         return BestSplit(
           split: known.map { split(of: $0.chosen) }, iterationSeconds: known?.seconds ?? .infinity,
           lowerBoundSeconds: limit, isExhausted: true)
@@ -123,10 +123,12 @@ struct LayerSplitter {
     self.options = options
     self.cutoffSeconds = cutoffSeconds
     self.scratch = scratch
-    bounds = try SplitBounds(cost: cost, options: options, limitSeconds: limitSeconds, watch: watch)
+    bounds = try SplitBounds(
+      cost: cost, options: options, limitSeconds: cost.localSeconds(within: limitSeconds), watch: watch)
     best = BestSplit(
       split: known.map { Self.split(of: $0.chosen) }, iterationSeconds: known?.seconds ?? .infinity,
-      lowerBoundSeconds: min(bounds.leastSeconds, known?.seconds ?? .infinity), isExhausted: false)
+      lowerBoundSeconds: min(cost.leastSeconds(localSeconds: bounds.leastSeconds), known?.seconds ?? .infinity),
+      isExhausted: false)
   }
 
   private mutating func run() throws(Stopped) {
@@ -156,12 +158,13 @@ struct LayerSplitter {
   /// Asks integer programs for better splits and a better bound.
   private mutating func solvePrograms() throws(Stopped) {
     let program = SplitProgram(cost: cost, options: options)
-    let bound = try program.leastSeconds(limitSeconds: limit, watch: watch) { chosen in
+    let bound = try program.leastSeconds(limitSeconds: localLimit, watch: watch) { chosen in
       evaluate(chosen)
-      return limit
+      return localLimit
     }
     best.programCount = bound.programCount
-    best.lowerBoundSeconds = max(best.lowerBoundSeconds, min(bound.seconds, limit))
+    best.lowerBoundSeconds = max(
+      best.lowerBoundSeconds, min(cost.leastSeconds(localSeconds: bound.seconds), limit))
   }
 
   /// Prices a split exactly and keeps it if it is the best so far.
@@ -197,6 +200,7 @@ struct LayerSplitter {
       evaluate(current)
       return true
     }
+    let limit = localLimit
     let left = options.layerCount - used
     let most = min(options.capacities[stage], left - (p - stage - 1))
     let least = max(1, left - options.capacityFrom[stage + 1])
@@ -214,7 +218,7 @@ struct LayerSplitter {
       }
     }
     children.sort { ($0.bound, $0.place) < ($1.bound, $1.place) }
-    for child in children where child.bound < limit {
+    for child in children where child.bound < localLimit {
       current.append(child.option)
       defer { current.removeLast() }
       guard options.hosts.hold(current) else { continue }
@@ -226,6 +230,9 @@ struct LayerSplitter {
 
   /// What a split has to beat.
   private var limit: Double { min(cutoffSeconds, best.iterationSeconds) }
+
+  /// The same of an iteration of one worker alone, of which bounds are.
+  private var localLimit: Double { cost.localSeconds(within: limit) }
 }
 
 extension StageOptions {

@@ -28,13 +28,45 @@ public struct Allowance: Sendable, Equatable {
   public static let zerothOrder = Allowance(
     document: Documents.Allowance(quantisationTolerance: nil, zerothOrder: true))
 
-  /// What either of two allows.
+  /// Workers that train apart from each other for many iterations, and then take an outer step together whose all-reduce may be
+  /// in flight meanwhile (CO2, Sun et al. 2024; DiLoCo, Douillard et al. 2023). Another optimisation, which is told less often
+  /// what other devices have found; what slow links make slow may be fast so.
+  ///
+  /// - Parameters:
+  ///   - periods: iterations from one outer step to the next, of which a plan may choose: the least of them that takes at most
+  ///     1 % longer than the largest would.
+  ///   - tolerance: the largest relative error of what workers send each other that is accepted, from 1e-9 to 1: 0.005 admits
+  ///     bf16, 0.02 INT8 as well; nil sends fp32.
+  public static func co2(
+    periods: ClosedRange<Int>, tolerance: Double? = nil
+  ) throws(SextantError) -> Allowance {
+    let bounds = OuterStep.Bounds.period
+    guard bounds.contains(periods.lowerBound), bounds.contains(periods.upperBound) else {
+      throw SextantError(
+        .argument, location: "periods", expected: "expected periods from \(bounds.lowerBound) to \(bounds.upperBound)",
+        found: "\(periods)")
+    }
+    guard tolerance.map({ (1e-9...1).contains($0) }) ?? true else {
+      throw SextantError(
+        .argument, location: "tolerance", expected: "expected a fraction from 1e-9 to 1", found: "\(tolerance ?? 0)")
+    }
+    return Allowance(
+      document: Documents.Allowance(
+        quantisationTolerance: nil, outerPeriods: periods, outerTolerance: tolerance))
+  }
+
+  /// What either of two allows; of two ranges of periods, what either holds and all between.
   public func and(_ other: Allowance) -> Allowance {
     let tolerances = [document.quantisationTolerance, other.document.quantisationTolerance].compactMap { $0 }
+    let periods = [document.outerPeriods, other.document.outerPeriods].compactMap { $0 }
+    let between = periods.dropFirst().reduce(periods.first) { range, next in
+      range.map { min($0.lowerBound, next.lowerBound)...max($0.upperBound, next.upperBound) }
+    }
     return Allowance(
       document: Documents.Allowance(
         quantisationTolerance: tolerances.max(),
-        zerothOrder: document.admitsZerothOrder || other.document.admitsZerothOrder))
+        zerothOrder: document.admitsZerothOrder || other.document.admitsZerothOrder, outerPeriods: between,
+        outerTolerance: [document.outerTolerance, other.document.outerTolerance].compactMap { $0 }.max()))
   }
 
   /// Refuses to fix what only an allowance may choose.
@@ -46,6 +78,11 @@ public struct Allowance: Sendable, Equatable {
         .argument, source: source, location: "/update",
         expected: "changes the optimisation: it needs zeroth-order allowed")
     }
+    if let key = fixed.outerKey, document.outerPeriods == nil {
+      throw SextantError(
+        .argument, source: source, location: "/\(key)",
+        expected: "changes the optimisation: it needs co2 allowed, with a range of periods")
+    }
     guard document.quantisationTolerance == nil else { return }
     let stated = [("quantise_weights", fixed.quantisesWeights), ("quantise_gradients", fixed.quantisesGradients)]
     if let key = stated.first(where: { $0.1 == true })?.0 {
@@ -53,5 +90,20 @@ public struct Allowance: Sendable, Equatable {
         .argument, source: source, location: "/\(key)",
         expected: "changes values: it needs zero++ allowed, with a tolerance")
     }
+  }
+}
+
+extension StrategyPattern {
+  /// A key that states workers or their outer steps; nil where none does.
+  fileprivate var outerKey: String? {
+    if self.update == .outer { return "update" }
+    let stated: [(String, Bool)] = [
+      ("worker", self.workerDegree.map { $0 > 1 } ?? false),
+      ("outer_period", self[dynamicMember: \.outer.period].map { $0 > 1 } ?? false),
+      ("outer_staleness", self[dynamicMember: \.outer.staleness].map { $0 > 0 } ?? false),
+      ("outer_format", self[dynamicMember: \.outer.format].map(\.isRounded) ?? false),
+      ("host_outer", self[dynamicMember: \.outer.isHosted] ?? false),
+    ]
+    return stated.first { $0.1 }?.0
   }
 }

@@ -27,6 +27,7 @@ public struct Job: Sendable, Equatable {
     let gradientPrecision: Precision?
     let optimizer: Optimizer
     let zerothOrder: ZerothOrder
+    let outer: OuterOptimizer
   }
 
   private let content: Content
@@ -38,14 +39,17 @@ public struct Job: Sendable, Equatable {
   ///   - gradientPrecision: in which gradients are accumulated, fp32 or `precision`; nil for fp32 except under fp16.
   ///   - optimizer: what updates the weights.
   ///   - zerothOrder: how weights move instead where zeroth-order training is allowed.
+  ///   - outer: what outer steps do where workers that train apart are allowed.
   public init(
     model: Model, globalBatch: Int, sequence: Int? = nil, precision: Precision? = nil,
-    gradientPrecision: Precision? = nil, optimizer: Optimizer = Optimizer(), zerothOrder: ZerothOrder = .usual
+    gradientPrecision: Precision? = nil, optimizer: Optimizer = Optimizer(), zerothOrder: ZerothOrder = .usual,
+    outer: OuterOptimizer = .usual
   ) {
     content = .open(
       Stated(
         model: model, globalBatch: globalBatch, sequence: sequence, precision: precision,
-        gradientPrecision: gradientPrecision, optimizer: optimizer, zerothOrder: zerothOrder))
+        gradientPrecision: gradientPrecision, optimizer: optimizer, zerothOrder: zerothOrder,
+        outer: outer))
   }
 
   private init(_ whole: TrainingJob) { content = .whole(whole) }
@@ -103,6 +107,7 @@ extension Job.Stated {
         precision: chosen.documents, accumulatesGradientsInFP32: gradients == .fp32,
         optimizer: optimizer.documents)
       job.zerothOrder = zerothOrder.documents
+      job.outer = outer.documents
       return job
     } catch {
       throw SextantError(.input, expected: error.sentence)

@@ -132,9 +132,10 @@ public struct Planner: Sendable {
   public func estimate(_ strategy: Strategy) throws(SextantError) -> Estimate {
     do {
       let estimate = try Costing.Estimate(model: model, pattern: strategy.pattern)
-      // No framework runs zeroth-order training: nobody can have meant one.
-      guard estimate.strategy.update == .firstOrder,
-        let refusal = framework.capabilities?.refusal(of: estimate.strategy, split: estimate.split, job: model.job)
+      // No framework runs zeroth-order training: nobody can have meant one. Of workers it runs each.
+      guard estimate.strategy.update.hasGradients,
+        let refusal = framework.capabilities?.refusal(
+          of: estimate.strategy.ofOneWorker, split: estimate.split, job: model.job)
       else { return Estimate(document: estimate) }
       let others = Capabilities.running(estimate.strategy, split: estimate.split, job: model.job).map(\.name)
       throw SextantError(

@@ -7,39 +7,69 @@ struct AllowanceOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       Methods that change what is trained and may be used: zero++ gathers weights as INT8 and exchanges gradients as INT4 \
-      between nodes; zeroth-order trains by losses alone, without gradients or optimizer states.
+      between nodes; zeroth-order trains by losses alone, without gradients or optimizer states; co2 lets workers train apart \
+      from each other between outer steps.
       """,
       valueName: "method"))
   var allow: [String] = []
 
   @Option(
     help: ArgumentHelp(
-      "The largest relative error of a quantised tensor to accept with --allow zero++: 0.02 admits INT8 weights, 0.2 INT4 gradients as well.",
+      """
+      The largest relative error of a rounded tensor to accept: with --allow zero++ 0.02 admits INT8 weights, 0.2 INT4 gradients \
+      as well; with --allow co2 0.005 admits bf16 between workers, 0.02 INT8.
+      """,
       valueName: "fraction"))
   var tolerance: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "Iterations from one outer step of workers to the next, with --allow co2: a number, or the least and the largest that the plan may choose, such as 12...48.",
+      valueName: "count|least...most"))
+  var outerPeriod: String?
+
   /// The methods that ``allow`` may name.
-  private static let zeroPlusPlus = "zero++", zerothOrder = "zeroth-order"
+  private static let zeroPlusPlus = "zero++", zerothOrder = "zeroth-order", co2 = "co2"
 
   private var methods: [Substring] { allow.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false) } }
 
+  private func allows(_ method: String) -> Bool { methods.contains { $0 == method } }
+
   func validate() throws {
-    for word in methods where word != Self.zeroPlusPlus && word != Self.zerothOrder {
-      throw ValidationError(
-        word == "co2"
-          ? "--allow: co2 is not supported yet"
-          : "--allow knows \(Self.zeroPlusPlus) and \(Self.zerothOrder), not \"\(word)\"")
+    let known = [Self.zeroPlusPlus, Self.zerothOrder, Self.co2]
+    for word in methods where !known.contains(String(word)) {
+      throw ValidationError("--allow knows \(known.joined(separator: ", ")), not \"\(word)\"")
     }
-    let quantises = methods.contains { $0 == Self.zeroPlusPlus }
-    guard !quantises || tolerance != nil else {
+    guard !allows(Self.zeroPlusPlus) || tolerance != nil else {
       throw ValidationError("--allow zero++ changes values: --tolerance has to say by how much at most, such as 0.02")
     }
-    guard tolerance == nil || quantises else { throw ValidationError("--tolerance is for --allow zero++") }
+    guard tolerance == nil || allows(Self.zeroPlusPlus) || allows(Self.co2) else {
+      throw ValidationError("--tolerance is for --allow zero++ and --allow co2")
+    }
+    guard !allows(Self.co2) || outerPeriod != nil else {
+      throw ValidationError(
+        "--allow co2 changes the optimisation: --outer-period has to say how many iterations workers may train apart, such as 12...48"
+      )
+    }
+    guard outerPeriod == nil || allows(Self.co2) else { throw ValidationError("--outer-period is for --allow co2") }
+    _ = try periods()
+  }
+
+  /// The range that ``outerPeriod`` states.
+  private func periods() throws -> ClosedRange<Int>? {
+    guard let outerPeriod else { return nil }
+    let ends = outerPeriod.split(separator: "...", omittingEmptySubsequences: false).map { Int($0) }
+    guard (1...2).contains(ends.count), let least = ends[0], let most = ends[ends.count - 1], least > 0, least <= most
+    else {
+      throw ValidationError("--outer-period is a count, or least...most such as 12...48, not \"\(outerPeriod)\"")
+    }
+    return least...most
   }
 
   func allowance() throws -> Allowance {
-    let zerothOrder = methods.contains { $0 == Self.zerothOrder } ? Allowance.zerothOrder : .exact
-    guard let tolerance else { return zerothOrder }
-    return try zerothOrder.and(.zeroPlusPlus(tolerance: tolerance))
+    var allowance = allows(Self.zerothOrder) ? Allowance.zerothOrder : .exact
+    if let periods = try periods() { allowance = try allowance.and(.co2(periods: periods, tolerance: tolerance)) }
+    if allows(Self.zeroPlusPlus), let tolerance { allowance = try allowance.and(.zeroPlusPlus(tolerance: tolerance)) }
+    return allowance
   }
 }

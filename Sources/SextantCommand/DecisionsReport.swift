@@ -7,14 +7,14 @@ struct DecisionsReport {
   var text: String { classes + launch }
 
   private var classes: String {
-    let exact = plan.decisions.filter { $0.effect == .exact }.map { Self.words($0.name) }
+    let exact = plan.decisions.filter { $0.effect == .exact }.map { words($0.name) }
     var text = "Exact: \(exact.joined(separator: ", "))\n"
     for decision in plan.decisions where decision.effect == .numericallyDifferent {
       let error = decision.relativeError.map { ", relative error \(Format.percent($0))" } ?? ""
-      text += "Numerically different: \(Self.words(decision.name))\(error)\n"
+      text += "Numerically different: \(words(decision.name))\(error)\n"
     }
     for decision in plan.decisions where decision.effect == .algorithmicallyDifferent {
-      text += "Algorithmically different: \(Self.words(decision.name)); the result is another model\n"
+      text += "Algorithmically different: \(words(decision.name)); the result is another model\n"
     }
     return text
   }
@@ -24,6 +24,14 @@ struct DecisionsReport {
     var text = ""
     if plan.strategy.update == .zerothOrder {
       return "For no framework: none that is known trains by losses alone; sextant dry-run executes it in miniature\n"
+    }
+    if plan.strategy.update == .outer {
+      let worker = question.capabilities.map { "\($0.label) can run each worker" } ?? "a framework may run each worker"
+      return """
+        For no framework: none that is known takes outer steps between workers; \(worker); sextant dry-run executes all of it \
+        in miniature
+
+        """
     }
     if let framework = question.capabilities {
       text += "For \(framework.label)"
@@ -47,10 +55,21 @@ struct DecisionsReport {
     return text
   }
 
-  private static func words(_ name: String) -> String {
+  private func words(_ name: String) -> String {
     switch name {
     case "micro_batch": "micro-batch"
-    case "update": "weights move by losses alone (zeroth order)"
+    case "update":
+      plan.strategy.update == .outer
+        ? "workers train apart from each other between outer steps (CO2)"
+        : "weights move by losses alone (zeroth order)"
+    case "worker": "\(plan.strategy.workerDegree) workers"
+    case "outer_period":
+      "an outer step every \(Format.count(plan.strategy.outer.period, of: "iteration"))"
+    case "outer_staleness":
+      plan.strategy.outer.staleness == 0
+        ? "outer steps wait for their mean" : "outer steps with the mean of the round before"
+    case "outer_format": "what workers send each other as \(plan.strategy.outer.format.rawValue)"
+    case "host_outer": "outer states on the host"
     case "perturbation": "losses divided among replicas"
     case "host_weights": "weights on the host between their uses"
     case "host_activations": "activations on the host until backward"

@@ -13,7 +13,7 @@ struct PlanReport {
       EstimateReport.notes(
         of: plan.job, on: plan.cluster, framework: plan.cluster.device.framework(named: plan.question.coefficientName)),
       strategySection,
-      DecisionsReport(plan: plan).text, ZerothOrderReport(plan: plan).text, bestSection,
+      DecisionsReport(plan: plan).text, ZerothOrderReport(plan: plan).text, OuterReport(plan: plan).text, bestSection,
       PredictionReport(prediction: plan.prediction).text,
       HostMemoryReport(prediction: plan.prediction, strategy: plan.strategy, cluster: plan.cluster).text, stagesSection,
       ShardingReport(plan: plan).text, nodesSection,

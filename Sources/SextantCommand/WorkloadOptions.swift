@@ -38,6 +38,8 @@ struct WorkloadOptions: ParsableArguments {
 
   @OptionGroup(title: "Zeroth-order training") var zerothOrder: ZerothOrderOptions
 
+  @OptionGroup(title: "Outer steps of workers") var outer: OuterOptions
+
   @Option(
     help: ArgumentHelp(
       "What is to run it: \(Planner.frameworkNames.joined(separator: ", ")); any is all that can be priced. The device profile's first where not given.",
@@ -47,7 +49,7 @@ struct WorkloadOptions: ParsableArguments {
   /// Whether any of it was given.
   var isStated: Bool {
     cluster.isStated || [nodes, globalBatch].contains { $0 != nil } || sequence != nil || precision != nil
-      || gradientPrecision != nil || states.isStated || zerothOrder.isStated
+      || gradientPrecision != nil || states.isStated || zerothOrder.isStated || outer.isStated
       || [model, job, framework].contains { $0 != nil }
   }
 
@@ -76,6 +78,9 @@ struct WorkloadOptions: ParsableArguments {
     if zerothOrder.isStated {
       throw ValidationError("--zo-… is not for configurations: no framework trains by losses alone")
     }
+    if outer.isStated {
+      throw ValidationError("--outer-… is not for configurations: no framework takes outer steps between workers")
+    }
     return try Planner(
       cluster: cluster.stated(), configuration: configuration,
       model: model.map { (name) throws(SextantError) in try Model.named(name) },
@@ -93,10 +98,10 @@ struct WorkloadOptions: ParsableArguments {
   private func trainingJob(globalBatch: Int?) throws -> Job {
     if let job {
       guard model == nil, globalBatch == nil, sequence == nil, precision == nil, gradientPrecision == nil,
-        !states.isStated, !zerothOrder.isStated
+        !states.isStated, !zerothOrder.isStated, !outer.isStated
       else {
         throw ValidationError(
-          "--job states what --model, --global-batch, --sequence, the precisions, the optimizer's options and --zo-… would"
+          "--job states what --model, --global-batch, --sequence, the precisions, the optimizer's options, --zo-… and --outer-… would"
         )
       }
       return try .file(job)
@@ -106,7 +111,7 @@ struct WorkloadOptions: ParsableArguments {
     return try Job(
       model: .named(model), globalBatch: globalBatch, sequence: sequence, precision: precision,
       gradientPrecision: gradientPrecision, optimizer: states.optimizer ?? Optimizer(),
-      zerothOrder: zerothOrder.stated() ?? .usual)
+      zerothOrder: zerothOrder.stated() ?? .usual, outer: outer.stated() ?? .usual)
   }
 }
 

@@ -26,6 +26,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
     examples.append(("the plan of ZeRO++", try exampleShardedPlan().json))
     examples.append(("the plan of shards within the node", try exampleHybridPlan().json))
     examples.append(("the plan of zeroth order", try exampleZerothOrderPlan().json))
+    examples.append(("the plan of workers", try exampleOuterPlan().json))
   }
   return examples
 }
@@ -127,6 +128,37 @@ func exampleZerothOrderPlan() throws -> Plan {
         name: "this plan", sharding: strategy.sharding, iterationSeconds: 0.5, peakBytes: 10, verdict: .fits,
         sentBytes: plan.cluster.levels.map(\.span))
     ],
+    certificate: plan.certificate, alternatives: [], impossibleFamilies: [Plan.Alternative.firstOrder])
+}
+
+/// A plan of two workers with outer steps.
+func exampleOuterPlan() throws -> Plan {
+  let plan = try examplePlan()
+  var strategy = Strategy(mesh: [.data: 2, .worker: 2], microBatch: 2, zeroStage: .optimizer)
+  strategy.update = .outer
+  strategy.outer = OuterStep(period: 12, staleness: 1, format: .int8, isHosted: true)
+  var timeSplit = plan.prediction.timeSplit
+  timeSplit.outerSeconds = 0.0625
+  var job = plan.job
+  job.outer = OuterOptimizer(momentum: 0.25, learningRate: 0.75, clip: 2.5, penalty: .gapAware(0.5))
+  let stage = plan.prediction.stageMemory[0]
+  return Plan(
+    toolVersion: "0.0.0",
+    question: Plan.Question(
+      cluster: plan.cluster, job: job, coefficientName: "megatron-lm",
+      allowance: Allowance(quantisationTolerance: nil, outerPeriods: 12...48, outerTolerance: 0.02)),
+    strategy: strategy, split: Split([4]), arrangement: plan.arrangement,
+    prediction: Prediction(
+      iterationSeconds: 0.5, timeSplit: timeSplit,
+      stageMemory: [
+        Prediction.StageMemory(
+          weightBytes: stage.weightBytes, gradientBytes: stage.gradientBytes, optimizerBytes: stage.optimizerBytes,
+          activationBytes: stage.activationBytes, workspaceBytes: stage.workspaceBytes,
+          reservedBytes: stage.reservedBytes, fragmentationBytes: stage.fragmentationBytes, outerBytes: 90)
+      ], verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25,
+      outerRound: Prediction.OuterRound(
+        roundSeconds: 6, localSeconds: 0.4375, allReduceSeconds: 2.5, interferenceSeconds: 0.03125, stepSeconds: 0.125,
+        leastHiddenPeriod: 6)),
     certificate: plan.certificate, alternatives: [], impossibleFamilies: [Plan.Alternative.firstOrder])
 }
 

@@ -219,9 +219,10 @@ import Testing
           switch reading {
           case .sound: complaint == nil && !refusedByBoth
           case .unpriced: complaint != nil || !refusedByBoth
-          // What documents may leave out a plan of zeroth order may not, as its sections follow from it.
+          // What documents may leave out, plans of these methods may not, as their sections follow from it.
           case .contradicted:
-            complaint != nil || contradictionsAside || example.name == "the plan of zeroth order"
+            complaint != nil || contradictionsAside
+              || ["the plan of zeroth order", "the plan of workers"].contains(example.name)
           case .refused: complaint != nil
           }
         if !agrees {

@@ -30,6 +30,13 @@ import Testing
     strategy.perturbationDegree = pick([1, 1, 2])
     // It brings the schedule with it, which has no chunks.
     if strategy.virtualStageCount == 1 { strategy.update = pick([.firstOrder, .firstOrder, .zerothOrder]) }
+    if strategy.update == .firstOrder, pick([false, true]) {
+      strategy.update = .outer
+      strategy.workerDegree = pick([1, 2, 3])
+      strategy.outer = OuterStep(
+        period: pick([1, 12, 500]), staleness: pick([0, 1]), format: pick(OuterStep.Format.allCases),
+        isHosted: pick([false, true]))
+    }
     return strategy
   }
 
@@ -37,6 +44,9 @@ import Testing
   static let properties: [(key: String, value: @Sendable (Strategy) -> JSON)] = [
     ("tensor", { .integer($0.tensorDegree) }), ("pipeline", { .integer($0.pipelineDegree) }),
     ("data", { .integer($0.dataDegree) }), ("update", { .string($0.update.rawValue) }),
+    ("worker", { .integer($0.workerDegree) }), ("outer_period", { .integer($0.outer.period) }),
+    ("outer_staleness", { .integer($0.outer.staleness) }), ("outer_format", { .string($0.outer.format.rawValue) }),
+    ("host_outer", { .boolean($0.outer.isHosted) }),
     ("perturbation", { .integer($0.perturbationDegree) }), ("virtual_stages", { .integer($0.schedule.chunkCount) }),
     ("micro_batch", { .integer($0.microBatch) }), ("zero_stage", { .integer($0.zeroStage.rawValue) }),
     ("weight_shards", { .integer($0.sharding.weightDegree) }),

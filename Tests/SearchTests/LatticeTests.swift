@@ -26,7 +26,7 @@ struct LatticeTests {
   /// Some values of a key, as `--fix` has them.
   private func values(_ key: StrategyKey) -> [String] {
     switch key.values {
-    case .integers: ["1", "2"]
+    case .integers(let range): [range.lowerBound, range.lowerBound + 1].map(String.init)
     case .booleans: ["false", "true"]
     case .choices(let choices): choices.map { $0.text(style: .compact).filter { $0 != "\"" } }
     }

@@ -16,6 +16,8 @@ package struct Fabric: Sendable {
     /// One device's part of the shared links, of this level and of those below it between nodes, when all send at once.
     let equalShareBytesPerSecond: Double
     let latencySeconds: Double
+    /// What is special of links between sites; nil where the level is none of those.
+    let wideArea: ClusterDescription.WideArea?
 
     /// One device's part of what an instance of the level below can send in all, when all devices send to the rank
     /// `distance` further on: no more of an instance leave it than that.
@@ -29,7 +31,8 @@ package struct Fabric: Sendable {
       let change = rate / bytesPerSecond
       return Self(
         span: span, innerSpan: innerSpan, bytesPerSecond: rate, sharedBytesPerSecond: sharedBytesPerSecond * change,
-        equalShareBytesPerSecond: equalShareBytesPerSecond * change, latencySeconds: latencySeconds)
+        equalShareBytesPerSecond: equalShareBytesPerSecond * change, latencySeconds: latencySeconds,
+        wideArea: wideArea)
     }
   }
 
@@ -62,11 +65,13 @@ package struct Fabric: Sendable {
       levels.append(
         Level(
           span: level.span, innerSpan: innerSpan,
-          bytesPerSecond: min(level.bytesPerSecond * share, below?.bytesPerSecond ?? .infinity),
+          bytesPerSecond: min(
+            level.bytesPerSecond * share, below?.bytesPerSecond ?? .infinity,
+            level.wideArea?.bytesPerSecond ?? .infinity),
           sharedBytesPerSecond: shared,
           equalShareBytesPerSecond: min(shared / Double(innerSpan), below?.equalShareBytesPerSecond ?? .infinity),
           latencySeconds: level.latencySeconds
-            ?? (isScaleUp ? fabric.scaleUpLatencySeconds : fabric.scaleOutLatencySeconds)))
+            ?? (isScaleUp ? fabric.scaleUpLatencySeconds : fabric.scaleOutLatencySeconds), wideArea: level.wideArea))
       innerSpan = level.span
     }
     self.levels = levels
@@ -260,8 +265,13 @@ package struct Fabric: Sendable {
 
   func measuredRate(fromDevice from: Int, toDevice to: Int) -> Double? {
     guard let measured, from / devicesPerNode != to / devicesPerNode else { return nil }
-    return measured.bytesPerSecond(from: from / devicesPerNode, to: to / devicesPerNode)
+    let rate = measured.bytesPerSecond(from: from / devicesPerNode, to: to / devicesPerNode)
+    guard let area = level(from: from, to: to)?.wideArea else { return rate }
+    return rate.map { min($0, area.bytesPerSecond) }
   }
+
+  /// The innermost level whose instance holds two devices.
+  func level(from: Int, to: Int) -> Level? { levels.first { from / $0.span == to / $0.span } }
 
   /// One device's rate at a level: nominal, or the slowest measured link between neighbours of the ring.
   private func deviceRate(at level: Level, first: Int, stride: Int, count: Int) -> Double {

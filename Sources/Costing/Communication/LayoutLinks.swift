@@ -18,6 +18,10 @@ package final class LayoutLinks: Sendable {
   let wrap: Boundary
   /// The slowest pair of a rank of the first and of the last stage, over which tied embeddings are reduced.
   let embeddingGroup: CommunicationGroup
+  /// What workers reach each other over.
+  let workers: Workers
+  /// The first ranks of workers, of those that see links of their own.
+  private let workerStarts: StrideTo<Int>
   private let fabric: Fabric
   private let shardGroups = ShardGroupMemo()
 
@@ -39,30 +43,43 @@ package final class LayoutLinks: Sendable {
     devicesPerNode = fabric.devicesPerNode
     let t = mesh.degree(of: .tensor), p = mesh.degree(of: .pipeline)
     let replicas = mesh.spacing(along: .data), stageSize = mesh.blockSize(below: .pipeline)
+    let workerSize = mesh.blockSize(below: .worker)
 
     let tensorIsAligned = fabric.isAligned(t)
     tensorGroup = fabric.slowest(
       of: stride(from: 0, to: tensorIsAligned ? 1 : mesh.worldSize, by: t).lazy.map {
         RankGroup(first: $0, stride: 1, count: t)
       })
-    let stageIsAligned = tensorIsAligned && fabric.isAligned(stageSize)
+    let stageIsAligned =
+      tensorIsAligned && fabric.isAligned(stageSize) && (workerSize == mesh.worldSize || fabric.isAligned(workerSize))
     isUniform = stageIsAligned
+    // Of workers that see the same links one stands for all.
+    let workerStarts = stride(from: 0, to: stageIsAligned ? 1 : mesh.worldSize, by: workerSize)
+    self.workerStarts = workerStarts
+    workers = Workers(mesh, on: fabric, isAligned: stageIsAligned)
     dataGroups = (0..<(stageIsAligned ? 1 : p)).map { stage in
-      (rings ?? fabric).slowest(
-        of: (stage * stageSize..<stage * stageSize + (stageIsAligned ? 1 : replicas.stride)).lazy.map {
-          RankGroup(first: $0, stride: replicas.stride, count: replicas.count)
-        })
+      workerStarts.reduce(.alone) { slowest, worker in
+        let first = worker + stage * stageSize
+        return slowest.slower(
+          (rings ?? fabric).slowest(
+            of: (first..<first + (stageIsAligned ? 1 : replicas.stride)).lazy.map {
+              RankGroup(first: $0, stride: replicas.stride, count: replicas.count)
+            }))
+      }
     }
 
     func boundary(from stage: Int, distance: Int) -> Boundary {
       // Both ends of a transfer between aligned stages are inside the same instances whichever rank sends.
       let senders = stageIsAligned ? 1 : stageSize
-      let first = stage * stageSize
       // Activations go one way, gradients the other, over links that may have been measured to differ.
       func slower(_ byteCount: Double) -> Double {
-        max(
-          fabric.transferSeconds(first: first, count: senders, distance: distance, byteCount: byteCount),
-          fabric.transferSeconds(first: first + distance, count: senders, distance: -distance, byteCount: byteCount))
+        workerStarts.reduce(0) { slowest, worker in
+          let first = worker + stage * stageSize
+          return max(
+            slowest,
+            fabric.transferSeconds(first: first, count: senders, distance: distance, byteCount: byteCount),
+            fabric.transferSeconds(first: first + distance, count: senders, distance: -distance, byteCount: byteCount))
+        }
       }
       let probe = 1e9
       let latency = slower(0), seconds = slower(probe)
@@ -78,8 +95,10 @@ package final class LayoutLinks: Sendable {
       boundaries = (0..<(boundariesAreAlike ? 1 : p - 1)).map { boundary(from: $0, distance: stageSize) }
       wrap = boundary(from: 0, distance: stageSize * (p - 1))
       embeddingGroup = fabric.slowest(
-        of: (0..<(stageIsAligned ? 1 : stageSize)).lazy.map {
-          RankGroup(first: $0, stride: stageSize * (p - 1), count: 2)
+        of: workerStarts.lazy.flatMap { worker in
+          (worker..<worker + (stageIsAligned ? 1 : stageSize)).lazy.map {
+            RankGroup(first: $0, stride: stageSize * (p - 1), count: 2)
+          }
         })
     }
   }
@@ -115,9 +134,11 @@ package final class LayoutLinks: Sendable {
     let step = replicas.stride * spacing.stride, extent = step * count
     let isAlike = [step, extent].allSatisfy { fabric.isAligned($0) || fabric.isAlignedInNode($0) }
     return (0..<(isAlike ? 1 : mesh.degree(of: .pipeline))).map { stage in
-      let first = stage * stageSize
-      let groups = (first..<(isAlike ? first + 1 : first + stageSize)).lazy.filter { ($0 - first) % extent < step }
-        .map { RankGroup(first: $0, stride: step, count: count) }
+      let groups = workerStarts.lazy.flatMap { worker in
+        let first = worker + stage * stageSize
+        return (first..<(isAlike ? first + 1 : first + stageSize)).lazy.filter { ($0 - first) % extent < step }
+          .map { RankGroup(first: $0, stride: step, count: count) }
+      }
       // The whole group's links may be known to be slower, see `init`.
       let group = count == replicas.count ? dataGroup(ofStage: stage) : fabric.slowest(of: groups)
       return ShardGroup(group: group, hops: withHops ? hops(of: groups) : nil)

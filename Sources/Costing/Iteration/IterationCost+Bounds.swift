@@ -20,7 +20,10 @@ extension IterationCost {
   /// With interleaving all stages have L/p layers, and a stage's work follows its first arrival. Where stages lie on
   /// several models of device, any stage may be the one that a term speaks of, so that it is taken on the fastest.
   /// - Complexity: O(1) with one model of device, O(stages) with several.
-  package var boundSeconds: Double {
+  package var boundSeconds: Double { leastSeconds(localSeconds: localBoundSeconds) }
+
+  /// The same of a worker alone.
+  private var localBoundSeconds: Double {
     if strategy.update == .zerothOrder { return visitBoundSeconds(within: nil) }
     let p = strategy.pipelineDegree
     guard p > 1 else { return wholeSeconds(choice: nil) }
@@ -49,8 +52,15 @@ extension IterationCost {
   package func boundSeconds(
     freedom: StageFreedom, within limit: MemoryLimit, known: inout StageCapacities?
   ) -> Double {
+    leastSeconds(localSeconds: localBoundSeconds(freedom: freedom, within: limit, known: &known))
+  }
+
+  /// The same of a worker alone.
+  private func localBoundSeconds(
+    freedom: StageFreedom, within limit: MemoryLimit, known: inout StageCapacities?
+  ) -> Double {
     if freedom.choosesHostedLayers { return visitBoundSeconds(within: limit) }
-    guard freedom.choosesRecomputation else { return boundSeconds }
+    guard freedom.choosesRecomputation else { return localBoundSeconds }
     let p = strategy.pipelineDegree
     func least(_ stage: Int, offloads: Bool) -> Int? {
       leastRecomputedLayerCount(

@@ -28,7 +28,8 @@ extension IterationCost {
     of split: Split, tails: [StageCost.Tail], scratch: inout EvaluationScratch
   ) -> Double {
     runPipeline(split, withTransfers: true, scratch: &scratch)
-    return slowestStage(tails: tails, endSeconds: scratch.endSeconds).iterationSeconds
+    return iterationSeconds(
+      of: split, localSeconds: slowestStage(tails: tails, endSeconds: scratch.endSeconds).iterationSeconds)
   }
 
   /// Micro-batches times stages that an evaluation goes through at most, beside what repeats itself: what it costs.

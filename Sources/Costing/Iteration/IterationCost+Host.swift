@@ -31,8 +31,9 @@ extension IterationCost {
     let p = strategy.pipelineDegree, perNode = layout.links[0].devicesPerNode
     let memory = stageMemory(
       of: .even(layerCount: layerCount, stageCount: p, chunkCount: strategy.virtualStageCount))
-    let nodeCount = (strategy.worldSize + perNode - 1) / perNode
-    let all = memory.reduce(0.0) { $0 + Double($1.hostBytes) } * Double(strategy.worldSize / p)
+    let rankCount = strategy.mesh.blockSize(below: .worker)
+    let nodeCount = (rankCount + perNode - 1) / perNode
+    let all = memory.reduce(0.0) { $0 + Double($1.hostBytes) } * Double(rankCount / p)
     return Int(all / Double(nodeCount))
   }
 

@@ -30,24 +30,38 @@ extension IterationCost {
     let recompute = sum { $0.recomputeSeconds }
     let tensor = sum { $0.forwardTensorSeconds + $0.backwardTensorSeconds }
     let busy = m * own.passSeconds(stage: last.stage, content).sum
-    // What the data-parallel group adds to every pass; what remains of the passes is waiting for the host.
-    func added(_ total: PassSeconds, _ part: MicroBatchCost.Passes) -> Double {
-      total.forward - part.forwardSeconds + total.backward - part.backwardSeconds
-    }
-    let exposedInPasses =
-      m
-      * (n * added(own.layer.device, own.microBatch.layer) + k * added(own.keptLayer.device, own.microBatch.keptLayer)
-        + (isFirst ? added(own.embedding, own.microBatch.embedding) : 0)
-        + (isLast ? added(own.head, own.microBatch.head) : 0))
+    // What remains of the passes beside what the data-parallel group adds is waiting for the host.
+    let exposedInPasses = own.dataSecondsInPasses(stage: last.stage, content)
     // What rounding leaves is neither waiting nor bubble.
     func beyondRounding(_ seconds: Double) -> Double { seconds > 1e-12 * busy ? seconds : 0 }
     let waiting = busy - compute - recompute - tensor - exposedInPasses
+    let local = last.iterationSeconds
     return Prediction.TimeSplit(
       computeSeconds: compute, recomputeSeconds: recompute,
       launchSeconds: beyondRounding(waiting), tensorSeconds: tensor,
       pipelineSeconds: max(0, end - endWithoutTransfers),
       dataSeconds: exposedInPasses + last.tail.dataSeconds + last.waitSeconds,
       bubbleSeconds: beyondRounding(endWithoutTransfers - busy), optimizerSeconds: last.tail.optimizerSeconds,
-      fixedSeconds: fixedSeconds)
+      fixedSeconds: fixedSeconds,
+      outerSeconds: iterationSeconds(of: split, localSeconds: local) - local)
+  }
+}
+
+extension StageCost {
+  /// What replicas exchange in an iteration's passes, as far as nothing hides it, seconds.
+  func dataSecondsInPasses(stage: Int, _ content: Split.Stage) -> Double {
+    func added(_ total: PassSeconds, _ part: MicroBatchCost.Passes) -> Double {
+      total.forward - part.forwardSeconds + total.backward - part.backwardSeconds
+    }
+    let n = Double(recomputedCount(content.choice) ?? content.layerCount), k = Double(content.layerCount) - n
+    return Double(microBatchCount)
+      * (n * added(layer.device, microBatch.layer) + k * added(keptLayer.device, microBatch.keptLayer)
+        + (stage == 0 ? added(embedding, microBatch.embedding) : 0)
+        + (stage == strategy.pipelineDegree - 1 ? added(head, microBatch.head) : 0))
+  }
+
+  /// All that they exchange in an iteration, as far as nothing hides it, seconds.
+  func exposedDataSeconds(stage: Int, _ content: Split.Stage) -> Double {
+    dataSecondsInPasses(stage: stage, content) + tail(stage: stage, content).dataSeconds
   }
 }

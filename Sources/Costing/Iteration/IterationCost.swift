@@ -23,6 +23,8 @@ package struct IterationCost: Sendable {
   let costs: [StageCost]
   /// By stage, the model of device that takes longest for a layer, by its place in the cluster's order.
   package private(set) var paces: [Int]
+  /// What outer steps add; nil without.
+  let outer: OuterCost?
 
   /// - Parameter costs: in the order of the layout's models of device.
   init(
@@ -39,6 +41,14 @@ package struct IterationCost: Sendable {
     // (Narayanan et al. 2021, section 4.1).
     boundaryByteCount = strategy.boundaryActivationBytes(job: job) / strategy.tensorDegree
     paces = Self.paces(layout, costs)
+    // All devices wait for the slowest.
+    outer =
+      strategy.update == .outer
+      ? costs.map { cost in
+        OuterCost(
+          strategy: strategy, job: job, links: cost.links, secondsPerMemoryByte: cost.secondsPerMemoryByte,
+          host: cost.host)
+      }.max { $0.allReduceSeconds(parameterCount: 1 << 30) < $1.allReduceSeconds(parameterCount: 1 << 30) } : nil
   }
 
   /// By stage, the model of device that takes longest for a layer.

@@ -81,6 +81,11 @@ extension MemoryModel {
       hostBytes = hosted.onHost
     }
 
+    var outer = outerByteCount == 0 ? 0 : outerBytes(stage: stage, layerCount: layerCount)
+    if strategy.outer.isHosted {
+      hostBytes = min(hostBytes + outer, HostedBytes.mostOnHost)
+      outer = 0
+    }
     let passes = passBytes(
       isLast: isLast, recomputes: strategy.recompute != .full || choice?.recomputedLayerCount != 0,
       parameterCount: parameterCount, activationBytes: activations, chunkActivationBytes: chunkActivations)
@@ -102,11 +107,11 @@ extension MemoryModel {
         workspaceBytes: stepIsWorse ? atStep : counted - activations,
         reservedBytes: memory.reservedBytes + framework.reservedBytes,
         fragmentationBytes: Int((stepIsWorse ? lostAtStep : lost).rounded(.up)),
-        hostBytes: min(optimizer, HostedBytes.mostOnHost))
+        hostBytes: min(hostBytes + optimizer, HostedBytes.mostOnHost), outerBytes: outer)
     }
     return Prediction.StageMemory(
       weightBytes: weights, gradientBytes: gradients, optimizerBytes: optimizer, activationBytes: activations,
       workspaceBytes: counted - activations, reservedBytes: memory.reservedBytes + framework.reservedBytes,
-      fragmentationBytes: Int(lost.rounded(.up)), hostBytes: hostBytes)
+      fragmentationBytes: Int(lost.rounded(.up)), hostBytes: hostBytes, outerBytes: outer)
   }
 }

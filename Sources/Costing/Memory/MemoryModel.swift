@@ -64,6 +64,8 @@ package struct MemoryModel: Sendable {
   let comfortableFraction: Double
   let limitFraction: Double
   let isFragile: Bool
+  /// What outer steps keep of a parameter that a rank updates, bytes; 0 without.
+  let outerByteCount: Int
 
   /// Counts what does not depend on the split of layers.
   ///
@@ -116,6 +118,7 @@ package struct MemoryModel: Sendable {
     gradientByteCount = job.gradientByteCount
     optimizer = OptimizerStates(job: job, vocabularySize: vocabulary, parameters: parameters, tensorDegree: t)
     keepsMastersBesideHost = framework.keepsMastersBesideHost
+    outerByteCount = strategy.update == .outer ? strategy.outer.byteCount(job.outer) : 0
     self.framework = framework.memory
 
     let tokens = strategy.microBatch * job.sequenceLength

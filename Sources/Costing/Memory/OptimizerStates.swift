@@ -91,6 +91,11 @@ extension MemoryModel {
       isLast: stage == strategy.pipelineDegree - 1)
   }
 
+  /// What one device of a stage keeps for outer steps, bytes, wherever it lies: of what it updates.
+  func outerBytes(stage: Int, layerCount: Int) -> Int {
+    outerByteCount * updatedCount(stage: stage, layerCount: layerCount)
+  }
+
   /// Bytes that an update reads and writes for a parameter of a stage: states twice, the gradient, and the weight.
   func updateBytesPerParameter(stage: Int, layerCount: Int) -> Double {
     // Without a copy that is exact the weight is read as well.

@@ -5,7 +5,7 @@ struct HostSpeed: Sendable {
   /// Of the link, one direction.
   let bytesPerSecond: Double
   /// Of the memory that an update reads and writes.
-  private let updateBytesPerSecond: Double
+  let updateBytesPerSecond: Double
 
   init(_ host: ClusterDescription.Host, devicesPerNode: Int) {
     bytesPerSecond = host.bytesPerSecond(devicesPerNode: devicesPerNode)

@@ -135,7 +135,9 @@ package final class StageCost: Sendable {
     // Full recomputation launches the forward kernels, about a third of all, again.
     var floor = framework.layerFloorSeconds * (recompute == .full ? 4 / 3 : 1)
     floor += framework.tensorFloorSecondsPerRank * Double(strategy.tensorDegree - 1)
-    if strategy.tensorDegree > 1, strategy.pipelineDegree > 1, strategy.worldSize > devicesPerNode {
+    if strategy.tensorDegree > 1, strategy.pipelineDegree > 1,
+      strategy.mesh.blockSize(below: .worker) > devicesPerNode
+    {
       floor += framework.pipelineFloorSecondsPerTensorRank * Double(strategy.tensorDegree)
     }
     if strategy.tensorDegree > devicesPerNode {

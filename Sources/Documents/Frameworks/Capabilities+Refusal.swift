@@ -83,6 +83,9 @@ extension Capabilities {
     if strategy.update == .zerothOrder {
       return Refusal("\(label) has no zeroth-order training", nearest: "update=first-order")
     }
+    if strategy.update == .outer {
+      return Refusal("\(label) has no outer steps between workers", nearest: "update=first-order")
+    }
     return refusal(of: strategy.mesh) ?? refusal(of: strategy.schedule)
       ?? refusal(ofSequenceParallelism: strategy.usesSequenceParallelism, on: strategy.mesh)
       ?? refusal(of: strategy.recompute) ?? refusal(of: strategy.sharding, on: strategy.mesh)
@@ -90,8 +93,7 @@ extension Capabilities {
 
   /// Why the framework has no such axes; nil if it does.
   package func refusal(of mesh: Mesh) -> Refusal? {
-    // A framework runs each worker; that there are several is none of its affair.
-    for axis in Mesh.Axis.allCases where axis != .worker && mesh.degree(of: axis) > 1 && !axes.contains(axis) {
+    for axis in Mesh.Axis.allCases where mesh.degree(of: axis) > 1 && !axes.contains(axis) {
       return Refusal("\(label) has no \(axis.name) parallelism", nearest: "\(axis.name)=1")
     }
     return nil
