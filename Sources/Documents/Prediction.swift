@@ -269,7 +269,9 @@ extension Prediction.StageMemory {
       guard !overflow else { throw field.error(expected: "bytes whose sum can be counted") }
       sum = next
     }
-    guard try peak.integer(in: 0...Int.max) == sum else { throw peak.error(expected: "the sum of its parts, \(sum)") }
+    guard try peak.integer(in: 0...Int.max) == sum else {
+      throw peak.conflict("expected the sum of its parts, \(sum), found \(peak.value.briefDescription)")
+    }
   }
 
   var json: JSON {
