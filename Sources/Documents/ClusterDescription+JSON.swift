@@ -110,6 +110,7 @@ extension ClusterDescription.Level {
       sharedBytesPerSecond: fields.optional("shared_bytes_per_second")?.positiveNumber(),
       oversubscription: fields.optional("oversubscription")?.number(
         in: 1...1_000, expected: "an oversubscription factor from 1 to 1000") ?? 1,
+      hasFlatRings: fields.optional("flat_rings")?.boolean() ?? false,
       wideArea: fields.optional("wide_area").map { (field) throws(DocumentError) in try .init(field) })
     try fields.finish()
   }
@@ -119,7 +120,8 @@ extension ClusterDescription.Level {
       ("name", .string(name)), ("span", .integer(span)), ("bytes_per_second", .number(bytesPerSecond)),
       ("latency_seconds", latencySeconds.map(JSON.number)), ("efficiency", efficiency.map(JSON.number)),
       ("shared_bytes_per_second", sharedBytesPerSecond.map(JSON.number)),
-      ("oversubscription", oversubscription == 1 ? nil : .number(oversubscription)), ("wide_area", wideArea?.json))
+      ("oversubscription", oversubscription == 1 ? nil : .number(oversubscription)), ("flat_rings", hasFlatRings ? .boolean(true) : nil),
+      ("wide_area", wideArea?.json))
   }
 }
 

@@ -16,13 +16,18 @@ package struct ClusterDescription: Sendable, Equatable {
     package let sharedBytesPerSecond: Double?
     /// Factor above 1 by which traffic of all devices at once is slower than of one.
     package let oversubscription: Double
+    /// Whether collectives that cross the level run as one ring through all ranks, as they do over sockets, and never level by
+    /// level.
+    package let hasFlatRings: Bool
     /// What is special of links between sites; nil where the level is none of those.
     package let wideArea: WideArea?
 
     package init(
       name: String, span: Int, bytesPerSecond: Double, latencySeconds: Double? = nil, efficiency: Double? = nil,
-      sharedBytesPerSecond: Double? = nil, oversubscription: Double = 1, wideArea: WideArea? = nil
+      sharedBytesPerSecond: Double? = nil, oversubscription: Double = 1, hasFlatRings: Bool = false,
+      wideArea: WideArea? = nil
     ) {
+      self.hasFlatRings = hasFlatRings
       self.wideArea = wideArea
       self.name = name
       self.span = span

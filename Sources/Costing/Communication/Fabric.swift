@@ -16,6 +16,8 @@ package struct Fabric: Sendable {
     /// One device's part of the shared links, of this level and of those below it between nodes, when all send at once.
     let equalShareBytesPerSecond: Double
     let latencySeconds: Double
+    /// Whether collectives that cross it are rings through all ranks.
+    let hasFlatRings: Bool
     /// What is special of links between sites; nil where the level is none of those.
     let wideArea: ClusterDescription.WideArea?
 
@@ -32,7 +34,7 @@ package struct Fabric: Sendable {
       return Self(
         span: span, innerSpan: innerSpan, bytesPerSecond: rate, sharedBytesPerSecond: sharedBytesPerSecond * change,
         equalShareBytesPerSecond: equalShareBytesPerSecond * change, latencySeconds: latencySeconds,
-        wideArea: wideArea)
+        hasFlatRings: hasFlatRings, wideArea: wideArea)
     }
   }
 
@@ -71,7 +73,8 @@ package struct Fabric: Sendable {
           sharedBytesPerSecond: shared,
           equalShareBytesPerSecond: min(shared / Double(innerSpan), below?.equalShareBytesPerSecond ?? .infinity),
           latencySeconds: level.latencySeconds
-            ?? (isScaleUp ? fabric.scaleUpLatencySeconds : fabric.scaleOutLatencySeconds), wideArea: level.wideArea))
+            ?? (isScaleUp ? fabric.scaleUpLatencySeconds : fabric.scaleOutLatencySeconds),
+          hasFlatRings: level.hasFlatRings, wideArea: level.wideArea))
       innerSpan = level.span
     }
     self.levels = levels
@@ -183,7 +186,7 @@ package struct Fabric: Sendable {
         let parts = Double(shape.partCount)
         hierarchicalLatency += collectiveSeconds + (parts - 1) * level.latencySeconds
         hierarchicalSecondsPerByte += (parts - 1) / parts / Double(shape.mostInside) / rate
-        isRegular = isRegular && shape.fewestInside == shape.mostInside
+        isRegular = isRegular && shape.fewestInside == shape.mostInside && !level.hasFlatRings
         // Of a rank's peers, those in its instance of this level but not in one below.
         let within = shape.holdsAll ? count : max(reached, min(count, shape.mostInside * shape.partCount))
         allToAllLatency += Double(within - reached) * level.latencySeconds

@@ -92,10 +92,12 @@ struct OuterCost: Sendable {
     let isLate = strategy.staleness > 0
     let held = isLate ? busy * allReduce * linkShare : 0
     let local = period * localSeconds
+    // Absurd links make absurd numbers, which have to be countable all the same.
+    let hidden = localSeconds > 0 ? ((1 - busy * linkShare) * allReduce / localSeconds).rounded(.up) : .infinity
     return Prediction.OuterRound(
       roundSeconds: (isLate ? max(local + held, allReduce) : local + allReduce) + step, localSeconds: localSeconds,
       allReduceSeconds: allReduce, interferenceSeconds: held / period, stepSeconds: step,
-      leastHiddenPeriod: max(1, Int(((1 - busy * linkShare) * allReduce / localSeconds).rounded(.up))))
+      leastHiddenPeriod: Int(max(1, min(hidden, 1e15))))
   }
 }
 
