@@ -36,13 +36,19 @@ extension RankState {
     memory.add(byteCount, setting.strategy.outer.isHosted ? .host : .outer)
   }
 
+  /// What is pending is kept from round to round where steps are late; otherwise it is taken for the step only.
+  private mutating func addPending(_ sign: Int) {
+    let byteCount = sign * ownedCount * format.byteCount
+    if setting.shape.isLate { addOuter(byteCount) } else { memory.add(byteCount, .workspace) }
+  }
+
   // MARK: The round
 
   /// Takes what the worker has moved by. What was pending is on its way, or where nobody sends anything is the sum.
   mutating func takeProgress() {
     if setting.shape.isLate, workerCount == 1, !rounds.pending.isEmpty { rounds.sum = rounds.pending }
     let values = parts.flatMap { $0.outer?.progress(of: $0.optimizer.masters) ?? [] }
-    if rounds.pending.isEmpty { addOuter(ownedCount * format.byteCount) }
+    if rounds.pending.isEmpty { addPending(1) }
     rounds.pending = sent(values)
   }
 
@@ -70,7 +76,7 @@ extension RankState {
     rounds.sum = nil
     if setting.job.outer.penalty.asksForAnchorStep { rounds.steps.lastSquares = Float(ownedSquares { moved[$0][...] }) }
     if !setting.shape.isLate {
-      addOuter(-ownedCount * format.byteCount)
+      addPending(-1)
       rounds.pending = []
     }
     returnToAnchor()
