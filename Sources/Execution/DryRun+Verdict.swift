@@ -25,17 +25,31 @@ extension DryRun {
     var run = MiniatureRun(setting: setting, programs: programs, usesThreads: options.usesThreads)
     var steps: [Step] = []
     var passes = (idle: 0, busy: 0)
-    for index in 0..<options.stepCount {
+    let stretches = shape.stretches(count: options.stepCount)
+    var loaded = Stretch.usual
+    func iterate(_ stretch: Stretch) throws(Failure) {
+      if stretch != loaded { run.load(stretch == .usual ? programs : shape.programs(stretch)) }
+      loaded = stretch
       do { try run.iterate() } catch { throw Failure(description: "\(error)") }
+    }
+    // Of iterations; what closes a training gathers weights once more.
+    var sentInIterations: [[Int]] = []
+    for index in 0..<options.stepCount {
+      try iterate(stretches[index])
       let makespan = run.ranks.map(\.machine.clock).max() ?? 0
       passes = (makespan - (run.ranks.map(\.machine.passCount).min() ?? 0), makespan)
       let expected = reference[index]
+      let loss = run.loss, norm = run.gradientNorm
+      if index == options.stepCount - 1 {
+        sentInIterations = run.ranks.map(\.machine.sentBytes)
+        if stretches.count > options.stepCount { try iterate(.closing) }
+      }
       let parameters = run.parameters
       let (error, part) = Self.largestError(parameters.values, reference: expected.parameters, since: initial)
       steps.append(
         Step(
-          loss: Comparison(executed: run.loss, reference: expected.loss),
-          gradientNorm: Comparison(executed: run.gradientNorm, reference: expected.gradientNorm),
+          loss: Comparison(executed: loss, reference: expected.loss),
+          gradientNorm: Comparison(executed: norm, reference: expected.gradientNorm),
           parameterError: error, worstPart: part, replicasAgree: parameters.replicasAgree))
     }
     self.options = options
@@ -43,18 +57,21 @@ extension DryRun {
     self.steps = steps
     programStepCount = programs.reduce(0) { $0 + $1.steps.count }
     traffic =
-      Self.traffic(of: run, stepCount: options.stepCount, miniature: miniature)
+      Self.traffic(of: run, sentInIterations, stepCount: options.stepCount, miniature: miniature)
       + Self.hostTraffic(of: run, stepCount: options.stepCount, miniature: miniature)
     do {
       memory = Self.memory(of: run, miniature: miniature, job: try job.with(optimizer))
-      bubble = Bubble(executedPasses: passes.idle, expectedPasses: try shape.schedule.bubblePassCount())
+      bubble = Bubble(
+        executedPasses: passes.idle, expectedPasses: try shape.schedule.bubblePassCount() * shape.iterationCount())
     } catch {
       throw Failure(description: "\(error)")
     }
     tolerances =
       shape.isZerothOrder
       ? Self.tolerances(of: arithmetic, shape, reference: reference)
-      : Self.tolerances(of: arithmetic, optimizer.rule, quantisations: programs.quantisations)
+      : Self.tolerances(
+        of: arithmetic, optimizer.rule, quantisations: programs.quantisations,
+        outerFormat: miniature.strategy.outer.format)
     disagreements = Self.disagreements(
       steps: steps, traffic: traffic, memory: memory, bubble: bubble, tolerances: tolerances)
   }
@@ -70,9 +87,15 @@ extension DryRun {
   /// are off, 32 · 2⁻⁷; later norms with the parameters. Adam's change of a parameter has its size whatever the
   /// gradient's, and a gradient below its code may have either sign: it may differ by two changes.
   ///
-  /// - Parameter quantisations: how what replicas send each other is quantised, as far as it is.
+  /// What workers have moved by is rounded once by each and once more, and by the reference in another place: by up to two
+  /// codes of the largest change in a parameter, 2 · 2⁻⁷ or 2 · 2⁻⁸, and again in each round that is pending.
+  ///
+  /// - Parameters:
+  ///   - quantisations: how what replicas send each other is quantised, as far as it is.
+  ///   - outerFormat: how workers send each other what they have moved by.
   static func tolerances(
-    of arithmetic: Precision, _ rule: Documents.Optimizer.Rule, quantisations: Set<Quantisation> = []
+    of arithmetic: Precision, _ rule: Documents.Optimizer.Rule, quantisations: Set<Quantisation> = [],
+    outerFormat: OuterStep.Format = .fp32
   ) -> Tolerances {
     let unit: Double =
       switch arithmetic {
@@ -83,12 +106,18 @@ extension DryRun {
     let isAdam = rule == .adam
     let weightCode = quantisations.contains(.weights) ? 0x1p-7 : 0
     let gradientCode = quantisations.contains(.gradients) ? 0x1p-3 : 0
+    let outerCode: Double =
+      switch outerFormat {
+      case .fp32: 0
+      case .bf16: 0x1p-8
+      case .int8: 0x1p-7
+      }
     let code = max(weightCode, gradientCode), spread = 32 * weightCode + 4 * gradientCode
     let first = 0x1p6 * unit
     return Tolerances(
       firstLoss: max(first, 2 * weightCode), firstScalars: max(first, 2 * code),
-      laterScalars: max((isAdam ? 0x1p10 : 0x1p8) * unit, spread),
-      parameters: max((isAdam ? 0x1p18 : 0x1p10) * unit, spread > 0 && isAdam ? 2 : spread))
+      laterScalars: max((isAdam ? 0x1p10 : 0x1p8) * unit, spread, 4 * outerCode),
+      parameters: max((isAdam ? 0x1p18 : 0x1p10) * unit, spread > 0 && isAdam ? 2 : spread, 4 * outerCode))
   }
 
   /// The part of the model that is furthest from the reference, in units of the largest change of any of its parameters.
@@ -112,7 +141,10 @@ extension DryRun {
 
   // MARK: Bytes
 
-  private static func traffic(of run: MiniatureRun, stepCount: Int, miniature: Miniature) -> [Traffic] {
+  /// - Parameter sentInIterations: by rank, up to the last iteration.
+  private static func traffic(
+    of run: MiniatureRun, _ sentInIterations: [[Int]], stepCount: Int, miniature: Miniature
+  ) -> [Traffic] {
     let model = miniature.model
     let counted = model.traffic(of: miniature.strategy, split: miniature.split, routes: miniature.routes)
     var executed = TrafficCount(rankCount: run.ranks.count, levelCount: model.cluster.levels.count)
@@ -120,9 +152,13 @@ extension DryRun {
       for receiver in run.ranks.indices where receiver != rank.number {
         let level = model.linkLevel(fromRank: rank.number, toRank: receiver)
         for kind in TrafficKind.allCases {
-          executed.add(
-            rank.machine.sentBytes[receiver * TrafficKind.allCases.count + kind.index] / stepCount, kind: kind,
-            fromRank: rank.number, level: level)
+          let index = receiver * TrafficKind.allCases.count + kind.index
+          // What is sent once a round.
+          let bytes =
+            kind == .outer
+            ? rank.machine.sentBytes[index] / stepCount
+            : sentInIterations[rank.number][index] / (stepCount * run.setting.shape.iterationCount())
+          executed.add(bytes, kind: kind, fromRank: rank.number, level: level)
         }
       }
     }
@@ -163,8 +199,8 @@ extension DryRun {
         row(.weights, "weights", counted.weightBytes), row(.gradients, "gradients", counted.gradientBytes),
         row(.optimizer, "optimizer", counted.optimizerBytes),
         row(.activations, "activations", counted.activationBytes),
-        row(.host, "offloaded", offloaded),
-      ].filter { $0.executedBytes != 0 || $0.countedBytes != 0 || $0.kind != "offloaded" }
+        row(.outer, "outer", counted.outerBytes), row(.host, "offloaded", offloaded),
+      ].filter { $0.executedBytes != 0 || $0.countedBytes != 0 || !["outer", "offloaded"].contains($0.kind) }
     }
   }
 
@@ -207,7 +243,7 @@ extension [RankProgram] {
   fileprivate var quantisations: Set<Quantisation> {
     var found: Set<Quantisation> = []
     for program in self {
-      for case .collective(let collective) in program.steps.map(\.operation) {
+      for case .collective(let collective) in program.steps.map(\.operation) where collective.traffic != .outer {
         if let quantisation = collective.quantisation { found.insert(quantisation) }
       }
     }
@@ -227,7 +263,13 @@ extension ExecutionSetting {
   /// What one rank makes of the same training.
   func reference(microBatch: Int, stepCount: Int) -> [SerialReference.Step] {
     let model = SerialReference(
-      shard: referenceShard, globalBatch: job.globalBatch, microBatch: microBatch, settings: optimizer)
+      shard: referenceShard, globalBatch: strategy.workerBatch(globalBatch: job.globalBatch), microBatch: microBatch,
+      settings: optimizer)
+    if strategy.update == .outer {
+      return SerialOuter(
+        model: model, workerCount: strategy.workerDegree, step: strategy.outer, settings: job.outer
+      ).steps(roundCount: stepCount)
+    }
     guard shape.isZerothOrder else { return model.run(stepCount: stepCount).steps }
     return SerialZerothOrder(model: model, settings: job.zerothOrder, shareCount: strategy.batchDegree)
       .run(stepCount: stepCount).map {

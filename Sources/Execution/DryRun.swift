@@ -49,21 +49,21 @@ package struct DryRun: Sendable {
     }
   }
 
-  /// One optimizer step.
+  /// One optimizer step; of workers one round of them, with its outer step.
   package struct Step: Sendable, Equatable {
-    /// Mean over all tokens, before the update.
+    /// Mean over all tokens, before the update; of a round over all its iterations and workers.
     package let loss: Comparison
-    /// Of the whole model, before clipping.
+    /// Of the whole model, before clipping; of a round the mean, too.
     package let gradientNorm: Comparison
     /// Of all parameters after the update: the largest difference over the largest change since the beginning.
     package let parameterError: Double
     /// The part of the model in which that is.
     package let worstPart: String
-    /// Whether replicas that should hold the same parameters do, bit for bit.
+    /// Whether replicas that should hold the same parameters do, bit for bit: after outer steps those of all workers.
     package let replicasAgree: Bool
   }
 
-  /// Bytes of a kind that crossed a level of links in one iteration, over all ranks.
+  /// Bytes of a kind that crossed a level of links in one iteration, over all ranks; of outer steps in one round.
   package struct Traffic: Sendable, Equatable {
     package let kind: String
     package let level: String
@@ -125,7 +125,10 @@ package struct DryRun: Sendable {
     if let sentence = miniature.unsupported(options) { throw Failure(description: sentence) }
     let shape = miniature.shape
     let programs = shape.programs()
-    if let defect = shape.defect(in: programs) { throw Failure(description: "\(defect)") }
+    for stretch in Stretch.allCases where stretch == .usual || shape.isLate {
+      let programs = stretch == .usual ? programs : shape.programs(stretch)
+      if let defect = shape.defect(in: programs, stretch) { throw Failure(description: "\(defect)") }
+    }
     try self.init(miniature, options: options, shape: shape, programs: programs)
   }
 }
@@ -135,7 +138,7 @@ extension Strategy {
   package var notExecuted: String? {
     // Of weights on the host it runs zeroth-order training, which takes a layer up once for all that it is needed for.
     let parts = [
-      hosting.holdsWeights && update == .firstOrder ? "weights on the host" : nil,
+      hosting.holdsWeights && update.hasGradients ? "weights on the host" : nil,
       hosting.holdsActivations ? "activations on the host" : nil,
     ].compactMap { $0 }
     return parts.isEmpty ? nil : "\(parts.joined(separator: " and ")) are not executed"
@@ -156,6 +159,13 @@ extension Miniature {
       return
         "quantised collectives with a tensor degree of \(strategy.tensorDegree) are not executed: ranks of a tensor "
         + "group quantise the parameters that all of them hold with steps of their own, and let them drift apart"
+    }
+    if strategy.outer.format.quantisation != nil,
+      strategy.tensorDegree > 1 || strategy.pipelineDegree > 1 && model.job.model.hasTiedEmbeddings
+    {
+      return
+        "progress that workers quantise is not executed where ranks of a tensor group, or two stages, hold the same "
+        + "parameters: each would quantise them with steps of its own, and let them drift apart"
     }
     return nil
   }
@@ -201,7 +211,7 @@ package struct MessageScale: Sendable, Equatable {
     switch operand {
     case .stream, .branch, .columnInput, .arrived: activations
     case .tokenMaximum, .tokenTarget, .tokenSum: tokens
-    case .exchanged(let exchange, _, _): exchange.content == .scalars ? 1 : parameters
+    case .exchanged(let exchange, _, _): [.scalars, .anchorStep].contains(exchange.content) ? 1 : parameters
     }
   }
 }

@@ -9,6 +9,8 @@ package import Documents
 /// the number of micro-batches shrink always; the data-parallel and then the pipeline degree shrink where the
 /// ranks are too many, but never to one where the plan has more: every kind of group remains. Shard degrees
 /// shrink with the data-parallel degree, the outer ones first. Groups of replicas that divide losses stay as large as they are.
+/// Of workers there are fewer before anything in them is, two where the plan has several; their rounds are of up to
+/// ``longestRound`` iterations, as late as the plan's.
 package struct Miniature: Sendable {
   /// A size that is not the plan's.
   package struct Change: Sendable, Equatable {
@@ -58,10 +60,11 @@ package struct Miniature: Sendable {
       choices: plan.split.choices.map { choices in stages.map { choices[$0] } })
 
     let microBatchCount = Self.microBatchCount(of: plan, pipelineDegree: p)
-    let strategy = planned.on(
+    var strategy = planned.on(
       degrees.mesh, zeroStage: planned.zeroStage,
       sharding: planned.hasShardLevels ? planned.sharding.shrunk(from: planned.dataDegree, to: degrees.data) : nil
     ).with(\.microBatch, min(planned.microBatch, 2))
+    strategy.outer.period = min(planned.outer.period, Self.longestRound)
     do {
       let sequenceLength = Self.sequenceLength(of: plan)
       var job = try TrainingJob(
@@ -74,6 +77,7 @@ package struct Miniature: Sendable {
         precision: plan.job.precision, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32,
         optimizer: plan.job.optimizer)
       job.zerothOrder = plan.job.zerothOrder
+      job.outer = plan.job.outer
       // A fine-tuning's would not move a weight in as few steps.
       job.zerothOrder.learningRate = Self.zerothOrderLearningRate
       let cluster = try degrees.cluster(of: plan).replacing(device: plan.cluster.device.withoutOverheads())
@@ -96,6 +100,9 @@ package struct Miniature: Sendable {
   }
 
   private static let zerothOrderLearningRate = 1e-3
+
+  /// Iterations of a round, at most: one after another iteration, and one before.
+  package static let longestRound = 3
 
   /// Enough micro-batches for the schedule's warm-up, pairs and cool-down.
   private static func microBatchCount(of plan: Plan, pipelineDegree p: Int) -> Int {
@@ -160,6 +167,8 @@ package struct Miniature: Sendable {
   ) -> [Change] {
     let model = plan.job.model, small = job.model
     return [
+      Change(what: "workers", planned: plan.strategy.workerDegree, executed: strategy.workerDegree),
+      Change(what: "iterations of a round", planned: plan.strategy.outer.period, executed: strategy.outer.period),
       Change(what: "data degree", planned: plan.strategy.dataDegree, executed: strategy.dataDegree),
       Change(
         what: "weight shard degree", planned: plan.strategy.sharding.weightDegree,
@@ -239,20 +248,23 @@ private struct Degrees {
   var data: Int { mesh.degree(of: .data) }
   var worldSize: Int { mesh.worldSize }
 
-  /// The largest pipeline degree, and then data degree, whose ranks are few enough
-  /// and fill whole nodes, or one in part.
+  /// The largest pipeline degree, then data degree, then workers, whose ranks are few enough
+  /// and fill whole nodes, each worker its own, or one in part.
   init(of plan: Plan, rankLimit: Int) throws(Miniature.Refusal) {
     let strategy = plan.strategy, inNode = plan.cluster.devicesPerNode
     var needed = strategy.worldSize
     for p in stride(from: strategy.pipelineDegree, through: min(2, strategy.pipelineDegree), by: -1) {
       for d in stride(from: strategy.dataDegree, through: min(2, strategy.dataDegree), by: -1) {
-        let mesh = strategy.mesh.with(.pipeline, degree: p).with(.data, degree: d), ranks = mesh.worldSize
-        let fillsNodes = ranks % inNode == 0
+        let worker = strategy.mesh.ofOneWorker.with(.pipeline, degree: p).with(.data, degree: d)
+        let planned = strategy.workerDegree, most = max(min(2, planned), min(planned, rankLimit / worker.worldSize))
+        let mesh = worker.with(.worker, degree: most), ranks = mesh.worldSize
+        let fillsNodes = worker.worldSize % inNode == 0
         let fillsPart =
-          ranks < inNode && plan.cluster.levels.allSatisfy { $0.span >= ranks || ranks % $0.span == 0 }
+          planned == 1 && ranks < inNode && plan.cluster.levels.allSatisfy { $0.span >= ranks || ranks % $0.span == 0 }
         // Whole groups that divide losses, and two of them where there are several.
         let (groups, rest) = d.quotientAndRemainder(dividingBy: strategy.perturbationDegree)
-        guard fillsNodes || fillsPart, rest == 0, groups >= min(2, strategy.batchDegree),
+        guard fillsNodes || fillsPart, rest == 0,
+          groups >= min(2, strategy.dataDegree / strategy.perturbationDegree),
           strategy.sharding.shrunk(from: strategy.dataDegree, to: d) != nil
         else { continue }
         if ranks <= rankLimit {
@@ -290,7 +302,16 @@ private struct Degrees {
     guard worldSize >= inNode else { return [0] }
     let planned = plan.arrangement.nodeOrder
     let stageSize = plan.strategy.mesh.blockSize(below: .pipeline), keptSize = mesh.blockSize(below: .pipeline)
-    guard stageSize % inNode == 0, keptSize % inNode == 0 else { return Array(planned.prefix(worldSize / inNode)) }
-    return keptStages.flatMap { stage in planned[stage * stageSize / inNode..<(stage * stageSize + keptSize) / inNode] }
+    // The first workers are kept, and of each the same nodes.
+    let workerSize = plan.strategy.mesh.blockSize(below: .worker), keptWorkerSize = mesh.blockSize(below: .worker)
+    return (0..<mesh.degree(of: .worker)).flatMap { worker in
+      let planned = planned[(worker * workerSize / inNode)...]
+      guard stageSize % inNode == 0, keptSize % inNode == 0 else {
+        return Array(planned.prefix(keptWorkerSize / inNode))
+      }
+      return keptStages.flatMap { stage in
+        planned.dropFirst(stage * stageSize / inNode).prefix(keptSize / inNode)
+      }
+    }
   }
 }

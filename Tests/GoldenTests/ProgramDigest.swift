@@ -31,6 +31,7 @@ struct ProgramDigest {
     case .data: "data"
     case .upload: "upload"
     case .offload: "offload"
+    case .outer: "outer"
     }
   }
 
@@ -101,6 +102,7 @@ struct ProgramDigest {
     case .data: "data"
     case .embedding: "embedding"
     case .control: "control"
+    case .outer: "outer"
     }
   }
 
@@ -129,6 +131,8 @@ struct ProgramDigest {
     case (.partialGradient, nil): return "replicated gradients"
     case (.tiedMatrixGradient, _): return "tied matrix gradient"
     case (.scalars, _): return "scalars"
+    case (.progress, _): return hop == .fromOwners ? "progress sums" : "progress"
+    case (.anchorStep, _): return "anchor step"
     case (.weights, nil): return "weights of no part"
     }
   }
@@ -156,6 +160,9 @@ struct ProgramDigest {
       "evaluate \(words(part)) \(batches.lowerBound) to \(batches.upperBound) \(evaluation.index)"
     case .sumLosses: "sum losses"
     case .projectGradient: "project"
+    case .takeProgress: "take progress"
+    case .returnToAnchor: "return"
+    case .outerStep(let count): "outer step \(count)"
     }
   }
 

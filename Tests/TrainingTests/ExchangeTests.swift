@@ -14,7 +14,7 @@ import Training
 
   /// Kinds and families at each moment, all in one line.
   private func words(_ sharding: Sharding, in mesh: Mesh = mesh) -> String {
-    Moment.allCases.map { moment in
+    Moment.allCases.filter { ![.outer, .outerScalars].contains($0) }.map { moment in
       sharding.exchanges(at: moment, in: mesh).map { "\($0.kind.rawValue) \($0.family?.rawValue ?? "")" }
         .joined(separator: ", ")
     }.joined(separator: " | ")

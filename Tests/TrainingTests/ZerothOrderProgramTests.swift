@@ -180,7 +180,7 @@ import Training
     let shape = try IterationShape(
       job: job, strategy: Strategy(mesh: [.data: 2]), split: Split([6]),
       schedule: PipelineSchedule(.oneForwardOneBackward, stageCount: 1, microBatchCount: 6), paddedVocabularySize: 16)
-    #expect(shape.cycle.contains(.passes) && !shape.cycle.contains(.visits))
+    #expect(shape.cycle().contains(.passes) && !shape.cycle().contains(.visits))
     #expect(shape.evaluations(ofRank: 0).count == 2)
     #expect(shape.sentElementCount == shape.activationElementCount)
     #expect(!shape.isHosted(.layer(0)))

@@ -158,6 +158,7 @@ package struct MemoryModel: Sendable {
     case .weights: weightByteCount
     case .accumulatedGradients: gradientByteCount
     case .fp32: 4
+    case .bf16: 2
     }
   }
 

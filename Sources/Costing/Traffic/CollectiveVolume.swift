@@ -55,7 +55,10 @@ struct CollectiveVolume {
     case .allReduce:
       forEachReduceScatterPair(body)
       forEachAllGatherPair(body)
-    case .allToAll: preconditionFailure("an all-to-all has hops of its own, see QuantisedExchange")
+    case .allToAll:
+      for from in 0..<rankCount {
+        for to in 0..<rankCount where to != from { body(from, to, chunkLength(to)) }
+      }
     }
   }
 

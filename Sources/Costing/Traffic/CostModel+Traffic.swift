@@ -43,7 +43,8 @@ extension CostModel {
   /// | pipeline | S/t of each rank, each boundary, each direction, each micro-batch |
   /// | data | gradients reduced and weights gathered, once an iteration of a stage's parameters where whole gradients are kept (ZeRO 0 and 1), every micro-batch of each part otherwise, and once what is left between the degrees of gradients, optimizer states and replicas; quantised, words of codes and steps |
   /// | embedding | gradients of tied embeddings, between first and last stage |
-  /// | control | two fp32 numbers over all ranks: the gradient's squared norm and the loss |
+  /// | control | two fp32 numbers over all ranks of a worker: the gradient's squared norm and the loss |
+  /// | outer | once a round, not an iteration: what workers have moved by, of what a rank updates, and where the penalty asks for it one fp32 number within each worker |
   ///
   /// Under zeroth-order training, of a rank that evaluates E of 2q losses: tensor, the forward pass' own, E times; pipeline, the
   /// activations of E losses downstream; data, weights of each part gathered in each of its visits; control, 2q fp32 numbers.
@@ -187,6 +188,10 @@ private struct TrafficFold {
   private mutating func count(_ exchange: Exchange, at moment: Moment, among ranks: RankGroup) {
     let place = mesh.coordinates(ofRank: ranks.first), kind = exchange.traffic
     let devicesPerNode = model.cluster.devicesPerNode, bytes = exchange.elementByteCount(model.job)
+    if exchange.content == .progress {
+      countProgress(exchange, among: ranks)
+      return
+    }
     for tensor in tensors(of: exchange, at: moment, stage: place[.pipeline]) where tensor.elementCount > 0 {
       let elements =
         exchange.family.map {
@@ -201,6 +206,22 @@ private struct TrafficFold {
       countCollective(
         exchange.kind, of: .exchanged(exchange, nil, nil), words ?? elements,
         bytes: words == nil ? bytes : Quantisation.wordByteCount, times: tensor.times, kind, over: ranks)
+    }
+  }
+
+  /// What workers have moved by, of the elements whose optimizer states a rank keeps: one all-reduce, or two hops.
+  private mutating func countProgress(_ exchange: Exchange, among ranks: RankGroup) {
+    let place = mesh.coordinates(ofRank: ranks.first)
+    let elements = strategy.sharding.ownedElementCount(
+      ofReplica: place[.data], replicaCount: strategy.dataDegree,
+      partElementCounts: parts(ofStage: place[.pipeline]).flatMap {
+        [Int](repeating: $0.parameters, count: $0.copies)
+      })
+    guard elements > 0 else { return }
+    for it in exchange.workerCollectives(of: elements) {
+      countCollective(
+        it.kind, of: .exchanged(exchange, nil, it.hop), it.elementCount, bytes: it.elementByteCount, times: 1, .outer,
+        over: ranks)
     }
   }
 
@@ -222,6 +243,8 @@ private struct TrafficFold {
   private func tensors(of exchange: Exchange, at moment: Moment, stage: Int) -> [(elementCount: Int, times: Int)] {
     switch exchange.content {
     case .scalars: return [(isZerothOrder ? model.job.zerothOrder.evaluationCount : 2, 1)]
+    case .anchorStep: return [(model.job.outer.penalty.asksForAnchorStep ? 1 : 0, 1)]
+    case .progress: return []
     case .tiedMatrixGradient: return model.job.model.hasTiedEmbeddings ? [(memory.parameters.outputMatrix, 1)] : []
     case .weights, .updatedWeights, .gradient, .partialGradient:
       func elements(_ part: Part) -> Int {

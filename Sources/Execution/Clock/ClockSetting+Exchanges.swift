@@ -14,7 +14,10 @@ extension ClockSetting {
     switch exchange.content {
     // The model leaves these out.
     case .partialGradient: return FlowPrice()
-    case .scalars:
+    case .progress:
+      // Rounded numbers take two hops, of half the way each.
+      price = self.price(model.communicationGroup(group), of: collective)
+    case .scalars, .anchorStep:
       guard contends else { return FlowPrice() }
       price = self.price(model.communicationGroup(group), of: collective)
     case .tiedMatrixGradient: price = FlowPrice(bytesSeconds: cost.embeddingSumSeconds)

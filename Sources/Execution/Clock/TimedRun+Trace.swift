@@ -129,11 +129,11 @@ extension ProgramStep {
 }
 
 extension ProgramStep.Stream {
-  /// Whether a rank's trace has a track of it: those to and from the host where there is anything on them.
+  /// Whether a rank's trace has a track of it: those to and from the host, and between workers, where there is anything on them.
   fileprivate func isShown(of program: RankProgram) -> Bool {
     switch self {
     case .compute, .tensor, .pipeline, .data: true
-    case .upload, .offload: program.steps.contains { $0.stream == self }
+    case .upload, .offload, .outer: program.steps.contains { $0.stream == self }
     }
   }
 }

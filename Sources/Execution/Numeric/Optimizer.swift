@@ -81,6 +81,12 @@ struct OptimizerState: Sendable {
     if settings.masterFormat != .fp32 { masters = masters.map(settings.masterFormat.rounded) }
   }
 
+  /// Goes on from other parameters, with the moments as they are.
+  mutating func replaceMasters(with parameters: [Float], settings: OptimizerSettings) {
+    precondition(parameters.count == masters.count, "parameters are those of the range")
+    masters = settings.masterFormat == .fp32 ? parameters : parameters.map(settings.masterFormat.rounded)
+  }
+
   /// Factor by which gradients of a global norm are clipped: min(1, limit / (norm + 1e-6)), as Megatron-LM has it.
   static func clippingScale(norm: Double, settings: OptimizerSettings) -> Float {
     guard let limit = settings.clippingNorm else { return 1 }

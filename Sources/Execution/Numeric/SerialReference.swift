@@ -55,30 +55,42 @@ struct SerialReference: Sendable {
   func run(stepCount: Int) -> Result {
     var states = layouts.map { OptimizerState(masters: $0.initialValues(seed: shard.seed), settings: settings) }
     var steps: [Step] = []
-    for step in 0..<stepCount {
-      let weights = states.map { $0.masters.map(shard.arithmetic.rounded) }
-      var gradients = layouts.map { [Float](repeating: 0, count: $0.count) }
-      var loss = 0.0
-      for first in stride(from: 0, to: globalBatch, by: microBatch) {
-        let sequences = MicroBatch(step: step, sequences: Array(first..<first + microBatch))
-        loss += pass(sequences, weights: weights, gradients: &gradients)
-      }
-      var squares = 0.0
-      for (layout, gradient) in zip(layouts, gradients) {
-        squares += layout.sumOfSquares(gradient: gradient[...], range: 0..<layout.count)
-      }
-      let norm = squares.squareRoot() / Double(shard.lossScale)
-      let scale = OptimizerState.clippingScale(norm: norm, settings: settings) / shard.lossScale
-      for part in states.indices {
-        states[part].update(gradient: gradients[part][...], scale: scale, step: step, settings: settings)
-      }
+    for index in 0..<stepCount {
+      let (loss, norm) = step(index, sequences: 0..<globalBatch, states: &states)
       let parameters = zip(layouts, states).map { ($0.part, $1.masters) }
       steps.append(
         Step(
-          loss: loss / Double(tokenCount), gradientNorm: norm,
+          loss: loss, gradientNorm: norm,
           parameters: Dictionary(uniqueKeysWithValues: parameters)))
     }
     return Result(steps: steps, parameters: steps.last?.parameters ?? [:])
+  }
+
+  /// One optimizer step.
+  /// - Parameters:
+  ///   - sequences: as many as the global batch has.
+  ///   - states: of all parts.
+  /// - Returns: the mean loss, and the gradient's norm before clipping.
+  func step(
+    _ index: Int, sequences: Range<Int>, states: inout [OptimizerState]
+  ) -> (loss: Double, gradientNorm: Double) {
+    let weights = states.map { $0.masters.map(shard.arithmetic.rounded) }
+    var gradients = layouts.map { [Float](repeating: 0, count: $0.count) }
+    var loss = 0.0
+    for first in stride(from: sequences.lowerBound, to: sequences.upperBound, by: microBatch) {
+      let sequences = MicroBatch(step: index, sequences: Array(first..<first + microBatch))
+      loss += pass(sequences, weights: weights, gradients: &gradients)
+    }
+    var squares = 0.0
+    for (layout, gradient) in zip(layouts, gradients) {
+      squares += layout.sumOfSquares(gradient: gradient[...], range: 0..<layout.count)
+    }
+    let norm = squares.squareRoot() / Double(shard.lossScale)
+    let scale = OptimizerState.clippingScale(norm: norm, settings: settings) / shard.lossScale
+    for part in states.indices {
+      states[part].update(gradient: gradients[part][...], scale: scale, step: index, settings: settings)
+    }
+    return (loss / Double(tokenCount), norm)
   }
 
   /// Tokens of the global batch, over which the loss is the mean.

@@ -3,6 +3,8 @@ struct MemoryAccount: Sendable {
   /// What bytes are held for; the kinds of the memory model. Host bytes are not on the device.
   enum Kind: Int, CaseIterable, Sendable {
     case weights, gradients, optimizer, activations, workspace, host
+    /// Anchor, outer momentum, and what workers have in flight.
+    case outer
   }
 
   private(set) var live = [Int](repeating: 0, count: Kind.allCases.count)

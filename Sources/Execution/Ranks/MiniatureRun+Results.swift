@@ -5,8 +5,9 @@ import Training
 extension MiniatureRun {
   /// Mean loss of the iteration, as all ranks were told.
   ///
-  /// Under zeroth-order training the mean of all that were evaluated.
+  /// Under zeroth-order training the mean of all that were evaluated; of a round of workers of all its iterations.
   var loss: Double {
+    if setting.strategy.update == .outer { return meanOfWorkers { Double($0[1]) } }
     let scalars = ranks[0].machine.state.scalars
     return setting.shape.isZerothOrder ? scalars.mean : Double(scalars[1])
   }
@@ -15,10 +16,21 @@ extension MiniatureRun {
   ///
   /// Under zeroth-order training what the directions show of it: the root of the mean square of the gradients along them,
   /// which is that of the gradient's norm where numbers of directions are normally distributed.
+  ///
+  /// Of a round of workers the mean of all its iterations.
   var gradientNorm: Double {
+    if setting.strategy.update == .outer { return meanOfWorkers { Double($0[0]).squareRoot() } }
     let state = ranks[0].machine.state
     guard setting.shape.isZerothOrder else { return Double(state.scalars[0]).squareRoot() }
     return (state.visits.gradients[state.step] ?? []).rootMeanSquare
+  }
+
+  /// Over the iterations of a round of all workers, of something of their scalars.
+  private func meanOfWorkers(_ value: ([Float]) -> Double) -> Double {
+    let all = (0..<setting.strategy.workerDegree).flatMap { worker in
+      ranks[setting.shape.mesh.block(worker, below: .worker).lowerBound].machine.state.rounds.scalars.map(value)
+    }
+    return all.reduce(0, +) / Double(max(1, all.count))
   }
 
   /// All masters, whole: from the shards of replicas and of tensor groups.
@@ -73,7 +85,9 @@ extension MiniatureRun {
       else { return false }
       // Neither embedding nor head lies on a host.
       let mine = rank.machine.state.parts[here].weights[from], theirs = other.machine.state.parts[there].weights[to]
-      let isExact = setting.shape.sharding.optimizerDegree == 1 || setting.strategy.dataDegree <= 2
+      let isExact =
+        (setting.shape.sharding.optimizerDegree == 1 || setting.strategy.dataDegree <= 2)
+        && (setting.strategy.workerDegree <= 2 || setting.strategy.outer.format == .bf16)
       // Weights are of the order of 1, and an update is at most of that of the learning rate.
       let limit = isExact ? 0 : 0.1 * setting.optimizer.learningRate
       guard zip(mine, theirs).allSatisfy({ abs($0 - $1) <= limit }) else { return false }

@@ -27,6 +27,15 @@ struct MiniatureRun {
     network = Network(rankCount: programs.count, usesThreads: usesThreads)
   }
 
+  /// Takes up other programs of the same ranks, which go on with what they hold.
+  mutating func load(_ programs: [RankProgram]) {
+    let all = PreparedProgram.prepare(programs)
+    for (rank, shares) in CollectiveShare.shares(of: programs).enumerated() {
+      ranks[rank].load(all[rank])
+      ranks[rank].machine.load(shares: shares, all: all)
+    }
+  }
+
   /// Runs every program once to its end.
   mutating func iterate() throws(ExecutionFailure) {
     network.beginIteration()

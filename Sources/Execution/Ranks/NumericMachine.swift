@@ -19,9 +19,9 @@ struct NumericMachine: Machine {
 
   let number: Int
   /// The rank's part of every collective, by step.
-  private let shares: [CollectiveShare?]
+  private var shares: [CollectiveShare?]
   /// All ranks' steps' numbers, see ``PreparedProgram/identities``: what a message's step must agree with.
-  private let meetings: [[Int]]
+  private var meetings: [[Int]]
   private(set) var state: RankState
   /// Bytes sent in the iterations so far, by receiver and kind.
   private(set) var sentBytes: [Int]
@@ -46,6 +46,12 @@ struct NumericMachine: Machine {
       setting: setting, place: setting.shape.mesh.coordinates(ofRank: number), parts: prepared.program.parts)
     sentBytes = [Int](repeating: 0, count: setting.shape.mesh.worldSize * TrafficKind.allCases.count)
     running = [Running?](repeating: nil, count: prepared.streams.count)
+  }
+
+  /// Takes up another program, with everything that the rank holds.
+  mutating func load(shares: [CollectiveShare?], all: [PreparedProgram]) {
+    self.shares = shares
+    meetings = all.map(\.identities)
   }
 
   mutating func beginIteration() {

@@ -69,6 +69,7 @@ extension ProgramStep.Stream {
     case .data: 3
     case .upload: 4
     case .offload: 5
+    case .outer: 6
     }
   }
 }

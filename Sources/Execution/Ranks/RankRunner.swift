@@ -6,7 +6,7 @@ import Training
 /// ended.
 struct RankRunner<M: Machine> {
   let number: Int
-  let prepared: PreparedProgram
+  private(set) var prepared: PreparedProgram
   var machine: M
 
   private var cursors: [Int]
@@ -18,6 +18,13 @@ struct RankRunner<M: Machine> {
     self.machine = machine
     cursors = [Int](repeating: 0, count: prepared.streams.count)
     isDone = [Bool](repeating: false, count: prepared.program.steps.count)
+  }
+
+  /// Takes up another program of the same rank, which begins with the next iteration.
+  mutating func load(_ other: PreparedProgram) {
+    precondition(other.program.rank == number, "a program is its rank's own")
+    prepared = other
+    isDone = [Bool](repeating: false, count: other.program.steps.count)
   }
 
   /// Starts the program again, for the next iteration.

@@ -36,6 +36,8 @@ extension RankState {
         let (index, range) = tiedMatrix
         return Array(parts[index].gradient[range])
       case .scalars: return scalars
+      case .progress: return placed(progressLoad(hop))
+      case .anchorStep: return [rounds.steps.lastSquares]
       }
     }
   }
@@ -72,6 +74,8 @@ extension RankState {
         let (index, range) = tiedMatrix
         parts[index].gradient.replaceSubrange(range, with: buffer)
       case .scalars: scalars = buffer
+      case .progress: progressStore(buffer, hop)
+      case .anchorStep: rounds.steps.lastSquares = buffer[0]
       }
     }
   }

@@ -23,6 +23,9 @@ extension RankState {
     case .clipGradients:
       clippingScale = OptimizerState.clippingScale(norm: Double(scalars[0]).squareRoot(), settings: setting.optimizer)
     case .updateParameters: updateParameters()
+    case .takeProgress: takeProgress()
+    case .returnToAnchor: returnToAnchor()
+    case .outerStep(let count): outerStep(workerCount: count)
     case .update(let part, let losses): update(part, with: losses)
     case .perturb(let part, let evaluation): perturb(part, evaluation)
     case .evaluate(let piece, let part, let microBatch, let evaluation): evaluate(piece, part, microBatch, evaluation)
@@ -248,7 +251,7 @@ extension RankState {
   /// Each replica's gradient is of the mean over its own tokens, times the scale of the loss; the mean over replicas
   /// follows when they are summed.
   private var gradientScale: Float {
-    shard.lossScale / Float(setting.job.globalBatch / dataDegree * setting.job.sequenceLength)
+    shard.lossScale / Float(setting.job.globalBatch / setting.strategy.batchDegree * setting.job.sequenceLength)
   }
 }
 

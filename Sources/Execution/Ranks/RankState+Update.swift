@@ -56,13 +56,16 @@ extension RankState {
       ? parts[index].gradientShard[parts[index].ownedInGradientShard] : parts[index].gradient[parts[index].owned]
   }
 
-  mutating func sumScalars() {
+  /// Sum of squares of numbers of the elements that this rank updates, each parameter of the model on exactly one rank.
+  ///
+  /// - Parameter values: by index of the part, of all its owned elements.
+  func ownedSquares(_ values: (Int) -> ArraySlice<Float>) -> Double {
     var squares = 0.0
     // Replicas that hold the same gradient count it once.
     if place[.data] < sharding.optimizerDegree {
       for index in parts.indices {
         let part = parts[index]
-        let gradient = ownedGradient(index)
+        let gradient = values(index)
         // The embedding's stage answers for a matrix that two stages hold.
         let copy =
           part.part == .head && setting.shape.copiesTiedMatrix ? part.layout.range(of: .outputMatrix) ?? 0..<0 : 0..<0
@@ -72,7 +75,13 @@ extension RankState {
         }
       }
     }
-    let tokens = Double(setting.job.globalBatch) * Double(setting.job.sequenceLength)
+    return squares
+  }
+
+  mutating func sumScalars() {
+    let squares = ownedSquares(ownedGradient)
+    let sequences = setting.strategy.workerBatch(globalBatch: setting.job.globalBatch)
+    let tokens = Double(sequences) * Double(setting.job.sequenceLength)
     let scale = Double(shard.lossScale)
     scalars = [Float(squares / (scale * scale)), Float(lossSum / tokens)]
     lossSum = 0
@@ -91,6 +100,7 @@ extension RankState {
       for element in parts[index].gradientShard.indices { parts[index].gradientShard[element] = 0 }
     }
     step += 1
+    if isOuter { rounds.scalars.append(scalars) }
   }
 }
 

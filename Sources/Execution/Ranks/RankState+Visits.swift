@@ -38,6 +38,7 @@ extension RankState {
 
   /// Goes on to the next iteration when one is done.
   mutating func beginIteration() {
+    rounds.scalars = []
     guard isZerothOrder else { return }
     if visits.gradients[step] != nil { step += 1 }
     visits.lossSums = [Double](repeating: 0, count: settings.evaluationCount)

@@ -32,8 +32,8 @@ struct ExecutionSetting: Sendable {
   }
 
   /// The sequences of a replica's micro-batch, out of the global batch.
-  func sequences(replica: Int, microBatch: Int) -> [Int] {
-    let share = replica / strategy.perturbationDegree
+  func sequences(of place: Mesh.Coordinates, microBatch: Int) -> [Int] {
+    let share = (place[.worker] * strategy.dataDegree + place[.data]) / strategy.perturbationDegree
     let first = share * (job.globalBatch / strategy.batchDegree) + microBatch * strategy.microBatch
     return Array(first..<first + strategy.microBatch)
   }
@@ -66,6 +66,8 @@ struct RankState {
     /// Where gradients are sharded, the accumulated gradient of `ranges.gradients`.
     var gradientShard: [Float]
     var optimizer: OptimizerState
+    /// Where workers take outer steps, of the same elements.
+    var outer: OuterState?
 
     /// Elements that this rank updates.
     var owned: Range<Int> { ranges.optimizer }
@@ -119,6 +121,8 @@ struct RankState {
   var owed: [Operand: OwedValues] = [:]
   /// What zeroth-order training has in hand.
   var visits = Visits()
+  /// What rounds of workers have in hand.
+  var rounds = Rounds()
 
   init(setting: ExecutionSetting, place: Mesh.Coordinates, parts owned: [ModelPart]) {
     self.setting = setting
@@ -195,6 +199,7 @@ struct RankState {
     let masters = setting.keepsMastersBesideHost ? setting.optimizer.kept.masterByteCount(setting.job.precision) : 0
     memory.add(states + 4 * count, .host)
     memory.add(optimizerBytes - states + masters * count, offloadsOptimizer ? .host : .optimizer)
+    makeOuterStates()
   }
 
   func index(of part: ModelPart) -> Int {
@@ -203,6 +208,6 @@ struct RankState {
   }
 
   func microBatch(_ index: Int) -> MicroBatch {
-    MicroBatch(step: step, sequences: setting.sequences(replica: place[.data], microBatch: index))
+    MicroBatch(step: step, sequences: setting.sequences(of: place, microBatch: index))
   }
 }

@@ -45,6 +45,8 @@ package struct CollectiveRoutes: Sendable {
   /// The route of a message. An all-to-all has one only.
   package func route(of question: Question) -> Route {
     guard question.kind != .allToAll, question.group.count > 1 else { return .ring }
+    // Every worker finds the same length, to the bit, or their anchors would part.
+    if question.operand.isOfAnchorStep { return .direct }
     if let route = fixed[question.group], question.operand.isRoutedByGroup { return route }
     return choice(question)
   }
@@ -56,8 +58,13 @@ extension Operand {
     if case .exchanged(let exchange, _, _) = self { exchange.content == .scalars } else { false }
   }
 
+  /// Whether it is how far an anchor has moved.
+  fileprivate var isOfAnchorStep: Bool {
+    if case .exchanged(let exchange, _, _) = self { exchange.content == .anchorStep } else { false }
+  }
+
   /// Whether a route that was fixed for its group is meant for it: what the whole iteration sums is no group's own.
   fileprivate var isRoutedByGroup: Bool {
-    if case .exchanged(let exchange, _, _) = self { [.data, .tensor].contains(exchange.traffic) } else { true }
+    if case .exchanged(let exchange, _, _) = self { [.data, .tensor, .outer].contains(exchange.traffic) } else { true }
   }
 }

@@ -30,6 +30,13 @@ package enum Computation: Sendable, Hashable {
   /// The optimizer's step on the parameters (or the shard of them) that this rank updates; clears the gradient.
   case updateParameters
 
+  /// Takes what the rank's worker has moved by in a round, the anchor less the parameters: what is summed over workers.
+  case takeProgress
+  /// Puts the parameters that the rank updates back to the anchor.
+  case returnToAnchor
+  /// Moves the anchor by the mean over so many workers of what they have moved by, and the parameters to the anchor.
+  case outerStep(workerCount: Int)
+
   /// Moves a part's weights on the rank along the directions of an iteration, by what its losses said of each.
   case update(ModelPart, with: Losses)
   /// Makes the copy of a part's whole weights, away from them along a direction, at which a loss is evaluated.
@@ -82,6 +89,9 @@ extension Computation: CustomStringConvertible {
     case .sumScalars: "sums of the gradient's squares and of the losses"
     case .clipGradients: "clip the gradient"
     case .updateParameters: "update the parameters"
+    case .takeProgress: "what the worker has moved by"
+    case .returnToAnchor: "return to the anchor"
+    case .outerStep(let count): "outer step by the mean of \(count.counted("worker"))"
     case .update(let part, .ofThisIteration): "update of \(part) by this iteration's losses"
     case .update(let part, .ofLastIteration): "update of \(part) by the last iteration's losses"
     case .perturb(let part, let evaluation): "perturbation of \(part) for \(evaluation)"

@@ -4,7 +4,8 @@ import Documents
 extension ProgramCheck {
   /// The passes of a rank, in the schedule's order.
   func passes(of program: RankProgram) throws(ProgramDefect) {
-    let expected = shape.schedule.steps(ofStage: mesh.coordinate(ofRank: program.rank, along: .pipeline))
+    let iteration = shape.schedule.steps(ofStage: mesh.coordinate(ofRank: program.rank, along: .pipeline))
+    let expected = (0..<shape.iterationCount(stretch)).flatMap { _ in iteration }
     for isEnd in [false, true] {
       let found = program.steps.compactMap { step -> PipelineStep? in
         switch step.operation {
@@ -104,7 +105,7 @@ extension ProgramCheck {
   /// What is computed once an iteration, as often as its cycle says.
   func ending(of program: RankProgram) throws(ProgramDefect) {
     func computations(_ all: [Computation?]) -> [Computation] { all.compactMap(\.self) }
-    let expected = computations(shape.cycle.map { if case .compute(let it) = $0 { it } else { nil } })
+    let expected = computations(shape.cycle(stretch).map { if case .compute(let it) = $0 { it } else { nil } })
     let found = computations(program.steps.map { if case .compute(let it) = $0.operation { it } else { nil } })
     func averages(_ all: [Computation]) -> [Int] {
       all.compactMap { if case .averageGradients(let count) = $0 { count } else { nil } }
@@ -112,9 +113,16 @@ extension ProgramCheck {
     guard averages(found) == averages(expected) else {
       throw .average(rank: program.rank, expected: mesh.degree(of: .data), found: averages(found))
     }
+    func workers(_ all: [Computation]) -> [Int] {
+      all.compactMap { if case .outerStep(let count) = $0 { count } else { nil } }
+    }
+    guard workers(found) == workers(expected) else {
+      throw .outerMean(rank: program.rank, expected: workers(expected), found: workers(found))
+    }
     for (what, computation) in [
       ("sums the scalars", Computation.sumScalars), ("clips the gradient", .clipGradients),
-      ("updates the parameters", .updateParameters),
+      ("updates the parameters", .updateParameters), ("takes what its worker has moved by", .takeProgress),
+      ("returns to the anchor", .returnToAnchor),
     ] {
       func count(_ all: [Computation]) -> Int { all.count { $0 == computation } }
       guard count(found) == count(expected) else {

@@ -62,10 +62,12 @@ extension ProgramCheck {
     let held = shape.parameters(ofStage: mesh.coordinate(ofRank: rank, along: .pipeline)).entries.map(\.part)
     var expected: [Way: Int] = [:]
     for moment in Moment.allCases {
+      let times = shape.count(of: moment, in: stretch)
+      guard times > 0 else { continue }
       for exchange in shape.exchanges(at: moment) {
         for part in shape.parts(of: exchange, held: held) {
           for collective in shape.collectives(of: exchange, part: part, rank: rank) {
-            expected[Way(collective), default: 0] += part.map { shape.count(of: moment, $0) } ?? 1
+            expected[Way(collective), default: 0] += (part.map { shape.count(of: moment, $0) } ?? 1) * times
           }
         }
       }
@@ -75,12 +77,12 @@ extension ProgramCheck {
 
   // MARK: The secondary copy
 
-  /// Slices of the secondary copy are kept once of every part, after its first gather and before any gather from them, and
-  /// dropped once, before the parameters change and after the last.
+  /// Slices of the secondary copy are kept once of every part in an iteration, after its first gather and before any gather
+  /// from them, and dropped once, before the parameters change and after the last.
   func secondary(of program: RankProgram) throws(ProgramDefect) {
     let hasSecondary = shape.sharding.secondaryDegree != nil
     var gathered: Set<ModelPart> = [], kept: Set<ModelPart> = []
-    var drops = 0
+    var drops = 0, keptCount = 0
     for (index, step) in program.steps.enumerated() {
       switch step.operation {
       case .compute(.keepSecondary(let part)):
@@ -92,6 +94,8 @@ extension ProgramCheck {
         drops += 1
       case .compute(.updateParameters):
         guard drops == (hasSecondary ? 1 : 0) else { throw .secondary(place(program, index)) }
+        keptCount += kept.count
+        (gathered, kept, drops) = ([], [], 0)
       case .collective(let collective):
         guard hasSecondary, case .exchanged(let exchange, let part?, _) = collective.operand,
           exchange.content == .weights
@@ -102,9 +106,10 @@ extension ProgramCheck {
       }
     }
     let stage = mesh.coordinate(ofRank: program.rank, along: .pipeline)
-    let expected = hasSecondary ? shape.parameters(ofStage: stage).entries.count : 0
-    guard kept.count == expected else {
-      throw .once("keeps secondary slices", rank: program.rank, count: kept.count, expected: expected)
+    let expected = hasSecondary ? shape.parameters(ofStage: stage).entries.count * shape.iterationCount(stretch) : 0
+    keptCount += kept.count
+    guard keptCount == expected, drops == 0 else {
+      throw .once("keeps secondary slices", rank: program.rank, count: keptCount, expected: expected)
     }
   }
 }

@@ -171,7 +171,7 @@ extension ProgramCheck {
 
   /// A step begins after another one has ended: on the same stream it follows it, otherwise it waits for it or for one that
   /// follows it.
-  private func require(_ step: Int, of program: RankProgram, after other: Int?) throws(ProgramDefect) {
+  func require(_ step: Int, of program: RankProgram, after other: Int?) throws(ProgramDefect) {
     guard let other else { throw .notDue(place(program, step), due: nil) }
     let steps = program.steps
     if steps[step].stream == steps[other].stream, step > other { return }

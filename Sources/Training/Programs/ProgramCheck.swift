@@ -7,12 +7,13 @@ extension IterationShape {
   /// receives, which passes run in which order and of which steps: everything that can be told without computing. What
   /// cannot, such as a piece that adds a tensor twice, shows in the numbers.
   ///
+  /// - Parameter stretch: what the programs cover.
   /// - Complexity: O(steps).
-  package func defect(in programs: [RankProgram]) -> ProgramDefect? {
+  package func defect(in programs: [RankProgram], _ stretch: Stretch = .usual) -> ProgramDefect? {
     guard programs.map(\.rank) == Array(0..<mesh.worldSize) else {
       return .ranks(expected: mesh.worldSize, found: programs.map(\.rank))
     }
-    let check = ProgramCheck(shape: self, programs: programs)
+    let check = ProgramCheck(shape: self, programs: programs, stretch: stretch)
     do {
       try check.ownership()
       for program in programs {
@@ -21,6 +22,7 @@ extension IterationShape {
         if !isZerothOrder { try check.passes(of: program) }
         try check.ending(of: program)
         try check.exchanges(of: program)
+        try check.rounds(of: program)
         try check.secondary(of: program)
       }
       try check.collectivesMeet()
@@ -45,6 +47,7 @@ extension IterationShape {
 struct ProgramCheck {
   let shape: IterationShape
   let programs: [RankProgram]
+  let stretch: Stretch
 
   var mesh: Mesh { shape.mesh }
 

@@ -54,6 +54,12 @@ package enum ProgramDefect: Error, Sendable, Hashable {
   case unlike(Place, expected: Collective)
   /// Gradients are averaged over another number of replicas than were summed, or not at all.
   case average(rank: Int, expected: Int, found: [Int])
+  /// An outer step goes by the mean over another number of workers than are summed, or there is none.
+  case outerMean(rank: Int, expected: [Int], found: [Int])
+  /// The optimizer's and the outer steps of a round do not follow each other as they should.
+  case round(rank: Int, position: Int, expected: Computation?, found: Computation?)
+  /// What should be in flight beside all of a round is not begun before it.
+  case notBeside(Place)
   /// Something that is done once an iteration is done more often, or never.
   case once(String, rank: Int, count: Int, expected: Int)
   /// Replicas exchange a tensor more or less often than their strategy says.
@@ -108,8 +114,13 @@ extension ProgramDefect: CustomStringConvertible {
     case .unlike(let place, let it):
       "\(place) should be a \(it.reduction) of \(it.elementByteCount)-byte elements by the route \(it.route)"
     case .average(let rank, let expected, let found):
-      "rank \(rank) averages gradients over \(found.isEmpty ? "no" : found.map(String.init).joined(separator: ", ")) "
-        + "replicas, but \(expected) are summed"
+      "rank \(rank) averages gradients over \(Self.list(found)) replicas, but \(expected) are summed"
+    case .outerMean(let rank, let expected, let found):
+      "rank \(rank) steps by the mean over \(Self.list(found)) workers, but \(Self.list(expected)) are summed"
+    case .round(let rank, let position, let expected, let found):
+      "step \(position) of the round of rank \(rank) is \(found.map { "\($0)" } ?? "missing"), but "
+        + "\(expected.map { "\($0)" } ?? "nothing") is due"
+    case .notBeside(let place): "\(place) is not begun before the round that it should be in flight beside"
     case .once(let what, let rank, let count, let expected):
       "rank \(rank): \(what) \(count) times in an iteration, not \(expected)"
     case .exchanges(let operand, let kind, let quantisation, let rank, let expected, let found):
@@ -127,5 +138,9 @@ extension ProgramDefect: CustomStringConvertible {
         + "\(expected) and 1"
     case .unordered(let place, let other): "\(place) does not wait for \(other)"
     }
+  }
+
+  private static func list(_ counts: [Int]) -> String {
+    counts.isEmpty ? "no" : counts.map(String.init).joined(separator: ", ")
   }
 }

@@ -4,10 +4,12 @@ import Documents
 extension ProgramLowering {
   /// Appends what a rank does of an exchange; nil where that is nothing.
   @discardableResult
-  private mutating func exchange(_ exchange: Exchange, of part: ModelPart?, after waits: [Int]) -> Int? {
+  private mutating func exchange(
+    _ exchange: Exchange, of part: ModelPart?, after waits: [Int], on stream: ProgramStep.Stream = .data
+  ) -> Int? {
     var last: Int?
     for collective in shape.collectives(of: exchange, part: part, rank: rank) {
-      last = append(.collective(collective), on: .data, after: waits)
+      last = append(.collective(collective), on: stream, after: waits)
     }
     return last
   }
@@ -74,6 +76,13 @@ extension ProgramLowering {
   }
 
   // MARK: Everything on the rank
+
+  /// Begins what is exchanged at a moment, after all that was computed so far.
+  mutating func launch(_ moment: Moment) {
+    for whole in shape.exchanges(at: moment) {
+      launched[moment] = exchange(whole, of: nil, after: lastComputation, on: .outer)
+    }
+  }
 
   /// Exchanges everything on the rank, and lets the next computation wait for that.
   mutating func exchangeAll(at moment: Moment) {

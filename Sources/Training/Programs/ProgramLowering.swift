@@ -29,6 +29,8 @@ struct ProgramLowering {
   var uploads: [ModelPart: Int] = [:]
   var uploadCount = 0
   var releases: [Int] = []
+  /// The last step of what was begun beside others, by moment.
+  var launched: [Moment: Int] = [:]
 
   init(_ shape: IterationShape, rank: Int, grain: RankProgram.Grain) {
     self.shape = shape
@@ -47,13 +49,15 @@ struct ProgramLowering {
   var isSequenceParallel: Bool { strategy.usesSequenceParallelism }
   var sharding: Sharding { shape.sharding }
 
-  mutating func program() -> RankProgram {
-    for phase in shape.cycle {
+  mutating func program(_ stretch: Stretch) -> RankProgram {
+    for phase in shape.cycle(stretch) {
       switch phase {
       case .passes: passes()
       case .visits: visits()
       case .updateResident: updateResident()
       case .exchange(let moment): exchangeAll(at: moment)
+      case .launch(let moment): launch(moment)
+      case .await(let moment): waitNext(for: launched[moment])
       case .compute(let computation): compute(computation)
       }
     }
@@ -61,6 +65,8 @@ struct ProgramLowering {
   }
 
   private mutating func passes() {
+    gatheredParts = []
+    keptParts = []
     for step in shape.schedule.steps(ofStage: place[.pipeline]) {
       switch step.pass {
       case .forward: forwardPass(step)

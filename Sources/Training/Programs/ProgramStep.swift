@@ -18,6 +18,8 @@ package struct ProgramStep: Sendable, Hashable {
     case upload
     /// Weights to the host.
     case offload
+    /// What workers send each other, in flight beside iterations.
+    case outer
   }
 
   package enum Operation: Sendable, Hashable {

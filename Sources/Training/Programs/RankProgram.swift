@@ -1,6 +1,6 @@
 import Documents
 
-/// Everything that one rank does in one iteration, in order.
+/// Everything that one rank does in one iteration, or in a round of them (``Stretch``), in order.
 package struct RankProgram: Sendable, Hashable {
   /// How much of a pass is one step.
   package enum Grain: Sendable, Hashable {
@@ -26,13 +26,17 @@ extension IterationShape {
   /// The programs of all ranks, by rank.
   ///
   /// - Complexity: O(ranks × micro-batches × layers).
-  package func programs() -> [RankProgram] { programs(ofRanks: Array(0..<mesh.worldSize), in: .pieces) }
+  package func programs(_ stretch: Stretch = .usual) -> [RankProgram] {
+    programs(ofRanks: Array(0..<mesh.worldSize), in: .pieces, stretch)
+  }
 
   /// The programs of some ranks, in their order.
-  package func programs(ofRanks ranks: [Int], in grain: RankProgram.Grain) -> [RankProgram] {
+  package func programs(
+    ofRanks ranks: [Int], in grain: RankProgram.Grain, _ stretch: Stretch = .usual
+  ) -> [RankProgram] {
     ranks.map { rank in
       var lowering = ProgramLowering(self, rank: rank, grain: grain)
-      return lowering.program()
+      return lowering.program(stretch)
     }
   }
 }

@@ -10,6 +10,8 @@ package enum TrafficKind: String, Sendable, Hashable, CaseIterable {
   case embedding
   /// Scalars: the gradient's norm, the loss that is reported.
   case control
+  /// Once a round, for the outer step of workers: what they have moved by.
+  case outer
 }
 
 extension TrafficKind {
@@ -21,6 +23,7 @@ extension TrafficKind {
     case .data: 2
     case .embedding: 3
     case .control: 4
+    case .outer: 5
     }
   }
 }

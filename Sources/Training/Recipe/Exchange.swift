@@ -19,6 +19,10 @@ package struct Exchange: Sendable, Hashable {
     case tiedMatrixGradient
     /// The gradient's sum of squares, and the loss; the losses of zeroth-order training.
     case scalars
+    /// What workers have moved by in a round, on the elements whose optimizer states a rank keeps.
+    case progress
+    /// The sum of squares of what the last outer step has moved the anchor by.
+    case anchorStep
   }
 
   /// Who takes part.
@@ -28,7 +32,10 @@ package struct Exchange: Sendable, Hashable {
     case tensorGroup
     /// A rank of the first stage and its like on the last.
     case pipelineEnds
+    /// All ranks of a worker: all there are where there is one.
     case all
+    /// A rank and its like in every other worker.
+    case workers
   }
 
   /// How an element looks on the wire where nothing is quantised.
@@ -38,14 +45,20 @@ package struct Exchange: Sendable, Hashable {
     /// As gradients do that are accumulated.
     case accumulatedGradients
     case fp32
+    case bf16
   }
 
-  /// Where quantised gradients go: a quantised reduction is two exchanges, see ``QuantisedExchange``.
+  /// Where rounded numbers go: a reduction of such is two exchanges, see ``QuantisedExchange`` and
+  /// ``workerCollectives(of:)``.
   package enum Hop: Sendable, Hashable {
     /// Among the ranks of each node.
     case inside
     /// What those have summed, between nodes.
     case across
+    /// Every worker's numbers to those who sum them, each a chunk.
+    case toOwners
+    /// The sums back to every worker, as their owners have rounded them.
+    case fromOwners
   }
 
   package let content: Content
@@ -70,7 +83,7 @@ package struct Exchange: Sendable, Hashable {
     switch content {
     case .weights, .updatedWeights: .allGather
     case .gradient: family == .replicas ? .allReduce : .reduceScatter
-    case .partialGradient, .tiedMatrixGradient, .scalars: .allReduce
+    case .partialGradient, .tiedMatrixGradient, .scalars, .progress, .anchorStep: .allReduce
     }
   }
 
@@ -80,7 +93,8 @@ package struct Exchange: Sendable, Hashable {
     case .replicas: .data
     case .tensorGroup: .tensor
     case .pipelineEnds: .embedding
-    case .all: .control
+    case .all: content == .anchorStep ? .outer : .control
+    case .workers: .outer
     }
   }
 
@@ -90,6 +104,7 @@ package struct Exchange: Sendable, Hashable {
     case .weights: job.precision.byteCount
     case .accumulatedGradients: job.gradientByteCount
     case .fp32: 4
+    case .bf16: 2
     }
   }
 
@@ -99,7 +114,8 @@ package struct Exchange: Sendable, Hashable {
     case .replicas(let family): sharding.group(of: family, containing: rank, in: mesh)
     case .tensorGroup: mesh.group(along: .tensor, containing: rank)
     case .pipelineEnds: mesh.group(along: .pipeline, containing: rank).ends
-    case .all: mesh.ranks
+    case .all: mesh.worker(containing: rank)
+    case .workers: mesh.group(along: .worker, containing: rank)
     }
   }
 
@@ -109,7 +125,8 @@ package struct Exchange: Sendable, Hashable {
     case .replicas(let family): mesh.groups(along: .data).flatMap { sharding.groups(of: family, inDataGroup: $0) }
     case .tensorGroup: mesh.groups(along: .tensor)
     case .pipelineEnds: mesh.groups(along: .pipeline).map(\.ends)
-    case .all: [mesh.ranks]
+    case .all: (0..<mesh.degree(of: .worker)).map { mesh.worker($0) }
+    case .workers: mesh.groups(along: .worker)
     }
   }
 
@@ -140,8 +157,20 @@ package struct Exchange: Sendable, Hashable {
     case .partialGradient: return "gradients of replicated parameters" + ofPart
     case .tiedMatrixGradient: return "gradient of the tied matrix"
     case .scalars: return "scalars"
+    case .progress: return (hop == .fromOwners ? "sums of the progress" : "progress") + " of workers"
+    case .anchorStep: return "the anchor's last step"
     }
   }
+}
+
+extension Mesh {
+  /// All ranks of a worker, by its number.
+  fileprivate func worker(_ index: Int) -> RankGroup {
+    let ranks = block(index, below: .worker)
+    return RankGroup(first: ranks.lowerBound, stride: 1, count: ranks.count)
+  }
+
+  fileprivate func worker(containing rank: Int) -> RankGroup { worker(coordinate(ofRank: rank, along: .worker)) }
 }
 
 extension RankGroup {

@@ -9,11 +9,17 @@ extension IterationShape {
   /// Otherwise each part is, and its gradient in every micro-batch.
   package var reducesOnce: Bool { sharding.gradientDegree == 1 }
 
-  /// What every rank does in an iteration.
-  package var cycle: [Phase] { update.cycle(of: self) }
+  /// What every rank does in an iteration, or a round of them.
+  package func cycle(_ stretch: Stretch = .usual) -> [Phase] { update.cycle(of: self, stretch) }
 
   /// How an iteration moves the weights.
-  private var update: Update { isZerothOrder ? .zerothOrder : .synchronous }
+  private var update: Update {
+    switch strategy.update {
+    case .firstOrder: .synchronous
+    case .zerothOrder: .zerothOrder
+    case .outer: .outer
+    }
+  }
 
   /// What ranks exchange at a moment, see ``Documents/Sharding/exchanges(at:in:)``.
   package func exchanges(at moment: Moment) -> [Exchange] { exchanges[moment.rawValue] }
@@ -39,21 +45,31 @@ extension IterationShape {
       return parameters(ofStage: stage).entries.reduce(0) { $0 + count($1.part) }
     }
     return switch content {
-    case .weights, .updatedWeights, .gradient: held(parameterCount)
+    case .weights, .updatedWeights, .gradient, .progress: held(parameterCount)
     case .partialGradient: held(partialGradientCount)
     case .tiedMatrixGradient:
       copiesTiedMatrix && (stage == 0 || stage == mesh.degree(of: .pipeline) - 1) ? matrixElementCount : 0
     case .scalars: isZerothOrder ? job.zerothOrder.evaluationCount : 2
+    case .anchorStep: job.outer.penalty.asksForAnchorStep ? 1 : 0
     }
   }
 
   /// Of a tensor of a given number of elements, those that an exchange is of, as one of its ranks sees them: what all
   /// members of its group together hold.
   package func elementCount(of exchange: Exchange, rank: Int, whole elementCount: Int) -> Int {
+    if exchange.content == .progress { return ownedElementCount(rank: rank) }
     guard let family = exchange.family else { return elementCount }
     return sharding.elementCount(
       over: family, ofReplica: mesh.coordinate(ofRank: rank, along: .data), replicaCount: strategy.dataDegree,
       elementCount: elementCount)
+  }
+
+  /// Elements whose optimizer states, and outer states, a rank keeps.
+  package func ownedElementCount(rank: Int) -> Int {
+    let place = mesh.coordinates(ofRank: rank)
+    return sharding.ownedElementCount(
+      ofReplica: place[.data], replicaCount: strategy.dataDegree,
+      partElementCounts: parameters(ofStage: place[.pipeline]).entries.map(\.range.count))
   }
 
   /// What a rank does of an exchange: one collective, two where gradients are quantised, none of no elements.
@@ -76,6 +92,12 @@ extension IterationShape {
       return Collective(
         kind, of: operand, over: group.ranks, elementCount: elementCount, elementByteCount: elementByteCount,
         traffic: exchange.traffic, route: route, quantisation: quantisation)
+    }
+    if exchange.content == .progress {
+      guard count > 0 else { return [] }
+      return exchange.workerCollectives(of: count).map {
+        collective($0.kind, over: group, elementCount: $0.elementCount, exchange.quantisation, hop: $0.hop)
+      }
     }
     if let hops = exchange.hops(of: count, in: group, devicesPerNode: devicesPerNode) {
       let quantisation = exchange.quantisation

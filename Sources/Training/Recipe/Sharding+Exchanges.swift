@@ -14,8 +14,15 @@ package enum Moment: Int, Sendable, Hashable, CaseIterable {
   case scalars
   /// After the optimizer's step.
   case step
+  /// When workers have trained a round.
+  case outer
+  /// Before an outer step.
+  case outerScalars
 
-  /// How often it comes in an iteration.
+  /// Whether it comes in the course of passes.
+  var isOfPasses: Bool { [.firstUse, .laterUse, .partBackward].contains(self) }
+
+  /// How often it comes in an iteration; those of outer steps come in a round.
   ///
   /// - Parameters:
   ///   - microBatchCount: micro-batches of each pipeline.
@@ -24,7 +31,7 @@ package enum Moment: Int, Sendable, Hashable, CaseIterable {
     switch self {
     case .laterUse: microBatchCount * useCount - 1
     case .partBackward: microBatchCount
-    case .firstUse, .lastBackward, .scalars, .step: 1
+    case .firstUse, .lastBackward, .scalars, .step, .outer, .outerScalars: 1
     }
   }
 }
@@ -34,6 +41,8 @@ extension Strategy {
   /// losses.
   package func exchanges(at moment: Moment) -> [Exchange] {
     switch (update, moment) {
+    case (.outer, .outer), (.outer, .outerScalars): outerExchanges(at: moment)
+    case (_, .outer), (_, .outerScalars): []
     case (.firstOrder, _), (.outer, _), (.zerothOrder, .firstUse), (.zerothOrder, .laterUse), (.zerothOrder, .scalars):
       sharding.exchanges(at: moment, in: mesh)
     case (.zerothOrder, .partBackward), (.zerothOrder, .lastBackward), (.zerothOrder, .step): []
@@ -111,13 +120,15 @@ extension Sharding {
     case .lastBackward where o == 1: exchanges = [partial, replicas, tied]
     case .lastBackward:
       exchanges = [partial, tied, reduce(over: .optimizer, dividedBy: g, .accumulatedGradients), replicas]
-    case .scalars: exchanges = [sum(.scalars, .all, mesh.worldSize, .fp32)]
+    // Workers train apart from each other: nothing of an iteration leaves one.
+    case .scalars: exchanges = [sum(.scalars, .all, mesh.blockSize(below: .worker), .fp32)]
     // The outer groups first, so that what crosses the slow links crosses them once.
     case .step:
       exchanges = [
         gather(.updatedWeights, over: .optimizer, dividedBy: g),
         gather(.updatedWeights, over: .gradients, dividedBy: w),
       ]
+    case .outer, .outerScalars: exchanges = []
     }
     return exchanges.filter { $0.rankCount > 1 }
   }

@@ -7,9 +7,13 @@ package enum Update: Sendable, Hashable {
   /// One step an iteration along random directions, by the losses at weights that were moved along each of them: forward
   /// passes alone (``Documents/ZerothOrder``). What lies on the host is moved when its weights come for the next iteration.
   case zerothOrder
+  /// Rounds of synchronous iterations in each worker by itself, and an outer step of all workers after each
+  /// (``Documents/OuterStep``): the all-reduce of what they have moved by is in flight during the next round where steps are
+  /// late, otherwise it is waited for.
+  case outer
 
-  /// What every rank does in an iteration, in this order.
-  package func cycle(of shape: IterationShape) -> [Phase] {
+  /// What every rank does in an iteration or a round, in this order.
+  package func cycle(of shape: IterationShape, _ stretch: Stretch = .usual) -> [Phase] {
     switch self {
     case .synchronous:
       let replicas = shape.strategy.dataDegree
@@ -23,6 +27,22 @@ package enum Update: Sendable, Hashable {
       return [
         .visits, .compute(.sumLosses), .exchange(.scalars), .compute(.projectGradient), .updateResident,
       ]
+    case .outer:
+      let iteration = Update.synchronous.cycle(of: shape)
+      // What the last iteration has updated is gathered once, after the outer step.
+      let iterations =
+        (1..<shape.strategy.outer.period).flatMap { _ in iteration } + iteration.filter { $0 != .exchange(.step) }
+      let step: [Phase] = [
+        .exchange(.outerScalars), .compute(.outerStep(workerCount: shape.strategy.workerDegree)), .exchange(.step),
+      ]
+      guard shape.isLate else {
+        return iterations + [.compute(.takeProgress), .launch(.outer), .await(.outer)] + step
+      }
+      switch stretch {
+      case .opening: return iterations + [.compute(.takeProgress), .compute(.returnToAnchor), .exchange(.step)]
+      case .usual: return [.launch(.outer)] + iterations + [.await(.outer), .compute(.takeProgress)] + step
+      case .closing: return [.launch(.outer), .await(.outer)] + step
+      }
     }
   }
 }
@@ -39,6 +59,9 @@ package enum Phase: Sendable, Hashable {
   case updateResident
   /// What is exchanged at a moment, of everything on the rank.
   case exchange(Moment)
+  /// The same begun, beside all that follows until it is awaited.
+  case launch(Moment)
+  case await(Moment)
   /// A computation on the states of everything on the rank.
   case compute(Computation)
 }
