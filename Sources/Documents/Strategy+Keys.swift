@@ -42,7 +42,8 @@ extension Strategy {
         switch strategy.update {
         case .firstOrder: nil
         case .zerothOrder: "zeroth order"
-        case .outer: "\(strategy.workerDegree.counted("worker")) with outer steps"
+        // What outer steps there are is said by their own keys.
+        case .outer: nil
         }
       },
       short: { strategy in

@@ -7,7 +7,7 @@ struct OuterReport {
 
   var text: String {
     guard plan.strategy.update == .outer else { return "" }
-    return method + round + comparison
+    return method + Self.round(of: plan.prediction, plan.strategy) + comparison
   }
 
   private var method: String {
@@ -30,18 +30,18 @@ struct OuterReport {
       """
   }
 
-  private var round: String {
-    guard let round = plan.prediction.outerRound else { return "" }
-    let outer = plan.strategy.outer
+  /// What a round takes; empty without outer steps.
+  static func round(of prediction: Documents.Prediction, _ strategy: Documents.Strategy) -> String {
+    guard let round = prediction.outerRound else { return "" }
+    let outer = strategy.outer, least = Format.count(round.leastHiddenPeriod, of: "iteration")
     let hidden =
       outer.staleness == 0
-      ? "nothing hides it"
+      ? "waited for"
       : outer.period >= round.leastHiddenPeriod
-        ? "hidden, as it would be from \(Format.count(round.leastHiddenPeriod, of: "iteration")) on"
-        : "a round would hide it from \(Format.count(round.leastHiddenPeriod, of: "iteration")) on"
+        ? "hidden, as from \(least) a round on" : "longer than the round, and hidden from \(least) on"
     let busy = Double(outer.period) * round.localSeconds / round.roundSeconds
     return """
-        a round: \(Format.seconds(round.roundSeconds)), of which workers train \(Format.percent(busy)); \
+      A round: \(Format.seconds(round.roundSeconds)), in which workers train \(Format.percent(busy)) of the time; \
       all-reduce \(Format.seconds(round.allReduceSeconds)), \(hidden); outer step \(Format.seconds(round.stepSeconds))
 
       """
