@@ -92,15 +92,17 @@ package struct CostModel: Sendable {
 
   /// The first rule that a strategy breaks; nil if it can be priced.
   package func violation(of strategy: Strategy) -> StrategyViolation? {
-    // What is slow lies between nodes, and what a node's devices share they share with their own worker.
-    let workerSize = strategy.mesh.blockSize(below: .worker)
-    if strategy.workerDegree > 1, workerSize % cluster.devicesPerNode != 0 {
-      return .workersSplitNode(ranks: workerSize, devicesPerNode: cluster.devicesPerNode)
-    }
-    return strategy.violation(
+    if let violation = strategy.violation(
       job: job, deviceCount: deviceCount, hasFlashAttention: hasFlashAttention,
       allowsEmptyStages: framework.layerSplit == .cumulativeCost,
       interleavesLargerGroups: framework.interleavesLargerGroups, hasHost: cluster.host != nil)
+    {
+      return violation
+    }
+    // What is slow lies between nodes, and what a node's devices share they share with their own worker.
+    let workerSize = strategy.mesh.blockSize(below: .worker)
+    return strategy.workerDegree > 1 && workerSize % cluster.devicesPerNode != 0
+      ? .workersSplitNode(ranks: workerSize, devicesPerNode: cluster.devicesPerNode) : nil
   }
 
   /// The groups and boundaries of a mesh; shared by the strategies that have it.

@@ -57,7 +57,10 @@ import Testing
       (["--fix", "outer_period=12"], "/outer_period: changes the optimisation"),
       (["--allow", "co2", "--outer-period", "12", "--outer-momentum", "1"], "--outer-momentum: expected a number"),
       (["--allow", "co2", "--outer-period", "12", "--outer-clip", "nan"], "--outer-clip: expected a number"),
-      (["--allow", "co2", "--outer-period", "12", "--outer-penalty", "0.5"], "--outer-penalty: expected a number from 1"),
+      (
+        ["--allow", "co2", "--outer-period", "12", "--outer-penalty", "0.5"],
+        "--outer-penalty: expected a number from 1"
+      ),
       (["--allow", "co2", "--outer-period", "12", "--outer-penalty", "gap"], "--outer-penalty is a number from 1"),
     ] {
       try await folder.sextant(

@@ -12,17 +12,17 @@ import Testing
       + ["--fix", "tensor=1,pipeline=1" + fix]
   }
 
-  @Test func onlyZeroPlusPlusCanBeAllowedAndOnlyWithATolerance() async throws {
+  @Test func whatIsKnownCanBeAllowedAndOnlyWithItsTolerance() async throws {
     let folder = try Workspace()
     func failed(_ arguments: [String], _ phrase: String) async throws {
       try await folder.sextant(arguments).failed(64, phrase)
     }
-    try await failed(Self.request("--allow", "co2"), "--allow: co2 is not supported yet")
+    try await failed(Self.request("--allow", "co2"), "--outer-period has to say how many iterations")
     try await failed(Self.request("--allow", "zeroth-order", "--tolerance", "0.1"), "--tolerance is for --allow zero++")
     try await failed(Self.request(fix: ",update=zeroth-order"), "needs zeroth-order allowed")
-    try await failed(Self.request("--allow", "zero++,co2", "--tolerance", "0.1"), "co2 is not supported yet")
+    try await failed(Self.request("--allow", "zero++,co2", "--tolerance", "0.1"), "--outer-period has to say")
     try await failed(
-      Self.request("--allow", "fp4", "--tolerance", "0.1"), "--allow knows zero++ and zeroth-order, not \"fp4\"")
+      Self.request("--allow", "fp4", "--tolerance", "0.1"), "--allow knows zero++, zeroth-order, co2, not \"fp4\"")
     try await failed(Self.request("--allow", "zero++"), "--tolerance has to say by how much")
     try await failed(Self.request("--tolerance", "0.1"), "--tolerance is for --allow zero++")
     for tolerance in ["0", "-1", "2", "nan"] {
