@@ -120,7 +120,8 @@ extension ClusterDescription.Level {
       ("name", .string(name)), ("span", .integer(span)), ("bytes_per_second", .number(bytesPerSecond)),
       ("latency_seconds", latencySeconds.map(JSON.number)), ("efficiency", efficiency.map(JSON.number)),
       ("shared_bytes_per_second", sharedBytesPerSecond.map(JSON.number)),
-      ("oversubscription", oversubscription == 1 ? nil : .number(oversubscription)), ("flat_rings", hasFlatRings ? .boolean(true) : nil),
+      ("oversubscription", oversubscription == 1 ? nil : .number(oversubscription)),
+      ("flat_rings", hasFlatRings ? .boolean(true) : nil),
       ("wide_area", wideArea?.json))
   }
 }

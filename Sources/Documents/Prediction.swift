@@ -147,18 +147,21 @@ package import JSONText
     package let interferenceSeconds: Double
     /// S, the outer step itself.
     package let stepSeconds: Double
+    /// What a device sends to its like in other workers in a round.
+    package let sentBytes: Int
     /// The least period under which the all-reduce is hidden altogether, were it in flight.
     package let leastHiddenPeriod: Int
 
     package init(
       roundSeconds: Double, localSeconds: Double, allReduceSeconds: Double, interferenceSeconds: Double,
-      stepSeconds: Double, leastHiddenPeriod: Int
+      stepSeconds: Double, sentBytes: Int, leastHiddenPeriod: Int
     ) {
       self.roundSeconds = roundSeconds
       self.localSeconds = localSeconds
       self.allReduceSeconds = allReduceSeconds
       self.interferenceSeconds = interferenceSeconds
       self.stepSeconds = stepSeconds
+      self.sentBytes = sentBytes
       self.leastHiddenPeriod = leastHiddenPeriod
     }
   }
@@ -233,6 +236,7 @@ extension Prediction.OuterRound {
     allReduceSeconds = try fields.required("all_reduce_seconds").nonNegativeResult()
     interferenceSeconds = try fields.required("interference_seconds").nonNegativeResult()
     stepSeconds = try fields.required("step_seconds").nonNegativeResult()
+    sentBytes = try fields.required("sent_bytes").integer(in: 0...Int.max)
     leastHiddenPeriod = try fields.required("least_hidden_period").integer(in: 1...Int.max)
     try fields.finish()
   }
@@ -241,7 +245,8 @@ extension Prediction.OuterRound {
     object(
       ("round_seconds", .number(roundSeconds)), ("local_seconds", .number(localSeconds)),
       ("all_reduce_seconds", .number(allReduceSeconds)), ("interference_seconds", .number(interferenceSeconds)),
-      ("step_seconds", .number(stepSeconds)), ("least_hidden_period", .integer(leastHiddenPeriod)))
+      ("step_seconds", .number(stepSeconds)), ("sent_bytes", .integer(sentBytes)),
+      ("least_hidden_period", .integer(leastHiddenPeriod)))
   }
 }
 

@@ -48,7 +48,8 @@ struct EstimateReport {
       \(Format.gigabytes(cluster.device.datasheet.memoryBytes)) (\(PlanReport.words(prediction.verdict)))
 
       \(PredictionReport(prediction: prediction).text)
-      """ + OuterReport.round(of: prediction, estimate.strategy) + HostMemoryReport(prediction: prediction, strategy: estimate.strategy, cluster: cluster).text
+      """ + OuterReport.round(of: prediction, estimate.strategy)
+        + HostMemoryReport(prediction: prediction, strategy: estimate.strategy, cluster: cluster).text
         + CollectivesReport(model: estimate.model, strategy: estimate.strategy).text
         + Self.notes(of: job, on: cluster, framework: estimate.model.framework)
         + refusal

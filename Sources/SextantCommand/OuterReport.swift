@@ -42,7 +42,8 @@ struct OuterReport {
     let busy = Double(outer.period) * round.localSeconds / round.roundSeconds
     return """
       A round: \(Format.seconds(round.roundSeconds)), in which workers train \(Format.percent(busy)) of the time; \
-      all-reduce \(Format.seconds(round.allReduceSeconds)), \(hidden); outer step \(Format.seconds(round.stepSeconds))
+      all-reduce \(Format.seconds(round.allReduceSeconds)) for \(Format.gigabytes(round.sentBytes)) that each device sends, \
+      \(hidden); outer step \(Format.seconds(round.stepSeconds))
 
       """
   }

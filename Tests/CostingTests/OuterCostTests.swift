@@ -75,6 +75,7 @@ import Testing
       let count = (Self.parameterCount(model) + 3) / 4
       let links = 1.5 * 4 * Double(count) / 1e9 + 6e-4
       #expect(abs(round.allReduceSeconds / links - 1) < 1e-3, "\(round.allReduceSeconds), \(links)")
+      #expect(abs(round.sentBytes - 6 * count) <= 6)
       let local = Double(period) * round.localSeconds
       let waiting = staleness == 0 ? local + round.allReduceSeconds : max(local, round.allReduceSeconds)
       #expect(abs(round.roundSeconds - waiting - round.stepSeconds) < 1e-9 * round.roundSeconds)
@@ -199,22 +200,26 @@ import Testing
 
   /// With measured links each worker has its own, and the slowest counts; the order of the nodes decides which they are.
   @Test func theSlowestWorkerCounts() throws {
-    // Nodes 0 and 1 are near each other, 2 and 3 as well; other pairs are far apart.
-    let rates = (0..<4).map { from in
-      (0..<4).map { to -> Double? in from == to ? nil : from / 2 == to / 2 ? 1e10 : 1e8 }
+    func model(_ rate: (_ from: Int, _ to: Int) -> Double) throws -> CostModel {
+      let rates = (0..<4).map { from in (0..<4).map { to -> Double? in from == to ? nil : rate(from, to) } }
+      return try Self.model(
+        Self.cluster(
+          nodes: 4, bytesPerSecond: 1e10,
+          measured: MeasuredLinks(
+            name: "pairs", engine: "invented", source: "for this test", nodeNames: (0..<4).map { "n\($0)" },
+            snapshots: [.init(name: "now", bytesPerSecond: rates)])))
     }
-    let measured = MeasuredLinks(
-      name: "pairs", engine: "invented", source: "for this test", nodeNames: (0..<4).map { "n\($0)" },
-      snapshots: [.init(name: "now", bytesPerSecond: rates)])
-    let cluster = try Self.cluster(nodes: 4, bytesPerSecond: 1e10, measured: measured)
-    let model = try Self.model(cluster)
     let strategy = Self.strategy([.data: 8, .worker: 2], OuterStep(period: 100, staleness: 1))
-    let near = try prediction(model, strategy)
-    // One worker on neighbours that are far apart is enough.
-    let far = try prediction(model.arranged([0, 2, 1, 3]), strategy)
-    let one = try #require(near.outerRound), other = try #require(far.outerRound)
-    #expect(other.localSeconds > 5 * one.localSeconds, "\(other.localSeconds), \(one.localSeconds)")
-    #expect(one.allReduceSeconds > 5 * other.allReduceSeconds)
+    // Nodes 0 and 1 are near each other, 2 and 3 as well; other pairs are far apart.
+    let pairs = try model { $0 / 2 == $1 / 2 ? 1e10 : 1e8 }
+    let near = try #require(prediction(pairs, strategy).outerRound)
+    let far = try #require(prediction(pairs.arranged([0, 2, 1, 3]), strategy).outerRound)
+    #expect(far.localSeconds > 5 * near.localSeconds, "\(far.localSeconds), \(near.localSeconds)")
+    #expect(near.allReduceSeconds > 5 * far.allReduceSeconds)
+    // One slow pair is enough, whichever worker has it.
+    let second = try #require(prediction(model { min($0, $1) == 2 ? 1e8 : 1e10 }, strategy).outerRound)
+    let first = try #require(prediction(model { max($0, $1) == 1 ? 1e8 : 1e10 }, strategy).outerRound)
+    #expect(abs(second.localSeconds / far.localSeconds - 1) < 0.01 && second.localSeconds == first.localSeconds)
   }
 
   @Test func whatCannotBeIsRefused() throws {

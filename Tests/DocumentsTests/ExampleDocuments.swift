@@ -158,7 +158,7 @@ func exampleOuterPlan() throws -> Plan {
       ], verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25,
       outerRound: Prediction.OuterRound(
         roundSeconds: 6, localSeconds: 0.4375, allReduceSeconds: 2.5, interferenceSeconds: 0.03125, stepSeconds: 0.125,
-        leastHiddenPeriod: 6)),
+        sentBytes: 1_024, leastHiddenPeriod: 6)),
     certificate: plan.certificate, alternatives: [], impossibleFamilies: [Plan.Alternative.firstOrder])
 }
 

@@ -66,6 +66,16 @@ struct OuterCost: Sendable {
     return (seconds + voteSeconds) / successProbability + (1 / successProbability - 1) * detectionSeconds
   }
 
+  /// What a rank sends in it: all but its own chunk to their owners, and its own chunk's sum to all others, or as much round a
+  /// ring.
+  private func sentBytes(parameterCount: Int) -> Int {
+    let count = group.rankCount
+    let bytes =
+      strategy.format.isRounded
+      ? strategy.format.wireByteCount(elementCount: parameterCount, rankCount: count) : 4 * parameterCount
+    return 2 * (count - 1) * (bytes / count)
+  }
+
   /// The outer step of so many numbers, seconds: weights and anchor, the mean and the momentum are read, the new Δ, anchor,
   /// momentum and weights are written, in fp32; and what is rounded is written and read once more, there and back.
   ///
@@ -97,6 +107,7 @@ struct OuterCost: Sendable {
     return Prediction.OuterRound(
       roundSeconds: (isLate ? max(local + held, allReduce) : local + allReduce) + step, localSeconds: localSeconds,
       allReduceSeconds: allReduce, interferenceSeconds: held / period, stepSeconds: step,
+      sentBytes: sentBytes(parameterCount: parameterCount),
       leastHiddenPeriod: Int(max(1, min(hidden, 1e15))))
   }
 }
