@@ -293,6 +293,7 @@ struct TinyTrainer {
   private let setting: ExecutionSetting
   private let model: SerialReference
   let initial: [[Float]]
+  var parts: [ModelPart] { model.layouts.map(\.part) }
 
   init(_ layout: OuterLayout) throws {
     self.layout = layout

@@ -1,4 +1,4 @@
-import Documents
+package import Documents
 
 /// Iterations of workers with outer steps: those of one worker, and their part of a round.
 extension IterationCost {
@@ -16,6 +16,13 @@ extension IterationCost {
       }
     }
     return outer.round(localSeconds: localSeconds, sharedSeconds: shared, parameterCount: most)
+  }
+
+  /// The outer step of the ranks of a stage that update most, and their all-reduce on links of its own, seconds; 0 without.
+  package func outerSeconds(ofStage stage: Int, _ content: Split.Stage) -> (step: Double, allReduce: Double) {
+    guard let outer else { return (0, 0) }
+    let count = onEachDevice(stage).map { $0.memory.updatedCount(stage: stage, layerCount: content.layerCount) }.max()
+    return (outer.stepSeconds(parameterCount: count ?? 0), outer.allReduceSeconds(parameterCount: count ?? 0))
   }
 
   /// Seconds of an iteration whose layers are split as given, where a worker alone takes so long for it.

@@ -15,8 +15,9 @@ extension ClockSetting {
     // The model leaves these out.
     case .partialGradient: return FlowPrice()
     case .progress:
-      // Rounded numbers take two hops, of half the way each.
-      price = self.price(model.communicationGroup(group), of: collective)
+      // Both hops of rounded numbers are in the price; the second carries it.
+      guard hop != .toOwners else { return FlowPrice() }
+      price = FlowPrice(bytesSeconds: outer[stage].allReduce)
     case .scalars, .anchorStep:
       guard contends else { return FlowPrice() }
       price = self.price(model.communicationGroup(group), of: collective)

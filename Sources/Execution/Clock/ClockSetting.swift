@@ -6,7 +6,7 @@ import Training
 ///
 /// The ranks of a tensor group compute the same on equal shards and meet several times in every layer: one stands for all.
 /// Where all links of a level are alike and stages fill whole instances of them, one rank stands for all replicas of its
-/// stage, too; otherwise every tensor group is simulated.
+/// stage, too, in all workers; otherwise every tensor group is simulated.
 final class ClockSetting: Sendable {
   let model: CostModel
   let cost: IterationCost
@@ -22,23 +22,31 @@ final class ClockSetting: Sendable {
   private let passes: [[StagePart: (forward: PassCauses, backward: PassCauses)]]
   /// By stage.
   let tails: [StageCost.Tail]
+  /// By stage, the outer step and the all-reduce before it.
+  let outer: [(step: Double, allReduce: Double)]
   /// By model of device, the steps of passes.
   private let steps: [StepSeconds]
   /// Whether flows share links.
   let contends: Bool
 
-  /// - Parameter contends: whether flows share links; the scalars that all ranks exchange are then priced, too, which the
-  ///   cost model leaves out.
-  init(_ model: CostModel, strategy: Strategy, split: Split, contends: Bool) {
+  /// - Parameters:
+  ///   - contends: whether flows share links; the scalars that all ranks exchange are then priced, too, which the cost model
+  ///     leaves out.
+  ///   - roundIterationCount: of iterations in the programs of a round; nil is the strategy's period.
+  init(
+    _ model: CostModel, strategy: Strategy, split: Split, contends: Bool, roundIterationCount: Int? = nil
+  ) {
     self.model = model
     self.contends = contends
     cost = model.cost(of: strategy)
-    shape = IterationShape(model, strategy: strategy, split: split)
+    shape = IterationShape(
+      model, strategy: strategy.with(\.outer.period, roundIterationCount ?? strategy.outer.period), split: split)
     let mesh = strategy.mesh
     areReplicasAlike = cost.areReplicasAlike
     let groups = mesh.groups(along: .tensor).map(\.first)
     ranks =
-      areReplicasAlike ? groups.filter { mesh.coordinate(ofRank: $0, along: .data) == 0 } : groups
+      areReplicasAlike
+      ? groups.filter { rank in [.data, .worker].allSatisfy { mesh.coordinate(ofRank: rank, along: $0) == 0 } } : groups
     places = Dictionary(uniqueKeysWithValues: ranks.enumerated().map { ($1, $0) })
     stages = ranks.map { mesh.coordinate(ofRank: $0, along: .pipeline) }
     let p = strategy.pipelineDegree, cost = cost
@@ -56,6 +64,7 @@ final class ClockSetting: Sendable {
     }
     steps = model.stepSeconds(of: strategy, layout: cost.layout)
     tails = (0..<p).map { cost.tail(stage: $0, split[$0]) }
+    outer = (0..<p).map { cost.outerSeconds(ofStage: $0, split[$0]) }
   }
 
   var mesh: Mesh { shape.mesh }
@@ -112,10 +121,15 @@ final class ClockSetting: Sendable {
   private func seconds(of computation: Computation, stage: Int) -> Double {
     switch computation {
     case .pass(let part, let step): causes(of: part, step, stage: stage).seconds
-    case .updateParameters: tails[stage].optimizerSeconds + tails[stage].quantisingSeconds
+    case .updateParameters: tails[stage].optimizerSeconds + tails[stage].quantisingSeconds + fixedSecondsInIteration
+    case .outerStep: outer[stage].step
     default: 0
     }
   }
+
+  /// What is paid once an iteration whatever the strategy. In a round it takes its time within each iteration, with its
+  /// optimizer's step: what is in flight goes on meanwhile.
+  var fixedSecondsInIteration: Double { shape.strategy.update == .outer ? cost.fixedSeconds : 0 }
 
   // MARK: Links
 

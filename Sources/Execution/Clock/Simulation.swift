@@ -25,30 +25,34 @@ package struct Simulation: Sendable {
     _ model: CostModel, strategy: Strategy, split: Split, prediction: Prediction
   ) throws(TimedRun.Failure) {
     self.prediction = prediction
-    func setting(contends: Bool) -> ClockSetting {
-      ClockSetting(model, strategy: strategy, split: split, contends: contends)
-    }
-    let shared = setting(contends: true), programs = shared.programs
-    run = try TimedRun(shared, programs: programs)
+    run = try TimedRun(model, strategy: strategy, split: split, contends: true)
     // Every flow alone on its links.
-    let alone = try TimedRun(setting(contends: false), programs: programs)
-    let modelled = alone.setting.cost.passEndSeconds(of: split).max() ?? 0
-    let passes = alone.passEndSeconds.max() ?? 0
+    let alone = try TimedRun(model, strategy: strategy, split: split, contends: false)
+    let isOuter = strategy.update == .outer
+    // Of a round: one of its iterations, and what the round adds to them.
+    let modelled =
+      isOuter
+      ? prediction.outerRound?.localSeconds ?? 0 : alone.setting.cost.passEndSeconds(of: split).max() ?? 0
+    let passes = isOuter ? alone.round.localSeconds : alone.passEndSeconds.max() ?? 0
     let isZerothOrder = strategy.update == .zerothOrder
     let all = [
       Difference(
-        reason: isZerothOrder
-          ? strategy.pipelineDegree > 1
-            ? "weights come and go as buffers are free, the model takes the busiest stream of a stage for each micro-batch"
-            : "a head that uses the embedding's matrix takes the embedding up whole, the model its matrix alone"
-          : strategy.sharding.gradientDegree > 1
-            ? "gathers and reductions hide under what is computed meanwhile, not under their own layer"
-            : "replicas send over their own links, the model prices the slowest",
+        reason: isOuter
+          ? "an iteration of one worker: its exchanges come in turn, and hide under what is computed meanwhile"
+          : isZerothOrder
+            ? strategy.pipelineDegree > 1
+              ? "weights come and go as buffers are free, the model takes the busiest stream of a stage for each micro-batch"
+              : "a head that uses the embedding's matrix takes the embedding up whole, the model its matrix alone"
+            : strategy.sharding.gradientDegree > 1
+              ? "gathers and reductions hide under what is computed meanwhile, not under their own layer"
+              : "replicas send over their own links, the model prices the slowest",
         seconds: passes - modelled),
       Difference(
-        reason: isZerothOrder
-          ? "what stays on a device takes its step while other weights leave, and no stage steps before all losses are there"
-          : "gradients, tied matrices and weights are exchanged in turn, and no stage steps before the norm",
+        reason: isOuter
+          ? "the last iteration of a round leaves its gathers to the outer step, and the model's all-reduce slows others down"
+          : isZerothOrder
+            ? "what stays on a device takes its step while other weights leave, and no stage steps before all losses are there"
+            : "gradients, tied matrices and weights are exchanged in turn, and no stage steps before the norm",
         seconds: (alone.iterationSeconds - passes) - (prediction.iterationSeconds - modelled)),
       Difference(
         reason: "flows share links, and \(isZerothOrder ? "losses are" : "the norm is") summed over them",

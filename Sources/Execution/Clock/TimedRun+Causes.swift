@@ -19,7 +19,8 @@ extension TimedRun {
 
   private func causes(of track: Track) -> Prediction.TimeSplit {
     var causes = Prediction.TimeSplit()
-    causes.fixedSeconds = fixedSeconds
+    // After each iteration of a round.
+    var sums: [Prediction.TimeSplit] = []
     var slices = [ClockMachine.Slice?](repeating: nil, count: track.program.steps.count)
     for slice in track.slices { slices[slice.step] = slice }
     var reached = 0.0
@@ -38,19 +39,29 @@ extension TimedRun {
       case .update, .perturb: causes.optimizerSeconds += slice.endSeconds - slice.startSeconds
       case .updateParameters:
         // What the exchanges of the step quantise is made and read beside it.
-        let quantising = setting.tails[track.stage].quantisingSeconds
+        let quantising = setting.tails[track.stage].quantisingSeconds, fixed = setting.fixedSecondsInIteration
         causes.dataSeconds += quantising
-        causes.optimizerSeconds += max(0, slice.endSeconds - slice.startSeconds - quantising)
+        causes.fixedSeconds += fixed
+        causes.optimizerSeconds += max(0, slice.endSeconds - slice.startSeconds - quantising - fixed)
+        sums.append(causes)
+      case .outerStep: causes.outerSeconds += slice.endSeconds - slice.startSeconds
       default: continue
       }
     }
     // Collectives that outlast the last computation, and then the others.
     if let last = track.slices.last, last.endSeconds > reached {
       causes.add(wait: reached..<last.endSeconds, for: Awaited(last, of: track, setting.shape))
-      reached = last.endSeconds
     }
-    causes.bubbleSeconds += max(0, iterationSeconds - fixedSeconds - reached)
-    return causes
+    if round.leftOutCount > 0, sums.count >= 3 {
+      causes.add(sums[sums.count - 2], times: Double(round.leftOutCount))
+      causes.add(sums[sums.count - 3], times: -Double(round.leftOutCount))
+    }
+    var ofIteration = Prediction.TimeSplit()
+    ofIteration.add(causes, times: 1 / Double(round.period))
+    ofIteration.fixedSeconds += fixedSeconds
+    let sum = ofIteration.parts.reduce(0) { $0 + $1.seconds }
+    ofIteration.bubbleSeconds += max(0, iterationSeconds - sum)
+    return ofIteration
   }
 }
 
@@ -60,10 +71,13 @@ private struct Awaited {
   let operation: ProgramStep.Operation
   /// Whether it brings weights from the host or takes them there, or gathers slices that have just come.
   let isFromHost: Bool
+  /// Whether workers send each other something.
+  let isOfWorkers: Bool
 
   init(_ slice: ClockMachine.Slice, of track: TimedRun.Track, _ shape: IterationShape) {
     self.slice = slice
     operation = track.program.steps[slice.step].operation
+    isOfWorkers = track.program.steps[slice.step].stream == .outer
     isFromHost =
       switch operation {
       case .upload, .offload: true
@@ -79,6 +93,14 @@ private struct Awaited {
 }
 
 extension Prediction.TimeSplit {
+  /// Adds another a number of times.
+  fileprivate mutating func add(_ other: Self, times: Double) {
+    for part: WritableKeyPath<Self, Double> in [
+      \.computeSeconds, \.recomputeSeconds, \.launchSeconds, \.tensorSeconds, \.pipelineSeconds, \.dataSeconds,
+      \.bubbleSeconds, \.optimizerSeconds, \.fixedSeconds, \.hostSeconds, \.outerSeconds,
+    ] { self[keyPath: part] += times * other[keyPath: part] }
+  }
+
   fileprivate mutating func add(_ pass: PassCauses) {
     computeSeconds += pass.computeSeconds
     recomputeSeconds += pass.recomputeSeconds
@@ -93,6 +115,10 @@ extension Prediction.TimeSplit {
   ) {
     if last?.isFromHost ?? false {
       hostSeconds += gap.upperBound - gap.lowerBound
+      return
+    }
+    if last?.isOfWorkers ?? false {
+      outerSeconds += gap.upperBound - gap.lowerBound
       return
     }
     let met = min(gap.upperBound, max(gap.lowerBound, last?.slice.metSeconds ?? gap.upperBound))

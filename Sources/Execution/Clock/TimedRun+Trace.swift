@@ -3,7 +3,7 @@ import JSONText
 import Training
 
 extension TimedRun {
-  /// The iteration as a trace in Chrome's JSON format, which Perfetto opens: a process for each simulated rank, a track for
+  /// The iteration, or as much of a round as was simulated, as a trace in Chrome's JSON format, which Perfetto opens: a process for each simulated rank, a track for
   /// each of its streams, a counter of its memory, and one of the bytes under way on all links.
   ///
   /// One event a line. Times are microseconds, to the nanosecond; steps that take none are left out. In an iteration of few
@@ -31,7 +31,8 @@ extension TimedRun {
   private func processName(_ place: Int, _ track: Track) -> String {
     let first = setting.ranks[place], t = setting.mesh.degree(of: .tensor)
     let ranks = t == 1 ? "rank \(first)" : "ranks \(first) to \(first + t - 1)"
-    let others = setting.areReplicasAlike ? setting.mesh.degree(of: .data) - 1 : 0
+    let mesh = setting.mesh
+    let others = setting.areReplicasAlike ? mesh.degree(of: .data) * mesh.degree(of: .worker) - 1 : 0
     return "stage \(track.stage), \(ranks)" + (others > 0 ? ", for \(others + 1) replicas" : "")
   }
 

@@ -20,12 +20,15 @@ package struct TimedRun: Sendable {
     let slices: [ClockMachine.Slice]
   }
 
-  /// Seconds of the iteration, what is paid once an iteration whatever the strategy included.
+  /// Seconds of the iteration, what is paid once an iteration whatever the strategy included; where workers take outer steps
+  /// the part of an iteration in a round.
   package let iterationSeconds: Double
   /// The part of it that is paid whatever the strategy.
   let fixedSeconds: Double
   let setting: ClockSetting
   let tracks: [Track]
+  /// How many iterations were simulated, and of how many.
+  let round: Round
   /// All transfers and collectives, by their end.
   let flows: [FlowRecord]
 
@@ -37,8 +40,20 @@ package struct TimedRun: Sendable {
   /// - Precondition: the strategy breaks no rule for the model's job and cluster.
   /// - Complexity: O(simulated ranks × micro-batches × layers of a stage).
   package init(_ model: CostModel, strategy: Strategy, split: Split, contends: Bool) throws(Failure) {
-    let setting = ClockSetting(model, strategy: strategy, split: split, contends: contends)
-    try self.init(setting, programs: setting.programs)
+    guard strategy.update == .outer else {
+      let setting = ClockSetting(model, strategy: strategy, split: split, contends: contends)
+      try self.init(setting, programs: setting.programs)
+      return
+    }
+    let period = strategy.outer.period
+    var count = Self.simulatedIterationCount(model, strategy: strategy, split: split)
+    while true {
+      let setting = ClockSetting(
+        model, strategy: strategy, split: split, contends: contends, roundIterationCount: count)
+      try self.init(setting, programs: setting.programs, period: period)
+      if count == period || round.isSettled { return }
+      count = min(period, 2 * count)
+    }
   }
 
   /// The most steps that are simulated, as ``stepCount(_:strategy:split:)`` counts them: about a gigabyte.
@@ -56,16 +71,19 @@ package struct TimedRun: Sendable {
       let visits = strategy.pipelineDegree == 1 ? 1 : strategy.microBatchCount(globalBatch: model.job.globalBatch)
       return ranks / strategy.pipelineDegree * visits * ((split.layerCount + 3) * perPart + 8 * split.stageCount)
     }
+    let iterations = simulatedIterationCount(model, strategy: strategy, split: split)
     let exchanges = sharding.gradientDegree > 1 ? (sharding.isQuantised ? 5 : 3) : 0
     let parts = 2 * (split.layerCount + 2) * (1 + exchanges * (1 + strategy.dataDegree / 32))
     // Of a chunk: the ends of its passes, and messages.
     let ends = 8 * split.layerCounts.count
     return ranks / strategy.pipelineDegree * strategy.microBatchCount(globalBatch: model.job.globalBatch)
-      * (parts + ends)
+      * (parts + ends) * iterations
   }
 
   /// Runs given programs of the ranks that are simulated.
-  init(_ setting: ClockSetting, programs: [RankProgram]) throws(Failure) {
+  ///
+  /// - Parameter period: iterations of the round that they are of, of which they may be the first few.
+  init(_ setting: ClockSetting, programs: [RankProgram], period: Int = 1) throws(Failure) {
     let medium = ClockMedium(rankCount: programs.count, contends: setting.contends)
     var runners = PreparedProgram.prepare(programs).enumerated().map { place, prepared in
       RankRunner(
@@ -87,8 +105,10 @@ package struct TimedRun: Sendable {
       Track(program: runner.prepared.program, stage: setting.stage(ofPlace: place), slices: runner.machine.slices)
     }
     flows = medium.flows
-    fixedSeconds = setting.cost.fixedSeconds
-    iterationSeconds = medium.now + setting.cost.fixedSeconds
+    fixedSeconds = setting.cost.fixedSeconds - setting.fixedSecondsInIteration
+    round = Round(tracks: tracks, period: period)
+    iterationSeconds =
+      (medium.now + Double(round.leftOutCount) * round.localSeconds) / Double(period) + fixedSeconds
   }
 
   /// The end of the last backward pass of each stage, seconds from the beginning; under zeroth-order training of its visits,
