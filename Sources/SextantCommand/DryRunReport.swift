@@ -12,12 +12,15 @@ struct DryRunReport {
 
   var text: String {
     let strategy = miniature.strategy, job = miniature.model.job
+    let steps = Format.count(run.steps.count, of: unit)
+    let trained = isOuter ? "\(steps) of \(Format.count(strategy.outer.period, of: "iteration"))" : steps
+    let workers = isOuter ? ", worker \(strategy.workerDegree)" : ""
     var text = """
       The plan holds in miniature: \(Format.count(strategy.worldSize, of: "rank")) (tensor \(strategy.tensorDegree), \
-      data \(strategy.dataDegree), pipeline \(strategy.pipelineDegree)) trained \
-      \(Format.count(job.model.layerCount, of: "layer")) for \(Format.count(run.steps.count, of: "step")) of \
+      data \(strategy.dataDegree), pipeline \(strategy.pipelineDegree)\(workers)) trained \
+      \(Format.count(job.model.layerCount, of: "layer")) for \(trained) of \
       \(Format.count(strategy.microBatchCount(globalBatch: job.globalBatch), of: "micro-batch")), \
-      \(Format.count(run.programStepCount)) program steps an iteration.
+      \(Format.count(run.programStepCount)) program steps \(isOuter ? "a round" : "an iteration").
 
       """
     if !miniature.changes.isEmpty {
@@ -26,6 +29,10 @@ struct DryRunReport {
     }
     return text + "\n" + [numbers, traffic, memory, bubble].joined(separator: "\n")
   }
+
+  private var isOuter: Bool { miniature.strategy.update == .outer }
+  /// What the run's steps are.
+  private var unit: String { isOuter ? "round" : "step" }
 
   /// What is wrong, in a sentence; nil where all of it holds.
   static func complaint(_ verdict: Sextant.DryRun.Verdict) -> String? {
@@ -45,7 +52,7 @@ struct DryRunReport {
   }
 
   private var numbers: String {
-    var table = Table(header: ["step", "loss", "reference", "error", "norm's error", "parameters' error"])
+    var table = Table(header: [unit, "loss", "reference", "error", "norm's error", "parameters' error"])
     for (index, step) in run.steps.enumerated() {
       table.add([
         "\(index)", String(format: "%.6f", step.loss.executed), String(format: "%.6f", step.loss.reference),
@@ -66,7 +73,11 @@ struct DryRunReport {
     guard !run.traffic.isEmpty else { return "Nothing is sent\n" }
     var table = Table(header: ["kind", "level", "bytes an iteration", "counted"], leftColumns: [0, 1])
     for row in run.traffic {
-      table.add([row.kind, row.level, Format.count(row.executedBytes), Format.count(row.countedBytes)])
+      // What workers send each other they send once a round.
+      table.add([
+        row.kind == "outer" ? "outer, a round" : row.kind, row.level, Format.count(row.executedBytes),
+        Format.count(row.countedBytes),
+      ])
     }
     return "Bytes sent, all ranks together\n" + table.text
   }

@@ -1,5 +1,6 @@
 import Costing
 import Documents
+import Oracles
 import TestSupport
 import Testing
 import Training
@@ -73,10 +74,18 @@ import Training
     let nodes = it.workers * (it.pattern.contains("data=8") ? 2 : 1)
     let miniature = try Miniature(of: Self.plan(it, nodes: nodes), rankLimit: 64)
     #expect(miniature.unsupported() == nil)
+    let levels = miniature.model.cluster.levels
+    let oracle = TrafficOracle.traffic(miniature.model, miniature.strategy, miniature.split, routes: miniature.routes)
     for stepCount in [1, 3] {
       let run = try DryRun(miniature, options: DryRun.Options(stepCount: stepCount))
       #expect(run.disagreements.isEmpty, "\(stepCount) rounds")
       #expect(run.steps.count == stepCount && run.steps.allSatisfy(\.replicasAgree))
+      // An account of its own counts as many.
+      for row in run.traffic {
+        let kind = try #require(TrafficKind(rawValue: row.kind))
+        let level = try #require(levels.firstIndex { $0.name == row.level })
+        #expect(row.executedBytes == oracle.byteCount(kind, level: level), "\(row)")
+      }
       let outer = run.traffic.filter { $0.kind == "outer" && $0.level == "tcp" }
       #expect(outer.count == 1 && outer[0].executedBytes > 0)
       // Between workers there is nothing else.

@@ -135,6 +135,29 @@ import Training
     #expect(shared.iterationSeconds < 2 * alone.iterationSeconds)
   }
 
+  /// Where nodes were measured every worker is simulated, and a sum begins when the last of its members has come to it.
+  @Test func measuredNodesAreSimulatedOneByOne() throws {
+    for staleness in [0, 1] {
+      let plan = try statedPlan(
+        "update=outer,worker=16,outer_period=6,outer_staleness=\(staleness),tensor=4,data=2,zero_stage=1,micro_batch=1",
+        cluster: "a100-hdr-16", model: "gpt2", globalBatch: 64, sequenceLength: 1024)
+      #expect(plan.cluster.measured != nil)
+      let run = try Self.run(plan)
+      #expect(!run.areReplicasAlike && run.simulatedRankCount == 32)
+      let sums = try run.tracks.map { track in
+        try #require(track.slices.first { track.program.steps[$0.step].stream == .outer })
+      }
+      for place in 0..<2 {
+        // Replicas of all workers, two of each.
+        let group = stride(from: place, to: 32, by: 2).map { sums[$0] }
+        #expect(Set(group.map(\.metSeconds)).count == 1 && Set(group.map(\.endSeconds)).count == 1)
+      }
+      let predicted = plan.prediction.iterationSeconds
+      #expect(abs(run.iterationSeconds - predicted) < 0.1 * predicted, "\(run.iterationSeconds), \(predicted)")
+      for causes in run.causesOfStages { #expect(causes.outerSeconds > 0) }
+    }
+  }
+
   @Test func stepsAreForeseen() throws {
     for it in Self.cases + [Case(pattern: "data=4", period: 1_000_000)] {
       let plan = try Self.plan(it, nodes: it.workers), run = try Self.run(plan)

@@ -13,7 +13,8 @@ package import Training
 /// | tensor | each block sums S twice forward and twice backward (Shoeybi et al. 2019); under sequence parallelism each sum is a gather and a scatter, and backward gathers two inputs again (Korthikanti et al. 2022); full recomputation repeats the forward ones |
 /// | pipeline | S/t of each rank, each boundary, each direction, each micro-batch |
 /// | data | ZeRO's reductions and gathers (Rajbhandari et al. 2020), between nested shards where the degrees differ (Wang et al. 2023) |
-/// | embedding, control | the tied matrix between the ends; two fp32 numbers over all ranks |
+/// | embedding, control | the tied matrix between the ends; two fp32 numbers over all ranks of a worker |
+/// | outer | a round's: what each rank updates, over its like in all workers, as it is or in two hops |
 package struct TrafficOracle {
   private let model: CostModel
   private let strategy: Strategy
@@ -33,6 +34,7 @@ package struct TrafficOracle {
     oracle.countPipeline()
     for ranks in oracle.mesh.groups(along: .data) where ranks.count > 1 { oracle.countData(ranks) }
     oracle.countEnds()
+    oracle.countWorkers()
     return oracle.count
   }
 
@@ -95,10 +97,11 @@ package struct TrafficOracle {
 
   /// What a collective moves, as far as its route may depend on it.
   private enum Tensor {
-    case activations, tokens, parameters, scalars
+    case activations, tokens, parameters, scalars, progress
   }
 
   private func route(_ kind: CollectiveKind, _ tensor: Tensor, _ ranks: RankGroup, bytes: Int) -> Route {
+    let gathers = kind == .allGather
     let exchanges = Moment.allCases.flatMap { strategy.sharding.exchanges(at: $0, in: mesh) }
     func exchange(_ isScalars: Bool) -> Operand? {
       exchanges.first { ($0.content == .scalars) == isScalars }.map { .exchanged($0, nil, nil) }
@@ -109,6 +112,7 @@ package struct TrafficOracle {
       case .tokens: .tokenSum
       case .parameters: exchange(false)
       case .scalars: exchange(true)
+      case .progress: strategy.exchanges(at: .outer).first.map { .exchanged($0, nil, gathers ? .fromOwners : nil) }
       }
     guard let operand else { return .ring }
     return routes.route(of: CollectiveRoutes.Question(kind, of: operand, over: ranks, byteCount: bytes))
@@ -220,7 +224,54 @@ package struct TrafficOracle {
           column.part(fromPlace: 0, step: p - 1, count: 2))
       }
     }
-    if mesh.worldSize > 1 { sum(2, each: 4, times: 1, .control, .scalars, mesh.ranks) }
+    for worker in workers where worker.count > 1 { sum(2, each: 4, times: 1, .control, .scalars, worker) }
+  }
+
+  private var workers: [RankGroup] {
+    let count = mesh.worldSize / strategy.workerDegree
+    return (0..<strategy.workerDegree).map { RankGroup(first: $0 * count, stride: 1, count: count) }
+  }
+
+  /// Once a round: what every rank updates, and where the penalty asks for it how far the anchor has moved.
+  private mutating func countWorkers() {
+    guard strategy.update == .outer else { return }
+    for ranks in mesh.groups(along: .worker) where ranks.count > 1 {
+      let place = mesh.coordinates(ofRank: ranks.first), parts = parts(place[.pipeline])
+      let n =
+        isByPart
+        ? parts.reduce(0) { $0 + updated($1.parameters, place[.data]) * $1.copies }
+        : updated(parts.reduce(0) { $0 + $1.parameters * $1.copies }, place[.data])
+      let W = ranks.count, words = words((n + W - 1) / W, bits: 8, group: 2048)
+      switch strategy.outer.format {
+      case .fp32: sum(n, each: 4, times: 1, .outer, .progress, ranks)
+      case .bf16, .int8:
+        let isCodes = strategy.outer.format == .int8
+        for from in 0..<W {
+          for to in 0..<W where to != from {
+            send(isCodes ? 4 * words : 2 * chunk(to, of: W, n), .outer, ranks.rank(from), ranks.rank(to))
+          }
+        }
+        move(isCodes ? W * words : n, each: isCodes ? 4 : 2, times: 1, .outer, .progress, ranks, gathers: true)
+      }
+    }
+    guard case .gapAware = job.outer.penalty else { return }
+    // One number to the first rank, which adds up, and back.
+    for worker in workers {
+      for place in 1..<max(1, worker.count) {
+        send(4, .outer, worker.rank(place), worker.first)
+        send(4, .outer, worker.first, worker.rank(place))
+      }
+    }
+  }
+
+  /// Of n elements, those that a replica updates: a chunk of it for its weights, of that one for its gradient, and so on.
+  private func updated(_ n: Int, _ replica: Int) -> Int {
+    let levels = [
+      1, strategy.sharding.weightDegree, strategy.sharding.gradientDegree, strategy.sharding.optimizerDegree,
+    ]
+    return zip(levels, levels.dropFirst()).reduce(n) { elements, level in
+      chunk(replica / level.0 % (level.1 / level.0), of: level.1 / level.0, elements)
+    }
   }
 
   private mutating func countData(_ data: RankGroup) {
