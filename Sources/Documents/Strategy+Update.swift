@@ -28,6 +28,11 @@ extension Strategy {
   /// otherwise one, which every stage hands on.
   package func visitMicroBatchCount(of microBatchCount: Int) -> Int { pipelineDegree == 1 ? microBatchCount : 1 }
 
+  /// How often in an iteration of zeroth-order training micro-batches go through a part, those that go together once.
+  package func visitCount(of microBatchCount: Int) -> Int {
+    microBatchCount / visitMicroBatchCount(of: microBatchCount)
+  }
+
   /// The rule of its update that the strategy breaks; nil if it keeps all.
   func updateViolation(_ job: TrainingJob) -> StrategyViolation? {
     if update != .outer, workerDegree > 1 || outer != OuterStep() { return .workersNeedOuterSteps }

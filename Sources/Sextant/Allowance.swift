@@ -33,8 +33,8 @@ public struct Allowance: Sendable, Equatable {
   /// what other devices have found; what slow links make slow may be fast so.
   ///
   /// - Parameters:
-  ///   - periods: iterations from one outer step to the next, of which a plan may choose: the least of them that takes at most
-  ///     1 % longer than the largest would.
+  ///   - periods: iterations from one outer step to the next, of which a plan may choose: the least of them that is
+  ///     within the margin of the best.
   ///   - tolerance: the largest relative error of what workers send each other that is accepted, from 1e-9 to 1: 0.005 admits
   ///     bf16, 0.02 INT8 as well; nil sends fp32.
   public static func co2(

@@ -142,4 +142,28 @@ import Testing
     #expect(error { _ = try Self.planner().best(fixing: Strategy("quantise_weights=true")) }?.kind == .argument)
     #expect(error { _ = try Self.planner().estimate(Strategy("tensor=3")) }?.expected.contains("6 ranks") == true)
   }
+
+  @Test func `What changes the optimisation is allowed in its own bounds`() throws {
+    func error(_ body: () throws -> Void) -> SextantError? {
+      do { try body() } catch { return error as? SextantError }
+      return nil
+    }
+    let workers = try Allowance.co2(periods: 12...48, tolerance: 0.01)
+    #expect(workers.document.outerPeriods == 12...48 && workers.document.outerTolerance == 0.01)
+    #expect(workers.document.quantisationTolerance == nil)
+    let both = try workers.and(.co2(periods: 100...200)).and(.zeroPlusPlus(tolerance: 0.02)).and(.zerothOrder)
+    #expect(both.document.outerPeriods == 12...200 && both.document.outerTolerance == 0.02)
+    #expect(both.document.methods == [.zeroPlusPlus, .zerothOrder, .outer])
+    #expect(error { _ = try Allowance.co2(periods: 0...48) }?.location == "periods")
+    #expect(error { _ = try Allowance.co2(periods: 12...48, tolerance: .nan) }?.location == "tolerance")
+    #expect(error { _ = try OuterOptimizer(momentum: 1) }?.location == "momentum")
+    #expect(error { _ = try OuterOptimizer(penalty: .constant(0.5)) }?.location == "penalty")
+    #expect(try OuterOptimizer(clip: 1, penalty: .gapAware(0)) != .usual)
+    let fixed = error { _ = try Self.planner().best(fixing: Strategy("worker=2")) }
+    #expect(fixed?.kind == .argument && fixed?.location == "/worker")
+    // Periods that are not allowed leave nothing to search.
+    let answer = try Self.planner().best(fixing: Strategy("worker=2,outer_period=500"), allowing: workers)
+    guard case .failure(let no) = answer else { return #expect(Bool(false), "a plan of 500 iterations a round") }
+    #expect(no.reason == .noStrategy)
+  }
 }

@@ -102,7 +102,7 @@ private struct TrafficFold {
   /// Micro-batches whose passes gather weights one by one: under zeroth-order training all of them go through a part together
   /// where there are no stages.
   private var gatheringCount: Int {
-    isZerothOrder ? microBatchCount / strategy.visitMicroBatchCount(of: microBatchCount) : microBatchCount
+    isZerothOrder ? strategy.visitCount(of: microBatchCount) : microBatchCount
   }
 
   // MARK: One message, one collective

@@ -68,7 +68,7 @@ package struct TimedRun: Sendable {
     if strategy.update == .zerothOrder {
       // Of a part in a visit: perturbed and passed for each loss, and moved five times at most.
       let perPart = 2 * strategy.evaluationCount(model.job) + 5 * (1 + strategy.dataDegree / 32)
-      let visits = strategy.pipelineDegree == 1 ? 1 : strategy.microBatchCount(globalBatch: model.job.globalBatch)
+      let visits = strategy.visitCount(of: strategy.microBatchCount(globalBatch: model.job.globalBatch))
       return ranks / strategy.pipelineDegree * visits * ((split.layerCount + 3) * perPart + 8 * split.stageCount)
     }
     let iterations = simulatedIterationCount(model, strategy: strategy, split: split)

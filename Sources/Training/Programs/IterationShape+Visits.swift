@@ -26,8 +26,8 @@ extension IterationShape {
   /// Micro-batches of the visits of a part in an iteration: a stage that is all of the model takes each of its parts once
   /// with everything; of several stages every one hands each micro-batch on.
   package var visitedMicroBatches: [Range<Int>] {
-    let all = 0..<schedule.microBatchCount
-    return schedule.stageCount == 1 ? [all] : all.map { $0..<$0 + 1 }
+    let count = schedule.microBatchCount, together = strategy.visitMicroBatchCount(of: count)
+    return stride(from: 0, to: count, by: together).map { $0..<$0 + together }
   }
 
   /// The losses that a rank evaluates.
