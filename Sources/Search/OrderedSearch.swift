@@ -103,7 +103,8 @@ struct OrderedSearch {
   func shortage(watch: StopWatch) throws(Stopped) -> MemoryShortage? {
     guard main.best.isEmpty, main.ending == .exhausted else { return nil }
     return try MemoryShortage(
-      priced: priced, model: search.model, pattern: search.pattern, capabilities: search.capabilities, watch: watch)
+      priced: priced, model: search.model, pattern: search.pattern, allowance: search.allowance,
+      capabilities: search.capabilities, watch: watch)
   }
 }
 
