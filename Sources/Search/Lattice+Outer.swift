@@ -14,7 +14,7 @@ import Documents
 /// | period | the upper end of what is allowed |
 ///
 /// An iteration takes no longer with a longer period, so that no other has to be searched: what is best at the upper end
-/// is the best there is, see ``PlanSearch/meetingOften(_:within:)``.
+/// is the best there is, see ``PlanSearch/withLeastDelay(_:within:)``.
 struct OuterChoices: Sendable {
   /// Ascending, from 2 on.
   let workerDegrees: [Int]

@@ -144,11 +144,9 @@ struct Lattice {
     for workers in outer?.workerDegrees ?? [] {
       for worker in Self.factorisations(of: deviceCount / workers, along: Mesh.searchedAxes[...], pattern: pattern) {
         let plainest = Strategy(mesh: worker).with(\.usesFlashAttention, fuses)
-        let violation = (outer?.steps.first).flatMap {
-          plainest.of(workers: workers, step: $0).violation(
-            job: model.job, deviceCount: deviceCount, hasFlashAttention: hasFlash)
-        }
-        if let violation {
+        if let violation = plainest.of(workers: workers, step: OuterStep()).violation(
+          job: model.job, deviceCount: deviceCount, hasFlashAttention: hasFlash)
+        {
           rejections[violation.rule, default: 0] += 1
         } else if let refusal = capabilities?.refusal(of: worker) {
           rejections[refusal.rule, default: 0] += 1

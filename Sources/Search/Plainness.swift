@@ -6,7 +6,7 @@ import Documents
 /// | order | what is plainer |
 /// |---|---|
 /// | 1 | gradients in every step before outer steps of workers, and these before losses alone |
-/// | 2 | outer steps that are not late, then fewer workers |
+/// | 2 | fewer workers |
 /// | 3 | exact collectives before quantised ones |
 /// | 4 | one copy of the weights before a secondary one |
 /// | 5 | a ZeRO stage before shard levels |
@@ -22,8 +22,8 @@ import Documents
 /// | 15 | no sequence parallelism |
 /// | 16 | losses divided among fewer replicas |
 ///
-/// Of what is equally plain the fastest is taken. Of outer steps the period comes last of all: the answer has the least
-/// that is within the margin, see ``PlanSearch/meetingOften(_:within:)``.
+/// Of what is equally plain the fastest is taken. How late workers hear from each other comes last of all: the answer has the
+/// least delay that is within the margin, see ``PlanSearch/withLeastDelay(_:within:)``.
 struct Plainness: Hashable, Comparable {
   private let places: [Int]
 
@@ -39,7 +39,7 @@ struct Plainness: Hashable, Comparable {
       case .zerothOrder: 2
       }
     places = [
-      update, strategy.outer.staleness, strategy.workerDegree,
+      update, strategy.workerDegree,
       sharding.isQuantised || strategy.outer.format.isRounded ? 1 : 0,
       OuterStep.Format.allCases.firstIndex(of: strategy.outer.format) ?? 0,
       sharding.secondaryDegree == nil ? 0 : 1, strategy.hasShardLevels ? 1 : 0, hosting.updatePercent,

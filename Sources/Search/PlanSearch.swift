@@ -9,8 +9,8 @@ package import Documents
 /// ``Plainness``. Results do not depend on the number of threads: bounds are computed into places of their
 /// own, and everything after that is in one order.
 ///
-/// Outer steps of workers are searched with the longest period that is allowed; the answer has the least that the margin
-/// leaves, see ``meetingOften(_:within:)``.
+/// Outer steps of workers are searched with the longest period that is allowed; the answer has the least delay that the
+/// margin leaves, see ``withLeastDelay(_:within:)``.
 package struct PlanSearch: Sendable {
   /// How much slower a strategy with headroom may be and still beat a risky one.
   package static let headroomSurcharge = 1.05
@@ -173,9 +173,12 @@ package struct PlanSearch: Sendable {
     let families = answer.map { searches[$0.place].families(otherThan: $0.completion, steps: &steps) } ?? []
     if let found = answer, let fastest {
       let limit = fastest.completion.scoreSeconds * (1 + options.margin)
-      answer = (found.place, meetingOften(found.completion, within: limit))
+      answer = (found.place, withLeastDelay(found.completion, within: limit))
     }
     let isFastest = answer?.completion == fastest?.completion
+    // Of layers that were found with outer steps that wait, and with late ones, the same may be left.
+    var best = [answer?.completion].compactMap { $0 }
+    for other in next.map({ withLeastDelay($0) }) where !best.contains(other) { best.append(other) }
     let shortages = found.isEmpty && explains ? shortages(of: searches, steps: &steps) : []
     let changes =
       found.isEmpty && explains
@@ -184,13 +187,13 @@ package struct PlanSearch: Sendable {
           model: model, pattern: pattern, allowance: allowance, capabilities: capabilities, watch: watch)
       } : nil
     return Result(
-      best: Array(([answer?.completion].compactMap { $0 } + next.map { meetingOften($0) }).prefix(options.resultCount)),
+      best: Array(best.prefix(options.resultCount)),
       fastest: isFastest ? nil : fastest?.completion,
       arrangement: answer.map { NodeArranger(model: model).arrangement(of: $0.completion) },
       certificate: certificate(
         of: searches, orderCount: orders.count, answer: answer?.completion, fastest: fastest?.completion,
         plainerCount: plainerCount, steps: steps),
-      families: families.map { ($0.name, $0.completion.map { meetingOften($0) }) },
+      families: families.map { ($0.name, $0.completion.map { withLeastDelay($0) }) },
       shortage: shortages.min { $0.excessBytes < $1.excessBytes },
       changes: changes)
   }
