@@ -4,8 +4,8 @@ import Search
 
 /// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`, `Benchmarks links`, and `Benchmarks
 /// plans` for pricing and plans alone, `Benchmarks timed` for iterations on the clock, `Benchmarks exports` for what first
-/// answers can be launched, `Benchmarks mixed` and `Benchmarks deep` for the slowest of the plans, `Benchmarks stops` for how
-/// soon a search ends that is asked to.
+/// answers can be launched, `Benchmarks mixed`, `Benchmarks deep` and `Benchmarks outer` for the slowest of the plans,
+/// `Benchmarks stops` for how soon a search ends that is asked to.
 ///
 /// Pricing is measured on one core; a plan's wall time with as many threads as `plan`
 /// uses; matrix products in CPU time.
@@ -23,6 +23,7 @@ struct Benchmarks {
     if CommandLine.arguments.dropFirst().first == "mixed" { return try reportMixedPlans(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "deep" { return try reportDeepPlans(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "zeroth-order" { return try reportZerothOrderPlans(catalog: catalog) }
+    if CommandLine.arguments.dropFirst().first == "outer" { return try reportOuterPlans(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "exports" { return try reportExports(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "stops" { return try reportStops(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "timed" { return try reportTimedRuns(catalog: catalog) }
@@ -58,6 +59,7 @@ struct Benchmarks {
     try reportMixedPlans(catalog: catalog)
     try reportDeepPlans(catalog: catalog)
     try reportZerothOrderPlans(catalog: catalog)
+    try reportOuterPlans(catalog: catalog)
   }
 
   /// With zeroth-order training allowed: what fits no other way, and what it adds to a large lattice.

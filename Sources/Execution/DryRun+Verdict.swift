@@ -71,7 +71,7 @@ extension DryRun {
       ? Self.tolerances(of: arithmetic, shape, reference: reference)
       : Self.tolerances(
         of: arithmetic, optimizer.rule, quantisations: programs.quantisations,
-        outerFormat: miniature.strategy.outer.format)
+        outerFormat: miniature.strategy.outer.format, iterationCount: shape.iterationCount())
     disagreements = Self.disagreements(
       steps: steps, traffic: traffic, memory: memory, bubble: bubble, tolerances: tolerances)
   }
@@ -93,9 +93,10 @@ extension DryRun {
   /// - Parameters:
   ///   - quantisations: how what replicas send each other is quantised, as far as it is.
   ///   - outerFormat: how workers send each other what they have moved by.
+  ///   - iterationCount: of a step: after the first iteration of a round parameters are not the same any more.
   static func tolerances(
     of arithmetic: Precision, _ rule: Documents.Optimizer.Rule, quantisations: Set<Quantisation> = [],
-    outerFormat: OuterStep.Format = .fp32
+    outerFormat: OuterStep.Format = .fp32, iterationCount: Int = 1
   ) -> Tolerances {
     let unit: Double =
       switch arithmetic {
@@ -113,10 +114,10 @@ extension DryRun {
       case .int8: 0x1p-7
       }
     let code = max(weightCode, gradientCode), spread = 32 * weightCode + 4 * gradientCode
-    let first = 0x1p6 * unit
+    let first = 0x1p6 * unit, later = max((isAdam ? 0x1p10 : 0x1p8) * unit, spread, 4 * outerCode)
     return Tolerances(
-      firstLoss: max(first, 2 * weightCode), firstScalars: max(first, 2 * code),
-      laterScalars: max((isAdam ? 0x1p10 : 0x1p8) * unit, spread, 4 * outerCode),
+      firstLoss: iterationCount > 1 ? later : max(first, 2 * weightCode),
+      firstScalars: iterationCount > 1 ? later : max(first, 2 * code), laterScalars: later,
       parameters: max((isAdam ? 0x1p18 : 0x1p10) * unit, spread > 0 && isAdam ? 2 : spread, 4 * outerCode))
   }
 

@@ -64,11 +64,13 @@ struct Frontier {
   /// - Parameters:
   ///   - candidates: indices into the priced lattice, least bound first.
   ///   - cutoffSeconds: what does not score less is of no interest.
+  ///   - patience: how many completions in a row may find nothing better, where no proof is asked for.
   mutating func bestFirst(
     among candidates: [Int], resultCount: Int, completionLimit: Int, cutoffSeconds: Double = .infinity,
-    steps: inout SearchSteps, progress: (Int, Int) -> Void
+    patience: Int = .max, steps: inout SearchSteps, progress: (Int, Int) -> Void
   ) -> Walk {
     var walk = Walk()
+    var lastGain = 0
     var best: [(completion: PlanSearch.Completion, index: Int)] = []
     var lowerBound = Double.infinity
     var position = 0
@@ -82,7 +84,7 @@ struct Frontier {
         walk.closedByBoundCount += candidates.count - position
         break
       }
-      if walk.completedCount >= completionLimit {
+      if walk.completedCount >= completionLimit || !best.isEmpty && walk.completedCount - lastGain >= patience {
         walk.ending = .completionLimit
         break
       }
@@ -104,6 +106,7 @@ struct Frontier {
           let place = best.firstIndex { (completion.scoreSeconds, index) < ($0.completion.scoreSeconds, $0.index) }
           best.insert((completion, index), at: place ?? best.count)
           if best.count > resultCount { best.removeLast() }
+          lastGain = walk.completedCount
         }
       } else if known.isProven {
         walk.closedByBoundCount += 1

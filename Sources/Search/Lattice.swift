@@ -16,7 +16,8 @@ import Documents
 /// | on the host | nothing; where that is asked for, or nothing fits without, the update, or quarters of it, weights, activations |
 /// | FlashAttention, overlap of gradient reduction | what device and framework have, unless fixed |
 ///
-/// Where it is allowed, zeroth-order training has points of its own, see ``zerothOrderPoints(_:keys:rejections:)``.
+/// Where they are allowed, zeroth-order training and outer steps of workers have points of their own, see
+/// ``zerothOrderPoints(_:keys:rejections:)`` and ``outerPoints(_:of:keys:rejections:)``.
 ///
 /// Of these, what the framework that is to run the plan does not offer is left out, see ``Capabilities``.
 struct Lattice {
@@ -51,17 +52,19 @@ struct Lattice {
   let model: CostModel
   private let job: TrainingJob
   let pattern: StrategyPattern
-  /// Whether weights may move by gradients, and by losses alone.
+  /// Whether weights may move by gradients in every step, and by losses alone.
   private let searchesFirstOrder: Bool
   let searchesZerothOrder: Bool
+  /// What outer steps of workers may be; nil where none are searched.
+  private let outer: OuterChoices?
   private let shardingChoices: ShardingChoices
   /// What the framework offers; nil for all that can be priced.
-  private let capabilities: Capabilities?
+  let capabilities: Capabilities?
   /// The parts that are not walked, as they are fixed or as device and framework have them.
   let base: Strategy
-  private let hasFlashAttention: Bool
-  private let hasHost: Bool
-  private let interleavesLargerGroups: Bool
+  let hasFlashAttention: Bool
+  let hasHost: Bool
+  let interleavesLargerGroups: Bool
   private let recomputations: [Strategy.Recompute]
   /// Whether hosts could hold optimizer states, and nobody says that they are not to.
   private let mayOffload: Bool
@@ -81,9 +84,14 @@ struct Lattice {
     self.model = model
     job = model.job
     self.pattern = pattern
-    searchesZerothOrder = allowance.admitsZerothOrder && pattern.update != .firstOrder
+    let update = pattern.update, isOneWorker = OuterChoices.areNone(in: pattern)
+    searchesZerothOrder = allowance.admitsZerothOrder && update ?? .zerothOrder == .zerothOrder && isOneWorker
     let refusal = capabilities?.refusal(of: model.job)
-    searchesFirstOrder = pattern.update != .zerothOrder && refusal == nil
+    searchesFirstOrder = update ?? .firstOrder == .firstOrder && isOneWorker && refusal == nil
+    let outer =
+      update ?? .outer == .outer && refusal == nil
+      ? OuterChoices(model: model, pattern: pattern, allowance: allowance, searchesHosting: searchesHosting) : nil
+    self.outer = outer
     shardingChoices = ShardingChoices(cluster: model.cluster, pattern: pattern, allowance: allowance)
     hasFlashAttention = model.hasFlashAttention
     hasHost = model.cluster.host != nil
@@ -93,9 +101,13 @@ struct Lattice {
       && capabilities?.movesOptimizerStates(of: model.job) != false
     hostings = Self.hostings(
       pattern, capabilities: capabilities, searched: searchesHosting && model.cluster.host != nil)
-    base = pattern.completed(
+    var base = pattern.completed(
       deviceCount: model.deviceCount, flashAttention: hasFlashAttention,
       overlap: model.framework.overlapsGradientReduce)
+    // Outer steps come on top of what a worker does by itself.
+    if base.update == .outer { base.update = .firstOrder }
+    base.outer = OuterStep()
+    self.base = base
     // A fused attention core keeps nothing that dropping the core could save.
     let isSelective = !base.usesFlashAttention || model.framework.memory.selective == .everySecondProduct
     recomputations = pattern.recompute.map { [$0] } ?? (isSelective ? [.none, .selective, .full] : [.none, .full])
@@ -110,7 +122,8 @@ struct Lattice {
         return
       }
     }
-    for mesh in Self.factorisations(of: deviceCount, along: Mesh.searchedAxes[...], pattern: pattern) {
+    let isWhole = searchesFirstOrder || searchesZerothOrder
+    for mesh in Self.factorisations(of: deviceCount, along: Mesh.searchedAxes[...], pattern: pattern) where isWhole {
       // Fused attention as the mesh's strategies have it, since without they hold more.
       let plainest = Strategy(mesh: mesh).with(\.usesFlashAttention, base.usesFlashAttention && hasFlashAttention)
       if searchesZerothOrder, Self.admitsZerothOrder(mesh, model) {
@@ -126,6 +139,24 @@ struct Lattice {
       } else {
         meshes.append(mesh)
       }
+    }
+    let hasFlash = hasFlashAttention, fuses = base.usesFlashAttention && hasFlash
+    for workers in outer?.workerDegrees ?? [] {
+      for worker in Self.factorisations(of: deviceCount / workers, along: Mesh.searchedAxes[...], pattern: pattern) {
+        let plainest = Strategy(mesh: worker).with(\.usesFlashAttention, fuses)
+        if let violation = plainest.of(workers: workers, step: OuterStep()).violation(
+          job: model.job, deviceCount: deviceCount, hasFlashAttention: hasFlash)
+        {
+          rejections[violation.rule, default: 0] += 1
+        } else if let refusal = capabilities?.refusal(of: worker) {
+          rejections[refusal.rule, default: 0] += 1
+        } else {
+          meshes.append(worker.with(.worker, degree: workers))
+        }
+      }
+    }
+    if meshes.isEmpty, rejections.isEmpty, !isWhole, refusal == nil {
+      rejections["outer steps as they are fixed are not allowed, or no number of whole nodes is a worker"] = 1
     }
     if meshes.isEmpty, rejections.isEmpty { rejections["the fixed degrees do not multiply to the device count"] = 1 }
     self.meshes = meshes
@@ -148,17 +179,36 @@ struct Lattice {
   /// All points of one mesh, and where enumeration was cut below it.
   func branch(_ mesh: Mesh) -> (branch: Branch, rejections: [String: Int]) {
     var keys: [MicroBatchKey] = []
-    var keyIndex: [MicroBatchKey: Int] = [:]
     var points: [Point] = []
     var rejections: [String: Int] = [:]
-    if searchesZerothOrder { points = zerothOrderPoints(mesh, keys: &keys, rejections: &rejections) }
-    let nothing = (Branch(mesh: mesh, microBatchKeys: keys, points: points), rejections)
-    guard searchesFirstOrder, job.globalBatch % mesh.degree(of: .data) == 0 else { return nothing }
-    // A mesh that is there for the other kind of training alone.
-    if searchesZerothOrder, let refusal = capabilities?.refusal(of: mesh) {
-      rejections[refusal.rule, default: 0] += 1
-      return (nothing.0, rejections)
+    if let outer, mesh.degree(of: .worker) > 1 {
+      points = outerPoints(mesh, of: outer, keys: &keys, rejections: &rejections)
+      return (Branch(mesh: mesh, microBatchKeys: keys, points: points), rejections)
     }
+    if searchesZerothOrder { points = zerothOrderPoints(mesh, keys: &keys, rejections: &rejections) }
+    if searchesFirstOrder, job.globalBatch % mesh.degree(of: .data) == 0 {
+      // A mesh may be there for the other kind of training alone.
+      if searchesZerothOrder, let refusal = capabilities?.refusal(of: mesh) {
+        rejections[refusal.rule, default: 0] += 1
+      } else {
+        points += firstOrderPoints(mesh, job: job, keys: &keys, rejections: &rejections)
+      }
+    }
+    return (Branch(mesh: mesh, microBatchKeys: keys, points: points), rejections)
+  }
+
+  /// All points of a mesh that train by gradients in every step.
+  ///
+  /// - Parameters:
+  ///   - job: whose batch is that of the mesh.
+  ///   - keys: what the cost of a micro-batch depends on, to which new ones are appended.
+  ///   - rejections: by rule, to which cuts are added.
+  /// - Precondition: replicas divide the batch.
+  func firstOrderPoints(
+    _ mesh: Mesh, job: TrainingJob, keys: inout [MicroBatchKey], rejections: inout [String: Int]
+  ) -> [Point] {
+    var keyIndex: [MicroBatchKey: Int] = [:]
+    var points: [Point] = []
     for (index, key) in keys.enumerated() { keyIndex[key] = index }
     let perReplica = job.globalBatch / mesh.degree(of: .data)
     let fixed = pattern.microBatch
@@ -223,7 +273,7 @@ struct Lattice {
         }
       }
     }
-    return (Branch(mesh: mesh, microBatchKeys: keys, points: points), rejections)
+    return points
   }
 
   /// What stages of a strategy may decide for themselves, beside all doing as it says.

@@ -32,12 +32,14 @@ package struct MemoryShortage: Sendable, Equatable {
   /// Multiples of the node count that are tried, ascending.
   private static let nodeMultiples = [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
 
-  /// - Parameter pattern: what is fixed, here and in what would fit.
+  /// - Parameters:
+  ///   - pattern: what is fixed, here and in what would fit.
+  ///   - allowance: what may change values, where the update is fixed.
   /// - Returns: nil when the lattice has no strategy at all, so that memory is not what is short.
   /// - Throws: ``Stopped``.
   init?(
-    priced: PricedLattice, model: CostModel, pattern: StrategyPattern, capabilities: Capabilities?,
-    watch: StopWatch = .never
+    priced: PricedLattice, model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact,
+    capabilities: Capabilities?, watch: StopWatch = .never
   ) throws(Stopped) {
     func fits(
       _ cluster: ClusterDescription, _ job: TrainingJob, _ pattern: StrategyPattern
@@ -45,7 +47,7 @@ package struct MemoryShortage: Sendable, Equatable {
       guard let model = try? CostModel(cluster: cluster, job: job, frameworkName: model.framework.name) else {
         return false
       }
-      var trials = Trials(pointsLeft: .max, watch: watch)
+      var trials = Trials(pointsLeft: .max, allowance: allowance, watch: watch)
       return try trials.fit(model, pattern, capabilities)
     }
     var nearest: (unfit: PricedLattice.Unfit, excessBytes: Int)?

@@ -4,12 +4,15 @@ import Documents
 /// Puts the nodes of a measured cluster into the order in which a strategy is fastest.
 ///
 /// Orders are searched once per mesh, for the first of its strategies that is completed, and each strategy takes the
-/// one that is best for it: what a placement is good for are the mesh's boundaries and rings.
+/// one that is best for it: what a placement is good for are the mesh's boundaries and rings. Of several workers each is
+/// arranged for itself, see ``workerOrders(_:_:nodes:watch:)``.
 struct NodeArranger {
   /// The nodes in the order that was given.
-  private let model: CostModel
+  let model: CostModel
   private var byMesh: [Mesh: [Arranged]] = [:]
   private var scratch = EvaluationScratch()
+  /// Which nodes make a worker, by how many workers there are.
+  var partitions: [Int: WorkerPartition] = [:]
 
   /// A mesh on the nodes it was placed on.
   private struct Arranged {
@@ -37,7 +40,8 @@ struct NodeArranger {
   private static let seed: UInt64 = 1
   /// Few nodes are annealed from the given order, where every move is tried often; more from one
   /// made place by place, which swaps alone would not find.
-  private static let evaluationsPerNode = 4_000, evaluationsOfMany = 100_000
+  private static let evaluationsPerNode = 4_000
+  static let evaluationsOfMany = 100_000
 
   init(model: CostModel) {
     self.model = model
@@ -71,37 +75,61 @@ struct NodeArranger {
   }
 
   /// The given order, and those that a search found for a mesh.
-  private func arrange(_ strategy: Strategy, _ split: Split, watch: StopWatch) throws(Stopped) -> [Arranged] {
+  private mutating func arrange(_ strategy: Strategy, _ split: Split, watch: StopWatch) throws(Stopped) -> [Arranged] {
     let mesh = strategy.mesh
     var given = Arranged(model: model, layout: model.layoutCost(mesh))
     guard reasonNotToSearch(strategy) == nil else { return [given] }
-    let problem = problem(strategy, split)
     let isUsed = Set(model.nodeOrder)
     let nodes = model.nodeOrder + (0..<model.cluster.nodeCount).filter { !isUsed.contains($0) }
-    // A place is column · rows + row: the ranks' own order.
-    var orders = try candidateOrders(problem, given: nodes, watch: watch)
-    if problem.columnCount == 1, problem.rowCount > 2, nodes.count <= RingProgram.largestNodeCount {
-      let proven = try RingProgram(
-        nodeCount: nodes.count, length: problem.rowCount, secondsPerByte: problem.ringSecondsPerByte
-      ).best(
-        known: Array(orders[0].prefix(problem.rowCount)),
-        noneBelow: PlacementBound(problem).leastThreshold(nodes: problem.rowCount, isOneRing: true), watch: watch)
-      orders[0] = proven.ring
-      given.bounding = model.layoutCost(mesh, ringSecondsPerByte: proven.bound)
-      given.programCount = proven.programCount
+    let orders: [[Int]]
+    if strategy.workerDegree > 1 {
+      (orders, given.programCount) = try workerOrders(strategy, split, nodes: nodes, watch: watch)
+    } else {
+      let problem = problem(strategy, split)
+      let found = try self.orders(problem, given: nodes, watch: watch)
+      orders = found.orders
+      given.programCount = found.programCount
+      if let bound = found.ringSecondsPerByte {
+        given.bounding = model.layoutCost(mesh, ringSecondsPerByte: bound)
+      }
     }
     return [given]
       + orders.map { order in
-        let arranged = model.arranged(Array(order.prefix(problem.placeCount)))
+        let arranged = model.arranged(Array(order.prefix(model.nodeOrder.count)))
         return Arranged(
           model: arranged, layout: arranged.layoutCost(mesh), bounding: given.bounding,
           programCount: given.programCount)
       }
   }
 
+  /// Orders of nodes worth a look, the one that was searched for longest first.
+  ///
+  /// - Parameters:
+  ///   - nodes: all nodes of the problem, each once.
+  ///   - evaluationsOfMany: in a walk among more nodes than every move can be tried with.
+  /// - Returns: orders whose first nodes take the places; a time per byte below which no ring's slowest link is, where
+  ///   programs said so; and how many these were.
+  /// - Throws: ``Stopped``.
+  func orders(
+    _ problem: PlacementProblem, given nodes: [Int], evaluationsOfMany: Int = Self.evaluationsOfMany, watch: StopWatch
+  ) throws(Stopped) -> (orders: [[Int]], ringSecondsPerByte: Double?, programCount: Int) {
+    // A place is column · rows + row: the ranks' own order.
+    var orders = try candidateOrders(problem, given: nodes, evaluationsOfMany: evaluationsOfMany, watch: watch)
+    guard problem.columnCount == 1, problem.rowCount > 2, nodes.count <= RingProgram.largestNodeCount else {
+      return (orders, nil, 0)
+    }
+    let proven = try RingProgram(
+      nodeCount: nodes.count, length: problem.rowCount, secondsPerByte: problem.ringSecondsPerByte
+    ).best(
+      known: Array(orders[0].prefix(problem.rowCount)),
+      noneBelow: PlacementBound(problem).leastThreshold(nodes: problem.rowCount, isOneRing: true), watch: watch)
+    orders[0] = proven.ring
+    return (orders, proven.bound, proven.programCount)
+  }
+
   /// Orders of all nodes worth a look, the one that was searched for longest first.
   private func candidateOrders(
-    _ problem: PlacementProblem, given: [Int], watch: StopWatch
+    _ problem: PlacementProblem, given: [Int], evaluationsOfMany: Int, watch: StopWatch
   ) throws(Stopped) -> [[Int]] {
     func walk(from order: [Int], evaluationCount: Int) throws(Stopped) -> [Int] {
       var search = PlacementSearch(problem, order: order, seed: Self.seed)
@@ -116,16 +144,16 @@ struct NodeArranger {
     let times = starts.map(problem.seconds(order:))
     let best = starts.indices.min { times[$0] < times[$1] } ?? 0
     return [
-      try walk(from: starts[best], evaluationCount: Self.evaluationsOfMany),
-      try walk(from: given, evaluationCount: Self.evaluationsOfMany),
+      try walk(from: starts[best], evaluationCount: evaluationsOfMany),
+      try walk(from: given, evaluationCount: evaluationsOfMany),
     ] + starts
   }
 
-  /// What is searched.
+  /// What is searched: of several workers for each of them.
   func problem(_ strategy: Strategy, _ split: Split) -> PlacementProblem {
     let terms = model.placementTerms(of: strategy, split: split)
     let rows = terms.nodesPerStage
-    let columns = model.nodeOrder.count / rows
+    let columns = model.nodeOrder.count / strategy.workerDegree / rows
     let stagesPerColumn = terms.stageSeconds.count / columns
     let tails = (0..<columns).map { column in
       // The stage that ends last; rings leave a node only where it holds one stage.

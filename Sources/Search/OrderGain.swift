@@ -34,6 +34,8 @@ package struct OrderGain: Sendable {
   /// Moves that are priced exactly, those by which the arranger's objective changes
   /// most; and pairs, of rings and between stages each.
   private static let candidateCount = 24, pairCount = 6
+  /// Places of workers that are told apart by the whole model.
+  private static let workerPlaceCount = 256
   /// A share too small to speak of.
   private static let leastShare = 0.000_5
 
@@ -53,6 +55,7 @@ package struct OrderGain: Sendable {
     }
     let places = Places(
       nodesPerStage: max(1, plan.strategy.mesh.blockSize(below: .pipeline) / plan.cluster.devicesPerNode),
+      nodesPerWorker: order.count / plan.strategy.workerDegree,
       order: order)
     func seconds(_ model: CostModel) -> Double {
       var scratch = EvaluationScratch()
@@ -78,13 +81,15 @@ package struct OrderGain: Sendable {
       other[place] = place
       return (place: place, order: other)
     }
-    // Thousands of orders are told apart by the arranger's objective.
+    // Thousands of orders are told apart by the arranger's objective, which knows of one worker.
     let problem = NodeArranger(model: model).problem(plan.strategy, plan.split)
+    let hasWorkers = plan.strategy.workerDegree > 1
     func rough(_ used: [Int]) -> Double {
+      if hasWorkers { return seconds(model.arranged(used)) }
       let isUsed = Set(used)
       return problem.seconds(order: used + (0..<problem.nodeCount).filter { !isUsed.contains($0) })
     }
-    let likely = undone.map { (undone: $0, seconds: rough($0.order)) }
+    let likely = undone.prefix(hasWorkers ? workerPlaceCount : .max).map { (undone: $0, seconds: rough($0.order)) }
       .sorted { ($1.seconds, $0.undone.place) < ($0.seconds, $1.undone.place) }.prefix(candidateCount)
     return likely.compactMap { candidate -> Move? in
       let place = candidate.undone.place
@@ -131,26 +136,37 @@ package struct OrderGain: Sendable {
       links.medianBytesPerSecond(from: node, to: other) ?? 0, links.medianBytesPerSecond(from: other, to: node) ?? 0)
   }
 
-  /// Which nodes exchange data, in the places of a layout: `nodesPerStage` for each column of them.
+  /// Which nodes exchange data, in the places of a layout: `nodesPerStage` for each column of them, columns of each worker
+  /// together.
   private struct Places {
     let nodesPerStage: Int
+    let nodesPerWorker: Int
     let order: [Int]
 
     /// From one node to the next of the rings.
     var ringEdges: [(from: Int, to: Int)] {
-      nodesPerStage > 1 ? order.indices.map { (order[$0], order[next($0)]) } : []
+      (nodesPerStage > 1 ? order.indices.map { (order[$0], order[next($0)]) } : [])
+        + (nodesPerWorker < order.count ? order.indices.map { (order[$0], order[nextWorker($0)]) } : [])
     }
 
     /// From one stage's nodes to the next's.
     var hops: [(from: Int, to: Int)] {
-      (0..<max(0, order.count - nodesPerStage)).map { (order[$0], order[$0 + nodesPerStage]) }
+      order.indices.filter { $0 % nodesPerWorker + nodesPerStage < nodesPerWorker }
+        .map { (order[$0], order[$0 + nodesPerStage]) }
     }
 
     func neighbours(of place: Int) -> [Int] {
-      var places = [place - nodesPerStage, place + nodesPerStage]
+      var places = [place - nodesPerStage, place + nodesPerStage].filter {
+        $0 >= 0 && $0 / nodesPerWorker == place / nodesPerWorker
+      }
+      if nodesPerWorker < order.count {
+        places += [nextWorker(place), (place + order.count - nodesPerWorker) % order.count]
+      }
       if nodesPerStage > 1 { places += order.indices.filter { next($0) == place } + [next(place)] }
       return places.filter { order.indices.contains($0) && $0 != place }.map { order[$0] }
     }
+
+    private func nextWorker(_ place: Int) -> Int { (place + nodesPerWorker) % order.count }
 
     private func next(_ place: Int) -> Int {
       (place + 1) % nodesPerStage == 0 ? place + 1 - nodesPerStage : place + 1

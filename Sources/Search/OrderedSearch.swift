@@ -76,6 +76,10 @@ struct OrderedSearch {
     arranger.isNeeded ? model.cost(of: candidate.strategy) : priced.cost(of: candidate, model: model)
   }
 
+  /// Completions in a row that find nothing better, after which a family is left: where bounds are far from what measured
+  /// links allow thousands would follow.
+  private static let familyPatience = 256
+
   /// The best of every other family than the answer's, with its name; nil where nothing of that family fits.
   mutating func families(
     otherThan answer: PlanSearch.Completion, steps: inout SearchSteps
@@ -88,8 +92,8 @@ struct OrderedSearch {
         family.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
       }
       let found = frontier.bestFirst(
-        among: members, resultCount: 1, completionLimit: search.options.completionLimit, steps: &steps,
-        progress: { _, _ in })
+        among: members, resultCount: 1, completionLimit: search.options.completionLimit,
+        patience: Self.familyPatience, steps: &steps, progress: { _, _ in })
       // Nothing is known of a family whose walk was stopped before its first completion.
       if found.best.isEmpty, found.ending != .exhausted { continue }
       families.append((family.name, found.best.first))
@@ -103,7 +107,8 @@ struct OrderedSearch {
   func shortage(watch: StopWatch) throws(Stopped) -> MemoryShortage? {
     guard main.best.isEmpty, main.ending == .exhausted else { return nil }
     return try MemoryShortage(
-      priced: priced, model: search.model, pattern: search.pattern, capabilities: search.capabilities, watch: watch)
+      priced: priced, model: search.model, pattern: search.pattern, allowance: search.allowance,
+      capabilities: search.capabilities, watch: watch)
   }
 }
 

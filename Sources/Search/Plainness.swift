@@ -5,23 +5,25 @@ import Documents
 ///
 /// | order | what is plainer |
 /// |---|---|
-/// | 1 | gradients before losses alone |
-/// | 2 | exact collectives before quantised ones |
-/// | 3 | one copy of the weights before a secondary one |
-/// | 4 | a ZeRO stage before shard levels |
-/// | 5 | less of the update, no weights and no activations on the host |
-/// | 6 | optimizer states on the device before offload |
-/// | 7 | stages that recompute alike before stages that choose |
-/// | 8 | equal layers on all stages before others |
-/// | 9 | a lower tensor degree |
-/// | 10 | plain 1F1B before interleaving |
-/// | 11 | a lower pipeline degree |
-/// | 12 | a lower ZeRO stage |
-/// | 13 | less recomputation |
-/// | 14 | no sequence parallelism |
-/// | 15 | losses divided among fewer replicas |
+/// | 1 | gradients in every step before outer steps of workers, and these before losses alone |
+/// | 2 | fewer workers |
+/// | 3 | exact collectives before quantised ones |
+/// | 4 | one copy of the weights before a secondary one |
+/// | 5 | a ZeRO stage before shard levels |
+/// | 6 | less of the update, no weights, no activations and no outer states on the host |
+/// | 7 | optimizer states on the device before offload |
+/// | 8 | stages that recompute alike before stages that choose |
+/// | 9 | equal layers on all stages before others |
+/// | 10 | a lower tensor degree |
+/// | 11 | plain 1F1B before interleaving |
+/// | 12 | a lower pipeline degree |
+/// | 13 | a lower ZeRO stage |
+/// | 14 | less recomputation |
+/// | 15 | no sequence parallelism |
+/// | 16 | losses divided among fewer replicas |
 ///
-/// Of what is equally plain the fastest is taken.
+/// Of what is equally plain the fastest is taken. How late workers hear from each other comes last of all: the answer has the
+/// least delay that is within the margin, see ``PlanSearch/withLeastDelay(_:within:)``.
 struct Plainness: Hashable, Comparable {
   private let places: [Int]
 
@@ -30,10 +32,18 @@ struct Plainness: Hashable, Comparable {
   ///   - hasEqualLayers: whether all virtual stages have as many layers.
   init(_ strategy: Strategy, freedom: StageFreedom, hasEqualLayers: Bool) {
     let sharding = strategy.sharding, hosting = strategy.hosting
+    let update =
+      switch strategy.update {
+      case .firstOrder: 0
+      case .outer: 1
+      case .zerothOrder: 2
+      }
     places = [
-      strategy.update == .firstOrder ? 0 : 1,
-      sharding.isQuantised ? 1 : 0, sharding.secondaryDegree == nil ? 0 : 1, strategy.hasShardLevels ? 1 : 0,
-      hosting.updatePercent, hosting.holdsWeights ? 1 : 0, hosting.holdsActivations ? 1 : 0,
+      update, strategy.workerDegree,
+      sharding.isQuantised || strategy.outer.format.isRounded ? 1 : 0,
+      OuterStep.Format.allCases.firstIndex(of: strategy.outer.format) ?? 0,
+      sharding.secondaryDegree == nil ? 0 : 1, strategy.hasShardLevels ? 1 : 0, hosting.updatePercent,
+      hosting.holdsWeights ? 1 : 0, hosting.holdsActivations ? 1 : 0, strategy.outer.isHosted ? 1 : 0,
       freedom.choosesOffload ? 1 : 0, freedom.choosesRecomputation ? 1 : 0, hasEqualLayers ? 0 : 1,
       strategy.tensorDegree, strategy.schedule.isInterleaved ? 1 : 0, strategy.pipelineDegree,
       strategy.zeroStage.rawValue, Strategy.Recompute.allCases.firstIndex(of: strategy.recompute) ?? 0,

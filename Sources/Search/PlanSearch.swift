@@ -8,6 +8,9 @@ package import Documents
 /// the one with headroom wins. Of those whose score is within a margin of the least, the plainest is the answer, see
 /// ``Plainness``. Results do not depend on the number of threads: bounds are computed into places of their
 /// own, and everything after that is in one order.
+///
+/// Outer steps of workers are searched with the longest period that is allowed; the answer has the least delay that the
+/// margin leaves, see ``withLeastDelay(_:within:)``.
 package struct PlanSearch: Sendable {
   /// How much slower a strategy with headroom may be and still beat a risky one.
   package static let headroomSurcharge = 1.05
@@ -166,23 +169,32 @@ package struct PlanSearch: Sendable {
       answer = plainest.answer ?? fastest
       plainerCount = plainest.lookCount
     }
-    let isFastest = answer?.completion == fastest?.completion
     let next = found.map(\.completion).filter { $0 != answer?.completion && $0 != fastest?.completion }
     let families = answer.map { searches[$0.place].families(otherThan: $0.completion, steps: &steps) } ?? []
+    if let found = answer, let fastest {
+      let limit = fastest.completion.scoreSeconds * (1 + options.margin)
+      answer = (found.place, withLeastDelay(found.completion, within: limit))
+    }
+    let isFastest = answer?.completion == fastest?.completion
+    // Of layers that were found with outer steps that wait, and with late ones, the same may be left.
+    var best = [answer?.completion].compactMap { $0 }
+    for other in next.map({ withLeastDelay($0) }) where !best.contains(other) { best.append(other) }
     let shortages = found.isEmpty && explains ? shortages(of: searches, steps: &steps) : []
     let changes =
       found.isEmpty && explains
       ? steps.take { (watch) throws(Stopped) in
-        try SmallestChanges(model: model, pattern: pattern, capabilities: capabilities, watch: watch)
+        try SmallestChanges(
+          model: model, pattern: pattern, allowance: allowance, capabilities: capabilities, watch: watch)
       } : nil
     return Result(
-      best: Array(([answer?.completion].compactMap { $0 } + next).prefix(options.resultCount)),
+      best: Array(best.prefix(options.resultCount)),
       fastest: isFastest ? nil : fastest?.completion,
       arrangement: answer.map { NodeArranger(model: model).arrangement(of: $0.completion) },
       certificate: certificate(
         of: searches, orderCount: orders.count, answer: answer?.completion, fastest: fastest?.completion,
         plainerCount: plainerCount, steps: steps),
-      families: families, shortage: shortages.min { $0.excessBytes < $1.excessBytes },
+      families: families.map { ($0.name, $0.completion.map { withLeastDelay($0) }) },
+      shortage: shortages.min { $0.excessBytes < $1.excessBytes },
       changes: changes)
   }
 

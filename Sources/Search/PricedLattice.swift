@@ -168,6 +168,7 @@ struct PricedLattice: Sendable {
     let hosting: Hosting
     let perturbationDegree: Int
     let update: Strategy.Update
+    let outer: OuterStep
 
     init(_ point: Lattice.Point) {
       microBatchCostIndex = point.microBatchCostIndex
@@ -178,6 +179,7 @@ struct PricedLattice: Sendable {
       hosting = point.strategy.hosting
       perturbationDegree = point.strategy.perturbationDegree
       update = point.strategy.update
+      outer = point.strategy.outer
     }
   }
 
@@ -219,7 +221,7 @@ struct PricedLattice: Sendable {
     var priced: PricedBranch
     /// Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
     private var leastMemory: [MemoryClass: [Prediction.Verdict]] = [:]
-    private var enough: [Strategy: [Hosting]] = [:]
+    private var enough: [Strategy: [HostUse]] = [:]
 
     init(
       model: CostModel, layerSplit: Capabilities.LayerSplit, searchesHosting: Bool, branchIndex: Int,
@@ -242,8 +244,8 @@ struct PricedLattice: Sendable {
     ///   - shared: the point's cost in another order, then in this one.
     ///   - known: what stages hold, of the point in other orders.
     mutating func price(_ point: Lattice.Point, cost shared: inout IterationCost?, known: inout StageCapacities?) {
-      if searchesHosting, point.strategy.hosting != .none,
-        enough[point.strategy.bare]?.contains(where: { $0.isPart(of: point.strategy.hosting) }) == true
+      if searchesHosting, point.strategy.usesHost,
+        enough[point.strategy.bare]?.contains(where: { $0.isPart(of: HostUse(point.strategy)) }) == true
       {
         // The same with less on the host fits, and recomputes nothing: more only adds time.
         priced.rejections["more on the host than has to be", default: 0] += 1
@@ -275,7 +277,7 @@ struct PricedLattice: Sendable {
       if !point.strategy.hasShardLevels {
         leastMemory[memoryClass] = verdict.map { $0 == .fits ? PricedLattice.verdicts : [.risky] } ?? []
       }
-      if point.strategy.hosting != .none, let limit = cost.hostLimitBytes {
+      if point.strategy.usesHost, let limit = cost.hostLimitBytes {
         let needed = cost.leastHostBytes
         if needed > limit {
           priced.rejections["nodes' memory is too small for what the host would hold", default: 0] += 1
@@ -292,7 +294,7 @@ struct PricedLattice: Sendable {
       if searchesHosting, verdict == .fits, point.freedom == .none, point.strategy.recompute == .none,
         point.strategy.hasEqualStages
       {
-        enough[point.strategy.bare, default: []].append(point.strategy.hosting)
+        enough[point.strategy.bare, default: []].append(HostUse(point.strategy))
       }
       // The limit of a risky split bounds both; with more room less is recomputed.
       var bound = cost.boundSeconds(freedom: point.freedom, within: MemoryLimit(.risky), known: &known)
@@ -346,7 +348,26 @@ extension Array {
   }
 }
 
+/// What a strategy has on its hosts.
+private struct HostUse {
+  let hosting: Hosting
+  let holdsOuterStates: Bool
+
+  init(_ strategy: Strategy) {
+    hosting = strategy.hosting
+    holdsOuterStates = strategy.outer.isHosted
+  }
+
+  /// Whether another has all of it on its hosts.
+  func isPart(of other: Self) -> Bool {
+    hosting.isPart(of: other.hosting) && (!holdsOuterStates || other.holdsOuterStates)
+  }
+}
+
 extension Strategy {
+  /// Whether anything lies on the hosts that no stage chose to put there.
+  var usesHost: Bool { hosting != .none || outer.isHosted }
+
   /// With everything on the devices, and nothing recomputed.
-  fileprivate var bare: Strategy { with(\.hosting, .none).with(\.recompute, .none) }
+  fileprivate var bare: Strategy { with(\.hosting, .none).with(\.outer.isHosted, false).with(\.recompute, .none) }
 }

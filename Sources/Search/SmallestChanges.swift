@@ -37,11 +37,14 @@ package struct SmallestChanges: Sendable, Equatable {
   /// Fewer nodes are tried one by one so far down, and by halves below.
   private static let nodeSteps = 64
 
+  /// - Parameter allowance: what may change values; it counts where the update is fixed, since what nothing else fits
+  ///   with fits no better between outer steps.
   /// - Throws: ``Stopped``.
   init(
-    model: CostModel, pattern: StrategyPattern, capabilities: Capabilities?, watch: StopWatch = .never
+    model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities?,
+    watch: StopWatch = .never
   ) throws(Stopped) {
-    var trials = Trials(pointsLeft: Self.pointLimit, watch: watch)
+    var trials = Trials(pointsLeft: Self.pointLimit, allowance: allowance, watch: watch)
     globalBatches = try Self.batches(model, pattern, capabilities, &trials)
     let count = model.nodeOrder.count
     let oneByOne = Array(stride(from: count - 1, through: max(1, count - Self.nodeSteps), by: -1))
@@ -124,8 +127,12 @@ package struct SmallestChanges: Sendable, Equatable {
   ) throws(Stopped) -> [Int] {
     let batch = model.job.globalBatch
     var below: [(batch: Int, mesh: Mesh)] = [], above: [(batch: Int, mesh: Mesh)] = []
-    for mesh in Lattice.factorisations(of: model.deviceCount, along: Mesh.searchedAxes[...], pattern: pattern) {
-      let unit = mesh.degree(of: .data) * (pattern.microBatch ?? 1)
+    let workers = pattern.workerDegree ?? 1
+    guard model.deviceCount % workers == 0 else { return [] }
+    for mesh in Lattice.factorisations(
+      of: model.deviceCount / workers, along: Mesh.searchedAxes[...], pattern: pattern)
+    {
+      let unit = workers * mesh.degree(of: .data) * (pattern.microBatch ?? 1)
       // With virtual stages not every number of micro-batches will do: one of as many in a row as there are stages.
       let isInterleaved = (pattern.virtualStageCount ?? 1) > 1
       guard batch % unit != 0 || isInterleaved else { continue }
@@ -174,6 +181,8 @@ package struct SmallestChanges: Sendable, Equatable {
 struct Trials {
   /// Strategies that may still be priced.
   private(set) var pointsLeft: Int
+  /// What may change values, where the update is fixed.
+  var allowance = Allowance.exact
   let watch: StopWatch
 
   /// Whether any strategy that matches keeps all rules and fits; `false` as well where nothing is left to try it with.
@@ -182,7 +191,8 @@ struct Trials {
   ) throws(Stopped) -> Bool {
     try watch.check()
     let statesSharding = pattern.statesSharding
-    let lattice = Lattice(model: model, pattern: pattern, capabilities: capabilities)
+    let lattice = Lattice(
+      model: model, pattern: pattern, allowance: pattern.update == nil ? .exact : allowance, capabilities: capabilities)
     for mesh in lattice.meshes {
       let branch = lattice.branch(mesh).branch
       guard !branch.points.isEmpty else { continue }
@@ -193,7 +203,7 @@ struct Trials {
         pointsLeft -= 1
         let cost = costs.cost(of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
         if cost.layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom) != nil,
-          point.strategy.hosting == .none || cost.leastHostBytes <= cost.hostLimitBytes ?? 0
+          !point.strategy.usesHost || cost.leastHostBytes <= cost.hostLimitBytes ?? 0
         {
           return true
         }

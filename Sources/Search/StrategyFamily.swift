@@ -29,11 +29,13 @@ struct StrategyFamily {
   ///
   /// - Parameter stagesDiffer: whether its stages choose for themselves.
   static func others(than winner: Strategy, stagesDiffer: Bool) -> [StrategyFamily] {
-    var families: [StrategyFamily] = []
-    families.append(
-      winner.update == .firstOrder
-        ? StrategyFamily(name: "zeroth-order training") { $0.update == .zerothOrder }
-        : StrategyFamily(name: Plan.Alternative.firstOrder) { $0.update == .firstOrder })
+    let updates: [(Strategy.Update, name: String)] = [
+      (.firstOrder, Plan.Alternative.firstOrder), (.zerothOrder, "zeroth-order training"),
+      (.outer, Plan.Alternative.outer),
+    ]
+    var families = updates.filter { $0.0 != winner.update }.map { update, name in
+      StrategyFamily(name: name) { $0.update == update }
+    }
     for axis in Mesh.searchedAxes {
       let what = axis == .pipeline ? "pipeline" : "\(axis.name) parallelism"
       families.append(

@@ -42,6 +42,8 @@ import Training
     Case(pattern: "data=4,zero_stage=1", period: 12, staleness: 0), Case(pattern: "tensor=4", period: 6, workers: 4),
     Case(pattern: "tensor=2,pipeline=2", period: 6), Case(pattern: "data=4,zero_stage=3", period: 5, format: "bf16"),
     Case(pattern: "data=4,zero_stage=1", period: 20, hostsOuter: true),
+    Case(pattern: "data=4,zero_stage=1", period: 4, staleness: 0, format: "bf16"),
+    Case(pattern: "data=4,zero_stage=1", period: 4, staleness: 0, format: "int8", workers: 3),
   ]
 
   /// A worker is a node, so that the all-reduce has its links to itself: a round is as long as the model says, but for what
@@ -89,11 +91,16 @@ import Training
 
   /// Equal iterations are left out, and nothing changes.
   @Test func iterationsLeftOutAreAlike() throws {
-    for it in [
-      Case(pattern: "data=4,zero_stage=1", period: 40), Case(pattern: "tensor=2,pipeline=2", period: 40),
-      Case(pattern: "data=4,zero_stage=3", period: 40, staleness: 0),
+    for (it, nodes, slower) in [
+      (Case(pattern: "data=4,zero_stage=1", period: 40), 2, 1.0),
+      // In flight for several iterations.
+      (Case(pattern: "data=4,zero_stage=1", period: 40), 2, 5),
+      (Case(pattern: "tensor=2,pipeline=2", period: 40), 2, 3),
+      (Case(pattern: "data=4,zero_stage=3", period: 40, staleness: 0), 2, 1),
+      // What is in flight slows the first iterations down.
+      (Case(pattern: "data=8,zero_stage=1", period: 40), 4, 1), (Case(pattern: "tensor=4,data=2", period: 40), 4, 1),
     ] {
-      let plan = try Self.plan(it, nodes: 2), short = try Self.run(plan)
+      let plan = try Self.plan(it, nodes: nodes, slower: slower), short = try Self.run(plan)
       #expect(short.round.simulatedCount < 40 && short.round.leftOutCount > 0)
       let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName)
       let setting = ClockSetting(model, strategy: plan.strategy, split: plan.split, contends: true)

@@ -17,13 +17,30 @@ struct BruteForce {
     }
   }
 
-  /// - Parameter hostings: what may be on the host.
-  init(_ model: CostModel, hostings: [Hosting] = [.none]) {
-    let job = model.job, cluster = model.cluster
-    let devices = cluster.deviceCount, layers = job.model.layerCount
-    var scratch = EvaluationScratch()
+  /// - Parameters:
+  ///   - hostings: what may be on the host.
+  ///   - outerSteps: what outer steps may be; none leaves gradients of every step.
+  init(_ model: CostModel, hostings: [Hosting] = [.none], outerSteps: [OuterStep] = []) {
     var scores: [Double] = []
     var unfitCount = 0
+    let nodes = outerSteps.isEmpty ? 1 : model.cluster.nodeCount
+    for workers in 1...nodes where nodes % workers == 0 {
+      for step in workers == 1 ? [nil] : outerSteps.map(Optional.some) {
+        Self.addScores(model, hostings: hostings, workers: workers, step: step, to: &scores, unfitCount: &unfitCount)
+      }
+    }
+    self.scores = scores.sorted()
+    self.unfitCount = unfitCount
+  }
+
+  /// Of all strategies of so many workers with the same outer steps.
+  private static func addScores(
+    _ model: CostModel, hostings: [Hosting], workers: Int, step: OuterStep?, to scores: inout [Double],
+    unfitCount: inout Int
+  ) {
+    let job = model.job, cluster = model.cluster
+    let devices = cluster.deviceCount / workers, layers = job.model.layerCount
+    var scratch = EvaluationScratch()
     let hasFlash = model.hasFlashAttention
     for tensor in 1...devices where devices % tensor == 0 {
       for pipeline in 1...devices where devices % (tensor * pipeline) == 0 {
@@ -40,6 +57,11 @@ struct BruteForce {
                     usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
                     overlapsGradientReduce: model.framework.overlapsGradientReduce)
                   strategy.hosting = hosting
+                  if let step {
+                    strategy.update = .outer
+                    strategy.workerDegree = workers
+                    strategy.outer = step
+                  }
                   guard model.violation(of: strategy) == nil, strategy.exclusion == nil else { continue }
                   let uniform = Self.bestScore(strategy, model: model, scratch: &scratch)
                   if let score = uniform.score { scores.append(score) }
@@ -60,8 +82,6 @@ struct BruteForce {
         }
       }
     }
-    self.scores = scores.sorted()
-    self.unfitCount = unfitCount
   }
 
   /// Every nesting of 1, the replicas in an instance of some level, and all, with and without a secondary partition.

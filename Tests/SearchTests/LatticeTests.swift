@@ -19,7 +19,8 @@ struct LatticeTests {
 
   private func strategies(_ pattern: StrategyPattern) -> [Strategy] {
     let lattice = Lattice(
-      model: model, pattern: pattern, allowance: Allowance(quantisationTolerance: 0.5, zerothOrder: true))
+      model: model, pattern: pattern,
+      allowance: Allowance(quantisationTolerance: 0.5, zerothOrder: true, outerPeriods: 1...8))
     return lattice.meshes.flatMap { lattice.branch($0).branch.points.map(\.strategy) }
   }
 
@@ -43,7 +44,9 @@ struct LatticeTests {
   }
 
   /// Fixing a part that the lattice walks leaves out what does not match, and nothing else.
-  @Test(arguments: ["tensor=2", "pipeline=4", "data=8", "virtual_stages=3", "micro_batch=2", "sequence_parallel=true"])
+  @Test(arguments: [
+    "tensor=2", "pipeline=4", "data=8", "virtual_stages=3", "micro_batch=2", "sequence_parallel=true", "worker=2",
+  ])
   func fixingIsChoosing(fix: String) throws {
     let pattern = try StrategyPattern(text: fix, source: "--fix")
     #expect(strategies(pattern) == strategies(StrategyPattern()).filter(pattern.matches))

@@ -44,6 +44,37 @@ struct OptimalityTests {
     #expect(hosted >= 10 && infeasible >= 1, "\(hosted) with a plan, \(infeasible) without")
   }
 
+  @Test("With outer steps of workers, the optimum is that of every division, period, staleness and format")
+  func outerOptimaEqualBruteForce() throws {
+    var problems = 0, outer = 0, late = 0, seed = UInt64(400)
+    while problems < 48 {
+      seed += 1
+      let problem = try RandomProblem(seed: seed), model = problem.model
+      guard model.cluster.nodeCount > 1, model.cluster.deviceCount <= 8, model.job.model.layerCount <= 6 else {
+        continue
+      }
+      problems += 1
+      let periods = seed % 2 == 0 ? 2...5 : 1...40, tolerance = seed % 3 == 0 ? 0.1 : nil
+      let allowance = Allowance(quantisationTolerance: nil, outerPeriods: periods, outerTolerance: tolerance)
+      let result = PlanSearch(model: model, allowance: allowance).run()
+      let formats: [OuterStep.Format] = tolerance == nil ? [.fp32] : OuterStep.Format.allCases
+      let shorter = [periods.lowerBound, (periods.lowerBound + periods.upperBound) / 2]
+      let steps = [0, 1].flatMap { staleness in
+        shorter.map { OuterStep(period: $0, staleness: staleness) }
+          + formats.map { OuterStep(period: periods.upperBound, staleness: staleness, format: $0) }
+      }
+      let best = BruteForce(model, outerSteps: steps).scores.first, found = result.best.first
+      #expect((found == nil) == (best == nil), "\(problem.description)")
+      guard let best, let found else { continue }
+      #expect(
+        abs(found.scoreSeconds - best) <= 1e-9 * best, "\(problem.description): \(found.strategy.text), \(best)")
+      #expect(result.certificate.ending == .exhausted && result.certificate.gap <= 1e-9, "\(problem.description)")
+      if found.strategy.update == .outer { outer += 1 }
+      if found.strategy.outer.staleness > 0 { late += 1 }
+    }
+    #expect(outer >= 12 && late >= 4, "\(outer) with workers, \(late) of them late")
+  }
+
   @Test("What is found is what the cost model says of it")
   func scoresAreExact() throws {
     for seed in UInt64(100)...120 {

@@ -28,7 +28,7 @@ package struct PlacementProblem: Sendable {
   }
 
   /// Nodes to choose from.
-  package let nodeCount: Int
+  package private(set) var nodeCount: Int
   /// Nodes of a column.
   package let rowCount: Int
   /// Nodes of a row.
@@ -37,9 +37,9 @@ package struct PlacementProblem: Sendable {
   package let rowsWait: Bool
   let stagesPerNode: Int
   /// Seconds per byte of a transfer between stages, from node times `nodeCount` plus to node.
-  let hopSecondsPerByte: [Double]
+  private(set) var hopSecondsPerByte: [Double]
   /// The same for an edge of a ring.
-  let ringSecondsPerByte: [Double]
+  private(set) var ringSecondsPerByte: [Double]
   let hopByteCount: Double
   let furtherMicroBatches: Double
   /// (m − 1) S_i / (p − i), and 2 (m − 1) / (p − i), of every stage.
@@ -84,6 +84,17 @@ package struct PlacementProblem: Sendable {
     }
     periodBase = base
     periodPerSecond = perSecond
+  }
+
+  /// The same with some of the nodes to choose from only, by their index here.
+  /// - Precondition: at least as many as places.
+  func among(_ nodes: [Int]) -> Self {
+    precondition(nodes.count >= placeCount)
+    var copy = self
+    copy.hopSecondsPerByte = nodes.flatMap { from in nodes.map { hopSecondsPerByte[from * nodeCount + $0] } }
+    copy.ringSecondsPerByte = nodes.flatMap { from in nodes.map { ringSecondsPerByte[from * nodeCount + $0] } }
+    copy.nodeCount = nodes.count
+    return copy
   }
 
   /// Places that are filled.
