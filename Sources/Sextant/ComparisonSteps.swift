@@ -10,7 +10,7 @@ struct ComparisonSteps {
 
   /// A part of a strategy and its split that changes as one. The data degree is what the others leave.
   private enum Part: String, CaseIterable {
-    case tensor, pipeline, virtualStages = "virtual_stages", microBatch = "micro_batch", sharding = "zero_stage"
+    case update, tensor, pipeline, virtualStages = "virtual_stages", microBatch = "micro_batch", sharding = "zero_stage"
     case recompute, sequenceParallel = "sequence_parallel", flashAttention = "flash_attention", layers
   }
 
@@ -21,6 +21,8 @@ struct ComparisonSteps {
     let from = running.strategy, to = plan.strategy
     parts = Part.allCases.filter { part in
       switch part {
+      // What runs trains by gradients, with workers at most by a change.
+      case .update: to.update == .outer
       case .tensor: from.tensorDegree != to.tensorDegree
       case .pipeline: from.pipelineDegree != to.pipelineDegree
       case .virtualStages: from.virtualStageCount != to.virtualStageCount
@@ -81,8 +83,8 @@ struct ComparisonSteps {
       return .failure(Failure(description: "\(error)"))
     }
     let refusal =
-      capabilities?.refusal(of: estimate.strategy)
-      ?? capabilities?.refusal(of: estimate.strategy, job: running.model.job)
+      capabilities?.refusal(of: estimate.strategy.ofOneWorker)
+      ?? capabilities?.refusal(of: estimate.strategy.ofOneWorker, job: running.model.job)
     if let refusal {
       return .failure(Failure(description: "\(refusal)"))
     }
@@ -94,17 +96,24 @@ struct ComparisonSteps {
     let from = running.strategy, to = plan.strategy
     func taken(_ part: Part) -> Documents.Strategy { changed.contains(part) ? to : from }
     let tensor = taken(.tensor).tensorDegree, pipeline = taken(.pipeline).pipelineDegree
-    let data = max(1, running.model.deviceCount / (tensor * pipeline))
+    let workers = taken(.update).workerDegree
+    let data = max(1, running.model.deviceCount / (tensor * pipeline * workers))
     let source = taken(.sharding)
     // A ZeRO stage is among all replicas, however many there are; levels stay as they are.
     let sharding = source.hasShardLevels && data > 1 ? source.sharding : nil
-    return Documents.Strategy(
-      mesh: [.tensor: tensor, .pipeline: pipeline, .data: data], schedule: taken(.virtualStages).schedule,
+    var strategy = Documents.Strategy(
+      mesh: [.tensor: tensor, .pipeline: pipeline, .data: data, .worker: workers],
+      schedule: taken(.virtualStages).schedule,
       microBatch: taken(.microBatch).microBatch, zeroStage: data > 1 ? source.zeroStage : .none, sharding: sharding,
       recompute: taken(.recompute).recompute,
       usesSequenceParallelism: taken(.sequenceParallel).usesSequenceParallelism,
       usesFlashAttention: taken(.flashAttention).usesFlashAttention,
       overlapsGradientReduce: from.overlapsGradientReduce)
+    if changed.contains(.update) {
+      strategy.update = .outer
+      strategy.outer = to.outer
+    }
+    return strategy
   }
 
   /// Layers that a strategy's stages can have: what runs, or the plan's; nil for the framework's own where neither has
@@ -125,6 +134,10 @@ struct ComparisonSteps {
 
   private func words(_ part: Part, _ strategy: Documents.Strategy, _ split: Split) -> String {
     switch part {
+    case .update:
+      strategy.update == .outer
+        ? "outer (\(strategy.workerDegree.counted("worker")), every \(strategy.outer.period.counted("iteration")))"
+        : strategy.update.rawValue
     case .tensor: "\(strategy.tensorDegree)"
     case .pipeline: "\(strategy.pipelineDegree)"
     case .virtualStages: "\(strategy.virtualStageCount)"

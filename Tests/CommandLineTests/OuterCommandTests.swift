@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Workers with outer steps from the command line: planned, explained, verified, executed, and exported to nobody.
@@ -41,6 +42,23 @@ import Testing
         .write(toFile: folder.file("edited.json"), atomically: true, encoding: .utf8)
       try await folder.sextant("explain", folder.file("edited.json")).failed(65, complaint)
     }
+  }
+
+  /// What runs under a framework is told what workers would gain, though the framework has none.
+  @Test func workersAreAChangeOfWhatRuns() async throws {
+    let folder = try Workspace()
+    let examples = "\(Shipped.root)/docs/examples/running"
+    _ = try await folder.sextant(
+      "import", "--from", "deepspeed", "\(examples)/ds_config.json", "\(examples)/hostfile", "--model", "llama-3-8b",
+      "--output", folder.file("running.json")
+    ).succeeded()
+    let text = try await folder.sextant(
+      "plan", "--device", "a100-sxm4-80gb", "--devices", "32", "--per-node", "8", "--inter", "0.3GB/s", "--model",
+      "llama-3-8b", "--global-batch", "256", "--sequence", "4096", "--compare", folder.file("running.json"), "--allow",
+      "co2", "--outer-period", "12", "--fix", "tensor=1,pipeline=1"
+    ).succeeded()
+    #expect(text.contains("update: first-order -> outer (4 workers, every 12 iterations): "), "\(text)")
+    #expect(text.contains("% less time"))
   }
 
   @Test func whatCannotBeIsRefusedInALine() async throws {
