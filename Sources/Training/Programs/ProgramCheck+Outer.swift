@@ -20,7 +20,11 @@ extension ProgramCheck {
       }
     }
     func first(_ matches: (Computation) -> Bool) -> Int? {
-      found.first { program.steps[$0].computation.map(matches) ?? false }
+      // A closure in a closure here ends the optimising compiler (6.3.1).
+      for index in found {
+        if let computation = program.steps[index].computation, matches(computation) { return index }
+      }
+      return nil
     }
     let taken = first { $0 == .takeProgress }
     let stepped = first { if case .outerStep = $0 { true } else { false } }
