@@ -167,8 +167,8 @@ struct PricedLattice: Sendable {
     let choosesOffload: Bool
     let hosting: Hosting
     let perturbationDegree: Int
-    let update: Strategy.Update
-    let outer: OuterStep
+    /// The update, and of outer steps all that bears on memory, in one number: points are looked up by the million.
+    let update: Int
 
     init(_ point: Lattice.Point) {
       microBatchCostIndex = point.microBatchCostIndex
@@ -178,8 +178,13 @@ struct PricedLattice: Sendable {
       choosesOffload = point.freedom.choosesOffload
       hosting = point.strategy.hosting
       perturbationDegree = point.strategy.perturbationDegree
-      update = point.strategy.update
-      outer = point.strategy.outer
+      let outer = point.strategy.outer
+      update =
+        switch point.strategy.update {
+        case .firstOrder: 0
+        case .zerothOrder: 1
+        case .outer: 2 + outer.staleness + (outer.isHosted ? 2 : 0) + 4 * outer.format.byteCount
+        }
     }
   }
 
