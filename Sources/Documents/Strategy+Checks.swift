@@ -18,6 +18,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case nothingToQuantise(what: String, of: String)
   case shardLevelsInPipeline
   case quantisedTensorGroups
+  case quantisedTiedMatrix
   case uncountable(product: String)
   case noHost
   case hostUpdateNeedsShards
@@ -86,6 +87,8 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .perturbationDoesNotDivide(let degree, let what, let count):
       "the perturbation degree \(degree) does not divide the \(count) \(what)"
     case .zerothOrderHasNo(let what): "zeroth-order training has no \(what)"
+    case .quantisedTiedMatrix:
+      "INT8 between workers gives two stages that share a matrix steps of their own, so that its copies drift apart"
     case .quantisedTensorGroups:
       "with tensor groups quantised collectives give the norms that all ranks hold steps of their own, so that copies drift apart"
     }
@@ -116,6 +119,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .secondaryIsRedundant: "secondary partition repeats the primary"
     case .nothingToQuantise: "nothing to quantise"
     case .shardLevelsInPipeline: "shard levels with a pipeline"
+    case .quantisedTiedMatrix: "INT8 between workers with a matrix that two stages share"
     case .quantisedTensorGroups: "quantised collectives with tensor groups"
     case .uncountable: "more bytes than can be counted"
     case .noHost: "no host is described"

@@ -71,6 +71,14 @@ extension Strategy {
     return nil
   }
 
+  /// The rule by which the search leaves out workers that could be run: copies of a parameter that its holders round in
+  /// groups of their own drift apart. Nil if it does not.
+  package func outerExclusion(_ model: ModelDescription) -> StrategyViolation? {
+    guard outer.format.quantisation != nil else { return nil }
+    if tensorDegree > 1 { return .quantisedTensorGroups }
+    return pipelineDegree > 1 && model.hasTiedEmbeddings ? .quantisedTiedMatrix : nil
+  }
+
   /// What a framework runs that knows nothing of other workers: the layout of one of them, trained by gradients.
   package var ofOneWorker: Strategy {
     guard update == .outer else { return self }

@@ -9,7 +9,7 @@ import Documents
 /// | workers | every divisor of the nodes from 2 on: a worker has whole nodes |
 /// | inside a worker | all that trains by gradients on its devices, with its part of the batch, and that the framework offers |
 /// | staleness | 0 and 1 |
-/// | format | fp32; bf16 and INT8 where the tolerance admits their error |
+/// | format | fp32; bf16 and INT8 where the tolerance admits their error, INT8 where no two ranks hold the same parameters for good |
 /// | outer states | on the devices; on the hosts where that is asked for, or nothing fits without |
 /// | period | the upper end of what is allowed |
 ///
@@ -71,6 +71,7 @@ extension Lattice {
         if let violation = strategy.violation(
           job: model.job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention,
           interleavesLargerGroups: interleavesLargerGroups, hasHost: hasHost)
+          ?? strategy.outerExclusion(job.model)
         {
           rejections[violation.rule, default: 0] += 1
           return nil

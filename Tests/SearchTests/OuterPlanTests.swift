@@ -107,6 +107,11 @@ import Testing
     #expect(formats(Self.allowing(1...4)) == [.fp32])
     #expect(formats(Self.allowing(1...4, tolerance: 0.003)) == [.fp32, .bf16])
     #expect(formats(Self.allowing(1...4, tolerance: 0.1)) == [.fp32, .bf16, .int8])
+    // Ranks of a tensor group would round what all of them hold with steps of their own.
+    let lattice = Lattice(model: model, pattern: StrategyPattern(), allowance: Self.allowing(1...4, tolerance: 0.1))
+    let codes = lattice.meshes.flatMap { lattice.branch($0).branch.points.map(\.strategy) }
+      .filter { $0.outer.format == .int8 }
+    #expect(!codes.isEmpty && codes.allSatisfy { $0.tensorDegree == 1 })
   }
 
   @Test func answersDoNotDependOnThreadsAndStopsCanBeRepeated() throws {
