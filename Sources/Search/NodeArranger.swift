@@ -93,9 +93,10 @@ struct NodeArranger {
         given.bounding = model.layoutCost(mesh, ringSecondsPerByte: bound)
       }
     }
+    let levels = NodeLevels(model.cluster)
     return [given]
-      + orders.map { order in
-        let arranged = model.arranged(Array(order.prefix(model.nodeOrder.count)))
+      + orders.compactMap { levels.keeping(Array($0.prefix(model.nodeOrder.count))) }.map { order in
+        let arranged = model.arranged(order)
         return Arranged(
           model: arranged, layout: arranged.layoutCost(mesh), bounding: given.bounding,
           programCount: given.programCount)
