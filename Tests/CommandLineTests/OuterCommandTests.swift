@@ -5,7 +5,7 @@ import Testing
 /// Workers with outer steps from the command line: planned, explained, verified, executed, and exported to nobody.
 @Suite struct OuterCommandTests {
   private static func request(_ rest: String...) -> [String] {
-    ["plan", "--cluster", "h100-sites-12", "--model", "llama-3-8b", "--global-batch", "384"] + rest
+    ["plan", "--cluster", "h100-sites-12", "--model", "gpt2", "--global-batch", "384", "--sequence", "1024"] + rest
   }
 
   @Test func aPlanGoesAllTheWayButToALauncher() async throws {
@@ -13,7 +13,7 @@ import Testing
     let text = try await folder.sextant(
       Self.request(
         "--allow", "co2", "--outer-period", "50...500", "--outer-momentum", "0.25", "--outer-clip", "2",
-        "--outer-penalty", "gap-aware", "--output", folder.file("plan.json"))
+        "--outer-penalty", "gap-aware", "--fix", "tensor=1,pipeline=1", "--output", folder.file("plan.json"))
     ).succeeded()
     for phrase in [
       "Algorithmically different: workers train apart from each other between outer steps (CO2)",

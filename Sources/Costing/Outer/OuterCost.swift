@@ -14,7 +14,9 @@ import Training
 /// the all-reduce then, at most half; and A is longer by what it does not get meanwhile, of max-min fair links.
 ///
 /// A round is as long as that of the slowest stage in each respect.
-struct OuterCost: Sendable {
+///
+/// A reference, since costs are copied for every strategy, and most have none.
+final class OuterCost: Sendable {
   let strategy: OuterStep
   private let hasMomentum: Bool
   /// Ranks of the same place in all workers.
