@@ -62,7 +62,9 @@ struct BruteForce {
                     strategy.workerDegree = workers
                     strategy.outer = step
                   }
-                  guard model.violation(of: strategy) == nil, strategy.exclusion == nil else { continue }
+                  guard model.violation(of: strategy) == nil, strategy.exclusion == nil,
+                    strategy.outerExclusion(model.job.model) == nil
+                  else { continue }
                   let uniform = Self.bestScore(strategy, model: model, scratch: &scratch)
                   if let score = uniform.score { scores.append(score) }
                   if !uniform.fitsDevices { unfitCount += 1 }
