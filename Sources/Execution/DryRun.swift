@@ -160,9 +160,7 @@ extension Miniature {
         "quantised collectives with a tensor degree of \(strategy.tensorDegree) are not executed: ranks of a tensor "
         + "group quantise the parameters that all of them hold with steps of their own, and let them drift apart"
     }
-    if strategy.outer.format.quantisation != nil,
-      strategy.tensorDegree > 1 || strategy.pipelineDegree > 1 && model.job.model.hasTiedEmbeddings
-    {
+    if strategy.outerExclusion(model.job.model) != nil {
       return
         "progress that workers quantise is not executed where ranks of a tensor group, or two stages, hold the same "
         + "parameters: each would quantise them with steps of its own, and let them drift apart"

@@ -60,7 +60,7 @@ extension Lattice {
   func outerPoints(
     _ mesh: Mesh, of outer: OuterChoices, keys: inout [MicroBatchKey], rejections: inout [String: Int]
   ) -> [Point] {
-    let workers = mesh.degree(of: .worker), worker = mesh.with(.worker, degree: 1), batch = model.job.globalBatch
+    let workers = mesh.degree(of: .worker), worker = mesh.ofOneWorker, batch = model.job.globalBatch
     // To its framework a worker is all there is.
     guard batch % (workers * worker.degree(of: .data)) == 0,
       let job = try? model.job.with(globalBatch: batch / workers)

@@ -16,10 +16,7 @@ public struct Allowance: Sendable, Equatable {
   /// - Parameter tolerance: the largest relative error of a quantised tensor that is accepted, from 1e-9 to 1: 0.02
   ///   admits INT8 weights, 0.2 INT4 gradients as well.
   public static func zeroPlusPlus(tolerance: Double) throws(SextantError) -> Allowance {
-    guard (1e-9...1).contains(tolerance) else {
-      throw SextantError(
-        .argument, location: "tolerance", expected: "expected a fraction from 1e-9 to 1", found: "\(tolerance)")
-    }
+    try check(tolerance: tolerance)
     return Allowance(document: Documents.Allowance(quantisationTolerance: tolerance))
   }
 
@@ -46,13 +43,17 @@ public struct Allowance: Sendable, Equatable {
         .argument, location: "periods", expected: "expected periods from \(bounds.lowerBound) to \(bounds.upperBound)",
         found: "\(periods)")
     }
-    guard tolerance.map({ (1e-9...1).contains($0) }) ?? true else {
-      throw SextantError(
-        .argument, location: "tolerance", expected: "expected a fraction from 1e-9 to 1", found: "\(tolerance ?? 0)")
-    }
+    if let tolerance { try check(tolerance: tolerance) }
     return Allowance(
       document: Documents.Allowance(
         quantisationTolerance: nil, outerPeriods: periods, outerTolerance: tolerance))
+  }
+
+  private static func check(tolerance: Double) throws(SextantError) {
+    guard (1e-9...1).contains(tolerance) else {
+      throw SextantError(
+        .argument, location: "tolerance", expected: "expected a fraction from 1e-9 to 1", found: "\(tolerance)")
+    }
   }
 
   /// What either of two allows; of two ranges of periods, what either holds and all between.

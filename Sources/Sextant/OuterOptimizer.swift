@@ -27,21 +27,15 @@ public struct OuterOptimizer: Sendable, Hashable {
     momentum: Double = 0.5, learningRate: Double = 1, clip: Double? = nil, penalty: Penalty = .constant(1)
   ) throws(SextantError) {
     typealias Bounds = Documents.OuterOptimizer.Bounds
-    func check(_ number: Double, _ range: ClosedRange<Double>, _ name: String) throws(SextantError) {
-      guard !range.contains(number) else { return }
-      throw SextantError(
-        .argument, location: name, expected: "expected a number from \(range.lowerBound) to \(range.upperBound)",
-        found: "\(number)")
-    }
-    try check(momentum, Bounds.momentum, "momentum")
-    try check(learningRate, Bounds.positive, "learningRate")
-    if let clip { try check(clip, Bounds.positive, "clip") }
+    try SextantError.check(momentum, Bounds.momentum, "momentum")
+    try SextantError.check(learningRate, Bounds.positive, "learningRate")
+    if let clip { try SextantError.check(clip, Bounds.positive, "clip") }
     let policy: Documents.OuterOptimizer.Penalty =
       switch penalty {
       case .constant(let scale): .constant(scale)
       case .gapAware(let scale): .gapAware(scale)
       }
-    try check(policy.scale, Bounds.scale(policy.name), "penalty")
+    try SextantError.check(policy.scale, Bounds.scale(policy.name), "penalty")
     documents = Documents.OuterOptimizer(
       momentum: momentum, learningRate: learningRate, clip: clip, penalty: policy)
   }

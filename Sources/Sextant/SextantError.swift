@@ -80,3 +80,17 @@ extension SextantError {
     self.init(kind, expected: "\(error)")
   }
 }
+
+extension SextantError {
+  /// Refuses a number of an argument that is out of its range, or is none.
+  ///
+  /// - Parameter name: of the argument.
+  static func check<Number: Comparable>(
+    _ number: Number, _ range: ClosedRange<Number>, _ name: String
+  ) throws(SextantError) {
+    guard !range.contains(number) else { return }
+    throw SextantError(
+      .argument, location: name, expected: "expected a number from \(range.lowerBound) to \(range.upperBound)",
+      found: "\(number)")
+  }
+}

@@ -19,18 +19,10 @@ public struct ZerothOrder: Sendable, Hashable {
     directions: Int = 1, epsilon: Double = 1e-3, learningRate: Double = 1e-6, seed: Int = 0
   ) throws(SextantError) {
     typealias Bounds = Documents.ZerothOrder.Bounds
-    func check<Number: Comparable>(
-      _ number: Number, _ range: ClosedRange<Number>, _ name: String
-    ) throws(SextantError) {
-      guard !range.contains(number) else { return }
-      throw SextantError(
-        .argument, location: name, expected: "expected a number from \(range.lowerBound) to \(range.upperBound)",
-        found: "\(number)")
-    }
-    try check(directions, Bounds.directionCount, "directions")
-    try check(epsilon, Bounds.step, "epsilon")
-    try check(learningRate, Bounds.step, "learningRate")
-    try check(seed, Bounds.seed, "seed")
+    try SextantError.check(directions, Bounds.directionCount, "directions")
+    try SextantError.check(epsilon, Bounds.step, "epsilon")
+    try SextantError.check(learningRate, Bounds.step, "learningRate")
+    try SextantError.check(seed, Bounds.seed, "seed")
     documents = Documents.ZerothOrder(
       directionCount: directions, epsilon: epsilon, learningRate: learningRate, seed: seed)
   }

@@ -11,9 +11,7 @@ extension IterationCost {
       if own.links.workers.innerShare > 0 {
         shared = max(shared, own.exposedDataSeconds(stage: stage, content))
       }
-      for cost in onEachDevice(stage) {
-        most = max(most, cost.memory.updatedCount(stage: stage, layerCount: content.layerCount))
-      }
+      most = max(most, updatedCount(stage: stage, content))
     }
     return outer.round(localSeconds: localSeconds, sharedSeconds: shared, parameterCount: most)
   }
@@ -21,8 +19,15 @@ extension IterationCost {
   /// The outer step of the ranks of a stage that update most, and their all-reduce on links of its own, seconds; 0 without.
   package func outerSeconds(ofStage stage: Int, _ content: Split.Stage) -> (step: Double, allReduce: Double) {
     guard let outer else { return (0, 0) }
-    let count = onEachDevice(stage).map { $0.memory.updatedCount(stage: stage, layerCount: content.layerCount) }.max()
-    return (outer.stepSeconds(parameterCount: count ?? 0), outer.allReduceSeconds(parameterCount: count ?? 0))
+    let count = updatedCount(stage: stage, content)
+    return (outer.stepSeconds(parameterCount: count), outer.allReduceSeconds(parameterCount: count))
+  }
+
+  /// Parameters of one device of a stage that it updates, the most of any.
+  private func updatedCount(stage: Int, _ content: Split.Stage) -> Int {
+    onEachDevice(stage).reduce(0) {
+      max($0, $1.memory.updatedCount(stage: stage, layerCount: content.layerCount))
+    }
   }
 
   /// Seconds of an iteration whose layers are split as given, where a worker alone takes so long for it.
