@@ -40,7 +40,7 @@ package struct MeasuredRun: Sendable {
   package let group: String?
   package let framework: String?
   package let tier: String?
-  /// The workload, or the complaint why it cannot be described: a model of experts, a size that was not stated.
+  /// The workload, or the complaint why it cannot be described: a kind of attention, a size that was not stated.
   package let job: Result<TrainingJob, DocumentError>
   package let machine: Machine
   /// The strategy as far as stated, or the complaint why it is not one of ours.
@@ -98,15 +98,8 @@ extension MeasuredRun {
   private static func job(_ fields: inout Fields) throws(DocumentError) -> TrainingJob {
     let modelField = try fields.required("model")
     var shapes = try modelField.fields()
-    if let experts = shapes.optional("moe") {
-      throw experts.conflict("mixture-of-experts models are not supported yet")
-    }
-    if let attention = shapes.optional("attention") {
-      throw attention.error(expected: "plain attention, the only kind that is supported")
-    }
     let sequenceLength = try fields.required("sequence_length").integer(in: TrainingJob.Bounds.sequenceLength)
-    let model = try ModelDescription(
-      shapesIn: &shapes, name: shapes.required("name").name(), sequenceLength: sequenceLength)
+    let model = try ModelDescription(ofRun: &shapes, sequenceLength: sequenceLength)
     let precisionField = try fields.required("precision")
     let precision = try precisionField.choice(of: Precision.self)
     let gradients = try fields.optional("gradient_accumulation_precision")?.choice(of: Precision.self)

@@ -19,7 +19,9 @@ extension ModelDescription {
     package var maximumPositionCount: Int?
     /// Tokens back to which attention sees, its own included; nil where it sees all.
     package var attentionWindow: Int?
-    /// Layers without that window, counted from 0 and rising; empty without a window.
+    /// Tokens of the runs that attention does not see beyond, where layers have such; nil where none has.
+    package var attentionChunk: Int?
+    /// Layers without that window, or those runs, counted from 0 and rising; empty where all are.
     package var fullAttentionLayers: [Int]
     /// Standard deviation of freshly initialised weights.
     package var initialisationDeviation: Double?
@@ -32,7 +34,7 @@ extension ModelDescription {
     package init(
       activation: Activation? = nil, normEpsilon: Double? = nil, rotaryBase: Double? = nil,
       rotaryScaling: RotaryScaling? = nil, maximumPositionCount: Int? = nil, attentionWindow: Int? = nil,
-      fullAttentionLayers: [Int] = [],
+      attentionChunk: Int? = nil, fullAttentionLayers: [Int] = [],
       initialisationDeviation: Double? = nil, hiddenDropout: Double? = nil, attentionDropout: Double? = nil,
       particulars: [Particular: Double] = [:]
     ) {
@@ -42,7 +44,8 @@ extension ModelDescription {
       self.rotaryScaling = rotaryScaling
       self.maximumPositionCount = maximumPositionCount
       self.attentionWindow = attentionWindow
-      self.fullAttentionLayers = attentionWindow == nil ? [] : fullAttentionLayers
+      self.attentionChunk = attentionWindow == nil ? attentionChunk : nil
+      self.fullAttentionLayers = attentionWindow == nil && attentionChunk == nil ? [] : fullAttentionLayers
       self.initialisationDeviation = initialisationDeviation
       self.hiddenDropout = hiddenDropout
       self.attentionDropout = attentionDropout
@@ -124,6 +127,7 @@ extension ModelDescription.Details {
       },
       maximumPositionCount: try fields.optional("maximum_positions")?.integer(in: Bounds.positions),
       attentionWindow: try fields.optional("attention_window")?.integer(in: Bounds.positions),
+      attentionChunk: try fields.optional("attention_chunk")?.integer(in: Bounds.positions),
       fullAttentionLayers: full.sorted(),
       initialisationDeviation: try fields.optional("initialisation_deviation")?.fractionOrZero(),
       hiddenDropout: try fields.optional("hidden_dropout")?.fractionOrZero(),
@@ -141,6 +145,7 @@ extension ModelDescription.Details {
         ("rotary_base", rotaryBase.map(JSON.number)), ("rotary_scaling", rotaryScaling?.json),
         ("maximum_positions", maximumPositionCount.map(JSON.integer)),
         ("attention_window", attentionWindow.map(JSON.integer)),
+        ("attention_chunk", attentionChunk.map(JSON.integer)),
         ("full_attention_layers", fullAttentionLayers.isEmpty ? nil : .integers(fullAttentionLayers)),
         ("initialisation_deviation", initialisationDeviation.map(JSON.number)),
         ("hidden_dropout", hiddenDropout.map(JSON.number)), ("attention_dropout", attentionDropout.map(JSON.number)),

@@ -14,10 +14,12 @@ extension ModelDescription {
     package var hasEmbeddingNorm: Bool
     /// Whether the output head has a bias.
     package var hasHeadBias: Bool
+    /// Whether each head has a learned number among its scores that attends to nothing (gpt-oss).
+    package var hasSinks: Bool
 
     package init(
       norm: Norm, block: Block = .sequential, queryKeyNorm: QueryKeyNorm? = nil, hasRotaryPositions: Bool,
-      hasEmbeddingNorm: Bool = false, hasHeadBias: Bool = false
+      hasEmbeddingNorm: Bool = false, hasHeadBias: Bool = false, hasSinks: Bool = false
     ) {
       self.norm = norm
       self.block = block
@@ -25,6 +27,7 @@ extension ModelDescription {
       self.hasRotaryPositions = hasRotaryPositions
       self.hasEmbeddingNorm = hasEmbeddingNorm
       self.hasHeadBias = hasHeadBias
+      self.hasSinks = hasSinks
     }
 
     /// What a family has unless something else is stated.
@@ -103,6 +106,7 @@ extension ModelDescription.Form {
     hasRotaryPositions = try fields.optional("rotary")?.boolean() ?? hasRotaryPositions
     hasEmbeddingNorm = try fields.optional("embedding_norm")?.boolean() ?? false
     hasHeadBias = try fields.optional("head_bias")?.boolean() ?? false
+    hasSinks = try fields.optional("sinks")?.boolean() ?? false
     let hasNorm = try fields.optional("qk_norm")?.boolean()
     if let field = fields.optional("qk_norm_over") {
       guard hasNorm != false else { throw field.conflict("qk_norm_over is stated, but qk_norm is false") }
@@ -123,7 +127,7 @@ extension ModelDescription {
       ("rotary", form.hasRotaryPositions == usual.hasRotaryPositions ? nil : .boolean(form.hasRotaryPositions)),
       ("qk_norm_over", form.queryKeyNorm.flatMap { $0 == .head ? nil : .string($0.rawValue) }),
       ("embedding_norm", form.hasEmbeddingNorm ? .boolean(true) : nil),
-      ("head_bias", form.hasHeadBias ? .boolean(true) : nil))
+      ("head_bias", form.hasHeadBias ? .boolean(true) : nil), ("sinks", form.hasSinks ? .boolean(true) : nil))
     if case .object(let members) = stated { return members } else { return [] }
   }
 }

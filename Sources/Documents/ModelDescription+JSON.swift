@@ -6,7 +6,7 @@ extension ModelDescription {
   /// Reads a model document from a file, ours or Hugging Face's (told apart by the `schema` key).
   ///
   /// - Parameter path: of the file, or of a folder with a `config.json`, as checkpoints are downloaded.
-  /// - Throws: `DocumentError`; a mixture-of-experts model is refused by name.
+  /// - Throws: `DocumentError`.
   package init(contentsOf path: String) throws(DocumentError) {
     let file = Self.isFolder(path) ? (path.hasSuffix("/") ? path : path + "/") + "config.json" : path
     self = try readDocument(at: file) { (field) throws(DocumentError) in try ModelDescription(field, fileName: file) }
@@ -31,8 +31,13 @@ extension ModelDescription {
     let form = try Form(&fields), details = try Details(&fields)
     var notes: [String] = []
     for note in try fields.optional("notes")?.array(count: 0...100) ?? [] { notes.append(try note.string()) }
+    let latent = try fields.optional("latent_attention").map { (field) throws(DocumentError) in
+      try LatentAttention(field)
+    }
+    let experts = try fields.optional("experts").map { (field) throws(DocumentError) in try Experts(field) }
     try self.init(
-      shapesIn: &fields, name: name, sequenceLength: nil, form: form, details: details, notes: notes)
+      shapesIn: &fields, name: name, sequenceLength: nil, latent: latent, experts: experts, form: form,
+      details: details, notes: notes)
     try fields.finish()
   }
 
@@ -41,10 +46,13 @@ extension ModelDescription {
   /// - Parameter sequenceLength: of a run record, which states no position count: learned positions are then as many
   ///   as the sequence is long.
   init(
-    shapesIn fields: inout Fields, name: String, sequenceLength: Int?, form: Form? = nil, details: Details = Details(),
-    notes: [String] = []
+    shapesIn fields: inout Fields, name: String, sequenceLength: Int?, latent: LatentAttention? = nil,
+    experts: Experts? = nil, form: Form? = nil, details: Details = Details(), notes: [String] = []
   ) throws(DocumentError) {
-    let family = try fields.required("family").choice(of: Family.self)
+    let familyField = try fields.required("family")
+    // Run records call a model with experts one of a family of its own; its blocks are Llama's.
+    let family =
+      experts != nil && familyField.value == .string("moe") ? .llama : try familyField.choice(of: Family.self)
     let learned = try fields.optional("positions")?.integer(in: Bounds.positions)
     do {
       try self.init(
@@ -63,7 +71,9 @@ extension ModelDescription {
         hasAttentionOutputBias: fields.optional("attention_output_bias")?.boolean(),
         hasFeedForwardBias: fields.optional("ffn_bias")?.boolean(),
         hasQueryKeyNorm: fields.optional("qk_norm")?.boolean() ?? false,
-        hasDropout: fields.optional("dropout")?.boolean(), form: form, details: details, notes: notes)
+        hasDropout: fields.optional("dropout")?.boolean(), latent: latent, experts: experts,
+        predictionDepth: fields.optional("mtp_layers")?.integer(in: Bounds.predictions) ?? 0, form: form,
+        details: details, notes: notes)
     } catch let contradiction as Contradiction {
       throw fields.whole.conflict(contradiction.sentence)
     } catch let error as DocumentError {
@@ -83,7 +93,8 @@ extension ModelDescription {
       ("gated_mlp", .boolean(hasGatedFeedForward)), ("tied_embeddings", .boolean(hasTiedEmbeddings)),
       ("positions", .integer(positionCount)), ("qkv_bias", .boolean(hasQueryKeyValueBias)),
       ("attention_output_bias", .boolean(hasAttentionOutputBias)), ("ffn_bias", .boolean(hasFeedForwardBias)),
-      ("qk_norm", .boolean(hasQueryKeyNorm)), ("dropout", .boolean(hasDropout)))
+      ("qk_norm", .boolean(hasQueryKeyNorm)), ("dropout", .boolean(hasDropout)), ("latent_attention", latent?.json),
+      ("experts", experts?.json), ("mtp_layers", predictionDepth > 0 ? .integer(predictionDepth) : nil))
     guard case .object(let members) = shapes else { return shapes }
     let noted = notes.isEmpty ? [] : [JSONMember("notes", .strings(notes))]
     return .object(members + formMembers + details.members + noted)

@@ -9,6 +9,8 @@ extension ModelDescription {
       && positionCount == other.positionCount
       && hasQueryKeyValueBias == other.hasQueryKeyValueBias && hasAttentionOutputBias == other.hasAttentionOutputBias
       && hasFeedForwardBias == other.hasFeedForwardBias && hasDropout == other.hasDropout
+      && latent == other.latent && experts == other.experts && predictionDepth == other.predictionDepth
+      && details.attentionChunk == other.details.attentionChunk
       && details.attentionWindow == other.details.attentionWindow
       && details.fullAttentionLayers == other.details.fullAttentionLayers
   }

@@ -1,7 +1,7 @@
-/// A dense transformer decoder (or encoder): shapes and small parts, which its cost follows from, and details.
+/// A transformer decoder (or encoder): shapes and small parts, which its cost follows from, and details.
 ///
-/// Mixture-of-experts, latent-attention and state-space models are not described by it and are refused where they are
-/// read.
+/// It is a list of layers, each of a kind (``kind(ofLayer:)``): with experts or without, with a window of attention or
+/// without. State-space models and those with linear attention are not described by it and are refused where they are read.
 @usableFromInline package struct ModelDescription: Sendable, Equatable {
   /// The families that differ in what is usual: normalisation, biases and positions, each of which a model may have
   /// otherwise (``Form``).
@@ -22,11 +22,11 @@
   package let hiddenSize: Int
   /// Query heads.
   package let headCount: Int
-  /// Key and value heads; fewer than ``headCount`` under grouped-query attention.
+  /// Key and value heads; fewer than ``headCount`` under grouped-query attention, as many under latent attention.
   package let keyValueHeadCount: Int
-  /// Width of one head; not always hidden/heads.
+  /// Width of one head's queries and keys, and without latent attention of its values; not always hidden/heads.
   package let headSize: Int
-  /// Inner width of the feed-forward part.
+  /// Inner width of the feed-forward part; of the layers without experts, where others have them.
   package let feedForwardSize: Int
   /// Tokens of the vocabulary, unpadded.
   package let vocabularySize: Int
@@ -44,6 +44,12 @@
   package let hasFeedForwardBias: Bool
   /// Whether training drops activations out, so that masks are kept for backward.
   package let hasDropout: Bool
+  /// What queries, keys and values are made of, where that is narrow vectors; nil where it is the layer's input.
+  package let latent: LatentAttention?
+  /// The experts of layers that have them; nil for a model without.
+  package let experts: Experts?
+  /// Layers beside ``layerCount`` that each predict one token further (multi-token prediction), trained with the model.
+  package let predictionDepth: Int
   /// Norms and blocks.
   package let form: Form
   /// What does not bear on cost, but for attention's window.
@@ -57,17 +63,24 @@
     headSize: Int? = nil, feedForwardSize: Int, vocabularySize: Int, hasGatedFeedForward: Bool,
     hasTiedEmbeddings: Bool, positionCount: Int = 0, hasQueryKeyValueBias: Bool? = nil,
     hasAttentionOutputBias: Bool? = nil,
-    hasFeedForwardBias: Bool? = nil, hasQueryKeyNorm: Bool = false, hasDropout: Bool? = nil, form: Form? = nil,
+    hasFeedForwardBias: Bool? = nil, hasQueryKeyNorm: Bool = false, hasDropout: Bool? = nil,
+    latent: LatentAttention? = nil, experts: Experts? = nil, predictionDepth: Int = 0, form: Form? = nil,
     details: Details = Details(), notes: [String] = []
   ) throws(Contradiction) {
     let keyValueHeads = keyValueHeadCount ?? headCount
     guard headCount % keyValueHeads == 0 else {
       throw Contradiction("\(headCount) heads cannot share \(keyValueHeads) key-value heads evenly")
     }
-    if headSize == nil, hiddenSize % headCount != 0 {
+    if latent != nil, keyValueHeads != headCount {
+      throw Contradiction(
+        "latent attention has keys and values for each of its \(headCount) heads, and not \(keyValueHeads)")
+    }
+    if let sentence = experts?.contradiction(layerCount: layerCount) { throw Contradiction(sentence) }
+    let stated = latent?.headSize ?? headSize
+    if stated == nil, hiddenSize % headCount != 0 {
       throw Contradiction("hidden size \(hiddenSize) does not divide into \(headCount) heads and no head size is given")
     }
-    let headSize = headSize ?? hiddenSize / headCount
+    let headSize = stated ?? hiddenSize / headCount
     guard Bounds.headSize.contains(headSize) else {
       throw Contradiction("heads of \(headSize) are larger than \(Bounds.headSize.upperBound)")
     }
@@ -86,6 +99,9 @@
     self.hasQueryKeyValueBias = hasQueryKeyValueBias ?? (family != .llama)
     self.hasAttentionOutputBias = hasAttentionOutputBias ?? (family != .llama)
     self.hasFeedForwardBias = hasFeedForwardBias ?? (family != .llama)
+    self.latent = latent
+    self.experts = experts
+    self.predictionDepth = predictionDepth
     self.hasDropout = hasDropout ?? (family != .llama)
     var form = form ?? Form(of: family, positionCount: positionCount)
     if hasQueryKeyNorm, form.queryKeyNorm == nil { form.queryKeyNorm = .head }
@@ -112,10 +128,11 @@ extension ModelDescription {
     static let feedForward = 1...1_048_576
     static let vocabulary = 1...16_777_216
     static let positions = 0...16_777_216
+    static let predictions = 0...16
   }
 
   /// Width of the query projection, heads × head size.
   package var querySize: Int { headCount * headSize }
-  /// Width of the key, and of the value, projection.
+  /// Width of the key projection, and but for latent attention of the value projection.
   package var keyValueSize: Int { keyValueHeadCount * headSize }
 }

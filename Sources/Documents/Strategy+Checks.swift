@@ -20,6 +20,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case quantisedTensorGroups
   case quantisedTiedMatrix
   case uncountable(product: String)
+  case unpriced(model: String)
   case noHost
   case hostUpdateNeedsShards
   case hostWeightsNeedShards
@@ -72,6 +73,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .shardLevelsInPipeline:
       "shard levels of weights or gradients, and quantised collectives, defeat a pipeline"
     case .uncountable(let product): product
+    case .unpriced(let model): "\(model) are read and counted, and not priced yet"
     case .noHost: "the cluster describes no host that could hold anything"
     case .hostUpdateNeedsShards: "replicas that are all whole would each have the host update everything"
     case .hostWeightsNeedShards: "weights on the host need ZeRO 3 without a second copy, or a single replica"
@@ -122,6 +124,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .quantisedTiedMatrix: "INT8 between workers with a matrix that two stages share"
     case .quantisedTensorGroups: "quantised collectives with tensor groups"
     case .uncountable: "more bytes than can be counted"
+    case .unpriced(let model): "\(model) are not priced yet"
     case .noHost: "no host is described"
     case .hostUpdateNeedsShards: "whole replicas updated by the host"
     case .hostWeightsNeedShards: "weights on the host that are not divided"
@@ -155,6 +158,7 @@ extension Strategy {
     interleavesLargerGroups: Bool = false, hasHost: Bool = false
   ) -> StrategyViolation? {
     let model = job.model
+    if let what = model.unpriced { return .unpriced(model: what) }
     if let violation = hosting.violation(self, hasHost: hasHost) { return violation }
     if outer.isHosted, !hasHost { return .noHost }
     if worldSize != deviceCount {

@@ -36,7 +36,8 @@ extension DryRun {
     let strategy = miniature.strategy, model = miniature.model
     guard strategy.update == .zerothOrder, strategy.hosting.holdsWeights else { return [] }
     let layer =
-      model.job.model.layerParameters.perRank(tensorDegree: strategy.tensorDegree) * model.job.precision.byteCount
+      model.job.model.layerParameters(.dense).perRank(tensorDegree: strategy.tensorDegree)
+      * model.job.precision.byteCount
     let copies = strategy.tensorDegree * strategy.dataDegree / strategy.sharding.weightDegree
     let bytes = miniature.split.stages.reduce(0) { $0 + $1.hostedLayerCount(strategy.hosting) } * layer * copies
     let visits = strategy.visitCount(of: strategy.microBatchCount(globalBatch: model.job.globalBatch))

@@ -198,7 +198,7 @@ package struct MessageScale: Sendable, Equatable {
       Double(strategy.microBatch * job.sequenceLength)
     }
     func layer(_ job: TrainingJob, _ strategy: Strategy) -> Double {
-      Double(job.model.layerParameters.perRank(tensorDegree: strategy.tensorDegree))
+      Double(job.model.layerParameters(.dense).perRank(tensorDegree: strategy.tensorDegree))
     }
     self.tokens = tokens(planned, strategy) / tokens(job, small)
     activations = self.tokens * Double(planned.model.hiddenSize) / Double(job.model.hiddenSize)

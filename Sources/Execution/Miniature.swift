@@ -147,7 +147,7 @@ package struct Miniature: Sendable {
     // A little wider, where that makes a layer divide.
     for step in 0..<layerDivisor {
       let wider = try model(feedForwardSize: narrowest.feedForwardSize + step * t)
-      if wider.layerParameters.perRank(tensorDegree: t) % layerDivisor == 0 { return wider }
+      if wider.layerParameters(.dense).perRank(tensorDegree: t) % layerDivisor == 0 { return wider }
     }
     return narrowest
   }

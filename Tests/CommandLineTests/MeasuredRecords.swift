@@ -6,7 +6,7 @@ enum MeasuredRecords {
     strategy: String = #"{"tensor": 2, "pipeline": 1, "data": 2, "micro_batch": 2}"#, seconds: Double = 0.5,
     measured: String? = nil
   ) -> String {
-    let moe = experts.map { ", \"moe\": {\"experts\": \($0)}" } ?? ""
+    let moe = experts.map { ", \"moe\": {\"experts\": \($0), \"topk\": 2, \"expertFfn\": 512}" } ?? ""
     return """
       {"schema": "sextant.run/1", "id": "\(id)", "family": "invented", "model": {"name": "small", "family": "llama", \
       "layers": \(layerCount), "hidden": 1024, "heads": 8, "kv_heads": 8, "head_dim": 128, "ffn_hidden": 4096, \

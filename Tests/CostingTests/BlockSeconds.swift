@@ -186,7 +186,7 @@ struct BlockSeconds: Sendable {
       let core = it.usesFlashAttention ? 0 : expected.attentionCore
       #expect(agrees(account(.selective, .recompute).seconds, core, relative: 1e-12), "\(message)")
       // Every parameter gets a gradient, 10 bytes moved for each.
-      let parameters = Double(it.job.model.layerParameters.perRank(tensorDegree: it.tensorDegree))
+      let parameters = Double(it.job.model.layerParameters(.dense).perRank(tensorDegree: it.tensorDegree))
       #expect(agrees(backward.accumulationSeconds, parameters * 10 * 0.7e-12, relative: 1e-12), "\(message)")
     }
   }

@@ -45,7 +45,7 @@ import Testing
   static func parameterCount(_ model: CostModel) -> Int {
     let shape = model.job.model
     return shape.embeddingParameters(vocabularySize: 50_304).perRank(tensorDegree: 1)
-      + shape.layerCount * shape.layerParameters.perRank(tensorDegree: 1)
+      + shape.layerCount * shape.layerParameters(.dense).perRank(tensorDegree: 1)
       + shape.headParameters(vocabularySize: 50_304).perRank(tensorDegree: 1)
   }
 

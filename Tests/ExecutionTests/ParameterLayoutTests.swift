@@ -20,8 +20,8 @@ import Training
           model: model, sequenceLength: 8, tensorDegree: degree, tensorIndex: degree - 1,
           paddedVocabularySize: vocabulary, seed: 1)
         let layer = ParameterLayout(.layer(0), shard: shard)
-        #expect(layer.count == model.layerParameters.perRank(tensorDegree: degree), "\(model.name)")
-        #expect(layer.replicatedRange.count == model.layerParameters.replicated, "\(model.name)")
+        #expect(layer.count == model.layerParameters(.dense).perRank(tensorDegree: degree), "\(model.name)")
+        #expect(layer.replicatedRange.count == model.layerParameters(.dense).replicated, "\(model.name)")
         let embedding = ParameterLayout(.embedding, shard: shard)
         #expect(
           embedding.count == model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: degree))

@@ -35,7 +35,7 @@ import Training
   ])
   func layersCrossTheHostLinkOnceEachWay(layout: Layout) throws {
     let run = try layout.run(), job = try layout.job()
-    let layer = job.model.layerParameters.perRank(tensorDegree: layout.tensor)
+    let layer = job.model.layerParameters(.dense).perRank(tensorDegree: layout.tensor)
     for rank in 0..<layout.strategy.worldSize {
       let slice = rank / layout.tensor % layout.slices
       let count = layer / layout.slices + (slice < layer % layout.slices ? 1 : 0)
@@ -47,7 +47,7 @@ import Training
   /// Stages of a pipeline take their layers up again for every micro-batch; they change in the first visit only.
   @Test func stagesTakeLayersUpForEveryMicroBatch() throws {
     let layout = Layout(pipeline: 2, data: 2, hosted: 2)
-    let run = try layout.run(), layer = try layout.job().model.layerParameters.perRank(tensorDegree: 1)
+    let run = try layout.run(), layer = try layout.job().model.layerParameters(.dense).perRank(tensorDegree: 1)
     for rank in 0..<4 {
       #expect(run.uploadedBytes[rank] == 4 * 2 * layer * 4)
       #expect(run.offloadedBytes[rank] == 2 * layer * 4)

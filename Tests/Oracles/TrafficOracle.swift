@@ -70,7 +70,8 @@ package struct TrafficOracle {
     }
     var parts = [
       part(
-        shape.layerParameters, copies: split[stage].layerCount, ofHeads: shape.hasQueryKeyNorm ? 2 * shape.headSize : 0)
+        shape.layerParameters(.dense), copies: split[stage].layerCount,
+        ofHeads: shape.hasQueryKeyNorm ? 2 * shape.headSize : 0)
     ]
     if stage == 0 {
       parts.append(

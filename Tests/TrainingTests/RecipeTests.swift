@@ -111,7 +111,7 @@ import Training
             if case .accumulate(let count) = $1 { $0 + count } else { $0 }
           }
         }
-        #expect(try accumulated(.block) == model.layerParameters.perRank(tensorDegree: t))
+        #expect(try accumulated(.block) == model.layerParameters(.dense).perRank(tensorDegree: t))
         #expect(try accumulated(.head) == 1200 / t * Self.h)
       }
     }

@@ -100,7 +100,7 @@ package struct MemoryModel: Sendable {
     let outputMatrix = vocabulary / t * model.hiddenSize
     let copy = model.hasTiedEmbeddings && strategy.pipelineDegree > 1 ? outputMatrix : 0
     parameters = RankParameters(
-      layer: model.layerParameters.perRank(tensorDegree: t),
+      layer: model.layerParameters(.dense).perRank(tensorDegree: t),
       embedding: model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: t),
       head: head.perRank(tensorDegree: t) + copy, outputMatrix: outputMatrix)
     self.strategy = strategy

@@ -27,7 +27,7 @@ struct OptimizerStates: Sendable {
     let layer, embedding, head: Part
 
     init(_ model: ModelDescription, vocabularySize: Int, parameters: MemoryModel.RankParameters, tensorDegree t: Int) {
-      let matrices = model.layerMatrices(tensorDegree: t)
+      let matrices = model.layerMatrices(.dense, tensorDegree: t)
       let matrixCount = matrices.reduce(0) { $0 + $1.count }
       layer = Part(
         parameterCount: parameters.layer, matrixCount: matrixCount,

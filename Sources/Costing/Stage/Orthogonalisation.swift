@@ -18,7 +18,7 @@ struct Orthogonalisation: Sendable {
   /// Nil for optimizers that do not.
   init?(job: TrainingJob, strategy: Strategy, speed: DeviceSpeed) {
     guard job.optimizer.rule == .muon else { return nil }
-    let seconds = job.model.layerMatrices(tensorDegree: strategy.tensorDegree).map { shape -> Double in
+    let seconds = job.model.layerMatrices(.dense, tensorDegree: strategy.tensorDegree).map { shape -> Double in
       let m = Double(min(shape.rows, shape.columns)), n = Double(max(shape.rows, shape.columns))
       return Self.iterationCount
         * (speed.gemmSeconds(m, m, n) + speed.gemmSeconds(m, m, m) + speed.gemmSeconds(m, n, m))

@@ -280,7 +280,7 @@ private struct TrafficFold {
     let vocabulary = shape.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
     var parts = [
       Part(
-        parameters: memory.parameters.layer, partlyComputed: partly(shape.layerParameters) + ofHeads,
+        parameters: memory.parameters.layer, partlyComputed: partly(shape.layerParameters(.dense)) + ofHeads,
         copies: stageLayers[stage], uses: 2)
     ]
     if stage == 0 {

@@ -4,7 +4,7 @@
 /// (`models/*/configuration_*.py`, `modeling_*.py`); of InternLM 2 and Baichuan, which it has not, those of vLLM's
 /// models of these names.
 extension Architecture {
-  static let all: [Architecture] = llamas + gemmas + parallel + older
+  static let all: [Architecture] = llamas + gemmas + parallel + older + mixtures
 
   private static let attentionBias = Fact.stated("attention_bias")
 
@@ -32,12 +32,7 @@ extension Architecture {
     Architecture(
       types: ["granite"], queryKeyValueBias: attentionBias, attentionOutputBias: attentionBias,
       feedForwardBias: .stated("mlp_bias"),
-      numbers: [
-        Number(particular: .embeddingScale, key: "embedding_multiplier"),
-        Number(particular: .residualScale, key: "residual_multiplier"),
-        Number(particular: .scoreScale, key: "attention_multiplier", byDefault: 1),
-        Number(particular: .logitScale, key: "logits_scaling", form: .inverse),
-      ]),
+      numbers: graniteNumbers),
     Architecture(
       types: ["olmo"], norm: .layerNormWithoutWeights, queryKeyValueBias: attentionBias,
       attentionOutputBias: attentionBias, epsilon: 1e-5,
@@ -68,6 +63,13 @@ extension Architecture {
     Architecture(
       types: ["baichuan"], keys: Keys(longest: ["max_position_embeddings", "model_max_length"]),
       positions: .baichuan),
+  ]
+
+  static let graniteNumbers = [
+    Number(particular: .embeddingScale, key: "embedding_multiplier"),
+    Number(particular: .residualScale, key: "residual_multiplier"),
+    Number(particular: .scoreScale, key: "attention_multiplier", byDefault: 1),
+    Number(particular: .logitScale, key: "logits_scaling", form: .inverse),
   ]
 
   /// By which a type is read that has no declaration.
@@ -165,7 +167,7 @@ extension Architecture {
     Architecture(
       types: ["phi"], family: .gpt, keys: Keys(epsilon: ["layer_norm_eps"]), norm: .layerNorm,
       block: .always(.parallelOneNorm), queryKeyValueBias: .always, attentionOutputBias: .always,
-      feedForwardBias: .always, hasHeadBias: true, isGated: false, activation: .geluTanh, epsilon: 1e-5,
+      feedForwardBias: .always, headBias: .always, isGated: false, activation: .geluTanh, epsilon: 1e-5,
       rotaryFraction: 0.5,
       dropout: Dropout(keys: ["attention_dropout", "embd_pdrop", "resid_pdrop"], hidden: ("resid_pdrop", 0))),
   ]

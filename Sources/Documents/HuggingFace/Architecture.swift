@@ -15,7 +15,7 @@ struct Architecture: Sendable {
   var queryKeyValueBias = Fact.never
   var attentionOutputBias = Fact.never
   var feedForwardBias = Fact.never
-  var hasHeadBias = false
+  var headBias = Fact.never
   var hasEmbeddingNorm = false
   var isGated = true
   /// Whether embeddings are tied where a file does not say.
@@ -32,9 +32,14 @@ struct Architecture: Sendable {
   var epsilon = 1e-6
   var rotaryFraction = 1.0
   var dropout = Dropout()
+  /// Whether each head has a learned number among its scores.
+  var hasSinks = false
+  /// Whether keys and values are made of narrow vectors, where the file states a rank.
+  var hasLatentAttention = false
   var numbers: [Number] = []
+  var experts: ExpertRule?
 
-  /// The keys of shapes and numbers, of which the first that is stated holds.
+  /// The keys of shapes and numbers, of which the first that is stated holds; `section/key` is one of an object in the file.
   struct Keys: Sendable {
     var layers = ["num_hidden_layers"]
     var hidden = ["hidden_size"]
@@ -95,6 +100,8 @@ struct Architecture: Sendable {
     case fromLayer
     /// Those without rotary positions, if `use_sliding_window`.
     case inUnrotatedLayers
+    /// Runs of tokens in those with rotary positions.
+    case chunksInRotatedLayers(byDefault: Int)
   }
 
   enum UnrotatedLayers: Sendable {

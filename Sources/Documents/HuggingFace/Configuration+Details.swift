@@ -1,3 +1,5 @@
+import JSONText
+
 /// What Hugging Face configurations state beside shapes: keys and defaults of the configuration classes of
 /// `transformers` 4 and 5 (`models/*/configuration_*.py`, `modeling_rope_utils.py`).
 extension Configuration {
@@ -13,14 +15,16 @@ extension Configuration {
       activation: try activation(),
       normEpsilon: try first(keys.epsilon)?.fractionOrZero() ?? architecture.epsilon,
       maximumPositionCount: try first(keys.longest)?.integer(in: ModelDescription.Details.Bounds.positions),
-      attentionWindow: window?.tokenCount, fullAttentionLayers: window?.fullLayers ?? [],
+      attentionWindow: window.flatMap { $0.isOfChunks ? nil : $0.tokenCount },
+      attentionChunk: window.flatMap { $0.isOfChunks ? $0.tokenCount : nil },
+      fullAttentionLayers: window?.fullLayers ?? [],
       initialisationDeviation: try first(keys.initialisation)?.fractionOrZero(),
       hiddenDropout: drops ? hidden : nil, attentionDropout: drops ? attention : nil,
       particulars: try particulars(headSize: headSize, hasWindow: window != nil))
   }
 
   private mutating func activation() throws(DocumentError) -> ModelDescription.Activation {
-    guard let field = first(architecture.keys.activation) else { return architecture.activation }
+    guard let field = try first(architecture.keys.activation) else { return architecture.activation }
     switch try field.string() {
     case "gelu", "gelu_python": return architecture.approximatesGELU ? .geluTanh : .gelu
     case "gelu_new", "gelu_fast", "gelu_pytorch_tanh": return .geluTanh
@@ -43,7 +47,7 @@ extension Configuration {
     for number in architecture.numbers {
       if number.particular == .windowRotaryBase, !hasWindow { continue }
       // A class's default holds where the key is left out, and not where it is null.
-      let stated = try fields.optional(number.key)?.positiveNumber()
+      let stated = try optional(number.key)?.positiveNumber()
       guard let value = stated ?? (fields.states(number.key) ? nil : number.byDefault) else { continue }
       let particular =
         switch number.form {
@@ -122,10 +126,10 @@ extension Configuration {
     details.particulars[isRegular ? .unrotatedInterval : .unrotatedCount] = Double(isRegular ? first + 1 : layers.count)
   }
 
-  /// Of SmolLM 3.
+  /// Of SmolLM 3 and Llama 4, some of whose files have an empty list.
   fileprivate mutating func unrotatedLayers(layerCount: Int) throws(DocumentError) -> [Int] {
     guard case .stated(let byDefault) = architecture.unrotated else { return [] }
-    guard let field = fields.optional("no_rope_layers") else {
+    guard let field = fields.optional("no_rope_layers"), field.value != .array([]) else {
       let interval = try fields.optional("no_rope_layer_interval")?.integer(in: 1...16_384) ?? byDefault
       return Array(stride(from: interval - 1, to: layerCount, by: interval))
     }
@@ -146,6 +150,8 @@ extension Configuration {
   struct Window {
     let tokenCount: Int
     let fullLayers: [Int]
+    /// Whether they are the tokens of a run that attention does not see beyond.
+    var isOfChunks = false
   }
 
   mutating func window(layerCount: Int) throws(DocumentError) -> Window? {
@@ -155,6 +161,12 @@ extension Configuration {
     var byDefault: Int?
     switch architecture.window {
     case .never: return nil
+    case .chunksInRotatedLayers(let tokens):
+      var full = try unrotatedLayers(layerCount: layerCount)
+      if let stated = try layersWithoutWindow(layerCount: layerCount) { full = stated }
+      let chunk = try fields.optional("attention_chunk_size")?.integer(in: ModelDescription.Details.Bounds.positions)
+      return full.count == layerCount
+        ? nil : Window(tokenCount: chunk ?? tokens, fullLayers: full, isOfChunks: true)
     case .inEveryLayer(let tokens): (full, byDefault) = ([], tokens)
     case .exceptEvery(let interval, let key, let tokens):
       // A word such as LLLG is a pattern of that many layers.

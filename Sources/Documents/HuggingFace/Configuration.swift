@@ -6,7 +6,7 @@ struct Configuration {
   let architecture: Architecture
 
   /// Words of `layer_types` that are read.
-  static let layerKinds = ["full_attention", "sliding_attention"]
+  static let layerKinds = ["full_attention", "sliding_attention", "chunked_attention"]
 
   init(_ fields: Fields, by architecture: Architecture) {
     self.fields = fields
@@ -19,14 +19,15 @@ struct Configuration {
     let layers = try size(keys.layers, in: ModelDescription.Bounds.layers)
     let hidden = try size(keys.hidden, in: ModelDescription.Bounds.hidden)
     let heads = try size(keys.heads, in: ModelDescription.Bounds.heads)
-    let headSize = try optionalSize(keys.headSize, in: ModelDescription.Bounds.headSize)
+    let latent = try latentAttention()
+    let headSize = try latent?.headSize ?? optionalSize(keys.headSize, in: ModelDescription.Bounds.headSize)
     try refuseProjectedEmbeddings(hidden: hidden)
     let (positionCount, linearBias) = try positions(hidden: hidden)
     let form = ModelDescription.Form(
       norm: architecture.norm, block: try block(),
       queryKeyNorm: try has(architecture.queryKeyNorm) ? architecture.queryKeyNormOver : nil,
       hasRotaryPositions: positionCount == 0 && linearBias == nil, hasEmbeddingNorm: architecture.hasEmbeddingNorm,
-      hasHeadBias: architecture.hasHeadBias)
+      hasHeadBias: try has(architecture.headBias), hasSinks: architecture.hasSinks)
     let drops = try dropsOut()
     var details = try details(layerCount: layers, headSize: headSize ?? hidden / max(1, heads), drops: drops)
     if form.hasRotaryPositions {
@@ -37,24 +38,35 @@ struct Configuration {
     let fact = architecture
     return try ModelDescription(
       name: name, family: fact.family, layerCount: layers, hiddenSize: hidden, headCount: heads,
-      keyValueHeadCount: keyValueHeads(), headSize: headSize, feedForwardSize: feedForward(hidden: hidden),
+      keyValueHeadCount: latent == nil ? keyValueHeads() : heads, headSize: headSize,
+      feedForwardSize: denseFeedForward(feedForward(hidden: hidden)),
       vocabularySize: size(keys.vocabulary, in: ModelDescription.Bounds.vocabulary),
       hasGatedFeedForward: fact.isGated,
       hasTiedEmbeddings: fields.optional("tie_word_embeddings")?.boolean() ?? tiesEmbeddings ?? fact.tiesEmbeddings,
       positionCount: positionCount, hasQueryKeyValueBias: has(fact.queryKeyValueBias),
       hasAttentionOutputBias: has(fact.attentionOutputBias), hasFeedForwardBias: has(fact.feedForwardBias),
-      hasDropout: drops, form: form, details: details,
+      hasDropout: drops, latent: latent, experts: experts(layerCount: layers),
+      predictionDepth: first(["num_nextn_predict_layers", "num_mtp_layers"])?
+        .integer(in: ModelDescription.Bounds.predictions) ?? 0,
+      form: form, details: details,
       notes: notes + [noteOfUnusedWindow(layerCount: layers)].compactMap { $0 })
   }
 
   // MARK: Values by key
 
   /// The field of the first of several keys that is stated.
-  mutating func first(_ keys: [String]) -> Field? {
+  mutating func first(_ keys: [String]) throws(DocumentError) -> Field? {
     for key in keys {
-      if let field = fields.optional(key) { return field }
+      if let field = try optional(key) { return field }
     }
     return nil
+  }
+
+  /// The field at a key, which may be one of an object in the file.
+  mutating func optional(_ key: String) throws(DocumentError) -> Field? {
+    guard let slash = key.firstIndex(of: "/") else { return fields.optional(key) }
+    var section = try fields.optional(String(key[..<slash]))?.fields()
+    return section?.optional(String(key[key.index(after: slash)...]))
   }
 
   private mutating func optionalSize(_ keys: [String], in range: ClosedRange<Int>) throws(DocumentError) -> Int? {
@@ -67,7 +79,7 @@ struct Configuration {
     return try fields.required(keys.last ?? "").integer(in: range)
   }
 
-  private mutating func has(_ fact: Architecture.Fact) throws(DocumentError) -> Bool {
+  mutating func has(_ fact: Architecture.Fact) throws(DocumentError) -> Bool {
     switch fact {
     case .never: return false
     case .always: return true

@@ -2,16 +2,24 @@ import JSONText
 
 /// Kinds of models that are refused by name, since they cost otherwise than what is described.
 enum UnreadKinds {
-  /// Refuses mixtures of experts, latent attention, state spaces and encoders.
+  /// Refuses experts and latent attention of types that are not known, linear attention, state spaces and encoders.
   static func refuse(_ fields: inout Fields, type: Field) throws(DocumentError) {
     let name = try type.name()
-    for key in expertKeys {
-      if let experts = fields.optional(key), case .integer(let count) = experts.value, count > 1 {
-        throw type.conflict("mixture-of-experts models are not supported yet: \(name) has \(count) experts")
+    if let (_, what) = hybrids.first(where: { $0.0 == name }) {
+      throw type.conflict("models with \(what) are not supported: \(name) is one")
+    }
+    let architecture = Architecture.of(name)
+    if architecture?.experts == nil {
+      for key in expertKeys {
+        if let experts = fields.optional(key), case .integer(let count) = experts.value, count > 1 {
+          throw type.conflict(
+            "mixture-of-experts models of the type \(name) are not known (\(count) experts): read are \(mixtures)")
+        }
       }
     }
-    if fields.optional("kv_lora_rank") != nil {
-      throw type.conflict("multi-head latent attention is not supported yet: \(name) has a kv_lora_rank")
+    if architecture?.hasLatentAttention != true, fields.optional("kv_lora_rank") != nil {
+      throw type.conflict(
+        "multi-head latent attention is read of the types \(latent), and \(name), which has a kv_lora_rank, is none")
     }
     if try fields.optional("is_encoder_decoder")?.boolean() ?? false {
       throw type.conflict("models of an encoder and a decoder are not supported: \(name) is one")
@@ -21,7 +29,7 @@ enum UnreadKinds {
         let word = try kind.string()
         guard Configuration.layerKinds.contains(word) else {
           throw kind.conflict(
-            "layers of the kind \(word.oneLine.prefix(60)) are not supported: attention is full or has a sliding window"
+            "layers of the kind \(word.oneLine.prefix(60)) are not supported: attention is full, has a sliding window or sees runs of tokens"
           )
         }
       }
@@ -57,13 +65,35 @@ enum UnreadKinds {
     }
   }
 
-  private static var known: String { Architecture.all.flatMap(\.types).joined(separator: ", ") }
+  private static var mixtures: String {
+    Architecture.all.filter { $0.experts != nil }.flatMap(\.types).joined(separator: ", ")
+  }
+
+  private static var latent: String {
+    Architecture.all.filter(\.hasLatentAttention).flatMap(\.types).joined(separator: ", ")
+  }
+
+  private static var known: String {
+    let plain = Architecture.all.filter { $0.experts == nil }.flatMap(\.types)
+    return plain.joined(separator: ", ") + ", and mixtures of experts"
+  }
 
   /// Types of transformers 5.24.0 with Llama's fields and without a key that says what else they have: their modelling
   /// classes were compared with Llama's tensor by tensor.
   private static let unlike = [
     "apertus", "apertus1p5", "bitnet", "blt", "csm", "diffllama", "glm4v", "glm_image", "glm_ocr", "granite_swa", "hrm",
     "hyperclovax", "nanochat",
+  ]
+
+  /// Types some of whose layers have no attention of the usual kind, and what those have.
+  private static let hybrids = [
+    ("minimax", "linear (lightning) attention"), ("qwen3_next", "linear attention (gated delta net)"),
+    ("kimi_linear", "linear attention"), ("bailing_moe_linear", "linear attention"),
+    ("granitemoehybrid", "state-space layers"), ("nemotron_h", "state-space layers"), ("jamba", "state-space layers"),
+    ("bamba", "state-space layers"), ("zamba", "state-space layers"), ("zamba2", "state-space layers"),
+    ("falcon_h1", "state-space layers"), ("mamba", "state-space layers"), ("mamba2", "state-space layers"),
+    ("lfm2", "convolutions"), ("lfm2_moe", "convolutions"), ("recurrent_gemma", "recurrent layers"),
+    ("deepseek_v32", "sparse attention by an index"), ("longcat_flash", "experts without products"),
   ]
 
   /// What a Llama's cost follows from.

@@ -105,7 +105,7 @@ package struct IterationShape: Sendable {
     let model = job.model, t = strategy.tensorDegree
     return switch part {
     case .embedding: model.embeddingParameters(vocabularySize: paddedVocabularySize).perRank(tensorDegree: t)
-    case .layer: model.layerParameters.perRank(tensorDegree: t)
+    case .layer: model.layerParameters(.dense).perRank(tensorDegree: t)
     case .head:
       model.headParameters(vocabularySize: paddedVocabularySize).perRank(tensorDegree: t)
         + (copiesTiedMatrix ? matrixElementCount : 0)
@@ -123,7 +123,7 @@ package struct IterationShape: Sendable {
     }
     return switch part {
     case .embedding: model.embeddingParameters(vocabularySize: paddedVocabularySize).replicated
-    case .layer: model.layerParameters.replicated
+    case .layer: model.layerParameters(.dense).replicated
     case .head: model.headParameters(vocabularySize: paddedVocabularySize).replicated
     }
   }

@@ -101,7 +101,7 @@ package struct Recipe: Sendable {
     block = model.form.block
     hasDropout = model.hasDropout
     elementByteCount = job.precision.byteCount
-    blockParameterCount = model.layerParameters.perRank(tensorDegree: t)
+    blockParameterCount = model.layerParameters(.dense).perRank(tensorDegree: t)
   }
 
   /// The recipe of a strategy.

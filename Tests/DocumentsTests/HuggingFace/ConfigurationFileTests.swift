@@ -50,9 +50,10 @@ import Testing
     // A complaint points into the nested object.
     let error = complaint(#"{"model_type": "llava", "text_config": {"model_type": "llama", "hidden_size": "wide"}}"#)
     #expect(error?.location.hasPrefix("/text_config") == true)
-    let mixture = complaint(
+    // Of Llama 4 Scout, whose shapes are its class's.
+    let mixture = try model(
       #"{"model_type": "llama4", "text_config": {"model_type": "llama4_text", "num_local_experts": 16}}"#)
-    #expect(mixture?.description.contains("mixture-of-experts") == true)
+    #expect(mixture.parameterCount == 107_769_861_120)
   }
 
   @Test func quantisedWeightsAreNoted() throws {
@@ -86,6 +87,37 @@ import Testing
     let error = complaint(#"{"model_type": "newcomer", \#(Self.shape), \#(member)}"#)
     #expect(error?.location == "/model_type")
     #expect(error?.description.contains(word) == true, "\(String(describing: error))")
+  }
+
+  @Test(arguments: [
+    (#""model_type": "newcomer", "num_experts": 8"#, "qwen3_moe"),
+    (#""model_type": "llama", "kv_lora_rank": 8"#, "deepseek_v3"),
+    (#""model_type": "minimax", "num_local_experts": 32"#, "linear (lightning) attention"),
+    (#""model_type": "qwen3_next", "num_experts": 512"#, "gated delta net"),
+    (#""model_type": "jamba", "num_experts": 16"#, "state-space"),
+  ])
+  func expertsOfUnknownTypesAndHybridsAreRefusedByName(members: String, word: String) {
+    let error = complaint("{\(members), \(Self.shape)}")
+    #expect(error?.location == "/model_type")
+    #expect(error?.description.contains(word) == true, "\(String(describing: error))")
+  }
+
+  @Test(arguments: [
+    (#""num_local_experts": 8, "num_experts_per_tok": 9"#, "/num_experts_per_tok", "from 1 to 8"),
+    (#""num_local_experts": 8"#, "", "num_experts_per_tok"),
+    (#""num_local_experts": "many""#, "/num_local_experts", "integer"),
+  ])
+  func expertsThatCannotBeAreRefusedAtTheirPlace(members: String, location: String, word: String) {
+    let error = complaint(#"{"model_type": "mixtral", \#(Self.shape), \#(members)}"#)
+    #expect(error?.location == location)
+    #expect(error?.description.contains(word) == true, "\(String(describing: error))")
+  }
+
+  @Test func aSingleExpertIsNone() throws {
+    let dense = try model(
+      #"{"model_type": "hunyuan_v1_moe", \#(Self.shape), "num_experts": 1, "moe_topk": 1}"#)
+    #expect(dense.experts == nil)
+    #expect(dense.feedForwardSize == 512)
   }
 
   @Test func whatIsNotLlamasShapeNamesWhatIsMissingAndWhatIsRead() {

@@ -132,6 +132,7 @@ import Testing
         "qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen3_vl_text", "llama", "mistral", "qwen2", "qwen3", "gpt2", "opt",
         "gemma3",
       ])
+      .union(MixtureTests.known.compactMap { try? MixtureTests.type(of: $0) }).union(["granitemoeshared"])
     #expect(Set(Architecture.all.flatMap(\.types)) == counted)
   }
 

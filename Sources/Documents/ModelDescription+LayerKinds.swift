@@ -1,0 +1,75 @@
+/// Layers differ: a model is a list of layers, each of a kind.
+extension ModelDescription {
+  /// What layers of a kind have in common: they have the same parameters and cost the same.
+  package struct LayerKind: Sendable, Hashable {
+    /// What a layer's feed-forward part is.
+    package enum FeedForward: Int, Sendable, CaseIterable {
+      /// One part for all tokens.
+      case dense
+      /// Experts, of which a token is sent to some.
+      case experts
+    }
+
+    /// How far back attention sees.
+    package enum Reach: Sendable, Hashable {
+      case full
+      /// So many tokens, the token's own among them.
+      case window(Int)
+      /// To the beginning of a run of so many tokens (Llama 4).
+      case chunk(Int)
+    }
+
+    package let feedForward: FeedForward
+    package let reach: Reach
+  }
+
+  /// The kind of a layer, counted from 0 at the embedding.
+  ///
+  /// - Complexity: O(log layers).
+  package func kind(ofLayer layer: Int) -> LayerKind {
+    let isDense = experts.map { $0.denseLayers.containsSorted(layer) } ?? true
+    let isFull = details.fullAttentionLayers.containsSorted(layer)
+    let reach: LayerKind.Reach =
+      if isFull {
+        .full
+      } else if let window = details.attentionWindow {
+        .window(window)
+      } else if let chunk = details.attentionChunk {
+        .chunk(chunk)
+      } else {
+        .full
+      }
+    return LayerKind(feedForward: isDense ? .dense : .experts, reach: reach)
+  }
+
+  /// How many of the layers in a range have experts.
+  package func expertLayerCount(in range: Range<Int>) -> Int {
+    guard let experts else { return 0 }
+    return range.count - experts.denseLayers.count { range.contains($0) }
+  }
+
+  /// What of the model is described and not priced; nil where all of it is.
+  package var unpriced: String? {
+    if experts != nil { return "mixture-of-experts models" }
+    if latent != nil { return "models with latent attention" }
+    return predictionDepth > 0 ? "models that predict several tokens" : nil
+  }
+
+  /// Layers with experts.
+  package var expertLayerCount: Int { expertLayerCount(in: 0..<layerCount) }
+
+  /// Layers whose feed-forward part is one for all tokens.
+  package var denseLayerCount: Int { layerCount - expertLayerCount }
+}
+
+extension [Int] {
+  /// Whether a rising list has a number.
+  fileprivate func containsSorted(_ number: Int) -> Bool {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if self[middle] < number { low = middle + 1 } else { high = middle }
+    }
+    return low < count && self[low] == number
+  }
+}
