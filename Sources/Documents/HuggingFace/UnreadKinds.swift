@@ -74,8 +74,9 @@ enum UnreadKinds {
   }
 
   private static var known: String {
-    let plain = Architecture.all.filter { $0.experts == nil }.flatMap(\.types)
-    return plain.joined(separator: ", ") + ", and mixtures of experts"
+    // Text models of those that see as well are not named one by one.
+    let plain = Architecture.all.filter { $0.experts == nil }.flatMap(\.types).filter { !$0.contains("_vl") }
+    return plain.joined(separator: ", ") + ", mixtures"
   }
 
   /// Types of transformers 5.24.0 with Llama's fields and without a key that says what else they have: their modelling
