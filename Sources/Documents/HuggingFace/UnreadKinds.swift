@@ -13,7 +13,8 @@ enum UnreadKinds {
       for key in expertKeys {
         if let experts = fields.optional(key), case .integer(let count) = experts.value, count > 1 {
           throw type.conflict(
-            "mixture-of-experts models of the type \(name) are not known (\(count) experts): read are \(mixtures)")
+            "mixture-of-experts models of the type \(name) are not known (\(count) experts): read are \(mixtures) types, mixtral, "
+              + "qwen3_moe and deepseek_v3 among them")
         }
       }
     }
@@ -65,9 +66,7 @@ enum UnreadKinds {
     }
   }
 
-  private static var mixtures: String {
-    Architecture.all.filter { $0.experts != nil }.flatMap(\.types).joined(separator: ", ")
-  }
+  private static var mixtures: Int { Architecture.all.filter { $0.experts != nil }.flatMap(\.types).count }
 
   private static var latent: String {
     Architecture.all.filter(\.hasLatentAttention).flatMap(\.types).joined(separator: ", ")
@@ -75,7 +74,8 @@ enum UnreadKinds {
 
   private static var known: String {
     // Text models of those that see as well are not named one by one.
-    let plain = Architecture.all.filter { $0.experts == nil }.flatMap(\.types).filter { !$0.contains("_vl") }
+    let types: [String] = Architecture.all.filter { $0.experts == nil }.flatMap(\.types)
+    let plain = types.filter { !$0.contains("_vl") }
     return plain.joined(separator: ", ") + ", mixtures"
   }
 
