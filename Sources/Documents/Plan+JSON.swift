@@ -142,9 +142,9 @@ extension Plan {
   private var stagesSection: JSON {
     .array(
       split.layerRanges.enumerated().map { virtualStage, layers in
-        object(
-          ("stage", .integer(virtualStage % strategy.pipelineDegree)),
-          ("chunk", .integer(virtualStage / strategy.pipelineDegree)),
+        let place = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: strategy.pipelineDegree)
+        return object(
+          ("stage", .integer(place.stage)), ("chunk", .integer(place.chunk)),
           ("first_layer", .integer(layers.lowerBound)), ("layer_count", .integer(layers.count)),
           ("has_embedding", .boolean(virtualStage == 0)),
           ("has_head", .boolean(virtualStage == split.layerCounts.count - 1)))

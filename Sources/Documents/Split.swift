@@ -92,6 +92,9 @@ extension Split {
     guard sum == job.model.layerCount else {
       throw field.conflict("expected \(job.model.layerCount) layers in all, found \(sum)")
     }
+    if strategy.schedule.splitsBackward, Set(counts).count > 1 {
+      throw field.conflict("chunks of the schedule \(strategy.schedule.name) have equally many layers")
+    }
     self.init(counts, stageCount: strategy.pipelineDegree)
     guard let choicesField else { return }
     var choices: [StageChoice] = []

@@ -5,6 +5,9 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case tooFewLayers(layers: Int, stages: Int)
   case unevenInterleaving(layers: Int, chunks: Int)
   case interleavingNeedsPipeline
+  case splitBackwardNeedsPipeline
+  case splitBackwardNeedsMicroBatches(microBatches: Int, least: Int, schedule: String)
+  case splitBackwardWith(String)
   case batchDoesNotDivide(globalBatch: Int, data: Int, microBatch: Int)
   case interleavingNeedsMultiple(microBatches: Int, stages: Int)
   case interleavingNeedsGroups(microBatches: Int, stages: Int)
@@ -46,6 +49,10 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
       "\(layers) layers do not divide into \(chunks) interleaved chunks"
     case .interleavingNeedsPipeline:
       "virtual stages need a pipeline degree of at least 2"
+    case .splitBackwardNeedsPipeline: "split backward passes need a pipeline degree of at least 2"
+    case .splitBackwardNeedsMicroBatches(let count, let least, let schedule):
+      "the schedule \(schedule) needs at least \(least) micro-batches, not \(count)"
+    case .splitBackwardWith(let what): "split backward passes do not go with \(what)"
     case .batchDoesNotDivide(let batch, let data, let microBatch):
       "global batch \(batch) does not divide into data degree \(data) × micro-batch \(microBatch); "
         + Self.multiples(of: data * microBatch, around: batch).joined(separator: " and ")
@@ -109,6 +116,9 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .tooFewLayers: "fewer layers than stages"
     case .unevenInterleaving: "layers do not divide into interleaved chunks"
     case .interleavingNeedsPipeline: "virtual stages without a pipeline"
+    case .splitBackwardNeedsPipeline: "split backward passes without a pipeline"
+    case .splitBackwardNeedsMicroBatches: "too few micro-batches for split backward passes"
+    case .splitBackwardWith(let what): "split backward passes with \(what)"
     case .batchDoesNotDivide: "global batch does not divide"
     case .interleavingNeedsMultiple: "micro-batches are no multiple of the pipeline degree"
     case .interleavingNeedsGroups: "micro-batches make no equal groups for interleaved stages"
@@ -194,6 +204,7 @@ extension Strategy {
     {
       return violation
     }
+    if schedule.splitsBackward, let violation = splitBackwardViolation(job) { return violation }
     if schedule.isInterleaved {
       if pipelineDegree == 1 { return .interleavingNeedsPipeline }
       let chunks = pipelineDegree * virtualStageCount
@@ -207,6 +218,26 @@ extension Strategy {
       }
     }
     return nil
+  }
+
+  /// The first rule of split backward passes that the strategy breaks. Its chunks are of one size; gradients are reduced
+  /// once, since they are not whole before.
+  private func splitBackwardViolation(_ job: TrainingJob) -> StrategyViolation? {
+    if pipelineDegree == 1 { return .splitBackwardNeedsPipeline }
+    let chunks = pipelineDegree * virtualStageCount, microBatches = microBatchCount(globalBatch: job.globalBatch)
+    if job.model.layerCount % chunks != 0 {
+      return .unevenInterleaving(layers: job.model.layerCount, chunks: chunks)
+    }
+    let least = schedule.leastMicroBatchCount(stageCount: pipelineDegree)
+    if microBatches < least {
+      return .splitBackwardNeedsMicroBatches(microBatches: microBatches, least: least, schedule: schedule.name)
+    }
+    if schedule.wraps, Schedule.groupSize(stageCount: pipelineDegree, microBatchCount: microBatches) == nil {
+      return .interleavingNeedsGroups(microBatches: microBatches, stages: pipelineDegree)
+    }
+    if zeroStage >= .gradients { return .splitBackwardWith("gradients that replicas divide") }
+    if hosting != .none { return .splitBackwardWith("what lies on the host") }
+    return update == .firstOrder ? nil : .splitBackwardWith("outer steps")
   }
 
   /// The rule by which the search leaves out a strategy that could be run; nil if it does not.

@@ -91,13 +91,13 @@ extension Strategy {
   private static let batchKeys: [StrategyKey] = [
     .part(
       "virtual_stages", \.virtualStageCount, degrees,
-      "Chunks of layers per stage; above 1 the schedule is interleaved.",
+      "Chunks of layers per stage; above 1 they are interleaved, or lie along a V where the schedule says so.",
       phrase: { $0.schedule.isInterleaved ? "\($0.schedule.chunkCount) chunks a stage, interleaved" : nil }),
     .part(
       "micro_batch", \.microBatch, .integers(TrainingJob.Bounds.globalBatch), "Sequences of one micro-batch.",
       phrase: { "micro-batch \($0.microBatch)" },
       // In a table cell chunks stand behind the micro-batch.
-      short: { "b\($0.microBatch)" + ($0.schedule.isInterleaved ? " v\($0.schedule.chunkCount)" : "") }),
+      short: { "b\($0.microBatch)" + ($0.schedule.chunkCount > 1 ? " v\($0.schedule.chunkCount)" : "") }),
   ]
 
   private static func unsupportedDegree(_ axis: Mesh.Axis) -> StrategyKey {
@@ -178,18 +178,32 @@ extension Strategy {
       "flash_attention", \.usesFlashAttention, .booleans, "Whether FlashAttention is used.",
       phrase: { $0.usesFlashAttention ? "FlashAttention" : nil }),
     StrategyKey(
-      name: "schedule", values: schedules, summary: "The pipeline schedule; 1f1b contradicts virtual_stages above 1.",
-      role: .alias(written: { .string($0.schedule.name) }),
+      name: "schedule", values: schedules,
+      summary: "The pipeline schedule; 1f1b contradicts virtual_stages above 1, and schedules along a V have 2.",
+      role: .part(
+        value: { .string($0.schedule.name) },
+        set: { strategy, name in
+          String(scalar: name).flatMap { Schedule(name: $0, chunkCount: strategy.virtualStageCount) }.map {
+            strategy.schedule = $0
+          }
+        }),
+      // The other schedules follow from virtual stages and update.
+      isStated: { $0.schedule.splitsBackward }, property: \Strategy.schedule,
       read: { (field, pattern) throws(DocumentError) in
         let name = try schedules.read(field)
-        if let chunks = pattern.virtualStageCount, chunks > 1, name != Schedule(chunkCount: chunks).name.scalar {
-          throw field.conflict(
-            "the schedule \(name.briefDescription) has no virtual stages, but virtual_stages is \(chunks)")
+        if let chunks = pattern.virtualStageCount, let word = String(scalar: name),
+          let schedule = Schedule(name: word, chunkCount: chunks), chunks > 1 || schedule.isV,
+          schedule.name != word || schedule.chunkCount != chunks
+        {
+          let own = schedule.isV ? "has 2 virtual stages" : "has no virtual stages"
+          throw field.conflict("the schedule \(name.briefDescription) \(own), but virtual_stages is \(chunks)")
         }
         if (pattern.update == .zerothOrder) != (name == Schedule.forwardOnly.name.scalar) {
           throw field.conflict("the schedule forward-only is that of update \"zeroth-order\", which has no other")
         }
-      }),
+        pattern.state("schedule", name)
+      },
+      phrase: { $0.schedule.words }, short: { $0.schedule.splitsBackward ? $0.schedule.shortName : nil }),
     .part(
       "overlap_gradient_reduce", \.overlapsGradientReduce, .booleans,
       "Whether gradient reductions run under the last backward pass.",

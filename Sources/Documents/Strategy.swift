@@ -91,11 +91,22 @@
   /// Chunks of layers per stage.
   @usableFromInline package var virtualStageCount: Int {
     get { schedule.chunkCount }
-    set { if newValue != schedule.chunkCount { schedule = Schedule(chunkCount: newValue) } }
+    set { if newValue != schedule.chunkCount { schedule = schedule.with(chunkCount: newValue) } }
   }
 
-  /// Whether all stages hold equally many layers: a single stage, or chunks, which are of one size.
-  @usableFromInline package var hasEqualStages: Bool { schedule.isInterleaved || pipelineDegree == 1 }
+  /// Whether all stages hold equally many layers: a single stage, chunks, which are of one size, or split backward passes.
+  @usableFromInline package var hasEqualStages: Bool {
+    schedule.isInterleaved || schedule.splitsBackward || pipelineDegree == 1
+  }
+
+  /// The stage with the model's head: the last one, but where chunks lie along a V.
+  package var headStage: Int { schedule.isV ? 0 : pipelineDegree - 1 }
+
+  /// Whether a stage holds both virtual stages at the bottom of a V, between which nothing is sent.
+  package func isBottom(_ stage: Int) -> Bool { schedule.isV && stage == pipelineDegree - 1 }
+
+  /// Whether embedding and head are on different ranks, so that a matrix that they share is there twice.
+  package var separatesEnds: Bool { headStage > 0 }
 
   /// How replicas divide weights, gradients and optimizer states.
   @usableFromInline package var sharding: Sharding {

@@ -67,6 +67,8 @@ package struct StrategyKey: Sendable {
   /// The part in a sentence, for schemas.
   package let summary: String
   let role: Role
+  /// Whether a pattern that is made of a strategy states the part: not where other keys say it.
+  var isStated: @Sendable (Strategy) -> Bool = { _ in true }
   /// A part's value that is not written, and stands where a document says nothing; nil for parts that are always stated.
   var plainest: JSON?
   /// The property of ``Strategy`` or ``Sharding`` that the key states.

@@ -32,6 +32,9 @@ package struct StrategyPattern: Sendable, Equatable {
     set { stated[Self.place(of: "offload_optimizer")] = newValue?.scalar }
   }
 
+  /// The word of the schedule that is stated.
+  package var scheduleName: String? { stated[Self.place(of: "schedule")].flatMap(String.init(scalar:)) }
+
   /// The degree that is stated of an axis; nil where the search chooses.
   package func degree(of axis: Mesh.Axis) -> Int? { stated[Self.place(of: axis.name)].flatMap(Int.init(scalar:)) }
 
@@ -48,6 +51,10 @@ package struct StrategyPattern: Sendable, Equatable {
     }
     return place
   }
+
+  /// States the value of a key.
+  /// - Precondition: patterns hold the key, and the value is one of its values.
+  mutating func state(_ key: String, _ value: JSON) { stated[Self.place(of: key)] = value }
 
   /// The pattern with another value of a key.
   /// - Precondition: patterns hold the key, and the value is one of its values.
@@ -80,7 +87,7 @@ extension JSON {
 extension StrategyPattern {
   /// The pattern that states every part of a strategy that its document does.
   package init(_ strategy: Strategy) {
-    stated = Strategy.keys.map { $0.isHeld ? $0.writtenValue(of: strategy) : nil }
+    stated = Strategy.keys.map { $0.isHeld && $0.isStated(strategy) ? $0.writtenValue(of: strategy) : nil }
   }
 
   /// Reads `tensor=8,pipeline=4,recompute=full`.

@@ -56,7 +56,12 @@ package struct Miniature: Sendable {
     let p = degrees.pipeline, v = planned.virtualStageCount
     let stages = degrees.keptStages(of: planned.pipelineDegree)
     let split = Split(
-      (0..<p * v).map { plan.split.layerCounts[$0 / p * planned.pipelineDegree + stages[$0 % p]] }, stageCount: p,
+      (0..<p * v).map { virtualStage in
+        let place = planned.schedule.place(ofVirtualStage: virtualStage, stageCount: p)
+        return plan.split.layerCounts[
+          planned.schedule.virtualStageIndex(
+            stage: stages[place.stage], chunk: place.chunk, stageCount: planned.pipelineDegree)]
+      }, stageCount: p,
       choices: plan.split.choices.map { choices in stages.map { choices[$0] } })
 
     let microBatchCount = Self.microBatchCount(of: plan, pipelineDegree: p)
@@ -107,7 +112,7 @@ package struct Miniature: Sendable {
   /// Enough micro-batches for the schedule's warm-up, pairs and cool-down.
   private static func microBatchCount(of plan: Plan, pipelineDegree p: Int) -> Int {
     let planned = plan.microBatchCount, plannedStages = plan.strategy.pipelineDegree
-    guard plan.strategy.schedule.isInterleaved else { return min(planned, 2 * p + 1) }
+    guard plan.strategy.schedule.wraps else { return min(planned, 2 * p + 1) }
     // As many as stages leave no room for pairs on the first stages.
     guard planned % plannedStages != 0 else { return planned == plannedStages ? p : 2 * p }
     // Groups that are larger than the stages stay so: two of them where there are several and stages enough for that.

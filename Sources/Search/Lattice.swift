@@ -9,6 +9,7 @@ import Documents
 /// | tensor, pipeline, data | every triple whose product is the device count |
 /// | micro-batch | every divisor of global batch / data |
 /// | virtual stages | 1, and every divisor of layers / pipeline where interleaving is possible |
+/// | schedule | 1F1B; with split backward passes those that the framework has, where chunks are of one size |
 /// | shard degrees | ZeRO 0 to 3, and every nesting of the cluster's own levels, see ``ShardingChoices`` |
 /// | recompute | none, full; and selective where attention is not fused, or selective is by operation |
 /// | sequence parallelism | on and off with tensor parallelism |
@@ -280,6 +281,8 @@ struct Lattice {
   ///
   /// Those that choose how much to recompute are found once, from full recomputation down to none.
   private func freedom(of strategy: Strategy) -> StageFreedom {
+    // What waits for weight gradients would have to be looked at beside what is recomputed.
+    if strategy.schedule.splitsBackward { return .none }
     let offloads =
       mayOffload && strategy.hosting.updatePercent == 0 && strategy.canOffloadOptimizer(job.optimizer)
     guard capabilities?.recomputesSomeLayers != false else {
@@ -317,10 +320,22 @@ struct Lattice {
   }
 
   private func schedules(_ mesh: Mesh) -> [Strategy.Schedule] {
-    if let fixed = pattern.virtualStageCount { return [Strategy.Schedule(chunkCount: fixed)] }
     let p = mesh.degree(of: .pipeline)
-    guard p > 1, job.model.layerCount % p == 0 else { return [.oneForwardOneBackward] }
-    return divisors(of: job.model.layerCount / p).map(Strategy.Schedule.init(chunkCount:))
+    let chunkCounts = p > 1 && job.model.layerCount % p == 0 ? divisors(of: job.model.layerCount / p) : [1]
+    let whole = (pattern.virtualStageCount.map { [$0] } ?? chunkCounts).map(Strategy.Schedule.init(chunkCount:))
+    return (whole + (p > 1 ? splitSchedules(chunkCounts) : [])).filter {
+      pattern.scheduleName ?? $0.name == $0.name && pattern.virtualStageCount ?? $0.chunkCount == $0.chunkCount
+    }
+  }
+
+  /// Schedules with split backward passes, of chunk counts that divide the layers: those that the framework offers, and one
+  /// that is fixed.
+  private func splitSchedules(_ chunkCounts: [Int]) -> [Strategy.Schedule] {
+    let all = chunkCounts.map(Strategy.Schedule.zeroBubble(chunkCount:)) + [.zeroBubbleV, .dualPipeV]
+    return all.filter { schedule in
+      pattern.scheduleName == schedule.name
+        || capabilities?.splitBackward.contains { $0.runs(schedule) } ?? false
+    }
   }
 }
 

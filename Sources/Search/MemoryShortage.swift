@@ -159,7 +159,7 @@ package struct MemoryShortage: Sendable, Equatable {
     let chosen = counts.indices.compactMap { source.options(stage: $0, layers: counts[$0]).0 }
     guard chosen.count == p, source.hosts.hold(chosen) else { return nil }
     return
-      (cost.strategy.schedule.isInterleaved
+      (cost.strategy.hasEqualStages
       ? Split.even(layerCount: cost.layerCount, stageCount: p, chunkCount: v) : Split(counts))
       .with(choices: StageOption.choices(chosen))
   }

@@ -45,7 +45,8 @@ struct Plainness: Hashable, Comparable {
       sharding.secondaryDegree == nil ? 0 : 1, strategy.hasShardLevels ? 1 : 0, hosting.updatePercent,
       hosting.holdsWeights ? 1 : 0, hosting.holdsActivations ? 1 : 0, strategy.outer.isHosted ? 1 : 0,
       freedom.choosesOffload ? 1 : 0, freedom.choosesRecomputation ? 1 : 0, hasEqualLayers ? 0 : 1,
-      strategy.tensorDegree, strategy.schedule.isInterleaved ? 1 : 0, strategy.pipelineDegree,
+      strategy.tensorDegree, strategy.schedule.splitsBackward ? 2 : strategy.schedule.isInterleaved ? 1 : 0,
+      strategy.pipelineDegree,
       strategy.zeroStage.rawValue, Strategy.Recompute.allCases.firstIndex(of: strategy.recompute) ?? 0,
       strategy.usesSequenceParallelism ? 1 : 0, strategy.perturbationDegree,
     ]

@@ -161,7 +161,8 @@ struct PricedLattice: Sendable {
   /// Points of a mesh that differ in shard degrees of the same kinds of state only.
   private struct MemoryClass: Hashable {
     let microBatchCostIndex: Int
-    let virtualStageCount: Int
+    /// Chunks a stage, and how backward passes are split, in one number.
+    let schedule: Int
     let zeroStage: Strategy.ZeroStage
     let choosesRecomputation: Bool
     let choosesOffload: Bool
@@ -172,7 +173,10 @@ struct PricedLattice: Sendable {
 
     init(_ point: Lattice.Point) {
       microBatchCostIndex = point.microBatchCostIndex
-      virtualStageCount = point.strategy.virtualStageCount
+      let schedule = point.strategy.schedule
+      self.schedule =
+        8 * schedule.chunkCount + (schedule.splitsBackward ? 1 : 0) + (schedule.isV ? 2 : 0)
+        + (schedule == .dualPipeV ? 4 : 0)
       zeroStage = point.strategy.zeroStage
       choosesRecomputation = point.freedom.choosesRecomputation
       choosesOffload = point.freedom.choosesOffload

@@ -46,8 +46,14 @@ struct StrategyFamily {
     if winner.pipelineDegree > 1 {
       families.append(
         winner.schedule.isInterleaved
-          ? StrategyFamily(name: "plain 1F1B") { $0.pipelineDegree > 1 && !$0.schedule.isInterleaved }
+          ? StrategyFamily(name: "plain 1F1B") {
+            $0.pipelineDegree > 1 && !$0.schedule.isInterleaved && !$0.schedule.splitsBackward
+          }
           : StrategyFamily(name: "interleaved 1F1B") { $0.schedule.isInterleaved })
+      families.append(
+        winner.schedule.splitsBackward
+          ? StrategyFamily(name: "whole backward passes") { $0.pipelineDegree > 1 && !$0.schedule.splitsBackward }
+          : StrategyFamily(name: "split backward passes") { $0.schedule.splitsBackward })
     }
     for stage in Strategy.ZeroStage.allCases where stage != winner.zeroStage {
       families.append(StrategyFamily(name: "ZeRO \(stage.rawValue)") { $0.zeroStage == stage })

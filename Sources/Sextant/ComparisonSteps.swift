@@ -25,7 +25,7 @@ struct ComparisonSteps {
       case .update: to.update == .outer
       case .tensor: from.tensorDegree != to.tensorDegree
       case .pipeline: from.pipelineDegree != to.pipelineDegree
-      case .virtualStages: from.virtualStageCount != to.virtualStageCount
+      case .virtualStages: from.schedule != to.schedule
       case .microBatch: from.microBatch != to.microBatch
       case .sharding: Self.words(from.sharding, of: from) != Self.words(to.sharding, of: to)
       case .recompute: from.recompute != to.recompute
@@ -140,7 +140,9 @@ struct ComparisonSteps {
         : strategy.update.rawValue
     case .tensor: "\(strategy.tensorDegree)"
     case .pipeline: "\(strategy.pipelineDegree)"
-    case .virtualStages: "\(strategy.virtualStageCount)"
+    case .virtualStages:
+      "\(strategy.virtualStageCount)"
+        + (strategy.schedule.splitsBackward ? " (schedule \(strategy.schedule.name))" : "")
     case .microBatch: "\(strategy.microBatch)"
     case .sharding: Self.words(strategy.sharding, of: strategy)
     case .recompute: strategy.recompute.rawValue

@@ -68,7 +68,7 @@ struct PlanReport {
     guard let choices = plan.split.choices else { return "" }
     var text = ""
     if choices.contains(where: { $0.recomputedLayerCount > 0 }) {
-      let what = plan.strategy.schedule.isInterleaved ? "each chunk, by stage," : "each stage"
+      let what = plan.strategy.virtualStageCount > 1 ? "each chunk, by stage," : "each stage"
       text += "Of these, recomputed in \(what): \(Self.runs(choices.map(\.recomputedLayerCount)))\n"
     }
     let offloading = choices.indices.filter { choices[$0].offloadsOptimizer }

@@ -26,7 +26,8 @@ struct PipelineEvent: Hashable {
     }
     switch step.pass {
     case .forward: return virtualStage == 0 ? nil : event(.forward, on: virtualStage - 1)
-    case .backward:
+    // Of schedules with whole backward passes.
+    case .backward, .inputGradient, .weightGradient:
       let isLast = virtualStage == p * v - 1
       return isLast ? event(.forward, on: virtualStage) : event(.backward, on: virtualStage + 1)
     }

@@ -32,6 +32,7 @@ struct ProgramDigest {
     case .upload: "upload"
     case .offload: "offload"
     case .outer: "outer"
+    case .gradients: "gradients"
     }
   }
 
@@ -144,6 +145,8 @@ struct ProgramDigest {
     case .forward(let piece, let part, let batch): "forward \(words(piece)) \(words(part)) \(batch)"
     case .recompute(let piece, let part, let batch): "recompute \(words(piece)) \(words(part)) \(batch)"
     case .backward(let piece, let part, let batch): "backward \(words(piece)) \(words(part)) \(batch)"
+    case .inputGradient(let piece, let part, let batch): "input gradient \(words(piece)) \(words(part)) \(batch)"
+    case .weightGradient(let piece, let part, let batch): "weight gradient \(words(piece)) \(words(part)) \(batch)"
     case .pass(let part, let pass): "\(words(pass)) \(words(part))"
     case .dropWeights(let part): "drop weights \(words(part))"
     case .keepSecondary(let part): "keep secondary \(words(part))"

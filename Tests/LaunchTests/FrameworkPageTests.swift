@@ -49,6 +49,10 @@ import Testing
       ("axes", Mesh.Axis.allCases.filter(table.axes.contains).map(\.name).joined(separator: ", ")),
       ("interleaved stages", table.interleaving.rawValue),
       (
+        "split backward passes",
+        table.splitBackward.map { "\($0.words) (`\($0.name)`)" }.joined(separator: "; ")
+      ),
+      (
         "layers of a stage",
         table.layerSplit == .any ? "as the plan says" : "the framework's own rule"
       ),

@@ -23,7 +23,7 @@ struct Account: Sendable {
   /// A pass of a part, added up from the model's input to its output in either
   /// direction, so that equal sums round alike.
   init(_ recipe: Recipe, _ part: Recipe.Part, _ pass: Recipe.Pass, on rates: ComputeRates) {
-    self.init(recipe.steps(part, pass), inReverse: pass == .backward, on: rates)
+    self.init(recipe.steps(part, pass), inReverse: pass != .forward && pass != .recompute, on: rates)
   }
 
   /// - Complexity: O(operations).
@@ -42,13 +42,18 @@ struct Account: Sendable {
             let ofInput = device.inputGradientSeconds(layer)
             gemmSeconds += ofInput + device.weightGradientSeconds(layer)
             if layer.dividesOutputs { columnInputGradientSeconds += ofInput }
+          case .product(let layer, .inputGradient):
+            let ofInput = device.inputGradientSeconds(layer)
+            gemmSeconds += ofInput
+            if layer.dividesOutputs { columnInputGradientSeconds += ofInput }
+          case .product(let layer, .weightGradient): gemmSeconds += device.weightGradientSeconds(layer)
           case .fusedAttention(let core, let direction):
             let forward = core.forwardFLOP * device.secondsPerAttentionFLOP
             attentionSeconds += direction == .forward ? forward : 2.5 * forward
           case .headProducts(let products): attentionSeconds += device.seconds(products)
           case .scores(let byteCount): attentionSeconds += Double(byteCount) * device.secondsPerMemoryByte
           case .elementWise(let byteCount, .forward): bytes += Double(byteCount)
-          case .elementWise(let byteCount, .backward): backwardBytes += Double(byteCount)
+          case .elementWise(let byteCount, _): backwardBytes += Double(byteCount)
           case .move(let byteCount): movedBytes += Double(byteCount)
           case .loss(let entryCount):
             lossSeconds += Double(entryCount) * rates.lossBytesPerEntry * device.secondsPerMemoryByte

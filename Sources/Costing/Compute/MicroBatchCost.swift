@@ -18,6 +18,9 @@ package struct MicroBatchCost: Sendable {
     package var backwardTensorSeconds = 0.0
     /// Computation that backward repeats.
     package var recomputeSeconds = 0.0
+    /// Of the backward pass' computation, what the gradient of the input does not wait for: gradients of weights, and adding
+    /// them up.
+    package var weightGradientSeconds = 0.0
 
     /// The forward pass.
     package var forwardSeconds: Double { forwardComputeSeconds + forwardTensorSeconds }
@@ -40,8 +43,14 @@ package struct MicroBatchCost: Sendable {
     _ recipe: Recipe, rates: ComputeRates, framework: DeviceProfile.Framework, tensorGroup group: CommunicationGroup
   ) {
     func account(_ part: Recipe.Part, _ pass: Recipe.Pass) -> Account { Account(recipe, part, pass, on: rates) }
-    keptLayer = Passes(
+    func weightGradient(_ part: Recipe.Part) -> Double {
+      let account = account(part, .weightGradient)
+      return account.seconds + account.accumulationSeconds
+    }
+    var keptLayer = Passes(
       forward: account(.block, .forward), backward: account(.block, .backward), group: group, framework: framework)
+    keptLayer.weightGradientSeconds = weightGradient(.block)
+    self.keptLayer = keptLayer
     var layer = keptLayer
     if recipe.recompute == .full {
       layer.recomputeSeconds = layer.forwardComputeSeconds
@@ -50,8 +59,13 @@ package struct MicroBatchCost: Sendable {
       layer.recomputeSeconds = account(.block, .recompute).seconds
     }
     self.layer = layer
-    embedding = Passes(forward: account(.embedding, .forward), backward: account(.embedding, .backward), group: group)
-    head = Passes(forward: account(.head, .forward), backward: account(.head, .backward), group: group)
+    var embedding = Passes(
+      forward: account(.embedding, .forward), backward: account(.embedding, .backward), group: group)
+    var head = Passes(forward: account(.head, .forward), backward: account(.head, .backward), group: group)
+    embedding.weightGradientSeconds = weightGradient(.embedding)
+    head.weightGradientSeconds = weightGradient(.head)
+    self.embedding = embedding
+    self.head = head
     kept = KeptActivations(recipe)
   }
 }

@@ -29,7 +29,8 @@ package struct StepSeconds: Sendable {
     let place = recipe.selective == .attentionCore ? ModelPiece.attentionCore : .feedForwardOutput
     func timed(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [TimedStep] {
       let costs = part == .embedding ? cost.embedding : part == .block ? cost.keptLayer : cost.head
-      let exposed = pass == .backward ? costs.backwardTensorSeconds : costs.forwardTensorSeconds
+      let isForward = pass == .forward || pass == .recompute
+      let exposed = isForward ? costs.forwardTensorSeconds : costs.backwardTensorSeconds
       func collectiveSeconds(_ it: TensorCollective) -> Double {
         group.seconds(of: it.kind, byteCount: Double(it.byteCount))
       }
@@ -42,7 +43,7 @@ package struct StepSeconds: Sendable {
           return TimedStep(step: step, seconds: all > 0 ? collectiveSeconds(it) / all * exposed : 0)
         case .piece(let piece, _):
           let account = Account([step], on: rates)
-          let added = pass == .backward && piece == place ? again : 0
+          let added = (pass == .backward || pass == .inputGradient) && piece == place ? again : 0
           return TimedStep(step: step, seconds: account.seconds + account.accumulationSeconds + added)
         }
       }

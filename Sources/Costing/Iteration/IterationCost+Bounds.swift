@@ -27,6 +27,7 @@ extension IterationCost {
     if strategy.update == .zerothOrder { return visitBoundSeconds(within: nil) }
     let p = strategy.pipelineDegree
     guard p > 1 else { return wholeSeconds(choice: nil) }
+    if strategy.schedule.splitsBackward { return splitBackwardBoundSeconds }
     if strategy.schedule.isInterleaved {
       return interleavedBoundSeconds(keeping: false, firstRecomputed: nil, lastRecomputed: nil)
     }
@@ -61,6 +62,7 @@ extension IterationCost {
   ) -> Double {
     if freedom.choosesHostedLayers { return visitBoundSeconds(within: limit) }
     guard freedom.choosesRecomputation else { return localBoundSeconds }
+    if strategy.schedule.splitsBackward { return splitBackwardBoundSeconds }
     let p = strategy.pipelineDegree
     func least(_ stage: Int, offloads: Bool) -> Int? {
       leastRecomputedLayerCount(
@@ -201,12 +203,12 @@ extension IterationCost {
   }
 
   /// The cheapest of the boundaries, for bounds that do not look at each, seconds.
-  private var leastTransferSeconds: Double { leastOfAll { $0.leastTransferSeconds(byteCount: boundaryByteCount) } }
+  var leastTransferSeconds: Double { leastOfAll { $0.leastTransferSeconds(byteCount: boundaryByteCount) } }
 
   /// Stage 0 does this after the pipeline at least: with one layer, and with all
   /// hidden that overlap could hide; seconds.
   private var leastTailSeconds: Double {
-    let layers = strategy.schedule.isInterleaved ? layerCount / strategy.pipelineDegree : 1
+    let layers = strategy.hasEqualStages ? layerCount / strategy.pipelineDegree : 1
     return self[0].unhidableTailSeconds(stage: 0, layerCount: layers) + embeddingSumSeconds
   }
 

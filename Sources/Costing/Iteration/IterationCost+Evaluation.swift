@@ -51,20 +51,26 @@ extension IterationCost {
       return
     }
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount
+    let splitsBackward = strategy.schedule.splitsBackward
     var forward = [Double](repeating: 0, count: p * v), backward = forward
+    var weights = splitsBackward ? forward : []
     for virtualStage in 0..<p * v {
-      let passes = self[virtualStage % p].passSeconds(
-        layerCount: split.layerCounts[virtualStage],
-        recomputedCount: strategy.recompute == .full ? split.choices?[virtualStage % p].recomputedLayerCount : nil,
-        isFirst: virtualStage == 0, isLast: virtualStage == p * v - 1)
-      let index = virtualStage % p * v + virtualStage / p
+      let (stage, chunk) = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: p)
+      let layers = split.layerCounts[virtualStage], isLast = virtualStage == p * v - 1
+      let recomputed = strategy.recompute == .full ? split.choices?[stage].recomputedLayerCount : nil
+      let passes = self[stage].passSeconds(
+        layerCount: layers, recomputedCount: recomputed, isFirst: virtualStage == 0, isLast: isLast)
+      let index = stage * v + chunk
       forward[index] = passes.forward
       backward[index] = passes.backward
+      guard splitsBackward else { continue }
+      weights[index] = self[stage].weightGradientSeconds(
+        of: passes, layerCount: layers, recomputedCount: recomputed, isFirst: virtualStage == 0, isLast: isLast)
     }
     let times = PipelineTimes(
       stageCount: p, chunkCount: v, forwardSeconds: forward, backwardSeconds: backward,
-      transferSeconds: (0..<p - 1).map { withTransfers ? transferSeconds(afterStage: $0) : 0 },
-      wrapTransferSeconds: withTransfers && strategy.schedule.isInterleaved ? wrapTransferSeconds : 0)
+      weightSeconds: weights, transferSeconds: (0..<p - 1).map { withTransfers ? transferSeconds(afterStage: $0) : 0 },
+      wrapTransferSeconds: withTransfers && strategy.schedule.wraps ? wrapTransferSeconds : 0)
     _ = times.endSeconds(
       of: strategy.schedule, microBatchCount: microBatchCount, scratch: &scratch.pipeline)
     scratch.endSeconds.removeAll(keepingCapacity: true)

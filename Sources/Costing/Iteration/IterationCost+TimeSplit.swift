@@ -20,7 +20,7 @@ extension IterationCost {
     // n layers as the strategy says, k that keep what the others recompute.
     let n = Double(recomputed ?? content.layerCount)
     let k = Double(content.layerCount) - n
-    let isFirst = last.stage == 0, isLast = last.stage == lastStage
+    let isFirst = last.stage == 0, isLast = last.stage == strategy.headStage
     func sum(_ part: (MicroBatchCost.Passes) -> Double) -> Double {
       m
         * (n * part(own.microBatch.layer) + k * part(own.microBatch.keptLayer)
@@ -57,7 +57,7 @@ extension StageCost {
     return Double(microBatchCount)
       * (n * added(layer.device, microBatch.layer) + k * added(keptLayer.device, microBatch.keptLayer)
         + (stage == 0 ? added(embedding, microBatch.embedding) : 0)
-        + (stage == strategy.pipelineDegree - 1 ? added(head, microBatch.head) : 0))
+        + (stage == strategy.headStage ? added(head, microBatch.head) : 0))
   }
 
   /// All that they exchange in an iteration, as far as nothing hides it, seconds.

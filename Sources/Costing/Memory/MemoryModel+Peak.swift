@@ -31,6 +31,20 @@ extension MemoryModel {
     return max(activationBytes + workspace, activationBytes - chunkActivationBytes + gradients)
   }
 
+  /// Activations at the worst moment of a stage whose backward passes are split: all that forward has kept until the weights'
+  /// gradients are there, and of what waits for these what the input gradient has computed again, and the logits' gradients.
+  private func splitActivationBytes(stage: Int, chunkActivationBytes: Int, awaitingChunkBytes: Int) -> Int {
+    var most = 0
+    inFlight.forEachMoment(ofStage: stage) { moment in
+      most = max(
+        most,
+        moment.count * chunkActivationBytes + moment.awaitingCount * awaitingChunkBytes
+          + moment.inFirstChunk * embeddingActivationBytes + moment.inLastChunk * headActivationBytes
+          + moment.awaitingInLastChunk * logitsGradientBytes)
+    }
+    return most
+  }
+
   /// What the optimizer's step needs beside states: copies of the gradients where all are reduced at once, and quantised
   /// ones.
   private func stepBytes(parameterCount: Int, gradientBytes: Int) -> Int {
@@ -57,16 +71,23 @@ extension MemoryModel {
     if evaluationCount > 0 { return zerothOrderMemory(stage: stage, content) }
     let (layerCount, choice) = (content.layerCount, content.choice)
     let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
-    let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
+    let isFirst = stage == 0, isLast = stage == strategy.headStage
+    let splitsBackward = inFlight.splitting != .none
     let chunkLayers = layerCount / strategy.virtualStageCount
     let passesInFlight = inFlight.count(stage: stage), layersInFlight = passesInFlight * chunkLayers
     let recomputed = strategy.recompute == .full ? choice?.recomputedLayerCount ?? chunkLayers : chunkLayers
     let chunkActivations =
       recomputed * layerActivationBytes + (chunkLayers - recomputed) * keptLayerActivationBytes
-    var activations = passesInFlight * chunkActivations
-    if isFirst { activations += inFlight.inFirstChunk * embeddingActivationBytes }
-    // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
-    if isLast { activations += headActivationBytes }
+    var activations: Int
+    if splitsBackward {
+      activations = splitActivationBytes(
+        stage: stage, chunkActivationBytes: chunkActivations, awaitingChunkBytes: recomputed * awaitingLayerBytes)
+    } else {
+      activations = passesInFlight * chunkActivations
+      if isFirst { activations += inFlight.inFirstChunk * embeddingActivationBytes }
+      // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
+      if isLast { activations += headActivationBytes }
+    }
     var weights = weightBytes(stage: stage, layerCount: layerCount)
     var gradients = gradientBytes(stage: stage, layerCount: layerCount)
     var optimizer = optimizerBytes(stage: stage, layerCount: layerCount)

@@ -37,6 +37,11 @@ package struct MemoryModel: Sendable {
   /// The softmax of the logits in fp32, which the loss keeps of one micro-batch; part of the workspace in a pipeline, since
   /// the backward pass follows at once.
   let lossActivationBytes: Int
+  /// Of one layer and one micro-batch between its input and its weight gradient, beside what forward has kept: what was
+  /// computed again. Of the rest, gradients of outputs take the place of what the input gradient has used up.
+  let awaitingLayerBytes: Int
+  /// The gradient of the logits, between input and weight gradient of a micro-batch.
+  let logitsGradientBytes: Int
   /// A layer that runs backward: its activations, while they are recomputed, and its gradients and temporaries.
   let layerWorkspaceBytes: Int
   /// The same on a stage that recomputes nothing where others do, in full.
@@ -98,7 +103,7 @@ package struct MemoryModel: Sendable {
     let head = model.headParameters(vocabularySize: vocabulary)
     // A tied head on another stage than the embedding holds a copy of its matrix.
     let outputMatrix = vocabulary / t * model.hiddenSize
-    let copy = model.hasTiedEmbeddings && strategy.pipelineDegree > 1 ? outputMatrix : 0
+    let copy = model.hasTiedEmbeddings && strategy.separatesEnds ? outputMatrix : 0
     parameters = RankParameters(
       layer: model.layerParameters(.dense).perRank(tensorDegree: t),
       embedding: model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: t),
@@ -114,6 +119,7 @@ package struct MemoryModel: Sendable {
     streamByteCount =
       strategy.microBatch * job.sequenceLength * model.hiddenSize * job.precision.byteCount
       / (strategy.usesSequenceParallelism ? t : 1)
+    logitsGradientBytes = strategy.microBatch * job.sequenceLength * (vocabulary / t) * job.precision.byteCount
     logitsByteCount = strategy.microBatch * job.sequenceLength * (vocabulary / t) * job.precision.byteCount
     gradientByteCount = job.gradientByteCount
     optimizer = OptimizerStates(job: job, vocabularySize: vocabulary, parameters: parameters, tensorDegree: t)
@@ -131,6 +137,9 @@ package struct MemoryModel: Sendable {
     // Of the input alone there is one copy.
     case .full: (layerActivationBytes, recomputed) = (kept.blockBytes, whole)
     }
+    // Scores that are computed again are used up by the input gradient.
+    let dropsScores = strategy.recompute == .selective && framework.memory.selective == .attentionCore
+    awaitingLayerBytes = dropsScores ? 0 : recomputed
     layerWorkspaceBytes = recomputed + Self.scaled(whole, by: framework.memory.backwardWorkspaceFactor)
     keptLayerWorkspaceBytes = layerWorkspaceBytes - (strategy.recompute == .full ? recomputed : 0)
     keptLayerActivationBytes = strategy.recompute == .full ? whole : layerActivationBytes
@@ -170,7 +179,7 @@ package struct MemoryModel: Sendable {
   /// Parameters of one rank of a stage.
   func parameterCount(stage: Int, layerCount: Int) -> Int {
     layerCount * parameters.layer + (stage == 0 ? parameters.embedding : 0)
-      + (stage == strategy.pipelineDegree - 1 ? parameters.head : 0)
+      + (stage == strategy.headStage ? parameters.head : 0)
   }
 
   /// Parameters of a stage that one rank holds of what `degree` ranks divide, the largest shard: where gradients are
@@ -184,7 +193,7 @@ package struct MemoryModel: Sendable {
       return shard(parameterCount(stage: stage, layerCount: layerCount))
     }
     return layerCount * shard(parameters.layer) + (stage == 0 ? shard(parameters.embedding) : 0)
-      + (stage == strategy.pipelineDegree - 1 ? shard(parameters.head) : 0)
+      + (stage == strategy.headStage ? shard(parameters.head) : 0)
   }
 
   /// Bytes of the weights that one rank of a stage holds between their uses, its part of a secondary partition among
@@ -200,6 +209,15 @@ package struct MemoryModel: Sendable {
   /// Bytes of the accumulated gradient of one rank of a stage, wherever it lies.
   func gradientBytes(stage: Int, layerCount: Int) -> Int {
     shardCount(stage: stage, layerCount: layerCount, degree: sharding.gradientDegree) * gradientByteCount
+  }
+
+  /// Bytes that a micro-batch holds of a part beside that from its input to its weight gradient.
+  package func awaitingBytes(of part: StagePart) -> Int {
+    switch part {
+    case .embedding: 0
+    case .layer(let isKept): isKept ? 0 : awaitingLayerBytes
+    case .head: logitsGradientBytes
+    }
   }
 
   /// Bytes that a micro-batch keeps of a part from its forward to its backward pass.

@@ -88,7 +88,7 @@ extension MemoryModel {
   package func optimizerBytes(stage: Int, layerCount: Int) -> Int {
     optimizer.byteCount(
       shardCount: updatedCount(stage: stage, layerCount: layerCount), layerCount: layerCount, isFirst: stage == 0,
-      isLast: stage == strategy.pipelineDegree - 1)
+      isLast: stage == strategy.headStage)
   }
 
   /// What one device of a stage keeps for outer steps, bytes, wherever it lies: of what it updates.

@@ -5,7 +5,8 @@ extension PipelineTimes {
   /// soon as the step before has ended and what it needs has arrived; 0 for an empty list.
   ///
   /// This is the time of any schedule, by its steps alone. A forward pass needs the activations of the virtual stage
-  /// before it. A backward pass needs its own forward pass, and the gradients of the virtual stage after it.
+  /// before it. A backward pass, or an input gradient, needs its own forward pass, and the gradients of the virtual stage
+  /// after it; a weight gradient needs its own input gradient. Two steps that run beside each other start when both can.
   ///
   /// - Precondition: The schedule has as many stages and chunks as these times.
   /// - Throws: ``PipelineDeadlock`` when stages wait for each other or for a pass that no stage runs.
@@ -43,7 +44,7 @@ package struct PipelineDeadlock: Error, Sendable, CustomStringConvertible {
 
 /// How far a walk has come.
 private struct PipelineWalk {
-  /// What a pass needs: another pass, and the time that its result takes to arrive.
+  /// What a pass needs: another pass, or in place of a whole backward pass its input gradient, and the time that its result takes to arrive.
   private struct Need {
     let pass: PipelineStep.Pass
     let virtualStage: Int
@@ -73,7 +74,7 @@ private struct PipelineWalk {
     places = (0..<p * v).compactMap(schedule.place(ofVirtualStage:))
     nextSteps = Array(repeating: 0, count: p)
     stageEnds = Array(repeating: 0, count: p)
-    ends = Array(repeating: -1, count: PipelineStep.Pass.allCases.count * p * v * schedule.microBatchCount)
+    ends = Array(repeating: -1, count: PipelineStep.Pass.resultCount * p * v * schedule.microBatchCount)
     candidates = (0..<p).reversed()
   }
 
@@ -82,21 +83,43 @@ private struct PipelineWalk {
   mutating func run() {
     while let stage = candidates.popLast() {
       while nextSteps[stage] < steps[stage].count {
-        let step = steps[stage][nextSteps[stage]]
-        let virtualStage = schedule.virtualStageIndex(stage: stage, chunk: step.chunkIndex)
-        let needs = needs(of: step.pass, at: virtualStage)
+        let index = nextSteps[stage]
+        let isPaired = schedule.isPaired(index, ofStage: stage) && index + 1 < steps[stage].count
         var start = stageEnds[stage]
-        guard arrive(needs.0, step, &start), arrive(needs.1, step, &start) else { break }
-        let end = start + times.seconds(of: step.pass, at: stage * times.chunkCount + step.chunkIndex)
-        ends[index(step.pass, virtualStage, step.microBatchIndex)] = end
-        stageEnds[stage] = end
-        nextSteps[stage] += 1
-        let user = step.pass == .forward ? virtualStage + 1 : virtualStage - 1
-        if places.indices.contains(user), places[user].stageIndex != stage {
-          candidates.append(places[user].stageIndex)
-        }
+        guard delay(&start, steps[stage][index], at: stage),
+          !isPaired || delay(&start, steps[stage][index + 1], at: stage)
+        else { break }
+        var end = start + seconds(of: steps[stage][index], at: stage)
+        if isPaired { end = start + times.pairFactor * (end - start + seconds(of: steps[stage][index + 1], at: stage)) }
+        finish(steps[stage][index], at: stage, end)
+        if isPaired { finish(steps[stage][index + 1], at: stage, end) }
       }
     }
+  }
+
+  /// Puts a step's start off until all that it needs has arrived.
+  ///
+  /// - Returns: false if something has not ended.
+  @inline(__always)
+  private func delay(_ start: inout Double, _ step: PipelineStep, at stage: Int) -> Bool {
+    let needs = needs(of: step.pass, at: schedule.virtualStageIndex(stage: stage, chunk: step.chunkIndex))
+    return arrive(needs.0, step, &start) && arrive(needs.1, step, &start)
+  }
+
+  @inline(__always)
+  private func seconds(of step: PipelineStep, at stage: Int) -> Double {
+    times.seconds(of: step.pass, at: stage * times.chunkCount + step.chunkIndex)
+  }
+
+  /// Notes the end of a step, and which stage may go on by it.
+  private mutating func finish(_ step: PipelineStep, at stage: Int, _ end: Double) {
+    let virtualStage = schedule.virtualStageIndex(stage: stage, chunk: step.chunkIndex)
+    ends[index(step.pass, virtualStage, step.microBatchIndex)] = end
+    stageEnds[stage] = end
+    nextSteps[stage] += 1
+    guard step.pass != .weightGradient else { return }
+    let user = step.pass == .forward ? virtualStage + 1 : virtualStage - 1
+    if places.indices.contains(user), places[user].stageIndex != stage { candidates.append(places[user].stageIndex) }
   }
 
   /// The passes of the same micro-batch whose results a pass needs.
@@ -108,7 +131,8 @@ private struct PipelineWalk {
     }
     switch pass {
     case .forward: return (need(.forward, virtualStage - 1), nil)
-    case .backward: return (need(.backward, virtualStage + 1), need(.forward, virtualStage))
+    case .backward, .inputGradient: return (need(.backward, virtualStage + 1), need(.forward, virtualStage))
+    case .weightGradient: return (need(.inputGradient, virtualStage), nil)
     }
   }
 
@@ -123,8 +147,8 @@ private struct PipelineWalk {
     return end >= 0
   }
 
-  /// Nothing within a stage; over the wrap where the chunk changes (with two stages the wrap joins the same pair as the
-  /// boundary); over the boundary otherwise.
+  /// Nothing within a stage; over the wrap between the first and the last stage where the chunk changes (with two stages the
+  /// wrap joins the same pair as the boundary, and along a V there is none); over the boundary otherwise.
   private func transferSeconds(
     _ source: (stageIndex: Int, chunkIndex: Int), _ user: (stageIndex: Int, chunkIndex: Int)
   ) -> Double {
@@ -157,13 +181,16 @@ private struct PipelineWalk {
 }
 
 extension PipelineStep.Pass {
-  /// The position among all cases.
+  /// The position of its result: a whole backward pass gives what its input gradient gives.
   fileprivate var index: Int {
     switch self {
     case .forward: 0
-    case .backward: 1
+    case .backward, .inputGradient: 1
+    case .weightGradient: 2
     }
   }
+
+  fileprivate static let resultCount = 3
 }
 
 extension PipelineTimes {
@@ -172,6 +199,8 @@ extension PipelineTimes {
     switch pass {
     case .forward: forwardSeconds[index]
     case .backward: backwardSeconds[index]
+    case .inputGradient: weightSeconds.isEmpty ? backwardSeconds[index] : backwardSeconds[index] - weightSeconds[index]
+    case .weightGradient: weightSeconds.isEmpty ? 0 : weightSeconds[index]
     }
   }
 }
@@ -184,14 +213,20 @@ extension PipelineSchedule {
   /// arXiv 2104.04473, sections 2.2.1 and 2.2.2); interleaved these are passes of one of v chunks, so that the same count is
   /// 1/v of the time.
   ///
+  /// Where backward passes are split, input and weight gradient take 1 each, and a whole backward pass 2.
+  ///
   /// - Throws: ``PipelineDeadlock``, which no schedule of a name does.
   package func bubblePassCount() throws(PipelineDeadlock) -> Int {
     let chunks = Array(repeating: 1.0, count: stageCount * chunkCount)
+    let isSplit = splitsBackward
     let ends = try PipelineTimes(
-      stageCount: stageCount, chunkCount: chunkCount, forwardSeconds: chunks, backwardSeconds: chunks,
+      stageCount: stageCount, chunkCount: chunkCount, forwardSeconds: chunks,
+      backwardSeconds: isSplit ? chunks.map { 2 * $0 } : chunks, weightSeconds: isSplit ? chunks : [],
       transferSeconds: Array(repeating: 0, count: stageCount - 1)
     ).endSeconds(walking: self)
-    let fewest = (0..<stageCount).reduce(Int.max) { min($0, steps(ofStage: $1).count) }
+    let fewest = (0..<stageCount).reduce(Int.max) { fewest, stage in
+      min(fewest, steps(ofStage: stage).reduce(0) { $0 + (isSplit && $1.pass == .backward ? 2 : 1) })
+    }
     return Int(ends.max() ?? 0) - fewest
   }
 }

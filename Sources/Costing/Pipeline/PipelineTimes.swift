@@ -15,6 +15,13 @@ package struct PipelineTimes: Sendable, Hashable {
   /// Seconds of the backward pass of one micro-batch through one chunk, at `stage · chunkCount + chunk`.
   package let backwardSeconds: [Double]
 
+  /// Of those, seconds that go into gradients of weights where backward passes are split, at `stage · chunkCount + chunk`;
+  /// empty where that is not asked.
+  package let weightSeconds: [Double]
+
+  /// How long a forward and a backward pass take that run beside each other, over the sum of both.
+  package let pairFactor: Double
+
   /// Seconds of one transfer between stage i and stage i + 1, either way, at i: one fewer than there are stages.
   package let transferSeconds: [Double]
 
@@ -24,7 +31,7 @@ package struct PipelineTimes: Sendable, Hashable {
   /// - Precondition: The arrays have the lengths stated at each, and every time is finite and at least 0.
   package init(
     stageCount: Int, chunkCount: Int = 1, forwardSeconds: [Double], backwardSeconds: [Double],
-    transferSeconds: [Double], wrapTransferSeconds: Double = 0
+    weightSeconds: [Double] = [], transferSeconds: [Double], wrapTransferSeconds: Double = 0, pairFactor: Double = 1
   ) {
     precondition(stageCount >= 1, "a pipeline has at least 1 stage, found \(stageCount)")
     precondition(chunkCount >= 1, "a stage has at least 1 chunk, found \(chunkCount)")
@@ -32,6 +39,11 @@ package struct PipelineTimes: Sendable, Hashable {
       forwardSeconds.count == stageCount * chunkCount, "one forward time per stage and chunk")
     precondition(
       backwardSeconds.count == stageCount * chunkCount, "one backward time per stage and chunk")
+    precondition(
+      weightSeconds.isEmpty || weightSeconds.count == stageCount * chunkCount, "one weight time per stage and chunk")
+    precondition(
+      zip(weightSeconds, backwardSeconds).allSatisfy { Self.isTime($0) && $0 <= $1 } && Self.isTime(pairFactor),
+      "gradients of weights are a part of the backward pass")
     precondition(transferSeconds.count == stageCount - 1, "one transfer time per stage boundary")
     precondition(
       forwardSeconds.allSatisfy(Self.isTime) && backwardSeconds.allSatisfy(Self.isTime)
@@ -41,6 +53,8 @@ package struct PipelineTimes: Sendable, Hashable {
     self.chunkCount = chunkCount
     self.forwardSeconds = forwardSeconds
     self.backwardSeconds = backwardSeconds
+    self.weightSeconds = weightSeconds
+    self.pairFactor = pairFactor
     self.transferSeconds = transferSeconds
     self.wrapTransferSeconds = wrapTransferSeconds
   }

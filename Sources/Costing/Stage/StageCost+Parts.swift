@@ -30,6 +30,24 @@ package struct PassCauses: Sendable, Equatable {
 }
 
 extension StageCost {
+  /// Seconds of the passes of a micro-batch through a part, by cause.
+  package struct PartPasses: Sendable, Equatable {
+    package var forward = PassCauses()
+    package var backward = PassCauses()
+    /// Of the backward pass, what is left when the input has its gradient.
+    package var weightGradient = PassCauses()
+
+    /// The rest of the backward pass.
+    package var inputGradient: PassCauses {
+      var rest = backward
+      rest.computeSeconds = max(0, rest.computeSeconds - weightGradient.computeSeconds)
+      rest.tensorSeconds -= weightGradient.tensorSeconds
+      rest.launchSeconds = max(0, rest.launchSeconds - weightGradient.launchSeconds)
+      rest.dataSeconds -= weightGradient.dataSeconds
+      return rest
+    }
+  }
+
   /// Seconds on the links of an exchange in a micro-batch, of a part's weights or gradients, over the slowest of all
   /// stages' groups: in every micro-batch they wait for each other.
   ///
@@ -47,7 +65,7 @@ extension StageCost {
   ///   - isLast: whether it ends with the head.
   package func passes(
     through part: StagePart, of content: Split.Stage, isLast: Bool
-  ) -> (forward: PassCauses, backward: PassCauses) {
+  ) -> PartPasses {
     let passes = passes(of: part)
     let factor: Double
     if part == .embedding {
@@ -75,7 +93,15 @@ extension StageCost {
     let gathered = groups.exchanges(at: .laterUse), reduced = groups.exchanges(at: .partBackward)
     forward.dataSeconds = slowdown(of: passes.forwardSeconds, by: gathered, part)
     backward.dataSeconds = slowdown(of: passes.backwardSeconds, by: gathered + reduced, part)
-    return (forward, backward)
+    var weights = PassCauses()
+    if part == .embedding {
+      // It has no input that has a gradient.
+      weights = backward
+    } else {
+      weights.computeSeconds = passes.weightGradientSeconds
+      weights.launchSeconds = (factor - 1) * passes.weightGradientSeconds
+    }
+    return PartPasses(forward: forward, backward: backward, weightGradient: weights)
   }
 
   private func passes(of part: StagePart) -> MicroBatchCost.Passes {

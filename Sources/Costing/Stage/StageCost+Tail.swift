@@ -38,7 +38,7 @@ extension StageCost {
       // Reductions of early buckets run under the rest of the last micro-batch's backward, gathers under the first
       // forward of the next iteration.
       let passes = passSeconds(stage: stage, content)
-      reduce -= reductionOverlapFraction * min(reduce, passes.backward)
+      reduce -= reductionOverlapFraction * min(reduce, lastGradientSeconds(of: passes, stage: stage, content))
       gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
     }
     var optimizer = optimizerSeconds(stage: stage, layerCount: layerCount)
@@ -49,6 +49,14 @@ extension StageCost {
     return Tail(
       reduceSeconds: reduce, gatherSeconds: gather, quantisingSeconds: traffic.kernelSeconds,
       optimizerSeconds: optimizer)
+  }
+
+  /// What gives a stage's gradients of the last micro-batch: its backward pass, or where that is split the weights' part.
+  private func lastGradientSeconds(of passes: PassSeconds, stage: Int, _ content: Split.Stage) -> Double {
+    guard strategy.schedule.splitsBackward else { return passes.backward }
+    return weightGradientSeconds(
+      of: passes, layerCount: content.layerCount, recomputedCount: recomputedCount(content.choice), isFirst: stage == 0,
+      isLast: stage == strategy.headStage)
   }
 
   /// The update of a stage's parameters: memory that is read and written, and what makes Muon's steps orthogonal.
@@ -119,7 +127,7 @@ extension StageCost {
     }
     var sum = part(parameters.layer) * layerCount
     if stage == 0 { sum = sum + part(parameters.embedding) }
-    if stage == strategy.pipelineDegree - 1 { sum = sum + part(parameters.head) }
+    if stage == strategy.headStage { sum = sum + part(parameters.head) }
     return sum
   }
 

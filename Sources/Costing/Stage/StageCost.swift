@@ -101,7 +101,7 @@ package final class StageCost: Sendable {
     // A tied head on the embedding's own stage gathers the embedding once more; its gradient waits for the embedding's.
     let heads = part(
       microBatch.head, parameters.head,
-      borrowedCount: job.model.hasTiedEmbeddings && strategy.pipelineDegree == 1 ? parameters.embedding : 0)
+      borrowedCount: job.model.hasTiedEmbeddings && !strategy.separatesEnds ? parameters.embedding : 0)
     head = heads.mean(of: m)
     unevenMicroBatches =
       memory.sharding.secondaryDegree == nil
@@ -120,7 +120,7 @@ package final class StageCost: Sendable {
         job: job, microBatch: microBatch, memory: memory, groups: groups, launchFloorSeconds: launchFloorSeconds,
         speed: $0, framework: framework, host: host)
     }
-    if job.model.hasTiedEmbeddings, strategy.pipelineDegree > 1, visits == nil {
+    if job.model.hasTiedEmbeddings, strategy.separatesEnds, visits == nil {
       embeddingSumSeconds = links.embeddingGroup.allReduceSeconds(
         byteCount: Double(parameters.outputMatrix * job.gradientByteCount))
     } else {
@@ -193,18 +193,34 @@ package final class StageCost: Sendable {
     return seconds
   }
 
+  /// Of the backward pass of one micro-batch through so many layers, the gradients of weights: their share of what the device
+  /// computes, with its share of waits for launches. An embedding has no other gradients.
+  ///
+  /// - Parameter passes: ``passSeconds(layerCount:recomputedCount:isFirst:isLast:)`` of the same.
+  func weightGradientSeconds(
+    of passes: PassSeconds, layerCount: Int, recomputedCount: Int? = nil, isFirst: Bool, isLast: Bool
+  ) -> Double {
+    let n = Double(recomputedCount ?? layerCount), k = Double(layerCount - (recomputedCount ?? layerCount))
+    let ofEmbedding = isFirst ? embedding.backward : 0
+    let all = n * layer.device.backward + k * keptLayer.device.backward + (isLast ? head.backward : 0)
+    guard all > 0 else { return ofEmbedding }
+    let weights =
+      (n + k) * microBatch.layer.weightGradientSeconds + (isLast ? microBatch.head.weightGradientSeconds : 0)
+    return ofEmbedding + (passes.backward - ofEmbedding) * min(1, weights / all)
+  }
+
   /// Seconds of one micro-batch through all that a stage holds.
   @inline(__always)
   func passSeconds(stage: Int, _ content: Split.Stage) -> PassSeconds {
     if let visits {
       return PassSeconds(
         forward: visits.busy(
-          content, isFirst: stage == 0, isLast: stage == strategy.pipelineDegree - 1, updates: false
+          content, isFirst: stage == 0, isLast: stage == strategy.headStage, updates: false
         ).most, backward: 0)
     }
     return passSeconds(
       layerCount: content.layerCount, recomputedCount: recomputedCount(content.choice), isFirst: stage == 0,
-      isLast: stage == strategy.pipelineDegree - 1)
+      isLast: stage == strategy.headStage)
   }
 
   /// A layer that keeps all activations, or one as the strategy says.

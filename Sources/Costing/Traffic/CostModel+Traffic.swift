@@ -134,12 +134,12 @@ private struct TrafficFold {
 
   private mutating func countTensor(stage: Int, group: RankGroup) {
     let m = microBatchCount
-    let isFirst = stage == 0, isLast = stage == strategy.pipelineDegree - 1
+    let isFirst = stage == 0, isLast = stage == strategy.headStage
     var collectives: [EqualCollectives] = []
     func add(_ part: Recipe.Part, _ pass: Recipe.Pass, times: Int) {
       for case .collective(let it) in recipe.steps(part, pass) { collectives.add(it, count: times) }
     }
-    for pass in isZerothOrder ? [.forward] : Recipe.Pass.allCases {
+    for pass in isZerothOrder ? [.forward] : [Recipe.Pass.forward, .recompute, .backward] {
       if isFirst { add(.embedding, pass, times: m) }
       add(.block, pass, times: m * (pass == .recompute ? recomputedLayers : stageLayers)[stage])
       if isLast { add(.head, pass, times: m) }
@@ -153,7 +153,9 @@ private struct TrafficFold {
     // What arrives from another stage, forward at every virtual stage but the first, backward at every one but the last.
     if !strategy.usesSequenceParallelism, strategy.pipelineDegree > 1 {
       let arrivals =
-        isZerothOrder ? (isFirst ? 0 : 1) : 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
+        isZerothOrder
+        ? (isFirst ? 0 : 1)
+        : 2 * (strategy.virtualStageCount - (strategy.isBottom(stage) ? 1 : 0)) - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
       countCollective(
         .allGather, of: .stream, recipe.activationElementCount * lossCount, bytes: elementBytes, times: m * arrivals,
         .tensor, over: group)
@@ -166,7 +168,10 @@ private struct TrafficFold {
     let bytes = recipe.activationElementCount * lossCount / strategy.tensorDegree * elementBytes * microBatchCount
     let columns = mesh.groups(along: .pipeline)
     for virtualStage in 0..<p * strategy.virtualStageCount - 1 {
-      let from = virtualStage % p, to = (virtualStage + 1) % p
+      let from = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: p).stage
+      let to = strategy.schedule.place(ofVirtualStage: virtualStage + 1, stageCount: p).stage
+      // At the bottom of a V a stage hands on to itself.
+      guard from != to else { continue }
       for column in columns {
         send(bytes, .pipeline, from: column.rank(from), to: column.rank(to))
         if !isZerothOrder { send(bytes, .pipeline, from: column.rank(to), to: column.rank(from)) }
@@ -245,7 +250,8 @@ private struct TrafficFold {
     case .scalars: return [(isZerothOrder ? model.job.zerothOrder.evaluationCount : 2, 1)]
     case .anchorStep: return [(model.job.outer.penalty.asksForAnchorStep ? 1 : 0, 1)]
     case .progress: return []
-    case .tiedMatrixGradient: return model.job.model.hasTiedEmbeddings ? [(memory.parameters.outputMatrix, 1)] : []
+    case .tiedMatrixGradient:
+      return model.job.model.hasTiedEmbeddings && strategy.separatesEnds ? [(memory.parameters.outputMatrix, 1)] : []
     case .weights, .updatedWeights, .gradient, .partialGradient:
       func elements(_ part: Part) -> Int {
         exchange.content == .partialGradient ? part.partlyComputed : part.parameters
@@ -285,14 +291,14 @@ private struct TrafficFold {
     ]
     if stage == 0 {
       // A tied head on the same stage uses the embedding's matrix, forward and backward.
-      let isHead = shape.hasTiedEmbeddings && strategy.pipelineDegree == 1
+      let isHead = shape.hasTiedEmbeddings && !strategy.separatesEnds
       parts.append(
         Part(
           parameters: memory.parameters.embedding,
           partlyComputed: partly(shape.embeddingParameters(vocabularySize: vocabulary)), copies: 1,
           uses: isHead ? 4 : 2))
     }
-    if stage == strategy.pipelineDegree - 1 {
+    if stage == strategy.headStage {
       parts.append(
         Part(
           parameters: memory.parameters.head,

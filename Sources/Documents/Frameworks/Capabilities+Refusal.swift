@@ -101,8 +101,20 @@ extension Capabilities {
 
   /// Why the framework has no such schedule; nil if it does.
   package func refusal(of schedule: Strategy.Schedule) -> Refusal? {
+    if schedule.splitsBackward { return refusal(ofSplitBackward: schedule) }
     guard schedule.isInterleaved, interleaving == .none else { return nil }
     return Refusal("\(label) has no interleaved stages", nearest: "virtual_stages=1")
+  }
+
+  private func refusal(ofSplitBackward schedule: Strategy.Schedule) -> Refusal? {
+    guard !splitBackward.contains(where: { $0.runs(schedule) }) else { return nil }
+    guard let offer = splitBackward.first(where: { $0.name == schedule.name }) else {
+      return Refusal(
+        "\(label) has no schedule \(schedule.name)", nearest: "schedule=\(splitBackward.first?.name ?? "1f1b")")
+    }
+    return Refusal(
+      "\(label) runs \(offer.words) with at least \(offer.leastChunkCount) chunks a stage",
+      nearest: "virtual_stages=\(offer.leastChunkCount)")
   }
 
   /// Why the framework does not divide the sequence so among tensor groups; nil if it does.

@@ -15,6 +15,8 @@ package struct Capabilities: Sendable {
   /// Axes along which it divides a training; others have degree 1.
   package let axes: Set<Mesh.Axis>
   package let interleaving: Interleaving
+  /// Pipeline schedules with split backward passes; empty where it has none.
+  package var splitBackward: [SplitBackward] = []
   package let layerSplit: LayerSplit
   package let recomputations: [Recomputation]
   /// Whether some layers of a stage are recomputed and others are not, and every stage has its own number of them.
@@ -38,6 +40,20 @@ package struct Capabilities: Sendable {
     case none
     /// Groups of micro-batches may be of more micro-batches than there are stages, see ``Strategy/Schedule/groupSize``.
     case largerGroups = "any micro-batches that form groups"
+  }
+
+  /// A schedule whose backward passes are split, as a framework's users call it.
+  package struct SplitBackward: Sendable, Equatable {
+    package let words: String
+    /// Its kind: the word of a schedule in documents.
+    package let name: String
+    /// The fewest chunks a stage that it is run with.
+    package var leastChunkCount = 1
+
+    /// Whether it is a schedule.
+    package func runs(_ schedule: Strategy.Schedule) -> Bool {
+      schedule.splitsBackward && schedule.name == name && schedule.chunkCount >= leastChunkCount
+    }
   }
 
   /// Who decides which layers a stage has.

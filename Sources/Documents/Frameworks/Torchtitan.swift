@@ -8,7 +8,8 @@ extension Capabilities {
   package static let torchtitan = Capabilities(
     name: "torchtitan", title: "torchtitan", version: "0.3",
     coefficientNames: ["torchtitan", "composer + pytorch fsdp"],
-    axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, layerSplit: .any,
+    axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, splitBackward: torchtitanSplitBackward,
+    layerSplit: .any,
     recomputations: torchtitanRecomputations,
     recomputesSomeLayers: false, offloadsOptimizerStates: false,
     hosting: HostingOffer(words: "enable_cpu_offload", updates: .withWeights, holdsWeights: true),
@@ -37,7 +38,8 @@ extension Capabilities {
   package static let torchtitan02 = Capabilities(
     name: "torchtitan-0.2", title: "torchtitan", version: "0.2.2",
     coefficientNames: ["torchtitan", "composer + pytorch fsdp"],
-    axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, layerSplit: .any,
+    axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, splitBackward: torchtitanSplitBackward,
+    layerSplit: .any,
     recomputations: torchtitanRecomputations,
     recomputesSomeLayers: false, offloadsOptimizerStates: false,
     hosting: HostingOffer(words: "enable_cpu_offload", updates: .withWeights, holdsWeights: true),
@@ -55,6 +57,14 @@ extension Capabilities {
       ]),
     limits: Limits(
       hasUnfusedAttention: false, attentionWindows: .never, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
+
+  /// PyTorch's `ScheduleInterleavedZeroBubble`, `ScheduleZBVZeroBubble` and `ScheduleDualPipeV`: of several chunks a stage, and
+  /// without torch.compile, which does not split backward passes (`_check_torch_compile_compatibility`).
+  private static let torchtitanSplitBackward = [
+    SplitBackward(words: "InterleavedZeroBubble", name: "zero-bubble", leastChunkCount: 2),
+    SplitBackward(words: "ZBVZeroBubble", name: "zero-bubble-v"),
+    SplitBackward(words: "DualPipeV", name: "dualpipe-v"),
+  ]
 
   private static let torchtitanAdam = OptimizerOffer(words: "Adam, AdamW", rules: [.adam])
 

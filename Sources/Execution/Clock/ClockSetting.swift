@@ -19,7 +19,7 @@ final class ClockSetting: Sendable {
   private let places: [Int: Int]
   private let stages: [Int]
   /// By virtual stage: passes through its embedding, its recomputed and its kept layers, its head.
-  private let passes: [[StagePart: (forward: PassCauses, backward: PassCauses)]]
+  private let passes: [[StagePart: StageCost.PartPasses]]
   /// By stage.
   let tails: [StageCost.Tail]
   /// By stage, the outer step and the all-reduce before it.
@@ -51,13 +51,13 @@ final class ClockSetting: Sendable {
     stages = ranks.map { mesh.coordinate(ofRank: $0, along: .pipeline) }
     let p = strategy.pipelineDegree, cost = cost
     passes = split.layerCounts.indices.map { virtualStage in
-      let content = Split.Stage(
-        layerCount: split.layerCounts[virtualStage], choice: split.choices?[virtualStage % p])
+      let stage = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: p).stage
+      let content = Split.Stage(layerCount: split.layerCounts[virtualStage], choice: split.choices?[stage])
       return Dictionary(
         uniqueKeysWithValues: [StagePart.embedding, .layer(isKept: false), .layer(isKept: true), .head].map { part in
           (
             part,
-            cost[virtualStage % p].passes(
+            cost[stage].passes(
               through: part, of: content, isLast: virtualStage == split.layerCounts.count - 1)
           )
         })
@@ -83,14 +83,25 @@ final class ClockSetting: Sendable {
   func causes(of part: ModelPart, _ step: PipelineStep, stage: Int) -> PassCauses {
     let virtualStage = shape.schedule.virtualStageIndex(stage: stage, chunk: step.chunkIndex)
     guard let passes = passes[virtualStage][stagePart(part)] else { return PassCauses() }
-    return step.pass == .forward ? passes.forward : passes.backward
+    return switch step.pass {
+    case .forward: passes.forward
+    case .backward: passes.backward
+    case .inputGradient: passes.inputGradient
+    case .weightGradient: passes.weightGradient
+    }
   }
 
   /// The pieces and collectives of a pass, and the share of its time that each takes.
   func steps(of part: ModelPart, _ step: PipelineStep, stage: Int) -> [(step: Recipe.Step, share: Double)] {
     let own = steps[cost.paces[stage]]
+    let again: [Recipe.Pass] = shape.recomputes(part) ? [.recompute] : []
     let passes: [Recipe.Pass] =
-      step.pass == .forward ? [.forward] : shape.recomputes(part) ? [.recompute, .backward] : [.backward]
+      switch step.pass {
+      case .forward: [.forward]
+      case .backward: again + [.backward]
+      case .inputGradient: again + [.inputGradient]
+      case .weightGradient: [.weightGradient]
+      }
     let timed = passes.flatMap { own.steps(part.kind, $0) }
     let sum = timed.reduce(0) { $0 + $1.seconds }
     return sum > 0 ? timed.map { ($0.step, $0.seconds / sum) } : []

@@ -12,16 +12,24 @@ extension TimedRun {
   }
 
   /// The activations of a simulated rank over time: taken when a part's forward pass ends, given back when its backward
-  /// pass does.
+  /// pass does, or its weight gradient.
   func heldActivations(of track: Track) -> [Held] {
     let memory = setting.cost[track.stage].memory
     var held: [Held] = [], bytes = 0
     if setting.shape.isZerothOrder { return heldBetweenVisits(of: track) }
     for slice in track.slices {
       guard case .compute(.pass(let part, let pass)) = track.program.steps[slice.step].operation else { continue }
-      let kept = memory.activationBytes(of: setting.stagePart(part))
-      guard kept > 0 else { continue }
-      bytes += pass.pass == .forward ? kept : -kept
+      let stagePart = setting.stagePart(part)
+      let kept = memory.activationBytes(of: stagePart), awaiting = memory.awaitingBytes(of: stagePart)
+      let change =
+        switch pass.pass {
+        case .forward: kept
+        case .backward: -kept
+        case .inputGradient: awaiting
+        case .weightGradient: -kept - awaiting
+        }
+      guard change != 0 else { continue }
+      bytes += change
       held.append(Held(pass: pass, seconds: slice.endSeconds, activationBytes: bytes))
     }
     return held

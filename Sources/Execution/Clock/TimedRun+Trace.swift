@@ -107,7 +107,7 @@ extension ProgramStep {
   fileprivate var traceName: String {
     switch operation {
     case .compute(.pass(let part, let pass)):
-      "\(part) \(pass.pass == .forward ? "forward" : "backward"), micro-batch \(pass.microBatchIndex)"
+      "\(part) \(pass.pass.words), micro-batch \(pass.microBatchIndex)"
     case .compute(let computation): "\(computation)"
     case .collective(let it): "\(it.kind.rawValue) of \(it.operand)"
     case .send(let it): "send \(it.source) to rank \(it.peer)"
@@ -119,7 +119,7 @@ extension ProgramStep {
 
   fileprivate var traceCategory: String {
     switch operation {
-    case .compute(.pass(_, let pass)): pass.pass == .forward ? "forward" : "backward"
+    case .compute(.pass(_, let pass)): pass.pass.words
     case .compute(.evaluatePart): "forward"
     case .compute: "update"
     case .collective(let it): it.traffic.rawValue
@@ -129,12 +129,24 @@ extension ProgramStep {
   }
 }
 
+extension PipelineStep.Pass {
+  /// What a trace calls it.
+  fileprivate var words: String {
+    switch self {
+    case .forward: "forward"
+    case .backward: "backward"
+    case .inputGradient: "input gradient"
+    case .weightGradient: "weight gradient"
+    }
+  }
+}
+
 extension ProgramStep.Stream {
-  /// Whether a rank's trace has a track of it: those to and from the host, and between workers, where there is anything on them.
+  /// Whether a rank's trace has a track of it: those to and from the host, between workers, and of gradients by themselves, where there is anything on them.
   fileprivate func isShown(of program: RankProgram) -> Bool {
     switch self {
     case .compute, .tensor, .pipeline, .data: true
-    case .upload, .offload, .outer: program.steps.contains { $0.stream == self }
+    case .upload, .offload, .outer, .gradients: program.steps.contains { $0.stream == self }
     }
   }
 }

@@ -97,6 +97,17 @@ struct OutputHead: Sendable {
     scale: Float, normalised: Matrix, buffer: [Float], offset: Int, microBatch: MicroBatch, saved: SavedActivations,
     gradient: inout [Float]
   ) -> Matrix {
+    var weightGradients = WeightGradients(isPutOff: false)
+    return lossBackward(
+      scale: scale, normalised: normalised, buffer: buffer, offset: offset, microBatch: microBatch, saved: saved,
+      gradient: &gradient, weightGradients: &weightGradients)
+  }
+
+  /// The same, with the output matrix' gradient put off where `weightGradients` are.
+  func lossBackward(
+    scale: Float, normalised: Matrix, buffer: [Float], offset: Int, microBatch: MicroBatch, saved: SavedActivations,
+    gradient: inout [Float], weightGradients: inout WeightGradients
+  ) -> Matrix {
     let range = shard.vocabularyRange
     var logitGradient = saved[.lossSoftmax]
     for (row, target) in shard.data.targets(microBatch).enumerated() {
@@ -104,7 +115,7 @@ struct OutputHead: Sendable {
       if range.contains(target) { logitGradient.elements[first + target - range.lowerBound] -= 1 }
       for at in first..<first + range.count { logitGradient.elements[at] *= scale }
     }
-    logitGradient.addTransposedProduct(with: normalised, to: &gradient, matrix(at: offset))
+    weightGradients.add(logitGradient, with: normalised, to: &gradient, matrix(at: offset))
     return shard.arithmetic.rounded(logitGradient.times(buffer, matrix(at: offset)))
   }
 

@@ -73,6 +73,13 @@ struct SavedActivations: Sendable {
     return tensor.values
   }
 
+  /// Without the loss' softmax, which its input gradient turns into the gradient of the logits.
+  func withoutSoftmax() -> SavedActivations {
+    var kept = SavedActivations()
+    kept.tensors = tensors.filter { $0.name != .lossSoftmax }
+    return kept
+  }
+
   /// Under full recompute: a layer keeps its input only, and its forward pieces run again in backward.
   func layerInputOnly() -> SavedActivations {
     var kept = SavedActivations()

@@ -35,11 +35,11 @@ extension TransformerLayer {
   /// - Returns: this rank's addend of the gradient of `normalised`.
   func attentionProductBackward(
     sumGradient: Matrix, normalised: Matrix, weights: [Float], microBatch: MicroBatch, saved: SavedActivations,
-    gradient: inout [Float]
+    gradient: inout [Float], weightGradients: inout WeightGradients
   ) -> Matrix {
     let core = core(microBatch)
     let query = saved[.query], key = saved[.key], value = saved[.value], context = saved[.attentionContext]
-    sumGradient.addTransposedProduct(with: context, to: &gradient, layout[.attentionOutputWeight])
+    weightGradients.add(sumGradient, with: context, to: &gradient, layout[.attentionOutputWeight])
     let contextGradient = sumGradient.times(weights, layout[.attentionOutputWeight])
     let gradients =
       shard.usesFlashAttention
@@ -61,7 +61,7 @@ extension TransformerLayer {
         let input = projected(projection, normalised: normalised, weights: weights)
         upstream = norm.backwardPerHead(upstream, input: input, weights: weights, gradient: &gradient)
       }
-      upstream.addTransposedProduct(with: normalised, to: &gradient, layout[projection.weight])
+      weightGradients.add(upstream, with: normalised, to: &gradient, layout[projection.weight])
       if let bias = layout.range(of: projection.bias) { upstream.addColumnSums(to: &gradient, bias) }
       normalisedGradient += upstream.times(weights, layout[projection.weight])
     }

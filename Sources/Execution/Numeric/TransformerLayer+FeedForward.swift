@@ -24,16 +24,18 @@ extension TransformerLayer {
 
   /// - Returns: this rank's addend of the gradient of `normalised`.
   func feedForwardProductBackward(
-    sumGradient: Matrix, normalised: Matrix, weights: [Float], saved: SavedActivations, gradient: inout [Float]
+    sumGradient: Matrix, normalised: Matrix, weights: [Float], saved: SavedActivations, gradient: inout [Float],
+    weightGradients: inout WeightGradients
   ) -> Matrix {
-    sumGradient.addTransposedProduct(with: saved[.activationOutput], to: &gradient, layout[.downWeight])
+    weightGradients.add(sumGradient, with: saved[.activationOutput], to: &gradient, layout[.downWeight])
     let outputGradient = sumGradient.times(weights, layout[.downWeight])
     let input = saved[.activationInput]
     guard shard.model.hasGatedFeedForward else {
       var upGradient = input.mapped(Activation.geluDerivative)
       upGradient *= outputGradient
       return innerBackward(
-        .upWeight, .upBias, upGradient, normalised: normalised, weights: weights, gradient: &gradient)
+        .upWeight, .upBias, upGradient, normalised: normalised, weights: weights, gradient: &gradient,
+        weightGradients: &weightGradients)
     }
     var upGradient = input.mapped(Activation.swish)
     upGradient *= outputGradient
@@ -41,9 +43,11 @@ extension TransformerLayer {
     gateGradient *= saved[.gatedValue]
     gateGradient *= outputGradient
     var normalisedGradient = innerBackward(
-      .upWeight, .upBias, upGradient, normalised: normalised, weights: weights, gradient: &gradient)
+      .upWeight, .upBias, upGradient, normalised: normalised, weights: weights, gradient: &gradient,
+      weightGradients: &weightGradients)
     normalisedGradient += innerBackward(
-      .gateWeight, .gateBias, gateGradient, normalised: normalised, weights: weights, gradient: &gradient)
+      .gateWeight, .gateBias, gateGradient, normalised: normalised, weights: weights, gradient: &gradient,
+      weightGradients: &weightGradients)
     return normalisedGradient
   }
 
@@ -57,9 +61,9 @@ extension TransformerLayer {
 
   private func innerBackward(
     _ weight: ParameterName, _ bias: ParameterName, _ outputGradient: Matrix, normalised: Matrix, weights: [Float],
-    gradient: inout [Float]
+    gradient: inout [Float], weightGradients: inout WeightGradients
   ) -> Matrix {
-    outputGradient.addTransposedProduct(with: normalised, to: &gradient, layout[weight])
+    weightGradients.add(outputGradient, with: normalised, to: &gradient, layout[weight])
     if let bias = layout.range(of: bias) { outputGradient.addColumnSums(to: &gradient, bias) }
     return outputGradient.times(weights, layout[weight])
   }

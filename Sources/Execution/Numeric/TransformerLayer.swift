@@ -109,15 +109,27 @@ struct TransformerLayer: Sendable {
     _ half: Half, sumGradient: Matrix, normalised: Matrix, weights: [Float], microBatch: MicroBatch,
     saved: SavedActivations, gradient: inout [Float]
   ) -> Matrix {
+    var weightGradients = WeightGradients(isPutOff: false)
+    return productBackward(
+      half, sumGradient: sumGradient, normalised: normalised, weights: weights, microBatch: microBatch, saved: saved,
+      gradient: &gradient, weightGradients: &weightGradients)
+  }
+
+  /// The same, with the linear layers' weight gradients put off where `weightGradients` are.
+  func productBackward(
+    _ half: Half, sumGradient: Matrix, normalised: Matrix, weights: [Float], microBatch: MicroBatch,
+    saved: SavedActivations, gradient: inout [Float], weightGradients: inout WeightGradients
+  ) -> Matrix {
     let inputGradient =
       switch half {
       case .attention:
         attentionProductBackward(
           sumGradient: sumGradient, normalised: normalised, weights: weights, microBatch: microBatch, saved: saved,
-          gradient: &gradient)
+          gradient: &gradient, weightGradients: &weightGradients)
       case .feedForward:
         feedForwardProductBackward(
-          sumGradient: sumGradient, normalised: normalised, weights: weights, saved: saved, gradient: &gradient)
+          sumGradient: sumGradient, normalised: normalised, weights: weights, saved: saved, gradient: &gradient,
+          weightGradients: &weightGradients)
       }
     return shard.arithmetic.rounded(inputGradient)
   }

@@ -37,6 +37,8 @@ struct NumericMachine: Machine {
   /// The clock when a pass' input was sent, and when a pass ended here.
   private var arrivalTicks: [PipelineStep: Int] = [:]
   private var endTicks: [PipelineStep: Int] = [:]
+  /// Passes that run together, each with the other.
+  private let partners: [PipelineStep: PipelineStep]
 
   init(_ prepared: PreparedProgram, shares: [CollectiveShare?], all: [PreparedProgram], setting: ExecutionSetting) {
     number = prepared.program.rank
@@ -46,6 +48,13 @@ struct NumericMachine: Machine {
       setting: setting, place: setting.shape.mesh.coordinates(ofRank: number), parts: prepared.program.parts)
     sentBytes = [Int](repeating: 0, count: setting.shape.mesh.worldSize * TrafficKind.allCases.count)
     running = [Running?](repeating: nil, count: prepared.streams.count)
+    let schedule = setting.shape.schedule, stage = state.place[.pipeline], passes = schedule.steps(ofStage: stage)
+    var partners: [PipelineStep: PipelineStep] = [:]
+    for index in passes.indices.dropLast() where schedule.isPaired(index, ofStage: stage) {
+      partners[passes[index]] = passes[index + 1]
+      partners[passes[index + 1]] = passes[index]
+    }
+    self.partners = partners
   }
 
   /// Takes up another program, with everything that the rank holds.
@@ -92,7 +101,7 @@ struct NumericMachine: Machine {
         tick: endTicks[transfer.source] ?? clock, stream: step.stream, network)
       return true
     case .receive(let transfer):
-      guard let message = network.take(at: number, from: transfer.peer, stream: ProgramStep.Stream.pipeline.index)
+      guard let message = network.take(at: number, from: transfer.peer, stream: step.stream.index)
       else { return false }
       try check(message, from: transfer.peer, index, of: program, elementCount: transfer.elementCount)
       arrivalTicks[transfer.target] = message.tick
@@ -109,11 +118,16 @@ struct NumericMachine: Machine {
 
   private mutating func compute(_ computation: Computation) {
     switch computation {
-    case .beginPass(let pass): clock = max(clock, arrivalTicks[pass] ?? 0)
+    case .beginPass(let pass):
+      clock = max(clock, arrivalTicks[pass] ?? 0, partners[pass].flatMap { arrivalTicks[$0] } ?? 0)
     case .endPass(let pass):
-      clock += 1
-      passCount += 1
+      // Where backward passes are split, a whole one is two of its parts.
+      let length = state.setting.shape.schedule.splitsBackward && pass.pass == .backward ? 2 : 1
+      clock += length
+      passCount += length
       endTicks[pass] = clock
+      // What of a pair is ready goes out when both are.
+      if pass.pass == .backward, let partner = partners[pass] { endTicks[partner] = clock }
     default: break
     }
     state.perform(computation)

@@ -70,6 +70,7 @@ extension ProgramStep.Stream {
     case .upload: 4
     case .offload: 5
     case .outer: 6
+    case .gradients: 7
     }
   }
 }

@@ -6,13 +6,17 @@ extension RankState {
   mutating func perform(_ computation: Computation) {
     switch computation {
     case .beginPass(let pass):
-      guard let input = arrived.removeValue(forKey: pass) else { return }
+      guard let input = arrived.removeValue(forKey: pass) ?? takeFromOwnChunk(for: pass) else { return }
       if isZerothOrder { putTravelling(input, microBatch: pass.microBatchIndex) } else { stream = input }
     case .endPass(let pass):
+      if pass.pass == .weightGradient { return }
       outgoing[pass] = isZerothOrder ? takeTravelling(microBatch: pass.microBatchIndex) : stream
     case .forward(let piece, let part, let microBatch): forward(piece, part, microBatch)
     case .recompute(let piece, let part, let microBatch): recompute(piece, part, microBatch)
     case .backward(let piece, let part, let microBatch): backward(piece, part, microBatch)
+    case .inputGradient(let piece, let part, let microBatch):
+      backward(piece, part, microBatch, isSplit: true)
+    case .weightGradient(let piece, let part, let microBatch): weightGradient(piece, part, microBatch)
     case .pass(let part, _), .evaluatePart(let part, _, _):
       preconditionFailure("numbers are computed piece by piece, not \(part) at once")
     case .dropWeights(let part): dropWeights(part)
@@ -159,16 +163,81 @@ extension RankState {
 
   // MARK: Backward
 
-  private mutating func backward(_ piece: ModelPiece, _ part: ModelPart, _ microBatch: Int) {
+  /// - Parameter isSplit: whether gradients of linear layers' weights are put off.
+  private mutating func backward(_ piece: ModelPiece, _ part: ModelPart, _ microBatch: Int, isSplit: Bool = false) {
     openGradient(of: part)
     let visit = Visit(part: part, microBatch: microBatch)
     guard let saved = kept[visit] else { preconditionFailure("nothing was kept of \(part), micro-batch \(microBatch)") }
+    var weights = awaiting.removeValue(forKey: visit)?.weights ?? WeightGradients(isPutOff: isSplit)
     switch part {
     case .embedding: embeddingBackward(piece, microBatch, saved)
-    case .layer(let index): layerBackward(piece, index, visit, saved)
-    case .head: headBackward(piece, microBatch, saved)
+    case .layer(let index): layerBackward(piece, index, visit, saved, &weights)
+    case .head: headBackward(piece, microBatch, saved, &weights)
     }
-    if piece.isLastOfBackward { forget(visit) }
+    if isSplit {
+      awaiting[visit] = (weights, piece.isLastOfBackward ? holdForWeights(visit) : 0)
+    } else if piece.isLastOfBackward {
+      forget(visit)
+    }
+  }
+
+  /// Ends a part's input gradient: what has been computed again stays, and the gradient of the logits takes the softmax' place.
+  ///
+  /// - Returns: bytes that are held for the weight gradient beside what forward has kept.
+  private mutating func holdForWeights(_ visit: Visit) -> Int {
+    var byteCount = rebuilt.byteCount
+    memory.add(-byteCount, .workspace)
+    memory.add(byteCount, .activations)
+    rebuilt = SavedActivations()
+    guard visit.part == .head, let saved = kept[visit] else { return byteCount }
+    let softmax = saved.softmaxByteCount
+    memory.add(-softmax, visit == newestLoss ? .workspace : .activations)
+    if visit == newestLoss { newestLoss = nil }
+    // The softmax is of fp32 numbers.
+    let gradient = softmax / 4 * setting.job.precision.byteCount
+    memory.add(gradient, .activations)
+    byteCount += gradient
+    kept[visit] = saved.withoutSoftmax()
+    return byteCount
+  }
+
+  /// The rest of a split backward pass. The embedding has nothing else, and works on what the pass before has left.
+  private mutating func weightGradient(_ piece: ModelPiece, _ part: ModelPart, _ microBatch: Int) {
+    openGradient(of: part)
+    let visit = Visit(part: part, microBatch: microBatch)
+    switch part {
+    case .embedding:
+      guard let saved = kept[visit] else { preconditionFailure("nothing was kept of micro-batch \(microBatch)") }
+      if piece == .embeddingOutput {
+        let gradient = PipelineStep(pass: .inputGradient, microBatchIndex: microBatch)
+        guard let waiting = outgoing.removeValue(forKey: gradient) else {
+          preconditionFailure("the embedding's gradient of micro-batch \(microBatch) is not there yet")
+        }
+        stream = waiting
+      }
+      embeddingBackward(piece, microBatch, saved)
+      if piece.isLastOfBackward { forget(visit) }
+    case .layer, .head:
+      // All products of a part are in one list, which its first piece works off.
+      guard let waiting = awaiting.removeValue(forKey: visit) else { return }
+      let buffer = part == .head ? outputMatrix.part : index(of: part)
+      openGradient(of: parts[buffer].part)
+      waiting.weights.addPutOff(to: &parts[buffer].gradient)
+      memory.add(-waiting.byteCount, .activations)
+      forget(visit)
+    }
+  }
+
+  /// What a stage hands on to itself at the bottom of a V.
+  private mutating func takeFromOwnChunk(for pass: PipelineStep) -> Matrix? {
+    let schedule = setting.shape.schedule, stage = place[.pipeline]
+    let here = schedule.virtualStageIndex(stage: stage, chunk: pass.chunkIndex)
+    let downstream = pass.pass.givesInputGradient
+    guard pass.pass != .weightGradient,
+      schedule.place(ofVirtualStage: here + (downstream ? 1 : -1))?.stageIndex == stage,
+      let source = schedule.neighbour(of: pass, atVirtualStage: here, downstream: downstream)
+    else { return nil }
+    return outgoing.removeValue(forKey: source)
   }
 
   /// Gives back what a visit kept.
@@ -201,7 +270,7 @@ extension RankState {
   }
 
   private mutating func layerBackward(
-    _ piece: ModelPiece, _ index: Int, _ visit: Visit, _ kept: SavedActivations
+    _ piece: ModelPiece, _ index: Int, _ visit: Visit, _ kept: SavedActivations, _ weights: inout WeightGradients
   ) {
     guard let layer = layers[index] else { preconditionFailure("layer \(index) is not on this rank") }
     let part = self.index(of: .layer(index))
@@ -221,7 +290,8 @@ extension RankState {
       memory.add(coreBytes, .workspace)
       branch = layer.productBackward(
         piece.half, sumGradient: branch, normalised: columnInput, weights: parts[part].weights,
-        microBatch: microBatch(visit.microBatch), saved: saved, gradient: &parts[part].gradient)
+        microBatch: microBatch(visit.microBatch), saved: saved, gradient: &parts[part].gradient,
+        weightGradients: &weights)
       memory.add(-coreBytes, .workspace)
     case .attentionNorm, .feedForwardNorm:
       stream = layer.normaliseBackward(
@@ -231,7 +301,9 @@ extension RankState {
     }
   }
 
-  private mutating func headBackward(_ piece: ModelPiece, _ microBatch: Int, _ saved: SavedActivations) {
+  private mutating func headBackward(
+    _ piece: ModelPiece, _ microBatch: Int, _ saved: SavedActivations, _ weights: inout WeightGradients
+  ) {
     switch piece {
     case .loss: columnInput = saved[.finalNormOutput]
     case .logits:
@@ -239,7 +311,8 @@ extension RankState {
       openGradient(of: parts[matrix.part].part)
       branch = head.lossBackward(
         scale: gradientScale, normalised: columnInput, buffer: parts[matrix.part].weights, offset: matrix.offset,
-        microBatch: self.microBatch(microBatch), saved: saved, gradient: &parts[matrix.part].gradient)
+        microBatch: self.microBatch(microBatch), saved: saved, gradient: &parts[matrix.part].gradient,
+        weightGradients: &weights)
     case .finalNorm:
       let part = index(of: .head)
       stream = head.normaliseBackward(

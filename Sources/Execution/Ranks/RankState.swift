@@ -104,6 +104,9 @@ struct RankState {
   var outgoing: [PipelineStep: Matrix] = [:]
   /// Kept from forward to backward.
   var kept: [Visit: SavedActivations] = [:]
+  /// Between the input and the weight gradient of a micro-batch: what the second adds, and bytes that are held for it beside
+  /// what forward has kept.
+  var awaiting: [Visit: (weights: WeightGradients, byteCount: Int)] = [:]
   /// Of the layer that runs again.
   var rebuilt = SavedActivations()
   /// The gradient that waits while a layer runs again.

@@ -10,6 +10,9 @@ package protocol PassOrder: Sendable {
   /// - Precondition: `stageIndex` is a stage of the pipeline.
   func steps(ofStage stageIndex: Int) -> [PipelineStep]
 
+  /// Steps, by their index in ``steps(ofStage:)``, that run beside the step after them: a forward pass with a backward pass.
+  func pairs(ofStage stageIndex: Int) -> [Int]
+
   /// The position in the model of a stage's chunk, from 0.
   func virtualStageIndex(stage stageIndex: Int, chunk chunkIndex: Int) -> Int
 
@@ -17,24 +20,9 @@ package protocol PassOrder: Sendable {
   var passesInFlight: PassesInFlight { get }
 }
 
-/// The most forward passes whose backward pass is still to come, by stage; a pass is of one micro-batch through one chunk.
-///
-/// A closed form, for prices that are asked for too often to walk the steps. Tests hold it against
-/// ``PipelineSchedule/inFlightCount(ofStage:chunk:)``, which walks.
-@usableFromInline package struct PassesInFlight: Sendable, Hashable {
-  /// What order alone would keep in flight on stage 0.
-  @usableFromInline package let onFirstStage: Int
-  /// How many fewer each later stage keeps than the one before.
-  @usableFromInline package let fewerPerStage: Int
-  /// Passes that there are.
-  @usableFromInline package let passCount: Int
-  /// The most passes in flight of stage 0's first chunk.
-  @usableFromInline package let inFirstChunk: Int
-
-  /// The most passes in flight on a stage.
-  @inlinable package func count(stage stageIndex: Int) -> Int {
-    min(onFirstStage - fewerPerStage * stageIndex, passCount)
-  }
+extension PassOrder {
+  /// One step after the other.
+  func pairs(ofStage stageIndex: Int) -> [Int] { [] }
 }
 
 extension Strategy.Schedule {
@@ -52,6 +40,10 @@ extension Strategy.Schedule {
     case .forwardOnly: return ForwardOnly(microBatchCount: microBatchCount)
     case .interleaved(let chunkCount):
       return try Interleaved(stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
+    case .zeroBubble(let chunkCount):
+      return try ZeroBubble(stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
+    case .zeroBubbleV: return try ZeroBubbleV(stageCount: stageCount, microBatchCount: microBatchCount)
+    case .dualPipeV: return try DualPipeV(stageCount: stageCount, microBatchCount: microBatchCount)
     }
   }
 

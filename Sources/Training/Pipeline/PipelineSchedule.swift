@@ -18,6 +18,12 @@ package struct PipelineSchedule: Sendable, Hashable {
   /// Everything each stage does in one iteration, in order.
   private let steps: [[PipelineStep]]
 
+  /// By stage, the steps that run beside the step after them.
+  private let pairs: [Set<Int>]
+
+  /// Whether the backward pass is split, at `(stage · chunkCount + chunk) · microBatchCount + microBatch`; empty where none is.
+  private let isSplit: [Bool]
+
   /// The position in the model of each chunk, at `stage · chunkCount + chunk`.
   private let virtualStages: [Int]
 
@@ -33,7 +39,8 @@ package struct PipelineSchedule: Sendable, Hashable {
   ) throws(PipelineScheduleError) {
     let order = try schedule.passOrder(stageCount: stageCount, microBatchCount: microBatchCount)
     self.init(
-      steps: (0..<stageCount).map(order.steps(ofStage:)), chunkCount: schedule.chunkCount,
+      steps: (0..<stageCount).map(order.steps(ofStage:)), pairs: (0..<stageCount).map(order.pairs(ofStage:)),
+      chunkCount: schedule.chunkCount,
       microBatchCount: microBatchCount, virtualStageIndex: order.virtualStageIndex(stage:chunk:))
   }
 
@@ -41,10 +48,11 @@ package struct PipelineSchedule: Sendable, Hashable {
   ///
   /// - Parameters:
   ///   - steps: By stage.
+  ///   - pairs: By stage, indices of forward passes that run beside the backward pass after them; empty is none anywhere.
   ///   - virtualStageIndex: The position in the model of a stage's chunk, different for each.
   /// - Precondition: There is a stage; every step is of a micro-batch and a chunk that exist.
   package init(
-    steps: [[PipelineStep]], chunkCount: Int, microBatchCount: Int,
+    steps: [[PipelineStep]], pairs: [[Int]] = [], chunkCount: Int, microBatchCount: Int,
     virtualStageIndex: (_ stageIndex: Int, _ chunkIndex: Int) -> Int
   ) {
     precondition(!steps.isEmpty, "a pipeline has at least 1 stage")
@@ -55,6 +63,17 @@ package struct PipelineSchedule: Sendable, Hashable {
     self.chunkCount = chunkCount
     self.microBatchCount = microBatchCount
     self.steps = steps
+    self.pairs = pairs.isEmpty ? steps.map { _ in [] } : pairs.map(Set.init)
+    var isSplit: [Bool] = []
+    for (stage, steps) in steps.enumerated() {
+      for step in steps where step.pass == .inputGradient {
+        if isSplit.isEmpty {
+          isSplit = [Bool](repeating: false, count: self.steps.count * chunkCount * microBatchCount)
+        }
+        isSplit[(stage * chunkCount + step.chunkIndex) * microBatchCount + step.microBatchIndex] = true
+      }
+    }
+    self.isSplit = isSplit
     let virtualStages = steps.indices.flatMap { stage in (0..<chunkCount).map { virtualStageIndex(stage, $0) } }
     precondition(
       virtualStages.sorted() == Array(virtualStages.indices), "every virtual stage is one chunk of one stage")
@@ -71,6 +90,12 @@ package struct PipelineSchedule: Sendable, Hashable {
     return steps[stageIndex]
   }
 
+  /// Whether gradients of weights are computed apart from those of inputs, anywhere.
+  package var splitsBackward: Bool { !isSplit.isEmpty }
+
+  /// Whether a step of a stage, by its index, runs beside the one after it: both start when both can, and end together.
+  package func isPaired(_ index: Int, ofStage stageIndex: Int) -> Bool { pairs[stageIndex].contains(index) }
+
   /// The position in the model of a stage's chunk, from 0.
   package func virtualStageIndex(stage stageIndex: Int, chunk chunkIndex: Int) -> Int {
     virtualStages[stageIndex * chunkCount + chunkIndex]
@@ -83,14 +108,69 @@ package struct PipelineSchedule: Sendable, Hashable {
     return (stage, chunk)
   }
 
-  /// The most forward passes of a stage, or of one of its chunks, whose backward pass is still to come: a walk over its
-  /// steps.
+  /// The pass of the same micro-batch at the next or the previous virtual stage that a pass gives its result to or takes its
+  /// input from; nil beyond the model's ends.
+  package func neighbour(
+    of step: PipelineStep, atVirtualStage virtualStage: Int, downstream: Bool
+  ) -> PipelineStep? {
+    guard let there = place(ofVirtualStage: virtualStage + (downstream ? 1 : -1)) else { return nil }
+    let pass: PipelineStep.Pass =
+      step.pass == .forward
+      ? .forward
+      : !isSplit.isEmpty
+        && isSplit[(there.stageIndex * chunkCount + there.chunkIndex) * microBatchCount + step.microBatchIndex]
+        ? .inputGradient : .backward
+    return PipelineStep(pass: pass, microBatchIndex: step.microBatchIndex, chunkIndex: there.chunkIndex)
+  }
+
+  /// The most forward passes of a stage, or of one of its chunks, that are not done with: a walk over its steps.
   package func inFlightCount(ofStage stageIndex: Int, chunk chunkIndex: Int? = nil) -> Int {
     var inFlight = 0, most = 0
     for step in steps(ofStage: stageIndex) where chunkIndex == nil || step.chunkIndex == chunkIndex {
-      inFlight += step.pass == .forward ? 1 : -1
+      if step.pass == .forward { inFlight += 1 }
       most = max(most, inFlight)
+      if step.pass.endsMicroBatch { inFlight -= 1 }
     }
     return most
+  }
+
+  /// What a stage holds after each of its steps, by a walk over them, as far as no other moment is worse in everything.
+  ///
+  /// A whole backward pass, and a weight gradient, hold until they end.
+  package func moments(ofStage stageIndex: Int) -> Set<PassesInFlight.Moment> {
+    var moment = PassesInFlight.Moment(), all: Set<PassesInFlight.Moment> = []
+    let last = stageCount * chunkCount - 1
+    for step in steps(ofStage: stageIndex) {
+      let place = virtualStageIndex(stage: stageIndex, chunk: step.chunkIndex)
+      func change(_ part: WritableKeyPath<PassesInFlight.Moment, Int>, by count: Int) { moment[keyPath: part] += count }
+      if step.pass == .forward {
+        change(\.count, by: 1)
+        if place == 0 { change(\.inFirstChunk, by: 1) }
+        if place == last { change(\.inLastChunk, by: 1) }
+      }
+      if step.pass == .inputGradient {
+        change(\.awaitingCount, by: 1)
+        if place == last { change(\.awaitingInLastChunk, by: 1) }
+      }
+      all.insert(moment)
+      if step.pass.endsMicroBatch {
+        change(\.count, by: -1)
+        if place == 0 { change(\.inFirstChunk, by: -1) }
+        if place == last { change(\.inLastChunk, by: -1) }
+      }
+      if step.pass == .weightGradient {
+        change(\.awaitingCount, by: -1)
+        if place == last { change(\.awaitingInLastChunk, by: -1) }
+      }
+    }
+    return all.filter { moment in !all.contains { $0 != moment && $0.isAtLeast(moment) } }
+  }
+}
+
+extension PassesInFlight.Moment {
+  /// Whether nothing is less than at another moment.
+  fileprivate func isAtLeast(_ other: Self) -> Bool {
+    count >= other.count && awaitingCount >= other.awaitingCount && inFirstChunk >= other.inFirstChunk
+      && inLastChunk >= other.inLastChunk && awaitingInLastChunk >= other.awaitingInLastChunk
   }
 }

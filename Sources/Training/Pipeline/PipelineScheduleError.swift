@@ -1,3 +1,5 @@
+package import Documents
+
 /// Why a pipeline schedule of a given shape does not exist.
 package enum PipelineScheduleError: Error, Sendable, Hashable {
   /// A pipeline has at least one stage.
@@ -14,6 +16,9 @@ package enum PipelineScheduleError: Error, Sendable, Hashable {
 
   /// The interleaved schedule runs micro-batches in equal groups of at least `stageCount`.
   case microBatchesMakeNoGroups(microBatchCount: Int, stageCount: Int)
+
+  /// A schedule with split backward passes has a least number of micro-batches.
+  case tooFewMicroBatches(Strategy.Schedule, microBatchCount: Int, stageCount: Int)
 }
 
 extension PipelineScheduleError: CustomStringConvertible {
@@ -27,9 +32,12 @@ extension PipelineScheduleError: CustomStringConvertible {
     case .tooFewChunks(let chunkCount):
       "schedule 1f1b-interleaved needs at least 2 model chunks per stage, found \(chunkCount)"
     case .tooFewStages(let stageCount):
-      "schedule 1f1b-interleaved needs at least 2 stages, found \(stageCount)"
+      "schedules with several chunks or split backward passes need at least 2 stages, found \(stageCount)"
     case .microBatchesMakeNoGroups(let microBatchCount, let stageCount):
       "schedule 1f1b-interleaved needs a number of micro-batches that makes equal groups, as many as fit, of at least its "
+        + "\(stageCount) stages, found \(microBatchCount)"
+    case .tooFewMicroBatches(let schedule, let microBatchCount, let stageCount):
+      "schedule \(schedule.name) needs at least \(schedule.leastMicroBatchCount(stageCount: stageCount)) micro-batches for "
         + "\(stageCount) stages, found \(microBatchCount)"
     }
   }

@@ -1,12 +1,32 @@
 /// One pass of one micro-batch through one model chunk of a pipeline stage: what the stage does between two waits.
 package struct PipelineStep: Sendable, Hashable {
-  /// The direction of a pass.
+  /// What is done in a pass.
   package enum Pass: Sendable, Hashable, CaseIterable {
     case forward
+    /// Gradients of inputs and of weights.
     case backward
+    /// The part of a backward pass that the stage before waits for.
+    case inputGradient
+    /// The rest of it, which nobody waits for.
+    case weightGradient
+
+    /// Whether gradients of inputs come up the pipeline.
+    package var givesInputGradient: Bool { self == .backward || self == .inputGradient }
+    /// Whether what its forward pass has kept can be given up after it.
+    package var endsMicroBatch: Bool { self == .backward || self == .weightGradient }
+
+    /// PyTorch's letter.
+    package var letter: Character {
+      switch self {
+      case .forward: "F"
+      case .backward: "B"
+      case .inputGradient: "I"
+      case .weightGradient: "W"
+      }
+    }
   }
 
-  /// Whether activations go down the pipeline or gradients come back up.
+  /// Which of the passes it is.
   package let pass: Pass
 
   /// The micro-batch, counted from 0 within one pipeline and one iteration.
@@ -23,11 +43,14 @@ package struct PipelineStep: Sendable, Hashable {
     self.microBatchIndex = microBatchIndex
     self.chunkIndex = chunkIndex
   }
+
+  /// Another pass of the same micro-batch through the same chunk.
+  package func with(pass: Pass) -> PipelineStep {
+    PipelineStep(pass: pass, microBatchIndex: microBatchIndex, chunkIndex: chunkIndex)
+  }
 }
 
 extension PipelineStep: CustomStringConvertible {
   /// `F3.1` is the forward pass of micro-batch 3 through chunk 1.
-  package var description: String {
-    "\(pass == .forward ? "F" : "B")\(microBatchIndex).\(chunkIndex)"
-  }
+  package var description: String { "\(pass.letter)\(microBatchIndex).\(chunkIndex)" }
 }

@@ -12,6 +12,11 @@ package enum Computation: Sendable, Hashable {
   case recompute(ModelPiece, ModelPart, microBatch: Int)
   /// One piece of the backward pass: consumes what its forward kept, adds to the part's gradient.
   case backward(ModelPiece, ModelPart, microBatch: Int)
+  /// One piece of the part of a backward pass that gives gradients of inputs: nothing that forward kept is given up, and
+  /// gradients of linear layers' weights are still to come.
+  case inputGradient(ModelPiece, ModelPart, microBatch: Int)
+  /// One piece of the rest of it: adds the linear layers' to the part's gradient, and gives up what was kept.
+  case weightGradient(ModelPiece, ModelPart, microBatch: Int)
   /// A whole pass of a micro-batch through a part, with the collectives of its tensor group (``RankProgram/Grain/parts``).
   case pass(ModelPart, PipelineStep)
   /// Frees a part's gathered weights (ZeRO 3).
@@ -66,6 +71,8 @@ extension Computation {
       case .forward: .forward(piece, part, microBatch: microBatch)
       case .recompute: .recompute(piece, part, microBatch: microBatch)
       case .backward: .backward(piece, part, microBatch: microBatch)
+      case .inputGradient: .inputGradient(piece, part, microBatch: microBatch)
+      case .weightGradient: .weightGradient(piece, part, microBatch: microBatch)
       }
   }
 }
@@ -81,6 +88,10 @@ extension Computation: CustomStringConvertible {
       "forward again of \(piece.rawValue), \(part), micro-batch \(microBatch)"
     case .backward(let piece, let part, let microBatch):
       "backward of \(piece.rawValue), \(part), micro-batch \(microBatch)"
+    case .inputGradient(let piece, let part, let microBatch):
+      "input gradient of \(piece.rawValue), \(part), micro-batch \(microBatch)"
+    case .weightGradient(let piece, let part, let microBatch):
+      "weight gradient of \(piece.rawValue), \(part), micro-batch \(microBatch)"
     case .pass(let part, let step): "\(step) of \(part)"
     case .dropWeights(let part): "drop the gathered weights of \(part)"
     case .keepSecondary(let part): "keep the secondary slice of \(part)"

@@ -46,7 +46,8 @@ package struct IterationShape: Sendable {
     exchanges = Moment.allCases.map(strategy.exchanges)
     isRecomputed = split.layerCounts.enumerated().flatMap { virtualStage, count in
       let ofAll = strategy.recompute == .full ? count : 0
-      let recomputed = split.choices?[virtualStage % split.stageCount].recomputedLayerCount ?? ofAll
+      let stage = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: split.stageCount).stage
+      let recomputed = split.choices?[stage].recomputedLayerCount ?? ofAll
       return (0..<count).map { $0 < recomputed }
     }
   }
@@ -84,7 +85,7 @@ package struct IterationShape: Sendable {
   package var activationElementCount: Int { tokenCount * job.model.hiddenSize }
 
   /// Whether first and last stage each hold the matrix that embedding and head share.
-  package var copiesTiedMatrix: Bool { job.model.hasTiedEmbeddings && strategy.pipelineDegree > 1 }
+  package var copiesTiedMatrix: Bool { job.model.hasTiedEmbeddings && strategy.separatesEnds }
 
   /// Whether the head's parameters include an output matrix.
   package var headOwnsMatrix: Bool { !job.model.hasTiedEmbeddings || copiesTiedMatrix }

@@ -40,7 +40,8 @@ extension ProgramCheck {
         if let next = remaining.first { throw skipped(next, in: pass, at: self.place(program, index)) }
         pass = nil
       case .compute(.forward(_, let part, _)), .compute(.recompute(_, let part, _)),
-        .compute(.backward(_, let part, _)):
+        .compute(.backward(_, let part, _)), .compute(.inputGradient(_, let part, _)),
+        .compute(.weightGradient(_, let part, _)):
         guard program.parts.contains(part) else { throw .foreign(self.place(program, index), part) }
         guard step.operation != remaining.first else {
           remaining.removeFirst()
@@ -78,7 +79,9 @@ extension ProgramCheck {
     switch (step, pass) {
     case (.compute(.forward(let piece, let part, _)), let pass?),
       (.compute(.recompute(let piece, let part, _)), let pass?),
-      (.compute(.backward(let piece, let part, _)), let pass?):
+      (.compute(.backward(let piece, let part, _)), let pass?),
+      (.compute(.inputGradient(let piece, let part, _)), let pass?),
+      (.compute(.weightGradient(let piece, let part, _)), let pass?):
       .uncomputed(piece, part, rank: place.rank, pass: pass)
     default: .notDue(place, due: step)
     }
@@ -96,9 +99,15 @@ extension ProgramCheck {
         }
       }
     }
-    guard pass.pass == .backward else { return parts.flatMap { steps(.forward, of: $0) } }
+    let own: Recipe.Pass
+    switch pass.pass {
+    case .forward: return parts.flatMap { steps(.forward, of: $0) }
+    case .weightGradient: return parts.reversed().flatMap { steps(.weightGradient, of: $0) }
+    case .backward: own = .backward
+    case .inputGradient: own = .inputGradient
+    }
     return parts.reversed().flatMap { part in
-      (shape.recomputes(part) ? steps(.recompute, of: part) : []) + steps(.backward, of: part)
+      (shape.recomputes(part) ? steps(.recompute, of: part) : []) + steps(own, of: part)
     }
   }
 

@@ -156,6 +156,7 @@ struct ProgramCheck {
     struct Pair: Hashable {
       let from: Int
       let to: Int
+      let stream: ProgramStep.Stream
     }
     var sends: [Pair: [Int]] = [:], receives: [Pair: [Int]] = [:]
     for program in programs {
@@ -163,15 +164,17 @@ struct ProgramCheck {
         switch step.operation {
         case .send(let it):
           try checkPeer(it, of: place(program, index), downstream: it.source.pass == .forward, from: it.source)
-          sends[Pair(from: program.rank, to: it.peer), default: []].append(index)
+          sends[Pair(from: program.rank, to: it.peer, stream: step.stream), default: []].append(index)
         case .receive(let it):
-          try checkPeer(it, of: place(program, index), downstream: it.target.pass == .backward, from: it.target)
-          receives[Pair(from: it.peer, to: program.rank), default: []].append(index)
+          try checkPeer(it, of: place(program, index), downstream: it.target.pass != .forward, from: it.target)
+          receives[Pair(from: it.peer, to: program.rank, stream: step.stream), default: []].append(index)
         case .compute, .collective, .upload, .offload: continue
         }
       }
     }
-    for (pair, steps) in sends.sorted(by: { ($0.key.from, $0.key.to) < ($1.key.from, $1.key.to) }) {
+    for (pair, steps) in sends.sorted(by: {
+      ($0.key.from, $0.key.to, $0.key.stream.rawValue) < ($1.key.from, $1.key.to, $1.key.stream.rawValue)
+    }) {
       let waits = receives.removeValue(forKey: pair) ?? []
       for (position, step) in steps.enumerated() {
         let sent = place(programs[pair.from], step)
@@ -187,7 +190,9 @@ struct ProgramCheck {
       }
       if waits.count > steps.count { throw .unsent(place(programs[pair.to], waits[steps.count])) }
     }
-    if let (pair, steps) = receives.min(by: { ($0.key.to, $0.key.from) < ($1.key.to, $1.key.from) }) {
+    if let (pair, steps) = receives.min(by: {
+      ($0.key.to, $0.key.from, $0.key.stream.rawValue) < ($1.key.to, $1.key.from, $1.key.stream.rawValue)
+    }) {
       throw .unsent(place(programs[pair.to], steps[0]))
     }
   }

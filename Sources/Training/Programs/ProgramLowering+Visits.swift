@@ -14,8 +14,9 @@ extension ProgramLowering {
     }
     for (number, step) in shape.schedule.steps(ofStage: place[.pipeline]).enumerated() {
       receive(step)
+      compute(.beginPass(step))
       visit(parts, step.microBatchIndex..<step.microBatchIndex + 1, isFirst: number == 0)
-      send(step)
+      send(step, after: compute(.endPass(step)))
     }
   }
 

@@ -67,11 +67,22 @@ struct ProgramLowering {
   private mutating func passes() {
     gatheredParts = []
     keptParts = []
-    for step in shape.schedule.steps(ofStage: place[.pipeline]) {
+    let stage = place[.pipeline], steps = shape.schedule.steps(ofStage: stage)
+    var index = 0
+    while index < steps.count {
+      let step = steps[index]
+      if shape.schedule.isPaired(index, ofStage: stage), index + 1 < steps.count {
+        pair(step, with: steps[index + 1])
+        index += 2
+        continue
+      }
       switch step.pass {
       case .forward: forwardPass(step)
       case .backward: backwardPass(step)
+      case .inputGradient: inputGradientPass(step)
+      case .weightGradient: weightGradientPass(step)
       }
+      index += 1
     }
   }
 

@@ -20,6 +20,9 @@ package struct ProgramStep: Sendable, Hashable {
     case offload
     /// What workers send each other, in flight beside iterations.
     case outer
+    /// Gradients to and from other stages where backward passes are split: between two stages they come in another order than
+    /// activations that go the same way.
+    case gradients
   }
 
   package enum Operation: Sendable, Hashable {

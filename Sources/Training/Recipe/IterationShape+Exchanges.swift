@@ -48,7 +48,7 @@ extension IterationShape {
     case .weights, .updatedWeights, .gradient, .progress: held(parameterCount)
     case .partialGradient: held(partialGradientCount)
     case .tiedMatrixGradient:
-      copiesTiedMatrix && (stage == 0 || stage == mesh.degree(of: .pipeline) - 1) ? matrixElementCount : 0
+      copiesTiedMatrix && (stage == 0 || stage == strategy.headStage) ? matrixElementCount : 0
     case .scalars: isZerothOrder ? job.zerothOrder.evaluationCount : 2
     case .anchorStep: job.outer.penalty.asksForAnchorStep ? 1 : 0
     }

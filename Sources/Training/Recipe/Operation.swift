@@ -6,9 +6,13 @@ extension Recipe {
       case forward
       /// Gradients of the input and of the parameters.
       case backward
+      /// The gradient of a linear layer's input alone.
+      case inputGradient
+      /// The gradient of its weights alone.
+      case weightGradient
     }
 
-    /// A linear layer: one matrix product forward, two backward.
+    /// A linear layer: one matrix product forward, two backward, one of these for each of the gradients.
     case product(LinearLayer, Direction)
     /// The attention core in one kernel.
     case fusedAttention(FusedAttention, Direction)

@@ -16,6 +16,8 @@ extension Recipe {
       dropsCore ? [.piece(.attentionCore, attentionCore(.forward) + [.keep(attentionScores)])] : []
     case (.recompute, .full): blockForward(isAgain: true)
     case (.backward, _): blockBackward()
+    case (.inputGradient, _): blockBackward(.inputGradient)
+    case (.weightGradient, _): blockWeightGradients()
     }
   }
 
@@ -47,34 +49,59 @@ extension Recipe {
     return steps
   }
 
-  private func blockBackward() -> [Step] {
+  /// - Parameter products: the direction of linear layers: `backward` for a whole pass, `inputGradient` for one that gives
+  ///   nothing up and adds nothing to the parameters' gradients.
+  private func blockBackward(_ products: Operation.Direction = .backward) -> [Step] {
     var steps: [Step] = []
     steps.reserveCapacity(12)
+    let isWhole = products == .backward
+    func ending(_ operations: [Operation]) -> [Operation] { isWhole ? operations : [] }
     var parameterCount = blockParameterCount
     for half in Half.allCases.reversed() {
       let layers = linearLayers(half)
       let weightCount = layers.column.weightCount + layers.row.weightCount
       parameterCount -= weightCount
-      steps.append(.piece(half.output, output(.backward) + keptByOutput.map(Operation.free)))
+      steps.append(.piece(half.output, output(.backward) + ending(keptByOutput.map(Operation.free))))
       gatherRows(of: .branch, &steps)
       gatherRows(of: .columnInput, &steps)
       steps.append(
         .piece(
           half.core,
-          core(half, .backward).reversed() + keptByCore(half).map(Operation.free)
-            + (half == .feedForward ? keptOutput.map(Operation.free) : []) + [.accumulate(parameterCount: weightCount)])
-      )
+          core(half, .backward, products: products).reversed()
+            + ending(givenUpByCore(half) + [.accumulate(parameterCount: weightCount)])))
       completeSum(of: .branch, &steps)
-      steps.append(.piece(half.norm, hasNorm(half) ? [norm(.backward), .free(normInput)] : []))
+      steps.append(.piece(half.norm, hasNorm(half) ? [norm(.backward)] + ending([.free(normInput)]) : []))
     }
+    guard isWhole else { return steps }
     // Norms and biases are few: they are added up where the last of them is done. There the input goes too, that forward
     // kept and the pass that came after it kept once more.
     if case .piece(let last, let operations)? = steps.popLast() {
-      let input = recompute == .full ? [Operation.free(normInput)] : []
-      steps.append(.piece(last, operations + input + [.accumulate(parameterCount: parameterCount)]))
+      steps.append(.piece(last, operations + inputKeptAgain + [.accumulate(parameterCount: parameterCount)]))
     }
     return steps
   }
+
+  /// What an input gradient has left: the weights' gradients of linear layers from what was kept.
+  private func blockWeightGradients() -> [Step] {
+    var parameterCount = blockParameterCount
+    return Half.allCases.reversed().map { half in
+      let layers = linearLayers(half)
+      var operations = [Operation.product(layers.row, .weightGradient), .product(layers.column, .weightGradient)]
+      operations += keptByOutput.map(Operation.free) + givenUpByCore(half)
+      if hasNorm(half) { operations.append(.free(normInput)) }
+      let weightCount = layers.column.weightCount + layers.row.weightCount
+      parameterCount -= weightCount
+      operations.append(.accumulate(parameterCount: weightCount))
+      if half == .attention { operations += inputKeptAgain + [.accumulate(parameterCount: parameterCount)] }
+      return .piece(half.core, operations)
+    }
+  }
+
+  private func givenUpByCore(_ half: Half) -> [Operation] {
+    keptByCore(half).map(Operation.free) + (half == .feedForward ? keptOutput.map(Operation.free) : [])
+  }
+
+  private var inputKeptAgain: [Operation] { recompute == .full ? [.free(normInput)] : [] }
 
   // MARK: Operations
 
@@ -100,9 +127,13 @@ extension Recipe {
   }
 
   /// In the order of a forward pass.
-  private func core(_ half: Half, _ direction: Operation.Direction) -> [Operation] {
+  ///
+  /// - Parameter products: the direction of linear layers, where it is another one.
+  private func core(
+    _ half: Half, _ direction: Operation.Direction, products: Operation.Direction? = nil
+  ) -> [Operation] {
     let layers = linearLayers(half)
-    var operations = [Operation.product(layers.column, direction)]
+    var operations = [Operation.product(layers.column, products ?? direction)]
     switch half {
     case .attention:
       // Queries and keys, in and out.
@@ -115,7 +146,7 @@ extension Recipe {
       let width = layers.column.outputCount + feedForwardSize
       operations.append(.elementWise(byteCount: tokenCount * width * elementByteCount, direction))
     }
-    operations.append(.product(layers.row, direction))
+    operations.append(.product(layers.row, products ?? direction))
     return operations
   }
 

@@ -10,8 +10,8 @@ extension Recipe {
       steps.append(.piece(.embeddingRows, [.move(byteCount: 2 * elements * elementByteCount)]))
       completeSum(of: .branch, &steps)
       steps.append(.piece(.embeddingOutput, mask.map(Operation.keep)))
-    case .recompute: break
-    case .backward:
+    case .recompute, .inputGradient: break
+    case .backward, .weightGradient:
       steps.append(.piece(.embeddingOutput, mask.map(Operation.free)))
       gatherRows(of: .branch, &steps)
       // The gradient in, and fp32 rows in and out.

@@ -20,6 +20,20 @@ extension Recipe {
       sumTokens(.tokenSum, .sum, &steps)
       steps.append(.piece(.loss, [.loss(entryCount: entries), .keep(softmax)]))
     case .recompute: break
+    case .weightGradient:
+      steps.append(
+        .piece(
+          .logits,
+          [
+            .product(matrix, .weightGradient), .free(softmax), .free(columnInput), .free(normInput),
+            .accumulate(parameterCount: matrix.weightCount),
+          ]))
+    case .inputGradient:
+      steps.append(.piece(.loss, [.loss(entryCount: entries)]))
+      gatherRows(of: .columnInput, &steps)
+      steps.append(.piece(.logits, [.product(matrix, .inputGradient)]))
+      completeSum(of: .branch, &steps)
+      steps.append(.piece(.finalNorm, [.move(byteCount: 4 * rowBytes)]))
     case .backward:
       steps.append(.piece(.loss, [.loss(entryCount: entries), .free(softmax)]))
       gatherRows(of: .columnInput, &steps)

@@ -22,6 +22,12 @@ package struct Recipe: Sendable {
     /// attention nor every other product.
     case recompute
     case backward
+    /// The part of backward that gives the gradient of a part's input: all but what the next is. An embedding has no input
+    /// that has a gradient.
+    case inputGradient
+    /// The rest: the weights' gradients of linear layers, and what adds gradients up. What forward has kept is held until
+    /// then.
+    case weightGradient
   }
 
   /// A step of a pass.

@@ -42,6 +42,7 @@ struct OfferedPlan: CustomStringConvertible {
     {
       return nil
     }
+    let schedules = [Strategy.Schedule(chunkCount: chunks)] + splitSchedules(chunks, pipeline, microBatchCount)
     let degrees = [1, 2, 4, 8, 16].filter { data % $0 == 0 }
     let part = pick(degrees)
     let sharding =
@@ -57,7 +58,7 @@ struct OfferedPlan: CustomStringConvertible {
       }
     guard sharding.violation(replicaCount: data, hasPipeline: false) == nil else { return nil }
     var strategy = Strategy(
-      mesh: mesh, schedule: Strategy.Schedule(chunkCount: chunks), microBatch: microBatch, sharding: sharding,
+      mesh: mesh, schedule: pick(schedules), microBatch: microBatch, sharding: sharding,
       recompute: pick([.none, .full]), usesSequenceParallelism: tensor > 1 && flip(), usesFlashAttention: true,
       overlapsGradientReduce: true)
     if let offer = table.hosting, flip() {
@@ -79,6 +80,13 @@ struct OfferedPlan: CustomStringConvertible {
     guard table.refusal(of: strategy, split: split, job: job) == nil, strategy.exclusion == nil else { return nil }
     let cluster = try Shipped.smallCluster(mesh.worldSize)
     return Plan(stating: strategy, split: split, on: try CostModel(cluster: cluster, job: job))
+  }
+
+  /// Schedules with split backward passes over so many chunks a stage that the micro-batches are enough for.
+  private static func splitSchedules(_ chunks: Int, _ pipeline: Int, _ microBatchCount: Int) -> [Strategy.Schedule] {
+    guard chunks > 1 else { return [] }
+    let all: [Strategy.Schedule] = [.zeroBubble(chunkCount: chunks)] + (chunks == 2 ? [.zeroBubbleV, .dualPipeV] : [])
+    return all.filter { microBatchCount >= $0.leastMicroBatchCount(stageCount: pipeline) }
   }
 
   private static func optimizer(_ random: inout SeededGenerator, of table: Capabilities) -> Optimizer {

@@ -152,6 +152,20 @@ import Testing
     #expect(run.sequenceLength == 8_192)
   }
 
+  @Test(arguments: [
+    ("InterleavedZeroBubble", Strategy.Schedule.zeroBubble(chunkCount: 2)), ("zbvzerobubble", .zeroBubbleV),
+    ("DualPipeV", .dualPipeV),
+  ])
+  func schedulesWithSplitBackwardPasses(word: String, schedule: Strategy.Schedule) throws {
+    let text = """
+      --module llama3 --config llama3_8b --parallelism.pipeline_parallel_degree 4
+      --parallelism.pipeline_parallel_schedule \(word) --training.local_batch_size 8 --training.disable_cuda_graphs
+      """
+    let run = try run(TorchtitanTarget.self, "run.sh", text, devices: 8)
+    #expect(run.strategy.schedule == schedule && run.layerCounts == [Int](repeating: 4, count: 8))
+    #expect(run.notes.contains { $0.contains("taken as 4 each") })
+  }
+
   @Test func tokensOfMainAreSequences() throws {
     let text = """
       --module llama3 --config llama3_8b --training.max_context_length 4096
@@ -179,9 +193,9 @@ import Testing
       "run.sh: the batch of 32 sequences is no multiple of 3 sequences × 4 replicas")
     expectRefusal(
       TorchtitanTarget.self, "run.sh",
-      "--parallelism.pipeline_parallel_schedule ZBVZeroBubble --parallelism.pipeline_parallel_degree 2",
+      "--parallelism.pipeline_parallel_schedule LoopedBFS --parallelism.pipeline_parallel_degree 2",
       devices: 2,
-      "run.sh: --parallelism.pipeline_parallel_schedule: expected 1F1B, Interleaved1F1B or GPipe, found \"ZBVZeroBubble\""
+      "run.sh: --parallelism.pipeline_parallel_schedule: expected 1F1B, Interleaved1F1B, InterleavedZeroBubble, ZBVZeroBubble, DualPipeV or GPipe, found \"LoopedBFS\""
     )
   }
 

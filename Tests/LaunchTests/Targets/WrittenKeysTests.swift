@@ -158,12 +158,16 @@ import Testing
       let rows = try text("schedule.csv", in: command).split(separator: "\n")
       #expect(rows.count == strategy.pipelineDegree, "\(offered)")
       for (stage, row) in rows.enumerated() {
-        let actions = row.split(separator: ",").map(String.init)
-        #expect(actions.count == 2 * offered.plan.microBatchCount * strategy.virtualStageCount, "\(offered)")
+        let actions = row.replacing(")OVERLAP_F_B", with: "").split { ",;(".contains($0) }.map(String.init)
+        // A split backward pass is two.
+        let passCount = actions.reduce(0) { $0 + ($1.contains("I") ? 0 : 1) }
+        #expect(passCount == 2 * offered.plan.microBatchCount * strategy.virtualStageCount, "\(offered)")
         #expect(Set(actions).count == actions.count, "\(offered)")
         for action in actions {
-          let match = try #require(action.wholeMatch(of: /(\d+)[FB](\d+)/), "\(action) \(offered)")
-          #expect(try #require(Int(match.1)) % strategy.pipelineDegree == stage, "\(offered)")
+          let match = try #require(action.wholeMatch(of: /(\d+)[FBIW](\d+)/), "\(action) \(offered)")
+          let place = strategy.schedule.place(
+            ofVirtualStage: try #require(Int(match.1)), stageCount: strategy.pipelineDegree)
+          #expect(place.stage == stage, "\(offered)")
         }
       }
     }

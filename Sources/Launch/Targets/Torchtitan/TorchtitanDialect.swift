@@ -21,6 +21,17 @@ enum TorchtitanDialect: Sendable {
   /// The last modules of a model, which no layer is.
   var head: [String] { self == .tables ? ["norm", "output"] : ["norm", "lm_head"] }
 
+  /// The word of a schedule: one of PyTorch's classes.
+  static func name(of schedule: Strategy.Schedule) -> String {
+    switch schedule {
+    case .oneForwardOneBackward, .forwardOnly: "1F1B"
+    case .interleaved: "Interleaved1F1B"
+    case .zeroBubble: "InterleavedZeroBubble"
+    case .zeroBubbleV: "ZBVZeroBubble"
+    case .dualPipeV: "DualPipeV"
+    }
+  }
+
   /// The modules of every virtual stage of a split.
   func modelParts(of split: Split) -> [[String]] {
     let ranges = split.layerRanges

@@ -47,7 +47,9 @@ struct TorchtitanLaunch {
           ? []
           : [
             "\(Self.scheduleName) has every stage's passes in order; SCHEDULE_CSV runs them instead of the schedule's name."
-          ]))
+          ])
+        + (plan.strategy.schedule.splitsBackward
+          ? ["\(scheduleName) splits backward passes, which PyTorch does not do with torch.compile."] : []))
   }
 
   // MARK: Settings and words
@@ -97,19 +99,12 @@ struct TorchtitanLaunch {
     return dialect == .tables ? words : words + [.words(inFile: Self.argumentsName)]
   }
 
-  /// The passes of every stage, a line each, as PyTorch's `_PipelineScheduleRuntime` loads them: `2F0` is the forward
-  /// pass of micro-batch 0 through virtual stage 2.
+  /// The passes of every stage, see ``Training/PipelineSchedule/csv``.
   private var schedule: String? {
-    guard plan.strategy.pipelineDegree > 1,
-      let schedule = try? PipelineSchedule(
-        plan.strategy.schedule, stageCount: plan.strategy.pipelineDegree, microBatchCount: plan.microBatchCount)
-    else { return nil }
-    return (0..<schedule.stageCount).map { stage in
-      schedule.steps(ofStage: stage).map { step in
-        let virtualStage = schedule.virtualStageIndex(stage: stage, chunk: step.chunkIndex)
-        return "\(virtualStage)\(step.pass == .forward ? "F" : "B")\(step.microBatchIndex)"
-      }.joined(separator: ",") + "\n"
-    }.joined()
+    guard plan.strategy.pipelineDegree > 1 else { return nil }
+    return
+      (try? PipelineSchedule(
+        plan.strategy.schedule, stageCount: plan.strategy.pipelineDegree, microBatchCount: plan.microBatchCount))?.csv
   }
 
   // MARK: Flags
@@ -166,7 +161,7 @@ struct TorchtitanLaunch {
     ]
   }
 
-  private var scheduleName: String { plan.strategy.schedule.isInterleaved ? "Interleaved1F1B" : "1F1B" }
+  private var scheduleName: String { TorchtitanDialect.name(of: plan.strategy.schedule) }
 
   // MARK: Tables
 

@@ -51,7 +51,7 @@ struct TorchtitanReading {
       notes: &notes)
     let dividesSequence = try settings.field("parallelism.enable_sequence_parallel")?.boolean() ?? true
     var strategy = Strategy(
-      mesh: mesh, schedule: Strategy.Schedule(chunkCount: stages.chunkCount), microBatch: batch.microBatch,
+      mesh: mesh, schedule: stages.schedule, microBatch: batch.microBatch,
       sharding: degrees.sharding(hasPipeline: pipeline > 1, notes: &notes), recompute: try recompute(),
       usesSequenceParallelism: dividesSequence && tensor > 1, usesFlashAttention: true, overlapsGradientReduce: true)
     if try settings.field("training.enable_cpu_offload")?.boolean() == true {
@@ -217,7 +217,7 @@ private struct Batch {
 
 /// Virtual stages and their layers (`distributed/pipeline_parallel.py`).
 private struct Stages {
-  var chunkCount = 1
+  var schedule = Strategy.Schedule.oneForwardOneBackward
   var layerCounts: [Int]?
 
   init(
@@ -228,7 +228,8 @@ private struct Stages {
       layerCounts = layerCount.map { [$0] }
       return
     }
-    let isInterleaved = try Self.isInterleaved(settings, standard: standard, notes: &notes)
+    let kind = try Self.kind(settings, standard: standard, notes: &notes)
+    let isInterleaved = kind != .oneForwardOneBackward
     let field = settings.field("parallelism.module_fqns_per_model_part")
     var parts = plannedParts
     if let field {
@@ -250,11 +251,19 @@ private struct Stages {
     } else {
       count = pipeline * (isInterleaved ? 2 : 1)
     }
-    guard count % pipeline == 0, isInterleaved ? count >= 2 * pipeline : count == pipeline else {
+    guard count % pipeline == 0, isInterleaved ? count >= 2 * pipeline : count == pipeline,
+      !kind.isV || count == 2 * pipeline
+    else {
       throw (field ?? settings.whole).conflict(
-        "\(count) virtual stages do not go with \(pipeline) stages\(isInterleaved ? " that interleave" : "")")
+        "\(count) virtual stages do not go with \(pipeline) stages"
+          + (kind.isV ? " along a V" : isInterleaved ? " that interleave" : ""))
     }
-    chunkCount = count / pipeline
+    switch kind {
+    case .oneForwardOneBackward, .forwardOnly, .interleaved: schedule = Strategy.Schedule(chunkCount: count / pipeline)
+    case .zeroBubble: schedule = .zeroBubble(chunkCount: count / pipeline)
+    case .zeroBubbleV, .dualPipeV: schedule = kind
+    }
+    defer { evenOut(count, notes: &notes) }
     if !parts.isEmpty {
       layerCounts = try Self.layerCounts(of: parts, layerCount: layerCount, at: field ?? settings.whole)
     } else if let layerCount {
@@ -263,21 +272,37 @@ private struct Stages {
     }
   }
 
+  /// Chunks under split backward passes are priced as equally large.
+  private mutating func evenOut(_ count: Int, notes: inout [String]) {
+    guard schedule.splitsBackward, let counts = layerCounts, Set(counts).count > 1 else { return }
+    let all = counts.reduce(0, +)
+    notes.append(
+      "virtual stages of unequal layers under \(schedule.name) are not modelled: they are taken as "
+        + (all % count == 0 ? "\(all / count) each" : "whatever the estimate says of \(all) layers"))
+    layerCounts = all % count == 0 ? [Int](repeating: all / count, count: count) : nil
+  }
+
   private static func number(_ key: String, _ settings: TorchtitanSettings) throws(DocumentError) -> Int? {
     try settings.field("parallelism.\(key)")?.integer(in: 0...16_384)
   }
 
-  private static func isInterleaved(
+  /// The kind of schedule, of some number of chunks.
+  private static func kind(
     _ settings: TorchtitanSettings, standard: TorchtitanFlavour, notes: inout [String]
-  ) throws(DocumentError) -> Bool {
+  ) throws(DocumentError) -> Strategy.Schedule {
     let field = settings.field("parallelism.pipeline_parallel_schedule")
     switch try (field?.string() ?? standard.schedule).lowercased() {
-    case "1f1b": return false
-    case "interleaved1f1b": return true
+    case "1f1b": return .oneForwardOneBackward
+    case "interleaved1f1b": return .interleaved(chunkCount: 2)
+    case "interleavedzerobubble": return .zeroBubble(chunkCount: 2)
+    case "zbvzerobubble": return .zeroBubbleV
+    case "dualpipev": return .dualPipeV
     case "gpipe":
       notes.append("GPipe keeps every micro-batch's activations, which is not modelled: 1F1B is priced")
-      return false
-    default: throw (field ?? settings.whole).error(expected: "1F1B, Interleaved1F1B or GPipe")
+      return .oneForwardOneBackward
+    default:
+      throw (field ?? settings.whole).error(
+        expected: "1F1B, Interleaved1F1B, InterleavedZeroBubble, ZBVZeroBubble, DualPipeV or GPipe")
     }
   }
 

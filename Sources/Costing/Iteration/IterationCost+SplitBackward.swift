@@ -1,0 +1,47 @@
+import Documents
+
+/// A lower bound for schedules whose backward passes are split, over the one split of layers that they have.
+extension IterationCost {
+  /// Stages have equally many layers, in chunks of one size. The largest of these, with m micro-batches, and what follows:
+  /// - *busy*: stage i starts when the first micro-batch has passed the stages before it, and works on all; of weight
+  ///   gradients nobody waits for any;
+  /// - *round trip*: the last virtual stage's input gradients follow each other after the first has arrived, and the last
+  ///   one of them has its way back before it.
+  ///
+  /// - Complexity: O(virtual stages).
+  var splitBackwardBoundSeconds: Double {
+    let p = strategy.pipelineDegree, v = strategy.virtualStageCount, count = p * v
+    let layers = layerCount / count, m = Double(microBatchCount)
+    let transfer = leastTransferSeconds
+    var busy = [Double](repeating: 0, count: p), arrivals = busy
+    var down = 0.0, up = 0.0, ofLast = 0.0
+    for virtualStage in 0..<count {
+      let stage = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: p).stage
+      let isFirst = virtualStage == 0, isLast = virtualStage == count - 1
+      let passes = self[stage].passSeconds(layerCount: layers, isFirst: isFirst, isLast: isLast)
+      let weights = self[stage].weightGradientSeconds(
+        of: passes, layerCount: layers, isFirst: isFirst, isLast: isLast)
+      busy[stage] += m * passes.sum
+      if virtualStage < p { arrivals[stage] = down }
+      if isLast {
+        ofLast = passes.forward + passes.backward - weights
+      } else {
+        down += passes.forward
+        up += passes.backward - weights
+        // At the bottom of a V a stage hands on to itself.
+        if strategy.schedule.place(ofVirtualStage: virtualStage + 1, stageCount: p).stage != stage {
+          down += transfer
+          up += transfer
+        }
+      }
+    }
+    // Each stage reduces and updates what it holds when it is done, whoever that is waiting for others.
+    func tail(_ stage: Int) -> Double {
+      self[stage].unhidableTailSeconds(stage: stage, layerCount: layerCount / p)
+    }
+    var bound = down + up + m * ofLast + tail(0)
+    for stage in 0..<p { bound = max(bound, arrivals[stage] + busy[stage] + tail(stage)) }
+    // What is summed in another order than a walk does may come out larger by its rounding.
+    return bound * (1 - 1e-12) + fixedSeconds
+  }
+}
