@@ -106,4 +106,24 @@ import Training
       stageCount: 2, forwardSeconds: [1, 1], backwardSeconds: [2, 2], weightSeconds: [1, 1], transferSeconds: [0])
     #expect(throws: PipelineDeadlock.self) { try times.endSeconds(walking: bad) }
   }
+
+  @Test func `Very many micro-batches take what a walk over all of them does`() throws {
+    var random = SplitMix64(seed: 9)
+    var scratch = PipelineScratch()
+    for schedule in [Strategy.Schedule.zeroBubble(chunkCount: 1), .zeroBubble(chunkCount: 2), .zeroBubbleV, .dualPipeV] {
+      func times(_ count: Int) -> [Double] { (0..<count).map { _ in Double(50 + random.next() % 100) / 100 } }
+      let p = 3, v = schedule.chunkCount, weights = times(p * v)
+      let pipeline = PipelineTimes(
+        stageCount: p, chunkCount: v, forwardSeconds: times(p * v),
+        backwardSeconds: zip(weights, times(p * v)).map { $0 + $1 }, weightSeconds: weights,
+        transferSeconds: times(p - 1), wrapTransferSeconds: 0.3)
+      let m = 17_001
+      let found = pipeline.endSeconds(of: schedule, microBatchCount: m, scratch: &scratch)
+      let walked = try pipeline.endSeconds(
+        walking: PipelineSchedule(schedule, stageCount: p, microBatchCount: m))
+      #expect(abs(found - (walked.max() ?? 0)) < 1e-9 * found, "\(schedule)")
+      // As many as a job may have, in no more time.
+      #expect(pipeline.endSeconds(of: schedule, microBatchCount: 15_000_000, scratch: &scratch) > 800 * found)
+    }
+  }
 }

@@ -43,12 +43,29 @@ extension PipelineTimes {
   }
 
   /// The end of each stage by a walk over the schedule's steps, seconds.
+  ///
+  /// With more micro-batches than ``walkedMicroBatchCount`` a schedule that takes them one by one, or p by p, repeats itself
+  /// in its steady state, so that ends grow along a line: through those of two walks, ``steadyRoundCount`` rounds and twice
+  /// as many.
   private func walkedEndSeconds(of schedule: Strategy.Schedule, microBatchCount: Int) -> [Double] {
-    do {
-      return try endSeconds(
-        walking: PipelineSchedule(schedule, stageCount: stageCount, microBatchCount: microBatchCount))
-    } catch {
-      preconditionFailure("\(error)")
+    func walk(_ count: Int) -> [Double] {
+      do {
+        return try endSeconds(
+          walking: PipelineSchedule(schedule, stageCount: stageCount, microBatchCount: count))
+      } catch {
+        preconditionFailure("\(error)")
+      }
     }
+    let unit = schedule.wraps ? stageCount : 1
+    guard microBatchCount > Self.walkedMicroBatchCount, microBatchCount % unit == 0 else {
+      return walk(microBatchCount)
+    }
+    let step = Self.steadyRoundCount * unit, rest = microBatchCount % step
+    let first = walk(step + rest), second = walk(2 * step + rest)
+    let steps = Double((microBatchCount - step - rest) / step)
+    return zip(first, second).map { $0 + steps * ($1 - $0) }
   }
+
+  /// A multiple of every period up to ten.
+  private static let steadyRoundCount = 2_520
 }
