@@ -5,6 +5,11 @@ extension DeviceProfile.LayerSplit {
   /// - Precondition: for ``even``, there are at least as many layers as virtual stages.
   package func split(of model: ModelDescription, among strategy: Strategy) -> Split {
     let stageCount = strategy.pipelineDegree, chunkCount = strategy.virtualStageCount
+    if strategy.schedule.splitsBackward,
+      let split = Split.ofSplitBackward(layerCount: model.layerCount, strategy: strategy).first
+    {
+      return split
+    }
     return switch self {
     case .even: .even(layerCount: model.layerCount, stageCount: stageCount, chunkCount: chunkCount)
     case .cumulativeCost:

@@ -44,6 +44,7 @@ extension RunConfiguration {
     guard counts.count == virtualStages else {
       throw field.conflict("expected the layers of \(virtualStages) virtual stages, not of \(counts.count)")
     }
+    if let sentence = strategy.contradiction(ofChunks: counts) { throw field.conflict(sentence) }
     if let model, counts.reduce(0, +) != model.layerCount {
       throw field.conflict("expected \(model.layerCount) layers in all, not \(counts.reduce(0, +))")
     }

@@ -2,7 +2,8 @@
 ///
 /// A stage holds one run of consecutive layers for each of its chunks. Virtual stage `chunk · stageCount + stage` is
 /// that chunk of that stage, and virtual stages follow one another as their layers do in the model: of 8 layers in 2
-/// stages of 2 chunks, `Split([2, 2, 2, 2], stageCount: 2)` gives stage 0 the layers 0, 1, 4 and 5.
+/// stages of 2 chunks, `Split([2, 2, 2, 2], stageCount: 2)` gives stage 0 the layers 0, 1, 4 and 5; along a V it has 0, 1, 6
+/// and 7.
 @usableFromInline package struct Split: Sendable, Hashable {
   /// Pipeline stages, at least 1.
   package let stageCount: Int
@@ -10,15 +11,19 @@
   package let layerCounts: [Int]
   /// What each pipeline stage trades for memory; nil where all do as the strategy says.
   package let choices: [StageChoice]?
+  /// Whether the second chunks come back up the stages (``Strategy/Schedule/isV``).
+  private let isV: Bool
 
   /// - Parameters:
   ///   - layerCounts: layers of each virtual stage, as many for every stage.
   ///   - stageCount: pipeline stages; nil is one for each count, without chunks.
   ///   - choices: one for each stage, or nil.
-  package init(_ layerCounts: [Int], stageCount: Int? = nil, choices: [StageChoice]? = nil) {
+  ///   - isV: whether chunks lie along a V; then there are two.
+  package init(_ layerCounts: [Int], stageCount: Int? = nil, choices: [StageChoice]? = nil, isV: Bool = false) {
     self.stageCount = stageCount ?? layerCounts.count
     self.layerCounts = layerCounts
     self.choices = choices
+    self.isV = isV
     precondition(layerCounts.count % self.stageCount == 0, "every stage has the same number of chunks")
   }
 
@@ -45,6 +50,10 @@
 
   /// A stage's layers, all its chunks together, and its choice.
   @usableFromInline package subscript(stage: Int) -> Stage {
+    if isV {
+      return Stage(
+        layerCount: layerCounts[stage] + layerCounts[2 * stageCount - 1 - stage], choice: choices?[stage])
+    }
     var layers = layerCounts[stage]
     for virtualStage in stride(from: stage + stageCount, to: layerCounts.count, by: stageCount) {
       layers += layerCounts[virtualStage]
@@ -65,7 +74,14 @@
   }
 
   /// The split with other choices.
-  package func with(choices: [StageChoice]?) -> Split { Split(layerCounts, stageCount: stageCount, choices: choices) }
+  package func with(choices: [StageChoice]?) -> Split {
+    Split(layerCounts, stageCount: stageCount, choices: choices, isV: isV)
+  }
+
+  /// The layers as a strategy's schedule lays them over its stages.
+  package func laid(by strategy: Strategy) -> Split {
+    Split(layerCounts, stageCount: stageCount, choices: choices, isV: strategy.schedule.isV)
+  }
 
   /// The choices of stages that all do as a strategy says, written out.
   package func choices(under strategy: Strategy) -> [StageChoice] {
@@ -92,10 +108,8 @@ extension Split {
     guard sum == job.model.layerCount else {
       throw field.conflict("expected \(job.model.layerCount) layers in all, found \(sum)")
     }
-    if strategy.schedule.splitsBackward, Set(counts).count > 1 {
-      throw field.conflict("chunks of the schedule \(strategy.schedule.name) have equally many layers")
-    }
-    self.init(counts, stageCount: strategy.pipelineDegree)
+    if let sentence = strategy.contradiction(ofChunks: counts) { throw field.conflict(sentence) }
+    self.init(counts, stageCount: strategy.pipelineDegree, isV: strategy.schedule.isV)
     guard let choicesField else { return }
     var choices: [StageChoice] = []
     for entry in try choicesField.array(count: 1...16_384) {

@@ -7,6 +7,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case interleavingNeedsPipeline
   case splitBackwardNeedsPipeline
   case splitBackwardNeedsMicroBatches(microBatches: Int, least: Int, schedule: String)
+  case splitBackwardLayers(layers: Int, chunks: Int, stages: Int)
   case splitBackwardWith(String)
   case batchDoesNotDivide(globalBatch: Int, data: Int, microBatch: Int)
   case interleavingNeedsMultiple(microBatches: Int, stages: Int)
@@ -52,6 +53,9 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .splitBackwardNeedsPipeline: "split backward passes need a pipeline degree of at least 2"
     case .splitBackwardNeedsMicroBatches(let count, let least, let schedule):
       "the schedule \(schedule) needs at least \(least) micro-batches, not \(count)"
+    case .splitBackwardLayers(let layers, let chunks, let stages):
+      "\(layers) layers do not divide into \(chunks.counted("chunk")) of one size on each of \(stages) stages, "
+        + "of which the one with the head may have fewer"
     case .splitBackwardWith(let what): "split backward passes do not go with \(what)"
     case .batchDoesNotDivide(let batch, let data, let microBatch):
       "global batch \(batch) does not divide into data degree \(data) × micro-batch \(microBatch); "
@@ -118,6 +122,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .interleavingNeedsPipeline: "virtual stages without a pipeline"
     case .splitBackwardNeedsPipeline: "split backward passes without a pipeline"
     case .splitBackwardNeedsMicroBatches: "too few micro-batches for split backward passes"
+    case .splitBackwardLayers: "layers do not divide into chunks of split backward passes"
     case .splitBackwardWith(let what): "split backward passes with \(what)"
     case .batchDoesNotDivide: "global batch does not divide"
     case .interleavingNeedsMultiple: "micro-batches are no multiple of the pipeline degree"
@@ -220,17 +225,19 @@ extension Strategy {
     return nil
   }
 
-  /// The first rule of split backward passes that the strategy breaks. Its chunks are of one size; gradients are reduced
+  /// The first rule of split backward passes that the strategy breaks. Its chunks are of one size, see ``Split/ofSplitBackward(layerCount:strategy:)``; gradients are reduced
   /// once, since they are not whole before.
   private func splitBackwardViolation(_ job: TrainingJob) -> StrategyViolation? {
     if pipelineDegree == 1 { return .splitBackwardNeedsPipeline }
-    let chunks = pipelineDegree * virtualStageCount, microBatches = microBatchCount(globalBatch: job.globalBatch)
-    if job.model.layerCount % chunks != 0 {
-      return .unevenInterleaving(layers: job.model.layerCount, chunks: chunks)
+    let layers = job.model.layerCount, microBatches = microBatchCount(globalBatch: job.globalBatch)
+    // Of the layers of all first chunks, what the head's stage has when the others have as few as can be.
+    let ofChunk = layers / virtualStageCount, least = (ofChunk + pipelineDegree - 1) / pipelineDegree
+    if layers % virtualStageCount != 0 || ofChunk - (pipelineDegree - 1) * least < 1 {
+      return .splitBackwardLayers(layers: layers, chunks: virtualStageCount, stages: pipelineDegree)
     }
-    let least = schedule.leastMicroBatchCount(stageCount: pipelineDegree)
-    if microBatches < least {
-      return .splitBackwardNeedsMicroBatches(microBatches: microBatches, least: least, schedule: schedule.name)
+    let needed = schedule.leastMicroBatchCount(stageCount: pipelineDegree)
+    if microBatches < needed {
+      return .splitBackwardNeedsMicroBatches(microBatches: microBatches, least: needed, schedule: schedule.name)
     }
     if schedule.wraps, Schedule.groupSize(stageCount: pipelineDegree, microBatchCount: microBatches) == nil {
       return .interleavingNeedsGroups(microBatches: microBatches, stages: pipelineDegree)

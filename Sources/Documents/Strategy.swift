@@ -94,10 +94,8 @@
     set { if newValue != schedule.chunkCount { schedule = schedule.with(chunkCount: newValue) } }
   }
 
-  /// Whether all stages hold equally many layers: a single stage, chunks, which are of one size, or split backward passes.
-  @usableFromInline package var hasEqualStages: Bool {
-    schedule.isInterleaved || schedule.splitsBackward || pipelineDegree == 1
-  }
+  /// Whether all stages hold equally many layers: a single stage, or interleaved chunks, which are of one size.
+  @usableFromInline package var hasEqualStages: Bool { schedule.isInterleaved || pipelineDegree == 1 }
 
   /// The stage with the model's head: the last one, but where chunks lie along a V.
   package var headStage: Int { schedule.isV ? 0 : pipelineDegree - 1 }

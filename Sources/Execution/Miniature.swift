@@ -62,7 +62,7 @@ package struct Miniature: Sendable {
           planned.schedule.virtualStageIndex(
             stage: stages[place.stage], chunk: place.chunk, stageCount: planned.pipelineDegree)]
       }, stageCount: p,
-      choices: plan.split.choices.map { choices in stages.map { choices[$0] } })
+      choices: plan.split.choices.map { choices in stages.map { choices[$0] } }, isV: planned.schedule.isV)
 
     let microBatchCount = Self.microBatchCount(of: plan, pipelineDegree: p)
     var strategy = planned.on(

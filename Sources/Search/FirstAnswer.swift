@@ -41,10 +41,11 @@ extension PlanSearch {
     let plain = search.priced.order.lazy.map { search.priced.candidates[$0] }.filter { $0.freedom == .none }
     for candidate in plain.prefix(Self.lookLimit) {
       let strategy = candidate.strategy
+      let cost = search.cost(of: candidate)
       let split =
         (capabilities?.layerSplit ?? .any).split(of: model.job.model, among: strategy)
+        ?? cost.fewSplits?.first
         ?? .even(layerCount: layerCount, stageCount: strategy.pipelineDegree, chunkCount: strategy.virtualStageCount)
-      let cost = search.cost(of: candidate)
       let memory = cost.stageMemory(of: split), verdict = cost.verdict(of: memory)
       guard verdict != .unfit, cost.hostHolds(memory) else { continue }
       let seconds = cost.iterationSeconds(of: split, scratch: &scratch)

@@ -252,7 +252,7 @@ struct Frontier {
   /// What ended a search among splits.
   private static func splitProof(_ found: LayerSplitter.BestSplit, _ strategy: Strategy) -> Certificate.Proof.Split {
     if !found.isExhausted { return .unproven }
-    if strategy.hasEqualStages { return .single }
+    if strategy.hasEqualStages || found.isOnly { return .single }
     return found.programCount > 0 ? .integerPrograms : .exhausted
   }
 

@@ -23,6 +23,8 @@ struct LayerSplitter {
     var isExhausted: Bool
     /// Integer programs that were solved for it.
     var programCount = 0
+    /// Whether the strategy has no other split.
+    var isOnly = false
   }
 
   /// Stage × micro-batch steps that may be simulated for one strategy, bounds
@@ -58,6 +60,9 @@ struct LayerSplitter {
     of cost: IterationCost, freedom: StageFreedom, verdict: Prediction.Verdict, cutoffSeconds: Double,
     deepSize: Int = deepSize, scratch: inout EvaluationScratch, watch: StopWatch
   ) throws(Stopped) -> BestSplit? {
+    if let splits = cost.fewSplits {
+      return best(of: splits, cost, verdict: verdict, scratch: &scratch)
+    }
     guard let options = try StageOptions(cost, freedom: freedom, limit: MemoryLimit(verdict), watch: watch) else {
       return nil
     }
@@ -85,6 +90,25 @@ struct LayerSplitter {
     try splitter.run()
     scratch = splitter.scratch
     return splitter.best
+  }
+
+  /// The best of a few splits within a limit of memory; nil where none keeps it.
+  private static func best(
+    of splits: [Split], _ cost: IterationCost, verdict: Prediction.Verdict, scratch: inout EvaluationScratch
+  ) -> BestSplit? {
+    let limit = MemoryLimit(verdict)
+    let fitting = splits.filter { split in
+      cost.stageMemory(of: split).enumerated().allSatisfy { cost.holds($1, stage: $0, within: limit) }
+    }
+    guard !fitting.isEmpty else { return nil }
+    var best = BestSplit(split: nil, iterationSeconds: .infinity, lowerBoundSeconds: .infinity, isExhausted: true)
+    for split in fitting {
+      let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
+      if seconds < best.iterationSeconds { (best.split, best.iterationSeconds) = (split, seconds) }
+    }
+    best.lowerBoundSeconds = best.iterationSeconds
+    best.isOnly = splits.count == 1
+    return best
   }
 
   /// Equal chunks, or no pipeline: stages offload where they must, or all that it saves recomputation.
@@ -258,5 +282,13 @@ extension StageOptions {
           stage, workSeconds: work, forwardSeconds: option.forwardSeconds, backwardSeconds: option.backwardSeconds))
       return (cost.fixedSeconds + seconds) * (1 - 1e-12) < limitSeconds
     }
+  }
+}
+
+extension IterationCost {
+  /// The splits that the strategy may have, where those are few: with split backward passes. Nil where every composition of
+  /// the layers is one, or all stages are alike.
+  var fewSplits: [Split]? {
+    strategy.schedule.splitsBackward ? Split.ofSplitBackward(layerCount: layerCount, strategy: strategy) : nil
   }
 }

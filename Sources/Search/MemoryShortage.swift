@@ -140,6 +140,11 @@ package struct MemoryShortage: Sendable, Equatable {
   ) throws(Stopped) -> Split? {
     try watch.check()
     let limit = MemoryLimit(.risky, extraBytes: excessBytes)
+    if let splits = cost.fewSplits {
+      return splits.first { split in
+        cost.stageMemory(of: split).enumerated().allSatisfy { cost.holds($1, stage: $0, within: limit) }
+      }
+    }
     guard let source = StageOptionSource(cost, freedom: freedom, limit: limit, isTimed: false) else { return nil }
     let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
     var capacities: [Int] = []

@@ -111,6 +111,13 @@ extension PlanSearch {
             plainness: Plainness(strategy, freedom: candidate.freedom, hasEqualLayers: hasEqualLayers))
         }
         if strategy.hasEqualStages { return [entry(evenSplit: nil, hasEqualLayers: true)] }
+        if strategy.schedule.splitsBackward {
+          let even = Split.ofSplitBackward(layerCount: layerCount, strategy: strategy).first {
+            Set($0.layerCounts).count == 1
+          }
+          return (even.map { [entry(evenSplit: $0, hasEqualLayers: true)] } ?? [])
+            + [entry(evenSplit: nil, hasEqualLayers: false)]
+        }
         let p = strategy.pipelineDegree
         let free = entry(evenSplit: nil, hasEqualLayers: false)
         guard layerCount % p == 0, candidate.freedom == .none, capabilities?.layerSplit ?? .any == .any else {

@@ -272,14 +272,14 @@ struct PricedLattice: Sendable {
         shared?.on(costs.layout)
         ?? costs.cost(of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
       shared = cost
-      let own = layerSplit.split(of: point.strategy, model.job.model).map {
+      let own = (layerSplit.split(of: point.strategy, model.job.model).map { [$0] } ?? cost.fewSplits)?.map {
         // The bound, and every reader of plans, wants a layer on every stage.
         $0.layerCounts.contains(0) ? .unfit : cost.verdict(of: cost.stageMemory(of: $0))
       }
       var verdict: Prediction.Verdict?
       for limit in verdicts where verdict == nil {
         let isKept =
-          own.map { $0 == .fits || $0 == limit }
+          own.map { $0.contains { $0 == .fits || $0 == limit } }
           ?? (cost.layerCapacities(within: MemoryLimit(limit), freedom: point.freedom, known: &known) != nil)
         if isKept { verdict = limit }
       }

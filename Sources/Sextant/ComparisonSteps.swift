@@ -129,7 +129,7 @@ struct ComparisonSteps {
     let keepsChoices = split.choices.map { choices in
       strategy.recompute == .full || choices.allSatisfy { $0.recomputedLayerCount == 0 }
     }
-    return keepsChoices ?? true ? split : split.with(choices: nil)
+    return (keepsChoices ?? true ? split : split.with(choices: nil)).laid(by: strategy)
   }
 
   private func words(_ part: Part, _ strategy: Documents.Strategy, _ split: Split) -> String {

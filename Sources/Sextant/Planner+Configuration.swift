@@ -93,7 +93,7 @@ extension Planner {
 extension RunConfiguration {
   /// The layers and choices of the stages; nil where nobody states the layers.
   fileprivate var split: Split? {
-    layerCounts.map { Split($0, stageCount: strategy.pipelineDegree, choices: choices) }
+    layerCounts.map { Split($0, stageCount: strategy.pipelineDegree, choices: choices).laid(by: strategy) }
   }
 }
 

@@ -1,23 +1,32 @@
 import Documents
 
-/// A lower bound for schedules whose backward passes are split, over the one split of layers that they have.
+/// A lower bound for schedules whose backward passes are split, over the few splits of layers that they may have.
 extension IterationCost {
-  /// Stages have equally many layers, in chunks of one size. The largest of these, with m micro-batches, and what follows:
+  /// No split takes less, seconds.
+  ///
+  /// - Complexity: O(virtual stages) for each split.
+  var splitBackwardBoundSeconds: Double {
+    Split.ofSplitBackward(layerCount: layerCount, strategy: strategy).reduce(.infinity) {
+      min($0, splitBackwardBoundSeconds(of: $1))
+    }
+  }
+
+  /// The largest of these, with m micro-batches, and what follows:
   /// - *busy*: stage i starts when the first micro-batch has passed the stages before it, and works on all; of weight
   ///   gradients nobody waits for any;
   /// - *round trip*: the last virtual stage's input gradients follow each other after the first has arrived, and the last
   ///   one of them has its way back before it.
   ///
   /// - Complexity: O(virtual stages).
-  var splitBackwardBoundSeconds: Double {
+  private func splitBackwardBoundSeconds(of split: Split) -> Double {
     let p = strategy.pipelineDegree, v = strategy.virtualStageCount, count = p * v
-    let layers = layerCount / count, m = Double(microBatchCount)
+    let m = Double(microBatchCount)
     let transfer = leastTransferSeconds
     var busy = [Double](repeating: 0, count: p), arrivals = busy
     var down = 0.0, up = 0.0, ofLast = 0.0
     for virtualStage in 0..<count {
       let stage = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: p).stage
-      let isFirst = virtualStage == 0, isLast = virtualStage == count - 1
+      let layers = split.layerCounts[virtualStage], isFirst = virtualStage == 0, isLast = virtualStage == count - 1
       let passes = self[stage].passSeconds(layerCount: layers, isFirst: isFirst, isLast: isLast)
       let weights = self[stage].weightGradientSeconds(
         of: passes, layerCount: layers, isFirst: isFirst, isLast: isLast)
@@ -37,7 +46,7 @@ extension IterationCost {
     }
     // Each stage reduces and updates what it holds when it is done, whoever that is waiting for others.
     func tail(_ stage: Int) -> Double {
-      self[stage].unhidableTailSeconds(stage: stage, layerCount: layerCount / p)
+      self[stage].unhidableTailSeconds(stage: stage, layerCount: split[stage].layerCount)
     }
     var bound = down + up + m * ofLast + tail(0)
     for stage in 0..<p { bound = max(bound, arrivals[stage] + busy[stage] + tail(stage)) }

@@ -263,7 +263,7 @@ private struct Stages {
     case .zeroBubble: schedule = .zeroBubble(chunkCount: count / pipeline)
     case .zeroBubbleV, .dualPipeV: schedule = kind
     }
-    defer { evenOut(count, notes: &notes) }
+    defer { evenOut(count, stageCount: pipeline, notes: &notes) }
     if !parts.isEmpty {
       layerCounts = try Self.layerCounts(of: parts, layerCount: layerCount, at: field ?? settings.whole)
     } else if let layerCount {
@@ -272,12 +272,16 @@ private struct Stages {
     }
   }
 
-  /// Chunks under split backward passes are priced as equally large.
-  private mutating func evenOut(_ count: Int, notes: inout [String]) {
-    guard schedule.splitsBackward, let counts = layerCounts, Set(counts).count > 1 else { return }
+  /// The chunks of a stage under split backward passes are priced as equally large.
+  private mutating func evenOut(_ count: Int, stageCount: Int, notes: inout [String]) {
+    guard schedule.splitsBackward, let counts = layerCounts,
+      counts.indices.contains(where: {
+        counts[$0] != counts[schedule.place(ofVirtualStage: $0, stageCount: stageCount).stage]
+      })
+    else { return }
     let all = counts.reduce(0, +)
     notes.append(
-      "virtual stages of unequal layers under \(schedule.name) are not modelled: they are taken as "
+      "chunks of unequal layers on a stage under \(schedule.name) are not modelled: they are taken as "
         + (all % count == 0 ? "\(all / count) each" : "whatever the estimate says of \(all) layers"))
     layerCounts = all % count == 0 ? [Int](repeating: all / count, count: count) : nil
   }
