@@ -110,7 +110,8 @@ import Training
   @Test func `Very many micro-batches take what a walk over all of them does`() throws {
     var random = SplitMix64(seed: 9)
     var scratch = PipelineScratch()
-    for schedule in [Strategy.Schedule.zeroBubble(chunkCount: 1), .zeroBubble(chunkCount: 2), .zeroBubbleV, .dualPipeV] {
+    for schedule in [Strategy.Schedule.zeroBubble(chunkCount: 1), .zeroBubble(chunkCount: 2), .zeroBubbleV, .dualPipeV]
+    {
       func times(_ count: Int) -> [Double] { (0..<count).map { _ in Double(50 + random.next() % 100) / 100 } }
       let p = 3, v = schedule.chunkCount, weights = times(p * v)
       let pipeline = PipelineTimes(

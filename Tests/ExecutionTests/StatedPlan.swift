@@ -15,7 +15,8 @@ func statedPlan(
   if let nodeOrder { costs = costs.arranged(nodeOrder) }
   let estimate = try Estimate(model: costs, pattern: StrategyPattern(text: pattern, source: "test"))
   let split = Split(
-    layerCounts ?? estimate.split.layerCounts, stageCount: estimate.split.stageCount, choices: stageChoices)
+    layerCounts ?? estimate.split.layerCounts, stageCount: estimate.split.stageCount, choices: stageChoices
+  ).laid(by: estimate.strategy)
   return Plan(stating: estimate.strategy, split: split, on: costs)
 }
 
