@@ -109,6 +109,21 @@ import Testing
     #expect(split >= 2 && uneven >= 1, "\(split) of \(problems.count), \(uneven) with fewer layers beside the head")
   }
 
+  @Test("Of the few splits of a strategy the fastest is found, with fewer layers beside a large head")
+  func fastestSplit() throws {
+    var scratch = EvaluationScratch()
+    let model = try Self.model(devices: 4, layers: 40, hidden: 1024, batch: 32, vocabulary: 256_000)
+    for schedule in ["zero-bubble-v", "dualpipe-v", "zero-bubble,virtual_stages=2"] {
+      let pattern = try StrategyPattern(
+        text: "pipeline=4,micro_batch=1,recompute=none,schedule=\(schedule)", source: "--fix")
+      let found = try #require(PlanSearch(model: model, pattern: pattern, capabilities: .torchtitan).run().best.first)
+      let cost = model.cost(of: found.strategy)
+      let seconds = Self.splits(of: 40, found.strategy).map { cost.iterationSeconds(of: $0, scratch: &scratch) }
+      #expect(seconds.count > 1 && found.iterationSeconds == seconds.min(), "\(schedule)")
+      #expect(Set(found.split.layerCounts).count == 2, "\(schedule): \(found.split.layerCounts)")
+    }
+  }
+
   @Test("Bounds are at most the time of the split, and near it where few micro-batches wait")
   func bounds() throws {
     var scratch = EvaluationScratch()
