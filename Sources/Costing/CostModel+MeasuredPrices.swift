@@ -74,7 +74,7 @@ extension CostModel {
     for kind in strategy.usesSequenceParallelism ? [CollectiveKind.allGather, .reduceScatter] : [.allReduce] {
       add("tensor", kind, stride: 1, count: t)
     }
-    let replicas = mesh.spacing(along: .data), sharding = strategy.sharding
+    let replicas = mesh.replicas, sharding = strategy.sharding
     for moment in Moment.allCases {
       for exchange in sharding.exchanges(at: moment, in: mesh) {
         guard let family = exchange.family else { continue }

@@ -128,7 +128,8 @@ package struct CostModel: Sendable {
 
   /// The passes of a micro-batch on each model of device; shared by the strategies that agree in what it depends on.
   package func microBatchCosts(
-    layout: LayoutCost, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool
+    layout: LayoutCost, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool,
+    context: Strategy.ContextDivision = .none
   ) -> [MicroBatchCost] {
     let tensorDegree = layout.mesh.degree(of: .tensor)
     return zip(devices, layout.links).map { device, links in
@@ -138,10 +139,11 @@ package struct CostModel: Sendable {
         sequenceParallel: sequenceParallel, flashAttention: flashAttention,
         vocabularySize: job.model.paddedVocabularySize(
           multiple: framework.vocabularyMultiple, tensorDegree: tensorDegree),
-        keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective)
+        keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective,
+        context: context)
       return MicroBatchCost(
         recipe, rates: ComputeRates(device.speed, framework: framework, job: job), framework: framework,
-        tensorGroup: links.tensorGroup)
+        tensorGroup: links.tensorGroup, context: links.contextGroups(context))
     }
   }
 
@@ -171,7 +173,8 @@ package struct CostModel: Sendable {
       of: strategy, layout: layout,
       microBatches: microBatchCosts(
         layout: layout, microBatch: strategy.microBatch, recompute: strategy.recompute,
-        sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention))
+        sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention,
+        context: strategy.contextDivision))
   }
 
   /// Of a device of the nodes that are used.

@@ -61,7 +61,7 @@ struct DeviceModel: Sendable {
       deviceBoundShare: framework.deviceBoundShare(
         device: microBatch.layer.forwardSeconds + microBatch.layer.backwardSeconds, host: floor),
       isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
-        && strategy.pipelineDegree > 1 && strategy.dataDegree > 1
+        && strategy.pipelineDegree > 1 && strategy.replicaCount > 1
         && strategy.mesh.blockSize(below: .worker) > links.devicesPerNode,
       buffers: groups.buffers, kept: microBatch.kept)
     return StageCost(

@@ -37,8 +37,8 @@ extension Hosting {
     // what else a host could do there is none of it.
     if strategy.update == .zerothOrder { return nil }
     // Whole replicas would all update everything on one host.
-    if updatePercent > 0, strategy.dataDegree > 1, strategy.zeroStage == .none { return .hostUpdateNeedsShards }
-    if holdsWeights, strategy.dataDegree > 1, strategy.zeroStage < .weights || strategy.sharding.secondaryDegree != nil
+    if updatePercent > 0, strategy.replicaCount > 1, strategy.zeroStage == .none { return .hostUpdateNeedsShards }
+    if holdsWeights, strategy.replicaCount > 1, strategy.zeroStage < .weights || strategy.sharding.secondaryDegree != nil
     {
       return .hostWeightsNeedShards
     }

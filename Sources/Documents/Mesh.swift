@@ -112,7 +112,33 @@
   /// All groups of an axis, ordered by their first rank.
   package func groups(along axis: Axis) -> [RankGroup] { ranks.groups(spacing(along: axis)) }
 
-  /// The axes whose degrees a strategy states and a search enumerates, the one that varies slowest first.
+  /// How the ranks that hold the same weights are spaced: replicas, and those that divide their sequences. Between them
+  /// states are divided and gradients summed.
+  package var replicas: RankGroup.Spacing {
+    let stride = blockSize(below: .context)
+    return RankGroup.Spacing(stride: stride, count: blockSize(below: .pipeline) / stride)
+  }
+
+  /// Ranks that hold the same weights.
+  @usableFromInline package var replicaCount: Int { blockSize(below: .pipeline) / blockSize(below: .context) }
+
+  /// A rank's number among those that hold the same weights.
+  package func replica(ofRank rank: Int) -> Int { replicas.place(of: rank) }
+
+  /// The number of the rank at a place among those that hold the same weights.
+  package func replica(at place: Coordinates) -> Int { replica(ofRank: rank(at: place)) }
+
+  /// The ranks that hold the same weights as a rank.
+  package func replicaGroup(containing rank: Int) -> RankGroup { ranks.group(replicas, containing: rank) }
+
+  /// All groups of ranks that hold the same weights, ordered by their first rank.
+  package var replicaGroups: [RankGroup] { ranks.groups(replicas) }
+
+  /// The axes whose degrees a strategy states.
+  package static let statedAxes: [Axis] = searchedAxes + [.context, .worker]
+
+  /// The axes whose degrees a strategy states and a search enumerates, the one that varies slowest first; of the others
+  /// it looks at some degrees only.
   package static let searchedAxes: [Axis] = [.tensor, .pipeline, .data]
 
   /// The axes whose groups a plan lists: those that are searched, and others along which ranks differ.
@@ -120,7 +146,7 @@
 
   /// The degrees that a strategy states, as a product.
   @usableFromInline package var description: String {
-    (Self.searchedAxes + (degree(of: .worker) > 1 ? [.worker] : []))
+    (Self.searchedAxes + [.context, .worker].filter { degree(of: $0) > 1 })
       .map { "\($0.name) \(degree(of: $0))" }.joined(separator: " × ")
   }
 

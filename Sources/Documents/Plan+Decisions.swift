@@ -49,7 +49,7 @@ extension Plan {
     if strategy.hosting.updatePercent > 0 { decisions.append(Decision("host_update_percent")) }
     if strategy.recompute != .none { decisions.append(Decision("recompute")) }
     if split.choices?.contains(where: \.offloadsOptimizer) == true { decisions.append(Decision("offload_optimizer")) }
-    if strategy.dataDegree > 1 { decisions.append(Decision("sharding")) }
+    if strategy.replicaCount > 1 { decisions.append(Decision("sharding")) }
     let error = strategy.quantisationError(devicesPerNode: cluster.devicesPerNode)
     if strategy.sharding.quantisesWeights {
       decisions.append(Decision("quantise_weights", .numericallyDifferent, relativeError: error.weights))

@@ -69,7 +69,7 @@ extension Strategy {
   ///
   /// - Parameter devicesPerNode: of the cluster that the strategy runs on.
   package func quantisationError(devicesPerNode: Int) -> (weights: Double, gradients: Double) {
-    let data = mesh.group(along: .data, containing: 0)
+    let data = mesh.replicaGroup(containing: 0)
     // Of each family of groups the members on a node, where some group leaves its node and lies evenly on several.
     let members = [Sharding.Family.weights, .gradients, .optimizer].map { family -> Int? in
       guard sharding.spacing(of: family, replicaCount: data.count).count > 1 else { return nil }

@@ -1,6 +1,7 @@
 /// The groups of replicas among which each kind of state is divided.
 ///
-/// A data group is replicas 0…N−1. Replica r holds chunk `r mod w` of the weights, of that chunk number
+/// A data group is replicas 0…N−1, which are all ranks that hold the same weights: where several divide a replica's
+/// sequences, each of these counts, neighbours first. Replica r holds chunk `r mod w` of the weights, of that chunk number
 /// `(r / w) mod (g / w)` of the gradient, of that again number `(r / g) mod (o / g)` of the optimizer states, and is
 /// copy `r / o` of all of it. Each family of groups is evenly spaced, and place p of a group has chunk p.
 extension Sharding {
@@ -31,7 +32,7 @@ extension Sharding {
 
   /// The group that a rank is in.
   package func group(of family: Family, containing rank: Int, in mesh: Mesh) -> RankGroup {
-    let data = mesh.group(along: .data, containing: rank)
+    let data = mesh.replicaGroup(containing: rank)
     return data.group(spacing(of: family, replicaCount: data.count), containing: rank)
   }
 

@@ -51,7 +51,7 @@ extension Strategy {
   /// it, which a single replica may use as well.
   /// Pages of an optimizer of their own move however states are divided.
   package func canOffloadOptimizer(_ optimizer: Optimizer) -> Bool {
-    optimizer.isPaged || zeroStage == .optimizer || zeroStage == .none && dataDegree == 1
+    optimizer.isPaged || zeroStage == .optimizer || zeroStage == .none && replicaCount == 1
   }
 
   /// Why stages cannot choose as a split says; nil where they can, or choose nothing.

@@ -37,6 +37,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case scheduleNeedsZerothOrder
   case perturbationDoesNotDivide(degree: Int, what: String, count: Int)
   case zerothOrderHasNo(String)
+  case context(ContextViolation)
 
   package var description: String {
     switch self {
@@ -99,6 +100,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .scheduleNeedsZerothOrder: "the schedule forward-only is of update zeroth-order"
     case .perturbationDoesNotDivide(let degree, let what, let count):
       "the perturbation degree \(degree) does not divide the \(count) \(what)"
+    case .context(let violation): violation.description
     case .zerothOrderHasNo(let what): "zeroth-order training has no \(what)"
     case .quantisedTiedMatrix:
       "INT8 between workers gives two stages that share a matrix steps of their own, so that its copies drift apart"
@@ -150,6 +152,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .workersSplitNode: "workers do not fill whole nodes"
     case .perturbationNeedsZerothOrder, .scheduleNeedsZerothOrder: "parts of zeroth-order training without it"
     case .perturbationDoesNotDivide(_, let what, _): "perturbation degree does not divide the \(what)"
+    case .context(let violation): violation.rule
     case .zerothOrderHasNo: "what zeroth-order training does not have"
     }
   }
@@ -195,6 +198,7 @@ extension Strategy {
       }
     }
     if usesFlashAttention, !hasFlashAttention { return .noFlashAttention }
+    if let violation = contextViolation(job) { return .context(violation) }
     if model.layerCount < pipelineDegree, !allowsEmptyStages {
       return .tooFewLayers(layers: model.layerCount, stages: pipelineDegree)
     }
@@ -205,7 +209,7 @@ extension Strategy {
     if let product = job.uncountableProduct(self) { return .uncountable(product: product) }
     if hasShardLevels,
       let violation = sharding.violation(
-        replicaCount: dataDegree, hasPipeline: pipelineDegree > 1 && update.hasGradients)
+        replicaCount: replicaCount, hasPipeline: pipelineDegree > 1 && update.hasGradients)
     {
       return violation
     }

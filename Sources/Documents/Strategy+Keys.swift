@@ -7,10 +7,9 @@ extension Strategy {
   /// and table cells of reports, and the schemas follow from it. A part that stands for itself is a stored property of
   /// ``Strategy`` with its plainest value, and a row here.
   package static let keys: [StrategyKey] =
-    degreeKeys + updateKeys + batchKeys + [Mesh.Axis.context, .expert].map(unsupportedDegree) + shardingKeys
-    + methodKeys
+    degreeKeys + updateKeys + batchKeys + contextKeys + [unsupportedDegree(.expert)] + shardingKeys + methodKeys
 
-  private static let degrees = StrategyKey.Values.integers(1...1_048_576)
+  static let degrees = StrategyKey.Values.integers(1...1_048_576)
 
   private static let degreeKeys: [StrategyKey] = [
     degree(.tensor, \.tensorDegree, "Ranks among which every layer's matrices are divided."),

@@ -36,6 +36,14 @@
   package var usesFlashAttention = false
   /// Whether gradient reductions run under the last backward pass.
   package var overlapsGradientReduce = false
+  /// How attention sees the whole sequence where ranks divide it.
+  package var contextExchange = ContextExchange.ring
+  /// Ranks that exchange heads within ``ContextExchange/allToAllRing``; 1 under the other kinds.
+  package var contextInnerDegree: Int {
+    get { Int(storedContextInnerDegree) }
+    set { storedContextInnerDegree = UInt32(clamping: newValue) }
+  }
+  private var storedContextInnerDegree: UInt32 = 1
   /// What lies on the host and not on the devices.
   package var hosting = Hosting.none
   /// How an iteration moves the weights. Zeroth-order training has a schedule of its own.
@@ -79,6 +87,14 @@
   @usableFromInline package var pipelineDegree: Int { mesh.degree(of: .pipeline) }
   /// Replicas; of workers, those of each.
   @usableFromInline package var dataDegree: Int { mesh.degree(of: .data) }
+  /// Ranks that divide the sequences of a replica.
+  @usableFromInline package var contextDegree: Int {
+    get { mesh.degree(of: .context) }
+    set { mesh = mesh.with(.context, degree: newValue) }
+  }
+  /// Ranks that hold the same weights, among which states are divided and gradients summed: replicas times those that
+  /// divide their sequences.
+  @usableFromInline package var replicaCount: Int { mesh.replicaCount }
   /// Workers, each a whole layout of its own on as many ranks.
   package var workerDegree: Int {
     get { mesh.degree(of: .worker) }
@@ -108,10 +124,10 @@
 
   /// How replicas divide weights, gradients and optimizer states.
   @usableFromInline package var sharding: Sharding {
-    get { shardLevels ?? Sharding(zeroStage, replicaCount: dataDegree) }
+    get { shardLevels ?? Sharding(zeroStage, replicaCount: replicaCount) }
     set {
       zeroStage = newValue.stage
-      shardLevels = newValue == Sharding(newValue.stage, replicaCount: dataDegree) ? nil : newValue
+      shardLevels = newValue == Sharding(newValue.stage, replicaCount: replicaCount) ? nil : newValue
     }
   }
 

@@ -173,14 +173,14 @@ extension StrategyPattern {
   /// whatever remains of the devices.
   package func completed(deviceCount: Int, flashAttention: Bool, overlap: Bool) -> Strategy {
     let rest =
-      product(of: Mesh.searchedAxes.filter { $0 != .data } + [.worker]).map { Swift.max(1, deviceCount / $0) } ?? 1
+      product(of: Mesh.statedAxes.filter { $0 != .data }).map { Swift.max(1, deviceCount / $0) } ?? 1
     var strategy = Strategy(
       mesh: [.data: rest], usesFlashAttention: flashAttention, overlapsGradientReduce: overlap)
     for (key, value) in statements {
       if case .part(_, let set) = key.role { set(&strategy, value) }
     }
     return strategy.on(
-      strategy.mesh, zeroStage: strategy.zeroStage, sharding: sharding(replicaCount: strategy.dataDegree))
+      strategy.mesh, zeroStage: strategy.zeroStage, sharding: sharding(replicaCount: strategy.replicaCount))
   }
 
   /// The strategy of a document that states every part.
@@ -190,13 +190,13 @@ extension StrategyPattern {
     guard Strategy.keys.allSatisfy({ !$0.isRequired || keys.contains($0.name) }) else {
       throw field.error(expected: "a strategy with every part stated")
     }
-    guard product(of: Mesh.searchedAxes + [.worker]) != nil else {
+    guard product(of: Mesh.statedAxes) != nil else {
       throw field.error(expected: "degrees whose product can be counted")
     }
     guard !statesSharding || Strategy.keys.allSatisfy({ !$0.isRequiredShard || keys.contains($0.name) }) else {
       throw field.error(expected: "shard degrees with every part stated, or none of them")
     }
-    if let sharding = sharding(replicaCount: self.dataDegree ?? 1), let zeroStage = self.zeroStage,
+    if let sharding = sharding(replicaCount: (self.dataDegree ?? 1) * (self.contextDegree ?? 1)), let zeroStage = self.zeroStage,
       sharding.stage != zeroStage
     {
       throw field.conflict(

@@ -195,7 +195,7 @@ package struct MessageScale: Sendable, Equatable {
 
   init(from planned: TrainingJob, _ strategy: Strategy, to job: TrainingJob, _ small: Strategy) {
     func tokens(_ job: TrainingJob, _ strategy: Strategy) -> Double {
-      Double(strategy.microBatch * job.sequenceLength)
+      Double(strategy.tokenCount(job))
     }
     func layer(_ job: TrainingJob, _ strategy: Strategy) -> Double {
       Double(job.model.layerParameters(.dense).perRank(tensorDegree: strategy.tensorDegree))
@@ -207,7 +207,7 @@ package struct MessageScale: Sendable, Equatable {
 
   func factor(of operand: Operand) -> Double {
     switch operand {
-    case .stream, .branch, .columnInput, .arrived: activations
+    case .stream, .branch, .columnInput, .arrived, .attention: activations
     case .tokenMaximum, .tokenTarget, .tokenSum: tokens
     case .exchanged(let exchange, _, _): [.scalars, .anchorStep].contains(exchange.content) ? 1 : parameters
     }

@@ -7,8 +7,8 @@ package import Documents
 /// Layers, layer ranges, virtual stages, ZeRO stage, recomputation, attention kernel, sequence parallelism, tied
 /// embeddings, biases, dropout and the order of the nodes stay the plan's. Widths, vocabulary, sequence and
 /// the number of micro-batches shrink always; the data-parallel and then the pipeline degree shrink where the
-/// ranks are too many, but never to one where the plan has more: every kind of group remains. Shard degrees
-/// shrink with the data-parallel degree, the outer ones first. Groups of replicas that divide losses stay as large as they are.
+/// ranks are too many, but never to one where the plan has more: every kind of group remains; the degree by which ranks
+/// divide sequences last. Shard degrees shrink with the replicas, the outer ones first. Groups of replicas that divide losses stay as large as they are.
 /// Of workers there are fewer before anything in them is, two where the plan has several; their rounds are of up to
 /// ``longestRound`` iterations, as late as the plan's.
 package struct Miniature: Sendable {
@@ -67,15 +67,16 @@ package struct Miniature: Sendable {
     let microBatchCount = Self.microBatchCount(of: plan, pipelineDegree: p)
     var strategy = planned.on(
       degrees.mesh, zeroStage: planned.zeroStage,
-      sharding: planned.hasShardLevels ? planned.sharding.shrunk(from: planned.dataDegree, to: degrees.data) : nil
-    ).with(\.microBatch, min(planned.microBatch, 2))
+      sharding: planned.hasShardLevels
+        ? planned.sharding.shrunk(from: planned.replicaCount, to: degrees.mesh.replicaCount) : nil
+    ).with(\.microBatch, min(planned.microBatch, 2)).with(\.contextInnerDegree, degrees.contextInner)
     strategy.outer.period = min(planned.outer.period, Self.longestRound)
     do {
-      let sequenceLength = Self.sequenceLength(of: plan)
+      let sequenceLength = Self.sequenceLength(of: plan, contextDegree: strategy.contextDegree)
       var job = try TrainingJob(
         model: Self.model(
           of: plan.job.model, layerCount: split.layerCount, tensorDegree: planned.tensorDegree,
-          sequenceLength: sequenceLength,
+          headDivisor: strategy.contextDivision.headDegree, sequenceLength: sequenceLength,
           // Quantised exchanges are possible where twice their ranks divide a part.
           layerDivisor: strategy.sharding.quantisesGradients ? 2 * strategy.sharding.optimizerDegree : 1),
         sequenceLength: sequenceLength, globalBatch: strategy.batchDegree * strategy.microBatch * microBatchCount,
@@ -119,17 +120,19 @@ package struct Miniature: Sendable {
     return planned > 2 * plannedStages && p > 2 ? 2 * (p + 1) : min(planned, 2 * p - 1)
   }
 
-  /// The fewest tokens, 8 or more, that divide among a tensor group.
-  private static func sequenceLength(of plan: Plan) -> Int {
-    let t = plan.strategy.tensorDegree
-    return min(plan.job.sequenceLength, (8 + t - 1) / t * t)
+  /// The fewest tokens, 8 or more, that divide among a tensor group, and into twice as many chunks as ranks divide them.
+  private static func sequenceLength(of plan: Plan, contextDegree: Int) -> Int {
+    let unit = plan.strategy.tensorDegree * (contextDegree > 1 ? 2 * contextDegree : 1)
+    return min(plan.job.sequenceLength, (8 + unit - 1) / unit * unit)
   }
 
   private static func model(
-    of planned: ModelDescription, layerCount: Int, tensorDegree t: Int, sequenceLength: Int, layerDivisor: Int
+    of planned: ModelDescription, layerCount: Int, tensorDegree t: Int, headDivisor: Int, sequenceLength: Int,
+    layerDivisor: Int
   ) throws(ModelDescription.Contradiction) -> ModelDescription {
     let headSize = 4
-    let keyValueHeads = t == 1 ? min(2, planned.keyValueHeadCount) : t
+    // As many on each rank as exchange sequences for heads.
+    let keyValueHeads = headDivisor > 1 ? t * headDivisor : t == 1 ? min(2, planned.keyValueHeadCount) : t
     let heads = planned.headCount > planned.keyValueHeadCount ? 2 * keyValueHeads : keyValueHeads
     // Models whose heads are wider or narrower than the residual stream stay so.
     let hidden =
@@ -174,6 +177,10 @@ package struct Miniature: Sendable {
     return [
       Change(what: "workers", planned: plan.strategy.workerDegree, executed: strategy.workerDegree),
       Change(what: "iterations of a round", planned: plan.strategy.outer.period, executed: strategy.outer.period),
+      Change(what: "context degree", planned: plan.strategy.contextDegree, executed: strategy.contextDegree),
+      Change(
+        what: "inner context degree", planned: plan.strategy.contextInnerDegree,
+        executed: strategy.contextInnerDegree),
       Change(what: "data degree", planned: plan.strategy.dataDegree, executed: strategy.dataDegree),
       Change(
         what: "weight shard degree", planned: plan.strategy.sharding.weightDegree,
@@ -248,38 +255,55 @@ extension Sharding {
 /// The degrees of a miniature and the devices it occupies.
 private struct Degrees {
   let mesh: Mesh
+  /// Neighbours that exchange sequences for heads, where there are rings besides.
+  let contextInner: Int
 
   var pipeline: Int { mesh.degree(of: .pipeline) }
-  var data: Int { mesh.degree(of: .data) }
   var worldSize: Int { mesh.worldSize }
 
-  /// The largest pipeline degree, then data degree, then workers, whose ranks are few enough
+  /// The largest context degree, then pipeline degree, then data degree, then workers, whose ranks are few enough
   /// and fill whole nodes, each worker its own, or one in part.
   init(of plan: Plan, rankLimit: Int) throws(Miniature.Refusal) {
     let strategy = plan.strategy, inNode = plan.cluster.devicesPerNode
     var needed = strategy.worldSize
-    for p in stride(from: strategy.pipelineDegree, through: min(2, strategy.pipelineDegree), by: -1) {
-      for d in stride(from: strategy.dataDegree, through: min(2, strategy.dataDegree), by: -1) {
-        let worker = strategy.mesh.ofOneWorker.with(.pipeline, degree: p).with(.data, degree: d)
-        let planned = strategy.workerDegree, most = max(min(2, planned), min(planned, rankLimit / worker.worldSize))
-        let mesh = worker.with(.worker, degree: most), ranks = mesh.worldSize
-        let fillsNodes = worker.worldSize % inNode == 0
-        let fillsPart =
-          planned == 1 && ranks < inNode && plan.cluster.levels.allSatisfy { $0.span >= ranks || ranks % $0.span == 0 }
-        // Whole groups that divide losses, and two of them where there are several.
-        let (groups, rest) = d.quotientAndRemainder(dividingBy: strategy.perturbationDegree)
-        guard fillsNodes || fillsPart, rest == 0,
-          groups >= min(2, strategy.dataDegree / strategy.perturbationDegree),
-          strategy.sharding.shrunk(from: strategy.dataDegree, to: d) != nil
-        else { continue }
-        if ranks <= rankLimit {
-          self.mesh = mesh
-          return
+    for (context, inner) in Self.contexts(of: strategy) {
+      for p in stride(from: strategy.pipelineDegree, through: min(2, strategy.pipelineDegree), by: -1) {
+        for d in stride(from: strategy.dataDegree, through: min(2, strategy.dataDegree), by: -1) {
+          let worker = strategy.mesh.ofOneWorker.with(.pipeline, degree: p).with(.data, degree: d)
+            .with(.context, degree: context)
+          let planned = strategy.workerDegree, most = max(min(2, planned), min(planned, rankLimit / worker.worldSize))
+          let mesh = worker.with(.worker, degree: most), ranks = mesh.worldSize
+          let fillsNodes = worker.worldSize % inNode == 0
+          let fillsPart =
+            planned == 1 && ranks < inNode
+            && plan.cluster.levels.allSatisfy { $0.span >= ranks || ranks % $0.span == 0 }
+          // Whole groups that divide losses, and two of them where there are several.
+          let (groups, rest) = d.quotientAndRemainder(dividingBy: strategy.perturbationDegree)
+          guard fillsNodes || fillsPart, rest == 0,
+            groups >= min(2, strategy.dataDegree / strategy.perturbationDegree),
+            strategy.sharding.shrunk(from: strategy.replicaCount, to: mesh.replicaCount) != nil
+          else { continue }
+          if ranks <= rankLimit {
+            self.mesh = mesh
+            contextInner = inner
+            return
+          }
+          needed = min(needed, ranks)
         }
-        needed = min(needed, ranks)
       }
     }
     throw .tooFewRanks(limit: rankLimit, needed: needed)
+  }
+
+  /// Context degrees that leave every kind of exchange there is, the largest first, each with its inner one.
+  private static func contexts(of strategy: Strategy) -> [(context: Int, inner: Int)] {
+    let planned = strategy.contextDegree
+    guard planned > 1 else { return [(1, 1)] }
+    let divisors = (2...planned).reversed().filter { planned % $0 == 0 }
+    guard strategy.contextExchange == .allToAllRing else { return divisors.map { ($0, 1) } }
+    return divisors.compactMap { context in
+      (2..<max(2, context)).last { context % $0 == 0 && strategy.contextInnerDegree % $0 == 0 }.map { (context, $0) }
+    }
   }
 
   /// Which of the plan's stages are kept: the first, the last, and others evenly between.

@@ -79,6 +79,7 @@ extension Lattice {
   /// Whether any strategy of a mesh could be of zeroth order.
   static func admitsZerothOrder(_ mesh: Mesh, _ model: CostModel) -> Bool {
     let replicas = mesh.degree(of: .data)
+    guard mesh.degree(of: .context) == 1 else { return false }
     return divisors(of: model.job.zerothOrder.evaluationCount).contains { perturbation in
       guard replicas % perturbation == 0, model.job.globalBatch % (replicas / perturbation) == 0 else { return false }
       var strategy = Strategy(mesh: mesh)

@@ -7,6 +7,7 @@ import Documents
 /// | axis | values |
 /// |---|---|
 /// | tensor, pipeline, data | every triple whose product is the device count |
+/// | context | 1, and where sequences are long every divisor of the device count that leaves a rank enough of one, see ``leastSearchedTokenCount``; with each kind of exchange |
 /// | micro-batch | every divisor of global batch / data |
 /// | virtual stages | 1, and every divisor of layers / pipeline where interleaving is possible |
 /// | schedule | 1F1B; with split backward passes those that the framework has, where chunks are of one size |
@@ -44,6 +45,7 @@ struct Lattice {
     let recompute: Strategy.Recompute
     let usesSequenceParallelism: Bool
     let usesFlashAttention: Bool
+    var context = Strategy.ContextDivision.none
   }
 
   let meshes: [Mesh]
@@ -124,9 +126,21 @@ struct Lattice {
       }
     }
     let isWhole = searchesFirstOrder || searchesZerothOrder
-    for mesh in Self.factorisations(of: deviceCount, along: Mesh.searchedAxes[...], pattern: pattern) where isWhole {
-      // Fused attention as the mesh's strategies have it, since without they hold more.
-      let plainest = Strategy(mesh: mesh).with(\.usesFlashAttention, base.usesFlashAttention && hasFlashAttention)
+    let contexts = Self.contextDegrees(model, pattern: pattern, capabilities: capabilities)
+    func factorisations(of rankCount: Int) -> [Mesh] {
+      contexts.filter { rankCount % $0 == 0 }.flatMap { context in
+        Self.factorisations(
+          of: rankCount / context, along: Mesh.searchedAxes[...], of: [.context: context], pattern: pattern)
+      }
+    }
+    // Fused attention as the mesh's strategies have it, since without they hold more.
+    let fuses = base.usesFlashAttention && hasFlashAttention
+    func plainest(_ mesh: Mesh) -> Strategy {
+      Strategy(mesh: mesh).with(\.usesFlashAttention, fuses).withPlainestExchange(
+        job: model.job, pattern: pattern, capabilities: capabilities)
+    }
+    for mesh in factorisations(of: deviceCount) where isWhole {
+      let plainest = plainest(mesh)
       if searchesZerothOrder, Self.admitsZerothOrder(mesh, model) {
         meshes.append(mesh)
       } else if !searchesFirstOrder {
@@ -141,10 +155,10 @@ struct Lattice {
         meshes.append(mesh)
       }
     }
-    let hasFlash = hasFlashAttention, fuses = base.usesFlashAttention && hasFlash
+    let hasFlash = hasFlashAttention
     for workers in outer?.workerDegrees ?? [] {
-      for worker in Self.factorisations(of: deviceCount / workers, along: Mesh.searchedAxes[...], pattern: pattern) {
-        let plainest = Strategy(mesh: worker).with(\.usesFlashAttention, fuses)
+      for worker in factorisations(of: deviceCount / workers) {
+        let plainest = plainest(worker)
         if let violation = plainest.of(workers: workers, step: OuterStep()).violation(
           job: model.job, deviceCount: deviceCount, hasFlashAttention: hasFlash)
         {
@@ -186,7 +200,9 @@ struct Lattice {
       points = outerPoints(mesh, of: outer, keys: &keys, rejections: &rejections)
       return (Branch(mesh: mesh, microBatchKeys: keys, points: points), rejections)
     }
-    if searchesZerothOrder { points = zerothOrderPoints(mesh, keys: &keys, rejections: &rejections) }
+    if searchesZerothOrder, mesh.degree(of: .context) == 1 {
+      points = zerothOrderPoints(mesh, keys: &keys, rejections: &rejections)
+    }
     if searchesFirstOrder, job.globalBatch % mesh.degree(of: .data) == 0 {
       // A mesh may be there for the other kind of training alone.
       if searchesZerothOrder, let refusal = capabilities?.refusal(of: mesh) {
@@ -231,42 +247,49 @@ struct Lattice {
     let schedules = offered(schedules(mesh)) { $0.refusal(of: $1) }
     let sequenceParallelisms = offered(sequenceParallelisms(mesh)) { $0.refusal(ofSequenceParallelism: $1, on: mesh) }
     let recomputations = offered(recomputations) { $0.refusal(of: $1) }
+    let exchanges = contextExchanges(mesh)
     let shardings = offered(choices.all) { $0.refusal(of: $1.sharding ?? Sharding(.none, replicaCount: 1), on: mesh) }
     for microBatch in microBatches {
       for recompute in recomputations {
         for sequenceParallel in sequenceParallelisms {
-          let key = MicroBatchKey(
-            microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
-            usesFlashAttention: base.usesFlashAttention)
-          for choice in shardings {
-            for schedule in schedules {
-              var strategy = base.on(mesh, zeroStage: choice.zeroStage, sharding: choice.sharding)
-              strategy.schedule = schedule
-              strategy.microBatch = microBatch
-              strategy.recompute = recompute
-              strategy.usesSequenceParallelism = sequenceParallel
-              for hosting in hostings {
-                strategy.hosting = hosting
-                if let violation = strategy.violation(
-                  job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention,
-                  interleavesLargerGroups: interleavesLargerGroups, hasHost: hasHost) ?? strategy.exclusion
-                {
-                  rejections[violation.rule, default: 0] += 1
-                  continue
-                }
-                if let refusal = capabilities?.refusal(of: strategy, job: job) {
-                  rejections[refusal.rule, default: 0] += 1
-                  continue
-                }
-                let index = keyIndex[key] ?? keys.count
-                if index == keys.count {
-                  keyIndex[key] = index
-                  keys.append(key)
-                }
-                points.append(Point(strategy: strategy, freedom: .none, microBatchCostIndex: index))
-                let freedom = freedom(of: strategy)
-                if freedom != .none {
-                  points.append(Point(strategy: strategy, freedom: freedom, microBatchCostIndex: index))
+          for exchange in exchanges {
+            let key = MicroBatchKey(
+              microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
+              usesFlashAttention: base.usesFlashAttention, context: exchange.contextDivision)
+            for choice in shardings {
+              for schedule in schedules {
+                var strategy = base.on(mesh, zeroStage: choice.zeroStage, sharding: choice.sharding)
+                strategy.schedule = schedule
+                strategy.microBatch = microBatch
+                strategy.recompute = recompute
+                strategy.usesSequenceParallelism = sequenceParallel
+                strategy.contextExchange = exchange.contextExchange
+                strategy.contextInnerDegree = exchange.contextInnerDegree
+                for hosting in hostings {
+                  strategy.hosting = hosting
+                  if let violation = strategy.violation(
+                    job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention,
+                    interleavesLargerGroups: interleavesLargerGroups, hasHost: hasHost) ?? strategy.exclusion
+                  {
+                    rejections[violation.rule, default: 0] += 1
+                    continue
+                  }
+                  if let refusal = capabilities?.refusal(ofContext: strategy)
+                    ?? capabilities?.refusal(of: strategy, job: job)
+                  {
+                    rejections[refusal.rule, default: 0] += 1
+                    continue
+                  }
+                  let index = keyIndex[key] ?? keys.count
+                  if index == keys.count {
+                    keyIndex[key] = index
+                    keys.append(key)
+                  }
+                  points.append(Point(strategy: strategy, freedom: .none, microBatchCostIndex: index))
+                  let freedom = freedom(of: strategy)
+                  if freedom != .none {
+                    points.append(Point(strategy: strategy, freedom: freedom, microBatchCostIndex: index))
+                  }
                 }
               }
             }

@@ -21,6 +21,7 @@ import Documents
 /// | 14 | less recomputation |
 /// | 15 | no sequence parallelism |
 /// | 16 | losses divided among fewer replicas |
+/// | 17 | a lower context degree, then keys and values around a ring before the other exchanges |
 ///
 /// Of what is equally plain the fastest is taken. How late workers hear from each other comes last of all: the answer has the
 /// least delay that is within the margin, see ``PlanSearch/withLeastDelay(_:within:)``.
@@ -49,6 +50,8 @@ struct Plainness: Hashable, Comparable {
       strategy.pipelineDegree,
       strategy.zeroStage.rawValue, Strategy.Recompute.allCases.firstIndex(of: strategy.recompute) ?? 0,
       strategy.usesSequenceParallelism ? 1 : 0, strategy.perturbationDegree,
+      strategy.contextDegree, Strategy.ContextExchange.allCases.firstIndex(of: strategy.contextExchange) ?? 0,
+      strategy.contextInnerDegree,
     ]
   }
 

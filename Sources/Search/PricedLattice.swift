@@ -36,7 +36,8 @@ struct PricedLattice: Sendable {
       microBatches = branch.microBatchKeys.map { key in
         model.microBatchCosts(
           layout: layout, microBatch: key.microBatch, recompute: key.recompute,
-          sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention)
+          sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention,
+          context: key.context)
       }
     }
 

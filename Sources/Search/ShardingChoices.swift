@@ -33,7 +33,7 @@ struct ShardingChoices {
 
   /// All ways to divide a mesh's states, and the rule that is broken where there is none.
   func choices(_ mesh: Mesh) -> (all: [Choice], violation: StrategyViolation?) {
-    let replicas = mesh.degree(of: .data)
+    let replicas = mesh.replicaCount
     guard replicas > 1 else {
       let alone = Sharding(.none, replicaCount: 1)
       return pattern.matches(alone)
@@ -62,7 +62,7 @@ struct ShardingChoices {
 
   /// 1, the replicas in an instance of each level, and all, ascending.
   private func degrees(_ mesh: Mesh) -> [Int] {
-    let replicas = mesh.degree(of: .data), tensor = mesh.blockSize(below: .data)
+    let replicas = mesh.replicaCount, tensor = mesh.blockSize(below: .context)
     let inside = levels.compactMap { level -> Int? in
       let members = level.span / tensor
       return level.span % tensor == 0 && members > 1 && members < replicas && replicas % members == 0
@@ -83,7 +83,7 @@ struct ShardingChoices {
             let sharding = Sharding(
               weightDegree: weights, gradientDegree: gradients, optimizerDegree: optimizer,
               secondaryDegree: secondary > 1 ? secondary : nil)
-            if sharding.violation(replicaCount: mesh.degree(of: .data), hasPipeline: isPiped) == nil {
+            if sharding.violation(replicaCount: mesh.replicaCount, hasPipeline: isPiped) == nil {
               shardings.append(sharding)
             }
           }

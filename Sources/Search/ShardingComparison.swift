@@ -40,7 +40,7 @@ package enum ShardingComparison {
   }
 
   private static func schemes(of strategy: Strategy, devicesPerNode: Int) -> [(String, Sharding)] {
-    let own = strategy.sharding, n = strategy.dataDegree
+    let own = strategy.sharding, n = strategy.replicaCount
     let stage = Sharding(strategy.zeroStage, replicaCount: n)
     var schemes = [("this plan", own)]
     if own.isQuantised { schemes.append(("the same, exact", own.exact)) }

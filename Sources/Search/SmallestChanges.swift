@@ -127,10 +127,11 @@ package struct SmallestChanges: Sendable, Equatable {
   ) throws(Stopped) -> [Int] {
     let batch = model.job.globalBatch
     var below: [(batch: Int, mesh: Mesh)] = [], above: [(batch: Int, mesh: Mesh)] = []
-    let workers = pattern.workerDegree ?? 1
-    guard model.deviceCount % workers == 0 else { return [] }
+    let workers = pattern.workerDegree ?? 1, context = pattern.contextDegree ?? 1
+    guard model.deviceCount % (workers * context) == 0 else { return [] }
     for mesh in Lattice.factorisations(
-      of: model.deviceCount / workers, along: Mesh.searchedAxes[...], pattern: pattern)
+      of: model.deviceCount / (workers * context), along: Mesh.searchedAxes[...], of: [.context: context],
+      pattern: pattern)
     {
       let unit = workers * mesh.degree(of: .data) * (pattern.microBatch ?? 1)
       // With virtual stages not every number of micro-batches will do: one of as many in a row as there are stages.
@@ -230,6 +231,6 @@ extension CostModel {
 extension StrategyPattern {
   /// The pattern with every degree of a mesh fixed.
   fileprivate func on(_ mesh: Mesh) -> StrategyPattern {
-    Mesh.searchedAxes.reduce(self) { $0.stating($1.name, .integer(mesh.degree(of: $1))) }
+    (Mesh.searchedAxes + (mesh.degree(of: .context) > 1 ? [.context] : [])).reduce(self) { $0.stating($1.name, .integer(mesh.degree(of: $1))) }
   }
 }

@@ -36,7 +36,7 @@ struct StrategyFamily {
     var families = updates.filter { $0.0 != winner.update }.map { update, name in
       StrategyFamily(name: name) { $0.update == update }
     }
-    for axis in Mesh.searchedAxes {
+    for axis in Mesh.searchedAxes + [.context] {
       let what = axis == .pipeline ? "pipeline" : "\(axis.name) parallelism"
       families.append(
         winner.mesh.degree(of: axis) > 1

@@ -102,6 +102,11 @@ package struct CommunicationGroup: Sendable, Equatable {
     return collectiveSeconds + allToAllLatencySeconds + byteCount * allToAllSecondsPerByte
   }
 
+  /// Seconds for every rank to send its neighbour in a ring so many bytes: α + S/B, a transfer and no collective.
+  func shiftSeconds(byteCount: Double) -> Double {
+    rankCount > 1 ? latencySeconds + byteCount / ringBytesPerSecond : 0
+  }
+
   /// Seconds of one collective of `byteCount` bytes of the whole tensor.
   func seconds(of kind: CollectiveKind, byteCount: Double) -> Double {
     switch kind {
@@ -109,6 +114,7 @@ package struct CommunicationGroup: Sendable, Equatable {
     case .reduceScatter: reduceScatterSeconds(byteCount: byteCount)
     case .allReduce: allReduceSeconds(byteCount: byteCount)
     case .allToAll: allToAllSeconds(byteCount: byteCount)
+    case .shift, .shiftBack: shiftSeconds(byteCount: byteCount)
     }
   }
 

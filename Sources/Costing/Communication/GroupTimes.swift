@@ -81,6 +81,7 @@ final class GroupTimes: Sendable, Equatable {
     case .allGather: allGather
     case .reduceScatter: reduceScatter
     case .allToAll: allToAll
+    case .shift, .shiftBack: nil
     }
   }
 

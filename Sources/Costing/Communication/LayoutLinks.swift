@@ -24,6 +24,7 @@ package final class LayoutLinks: Sendable {
   private let workerStarts: StrideTo<Int>
   private let fabric: Fabric
   private let shardGroups = ShardGroupMemo()
+  private let contextGroups = Mutex<[Strategy.ContextDivision: ContextGroups]>([:])
 
   /// α and β of a point-to-point transfer.
   struct Boundary: Sendable, Equatable {
@@ -42,7 +43,7 @@ package final class LayoutLinks: Sendable {
     self.fabric = fabric
     devicesPerNode = fabric.devicesPerNode
     let t = mesh.degree(of: .tensor), p = mesh.degree(of: .pipeline)
-    let replicas = mesh.spacing(along: .data), stageSize = mesh.blockSize(below: .pipeline)
+    let replicas = mesh.replicas, stageSize = mesh.blockSize(below: .pipeline)
     let workerSize = mesh.blockSize(below: .worker)
 
     let tensorIsAligned = fabric.isAligned(t)
@@ -121,6 +122,29 @@ package final class LayoutLinks: Sendable {
     shardGroups.groups(sharding) { ShardGroups(sharding, in: self) }
   }
 
+  /// The groups that ranks which divide a sequence exchange in.
+  ///
+  /// - Complexity: O(world size) on a measured cluster or unaligned groups the first time, O(1) otherwise.
+  func contextGroups(_ division: Strategy.ContextDivision) -> ContextGroups {
+    guard division.degree > 1 else { return .none }
+    return contextGroups.withLock { known in
+      if let groups = known[division] { return groups }
+      func slowest(_ spacing: RankGroup.Spacing) -> CommunicationGroup {
+        guard spacing.count > 1 else { return .alone }
+        let extent = spacing.stride * spacing.count
+        let isAlike = [spacing.stride, extent].allSatisfy { fabric.isAligned($0) || fabric.isAlignedInNode($0) }
+        return fabric.slowest(
+          of: (0..<(isAlike ? 1 : mesh.worldSize)).lazy.filter { $0 % extent < spacing.stride }.map {
+            RankGroup(first: $0, stride: spacing.stride, count: spacing.count)
+          })
+      }
+      let groups = ContextGroups(
+        heads: slowest(mesh.headSpacing(division)), sequence: slowest(mesh.sequenceSpacing(division)))
+      known[division] = groups
+      return groups
+    }
+  }
+
   /// Groups so spaced among the replicas of a data-parallel group: the slowest of each stage, or one entry if all stages
   /// are alike.
   ///
@@ -129,7 +153,7 @@ package final class LayoutLinks: Sendable {
   func subgroups(_ spacing: RankGroup.Spacing, withHops: Bool) -> [ShardGroup] {
     let count = spacing.count
     if count == 1 { return [.alone] }
-    let replicas = mesh.spacing(along: .data), stageSize = mesh.blockSize(below: .pipeline)
+    let replicas = mesh.replicas, stageSize = mesh.blockSize(below: .pipeline)
     // Members lie in consecutive blocks of `step` ranks, each at the same place.
     let step = replicas.stride * spacing.stride, extent = step * count
     let isAlike = [step, extent].allSatisfy { fabric.isAligned($0) || fabric.isAlignedInNode($0) }

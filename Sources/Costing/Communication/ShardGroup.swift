@@ -34,7 +34,7 @@ struct ShardGroup: Sendable, Equatable {
     return switch exchange.kind {
     case .allGather: gatherVolume(elementCount: elementCount, byteCount: byteCount, isQuantised: isQuantised)
     case .reduceScatter: reduceVolume(elementCount: elementCount, byteCount: byteCount, isQuantised: isQuantised)
-    case .allReduce, .allToAll: ShardVolume(bytes: Double(elementCount * byteCount))
+    case .allReduce, .allToAll, .shift, .shiftBack: ShardVolume(bytes: Double(elementCount * byteCount))
     }
   }
 
@@ -43,7 +43,7 @@ struct ShardGroup: Sendable, Equatable {
     switch exchange.kind {
     case .allGather: group.allGatherSeconds(byteCount: volume.bytes)
     case .reduceScatter: reduceSeconds(volume)
-    case .allReduce, .allToAll: group.allReduceSeconds(byteCount: volume.bytes)
+    case .allReduce, .allToAll, .shift, .shiftBack: group.allReduceSeconds(byteCount: volume.bytes)
     }
   }
 

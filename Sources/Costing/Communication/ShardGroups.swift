@@ -56,7 +56,7 @@ final class ShardGroups: Sendable {
     exchanges = Moment.allCases.map { moment in
       sharding.exchanges(at: moment, in: layout.mesh).filter { $0.family != nil }
     }
-    let replicaCount = layout.mesh.degree(of: .data)
+    let replicaCount = layout.mesh.replicaCount
     let families = Sharding.Family.allCases.map { family in
       layout.subgroups(
         sharding.spacing(of: family, replicaCount: replicaCount), withHops: sharding.isQuantised)

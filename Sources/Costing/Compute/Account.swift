@@ -14,8 +14,10 @@ struct Account: Sendable {
   /// Of the matrix products, the gradients of column-parallel layers' inputs: under sequence parallelism the gather of
   /// those inputs, which only the weights' gradients need, runs meanwhile.
   private(set) var columnInputGradientSeconds = 0.0
-  /// In the order in which each is first called for.
+  /// Those of the tensor group, in the order in which each is first called for.
   private(set) var collectives: [EqualCollectives] = []
+  /// Those of ranks that divide a sequence.
+  private(set) var contextCollectives: [EqualCollectives] = []
 
   /// What the device computes before gradients are accumulated.
   var seconds: Double { gemmSeconds + attentionSeconds + lossSeconds + elementWiseSeconds }
@@ -33,7 +35,8 @@ struct Account: Sendable {
     var bytes = 0.0, backwardBytes = 0.0, movedBytes = 0.0, parameterCount = 0
     for step in inReverse ? steps.reversed() : steps {
       switch step {
-      case .collective(let collective): collectives.add(collective)
+      case .collective(let collective) where collective.ranks == .tensorGroup: collectives.add(collective)
+      case .collective(let collective): contextCollectives.add(collective)
       case .piece(_, let operations):
         for operation in inReverse ? operations.reversed() : operations {
           switch operation {
@@ -82,7 +85,8 @@ extension [EqualCollectives] {
   mutating func add(_ collective: TensorCollective, count: Int = 1) {
     // Few kinds: a search costs less than a dictionary.
     let equal = firstIndex {
-      $0.collective.kind == collective.kind && $0.collective.elementCount == collective.elementCount
+      $0.collective.kind == collective.kind && $0.collective.ranks == collective.ranks
+        && $0.collective.elementCount == collective.elementCount
         && $0.collective.elementByteCount == collective.elementByteCount
         && ($0.collective.operand == .columnInput) == (collective.operand == .columnInput)
     }

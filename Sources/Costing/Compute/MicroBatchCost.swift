@@ -12,10 +12,14 @@ package struct MicroBatchCost: Sendable {
     package var forwardComputeSeconds = 0.0
     /// Exposed collectives of the tensor group, forward.
     package var forwardTensorSeconds = 0.0
+    /// Exposed exchanges of ranks that divide a sequence, forward.
+    package var forwardContextSeconds = 0.0
     /// Computation of the backward pass, without what is recomputed.
     package var backwardComputeSeconds = 0.0
     /// Exposed collectives of the tensor group, backward, those of recomputation included.
     package var backwardTensorSeconds = 0.0
+    /// Exposed exchanges of ranks that divide a sequence, backward, those of recomputation included.
+    package var backwardContextSeconds = 0.0
     /// Computation that backward repeats.
     package var recomputeSeconds = 0.0
     /// Of the backward pass' computation, what the gradient of the input does not wait for: gradients of weights, and adding
@@ -23,9 +27,11 @@ package struct MicroBatchCost: Sendable {
     package var weightGradientSeconds = 0.0
 
     /// The forward pass.
-    package var forwardSeconds: Double { forwardComputeSeconds + forwardTensorSeconds }
+    package var forwardSeconds: Double { forwardComputeSeconds + forwardTensorSeconds + forwardContextSeconds }
     /// The backward pass.
-    package var backwardSeconds: Double { backwardComputeSeconds + backwardTensorSeconds + recomputeSeconds }
+    package var backwardSeconds: Double {
+      backwardComputeSeconds + backwardTensorSeconds + recomputeSeconds + backwardContextSeconds
+    }
   }
 
   /// One transformer block.
@@ -40,7 +46,8 @@ package struct MicroBatchCost: Sendable {
   let kept: KeptActivations
 
   init(
-    _ recipe: Recipe, rates: ComputeRates, framework: DeviceProfile.Framework, tensorGroup group: CommunicationGroup
+    _ recipe: Recipe, rates: ComputeRates, framework: DeviceProfile.Framework, tensorGroup group: CommunicationGroup,
+    context: ContextGroups
   ) {
     func account(_ part: Recipe.Part, _ pass: Recipe.Pass) -> Account { Account(recipe, part, pass, on: rates) }
     func weightGradient(_ part: Recipe.Part) -> Double {
@@ -48,13 +55,15 @@ package struct MicroBatchCost: Sendable {
       return account.seconds + account.accumulationSeconds
     }
     var keptLayer = Passes(
-      forward: account(.block, .forward), backward: account(.block, .backward), group: group, framework: framework)
+      forward: account(.block, .forward), backward: account(.block, .backward), group: group, context: context,
+      framework: framework)
     keptLayer.weightGradientSeconds = weightGradient(.block)
     self.keptLayer = keptLayer
     var layer = keptLayer
     if recipe.recompute == .full {
       layer.recomputeSeconds = layer.forwardComputeSeconds
       layer.backwardTensorSeconds += layer.forwardTensorSeconds
+      layer.backwardContextSeconds += layer.forwardContextSeconds
     } else {
       layer.recomputeSeconds = account(.block, .recompute).seconds
     }
@@ -86,7 +95,8 @@ extension MicroBatchCost.Passes {
 
   /// Passes of a block, whose collectives a framework runs at a rate of its own, and beside its products for a share.
   fileprivate init(
-    forward: Account, backward: Account, group: CommunicationGroup, framework: DeviceProfile.Framework
+    forward: Account, backward: Account, group: CommunicationGroup, context: ContextGroups,
+    framework: DeviceProfile.Framework
   ) {
     func exposedSeconds(_ account: Account) -> Double {
       var seconds = 0.0, regatherSeconds = 0.0, count = 0
@@ -111,5 +121,7 @@ extension MicroBatchCost.Passes {
     forwardTensorSeconds = exposedSeconds(forward)
     backwardComputeSeconds = backward.seconds + backward.accumulationSeconds
     backwardTensorSeconds = exposedSeconds(backward)
+    forwardContextSeconds = context.exposedSeconds(forward)
+    backwardContextSeconds = context.exposedSeconds(backward)
   }
 }

@@ -21,25 +21,31 @@ package struct StepSeconds: Sendable {
   }
 
   init(
-    _ recipe: Recipe, cost: MicroBatchCost, rates: ComputeRates, tensorGroup group: CommunicationGroup
+    _ recipe: Recipe, cost: MicroBatchCost, rates: ComputeRates, tensorGroup group: CommunicationGroup,
+    context: ContextGroups
   ) {
     let isSelective = recipe.recompute == .selective
     let again = isSelective ? Account(recipe, .block, .recompute, on: rates).seconds : 0
-    // Before the piece that needs the core, or before all of them.
+    // Before the piece that needs the core, which is fused where the sequence is divided, or before all of them.
     let place = recipe.selective == .attentionCore ? ModelPiece.attentionCore : .feedForwardOutput
     func timed(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [TimedStep] {
       let costs = part == .embedding ? cost.embedding : part == .block ? cost.keptLayer : cost.head
       let isForward = pass == .forward || pass == .recompute
       let exposed = isForward ? costs.forwardTensorSeconds : costs.backwardTensorSeconds
+      let exposedContext = isForward ? costs.forwardContextSeconds : costs.backwardContextSeconds
       func collectiveSeconds(_ it: TensorCollective) -> Double {
-        group.seconds(of: it.kind, byteCount: Double(it.byteCount))
+        it.ranks == .tensorGroup
+          ? group.seconds(of: it.kind, byteCount: Double(it.byteCount)) : context.seconds(of: it)
       }
       let steps = recipe.steps(part, pass)
-      var all = 0.0
-      for case .collective(let it) in steps { all += collectiveSeconds(it) }
+      var ofTensor = 0.0, ofContext = 0.0
+      for case .collective(let it) in steps {
+        if it.ranks == .tensorGroup { ofTensor += collectiveSeconds(it) } else { ofContext += collectiveSeconds(it) }
+      }
       return steps.map { step in
         switch step {
         case .collective(let it):
+          let (all, exposed) = it.ranks == .tensorGroup ? (ofTensor, exposed) : (ofContext, exposedContext)
           return TimedStep(step: step, seconds: all > 0 ? collectiveSeconds(it) / all * exposed : 0)
         case .piece(let piece, _):
           let account = Account([step], on: rates)
@@ -62,10 +68,12 @@ extension CostModel {
     zip(devices, layout.links).map { device, links in
       let recipe = Recipe(job: job, strategy: strategy, framework: device.framework)
       let rates = ComputeRates(device.speed, framework: device.framework, job: job)
+      let context = links.contextGroups(strategy.contextDivision)
       return StepSeconds(
         recipe,
-        cost: MicroBatchCost(recipe, rates: rates, framework: device.framework, tensorGroup: links.tensorGroup),
-        rates: rates, tensorGroup: links.tensorGroup)
+        cost: MicroBatchCost(
+          recipe, rates: rates, framework: device.framework, tensorGroup: links.tensorGroup, context: context),
+        rates: rates, tensorGroup: links.tensorGroup, context: context)
     }
   }
 }

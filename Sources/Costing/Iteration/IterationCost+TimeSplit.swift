@@ -29,12 +29,13 @@ extension IterationCost {
     let compute = sum { $0.forwardComputeSeconds + $0.backwardComputeSeconds }
     let recompute = sum { $0.recomputeSeconds }
     let tensor = sum { $0.forwardTensorSeconds + $0.backwardTensorSeconds }
+    let context = sum { $0.forwardContextSeconds + $0.backwardContextSeconds }
     let busy = m * own.passSeconds(stage: last.stage, content).sum
     // What remains of the passes beside what the data-parallel group adds is waiting for the host.
     let exposedInPasses = own.dataSecondsInPasses(stage: last.stage, content)
     // What rounding leaves is neither waiting nor bubble.
     func beyondRounding(_ seconds: Double) -> Double { seconds > 1e-12 * busy ? seconds : 0 }
-    let waiting = busy - compute - recompute - tensor - exposedInPasses
+    let waiting = busy - compute - recompute - tensor - context - exposedInPasses
     let local = last.iterationSeconds
     return Prediction.TimeSplit(
       computeSeconds: compute, recomputeSeconds: recompute,
@@ -43,7 +44,7 @@ extension IterationCost {
       dataSeconds: exposedInPasses + last.tail.dataSeconds + last.waitSeconds,
       bubbleSeconds: beyondRounding(endWithoutTransfers - busy), optimizerSeconds: last.tail.optimizerSeconds,
       fixedSeconds: fixedSeconds,
-      outerSeconds: iterationSeconds(of: split, localSeconds: local) - local)
+      outerSeconds: iterationSeconds(of: split, localSeconds: local) - local, contextSeconds: context)
   }
 }
 

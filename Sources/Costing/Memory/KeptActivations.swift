@@ -14,8 +14,11 @@ struct KeptActivations: Sendable {
   let headBytes: Int
   /// The softmax of the logits.
   let lossBytes: Int
+  /// What attention holds besides while a block runs, where ranks divide the sequence.
+  let contextWorkspaceBytes: Int
 
   init(_ recipe: Recipe) {
+    contextWorkspaceBytes = recipe.contextWorkspaceBytes
     func bytes(_ part: Recipe.Part, _ pass: Recipe.Pass, where isCounted: (KeptTensor.Role) -> Bool) -> Int {
       var sum = 0
       for case .piece(_, let operations) in recipe.steps(part, pass) {

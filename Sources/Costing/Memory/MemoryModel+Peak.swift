@@ -59,7 +59,7 @@ extension MemoryModel {
 
   /// Buffers that are alive throughout: gathers of the tensor group, buckets of an all-reduce of gradients.
   private func bufferBytes(parameterCount: Int) -> Int {
-    guard strategy.dataDegree > 1, strategy.zeroStage == .none else { return tensorBufferBytes }
+    guard strategy.replicaCount > 1, strategy.zeroStage == .none else { return tensorBufferBytes }
     return tensorBufferBytes + Self.scaled(parameterCount, by: framework.bucketBytesPerParameter)
   }
 

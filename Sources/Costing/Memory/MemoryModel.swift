@@ -117,17 +117,17 @@ package struct MemoryModel: Sendable {
     weightByteCount = job.precision.byteCount
     evaluationCount = strategy.update == .zerothOrder ? strategy.evaluationCount(job) : 0
     streamByteCount =
-      strategy.microBatch * job.sequenceLength * model.hiddenSize * job.precision.byteCount
+      strategy.tokenCount(job) * model.hiddenSize * job.precision.byteCount
       / (strategy.usesSequenceParallelism ? t : 1)
-    logitsGradientBytes = strategy.microBatch * job.sequenceLength * (vocabulary / t) * job.precision.byteCount
-    logitsByteCount = strategy.microBatch * job.sequenceLength * (vocabulary / t) * job.precision.byteCount
+    logitsGradientBytes = strategy.tokenCount(job) * (vocabulary / t) * job.precision.byteCount
+    logitsByteCount = strategy.tokenCount(job) * (vocabulary / t) * job.precision.byteCount
     gradientByteCount = job.gradientByteCount
     optimizer = OptimizerStates(job: job, vocabularySize: vocabulary, parameters: parameters, tensorDegree: t)
     keepsMastersBesideHost = framework.keepsMastersBesideHost
     outerByteCount = strategy.update == .outer ? strategy.outer.byteCount(job.outer) : 0
     self.framework = framework.memory
 
-    let tokens = strategy.microBatch * job.sequenceLength
+    let tokens = strategy.tokenCount(job)
     let whole = Self.scaled(kept.wholeBlockBytes, by: framework.memory.activationFactor)
     let recomputed: Int
     switch strategy.recompute {
@@ -140,7 +140,8 @@ package struct MemoryModel: Sendable {
     // Scores that are computed again are used up by the input gradient.
     let dropsScores = strategy.recompute == .selective && framework.memory.selective == .attentionCore
     awaitingLayerBytes = dropsScores ? 0 : recomputed
-    layerWorkspaceBytes = recomputed + Self.scaled(whole, by: framework.memory.backwardWorkspaceFactor)
+    layerWorkspaceBytes =
+      recomputed + Self.scaled(whole, by: framework.memory.backwardWorkspaceFactor) + kept.contextWorkspaceBytes
     keptLayerWorkspaceBytes = layerWorkspaceBytes - (strategy.recompute == .full ? recomputed : 0)
     keptLayerActivationBytes = strategy.recompute == .full ? whole : layerActivationBytes
     embeddingActivationBytes = kept.embeddingBytes

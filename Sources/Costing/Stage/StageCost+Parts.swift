@@ -18,6 +18,8 @@ package struct PassCauses: Sendable, Equatable {
   package var recomputeSeconds = 0.0
   /// Exposed collectives of the tensor group.
   package var tensorSeconds = 0.0
+  /// Exposed exchanges of ranks that divide a sequence.
+  package var contextSeconds = 0.0
   /// Waits of the device for its host to launch.
   package var launchSeconds = 0.0
   /// What the traffic of replicas slows computation by, however well it is hidden.
@@ -26,7 +28,9 @@ package struct PassCauses: Sendable, Equatable {
   package init() {}
 
   /// All of it.
-  package var seconds: Double { computeSeconds + recomputeSeconds + tensorSeconds + launchSeconds + dataSeconds }
+  package var seconds: Double {
+    computeSeconds + recomputeSeconds + tensorSeconds + launchSeconds + dataSeconds + contextSeconds
+  }
 }
 
 extension StageCost {
@@ -85,10 +89,12 @@ extension StageCost {
     var forward = PassCauses(), backward = PassCauses()
     forward.computeSeconds = passes.forwardComputeSeconds
     forward.tensorSeconds = passes.forwardTensorSeconds
+    forward.contextSeconds = passes.forwardContextSeconds
     forward.launchSeconds = (factor - 1) * passes.forwardSeconds
     backward.computeSeconds = passes.backwardComputeSeconds
     backward.recomputeSeconds = passes.recomputeSeconds
     backward.tensorSeconds = passes.backwardTensorSeconds
+    backward.contextSeconds = passes.backwardContextSeconds
     backward.launchSeconds = (factor - 1) * passes.backwardSeconds
     let gathered = groups.exchanges(at: .laterUse), reduced = groups.exchanges(at: .partBackward)
     forward.dataSeconds = slowdown(of: passes.forwardSeconds, by: gathered, part)

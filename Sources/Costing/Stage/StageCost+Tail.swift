@@ -101,7 +101,7 @@ extension StageCost {
         // Between nodes reductions reach less of the network than a large transfer does. A group's members are spread
         // among as many replicas as have divided the tensor when it is done.
         let extent = exchange.divisor * exchange.rankCount
-        let leavesNode = links.mesh.blockSize(below: .data) * extent > links.devicesPerNode
+        let leavesNode = links.mesh.blockSize(below: .context) * extent > links.devicesPerNode
         sum += group.seconds(of: exchange, moved.atRate(leavesNode ? framework.reductionRateFraction : 1)) + buckets
       }
       return sum

@@ -252,10 +252,10 @@ package final class StageCost: Sendable {
 }
 
 extension Strategy {
-  /// Bytes of a micro-batch's activations between layers, whole: a tensor group holds them once or divided. Those of all
+  /// Bytes of a micro-batch's activations between layers, of a rank's part of its sequences whole: a tensor group holds them once or divided. Those of all
   /// losses that a rank evaluates travel together.
   func boundaryActivationBytes(job: TrainingJob) -> Int {
-    microBatch * job.sequenceLength * job.model.hiddenSize * job.precision.byteCount
+    tokenCount(job) * job.model.hiddenSize * job.precision.byteCount
       * (update == .zerothOrder ? evaluationCount(job) : 1)
   }
 }

@@ -59,6 +59,11 @@ struct CollectiveVolume {
       for from in 0..<rankCount {
         for to in 0..<rankCount where to != from { body(from, to, chunkLength(to)) }
       }
+    case .shift, .shiftBack:
+      guard rankCount > 1 else { return }
+      for from in 0..<rankCount {
+        body(from, (from + (kind == .shift ? 1 : rankCount - 1)) % rankCount, elementCount)
+      }
     }
   }
 

@@ -19,7 +19,7 @@ extension CostModel {
   ///
   /// - Parameter byteCount: of the whole tensor.
   package func route(of kind: CollectiveKind, over group: RankGroup, byteCount: Int) -> Route {
-    guard group.count > 1, kind != .allToAll else { return .ring }
+    guard group.count > 1, ![.allToAll, .shift, .shiftBack].contains(kind) else { return .ring }
     let links = fabric.group(first: group.first, stride: group.stride, count: group.count)
     switch links.way(of: kind, byteCount: Double(byteCount)) {
     case .ring: return .ring
@@ -40,6 +40,7 @@ extension CostModel {
   /// | kind | what, of a tensor group's T tokens, h hidden, S = T·h elements |
   /// |---|---|
   /// | tensor | each block sums S twice forward and twice backward (Shoeybi et al. 2019); under sequence parallelism each sum is a gather and a scatter, and backward gathers two inputs again (Korthikanti et al. 2022); full recomputation repeats the forward ones; embedding, head and loss have their own; without sequence parallelism what crossed a stage boundary in parts is gathered; gradients of parameters that all ranks of the group hold, but each computes in part, are summed |
+  /// | context | what ranks that divide a sequence exchange for attention, see ``Training/Recipe``; T above is a rank's part of the sequences |
   /// | pipeline | S/t of each rank, each boundary, each direction, each micro-batch |
   /// | data | gradients reduced and weights gathered, once an iteration of a stage's parameters where whole gradients are kept (ZeRO 0 and 1), every micro-batch of each part otherwise, and once what is left between the degrees of gradients, optimizer states and replicas; quantised, words of codes and steps |
   /// | embedding | gradients of tied embeddings, between first and last stage |
@@ -57,6 +58,7 @@ extension CostModel {
   package func traffic(of strategy: Strategy, split: Split, routes: CollectiveRoutes? = nil) -> TrafficCount {
     var fold = TrafficFold(model: self, strategy: strategy, split: split, routes: routes ?? cheapestRoutes)
     fold.countTensor()
+    fold.countContext()
     fold.countPipeline()
     fold.countExchanges()
     return fold.count
@@ -135,21 +137,7 @@ private struct TrafficFold {
   private mutating func countTensor(stage: Int, group: RankGroup) {
     let m = microBatchCount
     let isFirst = stage == 0, isLast = stage == strategy.headStage
-    var collectives: [EqualCollectives] = []
-    func add(_ part: Recipe.Part, _ pass: Recipe.Pass, times: Int) {
-      for case .collective(let it) in recipe.steps(part, pass) { collectives.add(it, count: times) }
-    }
-    for pass in isZerothOrder ? [.forward] : [Recipe.Pass.forward, .recompute, .backward] {
-      if isFirst { add(.embedding, pass, times: m) }
-      add(.block, pass, times: m * (pass == .recompute ? recomputedLayers : stageLayers)[stage])
-      if isLast { add(.head, pass, times: m) }
-    }
-    for equal in collectives {
-      let it = equal.collective
-      countCollective(
-        it.kind, of: it.operand, it.elementCount, bytes: it.elementByteCount, times: equal.count * lossCount, .tensor,
-        over: group)
-    }
+    countOfRecipe(stage: stage, among: .tensorGroup, group: group)
     // What arrives from another stage, forward at every virtual stage but the first, backward at every one but the last.
     if !strategy.usesSequenceParallelism, strategy.pipelineDegree > 1 {
       let arrivals =
@@ -159,6 +147,41 @@ private struct TrafficFold {
       countCollective(
         .allGather, of: .stream, recipe.activationElementCount * lossCount, bytes: elementBytes, times: m * arrivals,
         .tensor, over: group)
+    }
+  }
+
+  /// What ranks that divide a sequence exchange.
+  mutating func countContext() {
+    let division = strategy.contextDivision
+    guard division.degree > 1 else { return }
+    for (ranks, spacing) in [
+      (TensorCollective.Ranks.headGroup, mesh.headSpacing(division)), (.sequenceGroup, mesh.sequenceSpacing(division)),
+    ] where spacing.count > 1 {
+      for group in mesh.ranks.groups(spacing) {
+        countOfRecipe(stage: mesh.coordinate(ofRank: group.first, along: .pipeline), among: ranks, group: group)
+      }
+    }
+  }
+
+  /// The collectives of all passes of a stage in a group.
+  private mutating func countOfRecipe(stage: Int, among ranks: TensorCollective.Ranks, group: RankGroup) {
+    let m = microBatchCount
+    var collectives: [EqualCollectives] = []
+    func add(_ part: Recipe.Part, _ pass: Recipe.Pass, times: Int) {
+      for case .collective(let it) in recipe.steps(part, pass) where it.ranks == ranks {
+        collectives.add(it, count: times)
+      }
+    }
+    for pass in isZerothOrder ? [.forward] : [Recipe.Pass.forward, .recompute, .backward] {
+      if stage == 0 { add(.embedding, pass, times: m) }
+      add(.block, pass, times: m * (pass == .recompute ? recomputedLayers : stageLayers)[stage])
+      if stage == strategy.headStage { add(.head, pass, times: m) }
+    }
+    for equal in collectives {
+      let it = equal.collective
+      countCollective(
+        it.kind, of: it.operand, it.elementCount, bytes: it.elementByteCount, times: equal.count * lossCount,
+        it.traffic, over: group)
     }
   }
 
@@ -201,7 +224,7 @@ private struct TrafficFold {
       let elements =
         exchange.family.map {
           strategy.sharding.elementCount(
-            over: $0, ofReplica: place[.data], replicaCount: strategy.dataDegree, elementCount: tensor.elementCount)
+            over: $0, ofReplica: mesh.replica(at: place), replicaCount: strategy.replicaCount, elementCount: tensor.elementCount)
         } ?? tensor.elementCount
       if let hops = exchange.hops(of: elements, in: ranks, devicesPerNode: devicesPerNode) {
         count(hops, times: tensor.times, kind)
@@ -218,7 +241,7 @@ private struct TrafficFold {
   private mutating func countProgress(_ exchange: Exchange, among ranks: RankGroup) {
     let place = mesh.coordinates(ofRank: ranks.first)
     let elements = strategy.sharding.ownedElementCount(
-      ofReplica: place[.data], replicaCount: strategy.dataDegree,
+      ofReplica: mesh.replica(at: place), replicaCount: strategy.replicaCount,
       partElementCounts: parts(ofStage: place[.pipeline]).flatMap {
         [Int](repeating: $0.parameters, count: $0.copies)
       })

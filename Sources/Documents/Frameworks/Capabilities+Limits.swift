@@ -6,19 +6,19 @@ extension Capabilities {
     if !strategy.usesFlashAttention, !limits.hasUnfusedAttention {
       return Refusal("\(label) always fuses attention", nearest: "flash_attention=true")
     }
-    if strategy.dataDegree > 1, strategy.zeroStage == .none,
+    if strategy.replicaCount > 1, strategy.zeroStage == .none,
       !optimizers.contains(where: { !$0.needsShards && $0.has(job.optimizer, job.precision) })
     {
       return Refusal(
         "\(label) keeps states of \(job.optimizer.words) only where replicas divide them", nearest: "zero_stage=1")
     }
-    if strategy.dataDegree > 1, strategy.zeroStage == .none, job.precision.is16Bit, job.accumulatesGradientsInFP32,
+    if strategy.replicaCount > 1, strategy.zeroStage == .none, job.precision.is16Bit, job.accumulatesGradientsInFP32,
       !limits.accumulatesWholeGradientsInFP32
     {
       return Refusal(
         "\(label) accumulates gradients in fp32 only where replicas divide states", nearest: "zero_stage=1")
     }
-    if strategy.dataDegree > 1, strategy.zeroStage >= .gradients, !strategy.overlapsGradientReduce,
+    if strategy.replicaCount > 1, strategy.zeroStage >= .gradients, !strategy.overlapsGradientReduce,
       limits.overlapsShardedGradientsAlways
     {
       return Refusal(

@@ -86,7 +86,7 @@ extension Capabilities {
     if strategy.update == .outer {
       return Refusal("\(label) has no outer steps between workers", nearest: "update=first-order")
     }
-    return refusal(of: strategy.mesh) ?? refusal(of: strategy.schedule)
+    return refusal(of: strategy.mesh) ?? refusal(ofContext: strategy) ?? refusal(of: strategy.schedule)
       ?? refusal(ofSequenceParallelism: strategy.usesSequenceParallelism, on: strategy.mesh)
       ?? refusal(of: strategy.recompute) ?? refusal(of: strategy.sharding, on: strategy.mesh)
   }
@@ -138,7 +138,7 @@ extension Capabilities {
 
   /// Why the framework does not divide states so among the replicas of a mesh; nil if it does.
   package func refusal(of sharding: Sharding, on mesh: Mesh) -> Refusal? {
-    let replicas = mesh.degree(of: .data)
+    let replicas = mesh.replicaCount
     guard replicas > 1 else { return nil }
     let form = sharding.form(replicaCount: replicas)
     let offers = shardings.filter { offer in

@@ -32,6 +32,8 @@ package struct Capabilities: Sendable {
   package let gradientAccumulation: GradientAccumulation
   package let optimizers: [OptimizerOffer]
   package let models: Models
+  /// How it divides sequences among ranks; empty where it does not.
+  package var contextExchanges: [ContextOffer] = []
   /// What only some strategies of some jobs break.
   package var limits = Limits()
 
@@ -169,6 +171,8 @@ package struct Capabilities: Sendable {
     package var overlapsShardedGradientsAlways = false
     /// Micro-batches that a pipeline may have fewer than stages; nil where any number will do.
     package var microBatchesFewerThanStages: Int?
+    /// Whether ranks that divide a sequence always divide states as well.
+    package var dividesStatesAlongSequences = false
     /// Chunks a stage above which a pipeline's sharded weights are gathered more than once an iteration; nil without such
     /// a bound.
     package var shardedChunkCount: Int?

@@ -96,7 +96,7 @@ extension Prediction.TimeSplit {
   /// Adds another a number of times.
   fileprivate mutating func add(_ other: Self, times: Double) {
     for part: WritableKeyPath<Self, Double> in [
-      \.computeSeconds, \.recomputeSeconds, \.launchSeconds, \.tensorSeconds, \.pipelineSeconds, \.dataSeconds,
+      \.computeSeconds, \.recomputeSeconds, \.launchSeconds, \.tensorSeconds, \.contextSeconds, \.pipelineSeconds, \.dataSeconds,
       \.bubbleSeconds, \.optimizerSeconds, \.fixedSeconds, \.hostSeconds, \.outerSeconds,
     ] { self[keyPath: part] += times * other[keyPath: part] }
   }
@@ -106,6 +106,7 @@ extension Prediction.TimeSplit {
     recomputeSeconds += pass.recomputeSeconds
     launchSeconds += pass.launchSeconds
     tensorSeconds += pass.tensorSeconds
+    contextSeconds += pass.contextSeconds
     dataSeconds += pass.dataSeconds
   }
 

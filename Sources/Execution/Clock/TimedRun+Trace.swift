@@ -32,7 +32,7 @@ extension TimedRun {
     let first = setting.ranks[place], t = setting.mesh.degree(of: .tensor)
     let ranks = t == 1 ? "rank \(first)" : "ranks \(first) to \(first + t - 1)"
     let mesh = setting.mesh
-    let others = setting.areReplicasAlike ? mesh.degree(of: .data) * mesh.degree(of: .worker) - 1 : 0
+    let others = setting.areReplicasAlike ? mesh.replicaCount * mesh.degree(of: .worker) - 1 : 0
     return "stage \(track.stage), \(ranks)" + (others > 0 ? ", for \(others + 1) replicas" : "")
   }
 
@@ -146,7 +146,7 @@ extension ProgramStep.Stream {
   fileprivate func isShown(of program: RankProgram) -> Bool {
     switch self {
     case .compute, .tensor, .pipeline, .data: true
-    case .upload, .offload, .outer, .gradients: program.steps.contains { $0.stream == self }
+    case .context, .upload, .offload, .outer, .gradients: program.steps.contains { $0.stream == self }
     }
   }
 }
@@ -156,7 +156,7 @@ extension Recipe.Step {
   fileprivate var words: (name: String, category: String) {
     switch self {
     case .piece(let piece, _): (piece.rawValue, "piece")
-    case .collective(let it): ("\(it.kind.rawValue) of \(it.operand)", TrafficKind.tensor.rawValue)
+    case .collective(let it): ("\(it.kind.rawValue) of \(it.operand)", it.traffic.rawValue)
     }
   }
 }

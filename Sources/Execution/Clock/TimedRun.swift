@@ -67,13 +67,13 @@ package struct TimedRun: Sendable {
     // Of a part in a pass: the pass itself, and what replicas exchange with it, in two hops where that is quantised.
     if strategy.update == .zerothOrder {
       // Of a part in a visit: perturbed and passed for each loss, and moved five times at most.
-      let perPart = 2 * strategy.evaluationCount(model.job) + 5 * (1 + strategy.dataDegree / 32)
+      let perPart = 2 * strategy.evaluationCount(model.job) + 5 * (1 + strategy.replicaCount / 32)
       let visits = strategy.visitCount(of: strategy.microBatchCount(globalBatch: model.job.globalBatch))
       return ranks / strategy.pipelineDegree * visits * ((split.layerCount + 3) * perPart + 8 * split.stageCount)
     }
     let iterations = simulatedIterationCount(model, strategy: strategy, split: split)
     let exchanges = sharding.gradientDegree > 1 ? (sharding.isQuantised ? 5 : 3) : 0
-    let parts = 2 * (split.layerCount + 2) * (1 + exchanges * (1 + strategy.dataDegree / 32))
+    let parts = 2 * (split.layerCount + 2) * (1 + exchanges * (1 + strategy.replicaCount / 32))
     // Of a chunk: the ends of its passes, and messages.
     let ends = 8 * split.layerCounts.count
     return ranks / strategy.pipelineDegree * strategy.microBatchCount(globalBatch: model.job.globalBatch)

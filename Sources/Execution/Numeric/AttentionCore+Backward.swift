@@ -25,11 +25,11 @@ extension AttentionCore {
             if let mask = probabilities.mask {
               for at in 0..<tileCount { work[at] *= mask.elements[first + at] }
             }
-            for position in 0..<sequenceLength {
-              let row = position * sequenceLength
+            for position in 0..<queryCount {
+              let row = position * keyCount
               var sum: Float = 0
-              for at in row..<row + sequenceLength { sum += softmax[first + at] * work[at] }
-              for at in row..<row + sequenceLength { work[at] = softmax[first + at] * (work[at] - sum) }
+              for at in row..<row + keyCount { sum += softmax[first + at] * work[at] }
+              for at in row..<row + keyCount { work[at] = softmax[first + at] * (work[at] - sum) }
             }
             scoreBackward(tile, scoreGradient: work, query: query, key: key, into: &gradients)
           }
@@ -52,12 +52,12 @@ extension AttentionCore {
       let mask = softmax + tileCount, dropped = mask + tileCount, work = dropped + tileCount
       for tile in tiles {
         scores(tile, query: query, key: key, into: softmax)
-        for position in 0..<sequenceLength {
-          let row = softmax + position * sequenceLength
+        for position in 0..<queryCount {
+          let row = softmax + position * keyCount
           let logSum = logSumExp[position * sequences.count + tile.place, tile.head]
           let seen = visibleCount(position)
           for at in 0..<seen { row[at] = exp(row[at] - logSum) }
-          for at in seen..<sequenceLength { row[at] = 0 }
+          for at in seen..<keyCount { row[at] = 0 }
         }
         if dropout == nil {
           for at in 0..<tileCount { dropped[at] = softmax[at] }
@@ -70,12 +70,12 @@ extension AttentionCore {
         if dropout != nil {
           for at in 0..<tileCount { work[at] *= mask[at] }
         }
-        for position in 0..<sequenceLength {
+        for position in 0..<queryCount {
           let start = queryOffset(tile) + position * headCount * headSize * sequences.count
           var sum: Float = 0
           for at in start..<start + headSize { sum += contextGradient.elements[at] * context.elements[at] }
-          let row = position * sequenceLength
-          for at in row..<row + sequenceLength { work[at] = softmax[at] * (work[at] - sum) }
+          let row = position * keyCount
+          for at in row..<row + keyCount { work[at] = softmax[at] * (work[at] - sum) }
         }
         scoreBackward(tile, scoreGradient: work, query: query, key: key, into: &gradients)
       }
@@ -99,8 +99,8 @@ extension AttentionCore {
       gradient.elements.withUnsafeMutableBufferPointer { gradient in
         guard let upstream = upstream.baseAddress, let gradient = gradient.baseAddress else { return }
         MatrixProduct.multiply(
-          MatrixProduct.Operand(dropped, rowStride: sequenceLength).transposed, queryOperand(upstream, tile),
-          rowCount: sequenceLength, columnCount: headSize, depth: sequenceLength,
+          MatrixProduct.Operand(dropped, rowStride: keyCount).transposed, queryOperand(upstream, tile),
+          rowCount: keyCount, columnCount: headSize, depth: queryCount,
           into: gradient + keyValueOffset(tile), cRowStride: stride, accumulating: true)
       }
     }
@@ -114,8 +114,8 @@ extension AttentionCore {
       value.elements.withUnsafeBufferPointer { value in
         guard let upstream = upstream.baseAddress, let value = value.baseAddress else { return }
         MatrixProduct.multiply(
-          queryOperand(upstream, tile), keyValueOperand(value, tile).transposed, rowCount: sequenceLength,
-          columnCount: sequenceLength, depth: headSize, into: gradient, cRowStride: sequenceLength)
+          queryOperand(upstream, tile), keyValueOperand(value, tile).transposed, rowCount: queryCount,
+          columnCount: keyCount, depth: headSize, into: gradient, cRowStride: keyCount)
       }
     }
   }
@@ -127,13 +127,13 @@ extension AttentionCore {
   ) {
     let factor = 1 / Float(headSize).squareRoot()
     for at in 0..<tileCount { scoreGradient[at] *= factor }
-    let scores = MatrixProduct.Operand(scoreGradient, rowStride: sequenceLength)
+    let scores = MatrixProduct.Operand(scoreGradient, rowStride: keyCount)
     let queryStride = query.columnCount * sequences.count, keyStride = key.columnCount * sequences.count
     key.elements.withUnsafeBufferPointer { key in
       gradients.query.elements.withUnsafeMutableBufferPointer { gradient in
         guard let key = key.baseAddress, let gradient = gradient.baseAddress else { return }
         MatrixProduct.multiply(
-          scores, keyValueOperand(key, tile), rowCount: sequenceLength, columnCount: headSize, depth: sequenceLength,
+          scores, keyValueOperand(key, tile), rowCount: queryCount, columnCount: headSize, depth: keyCount,
           into: gradient + queryOffset(tile), cRowStride: queryStride)
       }
     }
@@ -141,8 +141,8 @@ extension AttentionCore {
       gradients.key.elements.withUnsafeMutableBufferPointer { gradient in
         guard let query = query.baseAddress, let gradient = gradient.baseAddress else { return }
         MatrixProduct.multiply(
-          scores.transposed, queryOperand(query, tile), rowCount: sequenceLength, columnCount: headSize,
-          depth: sequenceLength, into: gradient + keyValueOffset(tile), cRowStride: keyStride, accumulating: true)
+          scores.transposed, queryOperand(query, tile), rowCount: keyCount, columnCount: headSize,
+          depth: queryCount, into: gradient + keyValueOffset(tile), cRowStride: keyStride, accumulating: true)
       }
     }
   }

@@ -9,6 +9,7 @@ import Glibc
 struct AttentionCore: Sendable {
   /// Global indices of the micro-batch's sequences.
   let sequences: [Int]
+  /// Of whole sequences.
   let sequenceLength: Int
   /// Query heads of this rank.
   let headCount: Int
@@ -21,6 +22,38 @@ struct AttentionCore: Sendable {
   let dropout: Dropout?
   /// Format of what is kept.
   let arithmetic: Precision
+  /// Positions of the queries, and of the keys, ascending: all of a sequence, or what there is of it.
+  let queryPositions: [Int]
+  let keyPositions: [Int]
+  /// By query, the keys that it sees: the first so many.
+  private let visibleCounts: [Int]
+
+  /// - Parameters:
+  ///   - sequenceLength: of whole sequences.
+  ///   - queryPositions: nil is all.
+  ///   - keyPositions: nil is all.
+  init(
+    sequences: [Int], sequenceLength: Int, headCount: Int, keyValueHeadCount: Int, headSize: Int, firstHead: Int,
+    isCausal: Bool, dropout: Dropout?, arithmetic: Precision, queryPositions: [Int]? = nil, keyPositions: [Int]? = nil
+  ) {
+    self.sequences = sequences
+    self.sequenceLength = sequenceLength
+    self.headCount = headCount
+    self.keyValueHeadCount = keyValueHeadCount
+    self.headSize = headSize
+    self.firstHead = firstHead
+    self.isCausal = isCausal
+    self.dropout = dropout
+    self.arithmetic = arithmetic
+    let queries = queryPositions ?? Array(0..<sequenceLength), keys = keyPositions ?? Array(0..<sequenceLength)
+    self.queryPositions = queries
+    self.keyPositions = keys
+    visibleCounts = queries.map { query in isCausal ? keys.prefix { $0 <= query }.count : keys.count }
+  }
+
+  /// Queries and keys of a sequence.
+  var queryCount: Int { queryPositions.count }
+  var keyCount: Int { keyPositions.count }
 
   /// The probabilities of all heads, rows (sequence, head, query position) × key positions.
   struct Probabilities: Sendable {
@@ -45,11 +78,11 @@ struct AttentionCore: Sendable {
   }
 
   /// Elements of a tile of probabilities.
-  var tileCount: Int { sequenceLength * sequenceLength }
+  var tileCount: Int { queryCount * keyCount }
 
   func probabilities(query: Matrix, key: Matrix) -> Probabilities {
-    var softmax = Matrix(rowCount: sequences.count * headCount * sequenceLength, columnCount: sequenceLength)
-    var logSumExp = [Float](repeating: 0, count: sequenceLength)
+    var softmax = Matrix(rowCount: sequences.count * headCount * queryCount, columnCount: keyCount)
+    var logSumExp = [Float](repeating: 0, count: queryCount)
     softmax.elements.withUnsafeMutableBufferPointer { elements in
       guard let base = elements.baseAddress else { return }
       for (index, tile) in tiles.enumerated() {
@@ -60,7 +93,7 @@ struct AttentionCore: Sendable {
     }
     softmax = arithmetic.rounded(softmax)
     guard dropout != nil else { return Probabilities(softmax: softmax, mask: nil, dropped: softmax) }
-    var mask = Matrix(rowCount: softmax.rowCount, columnCount: sequenceLength)
+    var mask = Matrix(rowCount: softmax.rowCount, columnCount: keyCount)
     mask.elements.withUnsafeMutableBufferPointer { elements in
       guard let base = elements.baseAddress else { return }
       for (index, tile) in tiles.enumerated() { fillMask(tile, into: base + index * tileCount) }
@@ -72,7 +105,7 @@ struct AttentionCore: Sendable {
 
   /// - Returns: tokens × (heads · head size).
   func context(_ probabilities: Probabilities, value: Matrix) -> Matrix {
-    var context = Matrix(rowCount: value.rowCount, columnCount: headCount * headSize)
+    var context = Matrix(rowCount: rowCount, columnCount: headCount * headSize)
     probabilities.dropped.elements.withUnsafeBufferPointer { dropped in
       guard let base = dropped.baseAddress else { return }
       for (index, tile) in tiles.enumerated() {
@@ -85,15 +118,15 @@ struct AttentionCore: Sendable {
   /// Fused forward.
   /// - Returns: tokens × (heads · head size), and the log-sum-exp of tokens × heads.
   func fusedContext(query: Matrix, key: Matrix, value: Matrix) -> (context: Matrix, logSumExp: Matrix) {
-    var context = Matrix(rowCount: value.rowCount, columnCount: headCount * headSize)
-    var logSumExp = Matrix(rowCount: value.rowCount, columnCount: headCount)
-    var rows = [Float](repeating: 0, count: sequenceLength)
+    var context = Matrix(rowCount: rowCount, columnCount: headCount * headSize)
+    var logSumExp = Matrix(rowCount: rowCount, columnCount: headCount)
+    var rows = [Float](repeating: 0, count: queryCount)
     withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * tileCount) { scratch in
       guard let scores = scratch.baseAddress else { return }
       for tile in tiles {
         self.scores(tile, query: query, key: key, into: scores)
         normalise(scores, logSumExp: &rows)
-        for position in 0..<sequenceLength {
+        for position in 0..<queryCount {
           logSumExp[position * sequences.count + tile.place, tile.head] = rows[position]
         }
         if dropout != nil {
@@ -113,8 +146,8 @@ struct AttentionCore: Sendable {
       key.elements.withUnsafeBufferPointer { key in
         guard let query = query.baseAddress, let key = key.baseAddress else { return }
         MatrixProduct.multiply(
-          queryOperand(query, tile), keyValueOperand(key, tile).transposed, rowCount: sequenceLength,
-          columnCount: sequenceLength, depth: headSize, into: scores, cRowStride: sequenceLength)
+          queryOperand(query, tile), keyValueOperand(key, tile).transposed, rowCount: queryCount,
+          columnCount: keyCount, depth: headSize, into: scores, cRowStride: keyCount)
       }
     }
     let factor = 1 / Float(headSize).squareRoot()
@@ -123,9 +156,14 @@ struct AttentionCore: Sendable {
 
   /// Scores become probabilities; those of keys that a query does not see are zero.
   private func normalise(_ scores: UnsafeMutablePointer<Float>, logSumExp: inout [Float]) {
-    for position in 0..<sequenceLength {
-      let row = scores + position * sequenceLength
+    for position in 0..<queryCount {
+      let row = scores + position * keyCount
       let seen = visibleCount(position)
+      guard seen > 0 else {
+        for index in 0..<keyCount { row[index] = 0 }
+        logSumExp[position] = -.infinity
+        continue
+      }
       var maximum = row[0]
       for index in 1..<max(1, seen) { maximum = max(maximum, row[index]) }
       var sum: Float = 0
@@ -135,22 +173,33 @@ struct AttentionCore: Sendable {
         sum += exponential
       }
       for index in 0..<seen { row[index] /= sum }
-      for index in seen..<sequenceLength { row[index] = 0 }
+      for index in seen..<keyCount { row[index] = 0 }
       logSumExp[position] = maximum + log(sum)
     }
   }
 
-  /// Keys that the query at a position sees.
-  func visibleCount(_ position: Int) -> Int { isCausal ? position + 1 : sequenceLength }
+  /// Keys that a query sees, by its place.
+  func visibleCount(_ query: Int) -> Int { visibleCounts[query] }
+
+  /// Rows of queries: of every position, one of each sequence.
+  private var rowCount: Int { queryCount * sequences.count }
 
   /// Dropout factors of a tile.
   func fillMask(_ tile: Tile, into mask: UnsafeMutablePointer<Float>) {
     guard let dropout else { return }
     let firstFeature = (firstHead + tile.head) * sequenceLength
-    for position in 0..<sequenceLength {
-      dropout.fill(
-        mask + position * sequenceLength, sequence: sequences[tile.place], position: position,
-        range: firstFeature..<firstFeature + sequenceLength)
+    // Runs of neighbouring keys, whose features are neighbours.
+    var first = 0
+    while first < keyCount {
+      var end = first + 1
+      while end < keyCount, keyPositions[end] == keyPositions[end - 1] + 1 { end += 1 }
+      let feature = firstFeature + keyPositions[first]
+      for (query, position) in queryPositions.enumerated() {
+        dropout.fill(
+          mask + query * keyCount + first, sequence: sequences[tile.place], position: position,
+          range: feature..<feature + end - first)
+      }
+      first = end
     }
   }
 
@@ -161,8 +210,8 @@ struct AttentionCore: Sendable {
       context.elements.withUnsafeMutableBufferPointer { context in
         guard let value = value.baseAddress, let context = context.baseAddress else { return }
         MatrixProduct.multiply(
-          .init(dropped, rowStride: sequenceLength), keyValueOperand(value, tile), rowCount: sequenceLength,
-          columnCount: headSize, depth: sequenceLength, into: context + queryOffset(tile), cRowStride: stride)
+          .init(dropped, rowStride: keyCount), keyValueOperand(value, tile), rowCount: queryCount,
+          columnCount: headSize, depth: keyCount, into: context + queryOffset(tile), cRowStride: stride)
       }
     }
   }

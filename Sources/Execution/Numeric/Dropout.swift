@@ -46,7 +46,8 @@ struct Dropout: Sendable {
       for (index, row) in rows.enumerated() {
         let (position, place) = row.quotientAndRemainder(dividingBy: microBatch.sequences.count)
         fill(
-          base + index * width, sequence: microBatch.sequences[place], position: position, range: 0..<width)
+          base + index * width, sequence: microBatch.sequences[place], position: shard.positions[position],
+          range: 0..<width)
       }
     }
     return mask

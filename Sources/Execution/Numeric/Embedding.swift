@@ -84,6 +84,6 @@ struct Embedding: Sendable {
 
   /// The row of the position table that a row of the micro-batch uses; a sequence longer than the table starts over.
   private func positionRow(_ row: Int, _ microBatch: MicroBatch) -> Int {
-    row / microBatch.sequences.count % shard.model.positionCount
+    shard.positions[row / microBatch.sequences.count] % shard.model.positionCount
   }
 }

@@ -14,7 +14,8 @@ struct TrainingData: Sendable {
   let seed: UInt64
   /// Unpadded.
   let vocabularySize: Int
-  let sequenceLength: Int
+  /// Of the tokens of each sequence that there are.
+  let positions: [Int]
   /// Read in a circle: each sequence is a piece of it, the same one in every step. Empty: tokens are made up.
   var corpus: [Int] = []
 
@@ -36,7 +37,7 @@ struct TrainingData: Sendable {
   func targets(_ microBatch: MicroBatch) -> [Int] { rows(microBatch, shift: 1) }
 
   private func rows(_ microBatch: MicroBatch, shift: Int) -> [Int] {
-    (0..<sequenceLength).flatMap { position in
+    positions.flatMap { position in
       microBatch.sequences.map { token(step: microBatch.step, sequence: $0, position: position + shift) }
     }
   }

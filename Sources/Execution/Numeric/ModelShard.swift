@@ -25,16 +25,18 @@ struct ModelShard: Sendable {
   /// Whether activations are dropped out: where the model has that, but for zeroth-order training, whose losses are of the
   /// whole network.
   let hasDropout: Bool
+  /// How ranks divide sequences, and this one's place among them.
+  let context: ContextPlace
   /// A text to train on; empty where tokens are made up.
   let corpus: [Int]
 
   /// - Precondition: the tensor degree divides heads, key-value heads, feed-forward width, padded vocabulary and, under
-  ///   sequence parallelism, the sequence.
+  ///   sequence parallelism, the sequence; and ranks divide the sequence into twice as many chunks as they are.
   init(
     model: ModelDescription, sequenceLength: Int, tensorDegree: Int = 1, tensorIndex: Int = 0,
     usesSequenceParallelism: Bool = false, usesFlashAttention: Bool = false, paddedVocabularySize: Int? = nil,
     seed: UInt64, elementByteCount: Int = 2, arithmetic: Precision = .fp32,
-    dropsOut: Bool = true, corpus: [Int] = []
+    dropsOut: Bool = true, corpus: [Int] = [], division: Strategy.ContextDivision = .none, contextIndex: Int = 0
   ) {
     let vocabulary = paddedVocabularySize ?? model.paddedVocabularySize(multiple: 1, tensorDegree: tensorDegree)
     for size in [model.headCount, model.keyValueHeadCount, model.feedForwardSize, vocabulary] {
@@ -56,6 +58,7 @@ struct ModelShard: Sendable {
     self.arithmetic = arithmetic
     hasDropout = model.hasDropout && dropsOut
     self.corpus = corpus
+    context = ContextPlace(division, index: contextIndex, sequenceLength: sequenceLength)
   }
 
   /// Query heads of this rank.
@@ -75,16 +78,19 @@ struct ModelShard: Sendable {
   /// LayerNorm has a bias, RMSNorm has not.
   var normHasBias: Bool { model.form.norm == .layerNorm }
 
+  /// Positions of the tokens that the rank has of every sequence, ascending.
+  var positions: [Int] { context.positions }
+
   /// Rows of a micro-batch that this rank holds outside of the tensor-parallel products.
   func localRows(_ microBatch: MicroBatch) -> Range<Int> {
-    let all = sequenceLength * microBatch.sequences.count
+    let all = positions.count * microBatch.sequences.count
     guard usesSequenceParallelism else { return 0..<all }
     return tensorIndex * (all / tensorDegree)..<(tensorIndex + 1) * (all / tensorDegree)
   }
 
   /// The training data of the seed.
   var data: TrainingData {
-    TrainingData(seed: seed, vocabularySize: model.vocabularySize, sequenceLength: sequenceLength, corpus: corpus)
+    TrainingData(seed: seed, vocabularySize: model.vocabularySize, positions: positions, corpus: corpus)
   }
 
   /// What the loss is multiplied by before backward, and gradients divided by before the norm and the update: a power

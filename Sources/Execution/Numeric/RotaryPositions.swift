@@ -4,16 +4,17 @@ import Glibc
 /// position · base^(−2i/d), as Llama pairs them.
 struct RotaryPositions: Sendable {
   private let headSize: Int
-  /// cos and sin of position × pair.
+  /// cos and sin of place × pair.
   private let cosines: [Float]
   private let sines: [Float]
 
   static let base = 10_000.0
 
-  init(headSize: Int, sequenceLength: Int) {
+  /// - Parameter positions: of the rows that are turned.
+  init(headSize: Int, positions: [Int]) {
     self.headSize = headSize
     let pairCount = headSize / 2
-    let angles = (0..<sequenceLength).flatMap { position in
+    let angles = positions.flatMap { position in
       (0..<pairCount).map { Double(position) * pow(Self.base, -2 * Double($0) / Double(headSize)) }
     }
     cosines = angles.map { Float(cos($0)) }

@@ -21,6 +21,8 @@ struct SavedActivations: Sendable {
     case droppedSoftmax
     /// Fused core: fp32 log-sum-exp of token × head.
     case logSumExp
+    /// The core's output of the heads that the rank has in exchange for parts of sequences.
+    case attentionContextByHeads
     /// The core's output, input of the row-parallel output projection.
     case attentionContext
     case attentionDropoutMask

@@ -7,13 +7,8 @@ extension TransformerLayer {
   ) -> Matrix {
     let width = shard.elementByteCount
     let core = core(microBatch)
-    let projections = Projection.allCases.map { projection in
-      var heads = projected(projection, normalised: normalised, weights: weights)
-      if let norm = headNorm(projection) { heads = norm.forwardPerHead(heads, weights: weights) }
-      if projection != .value { rotary?.rotate(&heads, sequenceCount: microBatch.sequences.count) }
-      return shard.arithmetic.rounded(heads)
-    }
-    let query = projections[0], key = projections[1], value = projections[2]
+    let heads = attentionInput(normalised: normalised, weights: weights, microBatch: microBatch)
+    let query = heads.query, key = heads.key, value = heads.value
     saved.keep(.query, query, elementByteCount: width)
     saved.keep(.key, key, elementByteCount: width)
     saved.keep(.value, value, elementByteCount: width)
@@ -32,6 +27,19 @@ extension TransformerLayer {
     return context.timesTransposed(weights, layout[.attentionOutputWeight])
   }
 
+  /// Queries, keys and values of this rank's heads and tokens.
+  func attentionInput(
+    normalised: Matrix, weights: [Float], microBatch: MicroBatch
+  ) -> (query: Matrix, key: Matrix, value: Matrix) {
+    let projections = Projection.allCases.map { projection in
+      var heads = projected(projection, normalised: normalised, weights: weights)
+      if let norm = headNorm(projection) { heads = norm.forwardPerHead(heads, weights: weights) }
+      if projection != .value { rotary?.rotate(&heads, sequenceCount: microBatch.sequences.count) }
+      return shard.arithmetic.rounded(heads)
+    }
+    return (projections[0], projections[1], projections[2])
+  }
+
   /// - Returns: this rank's addend of the gradient of `normalised`.
   func attentionProductBackward(
     sumGradient: Matrix, normalised: Matrix, weights: [Float], microBatch: MicroBatch, saved: SavedActivations,
@@ -39,8 +47,9 @@ extension TransformerLayer {
   ) -> Matrix {
     let core = core(microBatch)
     let query = saved[.query], key = saved[.key], value = saved[.value], context = saved[.attentionContext]
-    weightGradients.add(sumGradient, with: context, to: &gradient, layout[.attentionOutputWeight])
-    let contextGradient = sumGradient.times(weights, layout[.attentionOutputWeight])
+    let contextGradient = attentionProjectionBackward(
+      sumGradient: sumGradient, context: context, weights: weights, gradient: &gradient,
+      weightGradients: &weightGradients)
     let gradients =
       shard.usesFlashAttention
       ? core.fusedBackward(
@@ -49,7 +58,27 @@ extension TransformerLayer {
       : core.backward(
         contextGradient: contextGradient, query: query, key: key, value: value,
         probabilities: probabilities(in: saved) ?? core.probabilities(query: query, key: key))
+    return attentionInputBackward(
+      gradients, normalised: normalised, weights: weights, microBatch: microBatch, gradient: &gradient,
+      weightGradients: &weightGradients)
+  }
 
+  /// Of the output projection.
+  /// - Returns: the gradient of the core's output.
+  func attentionProjectionBackward(
+    sumGradient: Matrix, context: Matrix, weights: [Float], gradient: inout [Float],
+    weightGradients: inout WeightGradients
+  ) -> Matrix {
+    weightGradients.add(sumGradient, with: context, to: &gradient, layout[.attentionOutputWeight])
+    return sumGradient.times(weights, layout[.attentionOutputWeight])
+  }
+
+  /// Of queries, keys and values.
+  /// - Returns: this rank's addend of the gradient of `normalised`.
+  func attentionInputBackward(
+    _ gradients: AttentionCore.Gradients, normalised: Matrix, weights: [Float], microBatch: MicroBatch,
+    gradient: inout [Float], weightGradients: inout WeightGradients
+  ) -> Matrix {
     var normalisedGradient = Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
     for (projection, upstream) in zip(Projection.allCases, [gradients.query, gradients.key, gradients.value]) {
       var upstream = upstream

@@ -31,7 +31,7 @@ struct TransformerLayer: Sendable {
     layout = ParameterLayout(.layer(index), shard: shard)
     rotary =
       shard.usesRotaryPositions
-      ? RotaryPositions(headSize: shard.model.headSize, sequenceLength: shard.sequenceLength) : nil
+      ? RotaryPositions(headSize: shard.model.headSize, positions: shard.positions) : nil
   }
 
   /// Norm of the half's input. Keeps input and output.

@@ -86,7 +86,7 @@ extension MiniatureRun {
       // Neither embedding nor head lies on a host.
       let mine = rank.machine.state.parts[here].weights[from], theirs = other.machine.state.parts[there].weights[to]
       let isExact =
-        (setting.shape.sharding.optimizerDegree == 1 || setting.strategy.dataDegree <= 2)
+        (setting.shape.sharding.optimizerDegree == 1 || setting.strategy.replicaCount <= 2)
         && (setting.strategy.workerDegree <= 2 || setting.strategy.outer.format == .bf16)
       // Weights are of the order of 1, and an update is at most of that of the learning rate.
       let limit = isExact ? 0 : 0.1 * setting.optimizer.learningRate

@@ -71,6 +71,7 @@ extension ProgramStep.Stream {
     case .offload: 5
     case .outer: 6
     case .gradients: 7
+    case .context: 8
     }
   }
 }

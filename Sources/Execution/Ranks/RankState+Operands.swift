@@ -21,6 +21,7 @@ extension RankState {
     case .tokenMaximum: return tokenMaxima
     case .tokenTarget: return tokenTargets
     case .tokenSum: return tokenSums
+    case .attention(let tensor): return placed(loadAttention(tensor, of: collective))
     case .arrived(let pass): return placed(arrived[pass]?.elements ?? [])
     case .exchanged(let exchange, let part, let hop):
       switch exchange.content {
@@ -53,6 +54,7 @@ extension RankState {
     case .tokenMaximum: tokenMaxima = buffer
     case .tokenTarget: tokenTargets = buffer
     case .tokenSum: tokenSums = buffer
+    case .attention(let tensor): storeAttention(buffer, tensor, of: collective, chunk: chunk)
     case .arrived(let pass): arrived[pass] = activation(buffer, of: collective, chunk: chunk)
     case .exchanged(let exchange, let part, let hop):
       switch exchange.content {

@@ -103,6 +103,8 @@ extension RankState {
       branch = layer.product(
         piece.half, normalised: branch, weights: weights, microBatch: self.microBatch(microBatch),
         keepsCore: keepsCore, saved: &saved)
+    case .attentionInput, .attentionFirst, .attentionNext, .attentionProjection:
+      dividedForward(piece, layer, weights: weights, microBatch: self.microBatch(microBatch), saved: &saved)
     case .attentionOutput, .feedForwardOutput:
       stream = layer.finish(
         piece.half, sum: branch, input: stream, weights: weights, microBatch: self.microBatch(microBatch),
@@ -293,6 +295,14 @@ extension RankState {
         microBatch: microBatch(visit.microBatch), saved: saved, gradient: &parts[part].gradient,
         weightGradients: &weights)
       memory.add(-coreBytes, .workspace)
+    case .attentionInput, .attentionFirst, .attentionNext, .attentionProjection:
+      // Taken out, since attention is in the rank's own hands.
+      var gradient: [Float] = []
+      swap(&gradient, &parts[part].gradient)
+      dividedBackward(
+        piece, layer, weights: parts[part].weights, microBatch: microBatch(visit.microBatch), saved: saved,
+        gradient: &gradient, weightGradients: &weights)
+      swap(&gradient, &parts[part].gradient)
     case .attentionNorm, .feedForwardNorm:
       stream = layer.normaliseBackward(
         piece.half, normalisedGradient: branch, outputGradient: stream, weights: parts[part].weights, saved: saved,
@@ -324,7 +334,7 @@ extension RankState {
   /// Each replica's gradient is of the mean over its own tokens, times the scale of the loss; the mean over replicas
   /// follows when they are summed.
   private var gradientScale: Float {
-    shard.lossScale / Float(setting.job.globalBatch / setting.strategy.batchDegree * setting.job.sequenceLength)
+    shard.lossScale / Float(setting.job.globalBatch / setting.strategy.batchDegree * shard.positions.count)
   }
 }
 

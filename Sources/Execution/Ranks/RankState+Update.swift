@@ -62,7 +62,7 @@ extension RankState {
   func ownedSquares(_ values: (Int) -> ArraySlice<Float>) -> Double {
     var squares = 0.0
     // Replicas that hold the same gradient count it once.
-    if place[.data] < sharding.optimizerDegree {
+    if replica < sharding.optimizerDegree {
       for index in parts.indices {
         let part = parts[index]
         let gradient = values(index)

@@ -21,14 +21,14 @@ struct ExecutionSetting: Sendable {
   /// Bytes of optimizer state per parameter.
   var optimizerByteCount: Int { optimizer.kept.byteCountPerParameter(job.precision) }
 
-  /// The share of the model of a place in a tensor group.
-  func shard(tensorIndex: Int) -> ModelShard {
+  /// The share of the model of a place in a tensor group, and of sequences of one among those that divide them.
+  func shard(tensorIndex: Int, contextIndex: Int = 0) -> ModelShard {
     ModelShard(
       model: job.model, sequenceLength: job.sequenceLength, tensorDegree: strategy.tensorDegree,
       tensorIndex: tensorIndex, usesSequenceParallelism: strategy.usesSequenceParallelism,
       usesFlashAttention: strategy.usesFlashAttention, paddedVocabularySize: shape.paddedVocabularySize, seed: seed,
       elementByteCount: job.precision.byteCount, arithmetic: arithmetic,
-      dropsOut: !shape.isZerothOrder, corpus: corpus)
+      dropsOut: !shape.isZerothOrder, corpus: corpus, division: strategy.contextDivision, contextIndex: contextIndex)
   }
 
   /// The sequences of a replica's micro-batch, out of the global batch.
@@ -91,6 +91,9 @@ struct RankState {
   /// Optimizer steps done.
   var step = 0
 
+  /// What attention has in hand where ranks divide sequences.
+  var attention = DividedAttention()
+
   // What a pass works on.
   var stream = Matrix(rowCount: 0, columnCount: 0)
   var branch = Matrix(rowCount: 0, columnCount: 0)
@@ -130,14 +133,16 @@ struct RankState {
   init(setting: ExecutionSetting, place: Mesh.Coordinates, parts owned: [ModelPart]) {
     self.setting = setting
     self.place = place
-    shard = setting.shard(tensorIndex: place[.tensor])
+    shard = setting.shard(tensorIndex: place[.tensor], contextIndex: place[.context])
     embedding = Embedding(shard: shard)
     head = OutputHead(shard: shard, ownsOutputMatrix: setting.shape.headOwnsMatrix)
     makeParts(owned)
   }
 
   var sharding: Sharding { setting.shape.sharding }
-  var dataDegree: Int { setting.strategy.dataDegree }
+  /// Ranks that hold the same weights, and this one's number among them.
+  var replicaCount: Int { setting.strategy.replicaCount }
+  var replica: Int { setting.strategy.mesh.replica(at: place) }
   var shardsWeights: Bool { sharding.weightDegree > 1 }
   var shardsGradients: Bool { !setting.shape.reducesOnce }
   var offloadsOptimizer: Bool { setting.shape.offloadsOptimizer(stage: place[.pipeline]) }
@@ -157,10 +162,10 @@ struct RankState {
     }
     // Where whole gradients are kept, everything on the rank is cut at once, otherwise each part.
     let all = sharding.ranges(
-      ofReplica: place[.data], replicaCount: dataDegree, elementCount: layouts.reduce(0) { $0 + $1.count })
+      ofReplica: replica, replicaCount: replicaCount, elementCount: layouts.reduce(0) { $0 + $1.count })
     var offset = 0
     for layout in layouts {
-      var ranges = sharding.ranges(ofReplica: place[.data], replicaCount: dataDegree, elementCount: layout.count)
+      var ranges = sharding.ranges(ofReplica: replica, replicaCount: replicaCount, elementCount: layout.count)
       if setting.shape.reducesOnce {
         let common = all.optimizer.clamped(to: offset..<offset + layout.count)
         ranges = ShardRanges(

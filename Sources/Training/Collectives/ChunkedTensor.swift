@@ -104,6 +104,16 @@ struct ChunkedTensor: Sendable, Hashable {
     return messages
   }
 
+  /// Every rank sends all it has to the one so many places further on.
+  func shift(by distance: Int) -> [CollectiveTransfer] {
+    guard chunkCount > 1 else { return [] }
+    return (0..<chunkCount).map { rank in
+      CollectiveTransfer(
+        stepIndex: 0, fromRank: rank, toRank: (rank + distance) % chunkCount, elementRange: 0..<elementCount,
+        destinationIndex: 0, action: .copy)
+    }
+  }
+
   /// Step s: rank r sends chunk d of its send buffer to rank d = r + s + 1, so that no rank receives twice in a step.
   /// A rank's own chunk stays and is no message.
   func directExchange() -> [CollectiveTransfer] {

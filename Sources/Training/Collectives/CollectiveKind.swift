@@ -16,4 +16,11 @@ package enum CollectiveKind: String, Sendable, Hashable, CaseIterable {
   /// Rank r starts with a send buffer of S elements and ends with chunk r of every rank's send buffer, in rank order,
   /// in a receive buffer of n · (length of chunk r) elements.
   case allToAll = "all-to-all"
+
+  /// Every rank starts with S elements of its own and ends with those of the rank before it, the last one's coming to the
+  /// first.
+  case shift
+
+  /// The same the other way: with those of the rank after it.
+  case shiftBack = "shift back"
 }

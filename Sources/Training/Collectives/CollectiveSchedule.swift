@@ -14,6 +14,7 @@
 /// | all-gather, reduce-scatter, all-reduce | direct by level | as hierarchical | as hierarchical |
 /// | all-reduce | tree | 2⌈log₂ n⌉ | S for each edge at the rank, 2(n − 1)·S in all |
 /// | all-to-all | direct, rotated | n − 1 | (n − 1)/n · S |
+/// | shift, shift back | direct | 1 | S |
 ///
 /// Ring: Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms". The volumes are checked
 /// exactly in `CollectiveScheduleTests`.
@@ -30,8 +31,8 @@ package struct CollectiveSchedule: Sendable, Hashable {
   /// Ranks of the group, n, at least 1.
   package let rankCount: Int
 
-  /// Elements of the full (gathered, or not yet scattered) tensor, S, at least 0; for all-to-all, of one rank's send
-  /// buffer.
+  /// Elements of the full (gathered, or not yet scattered) tensor, S, at least 0; for all-to-all and
+  /// shifts, of one rank's send buffer.
   package let elementCount: Int
 
   private let tensor: ChunkedTensor
@@ -72,6 +73,8 @@ package struct CollectiveSchedule: Sendable, Hashable {
       let stepCount = tensor.stepCount(route)
       messages = reduce + tensor.gather(route, firstStepIndex: stepCount)
     case .allToAll: messages = tensor.directExchange()
+    case .shift: messages = tensor.shift(by: 1)
+    case .shiftBack: messages = tensor.shift(by: rankCount - 1)
     }
     transfers = messages.filter { !$0.elementRange.isEmpty }
     additionSteps = [.reduceScatter, .allReduce].contains(kind) && route != .tree ? tensor.additionSteps(route) : []

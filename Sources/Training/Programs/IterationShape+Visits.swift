@@ -43,7 +43,7 @@ extension IterationShape {
   /// What a rank moves of a part between host and device.
   package func hostTransfer(of part: ModelPart, rank: Int) -> HostTransfer {
     let slice = sharding.ranges(
-      ofReplica: mesh.coordinate(ofRank: rank, along: .data), replicaCount: strategy.dataDegree,
+      ofReplica: mesh.replica(ofRank: rank), replicaCount: strategy.replicaCount,
       elementCount: parameterCount(of: part)
     ).weights
     return HostTransfer(part: part, elementCount: slice.count, elementByteCount: job.precision.byteCount)

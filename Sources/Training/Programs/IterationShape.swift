@@ -57,13 +57,13 @@ package struct IterationShape: Sendable {
     recipeSteps[part.rawValue * Recipe.Pass.allCases.count + pass.rawValue]
   }
 
-  /// A collective of the recipe as the ranks of a tensor group call for it.
+  /// A collective of the recipe as the ranks of a group call for it.
   func collective(_ it: TensorCollective, over group: RankGroup) -> Collective {
     let route = routes.route(
       of: CollectiveRoutes.Question(it.kind, of: it.operand, over: group, byteCount: it.byteCount))
     return Collective(
       it.kind, of: it.operand, over: group.ranks, elementCount: it.elementCount, elementByteCount: it.elementByteCount,
-      traffic: .tensor, reduction: it.reduction, route: route)
+      traffic: it.traffic, reduction: it.reduction, route: route)
   }
 
   /// Whether a part's activations are computed again in backward: the first layers of each chunk, as many as its stage
@@ -78,8 +78,8 @@ package struct IterationShape: Sendable {
   /// Which rank does what.
   package var mesh: Mesh { strategy.mesh }
 
-  /// Tokens of a micro-batch.
-  package var tokenCount: Int { strategy.microBatch * job.sequenceLength }
+  /// Tokens of a micro-batch that a rank has.
+  package var tokenCount: Int { strategy.tokenCount(job) }
 
   /// Elements of a micro-batch's activations between layers, whole.
   package var activationElementCount: Int { tokenCount * job.model.hiddenSize }

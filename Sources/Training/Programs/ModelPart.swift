@@ -54,6 +54,14 @@ package enum ModelPiece: String, Sendable, Hashable, CaseIterable {
   case attentionNorm = "attention norm"
   /// Queries, keys, values, core and the rank's part of the output projection.
   case attentionCore = "attention core"
+  /// The same in parts where ranks divide the sequence: queries, keys and values of the rank's tokens.
+  case attentionInput = "queries, keys and values"
+  /// The core on the keys that are there first, or on all of them.
+  case attentionFirst = "attention to the first keys"
+  /// The core on the keys that have come from a neighbour.
+  case attentionNext = "attention to the next keys"
+  /// The rank's part of the output projection.
+  case attentionProjection = "attention projection"
   /// Bias, dropout and residual on the completed sum.
   case attentionOutput = "attention output"
   case feedForwardNorm = "feed-forward norm"

@@ -28,14 +28,13 @@ extension ProgramCheck {
   /// each pass, in the order of the model, inside its pass.
   func recipes(of program: RankProgram) throws(ProgramDefect) {
     let place = mesh.coordinates(ofRank: program.rank)
-    let group = mesh.group(along: .tensor, containing: program.rank)
     var pass: PipelineStep?
     var remaining: ArraySlice<ProgramStep.Operation> = []
     for (index, step) in program.steps.enumerated() {
       switch step.operation {
       case .compute(.beginPass(let begun)):
         pass = begun
-        remaining = ArraySlice(expectedSteps(of: begun, stage: place[.pipeline], group: group))
+        remaining = ArraySlice(expectedSteps(of: begun, stage: place[.pipeline], rank: program.rank))
       case .compute(.endPass):
         if let next = remaining.first { throw skipped(next, in: pass, at: self.place(program, index)) }
         pass = nil
@@ -87,7 +86,7 @@ extension ProgramCheck {
     }
   }
 
-  private func expectedSteps(of pass: PipelineStep, stage: Int, group: RankGroup) -> [ProgramStep.Operation] {
+  private func expectedSteps(of pass: PipelineStep, stage: Int, rank: Int) -> [ProgramStep.Operation] {
     let parts = shape.parts(
       ofVirtualStage: shape.schedule.virtualStageIndex(stage: stage, chunk: pass.chunkIndex))
     func steps(_ recipePass: Recipe.Pass, of part: ModelPart) -> [ProgramStep.Operation] {
@@ -95,7 +94,8 @@ extension ProgramCheck {
         switch step {
         case .piece(let piece, _):
           .compute(Computation(recipePass, of: piece, part, microBatch: pass.microBatchIndex))
-        case .collective(let it): .collective(shape.collective(it, over: group))
+        case .collective(let it):
+          .collective(shape.collective(it, over: it.group(containing: rank, of: shape.strategy)))
         }
       }
     }
@@ -120,7 +120,7 @@ extension ProgramCheck {
       all.compactMap { if case .averageGradients(let count) = $0 { count } else { nil } }
     }
     guard averages(found) == averages(expected) else {
-      throw .average(rank: program.rank, expected: mesh.degree(of: .data), found: averages(found))
+      throw .average(rank: program.rank, expected: mesh.replicaCount, found: averages(found))
     }
     func workers(_ all: [Computation]) -> [Int] {
       all.compactMap { if case .outerStep(let count) = $0 { count } else { nil } }
@@ -145,7 +145,7 @@ extension Operand {
   /// Whether collectives of recipes work on it.
   var isOfRecipe: Bool {
     switch self {
-    case .stream, .branch, .columnInput, .tokenMaximum, .tokenTarget, .tokenSum: true
+    case .stream, .branch, .columnInput, .tokenMaximum, .tokenTarget, .tokenSum, .attention: true
     case .arrived, .exchanged: false
     }
   }

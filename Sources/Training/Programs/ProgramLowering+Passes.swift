@@ -86,8 +86,9 @@ extension ProgramLowering {
       for recipeStep in shape.steps(part.kind, pass) {
         switch recipeStep {
         case .piece(let piece, _):
+          waitForKeys(piece)
           compute(Computation(pass, of: piece, part, microBatch: step.microBatchIndex))
-        case .collective(let it): tensorCollective(it)
+        case .collective(let it): recipeCollective(it)
         }
       }
     }

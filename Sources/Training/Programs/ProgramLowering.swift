@@ -29,6 +29,10 @@ struct ProgramLowering {
   var uploads: [ModelPart: Int] = [:]
   var uploadCount = 0
   var releases: [Int] = []
+  /// Keys and values that go round, in the order in which they come.
+  private var keysUnderWay: [Int] = []
+  /// The last shift of their gradients.
+  private var gradientUnderWay: Int?
   /// The last step of what was begun beside others, by moment.
   var launched: [Moment: Int] = [:]
 
@@ -120,6 +124,34 @@ struct ProgramLowering {
     guard tensorGroup.count > 1 else { return }
     latest = append(
       .collective(shape.collective(it, over: tensorGroup)), on: .tensor, after: latest.map { [$0] } ?? [])
+  }
+
+  /// Appends a collective of a recipe. What goes round does so beside the computations that follow, until
+  /// ``waitForKeys(_:)``.
+  mutating func recipeCollective(_ it: TensorCollective) {
+    guard it.ranks != .tensorGroup else { return tensorCollective(it) }
+    let collective = shape.collective(it, over: it.group(containing: rank, of: strategy))
+    let isShift = [.shift, .shiftBack].contains(it.kind)
+    let waits = isShift ? lastComputation + (latest.map { [$0] } ?? []) : latest.map { [$0] } ?? []
+    let index = append(.collective(collective), on: .context, after: waits)
+    if !isShift {
+      latest = index
+    } else if it.operand == .attention(.keysValues) {
+      keysUnderWay.append(index)
+    } else {
+      gradientUnderWay = index
+    }
+  }
+
+  /// Lets a piece wait for the keys that it attends to, and whatever follows attention for the gradients that come home.
+  mutating func waitForKeys(_ piece: ModelPiece) {
+    switch piece {
+    case .attentionFirst: break
+    case .attentionNext: if !keysUnderWay.isEmpty { waitNext(for: keysUnderWay.removeFirst()) }
+    default:
+      waitNext(for: gradientUnderWay)
+      gradientUnderWay = nil
+    }
   }
 
   /// The last computation; 0 steps have none.

@@ -10,6 +10,8 @@ package struct ProgramStep: Sendable, Hashable {
     case compute
     /// Collectives of the tensor group.
     case tensor
+    /// What ranks that divide a sequence exchange for attention.
+    case context
     /// Sends to and receives from other stages.
     case pipeline
     /// Everything among replicas and once an iteration.
@@ -62,11 +64,29 @@ package enum Operand: Sendable, Hashable {
   case tokenTarget
   /// Each token's sum of exponentials.
   case tokenSum
+  /// What attention works on where ranks divide the sequence.
+  case attention(AttentionTensor)
   /// What arrived for a pass, in parts.
   case arrived(PipelineStep)
   /// What an exchange is of: a part of the model, or everything on the rank; and where a quantised reduction has got to,
   /// nil if nothing is quantised or nothing reduced.
   case exchanged(Exchange, ModelPart?, Exchange.Hop?)
+}
+
+/// A tensor of an attention whose sequence ranks divide.
+package enum AttentionTensor: String, Sendable, Hashable {
+  /// To be exchanged from parts of the sequence to parts of the heads.
+  case queriesKeysValues = "queries, keys and values"
+  /// Their gradient, the other way.
+  case queriesKeysValuesGradient = "gradient of queries, keys and values"
+  /// The core's output, from parts of the heads to parts of the sequence.
+  case output = "attention output"
+  /// Its gradient, the other way.
+  case outputGradient = "gradient of the attention output"
+  /// Keys and values, gathered or on their way round.
+  case keysValues = "keys and values"
+  /// Their gradient, summed to those that have them, or on its way round.
+  case keysValuesGradient = "gradient of keys and values"
 }
 
 /// A collective operation as one of its ranks sees it.
@@ -176,6 +196,7 @@ extension Operand: CustomStringConvertible {
     case .tokenMaximum: "largest logits"
     case .tokenTarget: "target logits"
     case .tokenSum: "sums of exponentials"
+    case .attention(let tensor): tensor.rawValue
     case .arrived(let pass): "what arrived for \(pass)"
     case .exchanged(let exchange, let part, let hop): exchange.description(of: part, hop)
     }

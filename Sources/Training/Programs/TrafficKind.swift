@@ -10,6 +10,8 @@ package enum TrafficKind: String, Sendable, Hashable, CaseIterable {
   case embedding
   /// Scalars: the gradient's norm, the loss that is reported.
   case control
+  /// Keys, values and heads between ranks that divide a sequence.
+  case context
   /// Once a round, for the outer step of workers: what they have moved by.
   case outer
 }
@@ -23,7 +25,8 @@ extension TrafficKind {
     case .data: 2
     case .embedding: 3
     case .control: 4
-    case .outer: 5
+    case .context: 5
+    case .outer: 6
     }
   }
 }

@@ -122,7 +122,7 @@ package struct Exchange: Sendable, Hashable {
   /// All groups.
   package func groups(of sharding: Sharding, in mesh: Mesh) -> [RankGroup] {
     switch ranks {
-    case .replicas(let family): mesh.groups(along: .data).flatMap { sharding.groups(of: family, inDataGroup: $0) }
+    case .replicas(let family): mesh.replicaGroups.flatMap { sharding.groups(of: family, inDataGroup: $0) }
     case .tensorGroup: mesh.groups(along: .tensor)
     case .pipelineEnds: mesh.groups(along: .pipeline).map(\.ends)
     case .all: (0..<mesh.degree(of: .worker)).map { mesh.worker($0) }

@@ -60,16 +60,15 @@ extension IterationShape {
     if exchange.content == .progress { return ownedElementCount(rank: rank) }
     guard let family = exchange.family else { return elementCount }
     return sharding.elementCount(
-      over: family, ofReplica: mesh.coordinate(ofRank: rank, along: .data), replicaCount: strategy.dataDegree,
+      over: family, ofReplica: mesh.replica(ofRank: rank), replicaCount: strategy.replicaCount,
       elementCount: elementCount)
   }
 
   /// Elements whose optimizer states, and outer states, a rank keeps.
   package func ownedElementCount(rank: Int) -> Int {
-    let place = mesh.coordinates(ofRank: rank)
-    return sharding.ownedElementCount(
-      ofReplica: place[.data], replicaCount: strategy.dataDegree,
-      partElementCounts: parameters(ofStage: place[.pipeline]).entries.map(\.range.count))
+    sharding.ownedElementCount(
+      ofReplica: mesh.replica(ofRank: rank), replicaCount: strategy.replicaCount,
+      partElementCounts: parameters(ofStage: mesh.coordinate(ofRank: rank, along: .pipeline)).entries.map(\.range.count))
   }
 
   /// What a rank does of an exchange: one collective, two where gradients are quantised, none of no elements.

@@ -1,3 +1,5 @@
+package import Documents
+
 extension Recipe {
   /// An operation of a rank with its sizes: what it multiplies, moves or keeps, and not how long that takes.
   package enum Operation: Sendable, Equatable {
@@ -91,6 +93,9 @@ package struct KeptTensor: Sendable, Equatable {
     case queriesKeysValues
     /// Of a fused core the fp32 log-sum-exp, otherwise the softmax, its dropout mask and its output.
     case attentionScores
+    /// The core's output by heads, where sequences are exchanged for heads: its backward pass needs that, and the
+    /// projection's the input by tokens.
+    case attentionOutput
     /// The input of the attention's output projection.
     case projectionInput
     /// Input and output of the activation; of a gated one gate, value and product.
@@ -104,11 +109,21 @@ package struct KeptTensor: Sendable, Equatable {
   package let byteCount: Int
 }
 
-/// A collective of the tensor group inside a pass.
+/// A collective inside a pass: of the tensor group, or of ranks that divide a sequence.
 package struct TensorCollective: Sendable, Equatable {
+  /// Who takes part.
+  package enum Ranks: Sendable {
+    case tensorGroup
+    /// Neighbours that exchange parts of the sequence for heads.
+    case headGroup
+    /// Ranks that share keys and values.
+    case sequenceGroup
+  }
+
+  package var ranks = Ranks.tensorGroup
   package let kind: CollectiveKind
   package let operand: Operand
-  /// Elements of the whole tensor.
+  /// Elements of the whole tensor; of one rank's in an all-to-all and a shift.
   package let elementCount: Int
   /// Bytes of an element on the wire.
   package let elementByteCount: Int
@@ -116,4 +131,17 @@ package struct TensorCollective: Sendable, Equatable {
 
   /// Bytes of the whole tensor.
   package var byteCount: Int { elementCount * elementByteCount }
+
+  /// The group that a rank is in.
+  package func group(containing rank: Int, of strategy: Strategy) -> RankGroup {
+    let mesh = strategy.mesh
+    return switch ranks {
+    case .tensorGroup: mesh.group(along: .tensor, containing: rank)
+    case .headGroup: mesh.ranks.group(mesh.headSpacing(strategy.contextDivision), containing: rank)
+    case .sequenceGroup: mesh.ranks.group(mesh.sequenceSpacing(strategy.contextDivision), containing: rank)
+    }
+  }
+
+  /// What its bytes count as.
+  package var traffic: TrafficKind { ranks == .tensorGroup ? .tensor : .context }
 }

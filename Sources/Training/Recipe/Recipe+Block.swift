@@ -42,7 +42,11 @@ extension Recipe {
       let input = half == .attention ? [Operation.keep(normInput)] : keep([normInput], isAgain: isAgain)
       steps.append(.piece(half.norm, hasNorm(half) ? [norm(.forward)] + input : []))
       gatherRows(of: .branch, &steps)
-      steps.append(.piece(half.core, core(half, .forward) + keep(keptByCore(half), isAgain: isAgain)))
+      if half == .attention, context.degree > 1 {
+        dividedAttentionForward(isAgain: isAgain, &steps)
+      } else {
+        steps.append(.piece(half.core, core(half, .forward) + keep(keptByCore(half), isAgain: isAgain)))
+      }
       completeSum(of: .branch, &steps)
       steps.append(.piece(half.output, output(.forward) + keep(keptByOutput, isAgain: isAgain)))
     }
@@ -64,11 +68,15 @@ extension Recipe {
       steps.append(.piece(half.output, output(.backward) + ending(keptByOutput.map(Operation.free))))
       gatherRows(of: .branch, &steps)
       gatherRows(of: .columnInput, &steps)
-      steps.append(
-        .piece(
-          half.core,
-          core(half, .backward, products: products).reversed()
-            + ending(givenUpByCore(half) + [.accumulate(parameterCount: weightCount)])))
+      if half == .attention, context.degree > 1 {
+        dividedAttentionBackward(products, &steps)
+      } else {
+        steps.append(
+          .piece(
+            half.core,
+            core(half, .backward, products: products).reversed()
+              + ending(givenUpByCore(half) + [.accumulate(parameterCount: weightCount)])))
+      }
       completeSum(of: .branch, &steps)
       steps.append(.piece(half.norm, hasNorm(half) ? [norm(.backward)] + ending([.free(normInput)]) : []))
     }
@@ -136,12 +144,7 @@ extension Recipe {
     var operations = [Operation.product(layers.column, products ?? direction)]
     switch half {
     case .attention:
-      // Queries and keys, in and out.
-      if isRotary {
-        let width = querySize + keyValueSize
-        operations.append(.elementWise(byteCount: tokenCount * width * 2 * elementByteCount, direction))
-      }
-      operations += attentionCore(direction)
+      operations += rotation(direction) + attentionCore(direction)
     case .feedForward:
       let width = layers.column.outputCount + feedForwardSize
       operations.append(.elementWise(byteCount: tokenCount * width * elementByteCount, direction))
@@ -150,7 +153,13 @@ extension Recipe {
     return operations
   }
 
-  private func linearLayers(_ half: Half) -> (column: LinearLayer, row: LinearLayer) {
+  /// Queries and keys, in and out.
+  func rotation(_ direction: Operation.Direction) -> [Operation] {
+    guard isRotary else { return [] }
+    return [.elementWise(byteCount: tokenCount * (querySize + keyValueSize) * 2 * elementByteCount, direction)]
+  }
+
+  func linearLayers(_ half: Half) -> (column: LinearLayer, row: LinearLayer) {
     let columns: Int, width: Int
     switch half {
     case .attention: (columns, width) = (querySize + 2 * keyValueSize, querySize)
@@ -190,7 +199,7 @@ extension Recipe {
   // MARK: Tensors kept
 
   /// Keeps what recomputation does not bring back.
-  private func keep(_ tensors: [KeptTensor], isAgain: Bool) -> [Operation] {
+  func keep(_ tensors: [KeptTensor], isAgain: Bool) -> [Operation] {
     if recompute == .full, !isAgain { return [] }
     if keepsEverySecondProduct { return tensors.flatMap(keptOfEverySecondProduct) }
     return (dropsCore ? tensors.filter { $0.role != .attentionScores } : tensors).map(Operation.keep)
@@ -200,7 +209,7 @@ extension Recipe {
     KeptTensor(role: .normInput, byteCount: rowCount * hidden * elementByteCount)
   }
 
-  private func keptByCore(_ half: Half) -> [KeptTensor] {
+  func keptByCore(_ half: Half) -> [KeptTensor] {
     func kept(_ role: KeptTensor.Role, _ width: Int) -> KeptTensor {
       KeptTensor(role: role, byteCount: tokenCount * width * elementByteCount)
     }
@@ -208,16 +217,16 @@ extension Recipe {
     let input = hasNorm(half) ? [KeptTensor(role: .columnInput, byteCount: rowCount * hidden * elementByteCount)] : []
     switch half {
     case .attention:
-      return input + [
-        kept(.queriesKeysValues, querySize + 2 * keyValueSize), attentionScores, kept(.projectionInput, querySize),
-      ]
+      let byHeads = context.headDegree > 1 ? [kept(.attentionOutput, querySize)] : []
+      return input + [kept(.queriesKeysValues, querySize + 2 * keyValueSize), attentionScores] + byHeads
+        + [kept(.projectionInput, querySize)]
     case .feedForward:
       let count = hasGatedFeedForward ? (keepsActivatedGate ? 4 : 3) : 2
       return input + [kept(.activation, count * feedForwardSize)]
     }
   }
 
-  private var attentionScores: KeptTensor {
+  var attentionScores: KeptTensor {
     let e = elementByteCount
     let ofHead = usesFlashAttention ? 4 : (hasDropout ? 2 * e + 1 : e) * sequenceLength
     return KeptTensor(role: .attentionScores, byteCount: tokenCount * headCount * ofHead)

@@ -14,7 +14,7 @@ extension Recipe {
     // Queries and values.
     case .queriesKeysValues: keep(tokenCount * (querySize + keyValueSize) * elementByteCount)
     // The attention core's output, and what its backward needs of it.
-    case .attentionScores, .projectionInput: [.keep(tensor)]
+    case .attentionScores, .attentionOutput, .projectionInput: [.keep(tensor)]
     // The gate, or what is activated, and the output of a gated part.
     case .activation: keep(tokenCount * feedForwardSize * elementByteCount) + keptOutput.map(Operation.keep)
     case .dropoutMask: [.keep(tensor)]

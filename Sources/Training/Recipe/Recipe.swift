@@ -37,13 +37,15 @@ package struct Recipe: Sendable {
     case collective(TensorCollective)
   }
 
-  /// Tokens of the micro-batch.
+  /// Tokens of the micro-batch that the rank has: all, or its part of every sequence.
   package let tokenCount: Int
   /// Those that the rank works on outside the parts that the tensor group divides: its share under sequence parallelism,
   /// otherwise all.
   let rowCount: Int
   let sequenceLength: Int
   let tensorDegree: Int
+  /// How the sequence is divided among ranks.
+  let context: Strategy.ContextDivision
   let isSequenceParallel: Bool
   let usesFlashAttention: Bool
   package let recompute: Strategy.Recompute
@@ -76,15 +78,17 @@ package struct Recipe: Sendable {
   ///   - keepsActivatedGate: see ``Documents/DeviceProfile/Framework/Memory/keepsActivatedGate``; it bears on what is kept
   ///     only.
   ///   - selective: see ``Documents/DeviceProfile/Framework/Memory/selective``.
+  ///   - context: how the sequence is divided.
   /// - Precondition: the tensor degree divides heads, key-value heads, feed-forward width and vocabulary, and under sequence
   ///   parallelism the sequence.
   package init(
     job: TrainingJob, tensorDegree t: Int, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool,
     flashAttention: Bool, vocabularySize: Int, keepsActivatedGate: Bool = false,
-    selective: DeviceProfile.Framework.Selective = .attentionCore
+    selective: DeviceProfile.Framework.Selective = .attentionCore, context: Strategy.ContextDivision = .none
   ) {
     let model = job.model
-    tokenCount = microBatch * job.sequenceLength
+    self.context = context
+    tokenCount = microBatch * job.sequenceLength / context.degree
     rowCount = sequenceParallel ? tokenCount / t : tokenCount
     sequenceLength = job.sequenceLength
     tensorDegree = t
@@ -118,7 +122,8 @@ package struct Recipe: Sendable {
     self.init(
       job: job, tensorDegree: strategy.tensorDegree, microBatch: strategy.microBatch, recompute: strategy.recompute,
       sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention,
-      vocabularySize: vocabularySize, keepsActivatedGate: keepsActivatedGate, selective: selective)
+      vocabularySize: vocabularySize, keepsActivatedGate: keepsActivatedGate, selective: selective,
+      context: strategy.contextDivision)
   }
 
   /// What a rank does for one micro-batch in a pass of a part, in order.

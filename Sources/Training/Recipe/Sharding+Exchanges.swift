@@ -83,7 +83,7 @@ extension Sharding {
     ) -> Exchange {
       Exchange(
         content: content, ranks: .replicas(family),
-        rankCount: spacing(of: family, replicaCount: mesh.degree(of: .data)).count, divisor: divisor, format: format,
+        rankCount: spacing(of: family, replicaCount: mesh.replicaCount).count, divisor: divisor, format: format,
         quantisation: quantisation, isPartByPart: isPartByPart)
     }
     func gather(_ content: Exchange.Content, over family: Family, dividedBy divisor: Int = 1) -> Exchange {

@@ -16,7 +16,7 @@ package enum Update: Sendable, Hashable {
   package func cycle(of shape: IterationShape, _ stretch: Stretch = .usual) -> [Phase] {
     switch self {
     case .synchronous:
-      let replicas = shape.strategy.dataDegree
+      let replicas = shape.strategy.replicaCount
       return [.passes, .exchange(.lastBackward)]
         + (replicas > 1 ? [.compute(.averageGradients(replicaCount: replicas))] : [])
         + [.compute(.sumScalars), .exchange(.scalars)]
