@@ -83,7 +83,7 @@ extension Strategy {
         }
       }),
     .part(
-      "context_inner", \.contextInnerDegree, degrees, plainest: 1,
+      "context_inner", \.contextInnerDegree, .integers(1...255), plainest: 1,
       "Neighbours that exchange sequences for heads, under all-to-all+ring."),
   ]
 }

@@ -38,12 +38,6 @@
   package var overlapsGradientReduce = false
   /// How attention sees the whole sequence where ranks divide it.
   package var contextExchange = ContextExchange.ring
-  /// Ranks that exchange heads within ``ContextExchange/allToAllRing``; 1 under the other kinds.
-  package var contextInnerDegree: Int {
-    get { Int(storedContextInnerDegree) }
-    set { storedContextInnerDegree = UInt32(clamping: newValue) }
-  }
-  private var storedContextInnerDegree: UInt32 = 1
   /// What lies on the host and not on the devices.
   package var hosting = Hosting.none
   /// How an iteration moves the weights. Zeroth-order training has a schedule of its own.
@@ -54,6 +48,12 @@
       if update == .zerothOrder { overlapsGradientReduce = false }
     }
   }
+  /// Ranks that exchange heads within ``ContextExchange/allToAllRing``, at most 255; 1 under the other kinds.
+  package var contextInnerDegree: Int {
+    get { Int(storedContextInnerDegree) }
+    set { storedContextInnerDegree = UInt8(clamping: newValue) }
+  }
+  private var storedContextInnerDegree: UInt8 = 1
   /// Consecutive replicas that have the same sequences and divide the losses of an iteration among themselves (PertP of
   /// DistZO2, Wang and Jin 2025); 1 where each evaluates all of them, and under first-order training.
   package var perturbationDegree: Int {

@@ -14,10 +14,11 @@ struct DryRunReport {
     let strategy = miniature.strategy, job = miniature.model.job
     let steps = Format.count(run.steps.count, of: unit)
     let trained = isOuter ? "\(steps) of \(Format.count(strategy.outer.period, of: "iteration"))" : steps
+    let context = strategy.contextDegree > 1 ? ", context \(strategy.contextDegree)" : ""
     let workers = isOuter ? ", worker \(strategy.workerDegree)" : ""
     var text = """
       The plan holds in miniature: \(Format.count(strategy.worldSize, of: "rank")) (tensor \(strategy.tensorDegree), \
-      data \(strategy.dataDegree), pipeline \(strategy.pipelineDegree)\(workers)) trained \
+      data \(strategy.dataDegree), pipeline \(strategy.pipelineDegree)\(context)\(workers)) trained \
       \(Format.count(job.model.layerCount, of: "layer")) for \(trained) of \
       \(Format.count(strategy.microBatchCount(globalBatch: job.globalBatch), of: "micro-batch")), \
       \(Format.count(run.programStepCount)) program steps \(isOuter ? "a round" : "an iteration").

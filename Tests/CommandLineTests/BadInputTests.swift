@@ -71,7 +71,7 @@ import Testing
     (["--fix", "tensor"], "expected KEY=VALUE,KEY=VALUE…, found \"tensor\""),
     (["--fix", "tensor=2,tensor=4"], "the key \"tensor\" is given twice"),
     (["--fix", "recompute=some"], "--fix: /recompute: expected one of"),
-    (["--fix", "context=2"], "context parallelism is not supported yet"),
+    (["--fix", "expert=2"], "expert parallelism is not supported yet"),
     (["--framework", "fairscale"], "fairscale"),
   ])
   func whatCannotBeMeantIsBadInput(replaced: [String], phrase: String) async throws {

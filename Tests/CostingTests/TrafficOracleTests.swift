@@ -51,6 +51,32 @@ import Testing
     }
   }
 
+  /// Every exchange of divided sequences, with what divides tokens, layers and states besides.
+  @Test func dividedSequences() throws {
+    let kinds: [(Strategy.ContextExchange, Int, Int)] = [
+      (.ring, 2, 1), (.ring, 4, 1), (.allGather, 2, 1), (.allGather, 4, 1), (.allToAll, 2, 1), (.allToAll, 4, 1),
+      (.allToAllRing, 4, 2), (.allToAllRing, 8, 2),
+    ]
+    for (exchange, context, inner) in kinds {
+      for (tensor, pipeline) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
+        let model = try Self.model(Fixture.llama(), deviceCount: 32, microBatchCount: 4)
+        for zero in [Strategy.ZeroStage.none, .optimizer, .weights] {
+          for recompute in [Strategy.Recompute.none, .full] {
+            var strategy = Strategy(
+              mesh: [
+                .tensor: tensor, .context: context, .pipeline: pipeline, .data: 32 / tensor / pipeline / context,
+              ], zeroStage: zero, recompute: recompute, usesSequenceParallelism: tensor > 1, usesFlashAttention: true)
+            strategy.contextExchange = exchange
+            strategy.contextInnerDegree = inner
+            // Two key-value heads go to two ranks.
+            if 2 / tensor % strategy.contextDivision.headDegree != 0 { continue }
+            agree(model, strategy, pipeline == 1 ? Split([4]) : Split([1, 3]))
+          }
+        }
+      }
+    }
+  }
+
   @Test func pipelines() throws {
     for shape in [try Fixture.gpt(isTied: true), try Fixture.llama()] {
       let model = try Self.model(shape, deviceCount: 16, microBatchCount: 4)

@@ -12,7 +12,7 @@ import Testing
     func pick<Value>(_ values: [Value]) -> Value { mutator.element(of: values) }
     let data = pick([1, 2, 8, 16])
     var strategy = Strategy(
-      mesh: [.tensor: pick([1, 2, 8]), .pipeline: pick([1, 3, 4]), .data: data],
+      mesh: [.tensor: pick([1, 2, 8]), .pipeline: pick([1, 3, 4]), .data: data, .context: pick([1, 1, 2, 4])],
       schedule: pick([
         .init(chunkCount: pick([1, 1, 2, 5])), .init(chunkCount: pick([1, 1, 2, 5])),
         pick([.zeroBubble(chunkCount: pick([1, 3])), .zeroBubbleV, .dualPipeV]),
@@ -28,6 +28,8 @@ import Testing
         secondaryDegree: pick([nil, nil, 2]), quantisesWeights: pick([false, true]),
         quantisesGradients: pick([false, true]))
     }
+    strategy.contextExchange = pick(Strategy.ContextExchange.allCases)
+    strategy.contextInnerDegree = pick([1, 2])
     strategy.hosting = Hosting(
       updatePercent: pick([0, 0, 50]), holdsWeights: pick([false, true]), holdsActivations: pick([false, true]))
     strategy.perturbationDegree = pick([1, 1, 2])
@@ -51,7 +53,10 @@ import Testing
     ("outer_staleness", { .integer($0.outer.staleness) }), ("outer_format", { .string($0.outer.format.rawValue) }),
     ("host_outer", { .boolean($0.outer.isHosted) }),
     ("perturbation", { .integer($0.perturbationDegree) }), ("virtual_stages", { .integer($0.schedule.chunkCount) }),
-    ("micro_batch", { .integer($0.microBatch) }), ("zero_stage", { .integer($0.zeroStage.rawValue) }),
+    ("micro_batch", { .integer($0.microBatch) }), ("context", { .integer($0.contextDegree) }),
+    ("context_exchange", { .string($0.contextExchange.rawValue) }),
+    ("context_inner", { .integer($0.contextInnerDegree) }),
+    ("zero_stage", { .integer($0.zeroStage.rawValue) }),
     ("weight_shards", { .integer($0.sharding.weightDegree) }),
     ("gradient_shards", { .integer($0.sharding.gradientDegree) }),
     ("optimizer_shards", { .integer($0.sharding.optimizerDegree) }),
@@ -211,7 +216,10 @@ import Testing
   }
 
   @Test(arguments: [
-    ("context=2", "/context: context parallelism is not supported yet"),
+    (
+      "context_exchange=gossip",
+      "/context_exchange: expected one of \"ring\", \"all-gather\", \"all-to-all\", \"all-to-all+ring\", found \"gossip\""
+    ),
     ("expert=8", "/expert: expert parallelism is not supported yet"),
     ("zero_stage=1,fsdp=FULL_SHARD", "/fsdp: fsdp contradicts zero_stage 1"),
     (
@@ -263,7 +271,7 @@ import Testing
 
   @Test(arguments: [
     ("fsdp=SHARD_GRAD_OP", "zero_stage=2"), ("fsdp=FSDP2,zero_stage=3", "zero_stage=3"), ("fsdp=false", ""),
-    ("context=1,expert=1,tensor=2", "tensor=2"),
+    ("expert=1,tensor=2", "tensor=2"),
   ])
   func anotherWordForAKeyIsNotHeldItself(text: String, held: String) throws {
     #expect(

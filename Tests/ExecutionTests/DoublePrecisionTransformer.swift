@@ -29,7 +29,7 @@ struct DoublePrecisionTransformer {
 
   /// Sum of the cross-entropies of all tokens.
   func loss(_ microBatch: MicroBatch) -> Double {
-    let data = TrainingData(seed: seed, vocabularySize: model.vocabularySize, sequenceLength: sequenceLength)
+    let data = TrainingData(seed: seed, vocabularySize: model.vocabularySize, positions: Array(0..<sequenceLength))
     var total = 0.0
     for sequence in microBatch.sequences {
       let tokens = (0...sequenceLength).map { data.token(step: microBatch.step, sequence: sequence, position: $0) }

@@ -33,6 +33,7 @@ struct ProgramDigest {
     case .offload: "offload"
     case .outer: "outer"
     case .gradients: "gradients"
+    case .context: "context"
     }
   }
 
@@ -83,6 +84,8 @@ struct ProgramDigest {
     case .reduceScatter: "scatter"
     case .allReduce: "reduce"
     case .allToAll: "exchange"
+    case .shift: "shift"
+    case .shiftBack: "shift back"
     }
   }
 
@@ -104,6 +107,7 @@ struct ProgramDigest {
     case .embedding: "embedding"
     case .control: "control"
     case .outer: "outer"
+    case .context: "context"
     }
   }
 
@@ -115,6 +119,7 @@ struct ProgramDigest {
     case .tokenMaximum: "token maximum"
     case .tokenTarget: "token target"
     case .tokenSum: "token sum"
+    case .attention(let tensor): tensor.rawValue
     case .arrived(let pass): "arrived \(words(pass))"
     case .exchanged(let exchange, let part, let hop): words(exchange, part, hop)
     }
@@ -175,6 +180,10 @@ struct ProgramDigest {
     case .embeddingOutput: "embedding output"
     case .attentionNorm: "attention norm"
     case .attentionCore: "attention core"
+    case .attentionInput: "attention input"
+    case .attentionFirst: "attention first"
+    case .attentionNext: "attention next"
+    case .attentionProjection: "attention projection"
     case .attentionOutput: "attention output"
     case .feedForwardNorm: "feed-forward norm"
     case .feedForwardCore: "feed-forward core"

@@ -6,12 +6,13 @@ package import Training
 /// taken from recipes, programs or schedules of collectives. How a group is routed and which links a message crosses is
 /// asked of the cost model.
 ///
-/// Of a tensor group's T tokens, h hidden, S = T·h elements:
+/// Of a tensor group's T tokens, of a part of the sequences where ranks divide them, h hidden, S = T·h elements:
 ///
 /// | kind | what |
 /// |---|---|
 /// | tensor | each block sums S twice forward and twice backward (Shoeybi et al. 2019); under sequence parallelism each sum is a gather and a scatter, and backward gathers two inputs again (Korthikanti et al. 2022); full recomputation repeats the forward ones |
 /// | pipeline | S/t of each rank, each boundary, each direction, each micro-batch |
+/// | context | with heads a and k of size d on a rank, of a layer forward, each of C ranks: (C − 1)·T·2·k·d round or gathered, (C − 1)/C · T·(2·a + 2·k)·d exchanged for heads; backward the same again, and of keys' and values' gradients once more |
 /// | data | ZeRO's reductions and gathers (Rajbhandari et al. 2020), between nested shards where the degrees differ (Wang et al. 2023) |
 /// | embedding, control | the tied matrix between the ends; two fp32 numbers over all ranks of a worker |
 /// | outer | a round's: what each rank updates, over its like in all workers, as it is or in two hops |
@@ -32,7 +33,8 @@ package struct TrafficOracle {
       model: model, strategy: strategy, split: split, routes: routes ?? model.cheapestRoutes)
     for ranks in oracle.mesh.groups(along: .tensor) where ranks.count > 1 { oracle.countTensor(ranks) }
     oracle.countPipeline()
-    for ranks in oracle.mesh.groups(along: .data) where ranks.count > 1 { oracle.countData(ranks) }
+    for ranks in oracle.copies where ranks.count > 1 { oracle.countData(ranks) }
+    oracle.countContext()
     oracle.countEnds()
     oracle.countWorkers()
     return oracle.count
@@ -172,7 +174,7 @@ package struct TrafficOracle {
 
   private mutating func countTensor(_ ranks: RankGroup) {
     let stage = mesh.coordinate(ofRank: ranks.first, along: .pipeline), p = strategy.pipelineDegree
-    let tokens = strategy.microBatch * job.sequenceLength, S = tokens * job.model.hiddenSize
+    let tokens = T, S = tokens * job.model.hiddenSize
     let isFirst = stage == 0, isLast = stage == p - 1
     let recomputed =
       split[stage].choice.map { $0.recomputedLayerCount * strategy.virtualStageCount }
@@ -200,11 +202,56 @@ package struct TrafficOracle {
     }
   }
 
+  private var T: Int { strategy.microBatch * job.sequenceLength / strategy.contextDegree }
+
+  /// Ranks that hold the same weights.
+  private var copies: [RankGroup] {
+    let t = strategy.tensorDegree, n = strategy.contextDegree * strategy.dataDegree
+    return (0..<mesh.worldSize / (t * n)).flatMap { stage in
+      (0..<t).map { RankGroup(first: stage * t * n + $0, stride: t, count: n) }
+    }
+  }
+
+  /// What attention of divided sequences sends, rank by rank.
+  private mutating func countContext() {
+    let C = strategy.contextDegree, t = strategy.tensorDegree, shape = job.model
+    guard C > 1 else { return }
+    let keys = 2 * T * shape.keyValueSize / t, all = T * 2 * (shape.querySize + shape.keyValueSize) / t
+    let inner =
+      switch strategy.contextExchange {
+      case .ring, .allGather: 1
+      case .allToAll: C
+      case .allToAllRing: strategy.contextInnerDegree
+      }
+    let outer = C / inner
+    for rank in 0..<strategy.worldSize {
+      let place = rank / t % C, stage = mesh.coordinate(ofRank: rank, along: .pipeline),
+        layers = split[stage].layerCount
+      func neighbour(_ other: Int) -> Int { rank + (other - place) * t }
+      let again = strategy.recompute == .full ? split[stage].choice?.recomputedLayerCount ?? layers : 0
+      let forward = m * (layers + again), backward = m * layers
+      for other in 0..<inner where other != place % inner {
+        send(all / inner * e * (forward + backward), .context, rank, neighbour(place - place % inner + other))
+      }
+      guard outer > 1 else { continue }
+      let up = neighbour(place % inner + (place / inner + 1) % outer * inner)
+      let down = neighbour(place % inner + (place / inner + outer - 1) % outer * inner)
+      let bytes = (outer - 1) * keys * e
+      if strategy.contextExchange == .allGather {
+        // In rings, of shards of one size; both passes gather, backward scatters too.
+        send(bytes * (forward + 2 * backward), .context, rank, up)
+      } else {
+        send(bytes * forward, .context, rank, up)
+        send(2 * bytes * backward, .context, rank, down)
+      }
+    }
+  }
+
   private mutating func countPipeline() {
     let p = strategy.pipelineDegree
     guard p > 1 else { return }
     let bytes =
-      strategy.microBatch * job.sequenceLength * job.model.hiddenSize / strategy.tensorDegree * e * m
+      T * job.model.hiddenSize / strategy.tensorDegree * e * m
     for boundary in 1..<p * strategy.virtualStageCount {
       for column in mesh.groups(along: .pipeline) {
         let ends = [column.rank((boundary - 1) % p), column.rank(boundary % p)]
@@ -238,10 +285,11 @@ package struct TrafficOracle {
     guard strategy.update == .outer else { return }
     for ranks in mesh.groups(along: .worker) where ranks.count > 1 {
       let place = mesh.coordinates(ofRank: ranks.first), parts = parts(place[.pipeline])
+      let replica = place[.data] * strategy.contextDegree + place[.context]
       let n =
         isByPart
-        ? parts.reduce(0) { $0 + updated($1.parameters, place[.data]) * $1.copies }
-        : updated(parts.reduce(0) { $0 + $1.parameters * $1.copies }, place[.data])
+        ? parts.reduce(0) { $0 + updated($1.parameters, replica) * $1.copies }
+        : updated(parts.reduce(0) { $0 + $1.parameters * $1.copies }, replica)
       let W = ranks.count, words = words((n + W - 1) / W, bits: 8, group: 2048)
       switch strategy.outer.format {
       case .fp32: sum(n, each: 4, times: 1, .outer, .progress, ranks)

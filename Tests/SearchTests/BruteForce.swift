@@ -20,13 +20,16 @@ struct BruteForce {
   /// - Parameters:
   ///   - hostings: what may be on the host.
   ///   - outerSteps: what outer steps may be; none leaves gradients of every step.
-  init(_ model: CostModel, hostings: [Hosting] = [.none], outerSteps: [OuterStep] = []) {
+  ///   - contexts: degrees by which ranks may divide sequences.
+  init(_ model: CostModel, hostings: [Hosting] = [.none], outerSteps: [OuterStep] = [], contexts: [Int] = [1]) {
     var scores: [Double] = []
     var unfitCount = 0
     let nodes = outerSteps.isEmpty ? 1 : model.cluster.nodeCount
     for workers in 1...nodes where nodes % workers == 0 {
       for step in workers == 1 ? [nil] : outerSteps.map(Optional.some) {
-        Self.addScores(model, hostings: hostings, workers: workers, step: step, to: &scores, unfitCount: &unfitCount)
+        Self.addScores(
+          model, hostings: hostings, workers: workers, step: step, contexts: contexts, to: &scores,
+          unfitCount: &unfitCount)
       }
     }
     self.scores = scores.sorted()
@@ -35,52 +38,71 @@ struct BruteForce {
 
   /// Of all strategies of so many workers with the same outer steps.
   private static func addScores(
-    _ model: CostModel, hostings: [Hosting], workers: Int, step: OuterStep?, to scores: inout [Double],
+    _ model: CostModel, hostings: [Hosting], workers: Int, step: OuterStep?, contexts: [Int], to scores: inout [Double],
     unfitCount: inout Int
   ) {
     let job = model.job, cluster = model.cluster
     let devices = cluster.deviceCount / workers, layers = job.model.layerCount
     var scratch = EvaluationScratch()
     let hasFlash = model.hasFlashAttention
-    for tensor in 1...devices where devices % tensor == 0 {
-      for pipeline in 1...devices where devices % (tensor * pipeline) == 0 {
-        let data = devices / tensor / pipeline
-        for microBatch in 1...job.globalBatch {
-          for chunks in 1...layers {
-            for sharding in Self.shardings(replicas: data, tensor: tensor, cluster: cluster) {
-              for recompute in Strategy.Recompute.allCases where !(hasFlash && recompute == .selective) {
-                for (sequenceParallel, hosting) in [false, true].flatMap({ divides in hostings.map { (divides, $0) } })
-                {
-                  var strategy = Strategy(
-                    mesh: [.tensor: tensor, .pipeline: pipeline, .data: data], schedule: .init(chunkCount: chunks),
-                    microBatch: microBatch, sharding: sharding, recompute: recompute,
-                    usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
-                    overlapsGradientReduce: model.framework.overlapsGradientReduce)
-                  strategy.hosting = hosting
-                  if let step {
-                    strategy.update = .outer
-                    strategy.workerDegree = workers
-                    strategy.outer = step
-                  }
-                  guard model.violation(of: strategy) == nil, strategy.exclusion == nil,
-                    strategy.outerExclusion(model.job.model) == nil
-                  else { continue }
-                  let uniform = Self.bestScore(strategy, model: model, scratch: &scratch)
-                  if let score = uniform.score { scores.append(score) }
-                  if !uniform.fitsDevices { unfitCount += 1 }
-                  guard let choices = Self.choices(strategy, model: model) else { continue }
-                  let free = Self.bestScore(strategy, choosing: choices, model: model, scratch: &scratch)
-                  if !free.fitsDevices { unfitCount += 1 }
-                  guard let score = free.score else { continue }
-                  // What stages choose alike is another strategy of the lattice.
-                  let alike = [
-                    uniform, Self.bestScore(strategy.with(\.recompute, .none), model: model, scratch: &scratch),
-                  ].compactMap(\.score).min()
-                  if score < (alike ?? .infinity) * (1 - 1e-12) { scores.append(score) }
+    for (division, tensor, pipeline) in Self.degrees(devices, contexts: contexts) {
+      let context = division.contextDegree, data = devices / tensor / pipeline / context
+      for microBatch in 1...job.globalBatch {
+        for chunks in 1...layers {
+          for sharding in Self.shardings(replicas: data * context, tensor: tensor, cluster: cluster) {
+            for recompute in Strategy.Recompute.allCases where !(hasFlash && recompute == .selective) {
+              for (sequenceParallel, hosting) in [false, true].flatMap({ divides in hostings.map { (divides, $0) } }) {
+                var strategy = Strategy(
+                  mesh: [.tensor: tensor, .pipeline: pipeline, .data: data, .context: context],
+                  schedule: .init(chunkCount: chunks),
+                  microBatch: microBatch, sharding: sharding, recompute: recompute,
+                  usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
+                  overlapsGradientReduce: model.framework.overlapsGradientReduce)
+                strategy.hosting = hosting
+                strategy.contextExchange = division.contextExchange
+                strategy.contextInnerDegree = division.contextInnerDegree
+                if let step {
+                  strategy.update = .outer
+                  strategy.workerDegree = workers
+                  strategy.outer = step
                 }
+                guard model.violation(of: strategy) == nil, strategy.exclusion == nil,
+                  strategy.outerExclusion(model.job.model) == nil
+                else { continue }
+                let uniform = Self.bestScore(strategy, model: model, scratch: &scratch)
+                if let score = uniform.score { scores.append(score) }
+                if !uniform.fitsDevices { unfitCount += 1 }
+                guard let choices = Self.choices(strategy, model: model) else { continue }
+                let free = Self.bestScore(strategy, choosing: choices, model: model, scratch: &scratch)
+                if !free.fitsDevices { unfitCount += 1 }
+                guard let score = free.score else { continue }
+                // What stages choose alike is another strategy of the lattice.
+                let alike = [
+                  uniform, Self.bestScore(strategy.with(\.recompute, .none), model: model, scratch: &scratch),
+                ].compactMap(\.score).min()
+                if score < (alike ?? .infinity) * (1 - 1e-12) { scores.append(score) }
               }
             }
           }
+        }
+      }
+    }
+  }
+
+  /// Every way to divide sequences, with tensor and pipeline degrees.
+  private static func degrees(_ devices: Int, contexts: [Int]) -> [(division: Strategy, tensor: Int, pipeline: Int)] {
+    contexts.filter { devices % $0 == 0 }.flatMap { context -> [Strategy] in
+      let whole = Strategy(mesh: [.context: context])
+      guard context > 1 else { return [whole] }
+      return Strategy.ContextExchange.allCases.flatMap { exchange in
+        (exchange == .allToAllRing ? Array(2..<context) : [1]).map {
+          whole.with(\.contextExchange, exchange).with(\.contextInnerDegree, $0)
+        }
+      }
+    }.flatMap { division in
+      (1...devices).flatMap { tensor in
+        (1...devices).compactMap { pipeline in
+          devices % (tensor * pipeline * division.contextDegree) == 0 ? (division, tensor, pipeline) : nil
         }
       }
     }

@@ -44,6 +44,31 @@ struct OptimalityTests {
     #expect(hosted >= 10 && infeasible >= 1, "\(hosted) with a plan, \(infeasible) without")
   }
 
+  @Test("Of sequences that ranks divide, the optimum is that of every degree and exchange")
+  func dividedSequencesEqualBruteForce() throws {
+    var problems = 0, divided = 0, seed = UInt64(900)
+    while problems < 14 {
+      seed += 1
+      let problem = try RandomProblem(seed: seed), model = problem.model
+      guard model.hasFlashAttention, model.cluster.deviceCount <= 8, model.job.model.layerCount <= 4 else { continue }
+      problems += 1
+      let job = try model.job.with(sequenceLength: 16_384)
+      let long = try CostModel(cluster: model.cluster, job: job, frameworkName: model.framework.name)
+      let contexts = [1, 2, 4].filter { model.cluster.deviceCount % $0 == 0 }
+      let result = PlanSearch(model: long, options: .init(resultCount: 4)).run()
+      let truth = BruteForce(long, contexts: contexts)
+      // Where nothing fits, hosts are tried as well.
+      if truth.scores.isEmpty { continue }
+      #expect(result.certificate.memoryRejectedCount == truth.unfitCount, "\(problem.description)")
+      #expect(result.best.count == min(4, truth.scores.count), "\(problem.description)")
+      for (found, best) in zip(result.best, truth.scores) {
+        #expect(abs(found.scoreSeconds - best) <= 1e-9 * best, "\(problem.description): \(found.strategy.text)")
+        if found.strategy.contextDegree > 1 { divided += 1 }
+      }
+    }
+    #expect(divided >= 8, "\(divided)")
+  }
+
   @Test("With outer steps of workers, the optimum is that of every division, period, staleness and format")
   func outerOptimaEqualBruteForce() throws {
     var problems = 0, outer = 0, late = 0, seed = UInt64(400)

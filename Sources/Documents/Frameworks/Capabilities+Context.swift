@@ -15,6 +15,9 @@ extension Capabilities {
         "\(label) has no context_exchange=\(strategy.contextExchange.rawValue)",
         nearest: contextExchanges.first.map { "context_exchange=\($0.exchange.rawValue)" } ?? "context=1")
     }
+    if limits.dividesSequencesWithoutTensorGroups, strategy.tensorDegree > 1 {
+      return Refusal("\(label) divides sequences without tensor groups only", nearest: "tensor=1")
+    }
     if limits.dividesStatesAlongSequences, strategy.sharding.optimizerDegree % strategy.contextDegree != 0 {
       return Refusal(
         "\(label) divides states among all ranks that divide a sequence",

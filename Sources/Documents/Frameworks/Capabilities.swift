@@ -173,6 +173,8 @@ package struct Capabilities: Sendable {
     package var microBatchesFewerThanStages: Int?
     /// Whether ranks that divide a sequence always divide states as well.
     package var dividesStatesAlongSequences = false
+    /// Whether sequences are divided without tensor groups only.
+    package var dividesSequencesWithoutTensorGroups = false
     /// Chunks a stage above which a pipeline's sharded weights are gathered more than once an iteration; nil without such
     /// a bound.
     package var shardedChunkCount: Int?

@@ -9,7 +9,7 @@ extension Capabilities {
   package static let deepSpeed = Capabilities(
     name: "deepspeed", title: "DeepSpeed", version: "0.19",
     coefficientNames: ["deepspeed", "megatron-deepspeed", "composer + pytorch fsdp"],
-    axes: [.tensor, .data], interleaving: .none, layerSplit: .any,
+    axes: [.tensor, .context, .data], interleaving: .none, layerSplit: .any,
     recomputations: [
       Recomputation(words: "none", recompute: Strategy.Recompute.none),
       Recomputation(words: "the model code's, every block", recompute: .full),
@@ -40,6 +40,8 @@ extension Capabilities {
     ],
     models: Models(
       families: [.gpt, .llama, .bert], words: "any model code", particulars: Set(ModelDescription.Particular.allCases)),
+    // Ulysses, which wraps attention in the model code (`sequence/layer.py`).
+    contextExchanges: [ContextOffer(exchange: .allToAll, words: "sequence_parallel_size")],
     // `_do_optimizer_sanity_check`: without ZeRO gradients have the weights' type.
-    limits: Limits(accumulatesWholeGradientsInFP32: false))
+    limits: Limits(accumulatesWholeGradientsInFP32: false, dividesSequencesWithoutTensorGroups: true))
 }

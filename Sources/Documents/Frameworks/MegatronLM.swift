@@ -7,7 +7,7 @@ extension Capabilities {
   /// scale a tensor. Of optimizers that are not elementwise whole layers' matrices are divided among replicas.
   package static let megatronLM = Capabilities(
     name: "megatron-lm", title: "Megatron-LM", version: "core 0.20", coefficientNames: ["megatron-lm", "nemo"],
-    axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, layerSplit: .any,
+    axes: [.tensor, .context, .data, .pipeline], interleaving: .largerGroups, layerSplit: .any,
     recomputations: megatronRecomputations, recomputesSomeLayers: true, offloadsOptimizerStates: false,
     hosting: HostingOffer(
       words: "optimizer-cpu-offload; cpu-offloading-num-layers", updates: .parts, updatesPlainAdamOnly: true,
@@ -25,7 +25,7 @@ extension Capabilities {
         masterWeights: [.remainders], needsShards: true),
       OptimizerOffer(words: "sgd", rules: [.sgd, .momentum]), OptimizerOffer(words: "muon", rules: [.muon]),
     ],
-    models: megatronModels)
+    models: megatronModels, contextExchanges: megatronContextExchanges)
 
   /// Megatron-LM with Megatron-FSDP, version 1: the same sources, and `core/distributed/fsdp/mcore_fsdp_adapter.py`.
   ///
@@ -34,7 +34,7 @@ extension Capabilities {
   package static let megatronFSDP = Capabilities(
     name: "megatron-fsdp", title: "Megatron-FSDP", version: "core 0.20",
     coefficientNames: ["megatron-fsdp", "megatron-lm", "nemo"],
-    axes: [.tensor, .data], interleaving: .none, layerSplit: .any,
+    axes: [.tensor, .context, .data], interleaving: .none, layerSplit: .any,
     recomputations: megatronRecomputations, recomputesSomeLayers: true, offloadsOptimizerStates: false,
     shardings: [
       ShardingOffer(form: .replicated, words: "no_shard", withPipeline: false),
@@ -50,7 +50,13 @@ extension Capabilities {
     optimizers: [
       OptimizerOffer(words: "adam", rules: [.adam]), OptimizerOffer(words: "sgd", rules: [.sgd, .momentum]),
     ],
-    models: megatronModels, limits: Limits(overlapsShardedGradientsAlways: true))
+    models: megatronModels, contextExchanges: megatronContextExchanges, limits: Limits(overlapsShardedGradientsAlways: true))
+
+  private static let megatronContextExchanges = [
+    ContextOffer(exchange: .ring, words: "cp-comm-type p2p"),
+    ContextOffer(exchange: .allGather, words: "allgather"), ContextOffer(exchange: .allToAll, words: "a2a"),
+    ContextOffer(exchange: .allToAllRing, words: "a2a+p2p"),
+  ]
 
   private static let megatronRecomputations = [
     Recomputation(words: "none", recompute: Strategy.Recompute.none),

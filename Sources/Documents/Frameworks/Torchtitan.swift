@@ -8,7 +8,7 @@ extension Capabilities {
   package static let torchtitan = Capabilities(
     name: "torchtitan", title: "torchtitan", version: "0.3",
     coefficientNames: ["torchtitan", "composer + pytorch fsdp"],
-    axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, splitBackward: torchtitanSplitBackward,
+    axes: [.tensor, .context, .data, .pipeline], interleaving: .largerGroups, splitBackward: torchtitanSplitBackward,
     layerSplit: .any,
     recomputations: torchtitanRecomputations,
     recomputesSomeLayers: false, offloadsOptimizerStates: false,
@@ -27,9 +27,11 @@ extension Capabilities {
         .rotaryScalingButLlama3, .rotaryScalingWithQueryKeyNorm, .anotherNorm, .anotherBlock, .anotherQueryKeyNorm,
         .noRotaryPositions, .embeddingNorm, .headBias,
       ]),
+    contextExchanges: torchtitanContextExchanges,
     // PyTorch's interleaved schedules keep three chunks of a stage gathered (`max_active_stages`).
     limits: Limits(
-      hasUnfusedAttention: false, attentionWindows: .never, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
+      hasUnfusedAttention: false, attentionWindows: .never, tiesEmbeddingsInPipeline: false,
+      dividesStatesAlongSequences: true, shardedChunkCount: 3))
 
   /// torchtitan 0.2.2 (2026-02-20): `config/job_config.py` and the Llama 3 model's `infra/parallelize.py`.
   ///
@@ -38,7 +40,7 @@ extension Capabilities {
   package static let torchtitan02 = Capabilities(
     name: "torchtitan-0.2", title: "torchtitan", version: "0.2.2",
     coefficientNames: ["torchtitan", "composer + pytorch fsdp"],
-    axes: [.tensor, .data, .pipeline], interleaving: .largerGroups, splitBackward: torchtitanSplitBackward,
+    axes: [.tensor, .context, .data, .pipeline], interleaving: .largerGroups, splitBackward: torchtitanSplitBackward,
     layerSplit: .any,
     recomputations: torchtitanRecomputations,
     recomputesSomeLayers: false, offloadsOptimizerStates: false,
@@ -55,8 +57,17 @@ extension Capabilities {
         .ownHeadSize, .anotherActivation, .rotaryScalingButLlama3, .anotherNorm, .anotherBlock, .noRotaryPositions,
         .embeddingNorm, .headBias,
       ]),
+    contextExchanges: torchtitanContextExchanges,
     limits: Limits(
-      hasUnfusedAttention: false, attentionWindows: .never, tiesEmbeddingsInPipeline: false, shardedChunkCount: 3))
+      hasUnfusedAttention: false, attentionWindows: .never, tiesEmbeddingsInPipeline: false,
+      dividesStatesAlongSequences: true, shardedChunkCount: 3))
+
+  /// Keys and values are gathered for FlexAttention (`models/common/decoder_sharding.py`), and in 0.2.2 for both kinds of
+  /// attention (`distributed/context_parallel.py`): its `context_parallel_rotate_method` bears on validation alone. FSDP's
+  /// shards lie across ranks that divide a sequence, too (`distributed/fsdp.py`).
+  private static let torchtitanContextExchanges = [
+    ContextOffer(exchange: .allGather, words: "context_parallel_degree")
+  ]
 
   /// PyTorch's `ScheduleInterleavedZeroBubble`, `ScheduleZBVZeroBubble` and `ScheduleDualPipeV`: of several chunks a stage, and
   /// without torch.compile, which does not split backward passes (`_check_torch_compile_compatibility`).

@@ -11,18 +11,22 @@ enum StatedDegrees {
   ///   - deviceCount: what somebody else says of the ranks in all; nil where nobody does.
   ///   - field: the place that a contradiction is shown at.
   static func mesh(
-    tensor: Int, pipeline: Int, data: Int, deviceCount: Int?, at field: Field
+    tensor: Int, pipeline: Int, data: Int, context: Int = 1, deviceCount: Int?, at field: Field
   ) throws(DocumentError) -> Mesh {
-    let (block, blockOverflows) = tensor.multipliedReportingOverflow(by: pipeline)
+    let (stage, stageOverflows) = tensor.multipliedReportingOverflow(by: pipeline)
+    let (block, blockOverflows) = stage.multipliedReportingOverflow(by: context)
     let (ranks, overflows) = block.multipliedReportingOverflow(by: data)
-    guard !blockOverflows, !overflows, bounds.contains(ranks) else {
+    guard !stageOverflows, !blockOverflows, !overflows, bounds.contains(ranks) else {
       throw field.conflict("degrees multiply to more than \(bounds.upperBound) ranks")
     }
     if let deviceCount, deviceCount != ranks {
       throw field.conflict(
-        "tensor \(tensor) × pipeline \(pipeline) × data \(data) are \(ranks) ranks, not the \(deviceCount) devices")
+        """
+        tensor \(tensor) × pipeline \(pipeline) × data \(data)\(context > 1 ? " × context \(context)" : "") are \(ranks) \
+        ranks, not the \(deviceCount) devices
+        """)
     }
-    return [.tensor: tensor, .pipeline: pipeline, .data: data]
+    return [.tensor: tensor, .pipeline: pipeline, .data: data, .context: context]
   }
 
   /// The data degree that is left of a number of devices.

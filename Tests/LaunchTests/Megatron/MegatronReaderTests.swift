@@ -218,7 +218,14 @@ import Testing
     ("\(shape) --tensor-model-parallel-size many", "--tensor-model-parallel-size", "expected an integer"),
     ("\(shape) --micro-batch-size $MBS", "--micro-batch-size", "expected an integer"),
     ("\(shape) --attention-backend warp", "--attention-backend", "one of"),
-    ("\(shape) --context-parallel-size 2", "--context-parallel-size", "context parallelism"),
+    ("\(shape) --context-parallel-size 3", "", "8 devices do not divide by tensor"),
+    ("\(shape) --context-parallel-size 2 --cp-comm-type gossip", "--cp-comm-type", "p2p, allgather, a2a or a2a+p2p"),
+    ("\(shape) --context-parallel-size 2 --cp-comm-type p2p a2a", "--cp-comm-type", "differ from layer to layer"),
+    (
+      "\(shape) --context-parallel-size 4 --cp-comm-type a2a+p2p --hierarchical-context-parallel-sizes 4 2",
+      "--hierarchical-context-parallel-sizes", "4 × 2 is not the context degree 4"
+    ),
+    ("\(shape) --context-parallel-size 4 --cp-comm-type a2a+p2p", "", "--hierarchical-context-parallel-sizes"),
     (
       "\(shape) --optimizer-cpu-offload --optimizer-offload-fraction 2", "--optimizer-offload-fraction",
       "from 0.0 to 1.0"

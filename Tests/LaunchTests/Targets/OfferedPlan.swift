@@ -28,7 +28,10 @@ struct OfferedPlan: CustomStringConvertible {
     func flip() -> Bool { Bool.random(using: &random) }
     let tensor = pick([1, 1, 2, 4]), pipeline = pick([1, 1, 2, 4]), data = pick([1, 2, 4, 8, 16])
     let chunks = pipeline > 1 && flip() ? pick([2, 3, 4]) : 1
-    let mesh: Mesh = [.tensor: tensor, .pipeline: pipeline, .data: data]
+    let exchange = table.contextExchanges.randomElement(using: &random)?.exchange,
+      context = exchange == nil ? 1 : pick([1, 2, 4])
+    let mesh: Mesh = [.tensor: tensor, .pipeline: pipeline, .data: data, .context: context]
+    let replicas = data * context
     guard mesh.worldSize <= 64 else { return nil }
     // Layers in every chunk, uneven where stages have one.
     let counts =
@@ -43,24 +46,28 @@ struct OfferedPlan: CustomStringConvertible {
       return nil
     }
     let schedules = [Strategy.Schedule(chunkCount: chunks)] + splitSchedules(chunks, pipeline, microBatchCount)
-    let degrees = [1, 2, 4, 8, 16].filter { data % $0 == 0 }
+    let degrees = [1, 2, 4, 8, 16, 32, 64].filter { replicas % $0 == 0 }
     let part = pick(degrees)
     let sharding =
       switch Int.random(in: 0...6, using: &random) {
-      case 0...3: Sharding(pick(Strategy.ZeroStage.allCases), replicaCount: data)
+      case 0...3: Sharding(pick(Strategy.ZeroStage.allCases), replicaCount: replicas)
       case 4: Sharding(weightDegree: part, gradientDegree: part, optimizerDegree: part)
       case 5: Sharding(weightDegree: 1, gradientDegree: 1, optimizerDegree: part)
       default:
         Sharding(
-          weightDegree: data, gradientDegree: data, optimizerDegree: data,
-          secondaryDegree: part > 1 && part < data ? part : nil, quantisesWeights: data > 1 && flip(),
-          quantisesGradients: data > 1 && flip())
+          weightDegree: replicas, gradientDegree: replicas, optimizerDegree: replicas,
+          secondaryDegree: part > 1 && part < replicas ? part : nil, quantisesWeights: replicas > 1 && flip(),
+          quantisesGradients: replicas > 1 && flip())
       }
-    guard sharding.violation(replicaCount: data, hasPipeline: false) == nil else { return nil }
+    guard sharding.violation(replicaCount: replicas, hasPipeline: false) == nil else { return nil }
     var strategy = Strategy(
       mesh: mesh, schedule: pick(schedules), microBatch: microBatch, sharding: sharding,
       recompute: pick([.none, .full]), usesSequenceParallelism: tensor > 1 && flip(), usesFlashAttention: true,
       overlapsGradientReduce: true)
+    if context > 1, let exchange {
+      strategy.contextExchange = exchange
+      if exchange == .allToAllRing { strategy.contextInnerDegree = 2 }
+    }
     if let offer = table.hosting, flip() {
       let withWeights = offer.updates == .withWeights
       strategy.hosting = Hosting(
@@ -69,7 +76,8 @@ struct OfferedPlan: CustomStringConvertible {
         holdsActivations: pick([false, false, true]))
     }
     // One replica whose host has its weights is one shard of ZeRO 3, which no strategy of one replica says.
-    guard strategy.hosting.violation(strategy, hasHost: true) == nil, data > 1 || !strategy.hosting.holdsWeights else {
+    guard strategy.hosting.violation(strategy, hasHost: true) == nil, replicas > 1 || !strategy.hosting.holdsWeights
+    else {
       return nil
     }
     let job = try TrainingJob(
@@ -79,6 +87,10 @@ struct OfferedPlan: CustomStringConvertible {
     let split = split(counts, of: job.model, strategy: strategy, for: table)
     guard table.refusal(of: strategy, split: split, job: job) == nil, strategy.exclusion == nil else { return nil }
     let cluster = try Shipped.smallCluster(mesh.worldSize)
+    guard context == 1 || strategy.violation(job: job, deviceCount: mesh.worldSize, hasFlashAttention: true) == nil
+    else {
+      return nil
+    }
     return Plan(stating: strategy, split: split, on: try CostModel(cluster: cluster, job: job))
   }
 

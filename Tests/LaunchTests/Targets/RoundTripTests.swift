@@ -44,7 +44,7 @@ import Testing
       if let model = run.model { expect(model, is: plan.job.model, "\(offered)") }
 
       let groups = target.groups(of: run)
-      for axis in Mesh.searchedAxes {
+      for axis in Mesh.searchedAxes + (plan.strategy.contextDegree > 1 ? [.context] : []) {
         #expect(
           groups[axis.name] == plan.strategy.mesh.groups(along: axis).map(\.ranks),
           "\(target.name) \(axis.name) \(offered)")

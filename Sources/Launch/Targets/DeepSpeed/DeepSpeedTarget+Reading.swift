@@ -43,10 +43,16 @@ extension DeepSpeedTarget {
     var notes: [String] = []
     let tensor = try tensorDegree(&fields)
     try refuseOtherAxes(&fields)
-    var batch = try Batch(&fields, tensorDegree: tensor, deviceCount: deviceCount, notes: &notes)
+    let context = try contextDegree(&fields)
+    if context > 1, tensor > 1 {
+      throw field.conflict("sequence_parallel_size beside tensor_parallel is not supported")
+    }
+    var batch = try Batch(
+      &fields, tensorDegree: tensor, contextDegree: context, deviceCount: deviceCount, notes: &notes)
     let data = try batch.dataDegree(deviceCount: deviceCount, at: field)
-    let mesh = try StatedDegrees.mesh(tensor: tensor, pipeline: 1, data: data, deviceCount: deviceCount, at: field)
-    let zero = try ZeroOptimization(fields.optional("zero_optimization"), replicaCount: data, notes: &notes)
+    let mesh = try StatedDegrees.mesh(
+      tensor: tensor, pipeline: 1, data: data, context: context, deviceCount: deviceCount, at: field)
+    let zero = try ZeroOptimization(fields.optional("zero_optimization"), replicaCount: data * context, notes: &notes)
     let types = try NumberFormats(&fields, notes: &notes)
     let optimizer = try DeepSpeedOptimizer(&fields, precision: types.precision, notes: &notes).optimizer
 
@@ -62,6 +68,10 @@ extension DeepSpeedTarget {
       recompute: checkpointing == nil ? .none : .full, usesFlashAttention: true,
       overlapsGradientReduce: zero.overlaps)
     strategy.hosting = zero.hosting
+    if context > 1 {
+      strategy.contextExchange = .allToAll
+      notes.append("attention is model code: with sequence_parallel_size it is taken as Ulysses'")
+    }
     if let checkpointing {
       var settings = try checkpointing.fields()
       strategy.hosting.holdsActivations = try settings.optional("cpu_checkpointing")?.boolean() ?? false
@@ -81,11 +91,12 @@ extension DeepSpeedTarget {
     return max(1, try parallel.optional("autotp_size")?.integer(in: 0...StatedDegrees.bounds.upperBound) ?? 1)
   }
 
+  private static func contextDegree(_ fields: inout Fields) throws(DocumentError) -> Int {
+    try fields.optional("sequence_parallel_size")?.integer(in: StatedDegrees.bounds) ?? 1
+  }
+
   /// Refuses what no strategy says yet.
   private static func refuseOtherAxes(_ fields: inout Fields) throws(DocumentError) {
-    if let size = fields.optional("sequence_parallel_size"), try size.integer(in: StatedDegrees.bounds) > 1 {
-      throw size.conflict("sequences divided among ranks (Ulysses) are not supported yet")
-    }
     if let section = fields.optional("expert_parallel") {
       var experts = try section.fields()
       if let enabled = experts.optional("enabled"), try enabled.boolean() {
@@ -108,9 +119,10 @@ private struct Batch {
   private let trainBatch: Int?
   private let trainBatchField: Field?
   private let tensorDegree: Int
+  private let contextDegree: Int
 
   init(
-    _ fields: inout Fields, tensorDegree: Int, deviceCount: Int?, notes: inout [String]
+    _ fields: inout Fields, tensorDegree: Int, contextDegree: Int, deviceCount: Int?, notes: inout [String]
   ) throws(DocumentError) {
     func number(_ key: String, _ fields: inout Fields) throws(DocumentError) -> Int? {
       guard let field = fields.optional(key) else { return nil }
@@ -122,6 +134,7 @@ private struct Batch {
     microBatch = try number("train_micro_batch_size_per_gpu", &fields)
     accumulationCount = try number("gradient_accumulation_steps", &fields)
     self.tensorDegree = tensorDegree
+    self.contextDegree = contextDegree
     if trainBatch == nil, microBatch == nil {
       notes.append(
         "neither train_batch_size nor train_micro_batch_size_per_gpu is a number: a micro-batch of 1 is assumed")
@@ -135,7 +148,7 @@ private struct Batch {
   mutating func dataDegree(deviceCount: Int?, at field: Field) throws(DocumentError) -> Int {
     let data: Int
     if let deviceCount {
-      data = try StatedDegrees.dataDegree(deviceCount: deviceCount, block: tensorDegree, at: field)
+      data = try StatedDegrees.dataDegree(deviceCount: deviceCount, block: tensorDegree * contextDegree, at: field)
     } else if let trainBatch, let microBatch, let accumulationCount, let trainBatchField {
       let perReplica = try StatedDegrees.globalBatch([microBatch, accumulationCount], at: field)
       guard trainBatch % perReplica == 0 else {

@@ -31,6 +31,11 @@ package enum DeepSpeedTarget: LaunchTarget {
       notes.append(
         "Tensor parallelism needs a model that DeepSpeed can divide: one with Hugging Face's tp_plan, or a preset.")
     }
+    if plan.strategy.contextDegree > 1 {
+      notes.append(
+        "The model code must exchange sequences for heads around attention: deepspeed.sequence.layer.DistributedAttention."
+      )
+    }
     if plan.strategy.usesFlashAttention { notes.append("The model code must use FlashAttention.") }
     return RankCommand(
       files: [
@@ -75,6 +80,7 @@ package enum DeepSpeedTarget: LaunchTarget {
         job.optimizer.rule == .adam && job.optimizer.moments != .int8 ? nil : .boolean(true)
       ),
       ("zero_optimization", zeroOptimization(of: plan)),
+      ("sequence_parallel_size", strategy.contextDegree > 1 ? .integer(strategy.contextDegree) : nil),
       (
         "tensor_parallel",
         strategy.tensorDegree > 1 ? object(("autotp_size", .integer(strategy.tensorDegree))) : nil
@@ -100,10 +106,10 @@ package enum DeepSpeedTarget: LaunchTarget {
   private static func zeroOptimization(of plan: Plan) -> JSON {
     let strategy = plan.strategy, job = plan.job
     let sharding = strategy.sharding
-    let isHybrid = sharding.form(replicaCount: strategy.dataDegree) == .hybrid
+    let isHybrid = sharding.form(replicaCount: strategy.replicaCount) == .hybrid
     // One replica has nothing to divide; stage 1 lets it accumulate in fp32, which stage 0 does not.
-    let isAlone = strategy.dataDegree == 1 && job.precision.is16Bit && job.accumulatesGradientsInFP32
-    let hasLoneHostedWeights = strategy.dataDegree == 1 && strategy.hosting.holdsWeights
+    let isAlone = strategy.replicaCount == 1 && job.precision.is16Bit && job.accumulatesGradientsInFP32
+    let hasLoneHostedWeights = strategy.replicaCount == 1 && strategy.hosting.holdsWeights
     return object(
       // One replica whose host holds weights is one shard of stage 3.
       ("stage", .integer(hasLoneHostedWeights ? 3 : isAlone ? 1 : sharding.stage.rawValue)),
@@ -122,14 +128,18 @@ package enum DeepSpeedTarget: LaunchTarget {
     return object(("device", .string("cpu")), ("ratio", percent < 100 ? .number(Double(percent) / 100) : nil))
   }
 
-  /// Tensor groups are consecutive ranks, data groups what is left (`utils/groups.py`, `_init_tp_mesh_device`).
+  /// Tensor groups, or those that divide a sequence, are consecutive ranks, data groups what is left (`utils/groups.py`,
+  /// `_init_tp_mesh_device`; `runtime/engine.py` makes the mesh of data and sequence ranks).
   package static func groups(of configuration: RunConfiguration) -> [String: [[Int]]] {
     let ranks = RankArray(axes: [
-      ("data", configuration.strategy.dataDegree), ("tensor", configuration.strategy.tensorDegree),
+      ("data", configuration.strategy.dataDegree), ("sequence", configuration.strategy.contextDegree),
+      ("tensor", configuration.strategy.tensorDegree),
     ])
-    return [
+    var groups = [
       "tensor": ranks.groups(along: ["tensor"]), "data": ranks.groups(along: ["data"]),
       "pipeline": ranks.groups(along: []),
     ]
+    if configuration.strategy.contextDegree > 1 { groups["context"] = ranks.groups(along: ["sequence"]) }
+    return groups
   }
 }

@@ -55,7 +55,20 @@ struct MegatronArguments {
     [
       "--tensor-model-parallel-size", "\(strategy.tensorDegree)",
       "--pipeline-model-parallel-size", "\(strategy.pipelineDegree)",
-    ] + (strategy.usesSequenceParallelism ? ["--sequence-parallel"] : [])
+    ] + (strategy.usesSequenceParallelism ? ["--sequence-parallel"] : []) + context
+  }
+
+  /// How sequences are divided among ranks.
+  private var context: [String] {
+    guard strategy.contextDegree > 1 else { return [] }
+    return [
+      "--context-parallel-size", "\(strategy.contextDegree)", "--cp-comm-type", strategy.contextExchange.megatronWord,
+    ]
+      + (strategy.contextExchange == .allToAllRing
+        ? [
+          "--hierarchical-context-parallel-sizes", "\(strategy.contextInnerDegree)",
+          "\(strategy.contextDegree / strategy.contextInnerDegree)",
+        ] : [])
   }
 
   private var layers: [String] {
@@ -80,7 +93,7 @@ struct MegatronArguments {
 
   /// How replicas divide weights, gradients and optimizer states, and the format of checkpoints that follows.
   private var sharding: [String] {
-    let sharding = strategy.sharding, replicas = strategy.dataDegree
+    let sharding = strategy.sharding, replicas = strategy.replicaCount
     guard isFullySharded else {
       guard strategy.zeroStage >= .optimizer || isPrecisionAware else { return ["--ckpt-format", "torch_dist"] }
       let instances = replicas / sharding.optimizerDegree

@@ -9,12 +9,15 @@ enum MegatronRankOrder {
 
   static func groups(of strategy: Strategy) -> [String: [[Int]]] {
     let sizes = [
-      "tp": strategy.tensorDegree, "cp": 1, "ep": 1, "dp": strategy.dataDegree, "pp": strategy.pipelineDegree,
+      "tp": strategy.tensorDegree, "cp": strategy.contextDegree, "ep": 1, "dp": strategy.dataDegree,
+      "pp": strategy.pipelineDegree,
     ]
     let axes = order.split(separator: "-").map(String.init)
     func groups(of axis: String) -> [[Int]] {
       RankArray(axes: axes.reversed().map { ($0, sizes[$0] ?? 1) }).groups(along: [axis])
     }
-    return ["tensor": groups(of: "tp"), "data": groups(of: "dp"), "pipeline": groups(of: "pp")]
+    return ["tensor": groups(of: "tp"), "data": groups(of: "dp"), "pipeline": groups(of: "pp")].merging(
+      strategy.contextDegree > 1 ? ["context": groups(of: "cp")] : [:]
+    ) { own, _ in own }
   }
 }

@@ -26,9 +26,7 @@ extension MegatronReader {
     }
   }
 
-  private static let degrees = [
-    ("--context-parallel-size", "context parallelism"), ("--expert-model-parallel-size", "expert parallelism"),
-  ]
+  private static let degrees = [("--expert-model-parallel-size", "expert parallelism")]
 
   private static let methods = [
     ("--num-experts", "a mixture of experts"), ("--multi-latent-attention", "multi-head latent attention"),
@@ -42,6 +40,7 @@ extension MegatronReader {
     ("--heterogeneous-layers-config-path", "layers of different shapes"),
     ("--heterogeneous-layers-config-encoded-json", "layers of different shapes"),
     ("--experimental-attention-variant", "another kind of attention"),
+    ("--hybrid-context-parallel", "sequences that fewer or more ranks divide by their length"),
     ("--yaml-cfg", "arguments in a file that another names"), ("--encoder-num-layers", "an encoder"),
     ("--step-batch-size-schedule", "a batch that grows"),
   ]

@@ -11,7 +11,10 @@ struct MegatronReader {
 
   let tensorDegree: Int
   let pipelineDegree: Int
-  var dataDegree: Int { deviceCount / (tensorDegree * pipelineDegree) }
+  let contextDegree: Int
+  var dataDegree: Int { deviceCount / (tensorDegree * pipelineDegree * contextDegree) }
+  /// Ranks that hold the same weights, among which states are divided.
+  private var replicaCount: Int { dataDegree * contextDegree }
 
   init(_ files: [LaunchFile], deviceCount: Int?) throws(DocumentError) {
     var stages = ExportedStages()
@@ -31,14 +34,17 @@ struct MegatronReader {
     try Self.refuseWhatIsNotModelled(flags)
     tensorDegree = try flags.integer("--tensor-model-parallel-size", in: StatedDegrees.bounds) ?? 1
     pipelineDegree = try flags.integer("--pipeline-model-parallel-size", in: StatedDegrees.bounds) ?? 1
+    contextDegree = try flags.integer("--context-parallel-size", in: StatedDegrees.bounds) ?? 1
     self.deviceCount = try Self.deviceCount(flags, stated: deviceCount ?? stages.rankCount)
     stageFlags =
       stages.words.isEmpty
       ? [] : (0..<pipelineDegree).map { MegatronFlags(words: stages.words[$0] ?? [], source: "rank.sh, stage \($0)") }
-    let (block, overflows) = tensorDegree.multipliedReportingOverflow(by: pipelineDegree)
-    guard !overflows, self.deviceCount % block == 0 else {
+    let (stageBlock, stageOverflows) = tensorDegree.multipliedReportingOverflow(by: pipelineDegree)
+    let (block, overflows) = stageBlock.multipliedReportingOverflow(by: contextDegree)
+    guard !stageOverflows, !overflows, self.deviceCount % block == 0 else {
+      let context = contextDegree > 1 ? " × context \(contextDegree)" : ""
       throw flags.whole.conflict(
-        "\(self.deviceCount) devices do not divide by tensor \(tensorDegree) × pipeline \(pipelineDegree)")
+        "\(self.deviceCount) devices do not divide by tensor \(tensorDegree) × pipeline \(pipelineDegree)\(context)")
     }
   }
 
@@ -88,10 +94,11 @@ struct MegatronReader {
     let sharding = try sharding(isFullySharded: isFullySharded)
     let recomputation = try recomputation(layerCounts: layerCounts)
     var strategy = Strategy(
-      mesh: [.tensor: tensorDegree, .pipeline: pipelineDegree, .data: dataDegree],
+      mesh: [.tensor: tensorDegree, .pipeline: pipelineDegree, .data: dataDegree, .context: contextDegree],
       schedule: Strategy.Schedule(chunkCount: layerCounts.count / pipelineDegree), microBatch: microBatch,
-      zeroStage: sharding.stage, sharding: dataDegree > 1 ? sharding.degrees : nil,
+      zeroStage: sharding.stage, sharding: replicaCount > 1 ? sharding.degrees : nil,
       recompute: recomputation.recompute, usesFlashAttention: try usesFlashAttention(precision))
+    (strategy.contextExchange, strategy.contextInnerDegree) = try contextExchange()
     strategy.overlapsGradientReduce =
       flags.has("--overlap-grad-reduce") || isFullySharded && strategy.zeroStage >= .gradients
     if flags.has("--sequence-parallel") {
@@ -161,15 +168,15 @@ struct MegatronReader {
     isFullySharded: Bool
   ) throws(DocumentError) -> (stage: Strategy.ZeroStage, degrees: Sharding) {
     let instances = try flags.integer("--num-distributed-optimizer-instances", in: 1...1_048_576) ?? 1
-    guard dataDegree % instances == 0 else {
+    guard replicaCount % instances == 0 else {
       throw try flags.required("--num-distributed-optimizer-instances").conflict(
-        "\(dataDegree) replicas do not divide into \(instances) instances")
+        "\(replicaCount) replicas do not divide into \(instances) instances")
     }
-    let inner = dataDegree / instances
+    let inner = replicaCount / instances
     func divided(_ stage: Strategy.ZeroStage, outer: Bool = false) -> (stage: Strategy.ZeroStage, degrees: Sharding) {
       let degrees = Sharding(
         weightDegree: stage >= .weights ? inner : 1, gradientDegree: stage >= .gradients ? inner : 1,
-        optimizerDegree: outer ? dataDegree : stage >= .optimizer ? inner : 1)
+        optimizerDegree: outer ? replicaCount : stage >= .optimizer ? inner : 1)
       return (stage, degrees)
     }
     guard isFullySharded else {
@@ -178,7 +185,7 @@ struct MegatronReader {
         return divided(Strategy.ZeroStage(rawValue: stage) ?? .none)
       }
       // The precision-aware optimizer is a distributed one, of a single replica too.
-      let isAlone = dataDegree == 1 && flags.has("--use-precision-aware-optimizer")
+      let isAlone = replicaCount == 1 && flags.has("--use-precision-aware-optimizer")
       return divided(flags.has("--use-distributed-optimizer") && !isAlone ? .optimizer : .none)
     }
     let kinds = ["no_shard", "optim", "optim_grads", "optim_grads_params"]

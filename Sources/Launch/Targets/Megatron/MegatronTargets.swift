@@ -21,8 +21,11 @@ package enum MegatronLMTarget: MegatronTarget {
   package static let capabilities = Capabilities.megatronLM
 
   package static func command(for plan: Plan) -> RankCommand {
-    // Megatron-LM's own check on devices before Blackwell, which need it to start tensor groups' exchanges in time.
-    let environment = plan.strategy.tensorDegree > 1 ? [(name: "CUDA_DEVICE_MAX_CONNECTIONS", value: "1")] : []
+    // Megatron-LM's own check on devices before Blackwell, which need it to start the exchanges of tensor groups and of divided
+    // sequences in time.
+    let environment =
+      plan.strategy.tensorDegree * plan.strategy.contextDegree > 1
+      ? [(name: "CUDA_DEVICE_MAX_CONNECTIONS", value: "1")] : []
     return MegatronProgram.command(
       MegatronArguments(plan: plan, isFullySharded: false), environment: environment + plan.job.precision.environment)
   }

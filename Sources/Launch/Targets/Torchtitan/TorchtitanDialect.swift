@@ -48,6 +48,7 @@ enum TorchtitanDialect: Sendable {
 /// resharded.
 struct TorchtitanSharding: Equatable {
   var replicate: Int
+  /// Ranks that divide states, those that divide a sequence among them.
   var shard: Int
   var reshard: Reshard = .standard
 
@@ -68,7 +69,7 @@ struct TorchtitanSharding: Equatable {
     let sharding = strategy.sharding
     let shard = sharding.optimizerDegree
     let keepsWeights = sharding.weightDegree == 1 && shard > 1 && strategy.pipelineDegree == 1
-    self.init(replicate: strategy.dataDegree / shard, shard: shard, reshard: keepsWeights ? .never : .standard)
+    self.init(replicate: strategy.replicaCount / shard, shard: shard, reshard: keepsWeights ? .never : .standard)
   }
 
   /// The sharding of a run with these degrees.
@@ -93,12 +94,14 @@ extension TorchtitanDialect {
     let strategy = configuration.strategy
     let shard = strategy.sharding.optimizerDegree
     let ranks = RankArray(axes: [
-      ("pp", strategy.pipelineDegree), ("dp_replicate", strategy.dataDegree / shard), ("dp_shard", shard), ("cp", 1),
-      ("tp", strategy.tensorDegree),
+      ("pp", strategy.pipelineDegree), ("dp_replicate", strategy.replicaCount / shard),
+      ("dp_shard", shard / strategy.contextDegree), ("cp", strategy.contextDegree), ("tp", strategy.tensorDegree),
     ])
-    return [
+    var groups = [
       "tensor": ranks.groups(along: ["tp"]), "pipeline": ranks.groups(along: ["pp"]),
       "data": ranks.groups(along: ["dp_replicate", "dp_shard"]),
     ]
+    if strategy.contextDegree > 1 { groups["context"] = ranks.groups(along: ["cp"]) }
+    return groups
   }
 }

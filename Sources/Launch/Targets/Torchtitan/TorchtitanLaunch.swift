@@ -154,10 +154,12 @@ struct TorchtitanLaunch {
 
   private var degrees: [(String, String)] {
     [
-      ("data_parallel_replicate_degree", "\(sharding.replicate)"), ("data_parallel_shard_degree", "\(sharding.shard)"),
+      ("data_parallel_replicate_degree", "\(sharding.replicate)"),
+      ("data_parallel_shard_degree", "\(sharding.shard / plan.strategy.contextDegree)"),
       ("fsdp_reshard_after_forward", sharding.reshard.rawValue),
       ("tensor_parallel_degree", "\(plan.strategy.tensorDegree)"),
-      ("pipeline_parallel_degree", "\(plan.strategy.pipelineDegree)"), ("context_parallel_degree", "1"),
+      ("pipeline_parallel_degree", "\(plan.strategy.pipelineDegree)"),
+      ("context_parallel_degree", "\(plan.strategy.contextDegree)"),
     ]
   }
 

@@ -41,10 +41,11 @@ struct TorchtitanReading {
     try refuseOtherAxes()
     let pipeline = try degree("pipeline_parallel_degree") ?? 1
     let tensor = try degree("tensor_parallel_degree") ?? standard.tensorDegree
-    let degrees = try shardDegrees(block: pipeline * tensor, deviceCount: deviceCount)
-    let data = degrees.replicate * degrees.shard
+    let context = try contextDegree()
+    let degrees = try shardDegrees(block: pipeline * tensor, context: context, deviceCount: deviceCount)
+    let data = degrees.replicate * degrees.shard / context
     let mesh = try StatedDegrees.mesh(
-      tensor: tensor, pipeline: pipeline, data: data, deviceCount: deviceCount, at: settings.whole)
+      tensor: tensor, pipeline: pipeline, data: data, context: context, deviceCount: deviceCount, at: settings.whole)
     let batch = try Batch(settings, standard: standard, data: data, hasPipeline: pipeline > 1, notes: &notes)
     let stages = try Stages(
       settings, standard: standard, layerCount: model?.layerCount, plannedParts: plannedParts, pipeline: pipeline,
@@ -54,6 +55,7 @@ struct TorchtitanReading {
       mesh: mesh, schedule: stages.schedule, microBatch: batch.microBatch,
       sharding: degrees.sharding(hasPipeline: pipeline > 1, notes: &notes), recompute: try recompute(),
       usesSequenceParallelism: dividesSequence && tensor > 1, usesFlashAttention: true, overlapsGradientReduce: true)
+    if context > 1 { strategy.contextExchange = .allGather }
     if try settings.field("training.enable_cpu_offload")?.boolean() == true {
       strategy.hosting = Hosting(updatePercent: 100, holdsWeights: true)
     }
@@ -71,29 +73,51 @@ struct TorchtitanReading {
   }
 
   private func refuseOtherAxes() throws(DocumentError) {
-    for key in ["context_parallel_degree", "expert_parallel_degree"] {
+    for key in ["expert_parallel_degree"] {
       if let field = settings.field("parallelism.\(key)"), try field.integer(in: StatedDegrees.bounds) > 1 {
         throw field.conflict("\(key) above 1 is not supported yet")
       }
     }
   }
 
-  private func shardDegrees(block: Int, deviceCount: Int?) throws(DocumentError) -> TorchtitanSharding {
+  /// Ranks that divide a sequence, in chunks from both its ends.
+  private mutating func contextDegree() throws(DocumentError) -> Int {
+    guard let degree = try degree("context_parallel_degree"), degree > 1 else { return 1 }
+    if let balancer = settings.field("parallelism.context_parallel_load_balancer"),
+      try balancer.string() != "headtail"
+    {
+      notes.append("context_parallel_load_balancer \(try balancer.string().oneLine) is taken as headtail")
+    }
+    return degree
+  }
+
+  /// FSDP's degrees, whose shards lie across ranks that divide a sequence as well.
+  private func shardDegrees(
+    block: Int, context: Int, deviceCount: Int?
+  ) throws(DocumentError) -> TorchtitanSharding {
     let replicate = try degree("data_parallel_replicate_degree") ?? 1
     let policy = settings.field("parallelism.fsdp_reshard_after_forward")
     let reshard = try policy?.choice(of: TorchtitanSharding.Reshard.self) ?? .standard
     let field = settings.field("parallelism.data_parallel_shard_degree")
     let stated = try field?.integer(in: -1...StatedDegrees.bounds.upperBound) ?? -1
-    if stated > 0 { return TorchtitanSharding(replicate: replicate, shard: stated, reshard: reshard) }
+    func sharding(_ shard: Int) throws(DocumentError) -> TorchtitanSharding {
+      let (all, overflows) = shard.multipliedReportingOverflow(by: context)
+      guard !overflows, StatedDegrees.bounds.contains(all) else {
+        throw settings.whole.conflict("degrees multiply to more ranks than can be counted")
+      }
+      return TorchtitanSharding(replicate: replicate, shard: all, reshard: reshard)
+    }
+    if stated > 0 { return try sharding(stated) }
     guard let deviceCount else {
       throw (field ?? settings.whole).conflict(
         "data_parallel_shard_degree is what is left of the devices, and nobody says how many there are: give --devices")
     }
-    let (fixed, overflows) = block.multipliedReportingOverflow(by: replicate)
-    guard !overflows else { throw settings.whole.conflict("degrees multiply to more ranks than can be counted") }
-    return TorchtitanSharding(
-      replicate: replicate,
-      shard: try StatedDegrees.dataDegree(deviceCount: deviceCount, block: fixed, at: settings.whole), reshard: reshard)
+    let (outer, outerOverflows) = block.multipliedReportingOverflow(by: replicate)
+    let (fixed, overflows) = outer.multipliedReportingOverflow(by: context)
+    guard !outerOverflows, !overflows else {
+      throw settings.whole.conflict("degrees multiply to more ranks than can be counted")
+    }
+    return try sharding(StatedDegrees.dataDegree(deviceCount: deviceCount, block: fixed, at: settings.whole))
   }
 
   private mutating func recompute() throws(DocumentError) -> Strategy.Recompute {

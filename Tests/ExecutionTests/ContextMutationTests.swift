@@ -1,0 +1,114 @@
+import Documents
+import Testing
+import Training
+
+@testable import Execution
+
+/// Programs of divided sequences that were broken in one place are refused, for the right reason; and what no check of
+/// programs sees shows in the numbers.
+@Suite struct ContextMutationTests {
+  struct Mutation: Sendable, CustomTestStringConvertible {
+    let name: String
+    /// What the refusal says.
+    let phrase: String
+    let plan: String
+    let apply: @Sendable (inout [RankProgram]) -> Bool
+    var testDescription: String { name }
+  }
+
+  static let ring = "context=4,data=2,zero_stage=1"
+  static let gather = "context=4,data=2,context_exchange=all-gather"
+  static let heads = "context=4,data=2,context_exchange=all-to-all"
+
+  private static func tensor(_ tensor: AttentionTensor) -> @Sendable (ProgramStep) -> Bool {
+    { $0.isCollective(.attention(tensor)) }
+  }
+
+  static let mutations: [Mutation] = {
+    var all: [Mutation] = []
+    all.append(
+      Mutation(name: "a hop of keys is missing on one rank", phrase: "rank 3", plan: ring) {
+        $0.drop(3, where: tensor(.keysValues))
+      })
+    all.append(
+      Mutation(name: "a hop of keys is missing on all ranks", phrase: "keys and values", plan: ring) { programs in
+        programs.indices.allSatisfy { programs.drop($0, where: tensor(.keysValues)) }
+      })
+    all.append(
+      Mutation(name: "a hop of gradients is missing on all ranks", phrase: "gradient of keys and values", plan: ring) {
+        programs in programs.indices.allSatisfy { programs.drop($0, where: tensor(.keysValuesGradient)) }
+      })
+    all.append(
+      Mutation(name: "keys go round the wrong way", phrase: "keys and values", plan: ring) {
+        $0.editEverywhere(tensor(.keysValues)) { $0.with(kind: .shiftBack) }
+      })
+    all.append(
+      Mutation(name: "keys go round too few ranks", phrase: "keys and values", plan: ring) { programs in
+        var found = false
+        for rank in programs.indices {
+          found =
+            programs.editCollective(rank, { $0.operand == .attention(.keysValues) }) {
+              $0.over(Array($0.group.filter { $0 / 2 == rank / 2 }))
+            } || found
+        }
+        return found
+      })
+    all.append(
+      Mutation(name: "an attention step is missing", phrase: "attention to the next keys", plan: ring) {
+        $0.drop(2, where: { if case .compute(.forward(.attentionNext, _, _)) = $0.operation { true } else { false } })
+      })
+    all.append(
+      Mutation(name: "gradients of keys are not summed", phrase: "gradient of keys and values", plan: gather) {
+        programs in programs.indices.allSatisfy { programs.drop($0, where: tensor(.keysValuesGradient)) }
+      })
+    all.append(
+      Mutation(name: "the output is not given back", phrase: "attention output", plan: heads) { programs in
+        programs.indices.allSatisfy { programs.drop($0, where: tensor(.output)) }
+      })
+    all.append(
+      Mutation(name: "gradients are averaged over data alone", phrase: "average", plan: ring) { programs in
+        programs.edit(
+          1, where: { if case .compute(.averageGradients) = $0.operation { true } else { false } },
+          { _, _ in .operation(.compute(.averageGradients(replicaCount: 2))) })
+      })
+    all.append(
+      Mutation(name: "gradients are summed over data alone", phrase: "gradients", plan: "context=4,data=2") {
+        programs in
+        var found = false
+        for rank in programs.indices {
+          found =
+            programs.editCollective(rank, { $0.traffic == .data }) {
+              $0.over(Array($0.group.filter { $0 % 4 == rank % 4 }))
+            } || found
+        }
+        return found
+      })
+    return all
+  }()
+
+  @Test(arguments: mutations)
+  func aBrokenProgramIsRefusedForTheRightReason(mutation: Mutation) throws {
+    let shape = try Miniature(
+      of: SmallPlans.plan(mutation.plan, .llama, isTied: false, deviceCount: 8), rankLimit: 8
+    ).shape
+    var programs = shape.programs()
+    #expect(shape.defect(in: programs) == nil)
+    #expect(mutation.apply(&programs), "nothing to break")
+    let defect = try #require(shape.defect(in: programs))
+    #expect("\(defect)".contains(mutation.phrase), "\(defect)")
+  }
+}
+
+extension Collective {
+  fileprivate func over(_ group: [Int]) -> Collective {
+    Collective(
+      kind, of: operand, over: group, elementCount: elementCount, elementByteCount: elementByteCount, traffic: traffic,
+      reduction: reduction, route: route)
+  }
+
+  fileprivate func with(kind: CollectiveKind) -> Collective {
+    Collective(
+      kind, of: operand, over: group, elementCount: elementCount, elementByteCount: elementByteCount, traffic: traffic,
+      reduction: reduction, route: route)
+  }
+}
