@@ -14,7 +14,8 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
   }
   if kind == .plan {
     let unwritten = [
-      JSONMember("context", .integer(1)), JSONMember("expert", .integer(1)),
+      JSONMember("context", .integer(1)), JSONMember("context_exchange", .string("ring")),
+      JSONMember("context_inner", .integer(1)), JSONMember("expert", .integer(1)),
       JSONMember("fsdp", .boolean(false)), JSONMember("host_update_percent", .integer(0)),
       JSONMember("host_weights", .boolean(false)), JSONMember("host_activations", .boolean(false)),
       JSONMember("update", .string("first-order")), JSONMember("perturbation", .integer(1)),
@@ -27,6 +28,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
     examples.append(("the plan of shards within the node", try exampleHybridPlan().json))
     examples.append(("the plan of zeroth order", try exampleZerothOrderPlan().json))
     examples.append(("the plan of workers", try exampleOuterPlan().json))
+    examples.append(("the plan of divided sequences", try exampleContextPlan().json))
   }
   return examples
 }
@@ -129,6 +131,29 @@ func exampleZerothOrderPlan() throws -> Plan {
         sentBytes: plan.cluster.levels.map(\.span))
     ],
     certificate: plan.certificate, alternatives: [], impossibleFamilies: [Plan.Alternative.firstOrder])
+}
+
+/// A plan whose sequences ranks divide.
+func exampleContextPlan() throws -> Plan {
+  let plan = try examplePlan()
+  var strategy = Strategy(mesh: [.context: 4], microBatch: 2, zeroStage: .optimizer, usesFlashAttention: true)
+  strategy.contextExchange = .allToAllRing
+  strategy.contextInnerDegree = 2
+  var timeSplit = plan.prediction.timeSplit
+  timeSplit.contextSeconds = 0.0625
+  return Plan(
+    toolVersion: "0.0.0",
+    question: Plan.Question(cluster: plan.cluster, job: plan.job, coefficientName: "megatron-lm"), strategy: strategy,
+    split: Split([4]), arrangement: plan.arrangement,
+    prediction: Prediction(
+      iterationSeconds: 0.5, timeSplit: timeSplit, stageMemory: [plan.prediction.stageMemory[0]], verdict: .fits,
+      tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25),
+    shardingOptions: [
+      ShardingOption(
+        name: "this plan", sharding: strategy.sharding, iterationSeconds: 0.5, peakBytes: 10, verdict: .fits,
+        sentBytes: plan.cluster.levels.map(\.span))
+    ],
+    certificate: plan.certificate, alternatives: [], impossibleFamilies: [])
 }
 
 /// A plan of two workers with outer steps.

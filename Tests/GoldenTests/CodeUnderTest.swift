@@ -68,8 +68,10 @@ struct CodeUnderTest {
       (
         "traffic",
         .object(
-          // Workers are a question of their own.
-          TrafficKind.allCases.filter { $0 != .outer || strategy.update == .outer }.map { kind in
+          // Workers and divided sequences are questions of their own.
+          TrafficKind.allCases.filter {
+            ($0 != .outer || strategy.update == .outer) && ($0 != .context || strategy.contextDegree > 1)
+          }.map { kind in
             JSONMember(
               kind.rawValue, .integers((0..<traffic.levelCount).map { traffic.byteCount(kind, level: $0) }))
           })

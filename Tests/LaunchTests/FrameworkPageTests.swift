@@ -63,6 +63,12 @@ import Testing
       ("on the host", table.hosting.map(words) ?? ""),
       ("replicas divide", table.shardings.map(words).joined(separator: "; ")),
       ("sequence parallelism", table.sequenceParallelism.rawValue),
+      (
+        "sequences divided among ranks",
+        table.contextExchanges.map { "\($0.words) (`\($0.exchange.rawValue)`)" }.joined(separator: "; ")
+          + (table.limits.dividesStatesAlongSequences ? ", which divide states as well" : "")
+          + (table.limits.dividesSequencesWithoutTensorGroups ? ", without tensor groups" : "")
+      ),
       ("precision", table.precisions.map(\.rawValue).joined(separator: ", ")),
       ("gradients accumulated in", table.gradientAccumulation.rawValue),
       ("optimizers", table.optimizers.map(words).joined(separator: "; ")),

@@ -238,8 +238,11 @@ package struct TrafficOracle {
       let down = neighbour(place % inner + (place / inner + outer - 1) % outer * inner)
       let bytes = (outer - 1) * keys * e
       if strategy.contextExchange == .allGather {
-        // In rings, of shards of one size; both passes gather, backward scatters too.
-        send(bytes * (forward + 2 * backward), .context, rank, up)
+        // Both passes gather, backward scatters too; the first of each group counts for all.
+        guard place == 0 else { continue }
+        let group = RankGroup(first: rank, stride: t, count: C)
+        move(C * keys, each: e, times: forward + backward, .context, .activations, group, gathers: true)
+        move(C * keys, each: e, times: backward, .context, .activations, group, gathers: false)
       } else {
         send(bytes * forward, .context, rank, up)
         send(2 * bytes * backward, .context, rank, down)

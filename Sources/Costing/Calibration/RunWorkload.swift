@@ -29,6 +29,10 @@ package struct RunWorkload: Sendable {
       if pattern.tensorDegree == 1 { pattern.usesSequenceParallelism = false }
       // A record that does not state FlashAttention is older than it, or plain, or of a framework that has no other.
       let habits = framework ?? cluster.device.frameworks[0]
+      if pattern.usesFlashAttention == nil, pattern.contextDegree ?? 1 > 1 {
+        pattern.usesFlashAttention = true
+        assumptions.append("FlashAttention, without which no ranks divide sequences")
+      }
       if pattern.usesFlashAttention == nil {
         let isFused = habits.usesFlashAttention && cluster.device.hasFlashAttention(in: job.precision)
         pattern.usesFlashAttention = isFused

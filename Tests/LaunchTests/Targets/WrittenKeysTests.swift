@@ -35,7 +35,7 @@ import Testing
       let field = Field(json, source: "deepspeed.json")
       var fields = try field.fields()
       if let batch = fields.optional("train_batch_size") {
-        let product = strategy.microBatch * plan.microBatchCount * strategy.worldSize
+        let product = strategy.microBatch * plan.microBatchCount * strategy.worldSize / strategy.contextDegree
         #expect(try batch.integer(in: 1...1_000_000) == product, "\(offered)")
       } else {
         #expect(strategy.tensorDegree > 1, "\(offered)")
@@ -123,7 +123,8 @@ import Testing
       number("parallelism.data_parallel_replicate_degree") * number("parallelism.data_parallel_shard_degree")
     let pipeline = number("parallelism.pipeline_parallel_degree")
     #expect(
-      replicas * pipeline * number("parallelism.tensor_parallel_degree") == offered.plan.strategy.worldSize,
+      replicas * pipeline * number("parallelism.tensor_parallel_degree")
+        * number("parallelism.context_parallel_degree") == offered.plan.strategy.worldSize,
       "\(offered)")
     if isInTokens {
       let micro = number("training.num_tokens_per_microbatch_per_dp_rank")
