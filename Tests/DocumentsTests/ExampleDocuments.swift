@@ -148,11 +148,6 @@ func exampleContextPlan() throws -> Plan {
     prediction: Prediction(
       iterationSeconds: 0.5, timeSplit: timeSplit, stageMemory: [plan.prediction.stageMemory[0]], verdict: .fits,
       tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25),
-    shardingOptions: [
-      ShardingOption(
-        name: "this plan", sharding: strategy.sharding, iterationSeconds: 0.5, peakBytes: 10, verdict: .fits,
-        sentBytes: plan.cluster.levels.map(\.span))
-    ],
     certificate: plan.certificate, alternatives: [], impossibleFamilies: [])
 }
 
