@@ -38,7 +38,8 @@ extension Hosting {
     if strategy.update == .zerothOrder { return nil }
     // Whole replicas would all update everything on one host.
     if updatePercent > 0, strategy.replicaCount > 1, strategy.zeroStage == .none { return .hostUpdateNeedsShards }
-    if holdsWeights, strategy.replicaCount > 1, strategy.zeroStage < .weights || strategy.sharding.secondaryDegree != nil
+    if holdsWeights, strategy.replicaCount > 1,
+      strategy.zeroStage < .weights || strategy.sharding.secondaryDegree != nil
     {
       return .hostWeightsNeedShards
     }

@@ -196,7 +196,8 @@ extension StrategyPattern {
     guard !statesSharding || Strategy.keys.allSatisfy({ !$0.isRequiredShard || keys.contains($0.name) }) else {
       throw field.error(expected: "shard degrees with every part stated, or none of them")
     }
-    if let sharding = sharding(replicaCount: (self.dataDegree ?? 1) * (self.contextDegree ?? 1)), let zeroStage = self.zeroStage,
+    if let sharding = sharding(replicaCount: (self.dataDegree ?? 1) * (self.contextDegree ?? 1)),
+      let zeroStage = self.zeroStage,
       sharding.stage != zeroStage
     {
       throw field.conflict(

@@ -38,7 +38,8 @@ extension Strategy {
       if let fixed = pattern.contextExchange, fixed != exchange { return [] }
       let inner =
         exchange == .allToAllRing
-        ? pattern.contextInnerDegree.map { [$0] } ?? divisors(of: contextDegree).filter { (2..<contextDegree).contains($0) }
+        ? pattern.contextInnerDegree.map { [$0] }
+          ?? divisors(of: contextDegree).filter { (2..<contextDegree).contains($0) }
         : pattern.contextInnerDegree ?? 1 == 1 ? [1] : []
       return inner.map { with(\.contextExchange, exchange).with(\.contextInnerDegree, $0) }
     }

@@ -231,6 +231,8 @@ extension CostModel {
 extension StrategyPattern {
   /// The pattern with every degree of a mesh fixed.
   fileprivate func on(_ mesh: Mesh) -> StrategyPattern {
-    (Mesh.searchedAxes + (mesh.degree(of: .context) > 1 ? [.context] : [])).reduce(self) { $0.stating($1.name, .integer(mesh.degree(of: $1))) }
+    (Mesh.searchedAxes + (mesh.degree(of: .context) > 1 ? [.context] : [])).reduce(self) {
+      $0.stating($1.name, .integer(mesh.degree(of: $1)))
+    }
   }
 }

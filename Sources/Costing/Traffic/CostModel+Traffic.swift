@@ -224,7 +224,8 @@ private struct TrafficFold {
       let elements =
         exchange.family.map {
           strategy.sharding.elementCount(
-            over: $0, ofReplica: mesh.replica(at: place), replicaCount: strategy.replicaCount, elementCount: tensor.elementCount)
+            over: $0, ofReplica: mesh.replica(at: place), replicaCount: strategy.replicaCount,
+            elementCount: tensor.elementCount)
         } ?? tensor.elementCount
       if let hops = exchange.hops(of: elements, in: ranks, devicesPerNode: devicesPerNode) {
         count(hops, times: tensor.times, kind)

@@ -50,7 +50,8 @@ extension Capabilities {
     optimizers: [
       OptimizerOffer(words: "adam", rules: [.adam]), OptimizerOffer(words: "sgd", rules: [.sgd, .momentum]),
     ],
-    models: megatronModels, contextExchanges: megatronContextExchanges, limits: Limits(overlapsShardedGradientsAlways: true))
+    models: megatronModels, contextExchanges: megatronContextExchanges,
+    limits: Limits(overlapsShardedGradientsAlways: true))
 
   private static let megatronContextExchanges = [
     ContextOffer(exchange: .ring, words: "cp-comm-type p2p"),

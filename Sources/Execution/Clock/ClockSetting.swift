@@ -46,7 +46,8 @@ final class ClockSetting: Sendable {
     let groups = mesh.groups(along: .tensor).map(\.first)
     ranks =
       areReplicasAlike
-      ? groups.filter { rank in [.context, .data, .worker].allSatisfy { mesh.coordinate(ofRank: rank, along: $0) == 0 } } : groups
+      ? groups.filter { rank in [.context, .data, .worker].allSatisfy { mesh.coordinate(ofRank: rank, along: $0) == 0 }
+      } : groups
     places = Dictionary(uniqueKeysWithValues: ranks.enumerated().map { ($1, $0) })
     stages = ranks.map { mesh.coordinate(ofRank: $0, along: .pipeline) }
     let p = strategy.pipelineDegree, cost = cost

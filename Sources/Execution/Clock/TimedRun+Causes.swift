@@ -96,7 +96,8 @@ extension Prediction.TimeSplit {
   /// Adds another a number of times.
   fileprivate mutating func add(_ other: Self, times: Double) {
     for part: WritableKeyPath<Self, Double> in [
-      \.computeSeconds, \.recomputeSeconds, \.launchSeconds, \.tensorSeconds, \.contextSeconds, \.pipelineSeconds, \.dataSeconds,
+      \.computeSeconds, \.recomputeSeconds, \.launchSeconds, \.tensorSeconds, \.contextSeconds, \.pipelineSeconds,
+      \.dataSeconds,
       \.bubbleSeconds, \.optimizerSeconds, \.fixedSeconds, \.hostSeconds, \.outerSeconds,
     ] { self[keyPath: part] += times * other[keyPath: part] }
   }

@@ -68,7 +68,8 @@ extension IterationShape {
   package func ownedElementCount(rank: Int) -> Int {
     sharding.ownedElementCount(
       ofReplica: mesh.replica(ofRank: rank), replicaCount: strategy.replicaCount,
-      partElementCounts: parameters(ofStage: mesh.coordinate(ofRank: rank, along: .pipeline)).entries.map(\.range.count))
+      partElementCounts: parameters(ofStage: mesh.coordinate(ofRank: rank, along: .pipeline)).entries.map(\.range.count)
+    )
   }
 
   /// What a rank does of an exchange: one collective, two where gradients are quantised, none of no elements.
