@@ -96,6 +96,7 @@ package enum ContextViolation: Sendable, Hashable, CustomStringConvertible {
   case innerWithoutBoth
   case sequenceDoesNotDivide(sequence: Int, context: Int, tensor: Int)
   case ringWithWindows
+  case sinksWithoutHeads
   case headsDoNotDivide(what: String, count: Int, ranks: Int)
   case zerothOrder
 
@@ -111,6 +112,7 @@ package enum ContextViolation: Sendable, Hashable, CustomStringConvertible {
         ? "sequence length \(sequence) does not divide into twice the context degree \(context) times the tensor degree \(tensor)"
         : "sequence length \(sequence) does not divide into twice the context degree \(context)"
     case .ringWithWindows: "keys and values cannot go round where attention is limited to a window"
+    case .sinksWithoutHeads: "attention with sinks needs sequences exchanged for heads, context_exchange all-to-all"
     case .headsDoNotDivide(let what, let count, let ranks):
       "the \(count) \(what) of a rank do not divide among the \(ranks) ranks that exchange sequences for heads"
     case .zerothOrder: "zeroth-order training has no sequences that ranks divide"
@@ -126,6 +128,7 @@ package enum ContextViolation: Sendable, Hashable, CustomStringConvertible {
     case .innerWithoutBoth: "an inner context degree without all-to-all and rings"
     case .sequenceDoesNotDivide: "sequence does not divide among the context group"
     case .ringWithWindows: "rings of keys and values with windows of attention"
+    case .sinksWithoutHeads: "attention with sinks and keys that go round or are gathered"
     case .headsDoNotDivide(let what, _, _): "\(what) do not divide among the context group"
     case .zerothOrder: "context parallelism in zeroth-order training"
     }
@@ -159,6 +162,8 @@ extension Strategy {
     {
       return .ringWithWindows
     }
+    // Kernels with a learnable term of the softmax take whole rows alone.
+    if job.model.form.hasSinks, division.sequenceDegree > 1 { return .sinksWithoutHeads }
     let heads = job.model.headCount / tensorDegree, keyValueHeads = job.model.keyValueHeadCount / tensorDegree
     if heads % division.headDegree != 0 {
       return .headsDoNotDivide(what: "attention heads", count: heads, ranks: division.headDegree)

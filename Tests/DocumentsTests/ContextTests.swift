@@ -89,11 +89,16 @@ import Testing
         == refusal)
     #expect(try violation("context_exchange=all-gather", length: 4096, window: 1024) == "")
     #expect(try violation("context_exchange=all-to-all", length: 4096, window: 1024) == "")
+    let sinks = "attention with sinks needs sequences exchanged for heads, context_exchange all-to-all"
+    for exchange in ["ring", "all-gather"] {
+      #expect(try violation("context_exchange=\(exchange)", length: 4096, window: nil, hasSinks: true) == sinks)
+    }
+    #expect(try violation("context_exchange=all-to-all", length: 4096, window: nil, hasSinks: true) == "")
     // A window as long as the sequence is none.
     #expect(try violation("", length: 1024, window: 1024) == "")
   }
 
-  private func violation(_ changes: String, length: Int, window: Int?) throws -> String {
+  private func violation(_ changes: String, length: Int, window: Int?, hasSinks: Bool = false) throws -> String {
     var pattern = try StrategyPattern(
       text: "tensor=2,pipeline=1,data=2,context=2,flash_attention=true", source: "test")
     for change in changes.split(separator: ",") {
@@ -103,11 +108,12 @@ import Testing
         String(halves[0]),
         Int(word).map { .integer($0) } ?? (["true", "false"].contains(word) ? .boolean(word == "true") : .string(word)))
     }
+    let form = ModelDescription.Form(norm: .rms, hasRotaryPositions: true, hasSinks: hasSinks)
     let job = try TrainingJob(
       model: ModelDescription(
         name: "small", family: .llama, layerCount: 4, hiddenSize: 512, headCount: 8, keyValueHeadCount: 4,
         feedForwardSize: 1024, vocabularySize: 1000, hasGatedFeedForward: true, hasTiedEmbeddings: false,
-        details: ModelDescription.Details(attentionWindow: window)),
+        form: form, details: ModelDescription.Details(attentionWindow: window)),
       sequenceLength: length, globalBatch: 8)
     let strategy = pattern.completed(deviceCount: 8, flashAttention: true, overlap: false)
     return strategy.violation(job: job, deviceCount: 8, hasFlashAttention: true).map { "\($0)" } ?? ""
