@@ -7,13 +7,17 @@ extension Lattice {
   /// is large beside what is computed, and tensor parallelism divides activations as well.
   static let leastSearchedTokenCount = 4_096
 
-  /// The context degree that is fixed, or 1 and those that leave a rank enough tokens and that the framework offers.
+  /// The context degree that is fixed, or 1 and those that leave a rank enough tokens and that the framework offers; where an
+  /// exchange is fixed that whole sequences have not, every degree but 1.
   static func contextDegrees(
     _ model: CostModel, pattern: StrategyPattern, capabilities: Capabilities?
   ) -> [Int] {
     if let fixed = pattern.contextDegree { return [fixed] }
     let isOffered = capabilities.map { !$0.contextExchanges.isEmpty } ?? true
     let length = model.job.sequenceLength
+    if !pattern.matchesWholeSequences {
+      return divisors(of: model.deviceCount).filter { $0 > 1 && length % (2 * $0) == 0 }
+    }
     guard isOffered, model.hasFlashAttention, pattern.usesFlashAttention != false,
       length >= 2 * leastSearchedTokenCount
     else { return [1] }
