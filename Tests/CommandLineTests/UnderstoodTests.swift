@@ -13,7 +13,7 @@ import Testing
     let folder = try Workspace()
     let text = try await folder.sextant(
       ["plan"] + Self.question + [
-        "--fix", "tensor=2,pipeline=1,zero_stage=1,micro_batch=2", "--output", "plan.json",
+        "--fix", "tensor=2,pipeline=1,context=1,zero_stage=1,micro_batch=2", "--output", "plan.json",
       ]
     ).succeeded()
     let plan = try Plan(contentsOf: folder.file("plan.json"))

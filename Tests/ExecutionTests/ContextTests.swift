@@ -19,7 +19,7 @@ import Training
     let rest = 8 / context
     return [
       "data=\(rest),zero_stage=1", "data=\(rest),zero_stage=3,recompute=full",
-      "pipeline=2,data=\(rest / 2),virtual_stages=2",
+      "pipeline=2,data=\(rest / 2),virtual_stages=2", "pipeline=2,data=\(rest / 2),schedule=zero-bubble",
       "tensor=2,data=\(rest / 2),sequence_parallel=true,recompute=full,zero_stage=1",
       "tensor=2,data=\(rest / 2),zero_stage=2",
     ].map { "\(kind),\($0),micro_batch=2" }

@@ -1,3 +1,5 @@
+import Training
+
 /// What one rank sends another at once.
 struct Message: Sendable {
   let elements: [Float]
@@ -17,11 +19,11 @@ struct Mailbox<Letter: Sendable>: Sendable {
   }
 
   mutating func put(_ message: Letter, from sender: Int, stream: Int) {
-    queues[sender << 3 | stream, default: Queue()].messages.append(message)
+    queues[Self.key(sender, stream), default: Queue()].messages.append(message)
   }
 
   mutating func take(from sender: Int, stream: Int) -> Letter? {
-    let key = sender << 3 | stream
+    let key = Self.key(sender, stream)
     guard let index = queues.index(forKey: key) else { return nil }
     let first = queues.values[index].first
     guard first < queues.values[index].messages.count else { return nil }
@@ -35,6 +37,10 @@ struct Mailbox<Letter: Sendable>: Sendable {
     return message
   }
 
+  private static func key(_ sender: Int, _ stream: Int) -> Int { sender * streamCount + stream }
+
   /// Messages that nobody took.
   var count: Int { queues.values.reduce(0) { $0 + $1.messages.count - $1.first } }
 }
+
+private let streamCount = ProgramStep.Stream.allCases.count
