@@ -11,7 +11,7 @@ struct ComparisonSteps {
   /// A part of a strategy and its split that changes as one. The data degree is what the others leave.
   private enum Part: String, CaseIterable {
     case update, tensor, pipeline, virtualStages = "virtual_stages", microBatch = "micro_batch", sharding = "zero_stage"
-    case recompute, sequenceParallel = "sequence_parallel", flashAttention = "flash_attention", layers
+    case context, recompute, sequenceParallel = "sequence_parallel", flashAttention = "flash_attention", layers
   }
 
   init(running: Costing.Estimate, plan: Documents.Plan, capabilities: Capabilities?) {
@@ -28,6 +28,7 @@ struct ComparisonSteps {
       case .virtualStages: from.schedule != to.schedule
       case .microBatch: from.microBatch != to.microBatch
       case .sharding: Self.words(from.sharding, of: from) != Self.words(to.sharding, of: to)
+      case .context: from.contextDegree != to.contextDegree || from.contextDivision != to.contextDivision
       case .recompute: from.recompute != to.recompute
       case .sequenceParallel: from.usesSequenceParallelism != to.usesSequenceParallelism
       case .flashAttention: from.usesFlashAttention != to.usesFlashAttention
@@ -97,18 +98,21 @@ struct ComparisonSteps {
     func taken(_ part: Part) -> Documents.Strategy { changed.contains(part) ? to : from }
     let tensor = taken(.tensor).tensorDegree, pipeline = taken(.pipeline).pipelineDegree
     let workers = taken(.update).workerDegree
-    let data = max(1, running.model.deviceCount / (tensor * pipeline * workers))
+    let divided = taken(.context), context = divided.contextDegree
+    let data = max(1, running.model.deviceCount / (tensor * pipeline * workers * context)), replicas = data * context
     let source = taken(.sharding)
     // A ZeRO stage is among all replicas, however many there are; levels stay as they are.
-    let sharding = source.hasShardLevels && data > 1 ? source.sharding : nil
+    let sharding = source.hasShardLevels && replicas > 1 ? source.sharding : nil
     var strategy = Documents.Strategy(
-      mesh: [.tensor: tensor, .pipeline: pipeline, .data: data, .worker: workers],
+      mesh: [.tensor: tensor, .pipeline: pipeline, .data: data, .worker: workers, .context: context],
       schedule: taken(.virtualStages).schedule,
-      microBatch: taken(.microBatch).microBatch, zeroStage: data > 1 ? source.zeroStage : .none, sharding: sharding,
+      microBatch: taken(.microBatch).microBatch, zeroStage: replicas > 1 ? source.zeroStage : .none, sharding: sharding,
       recompute: taken(.recompute).recompute,
       usesSequenceParallelism: taken(.sequenceParallel).usesSequenceParallelism,
       usesFlashAttention: taken(.flashAttention).usesFlashAttention,
       overlapsGradientReduce: from.overlapsGradientReduce)
+    strategy.contextExchange = divided.contextExchange
+    strategy.contextInnerDegree = divided.contextInnerDegree
     if changed.contains(.update) {
       strategy.update = .outer
       strategy.outer = to.outer
@@ -145,6 +149,8 @@ struct ComparisonSteps {
         + (strategy.schedule.splitsBackward ? " (schedule \(strategy.schedule.name))" : "")
     case .microBatch: "\(strategy.microBatch)"
     case .sharding: Self.words(strategy.sharding, of: strategy)
+    case .context:
+      strategy.contextDegree == 1 ? "1" : "\(strategy.contextDegree) (\(strategy.contextExchange.rawValue))"
     case .recompute: strategy.recompute.rawValue
     case .sequenceParallel: "\(strategy.usesSequenceParallelism)"
     case .flashAttention: "\(strategy.usesFlashAttention)"
