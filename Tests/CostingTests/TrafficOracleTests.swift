@@ -88,6 +88,11 @@ import Testing
           agree(model, strategy, Split([1, 3]))
           agree(
             model, strategy.with(\.schedule, .interleaved(chunkCount: 2)), Split([1, 1, 1, 1], stageCount: 2))
+          guard stage <= .optimizer else { continue }
+          for schedule in [Strategy.Schedule.zeroBubble(chunkCount: 2), .zeroBubbleV, .dualPipeV] {
+            agree(
+              model, strategy.with(\.schedule, schedule), Split([1, 1, 1, 1], stageCount: 2, isV: schedule.isV))
+          }
         }
       }
     }

@@ -62,8 +62,17 @@ package struct TrafficOracle {
     let uses: Int
   }
 
+  /// The stage of each virtual stage, in the model's order: round after round, or down the stages and back up.
+  private var homes: [Int] {
+    let down = Array(0..<strategy.pipelineDegree)
+    return switch strategy.schedule {
+    case .zeroBubbleV, .dualPipeV: down + down.reversed()
+    default: (0..<strategy.virtualStageCount).flatMap { _ in down }
+    }
+  }
+
   private func parts(_ stage: Int) -> [Part] {
-    let shape = job.model, t = strategy.tensorDegree, p = strategy.pipelineDegree
+    let shape = job.model, t = strategy.tensorDegree, last = homes.last ?? 0
     let rows = shape.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
     func part(_ count: ParameterCount, copies: Int = 1, uses: Int = 2, more: Int = 0, ofHeads: Int = 0) -> Part {
       let partial = t == 1 ? 0 : strategy.usesSequenceParallelism ? count.replicated : ofHeads
@@ -78,13 +87,13 @@ package struct TrafficOracle {
     if stage == 0 {
       parts.append(
         part(
-          shape.embeddingParameters(vocabularySize: rows), uses: shape.hasTiedEmbeddings && p == 1 ? 4 : 2))
+          shape.embeddingParameters(vocabularySize: rows), uses: shape.hasTiedEmbeddings && last == 0 ? 4 : 2))
     }
-    if stage == p - 1 {
+    if stage == last {
       parts.append(
         part(
           shape.headParameters(vocabularySize: rows),
-          more: shape.hasTiedEmbeddings && p > 1 ? rows / t * shape.hiddenSize : 0))
+          more: shape.hasTiedEmbeddings && last > 0 ? rows / t * shape.hiddenSize : 0))
     }
     return parts
   }
@@ -173,9 +182,9 @@ package struct TrafficOracle {
   // MARK: Kinds
 
   private mutating func countTensor(_ ranks: RankGroup) {
-    let stage = mesh.coordinate(ofRank: ranks.first, along: .pipeline), p = strategy.pipelineDegree
+    let stage = mesh.coordinate(ofRank: ranks.first, along: .pipeline), homes = homes
     let tokens = T, S = tokens * job.model.hiddenSize
-    let isFirst = stage == 0, isLast = stage == p - 1
+    let isFirst = stage == 0, isLast = stage == homes.last
     let recomputed =
       split[stage].choice.map { $0.recomputedLayerCount * strategy.virtualStageCount }
       ?? (strategy.recompute == .full ? split[stage].layerCount : 0)
@@ -188,7 +197,11 @@ package struct TrafficOracle {
     } else {
       sum(S, each: e, times: sums + ends, .tensor, .activations, ranks)
       // What arrives from another stage comes in parts.
-      let arrivals = p == 1 ? 0 : 2 * strategy.virtualStageCount - (isFirst ? 1 : 0) - (isLast ? 1 : 0)
+      let arrivals = homes.indices.dropFirst().reduce(0) { count, place in
+        // Activations to the later of two neighbours, gradients to the earlier.
+        let ends = [homes[place - 1], homes[place]]
+        return ends[0] == ends[1] ? count : count + ends.count { $0 == stage }
+      }
       move(S, each: e, times: m * arrivals, .tensor, .activations, ranks, gathers: true)
     }
     // The largest logit, the target's and the sum of exponentials of each token, fp32.
@@ -255,9 +268,10 @@ package struct TrafficOracle {
     guard p > 1 else { return }
     let bytes =
       T * job.model.hiddenSize / strategy.tensorDegree * e * m
-    for boundary in 1..<p * strategy.virtualStageCount {
+    let homes = homes
+    for boundary in homes.indices.dropFirst() where homes[boundary - 1] != homes[boundary] {
       for column in mesh.groups(along: .pipeline) {
-        let ends = [column.rank((boundary - 1) % p), column.rank(boundary % p)]
+        let ends = [column.rank(homes[boundary - 1]), column.rank(homes[boundary])]
         send(bytes, .pipeline, ends[0], ends[1])
         send(bytes, .pipeline, ends[1], ends[0])
       }
@@ -266,7 +280,8 @@ package struct TrafficOracle {
 
   private mutating func countEnds() {
     let p = strategy.pipelineDegree
-    if job.model.hasTiedEmbeddings, p > 1 {
+    // At both ends of a V there is one rank, with one matrix.
+    if job.model.hasTiedEmbeddings, homes.last != 0 {
       let t = strategy.tensorDegree
       let rows = job.model.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
       for column in mesh.groups(along: .pipeline) {
