@@ -52,6 +52,9 @@ import Training
     Layout("pipeline=3,schedule=zero-bubble-v,recompute=selective,flash_attention=false", 3, 7, layers: 6),
     Layout("pipeline=2,schedule=dualpipe-v", 2, 4), Layout("pipeline=4,schedule=dualpipe-v", 4, 9),
     Layout("pipeline=2,schedule=dualpipe-v,tensor=2,sequence_parallel=true,recompute=full", 4, 6),
+    // Sequences that ranks divide.
+    Layout("pipeline=2,context=2,schedule=zero-bubble-v", 4, 4),
+    Layout("pipeline=2,context=2,virtual_stages=2,schedule=zero-bubble,recompute=full", 4, 4),
     // Fewer layers on the stage with the head.
     Layout("pipeline=4,schedule=zero-bubble-v", 4, 8, layers: 14),
     Layout("pipeline=2,virtual_stages=2,schedule=zero-bubble,recompute=full", 2, 4, layers: 6),

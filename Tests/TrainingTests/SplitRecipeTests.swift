@@ -7,52 +7,68 @@ import Training
 @Suite struct SplitRecipeTests {
   private static func recipe(
     _ model: String, tensor: Int, recompute: Strategy.Recompute, sequenceParallel: Bool,
-    selective: DeviceProfile.Framework.Selective = .attentionCore
+    selective: DeviceProfile.Framework.Selective = .attentionCore, context: Int = 1
   ) throws -> Recipe {
     let job = try TrainingJob(
       model: Shipped.catalog.model(model), sequenceLength: 1024, globalBatch: 8, precision: .bf16)
     let strategy = Strategy(
-      mesh: [.tensor: tensor], recompute: recompute, usesSequenceParallelism: sequenceParallel,
+      mesh: [.tensor: tensor, .context: context], recompute: recompute, usesSequenceParallelism: sequenceParallel,
       usesFlashAttention: recompute != .selective)
     return Recipe(
       job: job, strategy: strategy,
       vocabularySize: job.model.paddedVocabularySize(multiple: 1, tensorDegree: tensor), selective: selective)
   }
 
-  /// What a list of steps does, in no order: a whole product's gradients as the two of them.
+  /// What a list of steps does, in no order: a whole product's gradients as the two of them, and how many parameters'
+  /// gradients are added up in all.
   private static func contents(_ steps: [Recipe.Step]) -> [String] {
-    steps.flatMap { step -> [String] in
+    var accumulated = 0
+    let words = steps.flatMap { step -> [String] in
       switch step {
       case .collective(let it): return ["\(it)"]
       case .piece(_, let operations):
         return operations.flatMap { operation -> [String] in
-          if case .product(let layer, .backward) = operation {
+          switch operation {
+          case .product(let layer, .backward):
             return [
               "\(Recipe.Operation.product(layer, .inputGradient))",
               "\(Recipe.Operation.product(layer, .weightGradient))",
             ]
+          case .accumulate(let count):
+            accumulated += count
+            return []
+          default: return ["\(operation)"]
           }
-          return ["\(operation)"]
         }
       }
-    }.sorted()
+    }
+    return words.sorted() + ["\(accumulated) gradients"]
   }
 
   @Test func `Input and weight gradients together are the whole backward pass`() throws {
     for model in ["gpt2", "llama-3-8b"] {
       for (tensor, isDivided) in [(1, false), (2, false), (2, true)] {
         for recompute in Strategy.Recompute.allCases {
-          for selective in [DeviceProfile.Framework.Selective.attentionCore, .everySecondProduct] {
-            let recipe = try Self.recipe(
-              model, tensor: tensor, recompute: recompute, sequenceParallel: isDivided, selective: selective)
-            for part in Recipe.Part.allCases {
-              let whole = Self.contents(recipe.steps(part, .backward))
-              let parts = recipe.steps(part, .inputGradient) + recipe.steps(part, .weightGradient)
-              #expect(Self.contents(parts) == whole, "\(model), \(tensor), \(recompute), \(part)")
+          let selectives: [DeviceProfile.Framework.Selective] = [.attentionCore, .everySecondProduct]
+          // A divided sequence has its attention in pieces, each in one kernel.
+          for context in recompute == .selective ? [1] : [1, 2] {
+            for selective in selectives {
+              try Self.expectParts(
+                Self.recipe(
+                  model, tensor: tensor, recompute: recompute, sequenceParallel: isDivided, selective: selective,
+                  context: context), "\(model), \(tensor), \(recompute), \(context)")
             }
           }
         }
       }
+    }
+  }
+
+  private static func expectParts(_ recipe: Recipe, _ description: String) {
+    for part in Recipe.Part.allCases {
+      let whole = contents(recipe.steps(part, .backward))
+      let parts = recipe.steps(part, .inputGradient) + recipe.steps(part, .weightGradient)
+      #expect(contents(parts) == whole, "\(description), \(part)")
     }
   }
 
