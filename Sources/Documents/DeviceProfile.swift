@@ -101,6 +101,11 @@ package struct DeviceProfile: Sendable, Equatable {
     /// The host needs this to launch a layer's kernels, forward and backward of one micro-batch; a third more with full
     /// recomputation.
     package var layerFloorSeconds: Double
+
+    /// The same of a layer with experts, whose host routes, copies row counts and launches about twice as many kernels. Not
+    /// fitted.
+    package var expertLayerFloorSeconds: Double { 2 * layerFloorSeconds }
+
     /// How host and device share a stage's time: (device^k + host^k)^(1/k). Large: the slower decides, the host runs
     /// ahead of the device; 2: they half wait for each other.
     package var floorSharpness: Double

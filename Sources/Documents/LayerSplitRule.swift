@@ -30,10 +30,11 @@ extension Split {
   /// As even as can be, one layer more on middle stages first, since the first stage has the embedding and the last the
   /// head.
   ///
-  /// - Precondition: there are at least as many layers as virtual stages.
+  /// - Precondition: there are at least as many layers as virtual stages, but for the first and the last of chunks.
   package static func even(layerCount: Int, stageCount: Int, chunkCount: Int = 1) -> Split {
     let virtualStageCount = stageCount * chunkCount
-    precondition(layerCount >= virtualStageCount, "every virtual stage needs a layer")
+    precondition(
+      layerCount >= virtualStageCount - (chunkCount > 1 ? 2 : 0), "every virtual stage needs a layer, or is an end")
     var counts = [Int](repeating: layerCount / virtualStageCount, count: virtualStageCount)
     let rest = layerCount % virtualStageCount
     // Second, third, …, then the first, and last of all the last.

@@ -87,15 +87,19 @@ extension MeasuredRun {
     measured = Measurement(of: &fields)
     let strategyField = try fields.required("strategy")
     _ = try strategyField.fields()
-    strategy = Result { () throws(DocumentError) in try StrategyPattern(strategyField) }
+    let running = Result { () throws(DocumentError) in try Self.running(strategyField) }
+    strategy = Result { () throws(DocumentError) in try StrategyPattern(running.get().strategy) }
+    let gradientByteCount = try? running.get().gradientByteCount
     let isolated = fields
     job = Result { () throws(DocumentError) in
       var fields = isolated
-      return try Self.job(&fields)
+      return try Self.job(&fields, gradientByteCount: gradientByteCount)
     }
   }
 
-  private static func job(_ fields: inout Fields) throws(DocumentError) -> TrainingJob {
+  private static func job(
+    _ fields: inout Fields, gradientByteCount: Int?
+  ) throws(DocumentError) -> TrainingJob {
     let modelField = try fields.required("model")
     var shapes = try modelField.fields()
     let sequenceLength = try fields.required("sequence_length").integer(in: TrainingJob.Bounds.sequenceLength)
@@ -113,7 +117,8 @@ extension MeasuredRun {
         globalBatch: fields.required("global_batch").integer(in: TrainingJob.Bounds.globalBatch),
         precision: precision,
         // Where it is not stated: fp32 accumulation is the rule under bf16 and the exception under fp16.
-        accumulatesGradientsInFP32: gradients.map { !$0.is16Bit } ?? (precision != .fp16),
+        accumulatesGradientsInFP32: gradients.map { !$0.is16Bit } ?? gradientByteCount.map { $0 == 4 }
+          ?? (precision != .fp16),
         optimizer: optimizer ?? .adam)
     } catch let contradiction as TrainingJob.Contradiction {
       throw modelField.conflict(contradiction.sentence)

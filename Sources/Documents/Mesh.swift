@@ -115,12 +115,15 @@
   /// How the ranks that hold the same weights are spaced: replicas, and those that divide their sequences. Between them
   /// states are divided and gradients summed.
   package var replicas: RankGroup.Spacing {
-    let stride = blockSize(below: .context)
+    let stride = replicaStride
     return RankGroup.Spacing(stride: stride, count: blockSize(below: .pipeline) / stride)
   }
 
   /// Ranks that hold the same weights.
-  @usableFromInline package var replicaCount: Int { blockSize(below: .pipeline) / blockSize(below: .context) }
+  @usableFromInline package var replicaCount: Int { blockSize(below: .pipeline) / replicaStride }
+
+  /// On the grid of experts ranks that divide these hold other weights; it has no axis of sequences.
+  private var replicaStride: Int { blockSize(below: degree(of: .expert) > 1 ? .data : .context) }
 
   /// A rank's number among those that hold the same weights.
   package func replica(ofRank rank: Int) -> Int { replicas.place(of: rank) }

@@ -48,11 +48,12 @@ extension ModelDescription {
     return range.count - experts.denseLayers.count { range.contains($0) }
   }
 
-  /// What of the model is described and not priced; nil where all of it is.
-  package var unpriced: String? {
+  /// What of the model is priced, and neither executed in miniature nor written for a launcher; nil where all of it is.
+  package var pricedOnly: String? {
     if experts != nil { return "mixture-of-experts models" }
     if latent != nil { return "models with latent attention" }
-    return predictionDepth > 0 ? "models that predict several tokens" : nil
+    if predictionDepth > 0 { return "models that predict several tokens" }
+    return form.hasSinks ? "models with sinks of attention" : nil
   }
 
   /// Layers with experts.

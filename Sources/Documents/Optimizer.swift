@@ -101,6 +101,9 @@ package import JSONText
       + moments.byteCount(elementCount: momentCount(parameterCount: 1, matrixCount: 0, factorCount: 0))
   }
 
+  /// Whether every parameter has as many bytes of states, of a matrix or not.
+  package var hasUniformStates: Bool { rule != .adafactor && rule != .muon && moments != .int8 }
+
   /// Why these formats make no sense together; nil if they do.
   package func contradiction(_ precision: Precision) -> String? {
     if masterWeights == .remainders, precision != .bf16 {

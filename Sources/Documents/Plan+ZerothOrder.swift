@@ -38,7 +38,7 @@ extension Plan {
 
   /// By stage, the layers whose weights lie on the host between their visits.
   package var hostedLayers: [[Int]] {
-    zip(split.stages, split.layerRanges).map { stage, range in
+    zip(split.stages(of: LayerKinds(of: job.model)), split.layerRanges).map { stage, range in
       let count = stage.hostedLayerCount(strategy.hosting)
       return range.filter { Hosting.isSpread($0 - range.lowerBound, count: count, of: range.count) }
     }

@@ -17,6 +17,8 @@ package import JSONText
     package var tensorSeconds = 0.0
     /// Keys, values and heads on their way between ranks that divide a sequence, as far as nothing hides them.
     package var contextSeconds = 0.0
+    /// Tokens on their way to experts and back, as far as nothing hides it.
+    package var expertSeconds = 0.0
     /// What the transfers between stages add to the pipeline.
     package var pipelineSeconds = 0.0
     /// Reductions of gradients and gathers of weights that nothing hides.
@@ -35,13 +37,15 @@ package import JSONText
     package init(
       computeSeconds: Double = 0, recomputeSeconds: Double = 0, launchSeconds: Double = 0, tensorSeconds: Double = 0,
       pipelineSeconds: Double = 0, dataSeconds: Double = 0, bubbleSeconds: Double = 0, optimizerSeconds: Double = 0,
-      fixedSeconds: Double = 0, hostSeconds: Double = 0, outerSeconds: Double = 0, contextSeconds: Double = 0
+      fixedSeconds: Double = 0, hostSeconds: Double = 0, outerSeconds: Double = 0, contextSeconds: Double = 0,
+      expertSeconds: Double = 0
     ) {
       self.computeSeconds = computeSeconds
       self.recomputeSeconds = recomputeSeconds
       self.launchSeconds = launchSeconds
       self.tensorSeconds = tensorSeconds
       self.contextSeconds = contextSeconds
+      self.expertSeconds = expertSeconds
       self.pipelineSeconds = pipelineSeconds
       self.dataSeconds = dataSeconds
       self.bubbleSeconds = bubbleSeconds
@@ -57,10 +61,11 @@ package import JSONText
       [
         ("compute", computeSeconds), ("recompute", recomputeSeconds), ("launch", launchSeconds),
         ("tensor", tensorSeconds),
-      ] + (contextSeconds > 0 ? [("context", contextSeconds)] : []) + [
-        ("pipeline", pipelineSeconds), ("data", dataSeconds), ("bubble", bubbleSeconds),
-        ("optimizer", optimizerSeconds), ("fixed", fixedSeconds),
-      ] + (hostSeconds > 0 ? [("host", hostSeconds)] : [])
+      ] + (contextSeconds > 0 ? [("context", contextSeconds)] : [])
+        + (expertSeconds > 0 ? [("expert", expertSeconds)] : []) + [
+          ("pipeline", pipelineSeconds), ("data", dataSeconds), ("bubble", bubbleSeconds),
+          ("optimizer", optimizerSeconds), ("fixed", fixedSeconds),
+        ] + (hostSeconds > 0 ? [("host", hostSeconds)] : [])
         + (outerSeconds > 0 ? [("outer", outerSeconds)] : [])
     }
   }
@@ -212,7 +217,8 @@ extension Prediction {
       fixedSeconds: try split.required("fixed_seconds").nonNegativeResult(),
       hostSeconds: try split.optional("host_seconds")?.nonNegativeResult() ?? 0,
       outerSeconds: try split.optional("outer_seconds")?.nonNegativeResult() ?? 0,
-      contextSeconds: try split.optional("context_seconds")?.nonNegativeResult() ?? 0)
+      contextSeconds: try split.optional("context_seconds")?.nonNegativeResult() ?? 0,
+      expertSeconds: try split.optional("expert_seconds")?.nonNegativeResult() ?? 0)
     try split.finish()
     var stages: [StageMemory] = []
     for entry in try fields.required("stage_memory").array(count: 1...16_384) {

@@ -18,14 +18,17 @@
 /// Quantised collectives change values: where a group leaves its node, weights are gathered as INT8 (qwZ) and gradients
 /// exchanged as INT4, once within the node and once between nodes (qgZ).
 @usableFromInline package struct Sharding: Sendable, Hashable {
+  // A strategy holds one, and strategies are copied by the thousand; 0 is no secondary copy.
+  private let weights, gradients, optimizer, secondary: Int32
+
   /// Replicas that hold the weights once between them, w.
-  package let weightDegree: Int
+  package var weightDegree: Int { Int(weights) }
   /// Replicas that hold the accumulated gradient once, g.
-  package let gradientDegree: Int
+  package var gradientDegree: Int { Int(gradients) }
   /// Replicas that hold the optimizer states once, o.
-  package let optimizerDegree: Int
+  package var optimizerDegree: Int { Int(optimizer) }
   /// Replicas that hold the secondary copy of the weights once, s; nil without one.
-  package let secondaryDegree: Int?
+  package var secondaryDegree: Int? { secondary == 0 ? nil : Int(secondary) }
   /// Whether weights are gathered as INT8 where the group leaves its node.
   package let quantisesWeights: Bool
   /// Whether gradients are reduced as INT4 where the group leaves its node.
@@ -35,10 +38,10 @@
     weightDegree: Int, gradientDegree: Int, optimizerDegree: Int, secondaryDegree: Int? = nil,
     quantisesWeights: Bool = false, quantisesGradients: Bool = false
   ) {
-    self.weightDegree = weightDegree
-    self.gradientDegree = gradientDegree
-    self.optimizerDegree = optimizerDegree
-    self.secondaryDegree = secondaryDegree
+    weights = Int32(clamping: weightDegree)
+    gradients = Int32(clamping: gradientDegree)
+    optimizer = Int32(clamping: optimizerDegree)
+    secondary = secondaryDegree.map { Int32(clamping: $0) } ?? 0
     self.quantisesWeights = quantisesWeights
     self.quantisesGradients = quantisesGradients
   }

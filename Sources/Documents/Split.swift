@@ -35,34 +35,64 @@
 
   /// A pipeline stage's share of the layers, and what it trades for memory.
   @usableFromInline package struct Stage: Sendable, Hashable {
-    /// Layers of all its chunks.
-    package let layerCount: Int
+    /// Layers of all its chunks, by kind.
+    package let layers: LayerCounts
+    /// Those of them that are recomputed in full, by kind; nil where it does as the strategy says.
+    package let recomputed: LayerCounts?
     /// What it trades for memory; nil where it does as the strategy says.
     package let choice: StageChoice?
 
     /// A stage of the layers of all its chunks; without a choice it does as the strategy says.
+    ///
+    /// - Parameter recomputed: of all its chunks, where it has a choice.
     @inline(__always)
-    @usableFromInline package init(layerCount: Int, choice: StageChoice? = nil) {
-      self.layerCount = layerCount
+    package init(layers: LayerCounts, recomputed: LayerCounts?, choice: StageChoice?) {
+      self.layers = layers
+      self.recomputed = recomputed
       self.choice = choice
     }
+
+    /// Layers of all its chunks.
+    @inline(__always)
+    package var layerCount: Int { layers.total }
   }
 
   /// A stage's layers, all its chunks together, and its choice.
-  @usableFromInline package subscript(stage: Int) -> Stage {
-    if isV {
+  package func stage(_ stage: Int, of kinds: LayerKinds) -> Stage {
+    let choice = choices?[stage]
+    if kinds.areAlike {
+      let count = layerCount(ofStage: stage)
       return Stage(
-        layerCount: layerCounts[stage] + layerCounts[2 * stageCount - 1 - stage], choice: choices?[stage])
+        layers: kinds.counts(in: 0..<count),
+        recomputed: choice.map { kinds.counts(in: 0..<min(count, $0.recomputedLayerCount * chunkCount)) },
+        choice: choice)
     }
-    var layers = layerCounts[stage]
-    for virtualStage in stride(from: stage + stageCount, to: layerCounts.count, by: stageCount) {
-      layers += layerCounts[virtualStage]
+    var layers = LayerCounts.none, recomputed = LayerCounts.none
+    let ranges = layerRanges
+    for chunk in 0..<chunkCount {
+      let range = ranges[virtualStage(of: stage, chunk: chunk)]
+      layers = layers + kinds.counts(in: range)
+      let count = min(range.count, choice?.recomputedLayerCount ?? 0)
+      recomputed = recomputed + kinds.counts(in: range.lowerBound..<range.lowerBound + count)
     }
-    return Stage(layerCount: layers, choice: choices?[stage])
+    return Stage(layers: layers, recomputed: choice == nil ? nil : recomputed, choice: choice)
+  }
+
+  /// Layers of a stage, all its chunks together.
+  package func layerCount(ofStage stage: Int) -> Int {
+    var count = 0
+    for chunk in 0..<chunkCount { count += layerCounts[virtualStage(of: stage, chunk: chunk)] }
+    return count
+  }
+
+  /// The position in the model of a stage's chunk.
+  @inline(__always)
+  private func virtualStage(of stage: Int, chunk: Int) -> Int {
+    isV && chunk == 1 ? 2 * stageCount - 1 - stage : chunk * stageCount + stage
   }
 
   /// All stages, in order.
-  package var stages: [Stage] { (0..<stageCount).map { self[$0] } }
+  package func stages(of kinds: LayerKinds) -> [Stage] { (0..<stageCount).map { stage($0, of: kinds) } }
 
   /// The layers of each virtual stage.
   package var layerRanges: [Range<Int>] {

@@ -79,9 +79,8 @@ extension Strategy {
         if update != .zerothOrder || !hosting.holdsWeights {
           return "stage \(stage) has layers on the host one by one, which is of zeroth-order training with host_weights"
         }
-        if hosted > split[stage].layerCount {
-          return "stage \(stage) has \(hosted) layers on the host, of \(split[stage].layerCount)"
-        }
+        let layers = split.layerCount(ofStage: stage)
+        if hosted > layers { return "stage \(stage) has \(hosted) layers on the host, of \(layers)" }
       }
       if choice.offloadsOptimizer {
         if host == nil { return "stage \(stage) offloads its optimizer, but the cluster describes no host" }

@@ -3,7 +3,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case worldSize(Mesh, devices: Int)
   case tensorDoesNotDivide(tensor: Int, what: String, size: Int)
   case tooFewLayers(layers: Int, stages: Int)
-  case unevenInterleaving(layers: Int, chunks: Int)
+  case tooFewLayersToInterleave(layers: Int, chunks: Int)
   case interleavingNeedsPipeline
   case splitBackwardNeedsPipeline
   case splitBackwardNeedsMicroBatches(microBatches: Int, least: Int, schedule: String)
@@ -24,7 +24,6 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case quantisedTensorGroups
   case quantisedTiedMatrix
   case uncountable(product: String)
-  case unpriced(model: String)
   case noHost
   case hostUpdateNeedsShards
   case hostWeightsNeedShards
@@ -38,6 +37,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case perturbationDoesNotDivide(degree: Int, what: String, count: Int)
   case zerothOrderHasNo(String)
   case context(ContextViolation)
+  case experts(ExpertViolation)
 
   package var description: String {
     switch self {
@@ -47,8 +47,8 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
       "tensor degree \(tensor) does not divide the \(size) \(what)"
     case .tooFewLayers(let layers, let stages):
       "\(layers) layers are too few for \(stages) stages"
-    case .unevenInterleaving(let layers, let chunks):
-      "\(layers) layers do not divide into \(chunks) interleaved chunks"
+    case .tooFewLayersToInterleave(let layers, let chunks):
+      "\(layers) layers are too few for \(chunks) interleaved chunks"
     case .interleavingNeedsPipeline:
       "virtual stages need a pipeline degree of at least 2"
     case .splitBackwardNeedsPipeline: "split backward passes need a pipeline degree of at least 2"
@@ -85,7 +85,6 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .shardLevelsInPipeline:
       "shard levels of weights or gradients, and quantised collectives, defeat a pipeline"
     case .uncountable(let product): product
-    case .unpriced(let model): "\(model) are read and counted, and not priced yet"
     case .noHost: "the cluster describes no host that could hold anything"
     case .hostUpdateNeedsShards: "replicas that are all whole would each have the host update everything"
     case .hostWeightsNeedShards: "weights on the host need ZeRO 3 without a second copy, or a single replica"
@@ -101,6 +100,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .perturbationDoesNotDivide(let degree, let what, let count):
       "the perturbation degree \(degree) does not divide the \(count) \(what)"
     case .context(let violation): violation.description
+    case .experts(let violation): violation.description
     case .zerothOrderHasNo(let what): "zeroth-order training has no \(what)"
     case .quantisedTiedMatrix:
       "INT8 between workers gives two stages that share a matrix steps of their own, so that its copies drift apart"
@@ -120,7 +120,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .worldSize: "degrees do not multiply to the device count"
     case .tensorDoesNotDivide(_, let what, _): "tensor degree does not divide the \(what)"
     case .tooFewLayers: "fewer layers than stages"
-    case .unevenInterleaving: "layers do not divide into interleaved chunks"
+    case .tooFewLayersToInterleave: "fewer layers than interleaved chunks"
     case .interleavingNeedsPipeline: "virtual stages without a pipeline"
     case .splitBackwardNeedsPipeline: "split backward passes without a pipeline"
     case .splitBackwardNeedsMicroBatches: "too few micro-batches for split backward passes"
@@ -141,7 +141,6 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .quantisedTiedMatrix: "INT8 between workers with a matrix that two stages share"
     case .quantisedTensorGroups: "quantised collectives with tensor groups"
     case .uncountable: "more bytes than can be counted"
-    case .unpriced(let model): "\(model) are not priced yet"
     case .noHost: "no host is described"
     case .hostUpdateNeedsShards: "whole replicas updated by the host"
     case .hostWeightsNeedShards: "weights on the host that are not divided"
@@ -153,6 +152,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .perturbationNeedsZerothOrder, .scheduleNeedsZerothOrder: "parts of zeroth-order training without it"
     case .perturbationDoesNotDivide(_, let what, _): "perturbation degree does not divide the \(what)"
     case .context(let violation): violation.rule
+    case .experts(let violation): violation.rule
     case .zerothOrderHasNo: "what zeroth-order training does not have"
     }
   }
@@ -176,7 +176,6 @@ extension Strategy {
     interleavesLargerGroups: Bool = false, hasHost: Bool = false
   ) -> StrategyViolation? {
     let model = job.model
-    if let what = model.unpriced { return .unpriced(model: what) }
     if let violation = hosting.violation(self, hasHost: hasHost) { return violation }
     if outer.isHosted, !hasHost { return .noHost }
     if worldSize != deviceCount {
@@ -199,6 +198,7 @@ extension Strategy {
     }
     if usesFlashAttention, !hasFlashAttention { return .noFlashAttention }
     if let violation = contextViolation(job) { return .context(violation) }
+    if let violation = expertViolation(job) { return .experts(violation) }
     if model.layerCount < pipelineDegree, !allowsEmptyStages {
       return .tooFewLayers(layers: model.layerCount, stages: pipelineDegree)
     }
@@ -217,7 +217,8 @@ extension Strategy {
     if schedule.isInterleaved {
       if pipelineDegree == 1 { return .interleavingNeedsPipeline }
       let chunks = pipelineDegree * virtualStageCount
-      if model.layerCount % chunks != 0 { return .unevenInterleaving(layers: model.layerCount, chunks: chunks) }
+      // Chunks differ by a layer at most; with two layers too few, the first has the embedding alone and the last the head.
+      if model.layerCount < chunks - 2 { return .tooFewLayersToInterleave(layers: model.layerCount, chunks: chunks) }
       let microBatches = microBatchCount(globalBatch: job.globalBatch)
       if microBatches % pipelineDegree != 0, !interleavesLargerGroups {
         return .interleavingNeedsMultiple(microBatches: microBatches, stages: pipelineDegree)
@@ -245,6 +246,9 @@ extension Strategy {
     }
     if schedule.wraps, Schedule.groupSize(stageCount: pipelineDegree, microBatchCount: microBatches) == nil {
       return .interleavingNeedsGroups(microBatches: microBatches, stages: pipelineDegree)
+    }
+    if job.model.experts != nil || job.model.predictionDepth > 0 {
+      return .splitBackwardWith("experts or further predictions")
     }
     if zeroStage >= .gradients { return .splitBackwardWith("gradients that replicas divide") }
     if hosting != .none { return .splitBackwardWith("what lies on the host") }

@@ -7,7 +7,7 @@ extension Strategy {
   /// and table cells of reports, and the schemas follow from it. A part that stands for itself is a stored property of
   /// ``Strategy`` with its plainest value, and a row here.
   package static let keys: [StrategyKey] =
-    degreeKeys + updateKeys + batchKeys + contextKeys + [unsupportedDegree(.expert)] + shardingKeys + methodKeys
+    degreeKeys + updateKeys + batchKeys + contextKeys + expertKeys + shardingKeys + methodKeys
 
   static let degrees = StrategyKey.Values.integers(1...1_048_576)
 
@@ -98,19 +98,6 @@ extension Strategy {
       // In a table cell chunks stand behind the micro-batch.
       short: { "b\($0.microBatch)" + ($0.schedule.chunkCount > 1 ? " v\($0.schedule.chunkCount)" : "") }),
   ]
-
-  private static func unsupportedDegree(_ axis: Mesh.Axis) -> StrategyKey {
-    StrategyKey(
-      name: axis.name, values: degrees,
-      summary:
-        "Ranks of \(axis.name) parallelism; above 1 it is not supported, and a run is read and not priced.",
-      role: .alias(written: nil),
-      read: { (field, _) throws(DocumentError) in
-        if try Int(scalar: degrees.read(field)) != 1 {
-          throw field.conflict("\(axis.name) parallelism is not supported yet")
-        }
-      })
-  }
 
   /// How replicas divide what each of them needs.
   package static let shardingKeys: [StrategyKey] = [

@@ -61,6 +61,22 @@
     set { storedPerturbationDegree = Int32(newValue) }
   }
   private var storedPerturbationDegree: Int32 = 1
+  /// Ranks that divide the experts of every layer, see ``expertMesh``.
+  package var expertDegree: Int {
+    get { Int(storedExpertDegree) }
+    set { storedExpertDegree = UInt16(clamping: newValue) }
+  }
+  private var storedExpertDegree: UInt16 = 1
+  /// Ranks that divide the width of every expert.
+  package var expertTensorDegree: Int {
+    get { Int(storedExpertTensorDegree) }
+    set { storedExpertTensorDegree = UInt16(clamping: newValue) }
+  }
+  private var storedExpertTensorDegree: UInt16 = 1
+  /// How tokens reach their experts.
+  package var dispatcher = Dispatcher.allToAll
+  /// Whether a micro-batch's tokens are on their way while another one is computed.
+  package var overlapsExperts = false
   /// How workers come together, where the update is ``Update/outer``.
   package var outer = OuterStep()
 

@@ -15,6 +15,8 @@ package import JSONText
   package var zerothOrder = ZerothOrder.usual
   /// What outer steps do where a strategy has them.
   package var outer = OuterOptimizer.usual
+  /// Tokens that the fullest rank of an expert group is sent, over the mean; 1 where routing is balanced.
+  package var expertLoad = 1.0
 
   /// - Throws: a sentence when sizes contradict each other or their products cannot be counted.
   package init(
@@ -42,6 +44,7 @@ package import JSONText
       accumulatesGradientsInFP32: accumulatesGradientsInFP32, optimizer: optimizer)
     other.zerothOrder = zerothOrder
     other.outer = outer
+    other.expertLoad = expertLoad
     return other
   }
 
@@ -54,6 +57,7 @@ package import JSONText
       precision: precision, accumulatesGradientsInFP32: accumulatesGradientsInFP32, optimizer: optimizer)
     job.zerothOrder = zerothOrder
     job.outer = outer
+    job.expertLoad = expertLoad
     return job
   }
 
@@ -103,6 +107,7 @@ extension TrainingJob {
     let zerothOrder = try fields.optional("zeroth_order").map { (field) throws(DocumentError) in try ZerothOrder(field)
     }
     let outer = try fields.optional("outer").map { (field) throws(DocumentError) in try OuterOptimizer(field) }
+    let load = try fields.optional("expert_load")?.number(in: 1...1e6, expected: "a number from 1 to 1e6")
     try fields.finish()
     do {
       try self.init(
@@ -113,6 +118,7 @@ extension TrainingJob {
     }
     if let zerothOrder { self.zerothOrder = zerothOrder }
     if let outer { self.outer = outer }
+    if let load { expertLoad = load }
   }
 
   /// The document of this job, self-contained: the model is inside it.
@@ -123,6 +129,6 @@ extension TrainingJob {
       ("precision", .string(precision.rawValue)),
       ("gradient_accumulation_precision", .string(accumulatesGradientsInFP32 ? "fp32" : precision.rawValue)),
       ("optimizer", optimizer.json), ("zeroth_order", zerothOrder == .usual ? nil : zerothOrder.json),
-      ("outer", outer == .usual ? nil : outer.json))
+      ("outer", outer == .usual ? nil : outer.json), ("expert_load", expertLoad == 1 ? nil : .number(expertLoad)))
   }
 }

@@ -25,6 +25,10 @@ extension Capabilities {
         "\(label) always reduces divided gradients under the backward pass", nearest: "overlap_gradient_reduce=true")
     }
     guard strategy.pipelineDegree > 1 else { return nil }
+    let chunks = strategy.pipelineDegree * strategy.virtualStageCount
+    if strategy.schedule.isInterleaved, job.model.layerCount % chunks != 0, !limits.interleavesUnevenChunks {
+      return Refusal("\(label) interleaves chunks of one size only", nearest: "virtual_stages=1")
+    }
     if job.model.hasTiedEmbeddings, !limits.tiesEmbeddingsInPipeline {
       return Refusal("\(label) ties no embeddings across a pipeline", nearest: "pipeline=1")
     }

@@ -86,7 +86,8 @@ extension Capabilities {
     if strategy.update == .outer {
       return Refusal("\(label) has no outer steps between workers", nearest: "update=first-order")
     }
-    return refusal(of: strategy.mesh) ?? refusal(ofContext: strategy) ?? refusal(of: strategy.schedule)
+    return refusal(of: strategy.mesh) ?? refusal(ofContext: strategy) ?? refusal(ofExperts: strategy) ?? refusal(
+      of: strategy.schedule)
       ?? refusal(ofSequenceParallelism: strategy.usesSequenceParallelism, on: strategy.mesh)
       ?? refusal(of: strategy.recompute) ?? refusal(of: strategy.sharding, on: strategy.mesh)
   }

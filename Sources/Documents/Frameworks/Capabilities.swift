@@ -34,6 +34,8 @@ package struct Capabilities: Sendable {
   package let models: Models
   /// How it divides sequences among ranks; empty where it does not.
   package var contextExchanges: [ContextOffer] = []
+  /// How it divides experts; nil where it trains no models with any.
+  package var experts: ExpertOffer?
   /// What only some strategies of some jobs break.
   package var limits = Limits()
 
@@ -163,6 +165,8 @@ package struct Capabilities: Sendable {
     package var hasUnfusedAttention = true
     /// Where attention may be limited to a window shorter than the sequence.
     package var attentionWindows = AttentionWindows.inSomeLayers
+    /// Whether interleaved chunks may differ in their layers.
+    package var interleavesUnevenChunks = false
     /// Whether embeddings are tied across the stages of a pipeline.
     package var tiesEmbeddingsInPipeline = true
     /// Whether replicas that are all whole accumulate gradients in fp32 under 16-bit weights.

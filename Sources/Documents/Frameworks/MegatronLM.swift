@@ -25,7 +25,11 @@ extension Capabilities {
         masterWeights: [.remainders], needsShards: true),
       OptimizerOffer(words: "sgd", rules: [.sgd, .momentum]), OptimizerOffer(words: "muon", rules: [.muon]),
     ],
-    models: megatronModels, contextExchanges: megatronContextExchanges)
+    models: megatronModels, contextExchanges: megatronContextExchanges,
+    experts: ExpertOffer(
+      words: "expert-model-parallel-size, expert-tensor-parallel-size",
+      dispatchers: [.allToAll, .allGather, .deepEP, .hybridEP], dividesWidth: true, overlaps: true),
+    limits: Limits(interleavesUnevenChunks: true))
 
   /// Megatron-LM with Megatron-FSDP, version 1: the same sources, and `core/distributed/fsdp/mcore_fsdp_adapter.py`.
   ///
@@ -75,7 +79,7 @@ extension Capabilities {
     lacking: [
       .relu, .plainSiLU, .plainQuickGELU, .otherGate, .tanhGELUWithoutBiases, .attentionOutputBiasOfItsOwn,
       .feedForwardBiasesAlone, .otherRotaryScaling, .fractionalRotaryBase, .unusualNorm, .anotherBlock,
-      .anotherQueryKeyNorm, .learnedAndRotaryPositions, .embeddingNorm, .headBias,
+      .anotherQueryKeyNorm, .learnedAndRotaryPositions, .embeddingNorm, .headBias, .attentionChunks,
     ],
     particulars: [.rotaryFraction, .unrotatedInterval])
 }

@@ -29,6 +29,11 @@ extension ModelDescription {
     case embeddingNorm = "a norm of the embeddings"
     case headBias = "a bias of the output head"
     case rotaryScalingWithQueryKeyNorm = "scaled rotary positions and norms of queries and keys"
+    case experts
+    case latentAttention = "latent attention"
+    case furtherPredictions = "layers that predict further tokens"
+    case sinks = "sinks of attention"
+    case attentionChunks = "attention to runs of tokens"
   }
 
   /// Whether the model has a part.
@@ -53,6 +58,11 @@ extension ModelDescription {
     case .rotaryScaling: details.rotaryScaling != nil
     case .rotaryScalingButLlama3: details.rotaryScaling.map { $0.kind != .llama3 } ?? false
     case .rotaryScalingWithQueryKeyNorm: details.rotaryScaling != nil && hasQueryKeyNorm
+    case .experts: experts != nil
+    case .latentAttention: latent != nil
+    case .furtherPredictions: predictionDepth > 0
+    case .sinks: form.hasSinks
+    case .attentionChunks: details.attentionChunk != nil
     case .anotherNorm: form.norm != .rms
     case .unusualNorm: form.norm == .layerNormWithoutBias || form.norm == .layerNormWithoutWeights
     case .anotherBlock: form.block != .sequential

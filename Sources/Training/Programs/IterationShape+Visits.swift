@@ -18,7 +18,8 @@ extension IterationShape {
     guard isZerothOrder, case .layer(let layer) = part else { return false }
     for (stage, layers) in split.layerRanges.enumerated() where layers.contains(layer) {
       return Hosting.isSpread(
-        layer - layers.lowerBound, count: split[stage].hostedLayerCount(strategy.hosting), of: layers.count)
+        layer - layers.lowerBound, count: split.stage(stage, of: kinds).hostedLayerCount(strategy.hosting),
+        of: layers.count)
     }
     return false
   }

@@ -15,6 +15,8 @@ package struct IterationShape: Sendable {
   package let devicesPerNode: Int
   /// How the collectives of each group are routed.
   package let routes: CollectiveRoutes
+  /// Which layers have experts.
+  let kinds: LayerKinds
   /// By layer.
   private let isRecomputed: [Bool]
   /// The recipe's steps, by part and pass.
@@ -41,6 +43,7 @@ package struct IterationShape: Sendable {
     self.maximumGradientNorm = maximumGradientNorm
     self.devicesPerNode = devicesPerNode
     self.routes = routes
+    kinds = LayerKinds(of: job.model)
     let recipe = Recipe(job: job, strategy: strategy, vocabularySize: paddedVocabularySize)
     recipeSteps = Recipe.Part.allCases.flatMap { part in Recipe.Pass.allCases.map { recipe.steps(part, $0) } }
     exchanges = Moment.allCases.map(strategy.exchanges)
@@ -73,7 +76,7 @@ package struct IterationShape: Sendable {
   }
 
   /// Whether a stage's optimizer states lie in the host's memory but for the step.
-  package func offloadsOptimizer(stage: Int) -> Bool { split[stage].choice?.offloadsOptimizer ?? false }
+  package func offloadsOptimizer(stage: Int) -> Bool { split.choices?[stage].offloadsOptimizer ?? false }
 
   /// Which rank does what.
   package var mesh: Mesh { strategy.mesh }

@@ -67,9 +67,19 @@ package enum ModelPiece: String, Sendable, Hashable, CaseIterable {
   case feedForwardNorm = "feed-forward norm"
   /// Both products and what lies between them, on the rank's part of the width.
   case feedForwardCore = "feed-forward core"
+  /// Scores of a layer's experts, the choice among them, and tokens put in the order of their experts.
+  case router
+  /// Both products of the rank's experts and what lies between them, on the rows that have come.
+  case experts
+  /// What a token's experts have given, brought back to the token.
+  case expertsOutput = "experts' output"
+  /// Both products of the experts that all tokens go through.
+  case sharedExperts = "shared experts"
   /// Bias, dropout and residual on the completed sum.
   case feedForwardOutput = "feed-forward output"
   case finalNorm = "final norm"
+  /// Norms of two vectors of every token, and the product that brings them to one, before a further prediction.
+  case predictionInput = "prediction input"
   /// Logits of the rank's part of the vocabulary, and each token's largest.
   case logits
   /// Exponentials below the maximum, their sum, and the logit of each token's target where it is the rank's own.

@@ -145,7 +145,7 @@ extension Operand {
   /// Whether collectives of recipes work on it.
   var isOfRecipe: Bool {
     switch self {
-    case .stream, .branch, .columnInput, .tokenMaximum, .tokenTarget, .tokenSum, .attention: true
+    case .stream, .branch, .columnInput, .tokenMaximum, .tokenTarget, .tokenSum, .attention, .routed: true
     case .arrived, .exchanged: false
     }
   }

@@ -13,7 +13,7 @@ extension ProgramCheck {
       case .stream, .branch, .columnInput: (group, elements) = (tensorGroup, shape.activationElementCount)
       case .arrived: (group, elements) = (tensorGroup, shape.sentElementCount)
       // Group and size are compared with the recipe's.
-      case .attention: continue
+      case .attention, .routed: continue
       case .tokenMaximum, .tokenTarget, .tokenSum: (group, elements) = (tensorGroup, shape.tokenCount)
       case .exchanged(let exchange, let part, _):
         let own = shape.collectives(of: exchange, part: part, rank: program.rank).first {

@@ -66,11 +66,24 @@ package enum Operand: Sendable, Hashable {
   case tokenSum
   /// What attention works on where ranks divide the sequence.
   case attention(AttentionTensor)
+  /// What goes between ranks that have tokens and ranks that have their experts.
+  case routed(RoutedTensor)
   /// What arrived for a pass, in parts.
   case arrived(PipelineStep)
   /// What an exchange is of: a part of the model, or everything on the rank; and where a quantised reduction has got to,
   /// nil if nothing is quantised or nothing reduced.
   case exchanged(Exchange, ModelPart?, Exchange.Hop?)
+}
+
+/// A tensor of tokens on their way to experts, or back.
+package enum RoutedTensor: String, Sendable, Hashable {
+  case tokens
+  case tokensGradient = "gradient of tokens"
+  /// What weighs each expert's output.
+  case weights = "weights of experts"
+  case weightsGradient = "gradient of the weights of experts"
+  case outputs = "outputs of experts"
+  case outputsGradient = "gradient of the outputs of experts"
 }
 
 /// A tensor of an attention whose sequence ranks divide.
@@ -197,6 +210,7 @@ extension Operand: CustomStringConvertible {
     case .tokenTarget: "target logits"
     case .tokenSum: "sums of exponentials"
     case .attention(let tensor): tensor.rawValue
+    case .routed(let tensor): tensor.rawValue
     case .arrived(let pass): "what arrived for \(pass)"
     case .exchanged(let exchange, let part, let hop): exchange.description(of: part, hop)
     }

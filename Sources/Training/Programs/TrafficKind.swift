@@ -12,6 +12,8 @@ package enum TrafficKind: String, Sendable, Hashable, CaseIterable {
   case control
   /// Keys, values and heads between ranks that divide a sequence.
   case context
+  /// Tokens on their way to experts and back.
+  case expert
   /// Once a round, for the outer step of workers: what they have moved by.
   case outer
 }
@@ -26,7 +28,8 @@ extension TrafficKind {
     case .embedding: 3
     case .control: 4
     case .context: 5
-    case .outer: 6
+    case .expert: 6
+    case .outer: 7
     }
   }
 }

@@ -16,6 +16,8 @@ extension Recipe {
 
     /// A linear layer: one matrix product forward, two backward, one of these for each of the gradients.
     case product(LinearLayer, Direction)
+    /// The products of a rank's experts: one forward, two backward.
+    case groupedProduct(GroupedLayer, Direction)
     /// The attention core in one kernel.
     case fusedAttention(FusedAttention, Direction)
     /// Products of an attention core that is not fused, one for each sequence and head.
@@ -57,16 +59,17 @@ package struct LinearLayer: Sendable, Equatable {
 package struct FusedAttention: Sendable, Equatable {
   package let tokenCount: Int
   package let sequenceLength: Int
-  /// Widths of the heads together, q.
+  /// Widths of the heads' queries together, q, and of their values.
   package let width: Int
+  package let valueWidth: Int
   package let isCausal: Bool
   /// What windows leave of the pairs of tokens.
   package let visibleFraction: Double
 
-  /// Scores and their product with the values, `2 · 2·T·s·q`; a causal kernel skips the masked half, and what lies
+  /// Scores and their product with the values, `2·T·s·(q + v)`; a causal kernel skips the masked half, and what lies
   /// outside of a window. Backward computes the scores again, five products for two (section 3.1).
   package var forwardFLOP: Double {
-    let all = 4 * Double(tokenCount) * Double(sequenceLength) * Double(width)
+    let all = 2 * Double(tokenCount) * Double(sequenceLength) * Double(width + valueWidth)
     return (isCausal ? all / 2 : all) * visibleFraction
   }
 }
@@ -98,6 +101,10 @@ package struct KeptTensor: Sendable, Equatable {
     case attentionOutput
     /// The input of the attention's output projection.
     case projectionInput
+    /// What a router has made of tokens.
+    case routing
+    /// Rows that have come to experts.
+    case expertRows
     /// Input and output of the activation; of a gated one gate, value and product.
     case activation
     case dropoutMask
@@ -118,6 +125,15 @@ package struct TensorCollective: Sendable, Equatable {
     case headGroup
     /// Ranks that share keys and values.
     case sequenceGroup
+    /// Ranks that divide the experts.
+    case expertGroup
+    /// Of these, those in a node, and those that have the same place in different nodes.
+    case expertsInside
+    case expertsAcross
+    /// Ranks that divide the width of experts.
+    case expertTensorGroup
+    /// Both together: all to whose experts a token may go.
+    case expertTokens
   }
 
   package var ranks = Ranks.tensorGroup
@@ -128,6 +144,8 @@ package struct TensorCollective: Sendable, Equatable {
   /// Bytes of an element on the wire.
   package let elementByteCount: Int
   package var reduction = Reduction.sum
+  /// Nodes that a group of ranks which divide experts lies on.
+  package var expertNodeCount = 1
 
   /// Bytes of the whole tensor.
   package var byteCount: Int { elementCount * elementByteCount }
@@ -139,9 +157,31 @@ package struct TensorCollective: Sendable, Equatable {
     case .tensorGroup: mesh.group(along: .tensor, containing: rank)
     case .headGroup: mesh.ranks.group(mesh.headSpacing(strategy.contextDivision), containing: rank)
     case .sequenceGroup: mesh.ranks.group(mesh.sequenceSpacing(strategy.contextDivision), containing: rank)
+    case .expertGroup, .expertsInside, .expertsAcross, .expertTensorGroup, .expertTokens:
+      strategy.expertMesh.ranks.group(strategy.expertSpacing(ranks, nodeCount: expertNodeCount), containing: rank)
     }
   }
 
   /// What its bytes count as.
-  package var traffic: TrafficKind { ranks == .tensorGroup ? .tensor : .context }
+  package var traffic: TrafficKind {
+    switch ranks {
+    case .tensorGroup: .tensor
+    case .headGroup, .sequenceGroup: .context
+    case .expertGroup, .expertsInside, .expertsAcross, .expertTensorGroup, .expertTokens: .expert
+    }
+  }
+}
+
+extension Strategy {
+  /// How the groups of ranks that exchange tokens are spaced, on the grid of experts.
+  package func expertSpacing(_ ranks: TensorCollective.Ranks, nodeCount: Int) -> RankGroup.Spacing {
+    let mesh = expertMesh, t = expertTensorDegree, ep = expertDegree
+    return switch ranks {
+    case .expertTensorGroup: mesh.spacing(along: .tensor)
+    case .expertTokens: RankGroup.Spacing(stride: 1, count: t * ep)
+    case .expertsInside: RankGroup.Spacing(stride: t, count: ep / nodeCount)
+    case .expertsAcross: RankGroup.Spacing(stride: t * ep / nodeCount, count: nodeCount)
+    case .expertGroup, .tensorGroup, .headGroup, .sequenceGroup: mesh.spacing(along: .expert)
+    }
+  }
 }

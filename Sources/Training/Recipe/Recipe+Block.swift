@@ -7,17 +7,19 @@ import Documents
 /// scatter, its other end a gather, and backward gathers the input of the column-parallel product once more (Korthikanti et
 /// al. 2022, section 4.2.2).
 extension Recipe {
-  func blockSteps(_ pass: Pass) -> [Step] {
+  /// - Parameter experts: those of its feed-forward half; nil where that is one for all tokens.
+  func blockSteps(_ pass: Pass, _ experts: RoutedExperts? = nil) -> [Step] {
     switch (pass, recompute) {
-    case (.forward, _): blockForward(isAgain: false)
+    case (.forward, _): blockForward(isAgain: false, experts)
     case (.recompute, .none): []
     case (.recompute, .selective) where keepsEverySecondProduct: everySecondProductAgain()
     case (.recompute, .selective):
       dropsCore ? [.piece(.attentionCore, attentionCore(.forward) + [.keep(attentionScores)])] : []
-    case (.recompute, .full): blockForward(isAgain: true)
-    case (.backward, _): blockBackward()
-    case (.inputGradient, _): blockBackward(.inputGradient)
-    case (.weightGradient, _): blockWeightGradients()
+    case (.recompute, .full): blockForward(isAgain: true, experts)
+    case (.backward, _): blockBackward(experts)
+    // Blocks with experts have whole backward passes.
+    case (.inputGradient, _): experts == nil ? blockBackward(nil, .inputGradient) : []
+    case (.weightGradient, _): experts == nil ? blockWeightGradients() : []
     }
   }
 
@@ -35,19 +37,24 @@ extension Recipe {
     var output: ModelPiece { self == .attention ? .attentionOutput : .feedForwardOutput }
   }
 
-  private func blockForward(isAgain: Bool) -> [Step] {
+  private func blockForward(isAgain: Bool, _ experts: RoutedExperts?) -> [Step] {
     var steps: [Step] = []
     steps.reserveCapacity(10)
     for half in Half.allCases {
       let input = half == .attention ? [Operation.keep(normInput)] : keep([normInput], isAgain: isAgain)
-      steps.append(.piece(half.norm, hasNorm(half) ? [norm(.forward)] + input : []))
-      gatherRows(of: .branch, &steps)
-      if half == .attention, context.degree > 1 {
-        dividedAttentionForward(isAgain: isAgain, &steps)
+      let narrow = half == .attention ? narrowing(.forward) : []
+      steps.append(.piece(half.norm, hasNorm(half) ? [norm(.forward)] + input + narrow : []))
+      if half == .feedForward, let experts {
+        expertsForward(experts, isAgain: isAgain, &steps)
       } else {
-        steps.append(.piece(half.core, core(half, .forward) + keep(keptByCore(half), isAgain: isAgain)))
+        if half == .attention { gatherAttentionInput(&steps) } else { gatherRows(of: .branch, &steps) }
+        if half == .attention, context.degree > 1 {
+          dividedAttentionForward(isAgain: isAgain, &steps)
+        } else {
+          steps.append(.piece(half.core, core(half, .forward) + keep(keptByCore(half), isAgain: isAgain)))
+        }
+        completeSum(of: .branch, &steps)
       }
-      completeSum(of: .branch, &steps)
       steps.append(.piece(half.output, output(.forward) + keep(keptByOutput, isAgain: isAgain)))
     }
     return steps
@@ -55,19 +62,30 @@ extension Recipe {
 
   /// - Parameter products: the direction of linear layers: `backward` for a whole pass, `inputGradient` for one that gives
   ///   nothing up and adds nothing to the parameters' gradients.
-  private func blockBackward(_ products: Operation.Direction = .backward) -> [Step] {
+  private func blockBackward(
+    _ experts: RoutedExperts?, _ products: Operation.Direction = .backward
+  ) -> [Step] {
     var steps: [Step] = []
     steps.reserveCapacity(12)
     let isWhole = products == .backward
     func ending(_ operations: [Operation]) -> [Operation] { isWhole ? operations : [] }
-    var parameterCount = blockParameterCount
+    var parameterCount = experts == nil ? blockParameterCount : expertBlockParameterCount
     for half in Half.allCases.reversed() {
+      if half == .feedForward, let experts {
+        // The router's gradient is added up with those of norms.
+        parameterCount -= sharedWeightCount(experts)
+        steps.append(.piece(half.output, output(.backward) + keptByOutput.map(Operation.free)))
+        expertsBackward(experts, &steps)
+        steps.append(.piece(half.norm, hasNorm(half) ? [norm(.backward), .free(normInput)] : []))
+        continue
+      }
       let layers = linearLayers(half)
-      let weightCount = layers.column.weightCount + layers.row.weightCount
+      let weightCount = layers.columns.reduce(layers.row.weightCount) { $0 + $1.weightCount }
       parameterCount -= weightCount
       steps.append(.piece(half.output, output(.backward) + ending(keptByOutput.map(Operation.free))))
       gatherRows(of: .branch, &steps)
-      gatherRows(of: .columnInput, &steps)
+      // Narrow vectors are kept as they were gathered.
+      if half == .feedForward || latent == nil { gatherRows(of: .columnInput, &steps) }
       if half == .attention, context.degree > 1 {
         dividedAttentionBackward(products, &steps)
       } else {
@@ -77,8 +95,10 @@ extension Recipe {
             core(half, .backward, products: products).reversed()
               + ending(givenUpByCore(half) + [.accumulate(parameterCount: weightCount)])))
       }
-      completeSum(of: .branch, &steps)
-      steps.append(.piece(half.norm, hasNorm(half) ? [norm(.backward)] + ending([.free(normInput)]) : []))
+      if half == .attention { completeAttentionInputSum(&steps) } else { completeSum(of: .branch, &steps) }
+      let narrow = half == .attention ? Array(narrowing(.backward, products: products).reversed()) : []
+      steps.append(
+        .piece(half.norm, hasNorm(half) ? narrow + [norm(.backward)] + ending([.free(normInput)]) : []))
     }
     guard isWhole else { return steps }
     // Norms and biases are few: they are added up where the last of them is done. There the input goes too, that forward
@@ -94,10 +114,13 @@ extension Recipe {
     var parameterCount = blockParameterCount
     return Half.allCases.reversed().map { half in
       let layers = linearLayers(half)
-      var operations = [Operation.product(layers.row, .weightGradient), .product(layers.column, .weightGradient)]
+      let narrow = half == .attention ? narrowLayers : []
+      var operations = ([layers.row] + (narrow + layers.columns).reversed()).map {
+        Operation.product($0, .weightGradient)
+      }
       operations += keptByOutput.map(Operation.free) + givenUpByCore(half)
       if hasNorm(half) { operations.append(.free(normInput)) }
-      let weightCount = layers.column.weightCount + layers.row.weightCount
+      let weightCount = layers.columns.reduce(layers.row.weightCount) { $0 + $1.weightCount }
       parameterCount -= weightCount
       operations.append(.accumulate(parameterCount: weightCount))
       if half == .attention { operations += inputKeptAgain + [.accumulate(parameterCount: parameterCount)] }
@@ -141,12 +164,12 @@ extension Recipe {
     _ half: Half, _ direction: Operation.Direction, products: Operation.Direction? = nil
   ) -> [Operation] {
     let layers = linearLayers(half)
-    var operations = [Operation.product(layers.column, products ?? direction)]
+    var operations = layers.columns.map { Operation.product($0, products ?? direction) }
     switch half {
     case .attention:
       operations += rotation(direction) + attentionCore(direction)
     case .feedForward:
-      let width = layers.column.outputCount + feedForwardSize
+      let width = layers.columns[0].outputCount + feedForwardSize
       operations.append(.elementWise(byteCount: tokenCount * width * elementByteCount, direction))
     }
     operations.append(.product(layers.row, products ?? direction))
@@ -159,16 +182,19 @@ extension Recipe {
     return [.elementWise(byteCount: tokenCount * (querySize + keyValueSize) * 2 * elementByteCount, direction)]
   }
 
-  func linearLayers(_ half: Half) -> (column: LinearLayer, row: LinearLayer) {
-    let columns: Int, width: Int
+  func linearLayers(_ half: Half) -> (columns: [LinearLayer], row: LinearLayer) {
+    let columns: [LinearLayer], width: Int
     switch half {
-    case .attention: (columns, width) = (querySize + 2 * keyValueSize, querySize)
-    case .feedForward: (columns, width) = ((hasGatedFeedForward ? 2 : 1) * feedForwardSize, feedForwardSize)
+    case .attention: (columns, width) = (attentionColumns, contextSize)
+    case .feedForward:
+      columns = [
+        LinearLayer(
+          tokenCount: tokenCount, inputCount: hidden, outputCount: (hasGatedFeedForward ? 2 : 1) * feedForwardSize,
+          dividesOutputs: true)
+      ]
+      width = feedForwardSize
     }
-    return (
-      LinearLayer(tokenCount: tokenCount, inputCount: hidden, outputCount: columns, dividesOutputs: true),
-      LinearLayer(tokenCount: tokenCount, inputCount: width, outputCount: hidden, dividesOutputs: false)
-    )
+    return (columns, LinearLayer(tokenCount: tokenCount, inputCount: width, outputCount: hidden, dividesOutputs: false))
   }
 
   /// Scores, softmax, dropout, and the product with the values.
@@ -177,7 +203,8 @@ extension Recipe {
       return [
         .fusedAttention(
           FusedAttention(
-            tokenCount: tokenCount, sequenceLength: sequenceLength, width: querySize, isCausal: isCausal,
+            tokenCount: tokenCount, sequenceLength: sequenceLength, width: querySize, valueWidth: contextSize,
+            isCausal: isCausal,
             visibleFraction: visibleFraction), direction)
       ]
     }
@@ -217,9 +244,10 @@ extension Recipe {
     let input = hasNorm(half) ? [KeptTensor(role: .columnInput, byteCount: rowCount * hidden * elementByteCount)] : []
     switch half {
     case .attention:
-      let byHeads = context.headDegree > 1 ? [kept(.attentionOutput, querySize)] : []
-      return input + [kept(.queriesKeysValues, querySize + 2 * keyValueSize), attentionScores] + byHeads
-        + [kept(.projectionInput, querySize)]
+      let byHeads = context.headDegree > 1 ? [kept(.attentionOutput, contextSize)] : []
+      return input + keptNarrow
+        + [kept(.queriesKeysValues, querySize + keyValueSize + valueSize), attentionScores] + byHeads
+        + [kept(.projectionInput, contextSize)]
     case .feedForward:
       let count = hasGatedFeedForward ? (keepsActivatedGate ? 4 : 3) : 2
       return input + [kept(.activation, count * feedForwardSize)]

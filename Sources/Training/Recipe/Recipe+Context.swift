@@ -16,7 +16,7 @@ import Documents
 /// (TransformerEngine's `attention/dot_product_attention/context_parallel.py`).
 extension Recipe {
   /// Elements of the rank's keys and values; exchanged for heads they are as many.
-  private var keyValueElementCount: Int { tokenCount * 2 * keyValueSize }
+  private var keyValueElementCount: Int { tokenCount * (keyValueSize + valueSize) }
 
   /// - Parameter isAgain: whether forward is computed again.
   func dividedAttentionForward(isAgain: Bool, _ steps: inout [Step]) {
@@ -27,9 +27,9 @@ extension Recipe {
     steps.append(
       .piece(
         .attentionInput,
-        [.product(linearLayers(.attention).column, .forward)] + rotation(.forward)
+        linearLayers(.attention).columns.map { .product($0, .forward) } + rotation(.forward)
           + keep([.columnInput, .queriesKeysValues])))
-    exchangeHeads(of: .queriesKeysValues, width: querySize + 2 * keyValueSize, &steps)
+    exchangeHeads(of: .queriesKeysValues, width: querySize + keyValueSize + valueSize, &steps)
     let ofCore = keep([.attentionScores, .attentionOutput])
     if context.gathers {
       gatherKeysValues(&steps)
@@ -43,7 +43,7 @@ extension Recipe {
           .piece(step == 0 ? .attentionFirst : .attentionNext, operations + (step == count - 1 ? ofCore : [])))
       }
     }
-    exchangeHeads(of: .output, width: querySize, &steps)
+    exchangeHeads(of: .output, width: contextSize, &steps)
     steps.append(
       .piece(
         .attentionProjection, [.product(linearLayers(.attention).row, .forward)] + keep([.projectionInput])))
@@ -53,17 +53,17 @@ extension Recipe {
   ///   nothing up and adds nothing to the parameters' gradients.
   func dividedAttentionBackward(_ products: Operation.Direction, _ steps: inout [Step]) {
     let kept = keptByCore(.attention), isWhole = products == .backward
-    func ending(_ roles: [KeptTensor.Role], _ layer: LinearLayer) -> [Operation] {
+    func ending(_ roles: [KeptTensor.Role], _ layers: [LinearLayer]) -> [Operation] {
       guard isWhole else { return [] }
       return kept.filter { roles.contains($0.role) }.map(Operation.free)
-        + [.accumulate(parameterCount: layer.weightCount)]
+        + [.accumulate(parameterCount: layers.reduce(0) { $0 + $1.weightCount })]
     }
     let layers = linearLayers(.attention)
     steps.append(
       .piece(
         .attentionProjection,
-        [.product(layers.row, products)] + ending([.projectionInput], layers.row)))
-    exchangeHeads(of: .outputGradient, width: querySize, &steps)
+        [.product(layers.row, products)] + ending([.projectionInput], [layers.row])))
+    exchangeHeads(of: .outputGradient, width: contextSize, &steps)
     if context.gathers {
       gatherKeysValues(&steps)
       steps.append(.piece(.attentionFirst, [core(.backward, stepCount: 1)]))
@@ -81,12 +81,12 @@ extension Recipe {
         if step < count - 1 { shift(.shiftBack, .keysValuesGradient, &steps) }
       }
     }
-    exchangeHeads(of: .queriesKeysValuesGradient, width: querySize + 2 * keyValueSize, &steps)
+    exchangeHeads(of: .queriesKeysValuesGradient, width: querySize + keyValueSize + valueSize, &steps)
     steps.append(
       .piece(
         .attentionInput,
-        rotation(.backward) + [.product(layers.column, products)]
-          + ending([.columnInput, .queriesKeysValues, .attentionScores, .attentionOutput], layers.column)))
+        rotation(.backward) + layers.columns.reversed().map { .product($0, products) }
+          + ending([.columnInput, .queriesKeysValues, .attentionScores, .attentionOutput], layers.columns)))
   }
 
   /// The core on one of so many equal parts of the keys. Each of them is 1/n of the visible pairs of tokens, whatever the
@@ -94,12 +94,13 @@ extension Recipe {
   private func core(_ direction: Operation.Direction, stepCount: Int) -> Operation {
     .fusedAttention(
       FusedAttention(
-        tokenCount: tokenCount, sequenceLength: sequenceLength / stepCount, width: querySize, isCausal: isCausal,
+        tokenCount: tokenCount, sequenceLength: sequenceLength / stepCount, width: querySize,
+        valueWidth: contextSize, isCausal: isCausal,
         visibleFraction: visibleFraction), direction)
   }
 
   /// What was found out of some keys is put together with what is of others: the fp32 output, in and out.
-  private var correction: Operation { .move(byteCount: 2 * 4 * tokenCount * querySize) }
+  private var correction: Operation { .move(byteCount: 2 * 4 * tokenCount * contextSize) }
 
   private func exchangeHeads(of tensor: AttentionTensor, width: Int, _ steps: inout [Step]) {
     guard context.headDegree > 1 else { return }
@@ -131,7 +132,7 @@ extension Recipe {
   package var contextWorkspaceBytes: Int {
     guard context.degree > 1 else { return 0 }
     let blocks = context.gathers ? context.sequenceDegree : context.sequenceDegree > 1 ? 2 : 0
-    let exchanged = context.headDegree > 1 ? 2 * tokenCount * (querySize + 2 * keyValueSize) : 0
+    let exchanged = context.headDegree > 1 ? 2 * tokenCount * (querySize + keyValueSize + valueSize) : 0
     return (2 * blocks * keyValueElementCount + exchanged) * elementByteCount
   }
 }

@@ -18,6 +18,8 @@ extension Recipe {
     // The gate, or what is activated, and the output of a gated part.
     case .activation: keep(tokenCount * feedForwardSize * elementByteCount) + keptOutput.map(Operation.keep)
     case .dropoutMask: [.keep(tensor)]
+    // Of blocks with experts, which this selection is not said of.
+    case .routing, .expertRows: [.keep(tensor)]
     case .normInput, .columnInput, .lossSoftmax: []
     }
   }

@@ -9,7 +9,12 @@ package struct Recipe: Sendable {
   /// A part of the model, whichever block it is.
   package enum Part: Int, Sendable, CaseIterable {
     case embedding
+    /// A block with one feed-forward part for all tokens.
     case block
+    /// A block with experts.
+    case expertBlock
+    /// A block that predicts a further token, with all that it has besides, and the head once more.
+    case prediction
     /// Final norm, output matrix and loss.
     case head
   }
@@ -53,6 +58,11 @@ package struct Recipe: Sendable {
   // The rank's part of each width.
   let querySize: Int
   let keyValueSize: Int
+  /// Of values, and of what attention gives.
+  let valueSize: Int
+  let contextSize: Int
+  /// Narrow vectors that queries, keys and values are made of.
+  let latent: ModelDescription.LatentAttention?
   let headCount: Int
   let feedForwardSize: Int
   let vocabularySize: Int
@@ -70,8 +80,14 @@ package struct Recipe: Sendable {
   let hasDropout: Bool
   /// Bytes e of a number.
   let elementByteCount: Int
-  /// Parameters of a block on the rank.
+  /// Parameters of a block on the rank, by kind, without those of routed experts.
   let blockParameterCount: Int
+  let expertBlockParameterCount: Int
+  /// Experts and what of tokens goes where; nil in a model without.
+  package let experts: RoutedExperts?
+  /// Layers that predict further tokens.
+  package let predictionDepth: Int
+  private let predictsWithExperts: Bool
 
   /// - Parameters:
   ///   - vocabularySize: rows of the token table, padded.
@@ -84,9 +100,13 @@ package struct Recipe: Sendable {
   package init(
     job: TrainingJob, tensorDegree t: Int, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool,
     flashAttention: Bool, vocabularySize: Int, keepsActivatedGate: Bool = false,
-    selective: DeviceProfile.Framework.Selective = .attentionCore, context: Strategy.ContextDivision = .none
+    selective: DeviceProfile.Framework.Selective = .attentionCore, context: Strategy.ContextDivision = .none,
+    experts: RoutedExperts? = nil
   ) {
     let model = job.model
+    self.experts = experts
+    predictionDepth = model.predictionDepth
+    predictsWithExperts = model.predictionDepth > 0 && model.kind(ofLayer: model.layerCount - 1).feedForward == .experts
     self.context = context
     tokenCount = microBatch * job.sequenceLength / context.degree
     rowCount = sequenceParallel ? tokenCount / t : tokenCount
@@ -98,6 +118,9 @@ package struct Recipe: Sendable {
     hidden = model.hiddenSize
     querySize = model.querySize / t
     keyValueSize = model.keyValueSize / t
+    valueSize = model.keyValueHeadCount * model.valueHeadSize / t
+    contextSize = model.contextSize / t
+    latent = model.latent
     headCount = model.headCount / t
     feedForwardSize = model.feedForwardSize / t
     self.vocabularySize = vocabularySize / t
@@ -112,18 +135,21 @@ package struct Recipe: Sendable {
     hasDropout = model.hasDropout
     elementByteCount = job.precision.byteCount
     blockParameterCount = model.layerParameters(.dense).perRank(tensorDegree: t)
+    expertBlockParameterCount = model.layerParameters(.experts).perRank(tensorDegree: t)
   }
 
   /// The recipe of a strategy.
   package init(
     job: TrainingJob, strategy: Strategy, vocabularySize: Int, keepsActivatedGate: Bool = false,
-    selective: DeviceProfile.Framework.Selective = .attentionCore
+    selective: DeviceProfile.Framework.Selective = .attentionCore, devicesPerNode: Int = .max
   ) {
     self.init(
       job: job, tensorDegree: strategy.tensorDegree, microBatch: strategy.microBatch, recompute: strategy.recompute,
       sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention,
       vocabularySize: vocabularySize, keepsActivatedGate: keepsActivatedGate, selective: selective,
-      context: strategy.contextDivision)
+      context: strategy.contextDivision,
+      experts: RoutedExperts(
+        job, tensorDegree: strategy.tensorDegree, strategy.expertDivision, devicesPerNode: devicesPerNode))
   }
 
   /// What a rank does for one micro-batch in a pass of a part, in order.
@@ -131,7 +157,38 @@ package struct Recipe: Sendable {
     switch part {
     case .embedding: embeddingSteps(pass)
     case .block: blockSteps(pass)
+    case .expertBlock: experts == nil ? [] : blockSteps(pass, experts)
+    case .prediction: predictionSteps(pass)
     case .head: headSteps(pass)
+    }
+  }
+
+  /// A further prediction: two vectors of every token brought to one, a block, and the head on what it gives (DeepSeek-AI
+  /// 2024, section 2.2).
+  private func predictionSteps(_ pass: Pass) -> [Step] {
+    guard predictionDepth > 0 else { return [] }
+    let projection = LinearLayer(
+      tokenCount: tokenCount, inputCount: 2 * hidden, outputCount: hidden / tensorDegree, dividesOutputs: true)
+    let block = blockSteps(pass, predictsWithExperts ? experts : nil), head = headSteps(pass)
+    // Both vectors, and both as the norms before the product leave them.
+    let input = KeptTensor(role: .columnInput, byteCount: 4 * rowCount * hidden * elementByteCount)
+    switch pass {
+    case .forward:
+      return [
+        .piece(.predictionInput, [norm(.forward), norm(.forward), .product(projection, .forward), .keep(input)])
+      ] + block + head
+    case .recompute: return block
+    // With split backward passes nothing predicts further tokens.
+    case .inputGradient, .weightGradient: return []
+    case .backward:
+      return head + block + [
+        .piece(
+          .predictionInput,
+          [
+            .product(projection, .backward), .free(input), .accumulate(parameterCount: projection.weightCount),
+            norm(.backward), norm(.backward),
+          ])
+      ]
     }
   }
 
