@@ -129,7 +129,7 @@ package struct CostModel: Sendable {
   /// The passes of a micro-batch on each model of device; shared by the strategies that agree in what it depends on.
   package func microBatchCosts(
     layout: LayoutCost, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool,
-    context: Strategy.ContextDivision = .none
+    context: Strategy.ContextDivision = .none, experts division: Strategy.ExpertDivision = .none
   ) -> [MicroBatchCost] {
     let tensorDegree = layout.mesh.degree(of: .tensor)
     return zip(devices, layout.links).map { device, links in
@@ -140,10 +140,13 @@ package struct CostModel: Sendable {
         vocabularySize: job.model.paddedVocabularySize(
           multiple: framework.vocabularyMultiple, tensorDegree: tensorDegree),
         keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective,
-        context: context)
+        context: context,
+        experts: RoutedExperts(
+          job, tensorDegree: tensorDegree, division, devicesPerNode: links.devicesPerNode))
       return MicroBatchCost(
         recipe, rates: ComputeRates(device.speed, framework: framework, job: job), framework: framework,
-        tensorGroup: links.tensorGroup, context: links.contextGroups(context))
+        tensorGroup: links.tensorGroup, context: links.contextGroups(context),
+        experts: links.expertGroups(of: Strategy(mesh: layout.mesh).with(division), recipe))
     }
   }
 
@@ -174,7 +177,7 @@ package struct CostModel: Sendable {
       microBatches: microBatchCosts(
         layout: layout, microBatch: strategy.microBatch, recompute: strategy.recompute,
         sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention,
-        context: strategy.contextDivision))
+        context: strategy.contextDivision, experts: strategy.expertDivision))
   }
 
   /// Of a device of the nodes that are used.
@@ -203,7 +206,7 @@ package struct CostModel: Sendable {
       timeSplit: timeSplit,
       stageMemory: memory,
       // One stage without a layer still computes the loss; with more, frameworks that make them do not start.
-      verdict: split.stages.dropFirst().dropLast().count(where: { $0.layerCount == 0 }) > 1
+      verdict: (0..<split.stageCount).dropFirst().dropLast().count(where: { split.layerCount(ofStage: $0) == 0 }) > 1
         || !cost.hostHolds(memory)
         ? .unfit : cost.verdict(of: memory),
       tokensPerSecondPerDevice: tokens / seconds / devices,

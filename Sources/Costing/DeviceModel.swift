@@ -54,18 +54,22 @@ struct DeviceModel: Sendable {
     host: ClusterDescription.Host?
   ) -> StageCost {
     let groups = links.shardGroups(strategy.sharding)
+    let kind: LayerCounts.Kind = job.model.experts == nil ? .dense : .experts
     let floor = StageCost.launchFloorSeconds(
-      strategy: strategy, recompute: strategy.recompute, framework: framework, devicesPerNode: links.devicesPerNode)
+      strategy: strategy, recompute: strategy.recompute, kind: kind, framework: framework,
+      devicesPerNode: links.devicesPerNode)
+    let passes = microBatch.layers[kind]
     let memory = MemoryModel(
       job: job, device: profile, framework: framework, strategy: strategy,
       deviceBoundShare: framework.deviceBoundShare(
-        device: microBatch.layer.forwardSeconds + microBatch.layer.backwardSeconds, host: floor),
+        device: passes.forwardSeconds + passes.backwardSeconds, host: floor),
       isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
         && strategy.pipelineDegree > 1 && strategy.replicaCount > 1
         && strategy.mesh.blockSize(below: .worker) > links.devicesPerNode,
       buffers: groups.buffers, kept: microBatch.kept)
     return StageCost(
-      job: job, microBatch: microBatch, links: links, memory: memory, groups: groups, speed: speed,
+      job: job, microBatch: microBatch, links: links, memory: memory, groups: groups,
+      expertGroups: job.model.experts == nil ? nil : links.expertShardGroups(of: strategy), speed: speed,
       perturbation: strategy.update.hasGradients
         ? nil : PerturbationSpeed(profile, speed, weightByteCount: job.precision.byteCount),
       framework: framework, host: host.map { HostSpeed($0, devicesPerNode: links.devicesPerNode) })

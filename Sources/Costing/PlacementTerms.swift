@@ -72,7 +72,7 @@ extension CostModel {
     }
     let atFast = priced(fast), atSlow = priced(slow)
     let p = strategy.pipelineDegree
-    let stages = split.stages
+    let stages = split.stages(of: atFast.kinds)
     func tail(_ cost: IterationCost, _ stage: Int) -> Double {
       // Without a pipeline the ring may slow every micro-batch.
       let inPasses = p == 1 ? Double(cost.microBatchCount) * cost.passSeconds(stage: 0, stages[0]).sum : 0

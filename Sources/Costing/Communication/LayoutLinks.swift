@@ -24,7 +24,8 @@ package final class LayoutLinks: Sendable {
   private let workerStarts: StrideTo<Int>
   private let fabric: Fabric
   private let shardGroups = ShardGroupMemo()
-  private let contextGroups = Mutex<[Strategy.ContextDivision: ContextGroups]>([:])
+  private let expertGrids = Mutex<[Mesh: LayoutLinks]>([:])
+  private let spacedGroups = Mutex<[RankGroup.Spacing: CommunicationGroup]>([:])
 
   /// α and β of a point-to-point transfer.
   struct Boundary: Sendable, Equatable {
@@ -127,21 +128,35 @@ package final class LayoutLinks: Sendable {
   /// - Complexity: O(world size) on a measured cluster or unaligned groups the first time, O(1) otherwise.
   func contextGroups(_ division: Strategy.ContextDivision) -> ContextGroups {
     guard division.degree > 1 else { return .none }
-    return contextGroups.withLock { known in
-      if let groups = known[division] { return groups }
-      func slowest(_ spacing: RankGroup.Spacing) -> CommunicationGroup {
-        guard spacing.count > 1 else { return .alone }
-        let extent = spacing.stride * spacing.count
-        let isAlike = [spacing.stride, extent].allSatisfy { fabric.isAligned($0) || fabric.isAlignedInNode($0) }
-        return fabric.slowest(
-          of: (0..<(isAlike ? 1 : mesh.worldSize)).lazy.filter { $0 % extent < spacing.stride }.map {
-            RankGroup(first: $0, stride: spacing.stride, count: spacing.count)
-          })
-      }
-      let groups = ContextGroups(
-        heads: slowest(mesh.headSpacing(division)), sequence: slowest(mesh.sequenceSpacing(division)))
-      known[division] = groups
-      return groups
+    return ContextGroups(
+      heads: slowest(mesh.headSpacing(division)), sequence: slowest(mesh.sequenceSpacing(division)))
+  }
+
+  /// The links of the same ranks on the grid of experts, the same object for all strategies that ask.
+  func expertLinks(_ mesh: Mesh) -> LayoutLinks {
+    expertGrids.withLock { known in
+      if let links = known[mesh] { return links }
+      let links = LayoutLinks(mesh, on: fabric)
+      known[mesh] = links
+      return links
+    }
+  }
+
+  /// The slowest of all groups so spaced among all ranks.
+  ///
+  /// - Complexity: O(world size) on a measured cluster or unaligned groups the first time, O(1) otherwise.
+  func slowest(_ spacing: RankGroup.Spacing) -> CommunicationGroup {
+    guard spacing.count > 1 else { return .alone }
+    return spacedGroups.withLock { known in
+      if let group = known[spacing] { return group }
+      let extent = spacing.stride * spacing.count
+      let isAlike = [spacing.stride, extent].allSatisfy { fabric.isAligned($0) || fabric.isAlignedInNode($0) }
+      let group = fabric.slowest(
+        of: (0..<(isAlike ? 1 : mesh.worldSize)).lazy.filter { $0 % extent < spacing.stride }.map {
+          RankGroup(first: $0, stride: spacing.stride, count: spacing.count)
+        })
+      known[spacing] = group
+      return group
     }
   }
 

@@ -18,6 +18,8 @@ struct Account: Sendable {
   private(set) var collectives: [EqualCollectives] = []
   /// Those of ranks that divide a sequence.
   private(set) var contextCollectives: [EqualCollectives] = []
+  /// Those of tokens on their way to experts and back.
+  private(set) var expertCollectives: [EqualCollectives] = []
 
   /// What the device computes before gradients are accumulated.
   var seconds: Double { gemmSeconds + attentionSeconds + lossSeconds + elementWiseSeconds }
@@ -36,6 +38,7 @@ struct Account: Sendable {
     for step in inReverse ? steps.reversed() : steps {
       switch step {
       case .collective(let collective) where collective.ranks == .tensorGroup: collectives.add(collective)
+      case .collective(let collective) where collective.traffic == .expert: expertCollectives.add(collective)
       case .collective(let collective): contextCollectives.add(collective)
       case .piece(_, let operations):
         for operation in inReverse ? operations.reversed() : operations {
@@ -45,6 +48,8 @@ struct Account: Sendable {
             let ofInput = device.inputGradientSeconds(layer)
             gemmSeconds += ofInput + device.weightGradientSeconds(layer)
             if layer.dividesOutputs { columnInputGradientSeconds += ofInput }
+          case .groupedProduct(let layer, let direction):
+            gemmSeconds += (direction == .backward ? 2 : 1) * device.seconds(layer)
           case .product(let layer, .inputGradient):
             let ofInput = device.inputGradientSeconds(layer)
             gemmSeconds += ofInput
@@ -136,6 +141,13 @@ extension DeviceSpeed {
   /// k × T by T × n.
   fileprivate func weightGradientSeconds(_ layer: LinearLayer) -> Double {
     gemmSeconds(Double(layer.inputCount), Double(layer.outputCount), Double(layer.tokenCount))
+  }
+
+  /// Of experts' products in one pass: `2·rows·n·k / (peak · e) · (1 + ρ½/ρ)`, ρ the rows of each expert. Few rows leave tiles
+  /// partly filled, and read an expert's weights for little work.
+  fileprivate func seconds(_ layer: GroupedLayer) -> Double {
+    guard layer.rowCount > 0 else { return 0 }
+    return layer.forwardFLOP * secondsPerGroupedFLOP * (1 + groupedHalfRows / layer.rowsPerExpert)
   }
 
   /// Plain batched products: as fast as other products of their size, whatever a fused kernel reaches, and on ordinary cores

@@ -14,12 +14,16 @@ package struct MicroBatchCost: Sendable {
     package var forwardTensorSeconds = 0.0
     /// Exposed exchanges of ranks that divide a sequence, forward.
     package var forwardContextSeconds = 0.0
+    /// Exposed exchanges of tokens and experts, forward.
+    package var forwardExpertSeconds = 0.0
     /// Computation of the backward pass, without what is recomputed.
     package var backwardComputeSeconds = 0.0
     /// Exposed collectives of the tensor group, backward, those of recomputation included.
     package var backwardTensorSeconds = 0.0
     /// Exposed exchanges of ranks that divide a sequence, backward, those of recomputation included.
     package var backwardContextSeconds = 0.0
+    /// Exposed exchanges of tokens and experts, backward, those of recomputation included.
+    package var backwardExpertSeconds = 0.0
     /// Computation that backward repeats.
     package var recomputeSeconds = 0.0
     /// Of the backward pass' computation, what the gradient of the input does not wait for: gradients of weights, and adding
@@ -27,55 +31,127 @@ package struct MicroBatchCost: Sendable {
     package var weightGradientSeconds = 0.0
 
     /// The forward pass.
-    package var forwardSeconds: Double { forwardComputeSeconds + forwardTensorSeconds + forwardContextSeconds }
+    package var forwardSeconds: Double {
+      forwardComputeSeconds + forwardTensorSeconds + forwardContextSeconds + forwardExpertSeconds
+    }
     /// The backward pass.
     package var backwardSeconds: Double {
-      backwardComputeSeconds + backwardTensorSeconds + recomputeSeconds + backwardContextSeconds
+      backwardComputeSeconds + backwardTensorSeconds + recomputeSeconds + backwardContextSeconds + backwardExpertSeconds
     }
   }
 
-  /// One transformer block.
-  package let layer: Passes
+  /// A transformer block, by kind.
+  private(set) var layers: ByKind<Passes>
   /// One of which nothing is recomputed.
-  package let keptLayer: Passes
+  private(set) var keptLayers: ByKind<Passes>
+  /// Of the ways of tokens through a layer, both passes, what is exposed where two micro-batches run beside each other; 0 in
+  /// a model without experts.
+  private let combinedExposedSeconds: Double
   /// Embedding look-up, on the first stage.
   package let embedding: Passes
-  /// Final norm, output head and loss, on the last stage.
+  /// Final norm, output head and loss, on the last stage, with what predicts further tokens.
   package let head: Passes
   /// Bytes that are kept from forward to backward.
   let kept: KeptActivations
 
   init(
     _ recipe: Recipe, rates: ComputeRates, framework: DeviceProfile.Framework, tensorGroup group: CommunicationGroup,
-    context: ContextGroups
+    context: ContextGroups, experts: ExpertGroups
   ) {
     func account(_ part: Recipe.Part, _ pass: Recipe.Pass) -> Account { Account(recipe, part, pass, on: rates) }
     func weightGradient(_ part: Recipe.Part) -> Double {
       let account = account(part, .weightGradient)
       return account.seconds + account.accumulationSeconds
     }
-    var keptLayer = Passes(
-      forward: account(.block, .forward), backward: account(.block, .backward), group: group, context: context,
-      framework: framework)
-    keptLayer.weightGradientSeconds = weightGradient(.block)
-    self.keptLayer = keptLayer
-    var layer = keptLayer
-    if recipe.recompute == .full {
-      layer.recomputeSeconds = layer.forwardComputeSeconds
-      layer.backwardTensorSeconds += layer.forwardTensorSeconds
-      layer.backwardContextSeconds += layer.forwardContextSeconds
-    } else {
-      layer.recomputeSeconds = account(.block, .recompute).seconds
+    /// A block as it is, and as the strategy says.
+    func block(_ part: Recipe.Part) -> (kept: Passes, layer: Passes) {
+      var kept = Passes(
+        forward: account(part, .forward), backward: account(part, .backward), group: group, context: context,
+        experts: experts, framework: framework)
+      kept.weightGradientSeconds = weightGradient(part)
+      var layer = kept
+      if recipe.recompute == .full {
+        layer.recomputeSeconds = layer.forwardComputeSeconds
+        layer.backwardTensorSeconds += layer.forwardTensorSeconds
+        layer.backwardContextSeconds += layer.forwardContextSeconds
+        layer.backwardExpertSeconds += layer.forwardExpertSeconds
+      } else {
+        layer.recomputeSeconds = account(part, .recompute).seconds
+      }
+      return (kept, layer)
     }
-    self.layer = layer
+    let dense = block(.block), routed = recipe.experts == nil ? dense : block(.expertBlock)
+    layers = ByKind(dense: dense.layer, experts: routed.layer)
+    keptLayers = ByKind(dense: dense.kept, experts: routed.kept)
+    combinedExposedSeconds =
+      recipe.experts == nil
+      ? 0 : CombinedPasses(recipe, passes: routed.layer, rates: rates, experts: experts).exposedSeconds
     var embedding = Passes(
       forward: account(.embedding, .forward), backward: account(.embedding, .backward), group: group)
-    var head = Passes(forward: account(.head, .forward), backward: account(.head, .backward), group: group)
     embedding.weightGradientSeconds = weightGradient(.embedding)
-    head.weightGradientSeconds = weightGradient(.head)
     self.embedding = embedding
+    var head = Passes(forward: account(.head, .forward), backward: account(.head, .backward), group: group)
+    head.weightGradientSeconds = weightGradient(.head)
+    if recipe.predictionDepth > 0 {
+      let prediction = Passes(
+        forward: account(.prediction, .forward), backward: account(.prediction, .backward), group: group,
+        context: context, experts: experts, framework: framework)
+      for _ in 0..<recipe.predictionDepth { head.add(prediction) }
+    }
     self.head = head
     kept = KeptActivations(recipe)
+  }
+}
+
+extension MicroBatchCost {
+  /// The same where passes of two micro-batches run beside each other, but for a share of them.
+  func combined(unpairedShare share: Double) -> MicroBatchCost {
+    func combined(_ passes: Passes) -> Passes {
+      let serial = passes.forwardExpertSeconds + passes.backwardExpertSeconds
+      guard serial > combinedExposedSeconds else { return passes }
+      var passes = passes
+      let factor = share + (1 - share) * combinedExposedSeconds / serial
+      passes.forwardExpertSeconds *= factor
+      passes.backwardExpertSeconds *= factor
+      return passes
+    }
+    var copy = self
+    copy.layers = ByKind(dense: layers.dense, experts: combined(layers.experts))
+    copy.keptLayers = ByKind(dense: keptLayers.dense, experts: combined(keptLayers.experts))
+    return copy
+  }
+}
+
+extension CombinedPasses {
+  /// Of a layer with experts: what lies on either side of its tokens' way.
+  ///
+  /// - Parameter passes: of the layer, whose other collectives and recomputation go with attention.
+  fileprivate init(
+    _ recipe: Recipe, passes: MicroBatchCost.Passes, rates: ComputeRates, experts: ExpertGroups
+  ) {
+    func routed(_ pass: Recipe.Pass) -> Account {
+      Account(
+        recipe.steps(.expertBlock, pass).filter { if case .piece(.experts, _) = $0 { true } else { false } }, on: rates)
+    }
+    func exchange(_ pass: Recipe.Pass, _ tensors: [RoutedTensor]) -> Double {
+      recipe.steps(.expertBlock, pass).reduce(0) { sum, step in
+        guard case .collective(let it) = step, case .routed(let tensor) = it.operand, tensors.contains(tensor) else {
+          return sum
+        }
+        return sum + experts.seconds(of: it)
+      }
+    }
+    let forward = routed(.forward), backward = routed(.backward)
+    // Half of the backward products are the weights' gradients.
+    let weights = backward.gemmSeconds / 2 + backward.accumulationSeconds
+    self.init(
+      attentionForward: passes.forwardSeconds - passes.forwardExpertSeconds - forward.seconds,
+      attentionBackward: passes.backwardSeconds - passes.backwardExpertSeconds - backward.seconds
+        - backward.accumulationSeconds,
+      expertsForward: forward.seconds, expertsBackward: backward.seconds - backward.gemmSeconds / 2,
+      expertWeights: weights, dispatchForward: exchange(.forward, [.tokens, .weights]),
+      combineForward: exchange(.forward, [.outputs]), combineBackward: exchange(.backward, [.outputsGradient]),
+      dispatchBackward: exchange(.backward, [.tokensGradient, .weightsGradient]))
   }
 }
 
@@ -93,10 +169,23 @@ extension MicroBatchCost.Passes {
     backwardTensorSeconds = seconds(backward)
   }
 
+  /// Adds the passes of another part.
+  fileprivate mutating func add(_ other: Self) {
+    forwardComputeSeconds += other.forwardComputeSeconds
+    forwardTensorSeconds += other.forwardTensorSeconds
+    forwardContextSeconds += other.forwardContextSeconds
+    forwardExpertSeconds += other.forwardExpertSeconds
+    backwardComputeSeconds += other.backwardComputeSeconds
+    backwardTensorSeconds += other.backwardTensorSeconds
+    backwardContextSeconds += other.backwardContextSeconds
+    backwardExpertSeconds += other.backwardExpertSeconds
+    recomputeSeconds += other.recomputeSeconds
+  }
+
   /// Passes of a block, whose collectives a framework runs at a rate of its own, and beside its products for a share.
   fileprivate init(
     forward: Account, backward: Account, group: CommunicationGroup, context: ContextGroups,
-    framework: DeviceProfile.Framework
+    experts: ExpertGroups, framework: DeviceProfile.Framework
   ) {
     func exposedSeconds(_ account: Account) -> Double {
       var seconds = 0.0, regatherSeconds = 0.0, count = 0
@@ -123,5 +212,7 @@ extension MicroBatchCost.Passes {
     backwardTensorSeconds = exposedSeconds(backward)
     forwardContextSeconds = context.exposedSeconds(forward)
     backwardContextSeconds = context.exposedSeconds(backward)
+    forwardExpertSeconds = experts.seconds(forward)
+    backwardExpertSeconds = experts.seconds(backward)
   }
 }

@@ -22,28 +22,40 @@ package struct StepSeconds: Sendable {
 
   init(
     _ recipe: Recipe, cost: MicroBatchCost, rates: ComputeRates, tensorGroup group: CommunicationGroup,
-    context: ContextGroups
+    context: ContextGroups, experts: ExpertGroups
   ) {
     let isSelective = recipe.recompute == .selective
     let again = isSelective ? Account(recipe, .block, .recompute, on: rates).seconds : 0
     // Before the piece that needs the core, which is fused where the sequence is divided, or before all of them.
     let place = recipe.selective == .attentionCore ? ModelPiece.attentionCore : .feedForwardOutput
     func timed(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [TimedStep] {
-      let costs = part == .embedding ? cost.embedding : part == .block ? cost.keptLayer : cost.head
+      let costs =
+        switch part {
+        case .embedding: cost.embedding
+        case .block: cost.keptLayers.dense
+        case .expertBlock: cost.keptLayers.experts
+        case .prediction, .head: cost.head
+        }
       let isForward = pass == .forward || pass == .recompute
       let exposed = isForward ? costs.forwardTensorSeconds : costs.backwardTensorSeconds
       let exposedContext = isForward ? costs.forwardContextSeconds : costs.backwardContextSeconds
       func collectiveSeconds(_ it: TensorCollective) -> Double {
-        it.ranks == .tensorGroup
-          ? group.seconds(of: it.kind, byteCount: Double(it.byteCount)) : context.seconds(of: it)
+        switch it.traffic {
+        case .tensor: group.seconds(of: it.kind, byteCount: Double(it.byteCount))
+        case .expert: experts.seconds(of: it)
+        default: context.seconds(of: it)
+        }
       }
       let steps = recipe.steps(part, pass)
       var ofTensor = 0.0, ofContext = 0.0
       for case .collective(let it) in steps {
-        if it.ranks == .tensorGroup { ofTensor += collectiveSeconds(it) } else { ofContext += collectiveSeconds(it) }
+        if it.traffic == .tensor { ofTensor += collectiveSeconds(it) }
+        if it.traffic == .context { ofContext += collectiveSeconds(it) }
       }
       return steps.map { step in
         switch step {
+        case .collective(let it) where it.traffic == .expert:
+          return TimedStep(step: step, seconds: collectiveSeconds(it))
         case .collective(let it):
           let (all, exposed) = it.ranks == .tensorGroup ? (ofTensor, exposed) : (ofContext, exposedContext)
           return TimedStep(step: step, seconds: all > 0 ? collectiveSeconds(it) / all * exposed : 0)
@@ -66,14 +78,17 @@ extension CostModel {
   /// - Precondition: the layout is the strategy's own.
   package func stepSeconds(of strategy: Strategy, layout: LayoutCost) -> [StepSeconds] {
     zip(devices, layout.links).map { device, links in
-      let recipe = Recipe(job: job, strategy: strategy, framework: device.framework)
+      let recipe = Recipe(
+        job: job, strategy: strategy, framework: device.framework, devicesPerNode: links.devicesPerNode)
+      let experts = links.expertGroups(of: strategy, recipe)
       let rates = ComputeRates(device.speed, framework: device.framework, job: job)
       let context = links.contextGroups(strategy.contextDivision)
       return StepSeconds(
         recipe,
         cost: MicroBatchCost(
-          recipe, rates: rates, framework: device.framework, tensorGroup: links.tensorGroup, context: context),
-        rates: rates, tensorGroup: links.tensorGroup, context: context)
+          recipe, rates: rates, framework: device.framework, tensorGroup: links.tensorGroup, context: context,
+          experts: experts),
+        rates: rates, tensorGroup: links.tensorGroup, context: context, experts: experts)
     }
   }
 }

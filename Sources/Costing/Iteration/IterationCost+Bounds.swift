@@ -31,8 +31,7 @@ extension IterationCost {
     if strategy.schedule.isInterleaved {
       return interleavedBoundSeconds(keeping: false, firstRecomputed: nil, lastRecomputed: nil)
     }
-    let last = self[lastStage].layer
-    let waiting = Double(layerCount - p + 1) * (last.launched.sum - last.device.sum)
+    let waiting = waitingSeconds(self[lastStage].layers)
     let work = workSeconds(keeping: false, addedSeconds: max(0, self[lastStage].head.sum - waiting))
     return pipelineBoundSeconds(keeping: false, workSeconds: work, recomputedCount: nil)
   }
@@ -65,8 +64,8 @@ extension IterationCost {
     if strategy.schedule.splitsBackward { return splitBackwardBoundSeconds }
     let p = strategy.pipelineDegree
     func least(_ stage: Int, offloads: Bool) -> Int? {
-      leastRecomputedLayerCount(
-        stage: stage, layerCount: layerCount / p, offloadsOptimizer: offloads, within: limit)
+      let layers = p == 1 ? allLayers : self[stage].memory.lightest(of: kinds).first(layerCount / p)
+      return leastRecomputedLayerCount(stage: stage, layers, offloadsOptimizer: offloads, within: limit)
     }
     if p == 1 {
       return (freedom.choosesOffload ? [false, true] : [false]).reduce(.infinity) { bound, offloads in
@@ -88,11 +87,16 @@ extension IterationCost {
     }
     // A recomputed layer adds at least this, on a stage that waits for its launches or on one that does not; the head
     // may run while the last stage would wait.
-    let each = leastOfAll {
-      min($0.layer.launched.sum - $0.keptLayer.launched.sum, $0.layer.device.sum - $0.keptLayer.device.sum)
+    let each = leastOfAll { cost in
+      let counts = kinds.counts
+      func added(_ kind: LayerCounts.Kind) -> Double {
+        let layer = cost.layers[kind], kept = cost.keptLayers[kind]
+        return min(layer.launched.sum - kept.launched.sum, layer.device.sum - kept.device.sum)
+      }
+      if counts.experts == 0 { return added(.dense) }
+      return counts.dense == 0 ? added(.experts) : min(added(.dense), added(.experts))
     }
-    let last = self[lastStage].keptLayer
-    let waiting = Double(layerCount - p + 1) * (last.launched.sum - last.device.sum)
+    let waiting = waitingSeconds(self[lastStage].keptLayers)
     let work = workSeconds(
       keeping: true, addedSeconds: max(0, Double(max(0, left)) * each + self[lastStage].head.sum - waiting))
     return pipelineBoundSeconds(keeping: true, workSeconds: work, recomputedCount: 0)
@@ -113,7 +117,33 @@ extension IterationCost {
   ///   - addedSeconds: beside embedding and layers, such as by a head that runs while
   ///     its device would wait for launches anyway.
   private func workSeconds(keeping: Bool, addedSeconds: Double) -> Double {
-    self[0].embedding.sum + Double(layerCount) * leastOfAll { $0.layer(keeping: keeping).launched.sum } + addedSeconds
+    let counts = kinds.counts
+    var layers = Double(counts.dense) * leastOfAll { $0.layers(keeping: keeping).dense.launched.sum }
+    if counts.experts > 0 {
+      layers += Double(counts.experts) * leastOfAll { $0.layers(keeping: keeping).experts.launched.sum }
+    }
+    return self[0].embedding.sum + layers + addedSeconds
+  }
+
+  /// What the host makes the most layers that the last stage may have wait, while the head may run.
+  private func waitingSeconds(_ layers: ByKind<LayerSeconds>) -> Double {
+    Double(layerCount - strategy.pipelineDegree + 1)
+      * layers.most(among: kinds.counts) { $0.launched.sum - $0.device.sum }
+  }
+
+  /// The least of a layer of any kind on any device, seconds.
+  @inline(__always)
+  private func leastLayer(keeping: Bool, _ seconds: (PassSeconds) -> Double) -> Double {
+    let counts = kinds.counts
+    return leastOfAll { $0.layers(keeping: keeping).least(among: counts) { seconds($0.launched) } }
+  }
+
+  /// So many layers that no others of a model take less of a stage.
+  private func quickest(_ count: Int, on cost: StageCost, keeping: Bool) -> LayerCounts {
+    let counts = kinds.counts, layers = cost.layers(keeping: keeping)
+    if counts.experts == 0 { return LayerCounts(dense: count) }
+    let isDense = counts.dense > 0 && layers.dense.device.sum <= layers.experts.device.sum
+    return isDense ? LayerCounts(dense: count) : LayerCounts(dense: 0, experts: count)
   }
 
   /// Layers as the speed of their stages and the pipeline's filling allow, see ``boundSeconds``.
@@ -122,8 +152,9 @@ extension IterationCost {
   private func paceSeconds(keeping: Bool) -> Double {
     guard costs.count > 1 else { return 0 }
     let layers = (0...lastStage).map { stage in
-      let own = self[stage].layer(keeping: keeping)
-      return stage == lastStage ? own.device.sum : own.launched.sum
+      self[stage].layers(keeping: keeping).least(among: kinds.counts) {
+        stage == lastStage ? $0.device.sum : $0.launched.sum
+      }
     }
     let m = Double(microBatchCount)
     if strategy.schedule.isInterleaved {
@@ -137,7 +168,7 @@ extension IterationCost {
 
   /// An iteration without a pipeline.
   private func wholeSeconds(choice: StageChoice?) -> Double {
-    let content = Split.Stage(layerCount: layerCount, choice: choice)
+    let content = allLayers.content(choice)
     return Double(microBatchCount) * passSeconds(stage: 0, content).sum + tailSeconds(stage: 0, content) + fixedSeconds
   }
 
@@ -150,11 +181,13 @@ extension IterationCost {
   ) -> Double {
     let p = strategy.pipelineDegree
     let m = Double(microBatchCount)
-    let forward = leastOfAll { $0.layer(keeping: keeping).launched.forward }
-    let backward = leastOfAll { $0.layer(keeping: keeping).launched.backward }
-    let first = self[0].layer(keeping: keeping).launched, embedding = self[0].embedding
+    let forward = leastLayer(keeping: keeping, \.forward)
+    let backward = leastLayer(keeping: keeping, \.backward)
+    let firstKind = kinds.counts(in: 0..<1).dense > 0 ? LayerCounts.Kind.dense : .experts
+    let first = self[0].layers(keeping: keeping)[firstKind].launched, embedding = self[0].embedding
     let last = self[lastStage].passSeconds(
-      layerCount: 1, recomputedCount: recomputedCount, isFirst: false, isLast: true)
+      kinds.counts(in: layerCount - 1..<layerCount), recomputed: recomputedCount == 0 ? LayerCounts.none : nil,
+      isFirst: false, isLast: true)
     let transfer = leastTransferSeconds
 
     let roundTrip = work + 2 * transfer * Double(p - 1)
@@ -189,16 +222,22 @@ extension IterationCost {
     let embedding = self[0].embedding
     // The last stage starts when its first chunk's micro-batch has passed all stages before it, and what comes out of
     // its last backward passes them again.
-    let chunkWork = Double(chunk) * leastOfAll { $0.layer(keeping: keeping).launched.sum }
+    let chunkWork = Double(chunk) * leastLayer(keeping: keeping, \.sum)
     let before = Double(p - 1) * (chunkWork + 2 * leastTransferSeconds) + embedding.forward + embedding.backward
     // Of the last stage's chunks one has the head.
-    let lastChunk = self[lastStage].passSeconds(
-      layerCount: chunk, recomputedCount: lastRecomputed, isFirst: false, isLast: true)
-    let otherChunk = self[lastStage].passSeconds(
-      layerCount: chunk, recomputedCount: lastRecomputed, isFirst: false, isLast: false)
+    func some(_ count: Int, of cost: StageCost, recomputed: Int?, isFirst: Bool, isLast: Bool) -> PassSeconds {
+      let layers = quickest(count, on: cost, keeping: keeping)
+      return cost.passSeconds(
+        layers,
+        recomputed: recomputed.map {
+          layers.experts > 0 ? LayerCounts(dense: 0, experts: min(count, $0)) : LayerCounts(dense: min(count, $0))
+        }, isFirst: isFirst, isLast: isLast)
+    }
+    let lastChunk = some(chunk, of: self[lastStage], recomputed: lastRecomputed, isFirst: false, isLast: true)
+    let otherChunk = some(chunk, of: self[lastStage], recomputed: lastRecomputed, isFirst: false, isLast: false)
     let last = before + m * (Double(v - 1) * otherChunk.sum + lastChunk.forward + lastChunk.backward)
-    let firstStage = self[0].passSeconds(
-      layerCount: stageLayers, recomputedCount: firstRecomputed.map { $0 * v }, isFirst: true, isLast: false)
+    let firstStage = some(
+      stageLayers, of: self[0], recomputed: firstRecomputed.map { $0 * v }, isFirst: true, isLast: false)
     return max(last, m * firstStage.sum, paceSeconds(keeping: keeping)) + leastTailSeconds + fixedSeconds
   }
 
@@ -208,8 +247,14 @@ extension IterationCost {
   /// Stage 0 does this after the pipeline at least: with one layer, and with all
   /// hidden that overlap could hide; seconds.
   private var leastTailSeconds: Double {
-    let layers = strategy.hasEqualStages ? layerCount / strategy.pipelineDegree : 1
-    return self[0].unhidableTailSeconds(stage: 0, layerCount: layers) + embeddingSumSeconds
+    let count = strategy.hasEqualStages ? layerCount / strategy.pipelineDegree : 1
+    let counts = kinds.counts
+    var least = Double.infinity
+    if counts.dense > 0 { least = self[0].unhidableTailSeconds(stage: 0, LayerCounts(dense: count)) }
+    if counts.experts > 0 {
+      least = min(least, self[0].unhidableTailSeconds(stage: 0, LayerCounts(dense: 0, experts: count)))
+    }
+    return least + embeddingSumSeconds
   }
 
   /// `base` to a whole power, by squaring.

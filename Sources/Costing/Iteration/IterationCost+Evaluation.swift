@@ -17,7 +17,7 @@ extension IterationCost {
   /// - Complexity: O(micro-batches · virtual stages).
   package func iterationSeconds(of split: Split, scratch: inout EvaluationScratch) -> Double {
     scratch.tails.removeAll(keepingCapacity: true)
-    for stage in 0...lastStage { scratch.tails.append(tail(stage: stage, split[stage])) }
+    for stage in 0...lastStage { scratch.tails.append(tail(stage: stage, content(of: split, stage: stage))) }
     return iterationSeconds(of: split, tails: scratch.tails, scratch: &scratch)
   }
 
@@ -54,18 +54,25 @@ extension IterationCost {
     let splitsBackward = strategy.schedule.splitsBackward
     var forward = [Double](repeating: 0, count: p * v), backward = forward
     var weights = splitsBackward ? forward : []
+    var start = 0
     for virtualStage in 0..<p * v {
       let (stage, chunk) = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: p)
-      let layers = split.layerCounts[virtualStage], isLast = virtualStage == p * v - 1
-      let recomputed = strategy.recompute == .full ? split.choices?[stage].recomputedLayerCount : nil
+      let range = start..<start + split.layerCounts[virtualStage]
+      start = range.upperBound
+      let isLast = virtualStage == p * v - 1, layers = kinds.counts(in: range)
+      let recomputed =
+        strategy.recompute == .full
+        ? split.choices.map {
+          kinds.counts(in: range.lowerBound..<min(range.upperBound, range.lowerBound + $0[stage].recomputedLayerCount))
+        } : nil
       let passes = self[stage].passSeconds(
-        layerCount: layers, recomputedCount: recomputed, isFirst: virtualStage == 0, isLast: isLast)
+        layers, recomputed: recomputed, isFirst: virtualStage == 0, isLast: isLast)
       let index = stage * v + chunk
       forward[index] = passes.forward
       backward[index] = passes.backward
       guard splitsBackward else { continue }
       weights[index] = self[stage].weightGradientSeconds(
-        of: passes, layerCount: layers, recomputedCount: recomputed, isFirst: virtualStage == 0, isLast: isLast)
+        of: passes, layers, recomputed: recomputed, isFirst: virtualStage == 0, isLast: isLast)
     }
     let times = PipelineTimes(
       stageCount: p, chunkCount: v, forwardSeconds: forward, backwardSeconds: backward,

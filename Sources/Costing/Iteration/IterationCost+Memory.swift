@@ -18,7 +18,7 @@ extension IterationCost {
 
   /// Peak bytes of a device of each stage when the layers are split as given.
   package func stageMemory(of split: Split) -> [Prediction.StageMemory] {
-    split.stages.enumerated().map { stageMemory(stage: $0, $1) }
+    (0...lastStage).map { stageMemory(stage: $0, content(of: split, stage: $0)) }
   }
 
   /// The largest peak of a stage within a limit, bytes: that of its smallest device.
@@ -48,13 +48,13 @@ extension IterationCost {
 
   /// The fewest recomputed layers per chunk with which a stage keeps a limit; nil if no number does.
   package func leastRecomputedLayerCount(
-    stage: Int, layerCount: Int, offloadsOptimizer: Bool, within limit: MemoryLimit
+    stage: Int, _ layers: StageLayers, offloadsOptimizer: Bool, within limit: MemoryLimit
   ) -> Int? {
     var least = 0
     for cost in onEachDevice(stage) {
       guard
         let count = cost.memory.leastRecomputedLayerCount(
-          stage: stage, layerCount: layerCount, offloadsOptimizer: offloadsOptimizer,
+          stage: stage, layers, offloadsOptimizer: offloadsOptimizer,
           limitBytes: cost.memory.limitBytes(limit))
       else { return nil }
       least = max(least, count)
@@ -72,7 +72,7 @@ extension IterationCost {
         least,
         StageCapacities.capacity(&known, stage: stage, device: device, within: limit, isKept: true) {
           cost.memory.keptLayerCapacity(
-            stage: stage, limitBytes: cost.memory.limitBytes(limit), layerCount: layerCount,
+            stage: stage, limitBytes: cost.memory.limitBytes(limit), kinds, layerCount: layerCount,
             offloadsOptimizer: offloadsOptimizer)
         })
     }
@@ -105,7 +105,7 @@ extension IterationCost {
           least,
           StageCapacities.capacity(&known, stage: stage, device: device, within: limit, isKept: false) {
             cost.memory.layerCapacity(
-              stage: stage, limitBytes: cost.memory.limitBytes(limit), layerCount: layerCount, freedom: freedom)
+              stage: stage, limitBytes: cost.memory.limitBytes(limit), kinds, freedom: freedom)
           })
       }
       if capacity == 0 { return nil }

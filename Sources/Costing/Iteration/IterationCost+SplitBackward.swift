@@ -26,10 +26,11 @@ extension IterationCost {
     var down = 0.0, up = 0.0, ofLast = 0.0
     for virtualStage in 0..<count {
       let stage = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: p).stage
-      let layers = split.layerCounts[virtualStage], isFirst = virtualStage == 0, isLast = virtualStage == count - 1
-      let passes = self[stage].passSeconds(layerCount: layers, isFirst: isFirst, isLast: isLast)
+      let layers = LayerCounts(dense: split.layerCounts[virtualStage]), isFirst = virtualStage == 0,
+        isLast = virtualStage == count - 1
+      let passes = self[stage].passSeconds(layers, isFirst: isFirst, isLast: isLast)
       let weights = self[stage].weightGradientSeconds(
-        of: passes, layerCount: layers, isFirst: isFirst, isLast: isLast)
+        of: passes, layers, isFirst: isFirst, isLast: isLast)
       busy[stage] += m * passes.sum
       if virtualStage < p { arrivals[stage] = down }
       if isLast {
@@ -46,7 +47,7 @@ extension IterationCost {
     }
     // Each stage reduces and updates what it holds when it is done, whoever that is waiting for others.
     func tail(_ stage: Int) -> Double {
-      self[stage].unhidableTailSeconds(stage: stage, layerCount: split[stage].layerCount)
+      self[stage].unhidableTailSeconds(stage: stage, content(of: split, stage: stage).layers)
     }
     var bound = down + up + m * ofLast + tail(0)
     for stage in 0..<p { bound = max(bound, arrivals[stage] + busy[stage] + tail(stage)) }

@@ -12,8 +12,8 @@ package struct IterationCost: Sendable {
   package let strategy: Strategy
   /// Micro-batches of each pipeline in an iteration.
   package let microBatchCount: Int
-  /// Layers of the model.
-  package let layerCount: Int
+  /// Which layers have experts.
+  package let kinds: LayerKinds
   /// Bytes of activations that one rank sends across a stage boundary, one direction.
   package let boundaryByteCount: Int
   /// The nodes' memory and its link to a device; nil if the cluster does not say.
@@ -35,7 +35,7 @@ package struct IterationCost: Sendable {
     self.costs = costs
     self.host = host
     microBatchCount = costs[0].microBatchCount
-    layerCount = job.model.layerCount
+    kinds = LayerKinds(of: job.model)
     // Each rank of a tensor group holds all of a stage's output, or its part along the sequence; either way it sends
     // only its part, and without sequence parallelism the receivers gather the rest among themselves
     // (Narayanan et al. 2021, section 4.1).
@@ -56,7 +56,8 @@ package struct IterationCost: Sendable {
     var paces = layout.firstDevices
     for stage in layout.sharedStages {
       paces[stage] =
-        layout.devices[stage].max { costs[$0].layer.launched.sum < costs[$1].layer.launched.sum } ?? paces[stage]
+        layout.devices[stage].max { costs[$0].layers.dense.launched.sum < costs[$1].layers.dense.launched.sum }
+        ?? paces[stage]
     }
     return paces
   }
@@ -73,6 +74,23 @@ package struct IterationCost: Sendable {
   /// A stage on the device that sets its pace.
   @inline(__always)
   package subscript(stage: Int) -> StageCost { costs[paces[stage]] }
+
+  /// Layers of the model.
+  package var layerCount: Int { kinds.layerCount }
+
+  /// All layers on one stage.
+  package var allLayers: StageLayers {
+    StageLayers(0..<layerCount, of: kinds, chunkCount: strategy.virtualStageCount)
+  }
+
+  /// So many layers of a stage, those that take least of its devices first, as far as the model has them.
+  package func lightestLayers(_ count: Int, ofStage stage: Int) -> StageLayers {
+    self[stage].memory.lightest(of: kinds).first(count)
+  }
+
+  /// What a stage of a split holds.
+  @inline(__always)
+  package func content(of split: Split, stage: Int) -> Split.Stage { split.stage(stage, of: kinds) }
 
   /// Index of the last stage.
   var lastStage: Int { strategy.pipelineDegree - 1 }

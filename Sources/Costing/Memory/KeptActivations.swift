@@ -3,12 +3,18 @@ import Training
 
 /// Bytes that one rank keeps of one micro-batch from forward to backward: the tensors that a recipe's steps keep, added up.
 struct KeptActivations: Sendable {
-  /// Of a block's forward pass.
-  let blockBytes: Int
-  /// What recomputation brings back while the block runs backward.
-  let recomputedBlockBytes: Int
-  /// Of a block of which nothing is recomputed.
-  let wholeBlockBytes: Int
+  /// Of a block.
+  struct Block: Sendable {
+    /// Of its forward pass.
+    let bytes: Int
+    /// What recomputation brings back while the block runs backward.
+    let recomputedBytes: Int
+    /// Of a block of which nothing is recomputed.
+    let wholeBytes: Int
+  }
+
+  /// Of blocks of each kind.
+  let blocks: ByKind<Block>
   let embeddingBytes: Int
   /// Of the head without the loss.
   let headBytes: Int
@@ -26,23 +32,31 @@ struct KeptActivations: Sendable {
       }
       return sum
     }
-    blockBytes = bytes(.block, .forward) { _ in true }
-    recomputedBlockBytes = bytes(.block, .recompute) { _ in true }
-    // A pass that computes all of a block again keeps all of it, the input that is already there once more.
-    wholeBlockBytes = recipe.recompute == .full ? recomputedBlockBytes : blockBytes + recomputedBlockBytes
+    func block(_ part: Recipe.Part) -> Block {
+      let kept = bytes(part, .forward) { _ in true }, recomputed = bytes(part, .recompute) { _ in true }
+      // A pass that computes all of a block again keeps all of it, the input that is already there once more.
+      return Block(
+        bytes: kept, recomputedBytes: recomputed, wholeBytes: recipe.recompute == .full ? recomputed : kept + recomputed
+      )
+    }
+    let dense = block(.block)
+    blocks = ByKind(dense: dense, experts: recipe.experts == nil ? dense : block(.expertBlock))
     embeddingBytes = bytes(.embedding, .forward) { _ in true }
-    headBytes = bytes(.head, .forward) { $0 != .lossSoftmax }
+    headBytes =
+      bytes(.head, .forward) { $0 != .lossSoftmax }
+      + recipe.predictionDepth * bytes(.prediction, .forward) { $0 != .lossSoftmax }
     lossBytes = bytes(.head, .forward) { $0 == .lossSoftmax }
   }
 }
 
 extension Recipe {
   /// The recipe of a strategy under a framework.
-  init(job: TrainingJob, strategy: Strategy, framework: DeviceProfile.Framework) {
+  init(job: TrainingJob, strategy: Strategy, framework: DeviceProfile.Framework, devicesPerNode: Int = .max) {
     self.init(
       job: job, strategy: strategy,
       vocabularySize: job.model.paddedVocabularySize(
         multiple: framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree),
-      keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective)
+      keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective,
+      devicesPerNode: devicesPerNode)
   }
 }

@@ -28,13 +28,13 @@ extension MemoryModel {
   /// No layer needs no workspace, and from the first recomputed one on every further one saves.
   /// - Complexity: O(log layers).
   package func leastRecomputedLayerCount(
-    stage: Int, layerCount: Int, offloadsOptimizer: Bool, limitBytes: Int
+    stage: Int, _ layers: StageLayers, offloadsOptimizer: Bool, limitBytes: Int
   ) -> Int? {
     func fits(_ count: Int) -> Bool {
       let choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloadsOptimizer)
-      return stageMemory(stage: stage, Split.Stage(layerCount: layerCount, choice: choice)).peakBytes <= limitBytes
+      return stageMemory(stage: stage, layers.content(choice)).peakBytes <= limitBytes
     }
-    return Self.leastCount(upTo: layerCount / strategy.virtualStageCount, fits)
+    return Self.leastCount(upTo: layers.counts.total / strategy.virtualStageCount, fits)
   }
 
   /// The least count that fits, where from 1 on every larger one needs less; nil if not even the largest does.
@@ -51,40 +51,55 @@ extension MemoryModel {
   }
 
   /// The most layers a stage can hold within a limit, whatever it chooses; 0 if not as many as it must.
-  func layerCapacity(stage: Int, limitBytes: Int, layerCount: Int, freedom: StageFreedom) -> Int {
-    let p = strategy.pipelineDegree
+  func layerCapacity(stage: Int, limitBytes: Int, _ kinds: LayerKinds, freedom: StageFreedom) -> Int {
+    let p = strategy.pipelineDegree, layerCount = kinds.layerCount
     let isFixed = strategy.hasEqualStages
-    let most = isFixed ? layerCount / p : layerCount - (p - 1)
+    let most = isFixed ? (layerCount + p - 1) / p : layerCount - (p - 1)
+    let lightest = lightest(of: kinds)
     if freedom.choosesHostedLayers {
       // Few layers may need less where none is on the host, and no buffers are.
       func capacity(hosted: (_ layers: Int) -> Int) -> Int {
         layerCapacity(limitBytes: limitBytes, layerCount: most, least: isFixed ? most : 1) { layers in
           let choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: hosted(layers))
-          return stageMemory(stage: stage, Split.Stage(layerCount: layers, choice: choice)).peakBytes
+          return stageMemory(stage: stage, lightest.first(layers).content(choice)).peakBytes
         }
       }
       return max(capacity { $0 }, capacity { _ in 0 })
     }
     if freedom == .none {
       // By a straight line where any number of layers may do, which takes fewer evaluations.
-      guard isFixed else { return layerCapacity(stage: stage, limitBytes: limitBytes, layerCount: most) }
-      return stageMemory(stage: stage, Split.Stage(layerCount: most)).peakBytes <= limitBytes ? most : 0
+      guard isFixed else { return layerCapacity(stage: stage, limitBytes: limitBytes, lightest, layerCount: most) }
+      return stageMemory(stage: stage, lightest.first(most).content(nil)).peakBytes <= limitBytes ? most : 0
     }
     return layerCapacity(
-      stage: stage, limitBytes: limitBytes, layerCount: most, freedom: freedom, least: isFixed ? most : 1)
+      stage: stage, limitBytes: limitBytes, lightest, layerCount: most, freedom: freedom, least: isFixed ? most : 1)
+  }
+
+  /// All layers of a model, those first that take less of a device: so many of them are the least that as many layers of a
+  /// stage can take, wherever it lies.
+  func lightest(of kinds: LayerKinds) -> StageLayers {
+    func bytes(_ kind: LayerCounts.Kind) -> Int {
+      parameters.layers[kind] + (kind == .experts ? parameters.routed : 0)
+    }
+    return StageLayers(
+      counts: kinds.counts, startsWith: bytes(.dense) <= bytes(.experts) ? .dense : .experts,
+      chunkCount: strategy.virtualStageCount)
   }
 
   /// The most layers, up to `layerCount`, that a stage can hold without recomputing any.
-  func keptLayerCapacity(stage: Int, limitBytes: Int, layerCount: Int, offloadsOptimizer: Bool) -> Int {
+  func keptLayerCapacity(
+    stage: Int, limitBytes: Int, _ kinds: LayerKinds, layerCount: Int, offloadsOptimizer: Bool
+  ) -> Int {
     let choice = StageChoice(recomputedLayerCount: 0, offloadsOptimizer: offloadsOptimizer)
+    let lightest = lightest(of: kinds)
     return layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: 1) {
-      stageMemory(stage: stage, Split.Stage(layerCount: $0, choice: choice)).peakBytes
+      stageMemory(stage: stage, lightest.first($0).content(choice)).peakBytes
     }
   }
 
   /// The most layers of one stage, from `least` to `layerCount`; 0 if not even the least.
   private func layerCapacity(
-    stage: Int, limitBytes: Int, layerCount: Int, freedom: StageFreedom, least: Int
+    stage: Int, limitBytes: Int, _ lightest: StageLayers, layerCount: Int, freedom: StageFreedom, least: Int
   ) -> Int {
     var capacity = 0
     for offloads in freedom.choosesOffload ? [false, true] : [false] {
@@ -95,7 +110,7 @@ extension MemoryModel {
           layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: least) { layers in
             let recomputed = isRecomputed ? layers / strategy.virtualStageCount : 0
             let choice = StageChoice(recomputedLayerCount: recomputed, offloadsOptimizer: offloads)
-            return stageMemory(stage: stage, Split.Stage(layerCount: layers, choice: choice)).peakBytes
+            return stageMemory(stage: stage, lightest.first(layers).content(choice)).peakBytes
           })
         if capacity == layerCount { return capacity }
       }

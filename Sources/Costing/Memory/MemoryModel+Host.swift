@@ -16,30 +16,30 @@ extension MemoryModel {
   }
 
   /// - Parameters:
-  ///   - layerCount: of the stage.
+  ///   - layers: of the stage.
   ///   - chunkActivationBytes: what the layers of a chunk keep of a micro-batch.
   ///   - passesInFlight: chunk-micro-batches that the stage keeps at its worst moment.
-  func hostedBytes(stage: Int, layerCount: Int, chunkActivationBytes: Int, passesInFlight: Int) -> HostedBytes {
+  func hostedBytes(stage: Int, _ layers: LayerCounts, chunkActivationBytes: Int, passesInFlight: Int) -> HostedBytes {
     let hosting = strategy.hosting
     var hosted = HostedBytes()
     if hosting.updatePercent > 0 {
-      let updated = updatedCount(stage: stage, layerCount: layerCount)
+      let updated = updatedCount(stage: stage, layers)
       let count = share(of: updated)
-      let states = share(of: optimizerBytes(stage: stage, layerCount: layerCount))
+      let states = share(of: optimizerBytes(stage: stage, layers))
       hosted.optimizer = states - (keepsMastersBesideHost ? count * optimizer.masterByteCount : 0)
       // Gradients that are reduced part by part go to the host as they come; whole ones are kept until the step.
       if sharding.gradientDegree > 1 {
-        hosted.gradients = share(of: gradientBytes(stage: stage, layerCount: layerCount))
+        hosted.gradients = share(of: gradientBytes(stage: stage, layers))
       }
       // The host has fp32 weights of its own to update, or 16-bit ones, and gradients in fp32.
       hosted.onHost += states + 4 * count
     }
     if hosting.holdsWeights {
-      hosted.weights = weightBytes(stage: stage, layerCount: layerCount)
+      hosted.weights = weightBytes(stage: stage, layers)
       hosted.onHost += hosted.weights
     }
     if hosting.holdsActivations {
-      let chunkLayers = layerCount / strategy.virtualStageCount
+      let chunkLayers = layers.total / strategy.virtualStageCount
       // The last layer's are needed at once.
       hosted.activations = passesInFlight * (chunkActivationBytes - chunkActivationBytes / max(1, chunkLayers))
       hosted.onHost += hosted.activations

@@ -19,10 +19,18 @@ extension MemoryModel {
   /// Two moments: all micro-batches in flight while a layer, or the head with the logits, runs backward; and the end of a
   /// backward pass, when one micro-batch's activations are gone and all of its gradients are there.
   private func passBytes(
-    isLast: Bool, recomputes: Bool, parameterCount: Int, activationBytes: Int, chunkActivationBytes: Int
+    _ layers: LayerCounts, isLast: Bool, recomputes: Bool, parameterCount: Int, activationBytes: Int,
+    chunkActivationBytes: Int
   ) -> Int {
-    var workspace =
-      (recomputes ? layerWorkspaceBytes : keptLayerWorkspaceBytes) + unshardedBytes(parameterCount: parameters.layer)
+    let ofLayer = recomputes ? layerWorkspaceBytes : keptLayerWorkspaceBytes
+    var workspace = 0
+    if layers.dense > 0 || layers.experts == 0 {
+      workspace = ofLayer.dense + unshardedBytes(parameterCount: parameters.layer)
+    }
+    if layers.experts > 0 {
+      workspace = max(
+        workspace, ofLayer.experts + unshardedBytes(parameterCount: parameters.layers.experts + parameters.routed))
+    }
     if isLast {
       workspace = max(workspace, logitsWorkspaceBytes + unshardedBytes(parameterCount: parameters.outputMatrix))
     }
@@ -63,38 +71,50 @@ extension MemoryModel {
     return tensorBufferBytes + Self.scaled(parameterCount, by: framework.bucketBytesPerParameter)
   }
 
+  /// Of a stage's passes, the share of those that none of another micro-batch runs beside: as many forward passes as are in
+  /// flight on the first stage before its first backward pass, and as many backward ones at the end.
+  var unpairedShare: Double {
+    min(1, Double(inFlight.count(stage: 0)) / Double(microBatchCount * strategy.virtualStageCount))
+  }
+
   /// Peak bytes of a device of a stage.
   ///
   /// The parts add up to the peak: activations are those of all micro-batches in flight, workspace is what the worst
   /// moment takes beside them.
   package func stageMemory(stage: Int, _ content: Split.Stage) -> Prediction.StageMemory {
     if evaluationCount > 0 { return zerothOrderMemory(stage: stage, content) }
-    let (layerCount, choice) = (content.layerCount, content.choice)
-    let parameterCount = parameterCount(stage: stage, layerCount: layerCount)
+    let (layers, choice) = (content.layers, content.choice)
+    let parameterCount = parameterCount(stage: stage, layers) + routedCount(stage: stage, layers)
     let isFirst = stage == 0, isLast = stage == strategy.headStage
-    let splitsBackward = inFlight.splitting != .none
-    let chunkLayers = layerCount / strategy.virtualStageCount
-    let passesInFlight = inFlight.count(stage: stage), layersInFlight = passesInFlight * chunkLayers
-    let recomputed = strategy.recompute == .full ? choice?.recomputedLayerCount ?? chunkLayers : chunkLayers
-    let chunkActivations =
-      recomputed * layerActivationBytes + (chunkLayers - recomputed) * keptLayerActivationBytes
+    let chunkCount = strategy.virtualStageCount
+    // Beside a backward pass there is a forward pass of another micro-batch.
+    let passesInFlight =
+      strategy.overlapsExperts
+      ? min(inFlight.count(stage: stage) + 1, microBatchCount * chunkCount) : inFlight.count(stage: stage)
+    // Of all chunks in the mean, where they differ.
+    let layersInFlight = (passesInFlight * layers.total + chunkCount - 1) / chunkCount
+    let recomputed = strategy.recompute == .full ? content.recomputed ?? layers : layers
+    let stageActivations =
+      layerActivationBytes.sum(recomputed) + keptLayerActivationBytes.sum(layers - recomputed)
+    let chunkActivations = (stageActivations + chunkCount - 1) / chunkCount
     var activations: Int
-    if splitsBackward {
+    if inFlight.splitting != .none {
       activations = splitActivationBytes(
-        stage: stage, chunkActivationBytes: chunkActivations, awaitingChunkBytes: recomputed * awaitingLayerBytes)
+        stage: stage, chunkActivationBytes: chunkActivations,
+        awaitingChunkBytes: awaitingLayerBytes.sum(recomputed) / chunkCount)
     } else {
-      activations = passesInFlight * chunkActivations
+      activations = (passesInFlight * stageActivations + chunkCount - 1) / chunkCount
       if isFirst { activations += inFlight.inFirstChunk * embeddingActivationBytes }
       // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
       if isLast { activations += headActivationBytes }
     }
-    var weights = weightBytes(stage: stage, layerCount: layerCount)
-    var gradients = gradientBytes(stage: stage, layerCount: layerCount)
-    var optimizer = optimizerBytes(stage: stage, layerCount: layerCount)
+    var weights = weightBytes(stage: stage, layers)
+    var gradients = gradientBytes(stage: stage, layers)
+    var optimizer = optimizerBytes(stage: stage, layers)
     var hostBytes = 0
     if strategy.hosting != .none {
       let hosted = hostedBytes(
-        stage: stage, layerCount: layerCount, chunkActivationBytes: chunkActivations, passesInFlight: passesInFlight)
+        stage: stage, layers, chunkActivationBytes: chunkActivations, passesInFlight: passesInFlight)
       activations -= hosted.activations
       weights -= hosted.weights
       gradients -= hosted.gradients
@@ -102,13 +122,13 @@ extension MemoryModel {
       hostBytes = hosted.onHost
     }
 
-    var outer = outerByteCount == 0 ? 0 : outerBytes(stage: stage, layerCount: layerCount)
+    var outer = outerByteCount == 0 ? 0 : outerBytes(stage: stage, layers)
     if strategy.outer.isHosted {
       hostBytes = min(hostBytes + outer, HostedBytes.mostOnHost)
       outer = 0
     }
     let passes = passBytes(
-      isLast: isLast, recomputes: strategy.recompute != .full || choice?.recomputedLayerCount != 0,
+      layers, isLast: isLast, recomputes: strategy.recompute != .full || choice?.recomputedLayerCount != 0,
       parameterCount: parameterCount, activationBytes: activations, chunkActivationBytes: chunkActivations)
     let step = stepBytes(parameterCount: parameterCount, gradientBytes: gradients)
     let buffers = bufferBytes(parameterCount: parameterCount)

@@ -10,26 +10,36 @@ import Training
 package struct MemoryModel: Sendable {
   /// Parameters of one rank.
   struct RankParameters: Sendable {
-    let layer: Int
+    /// Of a layer, without its routed experts.
+    let layers: ByKind<Int>
+    /// Routed experts of a layer that has them.
+    let routed: Int
+    /// Routed experts of what the last stage has beside its layers.
+    let headRouted: Int
     let embedding: Int
     let head: Int
     /// The output head's matrix, whether it is one of its own or the embedding's.
     let outputMatrix: Int
+
+    /// Of a layer with one feed-forward part for all tokens.
+    var layer: Int { layers.dense }
   }
 
   let parameters: RankParameters
   let strategy: Strategy
   /// How replicas divide weights, gradients and optimizer states.
   let sharding: Sharding
+  /// How those divide them that hold the same routed experts.
+  let expertSharding: Sharding
   /// What exchanges hold beside shards.
   let buffers: ExchangeBuffers
   let microBatchCount: Int
   /// Chunk-micro-batches whose activations stages keep at their worst moment.
   let inFlight: PassesInFlight
   /// Of one layer and one micro-batch, kept from forward to backward.
-  let layerActivationBytes: Int
+  let layerActivationBytes: ByKind<Int>
   /// The same of a layer that is not recomputed where others are, in full.
-  let keptLayerActivationBytes: Int
+  let keptLayerActivationBytes: ByKind<Int>
   /// The embedding's dropout mask, of one micro-batch.
   let embeddingActivationBytes: Int
   /// Inputs of the final norm and of the head, of one micro-batch.
@@ -39,13 +49,13 @@ package struct MemoryModel: Sendable {
   let lossActivationBytes: Int
   /// Of one layer and one micro-batch between its input and its weight gradient, beside what forward has kept: what was
   /// computed again. Of the rest, gradients of outputs take the place of what the input gradient has used up.
-  let awaitingLayerBytes: Int
+  let awaitingLayerBytes: ByKind<Int>
   /// The gradient of the logits, between input and weight gradient of a micro-batch.
   let logitsGradientBytes: Int
   /// A layer that runs backward: its activations, while they are recomputed, and its gradients and temporaries.
-  let layerWorkspaceBytes: Int
+  let layerWorkspaceBytes: ByKind<Int>
   /// The same on a stage that recomputes nothing where others do, in full.
-  let keptLayerWorkspaceBytes: Int
+  let keptLayerWorkspaceBytes: ByKind<Int>
   let logitsWorkspaceBytes: Int
   /// Buffers of a tensor group's gathers, alive throughout.
   let tensorBufferBytes: Int
@@ -104,12 +114,21 @@ package struct MemoryModel: Sendable {
     // A tied head on another stage than the embedding holds a copy of its matrix.
     let outputMatrix = vocabulary / t * model.hiddenSize
     let copy = model.hasTiedEmbeddings && strategy.separatesEnds ? outputMatrix : 0
+    let layers = ByKind(dense: model.layerParameters(.dense), experts: model.layerParameters(.experts))
+    func routed(_ count: ParameterCount) -> Int {
+      count.ofExpertsPerRank(
+        expertDegree: strategy.expertDegree, expertTensorDegree: strategy.expertTensorDegree)
+    }
+    let prediction = model.predictionDepth == 0 ? nil : model.predictionLayerParameters
     parameters = RankParameters(
-      layer: model.layerParameters(.dense).perRank(tensorDegree: t),
+      layers: layers.map { $0.perRank(tensorDegree: t) }, routed: routed(layers.experts),
+      headRouted: prediction.map { model.predictionDepth * routed($0) } ?? 0,
       embedding: model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: t),
-      head: head.perRank(tensorDegree: t) + copy, outputMatrix: outputMatrix)
+      head: head.perRank(tensorDegree: t) + copy
+        + (prediction.map { model.predictionDepth * $0.perRank(tensorDegree: t) } ?? 0), outputMatrix: outputMatrix)
     self.strategy = strategy
     sharding = strategy.sharding
+    expertSharding = strategy.expertSharding
     self.buffers = buffers
     microBatchCount = strategy.microBatchCount(globalBatch: job.globalBatch)
     inFlight = strategy.schedule.passesInFlight(
@@ -128,21 +147,24 @@ package struct MemoryModel: Sendable {
     self.framework = framework.memory
 
     let tokens = strategy.tokenCount(job)
-    let whole = Self.scaled(kept.wholeBlockBytes, by: framework.memory.activationFactor)
-    let recomputed: Int
+    let whole = kept.blocks.map { Self.scaled($0.wholeBytes, by: framework.memory.activationFactor) }
+    let recomputed: ByKind<Int>
     switch strategy.recompute {
     case .none, .selective:
-      layerActivationBytes = Self.scaled(kept.blockBytes, by: framework.memory.activationFactor)
-      recomputed = kept.recomputedBlockBytes
+      layerActivationBytes = kept.blocks.map { Self.scaled($0.bytes, by: framework.memory.activationFactor) }
+      recomputed = kept.blocks.map(\.recomputedBytes)
     // Of the input alone there is one copy.
-    case .full: (layerActivationBytes, recomputed) = (kept.blockBytes, whole)
+    case .full: (layerActivationBytes, recomputed) = (kept.blocks.map(\.bytes), whole)
     }
     // Scores that are computed again are used up by the input gradient.
     let dropsScores = strategy.recompute == .selective && framework.memory.selective == .attentionCore
-    awaitingLayerBytes = dropsScores ? 0 : recomputed
-    layerWorkspaceBytes =
-      recomputed + Self.scaled(whole, by: framework.memory.backwardWorkspaceFactor) + kept.contextWorkspaceBytes
-    keptLayerWorkspaceBytes = layerWorkspaceBytes - (strategy.recompute == .full ? recomputed : 0)
+    awaitingLayerBytes = dropsScores ? ByKind(0) : recomputed
+    let backward = whole.map {
+      Self.scaled($0, by: framework.memory.backwardWorkspaceFactor) + kept.contextWorkspaceBytes
+    }
+    layerWorkspaceBytes = ByKind(
+      dense: recomputed.dense + backward.dense, experts: recomputed.experts + backward.experts)
+    keptLayerWorkspaceBytes = strategy.recompute == .full ? backward : layerWorkspaceBytes
     keptLayerActivationBytes = strategy.recompute == .full ? whole : layerActivationBytes
     embeddingActivationBytes = kept.embeddingBytes
     headActivationBytes = kept.headBytes
@@ -177,10 +199,15 @@ package struct MemoryModel: Sendable {
     factor == 1 ? count : Int((Double(count) * factor).rounded(.up))
   }
 
-  /// Parameters of one rank of a stage.
-  func parameterCount(stage: Int, layerCount: Int) -> Int {
-    layerCount * parameters.layer + (stage == 0 ? parameters.embedding : 0)
+  /// Parameters of one rank of a stage, without routed experts.
+  func parameterCount(stage: Int, _ layers: LayerCounts) -> Int {
+    parameters.layers.sum(layers) + (stage == 0 ? parameters.embedding : 0)
       + (stage == strategy.headStage ? parameters.head : 0)
+  }
+
+  /// Routed experts' parameters of one rank of a stage.
+  func routedCount(stage: Int, _ layers: LayerCounts) -> Int {
+    layers.experts * parameters.routed + (stage == strategy.headStage ? parameters.headRouted : 0)
   }
 
   /// Parameters of a stage that one rank holds of what `degree` ranks divide, the largest shard: where gradients are
@@ -188,35 +215,51 @@ package struct MemoryModel: Sendable {
   /// one.
   ///
   /// Nested divisions, each with its longer shards first, leave ⌈⌈n/a⌉/b⌉ = ⌈n/(ab)⌉.
-  func shardCount(stage: Int, layerCount: Int, degree: Int) -> Int {
+  func shardCount(stage: Int, _ layers: LayerCounts, degree: Int) -> Int {
     func shard(_ parameters: Int) -> Int { (parameters + degree - 1) / degree }
-    guard degree > 1, sharding.gradientDegree > 1 else {
-      return shard(parameterCount(stage: stage, layerCount: layerCount))
-    }
-    return layerCount * shard(parameters.layer) + (stage == 0 ? shard(parameters.embedding) : 0)
+    guard degree > 1, sharding.gradientDegree > 1 else { return shard(parameterCount(stage: stage, layers)) }
+    return parameters.layers.map(shard).sum(layers) + (stage == 0 ? shard(parameters.embedding) : 0)
       + (stage == strategy.headStage ? shard(parameters.head) : 0)
   }
 
+  /// The same of routed experts, which `degree` ranks that hold the same ones divide.
+  func routedShardCount(stage: Int, _ layers: LayerCounts, degree: Int) -> Int {
+    func shard(_ parameters: Int) -> Int { (parameters + degree - 1) / degree }
+    guard degree > 1, expertSharding.gradientDegree > 1 else { return shard(routedCount(stage: stage, layers)) }
+    return layers.experts * shard(parameters.routed)
+      + (stage == strategy.headStage ? shard(parameters.headRouted) : 0)
+  }
+
+  /// What one rank of a stage holds of all parameters, divided as each kind of them is.
+  ///
+  /// - Parameter degree: of a kind of state.
+  func heldCount(stage: Int, _ layers: LayerCounts, _ degree: (Sharding) -> Int) -> Int {
+    let shared = shardCount(stage: stage, layers, degree: degree(sharding))
+    guard hasRoutedExperts else { return shared }
+    return shared + routedShardCount(stage: stage, layers, degree: degree(expertSharding))
+  }
+
+  /// Whether any layer has experts.
+  var hasRoutedExperts: Bool { parameters.routed > 0 }
+
   /// Bytes of the weights that one rank of a stage holds between their uses, its part of a secondary partition among
   /// them, wherever they lie.
-  func weightBytes(stage: Int, layerCount: Int) -> Int {
-    var count = shardCount(stage: stage, layerCount: layerCount, degree: sharding.weightDegree)
-    if let secondary = sharding.secondaryDegree {
-      count += shardCount(stage: stage, layerCount: layerCount, degree: secondary)
-    }
+  func weightBytes(stage: Int, _ layers: LayerCounts) -> Int {
+    var count = heldCount(stage: stage, layers) { $0.weightDegree }
+    if let secondary = sharding.secondaryDegree { count += shardCount(stage: stage, layers, degree: secondary) }
     return count * weightByteCount
   }
 
   /// Bytes of the accumulated gradient of one rank of a stage, wherever it lies.
-  func gradientBytes(stage: Int, layerCount: Int) -> Int {
-    shardCount(stage: stage, layerCount: layerCount, degree: sharding.gradientDegree) * gradientByteCount
+  func gradientBytes(stage: Int, _ layers: LayerCounts) -> Int {
+    heldCount(stage: stage, layers) { $0.gradientDegree } * gradientByteCount
   }
 
   /// Bytes that a micro-batch holds of a part beside that from its input to its weight gradient.
   package func awaitingBytes(of part: StagePart) -> Int {
     switch part {
     case .embedding: 0
-    case .layer(let isKept): isKept ? 0 : awaitingLayerBytes
+    case .layer(let kind, let isKept): isKept ? 0 : awaitingLayerBytes[kind]
     case .head: logitsGradientBytes
     }
   }
@@ -225,7 +268,7 @@ package struct MemoryModel: Sendable {
   package func activationBytes(of part: StagePart) -> Int {
     switch part {
     case .embedding: embeddingActivationBytes
-    case .layer(let isKept): isKept ? keptLayerActivationBytes : layerActivationBytes
+    case .layer(let kind, let isKept): (isKept ? keptLayerActivationBytes : layerActivationBytes)[kind]
     case .head: headActivationBytes
     }
   }

@@ -46,13 +46,12 @@ struct OptimizerStates: Sendable {
   init(job: TrainingJob, vocabularySize: Int, parameters: MemoryModel.RankParameters, tensorDegree: Int) {
     optimizer = job.optimizer
     masterByteCount = optimizer.masterByteCount(job.precision)
-    switch (optimizer.rule, optimizer.moments) {
-    case (.adafactor, _), (.muon, _), (_, .int8):
-      uniformByteCount = nil
-      parts = Parts(job.model, vocabularySize: vocabularySize, parameters: parameters, tensorDegree: tensorDegree)
-    default:
+    if optimizer.hasUniformStates {
       uniformByteCount = optimizer.byteCountPerParameter(job.precision)
       parts = nil
+    } else {
+      uniformByteCount = nil
+      parts = Parts(job.model, vocabularySize: vocabularySize, parameters: parameters, tensorDegree: tensorDegree)
     }
   }
 
@@ -62,48 +61,47 @@ struct OptimizerStates: Sendable {
   ///
   /// - Parameters:
   ///   - shardCount: parameters of the shard.
-  ///   - layerCount: of the stage.
+  ///   - layerCount: of the stage, none of them with experts where every parameter does not have as many.
   func byteCount(shardCount: Int, layerCount: Int, isFirst: Bool, isLast: Bool) -> Int {
     guard let parts else { return shardCount * (uniformByteCount ?? 0) }
-    func sum(_ value: KeyPath<Part, Int>) -> Int {
-      layerCount * parts.layer[keyPath: value] + (isFirst ? parts.embedding[keyPath: value] : 0)
-        + (isLast ? parts.head[keyPath: value] : 0)
+    func sum(_ value: (Part) -> Int) -> Int {
+      layerCount * value(parts.layer) + (isFirst ? value(parts.embedding) : 0) + (isLast ? value(parts.head) : 0)
     }
-    let all = max(1, sum(\.parameterCount))
+    let all = max(1, sum { $0.parameterCount })
     func share(_ count: Int) -> Double { Double(count) * (Double(shardCount) / Double(all)) }
     let moments = optimizer.momentCount(
-      parameterCount: shardCount, matrixCount: Int(share(sum(\.matrixCount))),
-      factorCount: Int(share(sum(\.factorCount)).rounded(.up)))
+      parameterCount: shardCount, matrixCount: Int(share(sum { $0.matrixCount })),
+      factorCount: Int(share(sum { $0.factorCount }).rounded(.up)))
     return shardCount * masterByteCount + optimizer.moments.byteCount(elementCount: moments)
   }
 }
 
 extension MemoryModel {
   /// Parameters of one device of a stage that it updates, the largest shard.
-  func updatedCount(stage: Int, layerCount: Int) -> Int {
-    shardCount(stage: stage, layerCount: layerCount, degree: sharding.optimizerDegree)
+  func updatedCount(stage: Int, _ layers: LayerCounts) -> Int {
+    heldCount(stage: stage, layers) { $0.optimizerDegree }
   }
 
   /// Optimizer states of one device of a stage, bytes, wherever they lie.
-  package func optimizerBytes(stage: Int, layerCount: Int) -> Int {
+  func optimizerBytes(stage: Int, _ layers: LayerCounts) -> Int {
     optimizer.byteCount(
-      shardCount: updatedCount(stage: stage, layerCount: layerCount), layerCount: layerCount, isFirst: stage == 0,
+      shardCount: updatedCount(stage: stage, layers), layerCount: layers.total, isFirst: stage == 0,
       isLast: stage == strategy.headStage)
   }
 
   /// What one device of a stage keeps for outer steps, bytes, wherever it lies: of what it updates.
-  func outerBytes(stage: Int, layerCount: Int) -> Int {
-    outerByteCount * updatedCount(stage: stage, layerCount: layerCount)
+  func outerBytes(stage: Int, _ layers: LayerCounts) -> Int {
+    outerByteCount * updatedCount(stage: stage, layers)
   }
 
   /// Bytes that an update reads and writes for a parameter of a stage: states twice, the gradient, and the weight.
-  func updateBytesPerParameter(stage: Int, layerCount: Int) -> Double {
+  func updateBytesPerParameter(stage: Int, _ layers: LayerCounts) -> Double {
     // Without a copy that is exact the weight is read as well.
     let weight = weightByteCount * (optimizer.masterByteCount > 0 || weightByteCount == 4 ? 1 : 2)
     let other = gradientByteCount + weight
     if let states = optimizer.uniformByteCount { return Double(2 * states + other) }
-    let updated = updatedCount(stage: stage, layerCount: layerCount)
+    let updated = updatedCount(stage: stage, layers)
     guard updated > 0 else { return 0 }
-    return 2 * Double(optimizerBytes(stage: stage, layerCount: layerCount)) / Double(updated) + Double(other)
+    return 2 * Double(optimizerBytes(stage: stage, layers)) / Double(updated) + Double(other)
   }
 }

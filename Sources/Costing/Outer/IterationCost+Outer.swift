@@ -7,7 +7,7 @@ extension IterationCost {
     guard let outer else { return nil }
     var shared = 0.0, most = 0
     for stage in 0...lastStage {
-      let own = self[stage], content = split[stage]
+      let own = self[stage], content = self.content(of: split, stage: stage)
       if own.links.workers.innerShare > 0 {
         shared = max(shared, own.exposedDataSeconds(stage: stage, content))
       }
@@ -26,7 +26,7 @@ extension IterationCost {
   /// Parameters of one device of a stage that it updates, the most of any.
   private func updatedCount(stage: Int, _ content: Split.Stage) -> Int {
     onEachDevice(stage).reduce(0) {
-      max($0, $1.memory.updatedCount(stage: stage, layerCount: content.layerCount))
+      max($0, $1.memory.updatedCount(stage: stage, content.layers))
     }
   }
 
@@ -61,7 +61,7 @@ extension IterationCost {
   /// No split leaves the rank that updates most with fewer parameters.
   private var leastUpdatedCount: Int {
     let memory = costs[0].memory
-    let sum = layerCount * memory.parameters.layer + memory.parameters.embedding + memory.parameters.head
+    let sum = memory.parameters.layers.sum(kinds.counts) + memory.parameters.embedding + memory.parameters.head
     return sum / (strategy.pipelineDegree * memory.sharding.optimizerDegree)
   }
 }

@@ -32,8 +32,9 @@ extension StageCost {
   ///
   /// - Parameter borrowedCount: parameters of another part that the passes need as well.
   static func withShardTraffic(
-    _ passes: MicroBatchCost.Passes, parameterCount: Int, borrowedCount: Int = 0, memory: MemoryModel,
-    groups: ShardGroups, framework: DeviceProfile.Framework, secondsPerMemoryByte: Double
+    _ passes: MicroBatchCost.Passes, parameterCount: Int, routedCount: Int = 0, borrowedCount: Int = 0,
+    memory: MemoryModel, groups: ShardGroups, expertGroups: ShardGroups? = nil, framework: DeviceProfile.Framework,
+    secondsPerMemoryByte: Double
   ) -> MicroBatches {
     let sharding = memory.sharding
     guard sharding.gradientDegree > 1 else {
@@ -43,8 +44,15 @@ extension StageCost {
     /// All that is exchanged at a moment, of a given number of parameters.
     func traffic(_ moment: Moment, _ parameterCount: Int) -> ShardTraffic {
       guard parameterCount > 0 else { return .none }
-      return groups.exchanges(at: moment).reduce(.none) {
+      return groups.exchanges(at: moment).reduce(routed(moment)) {
         $0 + Self.traffic(of: $1, parameterCount: parameterCount, memory: memory, groups: groups)
+      }
+    }
+    /// The same of routed experts, among those ranks that hold the same ones.
+    func routed(_ moment: Moment) -> ShardTraffic {
+      guard let expertGroups, routedCount > 0, memory.expertSharding.gradientDegree > 1 else { return .none }
+      return expertGroups.exchanges(at: moment).reduce(.none) {
+        $0 + Self.traffic(of: $1, parameterCount: routedCount, memory: memory, groups: expertGroups)
       }
     }
     let later = traffic(.laterUse, parameterCount + borrowedCount)

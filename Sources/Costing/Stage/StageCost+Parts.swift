@@ -4,12 +4,12 @@ package import Training
 /// A part of a stage as the passes of a micro-batch go through it.
 package enum StagePart: Sendable, Hashable {
   case embedding
-  /// A block; one that keeps its activations where others are recomputed in full, or one as the strategy says.
-  case layer(isKept: Bool)
+  /// A block of a kind; one that keeps its activations where others are recomputed in full, or one as the strategy says.
+  case layer(LayerCounts.Kind, isKept: Bool)
   case head
 }
 
-/// Seconds of one pass through a part, by cause: ``StageCost/passSeconds(layerCount:recomputedCount:isFirst:isLast:)`` taken
+/// Seconds of one pass through a part, by cause: ``StageCost/passSeconds(_:recomputed:isFirst:isLast:)`` taken
 /// apart.
 package struct PassCauses: Sendable, Equatable {
   /// Computation of the pass itself.
@@ -20,6 +20,8 @@ package struct PassCauses: Sendable, Equatable {
   package var tensorSeconds = 0.0
   /// Exposed exchanges of ranks that divide a sequence.
   package var contextSeconds = 0.0
+  /// Exposed exchanges of tokens and experts.
+  package var expertSeconds = 0.0
   /// Waits of the device for its host to launch.
   package var launchSeconds = 0.0
   /// What the traffic of replicas slows computation by, however well it is hidden.
@@ -29,7 +31,7 @@ package struct PassCauses: Sendable, Equatable {
 
   /// All of it.
   package var seconds: Double {
-    computeSeconds + recomputeSeconds + tensorSeconds + launchSeconds + dataSeconds + contextSeconds
+    computeSeconds + recomputeSeconds + tensorSeconds + launchSeconds + dataSeconds + contextSeconds + expertSeconds
   }
 }
 
@@ -76,13 +78,12 @@ extension StageCost {
       factor = 1
     } else if isLast {
       // The host runs ahead while the device works on the head: launches bound the whole stage.
-      let recomputed = strategy.recompute == .full ? content.choice?.recomputedLayerCount : nil
-      let n = Double(recomputed ?? content.layerCount), k = Double(content.layerCount) - n
+      let n = recomputed(content) ?? content.layers, k = content.layers - n
       factor = framework.slowdown(
-        device: n * seconds(microBatch.layer) + k * seconds(microBatch.keptLayer) + seconds(microBatch.head),
-        host: n * layer.launchFloorSeconds + k * keptLayer.launchFloorSeconds)
-    } else if case .layer(let isKept) = part {
-      factor = framework.slowdown(device: seconds(passes), host: (isKept ? keptLayer : layer).launchFloorSeconds)
+        device: microBatch.layers.sum(n, seconds) + microBatch.keptLayers.sum(k, seconds) + seconds(microBatch.head),
+        host: layers.sum(n, \.launchFloorSeconds) + keptLayers.sum(k, \.launchFloorSeconds))
+    } else if case .layer(let kind, let isKept) = part {
+      factor = framework.slowdown(device: seconds(passes), host: layers(keeping: isKept)[kind].launchFloorSeconds)
     } else {
       factor = 1
     }
@@ -90,11 +91,13 @@ extension StageCost {
     forward.computeSeconds = passes.forwardComputeSeconds
     forward.tensorSeconds = passes.forwardTensorSeconds
     forward.contextSeconds = passes.forwardContextSeconds
+    forward.expertSeconds = passes.forwardExpertSeconds
     forward.launchSeconds = (factor - 1) * passes.forwardSeconds
     backward.computeSeconds = passes.backwardComputeSeconds
     backward.recomputeSeconds = passes.recomputeSeconds
     backward.tensorSeconds = passes.backwardTensorSeconds
     backward.contextSeconds = passes.backwardContextSeconds
+    backward.expertSeconds = passes.backwardExpertSeconds
     backward.launchSeconds = (factor - 1) * passes.backwardSeconds
     let gathered = groups.exchanges(at: .laterUse), reduced = groups.exchanges(at: .partBackward)
     forward.dataSeconds = slowdown(of: passes.forwardSeconds, by: gathered, part)
@@ -113,7 +116,7 @@ extension StageCost {
   private func passes(of part: StagePart) -> MicroBatchCost.Passes {
     switch part {
     case .embedding: microBatch.embedding
-    case .layer(let isKept): isKept ? microBatch.keptLayer : microBatch.layer
+    case .layer(let kind, let isKept): (isKept ? microBatch.keptLayers : microBatch.layers)[kind]
     case .head: microBatch.head
     }
   }
@@ -144,7 +147,7 @@ extension StageCost {
   private func parameterCount(of part: StagePart) -> Int {
     switch part {
     case .embedding: memory.parameters.embedding
-    case .layer: memory.parameters.layer
+    case .layer(let kind, _): memory.parameters.layers[kind]
     case .head: memory.parameters.head
     }
   }

@@ -26,13 +26,13 @@ extension StageCost {
 
   /// The tail of a stage, the sum of tied embeddings aside.
   package func tail(stage: Int, _ content: Split.Stage) -> Tail {
-    let layerCount = content.layerCount
+    let layers = content.layers
     if let visits {
       return Tail(
         reduceSeconds: 0, gatherSeconds: 0, quantisingSeconds: 0,
         optimizerSeconds: visits.residentUpdateSeconds(stage: stage, content))
     }
-    let traffic = traffic(stage: stage, layerCount: layerCount)
+    let traffic = traffic(stage: stage, layers)
     var reduce = traffic.reduceSeconds, gather = traffic.gatherSeconds
     if strategy.overlapsGradientReduce, reduce + gather > 0 {
       // Reductions of early buckets run under the rest of the last micro-batch's backward, gathers under the first
@@ -41,10 +41,10 @@ extension StageCost {
       reduce -= reductionOverlapFraction * min(reduce, lastGradientSeconds(of: passes, stage: stage, content))
       gather -= framework.gatherOverlapFraction * min(gather, passes.forward)
     }
-    var optimizer = optimizerSeconds(stage: stage, layerCount: layerCount)
+    var optimizer = optimizerSeconds(stage: stage, layers)
     if content.choice?.offloadsOptimizer == true, let host {
       // States come for the step and go after it; nothing is taken to hide that.
-      optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layerCount: layerCount)) / host.bytesPerSecond
+      optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layers)) / host.bytesPerSecond
     }
     return Tail(
       reduceSeconds: reduce, gatherSeconds: gather, quantisingSeconds: traffic.kernelSeconds,
@@ -55,18 +55,22 @@ extension StageCost {
   private func lastGradientSeconds(of passes: PassSeconds, stage: Int, _ content: Split.Stage) -> Double {
     guard strategy.schedule.splitsBackward else { return passes.backward }
     return weightGradientSeconds(
-      of: passes, layerCount: content.layerCount, recomputedCount: recomputedCount(content.choice), isFirst: stage == 0,
+      of: passes, content.layers, recomputed: recomputed(content), isFirst: stage == 0,
       isLast: stage == strategy.headStage)
   }
 
   /// The update of a stage's parameters: memory that is read and written, and what makes Muon's steps orthogonal.
-  private func optimizerSeconds(stage: Int, layerCount: Int) -> Double {
-    let bytesEach = memory.updateBytesPerParameter(stage: stage, layerCount: layerCount)
-    let parameters = memory.parameterCount(stage: stage, layerCount: layerCount)
-    let seconds = Double(parameters) / Double(memory.sharding.optimizerDegree) * bytesEach * secondsPerMemoryByte
-    let whole = orthogonalisation.map { seconds + $0.seconds(layerCount: layerCount) } ?? seconds
+  private func optimizerSeconds(stage: Int, _ layers: LayerCounts) -> Double {
+    let bytesEach = memory.updateBytesPerParameter(stage: stage, layers)
+    var parameters = Double(memory.parameterCount(stage: stage, layers)) / Double(memory.sharding.optimizerDegree)
+    if memory.hasRoutedExperts {
+      parameters +=
+        Double(memory.routedCount(stage: stage, layers)) / Double(memory.expertSharding.optimizerDegree)
+    }
+    let seconds = parameters * bytesEach * secondsPerMemoryByte
+    let whole = orthogonalisation.map { seconds + $0.seconds(layerCount: layers.total) } ?? seconds
     guard strategy.hosting.updatePercent > 0, let host else { return whole }
-    let updated = memory.updatedCount(stage: stage, layerCount: layerCount)
+    let updated = memory.updatedCount(stage: stage, layers)
     return whole * Double(100 - strategy.hosting.updatePercent) / 100
       + host.updateSeconds(parameterCount: memory.share(of: updated), bytesEach: bytesEach, memory: memory)
   }
@@ -80,16 +84,23 @@ extension StageCost {
   /// What a stage's data-parallel group communicates once an iteration, nothing hidden: gradients reduced from 1/g to
   /// 1/o and summed over the replicas of each shard, updated weights gathered from 1/o to 1/w; and what quantising takes.
   private func traffic(
-    stage: Int, layerCount: Int
+    stage: Int, _ layers: LayerCounts
   ) -> (reduceSeconds: Double, gatherSeconds: Double, kernelSeconds: Double) {
     var kernelBytes = 0.0
     /// All that is exchanged at a moment, one after the other, bucket by bucket.
-    func seconds(_ moment: Moment) -> Double {
+    ///
+    /// - Parameter isRouted: whether it is of routed experts, among those ranks that hold the same ones.
+    func seconds(_ moment: Moment, _ groups: ShardGroups, isRouted: Bool = false) -> Double {
       var sum = 0.0
       for exchange in groups.exchanges(at: moment) {
         let group = groups.group(of: exchange, ofStage: stage)
         guard group.group.rankCount > 1 else { continue }
-        let moved = stepVolume(of: exchange, in: group, stage: stage, layerCount: layerCount)
+        let moved =
+          isRouted
+          ? group.volume(
+            of: exchange, elementCount: memory.routedShardCount(stage: stage, layers, degree: exchange.divisor),
+            byteCount: memory.byteCount(exchange.format))
+          : stepVolume(of: exchange, in: group, stage: stage, layers)
         kernelBytes += moved.kernelBytes
         // Every further bucket pays latency and launch again; an all-reduce goes round twice.
         let rounds = exchange.kind == .allReduce ? 2.0 : 1
@@ -101,23 +112,29 @@ extension StageCost {
         // Between nodes reductions reach less of the network than a large transfer does. A group's members are spread
         // among as many replicas as have divided the tensor when it is done.
         let extent = exchange.divisor * exchange.rankCount
-        let leavesNode = links.mesh.blockSize(below: .context) * extent > links.devicesPerNode
+        let stride = isRouted ? strategy.expertMesh.blockSize(below: .data) : links.mesh.blockSize(below: .context)
+        let leavesNode = stride * extent > links.devicesPerNode
         sum += group.seconds(of: exchange, moved.atRate(leavesNode ? framework.reductionRateFraction : 1)) + buckets
       }
       return sum
     }
-    let reduce = seconds(.lastBackward), gathered = seconds(.step)
+    var reduce = seconds(.lastBackward, groups), gathered = seconds(.step, groups)
+    if let expertGroups {
+      reduce += seconds(.lastBackward, expertGroups, isRouted: true)
+      gathered += seconds(.step, expertGroups, isRouted: true)
+    }
     return (reduce, gathered, kernelBytes * secondsPerMemoryByte)
   }
 
   /// The volume of an exchange of the step: of all parameters at once where gradients are whole, otherwise part by part.
-  private func stepVolume(of exchange: Exchange, in group: ShardGroup, stage: Int, layerCount: Int) -> ShardVolume {
+  private func stepVolume(of exchange: Exchange, in group: ShardGroup, stage: Int, _ layers: LayerCounts) -> ShardVolume
+  {
     let byteCount = memory.byteCount(exchange.format)
     guard exchange.isPartByPart, memory.sharding.isQuantised else {
       // As many bytes, where none are quantised.
       return group.volume(
         of: exchange,
-        elementCount: memory.shardCount(stage: stage, layerCount: layerCount, degree: exchange.divisor),
+        elementCount: memory.shardCount(stage: stage, layers, degree: exchange.divisor),
         byteCount: byteCount)
     }
     let parameters = memory.parameters
@@ -125,7 +142,8 @@ extension StageCost {
       group.volume(
         of: exchange, elementCount: (count + exchange.divisor - 1) / exchange.divisor, byteCount: byteCount)
     }
-    var sum = part(parameters.layer) * layerCount
+    var sum = part(parameters.layers.dense) * layers.dense
+    if layers.experts > 0 { sum = sum + part(parameters.layers.experts) * layers.experts }
     if stage == 0 { sum = sum + part(parameters.embedding) }
     if stage == strategy.headStage { sum = sum + part(parameters.head) }
     return sum
@@ -133,11 +151,11 @@ extension StageCost {
 
   /// The part of a stage's tail that no overlap can hide, the sum of tied embeddings aside: it grows with the layers, and
   /// is never more than the tail.
-  func unhidableTailSeconds(stage: Int, layerCount: Int) -> Double {
-    let traffic = traffic(stage: stage, layerCount: layerCount)
+  func unhidableTailSeconds(stage: Int, _ layers: LayerCounts) -> Double {
+    let traffic = traffic(stage: stage, layers)
     let hides = strategy.overlapsGradientReduce
     return traffic.reduceSeconds * (hides ? 1 - reductionOverlapFraction : 1)
       + traffic.gatherSeconds * (hides ? 1 - framework.gatherOverlapFraction : 1) + traffic.kernelSeconds
-      + optimizerSeconds(stage: stage, layerCount: layerCount)
+      + optimizerSeconds(stage: stage, layers)
   }
 }

@@ -18,16 +18,18 @@ package final class StageCost: Sendable {
   let links: LayoutLinks
   /// The subgroups that the strategy's sharding communicates in.
   let groups: ShardGroups
+  /// Those that routed experts' states are divided and exchanged in; nil in a model without.
+  let expertGroups: ShardGroups?
   let framework: DeviceProfile.Framework
   let secondsPerMemoryByte: Double
   /// Nil where the optimizer orthogonalises nothing.
   let orthogonalisation: Orthogonalisation?
   /// The node's host side, for one of its devices; nil if the cluster does not say.
   let host: HostSpeed?
-  /// A layer as the strategy says.
-  let layer: LayerSeconds
-  /// A layer that is not recomputed where others are, in full; the same as ``layer`` where none is.
-  let keptLayer: LayerSeconds
+  /// Layers as the strategy says.
+  let layers: ByKind<LayerSeconds>
+  /// Layers that are not recomputed where others are, in full; the same as ``layers`` where none is.
+  let keptLayers: ByKind<LayerSeconds>
   /// Added by the embedding on the first stage.
   let embedding: PassSeconds
   /// Added by the head and the loss on the last stage.
@@ -47,14 +49,18 @@ package final class StageCost: Sendable {
   var microBatchCount: Int { memory.microBatchCount }
 
   init(
-    job: TrainingJob, microBatch: MicroBatchCost, links: LayoutLinks, memory: MemoryModel, groups: ShardGroups,
-    speed: DeviceSpeed, perturbation: PerturbationSpeed?, framework: DeviceProfile.Framework, host: HostSpeed?
+    job: TrainingJob, microBatch whole: MicroBatchCost, links: LayoutLinks, memory: MemoryModel, groups: ShardGroups,
+    expertGroups: ShardGroups?, speed: DeviceSpeed, perturbation: PerturbationSpeed?,
+    framework: DeviceProfile.Framework, host: HostSpeed?
   ) {
     let strategy = memory.strategy
+    let microBatch =
+      strategy.overlapsExperts ? whole.combined(unpairedShare: memory.unpairedShare) : whole
     self.memory = memory
     self.microBatch = microBatch
     self.links = links
     self.groups = groups
+    self.expertGroups = expertGroups
     self.framework = framework
     self.host = host
     secondsPerMemoryByte = speed.secondsPerMemoryByte
@@ -62,11 +68,13 @@ package final class StageCost: Sendable {
 
     let m = memory.microBatchCount
     func part(
-      _ passes: MicroBatchCost.Passes, _ parameterCount: Int, borrowedCount: Int = 0, activationBytes: Int = 0
+      _ passes: MicroBatchCost.Passes, _ parameterCount: Int, routedCount: Int = 0, borrowedCount: Int = 0,
+      activationBytes: Int = 0
     ) -> MicroBatches {
       let shared = Self.withShardTraffic(
-        passes, parameterCount: parameterCount, borrowedCount: borrowedCount, memory: memory, groups: groups,
-        framework: framework, secondsPerMemoryByte: speed.secondsPerMemoryByte)
+        passes, parameterCount: parameterCount, routedCount: routedCount, borrowedCount: borrowedCount, memory: memory,
+        groups: groups, expertGroups: expertGroups, framework: framework,
+        secondsPerMemoryByte: speed.secondsPerMemoryByte)
       guard let host, strategy.hosting != .none else { return shared }
       let bytes = HostPassBytes(
         parameterCount: parameterCount + borrowedCount, activationBytes: activationBytes, memory: memory)
@@ -81,40 +89,54 @@ package final class StageCost: Sendable {
       return LayerSeconds(device: layers.mean(of: m), launchFloorSeconds: floor, launched: launched.mean(of: m))
     }
     let parameters = memory.parameters
-    let layers = part(microBatch.layer, parameters.layer, activationBytes: memory.layerActivationBytes)
-    layer = seconds(
-      layers,
-      floor: Self.launchFloorSeconds(
-        strategy: strategy, recompute: strategy.recompute, framework: framework, devicesPerNode: links.devicesPerNode))
-    let keptLayers: MicroBatches
+    /// Layers of every kind, before launches.
+    func every(_ passes: ByKind<MicroBatchCost.Passes>, _ activationBytes: ByKind<Int>) -> ByKind<MicroBatches> {
+      let dense = part(passes.dense, parameters.layers.dense, activationBytes: activationBytes.dense)
+      guard memory.hasRoutedExperts else { return ByKind(dense) }
+      return ByKind(
+        dense: dense,
+        experts: part(
+          passes.experts, parameters.layers.experts, routedCount: parameters.routed,
+          activationBytes: activationBytes.experts))
+    }
+    func launched(_ layers: ByKind<MicroBatches>, _ recompute: Strategy.Recompute) -> ByKind<LayerSeconds> {
+      func floor(_ kind: LayerCounts.Kind) -> Double {
+        Self.launchFloorSeconds(
+          strategy: strategy, recompute: recompute, kind: kind, framework: framework,
+          devicesPerNode: links.devicesPerNode)
+      }
+      let dense = seconds(layers.dense, floor: floor(.dense))
+      return memory.hasRoutedExperts
+        ? ByKind(dense: dense, experts: seconds(layers.experts, floor: floor(.experts))) : ByKind(dense)
+    }
+    let asSaid = every(microBatch.layers, memory.layerActivationBytes)
+    layers = launched(asSaid, strategy.recompute)
+    let kept: ByKind<MicroBatches>
     if strategy.recompute == .full {
-      keptLayers = part(microBatch.keptLayer, parameters.layer, activationBytes: memory.keptLayerActivationBytes)
-      keptLayer = seconds(
-        keptLayers,
-        floor: Self.launchFloorSeconds(
-          strategy: strategy, recompute: .none, framework: framework, devicesPerNode: links.devicesPerNode))
+      kept = every(microBatch.keptLayers, memory.keptLayerActivationBytes)
+      keptLayers = launched(kept, .none)
     } else {
+      kept = asSaid
       keptLayers = layers
-      keptLayer = layer
     }
     embedding = part(microBatch.embedding, parameters.embedding).mean(of: m)
     // A tied head on the embedding's own stage gathers the embedding once more; its gradient waits for the embedding's.
     let heads = part(
-      microBatch.head, parameters.head,
+      microBatch.head, parameters.head, routedCount: parameters.headRouted,
       borrowedCount: job.model.hasTiedEmbeddings && !strategy.separatesEnds ? parameters.embedding : 0)
     head = heads.mean(of: m)
     unevenMicroBatches =
       memory.sharding.secondaryDegree == nil
       ? nil
       : (
-        first: LastStageParts(layer: layers.first, keptLayer: keptLayers.first, head: heads.first),
-        later: LastStageParts(layer: layers.later, keptLayer: keptLayers.later, head: heads.later)
+        first: LastStageParts(layers: asSaid.map(\.first), keptLayers: kept.map(\.first), head: heads.first),
+        later: LastStageParts(layers: asSaid.map(\.later), keptLayers: kept.map(\.later), head: heads.later)
       )
 
     boundaryGatherSeconds =
       strategy.usesSequenceParallelism || strategy.pipelineDegree == 1
       ? 0 : links.tensorGroup.allGatherSeconds(byteCount: Double(strategy.boundaryActivationBytes(job: job)))
-    let launchFloorSeconds = layer.launchFloorSeconds
+    let launchFloorSeconds = layers.dense.launchFloorSeconds
     visits = perturbation.map {
       StageVisits(
         job: job, microBatch: microBatch, memory: memory, groups: groups, launchFloorSeconds: launchFloorSeconds,
@@ -130,10 +152,12 @@ package final class StageCost: Sendable {
 
   /// The launch floor of a layer, with what pipelines and tensor groups across nodes add to it, seconds.
   static func launchFloorSeconds(
-    strategy: Strategy, recompute: Strategy.Recompute, framework: DeviceProfile.Framework, devicesPerNode: Int
+    strategy: Strategy, recompute: Strategy.Recompute, kind: LayerCounts.Kind, framework: DeviceProfile.Framework,
+    devicesPerNode: Int
   ) -> Double {
+    let kernels = kind == .dense ? framework.layerFloorSeconds : framework.expertLayerFloorSeconds
     // Full recomputation launches the forward kernels, about a third of all, again.
-    var floor = framework.layerFloorSeconds * (recompute == .full ? 4 / 3 : 1)
+    var floor = kernels * (recompute == .full ? 4 / 3 : 1)
     floor += framework.tensorFloorSecondsPerRank * Double(strategy.tensorDegree - 1)
     if strategy.tensorDegree > 1, strategy.pipelineDegree > 1,
       strategy.mesh.blockSize(below: .worker) > devicesPerNode
@@ -148,42 +172,46 @@ package final class StageCost: Sendable {
 
   /// The passes of the last stage's layers and head in one micro-batch, before launches.
   private struct LastStageParts: Sendable {
-    let layer: PassSeconds
-    let keptLayer: PassSeconds
+    let layers: ByKind<PassSeconds>
+    let keptLayers: ByKind<PassSeconds>
     let head: PassSeconds
   }
 
-  /// Seconds of one micro-batch through `layerCount` layers of a stage, with embedding or head where they belong, the mean
+  /// Seconds of one micro-batch through some layers of a stage, with embedding or head where they belong, the mean
   /// of an iteration's micro-batches.
   ///
   /// The host runs ahead while the device works on the head, so launches bound the stage, not each layer.
   ///
   /// - Parameters:
-  ///   - recomputedCount: how many of them are recomputed, see ``StageChoice``; nil is all where the strategy recomputes.
+  ///   - recomputed: those of them that are recomputed, see ``StageChoice``; nil is all where the strategy recomputes.
   ///   - isFirst: whether these layers follow the embedding.
   ///   - isLast: whether these layers are followed by the head.
   @inline(__always)
-  func passSeconds(layerCount: Int, recomputedCount: Int? = nil, isFirst: Bool, isLast: Bool) -> PassSeconds {
+  func passSeconds(
+    _ layers: LayerCounts, recomputed: LayerCounts? = nil, isFirst: Bool, isLast: Bool
+  ) -> PassSeconds {
     // n layers as the strategy says, k that keep what the others recompute.
-    let n = Double(recomputedCount ?? layerCount), k = Double(layerCount - (recomputedCount ?? layerCount))
+    let n = recomputed ?? layers, k = layers - n
+    let own = self.layers, kept = keptLayers
     var seconds = PassSeconds(
-      forward: n * layer.launched.forward + k * keptLayer.launched.forward,
-      backward: n * layer.launched.backward + k * keptLayer.launched.backward)
+      forward: own.sum(n, \.launched.forward) + kept.sum(k, \.launched.forward),
+      backward: own.sum(n, \.launched.backward) + kept.sum(k, \.launched.backward))
     if isLast {
       func launched(_ parts: LastStageParts) -> PassSeconds {
         var seconds = PassSeconds(
-          forward: n * parts.layer.forward + k * parts.keptLayer.forward + parts.head.forward,
-          backward: n * parts.layer.backward + k * parts.keptLayer.backward + parts.head.backward)
+          forward: parts.layers.sum(n, \.forward) + parts.keptLayers.sum(k, \.forward) + parts.head.forward,
+          backward: parts.layers.sum(n, \.backward) + parts.keptLayers.sum(k, \.backward) + parts.head.backward)
         seconds.slow(
           by: framework.slowdown(
-            device: seconds.sum, host: n * layer.launchFloorSeconds + k * keptLayer.launchFloorSeconds))
+            device: seconds.sum, host: own.sum(n, \.launchFloorSeconds) + kept.sum(k, \.launchFloorSeconds)))
         return seconds
       }
       if let unevenMicroBatches {
         seconds = MicroBatches(first: launched(unevenMicroBatches.first), later: launched(unevenMicroBatches.later))
           .mean(of: microBatchCount)
       } else {
-        seconds = launched(LastStageParts(layer: layer.device, keptLayer: keptLayer.device, head: head))
+        seconds = launched(
+          LastStageParts(layers: own.map(\.device), keptLayers: kept.map(\.device), head: head))
       }
     }
     if isFirst {
@@ -196,16 +224,17 @@ package final class StageCost: Sendable {
   /// Of the backward pass of one micro-batch through so many layers, the gradients of weights: their share of what the device
   /// computes, with its share of waits for launches. An embedding has no other gradients.
   ///
-  /// - Parameter passes: ``passSeconds(layerCount:recomputedCount:isFirst:isLast:)`` of the same.
+  /// - Parameter passes: ``passSeconds(_:recomputed:isFirst:isLast:)`` of the same.
   func weightGradientSeconds(
-    of passes: PassSeconds, layerCount: Int, recomputedCount: Int? = nil, isFirst: Bool, isLast: Bool
+    of passes: PassSeconds, _ layers: LayerCounts, recomputed: LayerCounts? = nil, isFirst: Bool, isLast: Bool
   ) -> Double {
-    let n = Double(recomputedCount ?? layerCount), k = Double(layerCount - (recomputedCount ?? layerCount))
+    let n = recomputed ?? layers, k = layers - n
     let ofEmbedding = isFirst ? embedding.backward : 0
-    let all = n * layer.device.backward + k * keptLayer.device.backward + (isLast ? head.backward : 0)
+    let all =
+      self.layers.sum(n, \.device.backward) + keptLayers.sum(k, \.device.backward) + (isLast ? head.backward : 0)
     guard all > 0 else { return ofEmbedding }
     let weights =
-      (n + k) * microBatch.layer.weightGradientSeconds + (isLast ? microBatch.head.weightGradientSeconds : 0)
+      microBatch.layers.sum(layers, \.weightGradientSeconds) + (isLast ? microBatch.head.weightGradientSeconds : 0)
     return ofEmbedding + (passes.backward - ofEmbedding) * min(1, weights / all)
   }
 
@@ -219,18 +248,17 @@ package final class StageCost: Sendable {
         ).most, backward: 0)
     }
     return passSeconds(
-      layerCount: content.layerCount, recomputedCount: recomputedCount(content.choice), isFirst: stage == 0,
+      content.layers, recomputed: recomputed(content), isFirst: stage == 0,
       isLast: stage == strategy.headStage)
   }
 
-  /// A layer that keeps all activations, or one as the strategy says.
+  /// Layers that keep all activations, or as the strategy says.
   @inline(__always)
-  func layer(keeping: Bool) -> LayerSeconds { keeping ? keptLayer : layer }
+  func layers(keeping: Bool) -> ByKind<LayerSeconds> { keeping ? keptLayers : layers }
 
   /// Recomputed layers of all chunks of a stage; nil where nothing is chosen, or nothing is recomputed in full.
-  func recomputedCount(_ choice: StageChoice?) -> Int? {
-    strategy.recompute == .full ? choice.map { $0.recomputedLayerCount * strategy.virtualStageCount } : nil
-  }
+  @inline(__always)
+  func recomputed(_ content: Split.Stage) -> LayerCounts? { strategy.recompute == .full ? content.recomputed : nil }
 
   /// Seconds of a transfer from a stage to the next, activations forward or gradients backward, as this device sees the
   /// links.

@@ -41,6 +41,7 @@ extension CostModel {
   /// |---|---|
   /// | tensor | each block sums S twice forward and twice backward (Shoeybi et al. 2019); under sequence parallelism each sum is a gather and a scatter, and backward gathers two inputs again (Korthikanti et al. 2022); full recomputation repeats the forward ones; embedding, head and loss have their own; without sequence parallelism what crossed a stage boundary in parts is gathered; gradients of parameters that all ranks of the group hold, but each computes in part, are summed |
   /// | context | what ranks that divide a sequence exchange for attention, see ``Training/Recipe``; T above is a rank's part of the sequences |
+  /// | expert | tokens on their way to experts and back, see ``Training/Recipe``, the mean of all ranks |
   /// | pipeline | S/t of each rank, each boundary, each direction, each micro-batch |
   /// | data | gradients reduced and weights gathered, once an iteration of a stage's parameters where whole gradients are kept (ZeRO 0 and 1), every micro-batch of each part otherwise, and once what is left between the degrees of gradients, optimizer states and replicas; quantised, words of codes and steps |
   /// | embedding | gradients of tied embeddings, between first and last stage |
@@ -59,8 +60,10 @@ extension CostModel {
     var fold = TrafficFold(model: self, strategy: strategy, split: split, routes: routes ?? cheapestRoutes)
     fold.countTensor()
     fold.countContext()
+    fold.countExperts()
     fold.countPipeline()
     fold.countExchanges()
+    fold.countRoutedExchanges()
     return fold.count
   }
 }
@@ -72,8 +75,8 @@ private struct TrafficFold {
   let mesh: Mesh
   let memory: MemoryModel
   /// Layers of each stage, all its chunks together, and how many of them are recomputed.
-  let stageLayers: [Int]
-  let recomputedLayers: [Int]
+  let stageLayers: [LayerCounts]
+  let recomputedLayers: [LayerCounts]
   let microBatchCount: Int
   let recipe: Recipe
   let routes: CollectiveRoutes
@@ -86,13 +89,14 @@ private struct TrafficFold {
     mesh = strategy.mesh
     memory = MemoryModel(
       job: model.job, device: model.cluster.device, framework: model.framework, strategy: strategy)
-    let p = strategy.pipelineDegree
-    stageLayers = split.stages.map(\.layerCount)
-    recomputedLayers =
-      split.choices?.map { $0.recomputedLayerCount * strategy.virtualStageCount }
-      ?? (strategy.recompute == .full ? stageLayers : [Int](repeating: 0, count: p))
+    let contents = split.stages(of: LayerKinds(of: model.job.model))
+    stageLayers = contents.map(\.layers)
+    recomputedLayers = contents.map { content in
+      content.recomputed ?? (strategy.recompute == .full ? content.layers : .none)
+    }
     microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
-    recipe = Recipe(job: model.job, strategy: strategy, framework: model.framework)
+    recipe = Recipe(
+      job: model.job, strategy: strategy, framework: model.framework, devicesPerNode: model.cluster.devicesPerNode)
     count = TrafficCount(rankCount: mesh.worldSize, levelCount: model.cluster.levels.count)
   }
 
@@ -163,6 +167,20 @@ private struct TrafficFold {
     }
   }
 
+  /// What tokens are sent for to their experts, and back.
+  mutating func countExperts() {
+    guard let experts = recipe.experts else { return }
+    let grid = strategy.expertMesh
+    for ranks in [
+      TensorCollective.Ranks.expertGroup, .expertsInside, .expertsAcross, .expertTensorGroup, .expertTokens,
+    ] {
+      let spacing = strategy.expertSpacing(ranks, nodeCount: experts.nodeCount)
+      for group in spacing.count > 1 ? grid.ranks.groups(spacing) : [] {
+        countOfRecipe(stage: grid.coordinate(ofRank: group.first, along: .pipeline), among: ranks, group: group)
+      }
+    }
+  }
+
   /// The collectives of all passes of a stage in a group.
   private mutating func countOfRecipe(stage: Int, among ranks: TensorCollective.Ranks, group: RankGroup) {
     let m = microBatchCount
@@ -174,8 +192,13 @@ private struct TrafficFold {
     }
     for pass in isZerothOrder ? [.forward] : [Recipe.Pass.forward, .recompute, .backward] {
       if stage == 0 { add(.embedding, pass, times: m) }
-      add(.block, pass, times: m * (pass == .recompute ? recomputedLayers : stageLayers)[stage])
-      if stage == strategy.headStage { add(.head, pass, times: m) }
+      let layers = (pass == .recompute ? recomputedLayers : stageLayers)[stage]
+      add(.block, pass, times: m * layers.dense)
+      if layers.experts > 0 { add(.expertBlock, pass, times: m * layers.experts) }
+      if stage == strategy.headStage {
+        add(.head, pass, times: m)
+        add(.prediction, pass, times: m * recipe.predictionDepth)
+      }
     }
     for equal in collectives {
       let it = equal.collective
@@ -208,6 +231,33 @@ private struct TrafficFold {
       for exchange in strategy.exchanges(at: moment) {
         for ranks in exchange.groups(of: strategy.sharding, in: mesh) {
           count(exchange, at: moment, among: ranks)
+        }
+      }
+    }
+  }
+
+  /// The same of routed experts, among ranks that hold the same ones.
+  mutating func countRoutedExchanges() {
+    guard memory.hasRoutedExperts else { return }
+    let grid = strategy.expertMesh, sharding = strategy.expertSharding
+    for moment in Moment.allCases {
+      for exchange in sharding.exchanges(at: moment, in: grid) {
+        guard let family = exchange.family else { continue }
+        for ranks in exchange.groups(of: sharding, in: grid) {
+          let place = grid.coordinates(ofRank: ranks.first), stage = place[.pipeline]
+          let isLast = stage == strategy.headStage
+          var parts = [(memory.parameters.routed, stageLayers[stage].experts)]
+          if isLast { parts.append((memory.parameters.headRouted, 1)) }
+          let times = exchange.isPartByPart ? moment.count(microBatchCount: gatheringCount, useCount: 2) : 1
+          if !exchange.isPartByPart { parts = [(parts.reduce(0) { $0 + $1.0 * $1.1 }, 1)] }
+          for (parameters, copies) in parts where parameters * copies > 0 {
+            let elements = sharding.elementCount(
+              over: family, ofReplica: grid.replica(at: place), replicaCount: grid.replicaCount,
+              elementCount: parameters)
+            countCollective(
+              exchange.kind, of: .exchanged(exchange, nil, nil), elements,
+              bytes: exchange.elementByteCount(model.job), times: times * copies, exchange.traffic, over: ranks)
+          }
         }
       }
     }
@@ -311,8 +361,15 @@ private struct TrafficFold {
     var parts = [
       Part(
         parameters: memory.parameters.layer, partlyComputed: partly(shape.layerParameters(.dense)) + ofHeads,
-        copies: stageLayers[stage], uses: 2)
+        copies: stageLayers[stage].dense, uses: 2)
     ]
+    if stageLayers[stage].experts > 0 {
+      parts.append(
+        Part(
+          parameters: memory.parameters.layers.experts,
+          partlyComputed: partly(shape.layerParameters(.experts)) + ofHeads, copies: stageLayers[stage].experts, uses: 2
+        ))
+    }
     if stage == 0 {
       // A tied head on the same stage uses the embedding's matrix, forward and backward.
       let isHead = shape.hasTiedEmbeddings && !strategy.separatesEnds
@@ -326,7 +383,9 @@ private struct TrafficFold {
       parts.append(
         Part(
           parameters: memory.parameters.head,
-          partlyComputed: partly(shape.headParameters(vocabularySize: vocabulary)), copies: 1, uses: 2))
+          partlyComputed: partly(shape.headParameters(vocabularySize: vocabulary))
+            + (shape.predictionDepth == 0 ? 0 : shape.predictionDepth * partly(shape.predictionLayerParameters)),
+          copies: 1, uses: 2))
     }
     return parts
   }

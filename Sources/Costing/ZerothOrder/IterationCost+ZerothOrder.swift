@@ -10,15 +10,17 @@ extension IterationCost {
   func runVisits(_ split: Split, withTransfers: Bool, endSeconds: inout [Double]) {
     endSeconds.removeAll(keepingCapacity: true)
     guard lastStage > 0 else {
-      endSeconds.append(visits(stage: 0)?.streams(split[0], isFirst: true, isLast: true, updates: true).endSeconds ?? 0)
+      endSeconds.append(
+        visits(stage: 0)?.streams(content(of: split, stage: 0), isFirst: true, isLast: true, updates: true).endSeconds
+          ?? 0)
       return
     }
     // Of the stage before, when each micro-batch is there.
     var arrivals = [Double](repeating: 0, count: microBatchCount)
     for stage in 0...lastStage {
       let transfer = withTransfers && stage < lastStage ? transferSeconds(afterStage: stage) : 0
-      let first = visitSeconds(stage: stage, split[stage], isFirstVisit: true)
-      let later = visitSeconds(stage: stage, split[stage], isFirstVisit: false)
+      let first = visitSeconds(stage: stage, content(of: split, stage: stage), isFirstVisit: true)
+      let later = visitSeconds(stage: stage, content(of: split, stage: stage), isFirstVisit: false)
       var end = 0.0
       for index in arrivals.indices {
         end = max(end, arrivals[index]) + (index == 0 ? first : later)
@@ -42,13 +44,13 @@ extension IterationCost {
   }
 
   /// The fewest layers on the host with which a stage keeps a limit; nil if no number does.
-  package func leastHostedLayerCount(stage: Int, layerCount: Int, within limit: MemoryLimit) -> Int? {
+  package func leastHostedLayerCount(stage: Int, _ layers: StageLayers, within limit: MemoryLimit) -> Int? {
     guard strategy.hosting.holdsWeights else { return 0 }
     var least = 0
     for cost in onEachDevice(stage) {
       guard
         let count = cost.memory.leastHostedLayerCount(
-          stage: stage, layerCount: layerCount, limitBytes: cost.memory.limitBytes(limit))
+          stage: stage, layers, limitBytes: cost.memory.limitBytes(limit))
       else { return nil }
       least = max(least, count)
     }
@@ -65,12 +67,12 @@ extension IterationCost {
     if p == 1 {
       var choice: StageChoice?
       if let limit, strategy.hosting.holdsWeights {
-        guard let hosted = leastHostedLayerCount(stage: 0, layerCount: layerCount, within: limit) else {
+        guard let hosted = leastHostedLayerCount(stage: 0, allLayers, within: limit) else {
           return .infinity
         }
         choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: hosted)
       }
-      let content = Split.Stage(layerCount: layerCount, choice: choice)
+      let content = allLayers.content(choice)
       let end = visits(stage: 0)?.streams(content, isFirst: true, isLast: true, updates: true).endSeconds ?? 0
       return end + tailSeconds(stage: 0, content) + fixedSeconds
     }
@@ -100,23 +102,24 @@ extension IterationCost {
   func visitTimeSplit(of split: Split, scratch: inout EvaluationScratch) -> Prediction.TimeSplit {
     runPipeline(split, withTransfers: true, scratch: &scratch)
     let last = slowestStage(
-      tails: (0...lastStage).map { tail(stage: $0, split[$0]) }, endSeconds: scratch.endSeconds)
+      tails: (0...lastStage).map { tail(stage: $0, self.content(of: split, stage: $0)) }, endSeconds: scratch.endSeconds
+    )
     let end = scratch.endSeconds[last.stage]
     runPipeline(split, withTransfers: false, scratch: &scratch)
     let endWithoutTransfers = scratch.endSeconds[last.stage]
     guard let visits = visits(stage: last.stage) else { return Prediction.TimeSplit() }
 
-    let content = split[last.stage]
+    let content = self.content(of: split, stage: last.stage)
     let isFirst = last.stage == 0, isLast = last.stage == lastStage
     let n = Double(content.layerCount), hosted = Double(content.hostedLayerCount(strategy.hosting))
     let passCount = Double(visits.evaluationCount * microBatchCount)
     func sum(_ part: (MicroBatchCost.Passes) -> Double) -> Double {
       passCount
-        * (n * part(visits.passes.layer) + (isFirst ? part(visits.passes.embedding) : 0)
+        * (n * part(visits.passes.layers.dense) + (isFirst ? part(visits.passes.embedding) : 0)
           + (isLast ? part(visits.passes.head) : 0))
     }
     let compute = sum(\.forwardComputeSeconds), tensor = sum(\.forwardTensorSeconds)
-    let launch = passCount * n * visits.passes.layer.forwardSeconds * (visits.launchFactor - 1)
+    let launch = passCount * n * visits.passes.layers.dense.forwardSeconds * (visits.launchFactor - 1)
     let visitCount = Double(microBatchCount / visits.microBatchCount)
     let perturbed = visitCount * Double(visits.evaluationCount)
     let perturb =

@@ -32,7 +32,7 @@ extension MemoryModel {
     var buffers = tensorBufferBytes
     if hosted > 0 { buffers += IterationShape.blockBufferCount * block }
     if sharding.weightDegree > 1 { buffers += hosted > 0 ? largest - block : largest + block }
-    var moment = block + layerActivationBytes
+    var moment = block + layerActivationBytes.dense
     if isFirst { moment = max(moment, parameters.embedding * weightByteCount) }
     if isLast {
       let logits = evaluationCount * logitsByteCount + logitsWorkspaceBytes
@@ -53,11 +53,11 @@ extension MemoryModel {
   ///
   /// The first brings buffers of whole blocks, every further one saves.
   /// - Complexity: O(log layers).
-  func leastHostedLayerCount(stage: Int, layerCount: Int, limitBytes: Int) -> Int? {
+  func leastHostedLayerCount(stage: Int, _ layers: StageLayers, limitBytes: Int) -> Int? {
     func fits(_ count: Int) -> Bool {
       let choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: count)
-      return stageMemory(stage: stage, Split.Stage(layerCount: layerCount, choice: choice)).peakBytes <= limitBytes
+      return stageMemory(stage: stage, layers.content(choice)).peakBytes <= limitBytes
     }
-    return Self.leastCount(upTo: layerCount, fits)
+    return Self.leastCount(upTo: layers.counts.total, fits)
   }
 }

@@ -38,7 +38,7 @@ package struct StageVisits: Sendable {
     directionCount = job.zerothOrder.directionCount
     evaluationCount = memory.evaluationCount
     microBatchCount = strategy.visitMicroBatchCount(of: memory.microBatchCount)
-    let both = microBatch.layer
+    let both = microBatch.layers.dense
     launchFactor = framework.slowdown(device: both.forwardSeconds + both.backwardSeconds, host: launchFloorSeconds)
     let slice = Double(memory.weightByteCount) / Double(strategy.sharding.weightDegree)
     func visit(_ forwardSeconds: Double, _ parameterCount: Int, borrowedCount: Int = 0) -> PartVisit {
