@@ -4,8 +4,8 @@ import Search
 
 /// Measures the figures of docs/measurements.md: `swift run -c release Benchmarks`, `Benchmarks links`, and `Benchmarks
 /// plans` for pricing and plans alone, `Benchmarks timed` for iterations on the clock, `Benchmarks exports` for what first
-/// answers can be launched, `Benchmarks mixed`, `Benchmarks deep` and `Benchmarks outer` for the slowest of the plans,
-/// `Benchmarks stops` for how soon a search ends that is asked to.
+/// answers can be launched, `Benchmarks mixed`, `Benchmarks deep`, `Benchmarks outer` and `Benchmarks experts` for the
+/// slowest of the plans, `Benchmarks stops` for how soon a search ends that is asked to.
 ///
 /// Pricing is measured on one core; a plan's wall time with as many threads as `plan`
 /// uses; matrix products in CPU time.
@@ -24,6 +24,7 @@ struct Benchmarks {
     if CommandLine.arguments.dropFirst().first == "deep" { return try reportDeepPlans(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "zeroth-order" { return try reportZerothOrderPlans(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "outer" { return try reportOuterPlans(catalog: catalog) }
+    if CommandLine.arguments.dropFirst().first == "experts" { return try reportExpertPlans(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "exports" { return try reportExports(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "stops" { return try reportStops(catalog: catalog) }
     if CommandLine.arguments.dropFirst().first == "timed" { return try reportTimedRuns(catalog: catalog) }
@@ -60,6 +61,20 @@ struct Benchmarks {
     try reportDeepPlans(catalog: catalog)
     try reportZerothOrderPlans(catalog: catalog)
     try reportOuterPlans(catalog: catalog)
+    try reportExpertPlans(catalog: catalog)
+  }
+
+  /// Mixtures of experts at 4,096 tokens: a second grid, and layers of two kinds.
+  private static func reportExpertPlans(catalog: Catalog) throws {
+    print("plan of a mixture of experts, wall time")
+    for (cluster, name, batch) in [
+      ("dgx-h100-16", "qwen3-30b-a3b", 256), ("dgx-h100-128", "qwen3-235b-a22b", 2_048),
+      ("dgx-h100-128", "deepseek-v3", 8_192), ("dgx-h100-2048", "deepseek-v3", 16_384),
+    ] {
+      let job = try TrainingJob(model: catalog.model(name), sequenceLength: 4_096, globalBatch: batch)
+      try reportPlan(
+        "\(name) on \(cluster)", model: CostModel(cluster: catalog.cluster(cluster), job: job), runCount: 3)
+    }
   }
 
   /// With zeroth-order training allowed: what fits no other way, and what it adds to a large lattice.

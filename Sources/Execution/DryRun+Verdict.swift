@@ -182,13 +182,13 @@ extension DryRun {
     let memoryModel = MemoryModel(
       job: job, device: model.cluster.device, framework: model.framework, strategy: miniature.strategy)
     return (0..<p).flatMap { stage in
-      let content = miniature.split[stage]
+      let content = miniature.split.stage(stage, of: LayerKinds(of: job.model))
       // Each kind has its own worst moment: offloaded optimizer states are as large as any others during the step.
       let onDevice = content.choice.map {
         StageChoice(recomputedLayerCount: $0.recomputedLayerCount, hostedLayerCount: $0.hostedLayerCount)
       }
       let counted = memoryModel.stageMemory(
-        stage: stage, Split.Stage(layerCount: content.layerCount, choice: onDevice))
+        stage: stage, Split.Stage(layers: content.layers, recomputed: content.recomputed, choice: onDevice))
       let offloaded = memoryModel.stageMemory(stage: stage, content).hostBytes
       let ranks = run.ranks.filter { $0.machine.state.place[.pipeline] == stage }
       func row(_ kind: MemoryAccount.Kind, _ name: String, _ bytes: Int) -> Memory {

@@ -39,7 +39,10 @@ extension DryRun {
       model.job.model.layerParameters(.dense).perRank(tensorDegree: strategy.tensorDegree)
       * model.job.precision.byteCount
     let copies = strategy.tensorDegree * strategy.dataDegree / strategy.sharding.weightDegree
-    let bytes = miniature.split.stages.reduce(0) { $0 + $1.hostedLayerCount(strategy.hosting) } * layer * copies
+    let bytes =
+      miniature.split.stages(of: LayerKinds(of: model.job.model)).reduce(0) {
+        $0 + $1.hostedLayerCount(strategy.hosting)
+      } * layer * copies
     let visits = strategy.visitCount(of: strategy.microBatchCount(globalBatch: model.job.globalBatch))
     func row(_ level: String, executed: (NumericMachine) -> Int, counted: Int) -> Traffic {
       Traffic(

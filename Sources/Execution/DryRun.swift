@@ -207,7 +207,7 @@ package struct MessageScale: Sendable, Equatable {
 
   func factor(of operand: Operand) -> Double {
     switch operand {
-    case .stream, .branch, .columnInput, .arrived, .attention: activations
+    case .stream, .branch, .columnInput, .arrived, .attention, .routed: activations
     case .tokenMaximum, .tokenTarget, .tokenSum: tokens
     case .exchanged(let exchange, _, _): [.scalars, .anchorStep].contains(exchange.content) ? 1 : parameters
     }

@@ -37,12 +37,15 @@ package struct Miniature: Sendable {
     case tooFewRanks(limit: Int, needed: Int)
     /// The small sizes contradict each other or a rule.
     case contradiction(String)
+    /// The model has something that is priced and not executed.
+    case notExecuted(String)
 
     package var description: String {
       switch self {
       case .tooFewRanks(let limit, let needed):
         "a miniature with every kind of group needs \(needed) ranks, but only \(limit) are allowed"
       case .contradiction(let sentence): "the plan cannot be made small: \(sentence)"
+      case .notExecuted(let what): "\(what) are planned and priced, and not executed yet"
       }
     }
   }
@@ -51,6 +54,7 @@ package struct Miniature: Sendable {
   ///
   /// - Parameter rankLimit: ranks to execute at most.
   package init(of plan: Plan, rankLimit: Int) throws(Refusal) {
+    if let what = plan.job.model.pricedOnly { throw .notExecuted(what) }
     let planned = plan.strategy
     let degrees = try Degrees(of: plan, rankLimit: rankLimit)
     let p = degrees.pipeline, v = planned.virtualStageCount

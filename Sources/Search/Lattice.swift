@@ -46,6 +46,7 @@ struct Lattice {
     let usesSequenceParallelism: Bool
     let usesFlashAttention: Bool
     var context = Strategy.ContextDivision.none
+    var experts = Strategy.ExpertDivision.none
   }
 
   let meshes: [Mesh]
@@ -136,7 +137,10 @@ struct Lattice {
     // Fused attention as the mesh's strategies have it, since without they hold more.
     let fuses = base.usesFlashAttention && hasFlashAttention
     func plainest(_ mesh: Mesh) -> Strategy {
-      Strategy(mesh: mesh).with(\.usesFlashAttention, fuses).withPlainestExchange(
+      // Tensor groups of a model with experts divide the sequence as well.
+      Strategy(mesh: mesh).with(\.usesFlashAttention, fuses).with(
+        \.usesSequenceParallelism, model.job.model.experts != nil && mesh.degree(of: .tensor) > 1
+      ).withPlainestExchange(
         job: model.job, pattern: pattern, capabilities: capabilities)
     }
     for mesh in factorisations(of: deviceCount) where isWhole {
@@ -247,7 +251,9 @@ struct Lattice {
     let schedules = offered(schedules(mesh)) { $0.refusal(of: $1) }
     let sequenceParallelisms = offered(sequenceParallelisms(mesh)) { $0.refusal(ofSequenceParallelism: $1, on: mesh) }
     let recomputations = offered(recomputations) { $0.refusal(of: $1) }
-    let exchanges = contextExchanges(mesh)
+    let exchanges = contextExchanges(mesh).flatMap { exchange in
+      expertDivisions(mesh).map { exchange.with($0) }
+    }
     let shardings = offered(choices.all) { $0.refusal(of: $1.sharding ?? Sharding(.none, replicaCount: 1), on: mesh) }
     for microBatch in microBatches {
       for recompute in recomputations {
@@ -255,7 +261,8 @@ struct Lattice {
           for exchange in exchanges {
             let key = MicroBatchKey(
               microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
-              usesFlashAttention: base.usesFlashAttention, context: exchange.contextDivision)
+              usesFlashAttention: base.usesFlashAttention, context: exchange.contextDivision,
+              experts: exchange.expertDivision)
             for choice in shardings {
               for schedule in schedules {
                 var strategy = base.on(mesh, zeroStage: choice.zeroStage, sharding: choice.sharding)
@@ -265,6 +272,7 @@ struct Lattice {
                 strategy.usesSequenceParallelism = sequenceParallel
                 strategy.contextExchange = exchange.contextExchange
                 strategy.contextInnerDegree = exchange.contextInnerDegree
+                strategy = strategy.with(exchange.expertDivision)
                 for hosting in hostings {
                   strategy.hosting = hosting
                   if let violation = strategy.violation(
@@ -274,7 +282,8 @@ struct Lattice {
                     rejections[violation.rule, default: 0] += 1
                     continue
                   }
-                  if let refusal = capabilities?.refusal(ofContext: strategy)
+                  if let refusal = capabilities?.refusal(ofContext: strategy) ?? capabilities?.refusal(
+                    ofExperts: strategy)
                     ?? capabilities?.refusal(of: strategy, job: job)
                   {
                     rejections[refusal.rule, default: 0] += 1
@@ -344,9 +353,17 @@ struct Lattice {
 
   private func schedules(_ mesh: Mesh) -> [Strategy.Schedule] {
     let p = mesh.degree(of: .pipeline)
-    let chunkCounts = p > 1 && job.model.layerCount % p == 0 ? divisors(of: job.model.layerCount / p) : [1]
+    var chunkCounts = [1]
+    let layers = job.model.layerCount
+    if p > 1, layers % p == 0 {
+      chunkCounts = divisors(of: layers / p)
+    } else if p > 1, (layers + 2) % p == 0, capabilities?.limits.interleavesUnevenChunks == true {
+      // Embedding and head count as a layer each where that makes equal chunks.
+      chunkCounts = divisors(of: (layers + 2) / p)
+    }
     let whole = (pattern.virtualStageCount.map { [$0] } ?? chunkCounts).map(Strategy.Schedule.init(chunkCount:))
-    return (whole + (p > 1 ? splitSchedules(chunkCounts) : [])).filter {
+    let equal = p > 1 && layers % p == 0 ? chunkCounts : [1]
+    return (whole + (p > 1 ? splitSchedules(equal) : [])).filter {
       pattern.scheduleName ?? $0.name == $0.name && pattern.virtualStageCount ?? $0.chunkCount == $0.chunkCount
     }
   }

@@ -63,12 +63,12 @@ struct LayerSplitter {
     if let splits = cost.fewSplits {
       return best(of: splits, cost, verdict: verdict, scratch: &scratch)
     }
-    guard let options = try StageOptions(cost, freedom: freedom, limit: MemoryLimit(verdict), watch: watch) else {
-      return nil
-    }
+    let limitOfMemory = MemoryLimit(verdict)
     if cost.strategy.hasEqualStages {
-      return bestOfEvenSplits(of: cost, options: options, scratch: &scratch)
+      guard let source = StageOptionSource(cost, freedom: freedom, limit: limitOfMemory) else { return nil }
+      return bestOfEvenSplits(of: cost, source, scratch: &scratch)
     }
+    guard let options = try StageOptions(cost, freedom: freedom, limit: limitOfMemory, watch: watch) else { return nil }
     var known: (chosen: [StageOption], seconds: Double)?
     var useful = options
     var limit = Double.infinity
@@ -113,18 +113,16 @@ struct LayerSplitter {
 
   /// Equal chunks, or no pipeline: stages offload where they must, or all that it saves recomputation.
   private static func bestOfEvenSplits(
-    of cost: IterationCost, options: StageOptions, scratch: inout EvaluationScratch
+    of cost: IterationCost, _ source: StageOptionSource, scratch: inout EvaluationScratch
   ) -> BestSplit? {
-    let p = options.stageCount
+    let p = cost.strategy.pipelineDegree
     let even = Split.even(
       layerCount: cost.layerCount, stageCount: p, chunkCount: cost.strategy.virtualStageCount)
     var best: BestSplit?
-    for offloads in options.hasAlternatives ? [false, true] : [false] {
-      let chosen = (0..<p).compactMap { stage in
-        let (first, second) = options.options(stage: stage, layers: cost.layerCount / p)
-        return offloads ? second ?? first : first
-      }
-      guard chosen.count == p, options.hosts.hold(chosen) else { continue }
+    let options = (0..<p).map { source.options(stage: $0, StageLayers(of: even, stage: $0, cost.kinds)) }
+    for offloads in options.contains(where: { $0.1 != nil }) ? [false, true] : [false] {
+      let chosen = options.compactMap { first, second in offloads ? second ?? first : first }
+      guard chosen.count == p, source.hosts.hold(chosen) else { continue }
       let split = even.with(choices: StageOption.choices(chosen))
       let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
       if seconds < best?.iterationSeconds ?? .infinity {
@@ -234,7 +232,7 @@ struct LayerSplitter {
     // Children by their bound; ties by fewer layers, then without offload.
     var children: [(bound: Double, option: StageOption, place: Int)] = []
     for layers in least...most {
-      let (first, second) = options.options(stage: stage, layers: layers)
+      let (first, second) = options.options(stage: stage, after: used, layers: layers)
       for option in [first, second] {
         guard let option, bounds.restSeconds(after: stage, used: used + layers) < limit else { continue }
         let bound = max(boundSeconds, bounds.seconds(stage: stage, used: used, option: option))

@@ -161,12 +161,14 @@ package struct MemoryShortage: Sendable, Equatable {
       counts[stage] += more
       left -= more
     }
-    let chosen = counts.indices.compactMap { source.options(stage: $0, layers: counts[$0]).0 }
+    let split =
+      cost.strategy.hasEqualStages
+      ? Split.even(layerCount: cost.layerCount, stageCount: p, chunkCount: v) : Split(counts)
+    let chosen = counts.indices.compactMap {
+      source.options(stage: $0, StageLayers(of: split, stage: $0, cost.kinds)).0
+    }
     guard chosen.count == p, source.hosts.hold(chosen) else { return nil }
-    return
-      (cost.strategy.hasEqualStages
-      ? Split.even(layerCount: cost.layerCount, stageCount: p, chunkCount: v) : Split(counts))
-      .with(choices: StageOption.choices(chosen))
+    return split.with(choices: StageOption.choices(chosen))
   }
 }
 

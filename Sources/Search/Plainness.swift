@@ -22,6 +22,7 @@ import Documents
 /// | 15 | no sequence parallelism |
 /// | 16 | losses divided among fewer replicas |
 /// | 17 | a lower context degree, then keys and values around a ring before the other exchanges |
+/// | 18 | undivided experts' width, a plainer way of tokens, no overlap of it, then a lower expert degree |
 ///
 /// Of what is equally plain the fastest is taken. How late workers hear from each other comes last of all: the answer has the
 /// least delay that is within the margin, see ``PlanSearch/withLeastDelay(_:within:)``.
@@ -51,7 +52,9 @@ struct Plainness: Hashable, Comparable {
       strategy.zeroStage.rawValue, Strategy.Recompute.allCases.firstIndex(of: strategy.recompute) ?? 0,
       strategy.usesSequenceParallelism ? 1 : 0, strategy.perturbationDegree,
       strategy.contextDegree, Strategy.ContextExchange.allCases.firstIndex(of: strategy.contextExchange) ?? 0,
-      strategy.contextInnerDegree,
+      strategy.contextInnerDegree, strategy.expertTensorDegree,
+      Strategy.Dispatcher.allCases.firstIndex(of: strategy.dispatcher) ?? 0, strategy.overlapsExperts ? 1 : 0,
+      strategy.expertDegree,
     ]
   }
 

@@ -37,7 +37,7 @@ struct PricedLattice: Sendable {
         model.microBatchCosts(
           layout: layout, microBatch: key.microBatch, recompute: key.recompute,
           sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention,
-          context: key.context)
+          context: key.context, experts: key.experts)
       }
     }
 

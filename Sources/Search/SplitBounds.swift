@@ -48,8 +48,7 @@ struct SplitBounds {
     func leastTail(_ stage: Int) -> Double {
       var least = Double.infinity
       for layers in 1...options.capacities[stage] {
-        let (first, second) = options.options(stage: stage, layers: layers)
-        for option in [first, second] { least = min(least, option?.tailSeconds ?? .infinity) }
+        for option in options.options(stage: stage, layers: layers) { least = min(least, option.tailSeconds) }
       }
       return least
     }
@@ -60,16 +59,20 @@ struct SplitBounds {
     let pipeline = PipelinePaths(
       bound: paths, isForwardOnly: isForwardOnly, fixedSeconds: fixedSeconds, leastTailSeconds: leastTailSeconds)
     self.pipeline = pipeline
-    let isOver = { (stage: Int, beforeSeconds: Double, layers: Int, afterSeconds: Double) in
-      let (first, second) = options.options(stage: stage, layers: layers)
+    let isOver = { (stage: Int, used: Int, beforeSeconds: Double, layers: Int, afterSeconds: Double) in
+      let (first, second) = options.options(stage: stage, after: used, layers: layers)
       return [first, second].allSatisfy {
         $0.map { pipeline.seconds(stage: stage, after: beforeSeconds, $0, before: afterSeconds) >= limitSeconds }
           ?? true
       }
     }
+    func byVariant(_ seconds: (StageOption) -> Double) -> [[Double]] {
+      (0..<p).map { options.leastByVariant(stage: $0, seconds) }
+    }
+    let everyWork = options.variants.count == 1 ? work : byVariant(\.workSeconds)
     sums = try SplitSums(
-      options: options, first: isForwardOnly ? (0..<p).map { options.least(stage: $0, \.firstSeconds) } : work,
-      work: work, forward: (0..<p).map { options.least(stage: $0, \.forwardSeconds) },
+      options: options, first: isForwardOnly ? byVariant(\.firstSeconds) : everyWork, work: everyWork,
+      forward: byVariant(\.forwardSeconds),
       fills: { pipeline.fullSeconds(stage: $0, after: $1, $2) >= limitSeconds },
       isOver: limitSeconds.isFinite && !isForwardOnly ? isOver : nil, watch: watch)
     rest = [Double](repeating: .infinity, count: sums.from.count)
@@ -106,7 +109,7 @@ struct SplitBounds {
       var best = limitSeconds
       func look(_ layers: Int) {
         let follows = rest[next + used + layers]
-        let (first, second) = options.options(stage: stage, layers: layers)
+        let (first, second) = options.options(stage: stage, after: used, layers: layers)
         for option in [first, second] {
           guard let option else { continue }
           let seconds = max(term(stage: stage, used: used, option: option), follows)

@@ -63,9 +63,7 @@ struct SplitProgram {
       // Micro-batches after the first whose other pass no warm-up has done.
       let steady = Double(max(0, m - p + stage)), further = Double(m - 1)
       for layers in 1...options.capacities[stage] {
-        let (first, second) = options.options(stage: stage, layers: layers)
-        for option in [first, second] {
-          guard let option else { continue }
+        for option in options.options(stage: stage, layers: layers) {
           let f = option.forwardSeconds, b = option.backwardSeconds
           candidates.append(
             Candidate(
@@ -175,13 +173,14 @@ struct SplitProgram {
     do {
       var program = IntegerProgram()
       var stages = [[IntegerProgram.Term]](repeating: [], count: options.stageCount)
-      var layers: [IntegerProgram.Term] = []
+      var layers: [IntegerProgram.Term] = [], experts = layers
       var hosts = [[IntegerProgram.Term]](repeating: [], count: options.hosts.shares.count)
       for candidate in allowed {
         let variable = try program.addVariable(
           "stage \(candidate.stage), \(candidate.option.layers) layers", kind: .binary, objective: candidate.sumSeconds)
         stages[candidate.stage].append(1 * variable)
         layers.append(Double(candidate.option.layers) * variable)
+        if candidate.option.expertLayers > 0 { experts.append(Double(candidate.option.expertLayers) * variable) }
         guard candidate.option.hostBytes > 0 else { continue }
         for (index, share) in options.hosts.shares.enumerated() {
           let devices = share.first { $0.stage == candidate.stage }?.deviceCount ?? 0
@@ -194,6 +193,12 @@ struct SplitProgram {
         try program.addRow("one option of stage \(stage)", terms, lower: 1, upper: 1)
       }
       try program.addRow("layers", layers, lower: Double(options.layerCount), upper: Double(options.layerCount))
+      // Which layers they are it does not say: what it answers with is looked at.
+      let kinds = options.variants.kinds
+      if !kinds.areAlike {
+        let count = Double(kinds.counts.experts)
+        try program.addRow("layers with experts", experts, lower: count, upper: count)
+      }
       for terms in hosts where !terms.isEmpty { try program.addRow("memory of a node", terms, upper: 1) }
       let solution = try program.solve(
         limits: .init(nodeCount: Self.nodeLimit, relativeGap: Self.relativeGap, cuts: [.mixedIntegerRounding, .cover])
@@ -207,12 +212,21 @@ struct SplitProgram {
       let split = chosen.compactMap { $0 }
       let isSplit =
         split.count == options.stageCount && options.hosts.hold(split)
-        && split.reduce(0) { $0 + $1.layers } == options.layerCount
+        && split.reduce(0) { $0 + $1.layers } == options.layerCount && isOfTheModel(split)
       let bound = solution.status == .optimal ? objective : finite(solution.bestBound)
       return (bound - Self.boundTolerance * abs(objective), isSplit ? split : nil)
     } catch {
       // A program that the solver refuses says nothing; thresholds are a bound all the same.
       return (0, nil)
+    }
+  }
+
+  /// Whether every stage has as many layers with experts as there are where its layers lie.
+  private func isOfTheModel(_ split: [StageOption]) -> Bool {
+    var used = 0
+    return split.allSatisfy { option in
+      defer { used += option.layers }
+      return options.variants.kinds.counts(in: used..<used + option.layers).experts == option.expertLayers
     }
   }
 

@@ -20,21 +20,28 @@ struct SplitSums {
   private static let columnsPerLook = 64
 
   /// - Parameters:
-  ///   - first: of a stage, the least work before the next can begin, by its number of layers, seconds.
+  ///   - first: of a stage, the least work before the next can begin, by its number of layers and how they are made up,
+  ///     seconds.
   ///   - work: the same of all its work.
   ///   - forward: the same of its forward pass.
   ///   - fills: whether a stage, after so much work, takes the limit with so much of its own; if so, with more of either
   ///     as well.
-  ///   - isOver: whether it does with a number of layers, between so much work before and after it; nil where no split does.
+  ///   - isOver: whether it does with a number of layers after so many, between so much work before and after it; nil where no split does.
   /// - Throws: ``Stopped``.
   init(
     options: StageOptions, first: [[Double]], work: [[Double]], forward: [[Double]],
     fills: (_ stage: Int, _ beforeSeconds: Double, _ workSeconds: Double) -> Bool,
-    isOver: ((_ stage: Int, _ beforeSeconds: Double, _ layers: Int, _ afterSeconds: Double) -> Bool)?, watch: StopWatch
+    isOver: ((_ stage: Int, _ used: Int, _ beforeSeconds: Double, _ layers: Int, _ afterSeconds: Double) -> Bool)?,
+    watch: StopWatch
   ) throws(Stopped) {
     let p = options.stageCount
     columns = (0...p).map { Self.columns($0, options) }
-    let leastWorkFrom = work.map { Array($0.reversed().leastSoFar.reversed()) }
+    let variants = options.variants, ways = variants.count
+    let leastWorkFrom = work.map { work in
+      let ofAllWays =
+        ways == 1 ? work : stride(from: 0, to: work.count, by: ways).map { work[$0..<$0 + ways].min() ?? .infinity }
+      return Array(ofAllWays.reversed().leastSoFar.reversed())
+    }
     // From front to back, then from back to front: each row without the columns that are not reached.
     var totals: [[Double]] = [[0]]
     for stage in 0..<p {
@@ -45,9 +52,10 @@ struct SplitSums {
         while upper > span.lowerBound, fills(stage, row[upper - 1 - here.lowerBound], leastWorkFrom[stage][layers]) {
           upper -= 1
         }
-        sums.lower(
-          span.clamped(to: here.lowerBound..<upper), from: row, origin: here.lowerBound, to: next - layers,
-          plus: first[stage][layers])
+        variants.forEachRun(of: layers, in: span.clamped(to: here.lowerBound..<upper)) { columns, way in
+          sums.lower(
+            columns, from: row, origin: here.lowerBound, to: next - layers, plus: first[stage][layers * ways + way])
+        }
       }
       columns[stage + 1] = sums.reached(from: next)
       if columns[stage + 1].isEmpty {
@@ -65,9 +73,11 @@ struct SplitSums {
         while upper > span.lowerBound, fills(stage, row[upper - 1 - here.lowerBound], leastWorkFrom[stage][layers]) {
           upper -= 1
         }
-        sums.lower(
-          span.clamped(to: here.lowerBound..<upper), from: remainders[stage + 1], origin: next - layers,
-          to: here.lowerBound, plus: work[stage][layers])
+        variants.forEachRun(of: layers, in: span.clamped(to: here.lowerBound..<upper)) { columns, way in
+          sums.lower(
+            columns, from: remainders[stage + 1], origin: next - layers, to: here.lowerBound,
+            plus: work[stage][layers * ways + way])
+        }
       }
       columns[stage] = sums.reached(from: here.lowerBound)
       if let isOver {
@@ -77,7 +87,7 @@ struct SplitSums {
           let most = min(options.capacities[stage], following.upperBound - 1 - column)
           return fewest > most
             || (fewest...most).allSatisfy {
-              isOver(stage, row[column - here.lowerBound], $0, after[column + $0 - next])
+              isOver(stage, column, row[column - here.lowerBound], $0, after[column + $0 - next])
             }
         }
         try watch.check()
@@ -94,7 +104,9 @@ struct SplitSums {
       let row = forwards[stage], here = columns[stage].lowerBound, next = columns[stage + 1].lowerBound
       var sums = [Double](repeating: .infinity, count: columns[stage + 1].count)
       try visit(stage, options, watch) { layers, span in
-        sums.lower(span, from: row, origin: here, to: next - layers, plus: forward[stage][layers])
+        variants.forEachRun(of: layers, in: span) { columns, way in
+          sums.lower(columns, from: row, origin: here, to: next - layers, plus: forward[stage][layers * ways + way])
+        }
       }
       forwards.append(sums)
     }

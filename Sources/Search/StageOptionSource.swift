@@ -66,7 +66,7 @@ struct StageOptionSource {
     let counts = layerCounts(stage: stage)
     func holds(_ layers: Int) throws(Stopped) -> Bool {
       try watch.check()
-      return options(stage: stage, layers: layers).0 != nil
+      return options(stage: stage, cost.lightestLayers(layers, ofStage: stage)).0 != nil
     }
     if try holds(counts.upperBound) { return counts.upperBound }
     guard try holds(counts.lowerBound) else { return 0 }
@@ -78,46 +78,49 @@ struct StageOptionSource {
     return enough
   }
 
-  /// The options of a stage with a given number of layers, one that does not offload first; the second is nil where it
-  /// saves no recomputation.
-  func options(stage: Int, layers: Int) -> (StageOption?, StageOption?) {
-    let kept = option(stage: stage, layers: layers, offloads: false)
+  /// The options of a stage with given layers, one that does not offload first; the second is nil where it saves no
+  /// recomputation.
+  func options(stage: Int, _ layers: StageLayers) -> (StageOption?, StageOption?) {
+    let kept = option(stage: stage, layers, offloads: false)
     guard freedom.choosesOffload, kept?.choice?.recomputedLayerCount != 0 else { return (kept, nil) }
-    let offloaded = option(stage: stage, layers: layers, offloads: true)
+    let offloaded = option(stage: stage, layers, offloads: true)
     guard let kept else { return (offloaded, nil) }
     let savesNothing = offloaded.map { kept.choice?.recomputedLayerCount == $0.choice?.recomputedLayerCount } ?? true
     return (kept, savesNothing ? nil : offloaded)
   }
 
-  private func option(stage: Int, layers: Int, offloads: Bool) -> StageOption? {
+  private func option(stage: Int, _ stageLayers: StageLayers, offloads: Bool) -> StageOption? {
+    let layers = stageLayers.counts.total
     var choice: StageChoice?
     if freedom.choosesRecomputation {
       guard
         let count = cost.leastRecomputedLayerCount(
-          stage: stage, layerCount: layers, offloadsOptimizer: offloads, within: limit)
+          stage: stage, stageLayers, offloadsOptimizer: offloads, within: limit)
       else { return nil }
       choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)
     } else if freedom.choosesHostedLayers {
-      guard let count = cost.leastHostedLayerCount(stage: stage, layerCount: layers, within: limit) else { return nil }
+      guard let count = cost.leastHostedLayerCount(stage: stage, stageLayers, within: limit) else { return nil }
       choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: count)
     } else if freedom.choosesOffload {
       let chunk = layers / cost.strategy.virtualStageCount
       choice = StageChoice(
         recomputedLayerCount: cost.strategy.recompute == .full ? chunk : 0, offloadsOptimizer: offloads)
     }
-    let content = Split.Stage(layerCount: layers, choice: choice)
+    let content = stageLayers.content(choice)
     let memory = cost.stageMemory(stage: stage, content)
     guard cost.holds(memory, stage: stage, within: limit), memory.hostBytes * devicesPerNode[stage] <= hosts.limitBytes
     else { return nil }
     guard isTimed else {
       return StageOption(
-        layers: layers, choice: choice, forwardSeconds: 0, backwardSeconds: 0, firstSeconds: 0, tail: .none,
+        layers: layers, expertLayers: content.layers.experts, choice: choice, forwardSeconds: 0, backwardSeconds: 0,
+        firstSeconds: 0, tail: .none,
         tailSeconds: 0, hostBytes: memory.hostBytes)
     }
     let passes = cost.passSeconds(stage: stage, content)
     let tail = cost.tail(stage: stage, content)
     return StageOption(
-      layers: layers, choice: choice, forwardSeconds: passes.forward, backwardSeconds: passes.backward,
+      layers: layers, expertLayers: content.layers.experts, choice: choice, forwardSeconds: passes.forward,
+      backwardSeconds: passes.backward,
       firstSeconds: cost.firstSeconds(stage: stage, content, passes: passes), tail: tail,
       tailSeconds: cost.tailSeconds(stage: stage, tail), hostBytes: memory.hostBytes)
   }

@@ -4,6 +4,8 @@ import Documents
 /// What a stage can be: its layers, and what it trades for memory.
 struct StageOption {
   let layers: Int
+  /// Those of them with experts.
+  let expertLayers: Int
   let choice: StageChoice?
   let forwardSeconds: Double
   let backwardSeconds: Double
@@ -42,7 +44,10 @@ struct StageOptions {
   /// What the nodes' memory holds of what stages offload.
   let hosts: SharedHosts
 
-  /// By stage and layers, two places each.
+  /// How layers can be made up.
+  let variants: LayerVariants
+
+  /// By stage, layers and the way they are made up, two places each.
   private var table: [StageOption?]
   private let most: Int
 
@@ -57,25 +62,30 @@ struct StageOptions {
     guard let source = StageOptionSource(cost, freedom: freedom, limit: limit) else { return nil }
     let p = cost.strategy.pipelineDegree
     most = source.memoryCapacities.max() ?? 0
-    var table = [StageOption?](repeating: nil, count: p * (most + 1) * 2)
+    let variants = LayerVariants(cost.kinds, most: most)
+    var table = [StageOption?](repeating: nil, count: p * (most + 1) * variants.count * 2)
     var capacities = [Int](repeating: 0, count: p)
     var hasAlternatives = false
     for stage in 0..<p {
       for layers in source.layerCounts(stage: stage) {
         if layers % Self.optionsPerLook == 0 { try watch.check() }
-        let (first, second) = source.options(stage: stage, layers: layers)
-        guard first != nil else { continue }
-        hasAlternatives = hasAlternatives || second != nil
-        let place = (stage * (most + 1) + layers) * 2
-        table[place] = first
-        table[place + 1] = second
-        capacities[stage] = layers
+        for variant in 0..<variants.count {
+          guard let content = variants.layers(layers, variant: variant, stage: stage) else { continue }
+          let (first, second) = source.options(stage: stage, content)
+          guard first != nil else { continue }
+          hasAlternatives = hasAlternatives || second != nil
+          let place = ((stage * (most + 1) + layers) * variants.count + variant) * 2
+          table[place] = first
+          table[place + 1] = second
+          capacities[stage] = layers
+        }
       }
       if capacities[stage] == 0 { return nil }
     }
     let capacityFrom = Self.capacityFrom(capacities, layerCount: cost.layerCount)
     guard capacityFrom[0] >= cost.layerCount else { return nil }
     self.table = table
+    self.variants = variants
     self.capacities = capacities
     self.capacityFrom = capacityFrom
     self.hasAlternatives = hasAlternatives
@@ -96,7 +106,7 @@ struct StageOptions {
   var count: Int { table.reduce(0) { $1 == nil ? $0 : $0 + 1 } }
 
   /// Numbers of layers of all stages times all that may be before them: what a search among splits goes through at least.
-  var size: Int { stageCount * layerCount * most }
+  var size: Int { stageCount * layerCount * most * variants.count }
 
   /// Those options alone that keep a condition; nil where they do not hold all layers.
   func keeping(_ isKept: (_ stage: Int, _ option: StageOption) -> Bool) -> StageOptions? {
@@ -104,8 +114,7 @@ struct StageOptions {
     for stage in 0..<stageCount {
       kept.capacities[stage] = 0
       for layers in 1...capacities[stage] {
-        let place = (stage * (most + 1) + layers) * 2
-        for place in [place, place + 1] {
+        for place in places(stage: stage, layers: layers) {
           guard let option = table[place] else { continue }
           if isKept(stage, option) { kept.capacities[stage] = layers } else { kept.table[place] = nil }
         }
@@ -126,25 +135,48 @@ struct StageOptions {
       counts[least] += 1
       left -= 1
     }
+    var used = 0
     let chosen = counts.indices.compactMap { stage in
-      let (first, second) = options(stage: stage, layers: counts[stage])
+      let (first, second) = options(stage: stage, after: used, layers: counts[stage])
+      used += counts[stage]
       return first ?? second
     }
     return chosen.count == stageCount && left == 0 && hosts.hold(chosen) ? chosen : nil
   }
 
-  /// The options of a stage with a given number of layers, one that does not offload first.
+  /// The options of a stage that has so many layers after so many before it, one that does not offload first.
   @inline(__always)
-  func options(stage: Int, layers: Int) -> (StageOption?, StageOption?) {
-    let place = (stage * (most + 1) + layers) * 2
+  func options(stage: Int, after used: Int, layers: Int) -> (StageOption?, StageOption?) {
+    let variant = variants.variant(after: used, layers: layers)
+    let place = ((stage * (most + 1) + layers) * variants.count + variant) * 2
     return (table[place], table[place + 1])
+  }
+
+  /// All options of a stage with so many layers.
+  func options(stage: Int, layers: Int) -> [StageOption] {
+    places(stage: stage, layers: layers).compactMap { table[$0] }
+  }
+
+  private func places(stage: Int, layers: Int) -> Range<Int> {
+    let first = (stage * (most + 1) + layers) * variants.count * 2
+    return first..<first + 2 * variants.count
   }
 
   /// The least seconds of a stage by its number of layers, from none; infinite where it has no option.
   func least(stage: Int, _ seconds: (StageOption) -> Double) -> [Double] {
     (0...capacities[stage]).map { layers in
-      let (first, second) = options(stage: stage, layers: layers)
-      return min(first.map(seconds) ?? .infinity, second.map(seconds) ?? .infinity)
+      options(stage: stage, layers: layers).reduce(.infinity) { min($0, seconds($1)) }
+    }
+  }
+
+  /// The same by every way of making them up, at `layers · ways + way`.
+  func leastByVariant(stage: Int, _ seconds: (StageOption) -> Double) -> [Double] {
+    (0...capacities[stage]).flatMap { layers in
+      let first = places(stage: stage, layers: layers).lowerBound
+      return (0..<variants.count).map { variant in
+        let place = first + 2 * variant
+        return min(table[place].map(seconds) ?? .infinity, table[place + 1].map(seconds) ?? .infinity)
+      }
     }
   }
 }

@@ -25,7 +25,9 @@ struct ZerothOrderReport {
   }
 
   private var hosted: String {
-    let counts = plan.split.stages.map { $0.hostedLayerCount(plan.strategy.hosting) }
+    let counts = plan.split.stages(of: LayerKinds(of: plan.job.model)).map {
+      $0.hostedLayerCount(plan.strategy.hosting)
+    }
     guard counts.contains(where: { $0 > 0 }) else { return "" }
     let slices = plan.strategy.sharding.weightDegree
     let sliced = slices > 1 ? ", each device's slice of \(slices) over its own link" : ""

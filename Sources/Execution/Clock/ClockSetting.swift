@@ -51,11 +51,13 @@ final class ClockSetting: Sendable {
     places = Dictionary(uniqueKeysWithValues: ranks.enumerated().map { ($1, $0) })
     stages = ranks.map { mesh.coordinate(ofRank: $0, along: .pipeline) }
     let p = strategy.pipelineDegree, cost = cost
-    passes = split.layerCounts.indices.map { virtualStage in
+    passes = split.layerRanges.enumerated().map { virtualStage, range in
       let stage = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: p).stage
-      let content = Split.Stage(layerCount: split.layerCounts[virtualStage], choice: split.choices?[stage])
+      let content = StageLayers(range, of: cost.kinds).content(split.choices?[stage])
       return Dictionary(
-        uniqueKeysWithValues: [StagePart.embedding, .layer(isKept: false), .layer(isKept: true), .head].map { part in
+        uniqueKeysWithValues: [
+          StagePart.embedding, .layer(.dense, isKept: false), .layer(.dense, isKept: true), .head,
+        ].map { part in
           (
             part,
             cost[stage].passes(
@@ -64,8 +66,8 @@ final class ClockSetting: Sendable {
         })
     }
     steps = model.stepSeconds(of: strategy, layout: cost.layout)
-    tails = (0..<p).map { cost.tail(stage: $0, split[$0]) }
-    outer = (0..<p).map { cost.outerSeconds(ofStage: $0, split[$0]) }
+    tails = (0..<p).map { cost.tail(stage: $0, cost.content(of: split, stage: $0)) }
+    outer = (0..<p).map { cost.outerSeconds(ofStage: $0, cost.content(of: split, stage: $0)) }
   }
 
   var mesh: Mesh { shape.mesh }
@@ -111,7 +113,7 @@ final class ClockSetting: Sendable {
   func stagePart(_ part: ModelPart) -> StagePart {
     switch part {
     case .embedding: .embedding
-    case .layer: .layer(isKept: shape.strategy.recompute == .full && !shape.recomputes(part))
+    case .layer: .layer(.dense, isKept: shape.strategy.recompute == .full && !shape.recomputes(part))
     case .head: .head
     }
   }

@@ -96,7 +96,8 @@ extension Prediction.TimeSplit {
   /// Adds another a number of times.
   fileprivate mutating func add(_ other: Self, times: Double) {
     for part: WritableKeyPath<Self, Double> in [
-      \.computeSeconds, \.recomputeSeconds, \.launchSeconds, \.tensorSeconds, \.contextSeconds, \.pipelineSeconds,
+      \.computeSeconds, \.recomputeSeconds, \.launchSeconds, \.tensorSeconds, \.contextSeconds, \.expertSeconds,
+      \.pipelineSeconds,
       \.dataSeconds,
       \.bubbleSeconds, \.optimizerSeconds, \.fixedSeconds, \.hostSeconds, \.outerSeconds,
     ] { self[keyPath: part] += times * other[keyPath: part] }
@@ -108,6 +109,7 @@ extension Prediction.TimeSplit {
     launchSeconds += pass.launchSeconds
     tensorSeconds += pass.tensorSeconds
     contextSeconds += pass.contextSeconds
+    expertSeconds += pass.expertSeconds
     dataSeconds += pass.dataSeconds
   }
 

@@ -22,6 +22,7 @@ extension RankState {
     case .tokenTarget: return tokenTargets
     case .tokenSum: return tokenSums
     case .attention(let tensor): return placed(loadAttention(tensor, of: collective))
+    case .routed: preconditionFailure("a model with experts has no miniature")
     case .arrived(let pass): return placed(arrived[pass]?.elements ?? [])
     case .exchanged(let exchange, let part, let hop):
       switch exchange.content {
@@ -55,6 +56,7 @@ extension RankState {
     case .tokenTarget: tokenTargets = buffer
     case .tokenSum: tokenSums = buffer
     case .attention(let tensor): storeAttention(buffer, tensor, of: collective, chunk: chunk)
+    case .routed: preconditionFailure("a model with experts has no miniature")
     case .arrived(let pass): arrived[pass] = activation(buffer, of: collective, chunk: chunk)
     case .exchanged(let exchange, let part, let hop):
       switch exchange.content {

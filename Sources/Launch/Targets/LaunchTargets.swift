@@ -33,6 +33,11 @@ extension LaunchTarget {
 
   /// Why the framework does not run a plan, with the nearest that it does; nil if it does.
   package static func refusal(of plan: Plan) -> LaunchRefusal? {
-    capabilities.refusal(of: plan.strategy, split: plan.split, job: plan.job).map { LaunchRefusal($0.description) }
+    if let refusal = capabilities.refusal(of: plan.strategy, split: plan.split, job: plan.job) {
+      return LaunchRefusal(refusal.description)
+    }
+    return plan.job.model.pricedOnly.map {
+      LaunchRefusal("\($0) are planned and priced, and not written for a launcher yet")
+    }
   }
 }
