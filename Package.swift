@@ -116,7 +116,7 @@ let package = Package(
     .testTarget(
       name: "DocumentsTests", dependencies: ["Documents", "JSONText", "TestSupport"], exclude: ["Inputs"],
       swiftSettings: settings),
-    .testTarget(name: "TrainingTests", dependencies: ["Documents", "Training"], swiftSettings: settings),
+    .testTarget(name: "TrainingTests", dependencies: ["Documents", "Training", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Training", "Oracles", "TestSupport"],
       exclude: ["Inputs"], swiftSettings: settings),

@@ -71,7 +71,7 @@ import Testing
     (["--fix", "tensor"], "expected KEY=VALUE,KEY=VALUE…, found \"tensor\""),
     (["--fix", "tensor=2,tensor=4"], "the key \"tensor\" is given twice"),
     (["--fix", "recompute=some"], "--fix: /recompute: expected one of"),
-    (["--fix", "expert=2"], "expert parallelism is not supported yet"),
+    (["--fix", "moe_dispatcher=post"], "--fix: /moe_dispatcher: expected one of"),
     (["--framework", "fairscale"], "fairscale"),
   ])
   func whatCannotBeMeantIsBadInput(replaced: [String], phrase: String) async throws {
@@ -102,7 +102,7 @@ import Testing
       "tensor=2,data=8",
       "is 16 ranks, not the 8 devices; would work with tensor=1 instead of tensor=2, or data=4 instead of data=8\n"
     ),
-    ("pipeline=2,virtual_stages=5", "12 layers do not divide into 10 interleaved chunks"),
+    ("pipeline=2,virtual_stages=8", "12 layers are too few for 16 interleaved chunks"),
     ("sequence_parallel=true", "sequence parallelism needs a tensor degree"),
     ("tensor=1048576,pipeline=1048576,data=1048576", "ranks, not the 8 devices"),
   ])
@@ -118,11 +118,10 @@ import Testing
     ).failed(65, "v100-sxm2-32gb does not compute in bf16")
   }
 
-  @Test func aMixtureOfExpertsIsReadAndNotPlanned() async throws {
-    let config = "\(Shipped.root)/Tests/DocumentsTests/Inputs/hf-config/mistralai--Mixtral-8x7B-v0.1_config.json"
+  @Test func expertParallelismNeedsExperts() async throws {
     try await Workspace().sextant(
-      "plan", "--cluster", "dgx-a100-1", "--model", config, "--global-batch", "16"
-    ).failed(2, "mixture-of-experts models are not priced yet")
+      "plan", "--cluster", "dgx-a100-1", "--model", "gpt2", "--global-batch", "16", "--fix", "expert=2"
+    ).failed(2, "parts of expert parallelism without experts", "would work with expert=1 instead of expert=2")
   }
 
   @Test(arguments: [

@@ -63,7 +63,9 @@ import Testing
     #expect(seconds > 0)
     #expect(Self.member("fits", of: lines[0]) == .string("fits"))
     #expect(Self.member("error", of: lines[0]) == nil)
-    for (line, phrase) in zip(lines.dropFirst(), ["mixture-of-experts", "does not state pipeline", "unheard-of"]) {
+    for (line, phrase) in zip(
+      lines.dropFirst(), ["experts need sequence parallelism", "does not state pipeline", "unheard-of"])
+    {
       guard case .string(let reason) = Self.member("error", of: line) else {
         Issue.record("no reason: \(output)")
         continue

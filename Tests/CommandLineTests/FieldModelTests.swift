@@ -47,11 +47,21 @@ import Testing
     #expect(try await folder.sextant("explain", "plan.json").succeeded().contains(" parameters) on dgx-h100-16"))
   }
 
-  /// They are read and counted; until they are priced, a plan of them is refused.
-  @Test(arguments: ["mixtral", "qwen3-30b"]) func mixturesAreNotPlanned(name: String) async throws {
-    try await Workspace().sextant(
-      "plan", "--cluster", "dgx-h100-16", "--model", FieldCase.path("models/\(name).json"), "--global-batch", "128"
-    ).failed(2, "mixture-of-experts models are not priced yet")
+  /// They are planned, explained and verified; what nobody runs yet is refused, and nothing is written.
+  @Test(arguments: ["mixtral", "qwen3-30b"]) func mixturesArePlannedAndNotRun(name: String) async throws {
+    let folder = try Workspace()
+    let text = try await folder.sextant(
+      "plan", "--cluster", "dgx-h100-16", "--model", FieldCase.path("models/\(name).json"), "--global-batch", "128",
+      "--fix", "tensor=1,pipeline=1,expert=8,moe_dispatcher=alltoall,zero_stage=1,recompute=full", "--output",
+      "plan.json"
+    ).succeeded()
+    #expect(text.contains("experts over 8 ranks"))
+    #expect(try await folder.sextant("explain", "plan.json").succeeded().contains("\n  expert  "))
+    try await folder.sextant("verify", "plan.json").succeeded()
+    try await folder.sextant("dry-run", "plan.json").failed(65, "mixture-of-experts models", "not executed yet")
+    try await folder.sextant("export", "plan.json", "--output", "launch").failed(
+      2, "mixture-of-experts models", "not written for a launcher yet")
+    #expect(try folder.names == ["plan.json"])
   }
 
   // MARK: 17: windows, and sequences beyond the trained length

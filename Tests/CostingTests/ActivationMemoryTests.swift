@@ -1,4 +1,5 @@
 import Documents
+import TestSupport
 import Testing
 import Training
 
@@ -17,7 +18,7 @@ import Training
     let strategy = Strategy(
       mesh: [.tensor: t], microBatch: b, recompute: recompute,
       usesSequenceParallelism: sequenceParallel, usesFlashAttention: flash)
-    return Fixture.memory(job, strategy).layerActivationBytes
+    return Fixture.memory(job, strategy).layerActivationBytes.dense
   }
 
   @Test(arguments: [1, 2, 4, 8], [1, 3])
@@ -72,7 +73,7 @@ import Training
         Strategy(
           mesh: [.tensor: 8], microBatch: 4, recompute: recompute,
           usesSequenceParallelism: sequenceParallel)
-      ).layerActivationBytes
+      ).layerActivationBytes.dense
     }
     let sbh = Double(2048 * 4 * 6144), core = 5.0 * 64 * 2048 / 6144
     let tensorOnly = Double(bytes(.none, false)), both = Double(bytes(.selective, true))
@@ -96,7 +97,7 @@ import Training
         #expect(memory.inFlight.count(stage: stage) == passes, "\(message)")
         // One layer a chunk, so that the stage keeps a layer's bytes for each pass in flight; on the first stage a
         // dropout mask for each micro-batch in its first chunk, on the last two inputs for each in its last.
-        var expected = passes * memory.layerActivationBytes
+        var expected = passes * memory.layerActivationBytes.dense
         if stage == 0 { expected += peakInFlight(chunk: 0, stage: stage, of: schedule) * Self.s * Self.h }
         if stage == p - 1 {
           let heads = peakInFlight(chunk: v - 1, stage: stage, of: schedule)

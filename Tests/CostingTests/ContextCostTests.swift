@@ -88,7 +88,7 @@ import Training
     let keys = 2 * 8192 / 4 * model.job.model.keyValueSize * 2
     #expect(workspace(.allGather) - workspace(.ring) == 2 * 4 * keys - 2 * 2 * keys)
     func workspace(_ exchange: Strategy.ContextExchange) -> Int {
-      model.cost(of: strategy(exchange, context: 4)).costs[0].memory.layerWorkspaceBytes
+      model.cost(of: strategy(exchange, context: 4)).costs[0].memory.layerWorkspaceBytes.dense
     }
     var sharded = strategy(.ring, context: 4)
     sharded = sharded.on(sharded.mesh, zeroStage: .optimizer, sharding: nil)

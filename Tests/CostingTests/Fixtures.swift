@@ -127,9 +127,36 @@ extension MemoryModel {
   /// cannot hold one, or all together not all layers.
   func layerCapacities(limitBytes: Int, layerCount: Int) -> [Int]? {
     let capacities = (0..<strategy.pipelineDegree).map {
-      layerCapacity(stage: $0, limitBytes: limitBytes, layerCount: layerCount, freedom: .none)
+      layerCapacity(stage: $0, limitBytes: limitBytes, .alike(layerCount), freedom: .none)
     }
     return capacities.contains(0) || capacities.reduce(0, +) < layerCount ? nil : capacities
+  }
+}
+
+extension LayerKinds {
+  /// Layers that all have one feed-forward part.
+  static func alike(_ count: Int) -> LayerKinds {
+    guard let model = try? Fixture.gpt(layerCount: count) else { preconditionFailure("so many layers make a model") }
+    return LayerKinds(of: model)
+  }
+}
+
+extension MicroBatchCost {
+  var layer: Passes { layers.dense }
+  var keptLayer: Passes { keptLayers.dense }
+}
+
+extension StageCost {
+  var layer: LayerSeconds { layers.dense }
+
+  func passSeconds(layerCount: Int, isFirst: Bool, isLast: Bool) -> PassSeconds {
+    passSeconds(LayerCounts(dense: layerCount), isFirst: isFirst, isLast: isLast)
+  }
+}
+
+extension MemoryModel {
+  func optimizerBytes(stage: Int, layerCount: Int) -> Int {
+    optimizerBytes(stage: stage, LayerCounts(dense: layerCount))
   }
 }
 

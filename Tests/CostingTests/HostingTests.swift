@@ -98,9 +98,10 @@ import Testing
     let megatron = MemoryModel(
       job: try Self.job(), device: Fixture.device(), framework: try #require(framework),
       strategy: Self.strategy(.optimizer, Hosting(updatePercent: 100)))
-    let updated = megatron.updatedCount(stage: 0, layerCount: 4)
+    let updated = megatron.updatedCount(stage: 0, LayerCounts(dense: 4))
     #expect(
-      megatron.hostedBytes(stage: 0, layerCount: 4, chunkActivationBytes: 0, passesInFlight: 1).optimizer == 8 * updated
+      megatron.hostedBytes(stage: 0, LayerCounts(dense: 4), chunkActivationBytes: 0, passesInFlight: 1).optimizer == 8
+        * updated
     )
   }
 

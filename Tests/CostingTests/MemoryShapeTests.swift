@@ -41,7 +41,8 @@ import Testing
         for limit in limits {
           let scanned = peaks.lastIndex { $0 <= limit }.map { $0 + 1 } ?? 0
           #expect(
-            memory.layerCapacity(stage: stage, limitBytes: limit, layerCount: 12) == scanned,
+            memory.layerCapacity(stage: stage, limitBytes: limit, memory.lightest(of: .alike(12)), layerCount: 12)
+              == scanned,
             "\(memory.strategy), stage \(stage), limit \(limit)")
         }
       }

@@ -46,7 +46,7 @@ import Testing
   /// weight is read as well.
   @Test func anUpdateMovesItsStatesTwice() throws {
     func bytes(_ optimizer: Optimizer) throws -> Double {
-      try Self.memory(optimizer).updateBytesPerParameter(stage: 0, layerCount: 4)
+      try Self.memory(optimizer).updateBytesPerParameter(stage: 0, LayerCounts(dense: 4))
     }
     #expect(try bytes(.adam) == 30)
     #expect(try bytes(Optimizer(moments: .bf16, masterWeights: .none)) == 2 * 4 + 4 + 4)

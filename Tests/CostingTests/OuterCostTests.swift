@@ -191,7 +191,7 @@ import Testing
     #expect(cost.costs[0].links.workers.innerShare == 1)
     let round = try #require(try prediction(model, strategy).outerRound)
     let alone = cost.outer?.allReduceSeconds(
-      parameterCount: cost.costs[0].memory.updatedCount(stage: 0, layerCount: 12))
+      parameterCount: cost.costs[0].memory.updatedCount(stage: 0, LayerCounts(dense: 12)))
     #expect(round.interferenceSeconds > 0 && round.allReduceSeconds > alone ?? .infinity)
     // All of both has to pass over the same links in a round.
     #expect(round.roundSeconds < 20 * round.localSeconds + 2 * round.allReduceSeconds)

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Costing
@@ -115,7 +116,7 @@ import Testing
         Recipe(
           job: try Fixture.job(Fixture.gpt(), globalBatch: 8), strategy: Self.strategy(),
           framework: Fixture.framework())
-      ).blockBytes
+      ).blocks.dense.bytes
     #expect(hosted.workspaceBytes == 3 * block + max(atHead, atBlock, table))
     let resident = try Self.cost(Self.strategy()).stageMemory(stage: 0, Split.Stage(layerCount: 4))
     #expect(resident.weightBytes == hosted.weightBytes + 4 * block)
@@ -147,14 +148,18 @@ import Testing
         Split.Stage(layerCount: 40, choice: StageChoice(recomputedLayerCount: 0, hostedLayerCount: count))
       ).peakBytes
     }
-    #expect(memory.leastHostedLayerCount(stage: 0, layerCount: 40, limitBytes: peak(0)) == 0)
+    #expect(memory.leastHostedLayerCount(stage: 0, StageLayers(0..<40, of: .alike(40)), limitBytes: peak(0)) == 0)
     // With one on the host there are three buffers; from the fourth on less is needed than with none.
     #expect(peak(1) > peak(0) && peak(4) < peak(0))
     for count in [4, 17, 39, 40] {
-      #expect(memory.leastHostedLayerCount(stage: 0, layerCount: 40, limitBytes: peak(count)) == count)
-      #expect(memory.leastHostedLayerCount(stage: 0, layerCount: 40, limitBytes: peak(count) - 1) != count)
+      #expect(
+        memory.leastHostedLayerCount(stage: 0, StageLayers(0..<40, of: .alike(40)), limitBytes: peak(count)) == count)
+      #expect(
+        memory.leastHostedLayerCount(stage: 0, StageLayers(0..<40, of: .alike(40)), limitBytes: peak(count) - 1)
+          != count)
     }
-    #expect(memory.leastHostedLayerCount(stage: 0, layerCount: 40, limitBytes: peak(40) - 1) == nil)
+    #expect(
+      memory.leastHostedLayerCount(stage: 0, StageLayers(0..<40, of: .alike(40)), limitBytes: peak(40) - 1) == nil)
   }
 
   /// A pipeline, micro-batch by micro-batch: a stage begins when it is free and the one before has sent.

@@ -16,6 +16,8 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
     let unwritten = [
       JSONMember("context", .integer(1)), JSONMember("context_exchange", .string("ring")),
       JSONMember("context_inner", .integer(1)), JSONMember("expert", .integer(1)),
+      JSONMember("expert_tensor", .integer(1)), JSONMember("moe_dispatcher", .string("alltoall")),
+      JSONMember("moe_overlap", .boolean(false)),
       JSONMember("fsdp", .boolean(false)), JSONMember("host_update_percent", .integer(0)),
       JSONMember("host_weights", .boolean(false)), JSONMember("host_activations", .boolean(false)),
       JSONMember("update", .string("first-order")), JSONMember("perturbation", .integer(1)),
@@ -141,6 +143,7 @@ func exampleContextPlan() throws -> Plan {
   strategy.contextInnerDegree = 2
   var timeSplit = plan.prediction.timeSplit
   timeSplit.contextSeconds = 0.0625
+  timeSplit.expertSeconds = 0.03125
   return Plan(
     toolVersion: "0.0.0",
     question: Plan.Question(cluster: plan.cluster, job: plan.job, coefficientName: "megatron-lm"), strategy: strategy,

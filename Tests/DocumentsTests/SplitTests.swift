@@ -1,4 +1,5 @@
 import Documents
+import TestSupport
 import Testing
 
 /// Layers of stages that have chunks, and choices that go with them.

@@ -30,6 +30,10 @@ import Testing
     }
     strategy.contextExchange = pick(Strategy.ContextExchange.allCases)
     strategy.contextInnerDegree = pick([1, 2])
+    strategy.expertDegree = pick([1, 1, 2, 8])
+    strategy.expertTensorDegree = pick([1, 1, 2])
+    strategy.dispatcher = pick(Strategy.Dispatcher.allCases)
+    strategy.overlapsExperts = pick([false, true])
     strategy.hosting = Hosting(
       updatePercent: pick([0, 0, 50]), holdsWeights: pick([false, true]), holdsActivations: pick([false, true]))
     strategy.perturbationDegree = pick([1, 1, 2])
@@ -55,7 +59,9 @@ import Testing
     ("perturbation", { .integer($0.perturbationDegree) }), ("virtual_stages", { .integer($0.schedule.chunkCount) }),
     ("micro_batch", { .integer($0.microBatch) }), ("context", { .integer($0.contextDegree) }),
     ("context_exchange", { .string($0.contextExchange.rawValue) }),
-    ("context_inner", { .integer($0.contextInnerDegree) }),
+    ("context_inner", { .integer($0.contextInnerDegree) }), ("expert", { .integer($0.expertDegree) }),
+    ("expert_tensor", { .integer($0.expertTensorDegree) }), ("moe_dispatcher", { .string($0.dispatcher.rawValue) }),
+    ("moe_overlap", { .boolean($0.overlapsExperts) }),
     ("zero_stage", { .integer($0.zeroStage.rawValue) }),
     ("weight_shards", { .integer($0.sharding.weightDegree) }),
     ("gradient_shards", { .integer($0.sharding.gradientDegree) }),
@@ -220,7 +226,11 @@ import Testing
       "context_exchange=gossip",
       "/context_exchange: expected one of \"ring\", \"all-gather\", \"all-to-all\", \"all-to-all+ring\", found \"gossip\""
     ),
-    ("expert=8", "/expert: expert parallelism is not supported yet"),
+    ("expert=0", "/expert: expected an integer from 1 to 1048576, found 0"),
+    (
+      "moe_dispatcher=post",
+      "/moe_dispatcher: expected one of \"allgather\", \"alltoall\", \"deepep\", \"hybridep\", found \"post\""
+    ),
     ("zero_stage=1,fsdp=FULL_SHARD", "/fsdp: fsdp contradicts zero_stage 1"),
     (
       "schedule=1f1b,virtual_stages=2",
@@ -271,7 +281,6 @@ import Testing
 
   @Test(arguments: [
     ("fsdp=SHARD_GRAD_OP", "zero_stage=2"), ("fsdp=FSDP2,zero_stage=3", "zero_stage=3"), ("fsdp=false", ""),
-    ("expert=1,tensor=2", "tensor=2"),
   ])
   func anotherWordForAKeyIsNotHeldItself(text: String, held: String) throws {
     #expect(

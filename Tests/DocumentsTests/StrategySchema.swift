@@ -23,7 +23,12 @@ enum StrategySchema {
 
   /// The members of the schema that the table decides.
   static func members(_ place: Place) -> [JSONMember] {
-    let properties = JSONMember("properties", .object(Strategy.keys.map { JSONMember($0.name, property($0, place)) }))
+    let running = MeasuredRun.RunningKey.allCases.map { key in
+      JSONMember(key.rawValue, .object([JSONMember("description", .string(key.summary))] + key.schema))
+    }
+    let properties = JSONMember(
+      "properties",
+      .object(Strategy.keys.map { JSONMember($0.name, property($0, place)) } + (place == .run ? running : [])))
     guard place == .whole else { return [properties] }
     let shards = Strategy.keys.filter(\.isRequiredShard).map(\.name)
     return [

@@ -71,7 +71,7 @@ import Testing
       for pattern in ["tensor=8", "tensor=2,pipeline=4,recompute=selective", "zero_stage=3,recompute=full"] {
         let model = try Shipped.catalog.model(name)
         // Mixtures of experts are not executed yet.
-        guard model.unpriced == nil else { continue }
+        guard model.pricedOnly == nil else { continue }
         guard model.keyValueHeadCount % 8 == 0 || pattern != "tensor=8" else { continue }
         let plan = try statedPlan(
           pattern, cluster: Shipped.catalog.cluster("dgx-a100-1"), model: model, globalBatch: 64,

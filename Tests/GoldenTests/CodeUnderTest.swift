@@ -71,6 +71,7 @@ struct CodeUnderTest {
           // Workers and divided sequences are questions of their own.
           TrafficKind.allCases.filter {
             ($0 != .outer || strategy.update == .outer) && ($0 != .context || strategy.contextDegree > 1)
+              && ($0 != .expert || strategy.expertDivision != .none)
           }.map { kind in
             JSONMember(
               kind.rawValue, .integers((0..<traffic.levelCount).map { traffic.byteCount(kind, level: $0) }))

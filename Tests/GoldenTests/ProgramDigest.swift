@@ -108,6 +108,7 @@ struct ProgramDigest {
     case .control: "control"
     case .outer: "outer"
     case .context: "context"
+    case .expert: "expert"
     }
   }
 
@@ -120,6 +121,7 @@ struct ProgramDigest {
     case .tokenTarget: "token target"
     case .tokenSum: "token sum"
     case .attention(let tensor): tensor.rawValue
+    case .routed(let tensor): tensor.rawValue
     case .arrived(let pass): "arrived \(words(pass))"
     case .exchanged(let exchange, let part, let hop): words(exchange, part, hop)
     }
@@ -188,6 +190,11 @@ struct ProgramDigest {
     case .feedForwardNorm: "feed-forward norm"
     case .feedForwardCore: "feed-forward core"
     case .feedForwardOutput: "feed-forward output"
+    case .router: "router"
+    case .experts: "experts"
+    case .expertsOutput: "experts output"
+    case .sharedExperts: "shared experts"
+    case .predictionInput: "prediction input"
     case .finalNorm: "final norm"
     case .logits: "logits"
     case .exponentials: "exponentials"

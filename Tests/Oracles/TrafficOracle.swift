@@ -81,7 +81,7 @@ package struct TrafficOracle {
     }
     var parts = [
       part(
-        shape.layerParameters(.dense), copies: split[stage].layerCount,
+        shape.layerParameters(.dense), copies: split.layerCount(ofStage: stage),
         ofHeads: shape.hasQueryKeyNorm ? 2 * shape.headSize : 0)
     ]
     if stage == 0 {
@@ -186,9 +186,9 @@ package struct TrafficOracle {
     let tokens = T, S = tokens * job.model.hiddenSize
     let isFirst = stage == 0, isLast = stage == homes.last
     let recomputed =
-      split[stage].choice.map { $0.recomputedLayerCount * strategy.virtualStageCount }
-      ?? (strategy.recompute == .full ? split[stage].layerCount : 0)
-    let layers = m * split[stage].layerCount, sums = 4 * layers + 2 * m * recomputed
+      (split.choices?[stage]).map { $0.recomputedLayerCount * strategy.virtualStageCount }
+      ?? (strategy.recompute == .full ? split.layerCount(ofStage: stage) : 0)
+    let layers = m * split.layerCount(ofStage: stage), sums = 4 * layers + 2 * m * recomputed
     let ends = m * ((isFirst ? 1 : 0) + (isLast ? 1 : 0))
     if strategy.usesSequenceParallelism {
       let gathers = sums + 2 * layers + ends + (isLast ? m : 0)
@@ -239,9 +239,9 @@ package struct TrafficOracle {
     let outer = C / inner
     for rank in 0..<strategy.worldSize {
       let place = rank / t % C, stage = mesh.coordinate(ofRank: rank, along: .pipeline),
-        layers = split[stage].layerCount
+        layers = split.layerCount(ofStage: stage)
       func neighbour(_ other: Int) -> Int { rank + (other - place) * t }
-      let again = strategy.recompute == .full ? split[stage].choice?.recomputedLayerCount ?? layers : 0
+      let again = strategy.recompute == .full ? (split.choices?[stage].recomputedLayerCount ?? layers) : 0
       let forward = m * (layers + again), backward = m * layers
       for other in 0..<inner where other != place % inner {
         send(all / inner * e * (forward + backward), .context, rank, neighbour(place - place % inner + other))

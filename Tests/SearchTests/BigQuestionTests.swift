@@ -29,8 +29,10 @@ import Testing
 
   @Test func fourMillionTokensAreAQuestion() throws {
     // Nothing holds such a sequence without dividing it: that is the answer, and no overflow.
-    let result = try search("llama-3-8b", sequence: 1 << 22, batch: 128).run()
-    #expect(result.best.isEmpty && result.shortage != nil)
+    let whole = try search("llama-3-8b", sequence: 1 << 22, batch: 128, fixed: "context=1").run()
+    #expect(whole.best.isEmpty && whole.shortage != nil)
+    let divided = try #require(search("llama-3-8b", sequence: 1 << 22, batch: 128).run().best.first)
+    #expect(divided.strategy.contextDegree > 1 && divided.iterationSeconds.isFinite)
   }
 
   @Test func whatCannotBeCountedIsLeftOutAndCounted() throws {

@@ -1,6 +1,7 @@
 import Costing
 import Documents
 import Search
+import TestSupport
 
 /// The best score by trying everything: every combination of degrees and methods that breaks no rule, every split of
 /// the layers. Shares no code with the search but the cost of one strategy and one split.
@@ -21,15 +22,22 @@ struct BruteForce {
   ///   - hostings: what may be on the host.
   ///   - outerSteps: what outer steps may be; none leaves gradients of every step.
   ///   - contexts: degrees by which ranks may divide sequences.
-  init(_ model: CostModel, hostings: [Hosting] = [.none], outerSteps: [OuterStep] = [], contexts: [Int] = [1]) {
+  ///   - experts: how experts may be divided.
+  ///   - isTried: which strategies are part of the question.
+  init(
+    _ model: CostModel, hostings: [Hosting] = [.none], outerSteps: [OuterStep] = [], contexts: [Int] = [1],
+    experts: [Strategy.ExpertDivision] = [.none], where isTried: (Strategy) -> Bool = { _ in true }
+  ) {
     var scores: [Double] = []
     var unfitCount = 0
     let nodes = outerSteps.isEmpty ? 1 : model.cluster.nodeCount
     for workers in 1...nodes where nodes % workers == 0 {
       for step in workers == 1 ? [nil] : outerSteps.map(Optional.some) {
-        Self.addScores(
-          model, hostings: hostings, workers: workers, step: step, contexts: contexts, to: &scores,
-          unfitCount: &unfitCount)
+        for division in experts {
+          Self.addScores(
+            model, hostings: hostings, workers: workers, step: step, contexts: contexts, experts: division,
+            where: isTried, to: &scores, unfitCount: &unfitCount)
+        }
       }
     }
     self.scores = scores.sorted()
@@ -38,7 +46,8 @@ struct BruteForce {
 
   /// Of all strategies of so many workers with the same outer steps.
   private static func addScores(
-    _ model: CostModel, hostings: [Hosting], workers: Int, step: OuterStep?, contexts: [Int], to scores: inout [Double],
+    _ model: CostModel, hostings: [Hosting], workers: Int, step: OuterStep?, contexts: [Int],
+    experts: Strategy.ExpertDivision, where isTried: (Strategy) -> Bool, to scores: inout [Double],
     unfitCount: inout Int
   ) {
     let job = model.job, cluster = model.cluster
@@ -48,7 +57,8 @@ struct BruteForce {
     for (division, tensor, pipeline) in Self.degrees(devices, contexts: contexts) {
       let context = division.contextDegree, data = devices / tensor / pipeline / context
       for microBatch in 1...job.globalBatch {
-        for chunks in 1...layers {
+        // The search looks at chunks of one size.
+        for chunks in 1...layers where chunks == 1 || layers % (pipeline * chunks) == 0 {
           for sharding in Self.shardings(replicas: data * context, tensor: tensor, cluster: cluster) {
             for recompute in Strategy.Recompute.allCases where !(hasFlash && recompute == .selective) {
               for (sequenceParallel, hosting) in [false, true].flatMap({ divides in hostings.map { (divides, $0) } }) {
@@ -59,6 +69,7 @@ struct BruteForce {
                   usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
                   overlapsGradientReduce: model.framework.overlapsGradientReduce)
                 strategy.hosting = hosting
+                strategy = strategy.with(experts)
                 strategy.contextExchange = division.contextExchange
                 strategy.contextInnerDegree = division.contextInnerDegree
                 if let step {
@@ -66,7 +77,7 @@ struct BruteForce {
                   strategy.workerDegree = workers
                   strategy.outer = step
                 }
-                guard model.violation(of: strategy) == nil, strategy.exclusion == nil,
+                guard isTried(strategy), model.violation(of: strategy) == nil, strategy.exclusion == nil,
                   strategy.outerExclusion(model.job.model) == nil
                 else { continue }
                 let uniform = Self.bestScore(strategy, model: model, scratch: &scratch)
@@ -170,14 +181,14 @@ struct BruteForce {
       : compositions(of: layers, into: strategy.pipelineDegree)
     let p = strategy.pipelineDegree
     for split in splits {
-      let stages = Split(split, stageCount: p).stages.map(\.layerCount)
+      let stages = (0..<p).map { StageLayers(of: Split(split, stageCount: p), stage: $0, cost.kinds) }
       for verdict in [Prediction.Verdict.fits, .risky] {
         let limit = MemoryLimit(verdict)
         // By stage, what keeps the limit.
         let fitting = stages.indices.map { stage -> [StageChoice?] in
           let all: [StageChoice?] = choices.map { $0(split[stage]) } ?? [nil]
           return all.filter { choice in
-            let memory = cost.stageMemory(stage: stage, Split.Stage(layerCount: stages[stage], choice: choice))
+            let memory = cost.stageMemory(stage: stage, stages[stage].content(choice))
             return cost.holds(memory, stage: stage, within: limit)
           }
         }

@@ -66,7 +66,12 @@ import Testing
         else { continue }
         for stage in 0..<strategy.pipelineDegree {
           let counts = source.layerCounts(stage: stage)
-          let most = counts.last { source.options(stage: stage, layers: $0).0 != nil } ?? 0
+          let most =
+            counts.last {
+              source.options(
+                stage: stage, StageLayers(0..<$0, of: cost.kinds, chunkCount: cost.strategy.virtualStageCount)
+              ).0 != nil
+            } ?? 0
           let found = try source.capacity(stage: stage, watch: .never)
           #expect(found == most, "\(strategy.text), stage \(stage)")
           compared += 1

@@ -10,8 +10,9 @@ struct RandomProblem {
 
   /// - Parameters:
   ///   - isMixed: whether some nodes have a slower device with another memory.
+  ///   - hasExperts: whether some or all of the layers have experts.
   ///   - needsHost: whether states are too many for the devices, and hosts have room for some of them or all.
-  init(seed: UInt64, isMixed: Bool = false, needsHost: Bool = false) throws {
+  init(seed: UInt64, isMixed: Bool = false, needsHost: Bool = false, hasExperts: Bool = false) throws {
     var random = SeededGenerator(seed: seed)
     func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random) ?? values[0] }
     let nodes = isMixed ? pick([2, 3, 4]) : pick([1, 2, 4]), perNode = pick([2, 4])
@@ -24,13 +25,14 @@ struct RandomProblem {
       name: "random", family: pick([.gpt, .llama]), layerCount: layers, hiddenSize: hidden, headCount: heads,
       keyValueHeadCount: pick([heads, heads / 2]), feedForwardSize: 4 * hidden, vocabularySize: vocabulary,
       hasGatedFeedForward: Bool.random(using: &random), hasTiedEmbeddings: tied)
+    let routed = hasExperts ? try Self.withExperts(shape, &random) : shape
     let batch = pick([4, 6, 8, 16])
     let job = try TrainingJob(
-      model: shape, sequenceLength: pick([256, 1024]), globalBatch: batch,
+      model: routed, sequenceLength: pick([256, 1024]), globalBatch: batch,
       accumulatesGradientsInFP32: Bool.random(using: &random))
 
     // Memory between a part of the static state of one device's share and a few times all of it.
-    let state = Double(shape.parameterCount) * 18 / Double(nodes * perNode)
+    let state = Double(routed.parameterCount) * 18 / Double(nodes * perNode)
     let memory =
       needsHost
       ? Int(state * Double.random(in: 0.2...0.9, using: &random)) + 80_000_000
@@ -83,5 +85,23 @@ struct RandomProblem {
     model = try CostModel(cluster: cluster, job: job)
     description =
       "seed \(seed): \(nodes)×\(perNode) devices, \(layers) layers of \(hidden), batch \(batch), \(memory) B"
+  }
+
+  /// The same shape with experts: in all layers, in all but the first ones, or in every other one.
+  private static func withExperts(
+    _ shape: ModelDescription, _ random: inout SeededGenerator
+  ) throws -> ModelDescription {
+    func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random) ?? values[0] }
+    let layers = shape.layerCount
+    var experts = ModelDescription.Experts(
+      count: pick([4, 8]), perToken: pick([1, 2]), feedForwardSize: pick([shape.hiddenSize, shape.hiddenSize / 2]))
+    experts.sharedFeedForwardSize = pick([0, shape.hiddenSize])
+    let first = Array(0..<min(layers - 1, pick([1, 2, 3])))
+    experts.denseLayers = pick([[], first, Array(stride(from: 0, to: layers - 1, by: 2))])
+    return try ModelDescription(
+      name: "random with experts", family: .llama, layerCount: layers, hiddenSize: shape.hiddenSize,
+      headCount: shape.headCount, keyValueHeadCount: shape.keyValueHeadCount, feedForwardSize: shape.feedForwardSize,
+      vocabularySize: shape.vocabularySize, hasGatedFeedForward: shape.hasGatedFeedForward,
+      hasTiedEmbeddings: shape.hasTiedEmbeddings, experts: experts, predictionDepth: pick([0, 0, 1]))
   }
 }

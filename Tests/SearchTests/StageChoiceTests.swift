@@ -38,7 +38,7 @@ struct StageChoiceTests {
         for split in BruteForce.compositions(of: cost.layerCount, into: sample.strategy.pipelineDegree) {
           var combinations: [[StageOption]] = [[]]
           for (stage, layers) in split.enumerated() where layers <= options.capacities[stage] {
-            let (first, second) = options.options(stage: stage, layers: layers)
+            let (first, second) = options.options(stage: stage, after: 0, layers: layers)
             combinations = combinations.flatMap { before in [first, second].compactMap { $0 }.map { before + [$0] } }
           }
           for chosen in combinations where chosen.count == split.count && options.hosts.hold(chosen) {

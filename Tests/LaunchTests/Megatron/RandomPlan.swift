@@ -114,7 +114,7 @@ struct RandomPlans {
   /// Chunks are alike; stages of one chunk have a layer or more each, by chance.
   private mutating func layerCounts(_ count: Int, stages: Int, chunks: Int) -> [Int] {
     if chunks > 1 || count % stages == 0 && pick([true, false]) {
-      return [Int](repeating: count / (stages * chunks), count: stages * chunks)
+      return Split.even(layerCount: count, stageCount: stages, chunkCount: chunks).layerCounts
     }
     var counts = [Int](repeating: 1, count: stages)
     // Mostly alike, so that runs of stages are written short.
