@@ -230,8 +230,8 @@ extension Strategy {
     return nil
   }
 
-  /// The first rule of split backward passes that the strategy breaks. Its chunks are of one size, see ``Split/ofSplitBackward(layerCount:strategy:)``; gradients are reduced
-  /// once, since they are not whole before.
+  /// The first rule of split backward passes that the strategy breaks. Its chunks are of one size, see
+  /// ``Split/ofSplitBackward(layerCount:strategy:)``; gradients are reduced once, since they are not whole before.
   private func splitBackwardViolation(_ job: TrainingJob) -> StrategyViolation? {
     if pipelineDegree == 1 { return .splitBackwardNeedsPipeline }
     let layers = job.model.layerCount, microBatches = microBatchCount(globalBatch: job.globalBatch)

@@ -48,6 +48,33 @@ import Testing
     }
   }
 
+  /// All layers of this model have experts: it is they that say which device is the slower.
+  @Test func aStageOnBothDevicesKeepsTheSlowerOnesPace() throws {
+    let catalog = Shipped.catalog
+    func seconds(_ deviceOfNode: [Int]) throws -> Double {
+      let names = ["h100-sxm5-80gb", "a100-sxm4-80gb"]
+      let present = Set(deviceOfNode).sorted()
+      let cluster = try ClusterDescription(
+        name: "mixed", devices: present.map { try catalog.device(names[$0]) },
+        deviceOfNode: deviceOfNode.map { present.firstIndex(of: $0) ?? 0 }, nodeNames: ["one", "other"],
+        devicesPerNode: 8,
+        levels: [
+          .init(name: "nvlink", span: 8, bytesPerSecond: 300e9), .init(name: "ib", span: 16, bytesPerSecond: 25e9),
+        ])
+      let job = try TrainingJob(model: catalog.model("qwen3-30b-a3b"), sequenceLength: 4_096, globalBatch: 64)
+      let strategy = try StrategyPattern(
+        text: "tensor=1,pipeline=1,data=16,expert=8,zero_stage=1,recompute=full", source: "test"
+      ).completed(deviceCount: 16, flashAttention: true, overlap: true)
+      return Plan(
+        stating: strategy, split: Split([job.model.layerCount]), on: try CostModel(cluster: cluster, job: job)
+      ).prediction.iterationSeconds
+    }
+    let mixed = try seconds([0, 1])
+    #expect(try seconds([1, 0]) == mixed)
+    #expect(try mixed > 1.3 * seconds([0, 0]))
+    #expect(try mixed >= 0.95 * seconds([1, 1]))
+  }
+
   /// A slower device gets fewer layers, and its memory is its own limit.
   @Test func slowerDevicesGetFewerLayers() throws {
     let catalog = Shipped.catalog

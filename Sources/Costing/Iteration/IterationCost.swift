@@ -40,7 +40,7 @@ package struct IterationCost: Sendable {
     // only its part, and without sequence parallelism the receivers gather the rest among themselves
     // (Narayanan et al. 2021, section 4.1).
     boundaryByteCount = strategy.boundaryActivationBytes(job: job) / strategy.tensorDegree
-    paces = Self.paces(layout, costs)
+    paces = Self.paces(layout, costs, kinds)
     // All devices wait for the slowest.
     outer =
       strategy.update == .outer
@@ -51,13 +51,12 @@ package struct IterationCost: Sendable {
       }.max { $0.allReduceSeconds(parameterCount: 1 << 30) < $1.allReduceSeconds(parameterCount: 1 << 30) } : nil
   }
 
-  /// By stage, the model of device that takes longest for a layer.
-  private static func paces(_ layout: LayoutCost, _ costs: [StageCost]) -> [Int] {
+  /// By stage, the model of device that takes longest for a layer: where layers are of two kinds, for the longer of them.
+  private static func paces(_ layout: LayoutCost, _ costs: [StageCost], _ kinds: LayerKinds) -> [Int] {
     var paces = layout.firstDevices
+    func seconds(_ device: Int) -> Double { costs[device].layers.most(among: kinds.counts) { $0.launched.sum } }
     for stage in layout.sharedStages {
-      paces[stage] =
-        layout.devices[stage].max { costs[$0].layers.dense.launched.sum < costs[$1].layers.dense.launched.sum }
-        ?? paces[stage]
+      paces[stage] = layout.devices[stage].max { seconds($0) < seconds($1) } ?? paces[stage]
     }
     return paces
   }
@@ -67,7 +66,7 @@ package struct IterationCost: Sendable {
   package func on(_ layout: LayoutCost) -> Self {
     var moved = self
     moved.layout = layout
-    moved.paces = Self.paces(layout, costs)
+    moved.paces = Self.paces(layout, costs, kinds)
     return moved
   }
 
