@@ -251,9 +251,8 @@ struct Lattice {
     let schedules = offered(schedules(mesh)) { $0.refusal(of: $1) }
     let sequenceParallelisms = offered(sequenceParallelisms(mesh)) { $0.refusal(ofSequenceParallelism: $1, on: mesh) }
     let recomputations = offered(recomputations) { $0.refusal(of: $1) }
-    let exchanges = contextExchanges(mesh).flatMap { exchange in
-      expertDivisions(mesh).map { exchange.with($0) }
-    }
+    let divisions = expertDivisions(mesh)
+    let exchanges = contextExchanges(mesh).flatMap { exchange in divisions.map { exchange.with($0) } }
     let shardings = offered(choices.all) { $0.refusal(of: $1.sharding ?? Sharding(.none, replicaCount: 1), on: mesh) }
     for microBatch in microBatches {
       for recompute in recomputations {
@@ -352,17 +351,13 @@ struct Lattice {
   }
 
   private func schedules(_ mesh: Mesh) -> [Strategy.Schedule] {
-    let p = mesh.degree(of: .pipeline)
-    var chunkCounts = [1]
-    let layers = job.model.layerCount
-    if p > 1, layers % p == 0 {
-      chunkCounts = divisors(of: layers / p)
-    } else if p > 1, (layers + 2) % p == 0, capabilities?.limits.interleavesUnevenChunks == true {
-      // Embedding and head count as a layer each where that makes equal chunks.
-      chunkCounts = divisors(of: (layers + 2) / p)
-    }
+    let p = mesh.degree(of: .pipeline), layers = job.model.layerCount
+    let equal = p > 1 && layers % p == 0 ? divisors(of: layers / p) : [1]
+    // Embedding and head count as a layer each where that makes equal chunks.
+    let countsEnds =
+      p > 1 && layers % p != 0 && (layers + 2) % p == 0 && capabilities?.limits.interleavesUnevenChunks == true
+    let chunkCounts = countsEnds ? divisors(of: (layers + 2) / p) : equal
     let whole = (pattern.virtualStageCount.map { [$0] } ?? chunkCounts).map(Strategy.Schedule.init(chunkCount:))
-    let equal = p > 1 && layers % p == 0 ? chunkCounts : [1]
     return (whole + (p > 1 ? splitSchedules(equal) : [])).filter {
       pattern.scheduleName ?? $0.name == $0.name && pattern.virtualStageCount ?? $0.chunkCount == $0.chunkCount
     }

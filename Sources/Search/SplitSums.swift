@@ -26,7 +26,8 @@ struct SplitSums {
   ///   - forward: the same of its forward pass.
   ///   - fills: whether a stage, after so much work, takes the limit with so much of its own; if so, with more of either
   ///     as well.
-  ///   - isOver: whether it does with a number of layers after so many, between so much work before and after it; nil where no split does.
+  ///   - isOver: whether it does with a number of layers after so many, between so much work before and after it; nil where
+  ///     no split does.
   /// - Throws: ``Stopped``.
   init(
     options: StageOptions, first: [[Double]], work: [[Double]], forward: [[Double]],

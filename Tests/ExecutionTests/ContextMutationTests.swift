@@ -7,14 +7,7 @@ import Training
 /// Programs of divided sequences that were broken in one place are refused, for the right reason; and what no check of
 /// programs sees shows in the numbers.
 @Suite struct ContextMutationTests {
-  struct Mutation: Sendable, CustomTestStringConvertible {
-    let name: String
-    /// What the refusal says.
-    let phrase: String
-    let plan: String
-    let apply: @Sendable (inout [RankProgram]) -> Bool
-    var testDescription: String { name }
-  }
+  typealias Mutation = ProgramMutationTests.Mutation
 
   static let ring = "context=4,data=2,zero_stage=1"
   static let gather = "context=4,data=2,context_exchange=all-gather"
@@ -27,23 +20,23 @@ import Training
   static let mutations: [Mutation] = {
     var all: [Mutation] = []
     all.append(
-      Mutation(name: "a hop of keys is missing on one rank", phrase: "rank 3", plan: ring) {
+      Mutation("a hop of keys is missing on one rank", "rank 3", plan: ring) {
         $0.drop(3, where: tensor(.keysValues))
       })
     all.append(
-      Mutation(name: "a hop of keys is missing on all ranks", phrase: "keys and values", plan: ring) { programs in
+      Mutation("a hop of keys is missing on all ranks", "keys and values", plan: ring) { programs in
         programs.indices.allSatisfy { programs.drop($0, where: tensor(.keysValues)) }
       })
     all.append(
-      Mutation(name: "a hop of gradients is missing on all ranks", phrase: "gradient of keys and values", plan: ring) {
+      Mutation("a hop of gradients is missing on all ranks", "gradient of keys and values", plan: ring) {
         programs in programs.indices.allSatisfy { programs.drop($0, where: tensor(.keysValuesGradient)) }
       })
     all.append(
-      Mutation(name: "keys go round the wrong way", phrase: "keys and values", plan: ring) {
+      Mutation("keys go round the wrong way", "keys and values", plan: ring) {
         $0.editEverywhere(tensor(.keysValues)) { $0.with(kind: .shiftBack) }
       })
     all.append(
-      Mutation(name: "keys go round too few ranks", phrase: "keys and values", plan: ring) { programs in
+      Mutation("keys go round too few ranks", "keys and values", plan: ring) { programs in
         var found = false
         for rank in programs.indices {
           found =
@@ -54,25 +47,25 @@ import Training
         return found
       })
     all.append(
-      Mutation(name: "an attention step is missing", phrase: "attention to the next keys", plan: ring) {
+      Mutation("an attention step is missing", "attention to the next keys", plan: ring) {
         $0.drop(2, where: { if case .compute(.forward(.attentionNext, _, _)) = $0.operation { true } else { false } })
       })
     all.append(
-      Mutation(name: "gradients of keys are not summed", phrase: "gradient of keys and values", plan: gather) {
+      Mutation("gradients of keys are not summed", "gradient of keys and values", plan: gather) {
         programs in programs.indices.allSatisfy { programs.drop($0, where: tensor(.keysValuesGradient)) }
       })
     all.append(
-      Mutation(name: "the output is not given back", phrase: "attention output", plan: heads) { programs in
+      Mutation("the output is not given back", "attention output", plan: heads) { programs in
         programs.indices.allSatisfy { programs.drop($0, where: tensor(.output)) }
       })
     all.append(
-      Mutation(name: "gradients are averaged over data alone", phrase: "average", plan: ring) { programs in
+      Mutation("gradients are averaged over data alone", "average", plan: ring) { programs in
         programs.edit(
           1, where: { if case .compute(.averageGradients) = $0.operation { true } else { false } },
           { _, _ in .operation(.compute(.averageGradients(replicaCount: 2))) })
       })
     all.append(
-      Mutation(name: "gradients are summed over data alone", phrase: "gradients", plan: "context=4,data=2") {
+      Mutation("gradients are summed over data alone", "gradients", plan: "context=4,data=2") {
         programs in
         var found = false
         for rank in programs.indices {

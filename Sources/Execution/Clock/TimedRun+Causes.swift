@@ -97,9 +97,8 @@ extension Prediction.TimeSplit {
   fileprivate mutating func add(_ other: Self, times: Double) {
     for part: WritableKeyPath<Self, Double> in [
       \.computeSeconds, \.recomputeSeconds, \.launchSeconds, \.tensorSeconds, \.contextSeconds, \.expertSeconds,
-      \.pipelineSeconds,
-      \.dataSeconds,
-      \.bubbleSeconds, \.optimizerSeconds, \.fixedSeconds, \.hostSeconds, \.outerSeconds,
+      \.pipelineSeconds, \.dataSeconds, \.bubbleSeconds, \.optimizerSeconds, \.fixedSeconds, \.hostSeconds,
+      \.outerSeconds,
     ] { self[keyPath: part] += times * other[keyPath: part] }
   }
 

@@ -18,10 +18,7 @@ struct DualPipeV: PassOrder {
 
   /// - Throws: ``PipelineScheduleError`` with fewer than two stages, or fewer than 2p micro-batches.
   init(stageCount: Int, microBatchCount: Int) throws(PipelineScheduleError) {
-    guard stageCount >= 2 else { throw .tooFewStages(stageCount: stageCount) }
-    guard microBatchCount >= Strategy.Schedule.dualPipeV.leastMicroBatchCount(stageCount: stageCount) else {
-      throw .tooFewMicroBatches(.dualPipeV, microBatchCount: microBatchCount, stageCount: stageCount)
-    }
+    try Strategy.Schedule.dualPipeV.require(stageCount: stageCount, microBatchCount: microBatchCount)
     self.stageCount = stageCount
     self.microBatchCount = microBatchCount
   }

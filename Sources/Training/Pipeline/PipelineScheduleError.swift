@@ -21,6 +21,18 @@ package enum PipelineScheduleError: Error, Sendable, Hashable {
   case tooFewMicroBatches(Strategy.Schedule, microBatchCount: Int, stageCount: Int)
 }
 
+extension Strategy.Schedule {
+  /// Refuses shapes that a schedule with split backward passes has no list for.
+  ///
+  /// - Throws: ``PipelineScheduleError`` with fewer than two stages, or fewer micro-batches than it needs.
+  func require(stageCount: Int, microBatchCount: Int) throws(PipelineScheduleError) {
+    guard stageCount >= 2 else { throw .tooFewStages(stageCount: stageCount) }
+    guard microBatchCount >= leastMicroBatchCount(stageCount: stageCount) else {
+      throw .tooFewMicroBatches(self, microBatchCount: microBatchCount, stageCount: stageCount)
+    }
+  }
+}
+
 extension PipelineScheduleError: CustomStringConvertible {
   /// What was expected and what was found, in one sentence.
   package var description: String {

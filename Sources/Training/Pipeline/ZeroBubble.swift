@@ -17,11 +17,8 @@ struct ZeroBubble: PassOrder {
   /// - Throws: ``PipelineScheduleError`` with fewer than two stages, or where micro-batches make no groups.
   init(stageCount: Int, chunkCount: Int, microBatchCount: Int) throws(PipelineScheduleError) {
     guard chunkCount >= 1 else { throw .tooFewChunks(chunkCount: chunkCount) }
-    guard stageCount >= 2 else { throw .tooFewStages(stageCount: stageCount) }
-    guard microBatchCount >= stageCount else {
-      throw .tooFewMicroBatches(
-        .zeroBubble(chunkCount: chunkCount), microBatchCount: microBatchCount, stageCount: stageCount)
-    }
+    try Strategy.Schedule.zeroBubble(chunkCount: chunkCount).require(
+      stageCount: stageCount, microBatchCount: microBatchCount)
     let groupSize =
       chunkCount == 1
       ? microBatchCount : Strategy.Schedule.groupSize(stageCount: stageCount, microBatchCount: microBatchCount)

@@ -17,10 +17,7 @@ struct ZeroBubbleV: PassOrder {
 
   /// - Throws: ``PipelineScheduleError`` with fewer than two stages, or fewer than 2p − 1 micro-batches.
   init(stageCount: Int, microBatchCount: Int) throws(PipelineScheduleError) {
-    guard stageCount >= 2 else { throw .tooFewStages(stageCount: stageCount) }
-    guard microBatchCount >= Strategy.Schedule.zeroBubbleV.leastMicroBatchCount(stageCount: stageCount) else {
-      throw .tooFewMicroBatches(.zeroBubbleV, microBatchCount: microBatchCount, stageCount: stageCount)
-    }
+    try Strategy.Schedule.zeroBubbleV.require(stageCount: stageCount, microBatchCount: microBatchCount)
     self.stageCount = stageCount
     self.microBatchCount = microBatchCount
   }
