@@ -44,6 +44,11 @@ extension ModelDescription {
       package let count: Int
       /// Those that the experts of a token are from.
       package let kept: Int
+
+      package init(count: Int, kept: Int) {
+        self.count = count
+        self.kept = kept
+      }
     }
 
     package init(count: Int, perToken: Int, feedForwardSize: Int) {

@@ -9,6 +9,9 @@ package protocol LaunchTarget: Sendable {
   /// What the framework can be told.
   static var capabilities: Capabilities { get }
 
+  /// What of a model has no words yet in what the target writes, although the framework may train it; nil where all has.
+  static func unwritten(of model: ModelDescription) -> String?
+
   /// What every rank of a plan starts.
   ///
   /// - Precondition: ``capabilities`` offer the plan, as ``program(of:)`` makes sure.

@@ -69,6 +69,7 @@ import Testing
           + (table.limits.dividesStatesAlongSequences ? ", which divide states as well" : "")
           + (table.limits.dividesSequencesWithoutTensorGroups ? ", without tensor groups" : "")
       ),
+      ("experts divided among ranks", table.experts.map(words) ?? ""),
       ("precision", table.precisions.map(\.rawValue).joined(separator: ", ")),
       ("gradients accumulated in", table.gradientAccumulation.rawValue),
       ("optimizers", table.optimizers.map(words).joined(separator: "; ")),
@@ -89,6 +90,12 @@ import Testing
       if !words.contains(particular.words) { words.append(particular.words) }
     }
     return words.joined(separator: "; ")
+  }
+
+  private static func words(_ offer: Capabilities.ExpertOffer) -> String {
+    let dispatchers = offer.dispatchers.map { "`\($0.rawValue)`" }.joined(separator: ", ")
+    return "\(offer.words) (tokens by \(dispatchers)\(offer.dividesWidth ? "; the width of experts" : ""))"
+      + (offer.overlaps ? ", their way under another micro-batch" : "")
   }
 
   private static func words(_ offer: Capabilities.ShardingOffer) -> String {

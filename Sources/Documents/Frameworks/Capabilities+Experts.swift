@@ -28,4 +28,24 @@ extension Capabilities {
     }
     return nil
   }
+
+  /// Why the framework does not divide the experts of a job so; nil if it does.
+  ///
+  /// The libraries that send tokens once have kernels for bf16 alone, and the framework's own wait for somebody to send to.
+  func refusal(ofExperts strategy: Strategy, job: TrainingJob) -> Refusal? {
+    guard strategy.expertDivision != .none else { return nil }
+    let dispatcher = strategy.dispatcher
+    if dispatcher.sendsOnce, job.precision != .bf16 || strategy.expertDegree == 1 {
+      return Refusal(
+        "\(label) sends tokens by \(dispatcher.rawValue) in bf16 and to several ranks only",
+        nearest: "moe_dispatcher=alltoall")
+    }
+    if strategy.overlapsExperts, !job.precision.is16Bit {
+      return Refusal("\(label) overlaps tokens' way in 16-bit training only", nearest: "moe_overlap=false")
+    }
+    if strategy.expertTensorDegree > 1, job.model.experts?.hasBias == true {
+      return Refusal("\(label) does not divide the width of experts with biases", nearest: "expert_tensor=1")
+    }
+    return nil
+  }
 }

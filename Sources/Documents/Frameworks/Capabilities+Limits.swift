@@ -2,7 +2,7 @@
 extension Capabilities {
   /// Why the framework does not run a strategy for a job, each of which it runs; nil if it does.
   package func refusal(of strategy: Strategy, job: TrainingJob) -> Refusal? {
-    if let refusal = refusal(ofHosting: strategy, job: job) { return refusal }
+    if let refusal = refusal(ofHosting: strategy, job: job) ?? refusal(ofExperts: strategy, job: job) { return refusal }
     if !strategy.usesFlashAttention, !limits.hasUnfusedAttention {
       return Refusal("\(label) always fuses attention", nearest: "flash_attention=true")
     }

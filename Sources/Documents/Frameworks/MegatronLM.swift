@@ -79,7 +79,8 @@ extension Capabilities {
     lacking: [
       .relu, .plainSiLU, .plainQuickGELU, .otherGate, .tanhGELUWithoutBiases, .attentionOutputBiasOfItsOwn,
       .feedForwardBiasesAlone, .otherRotaryScaling, .fractionalRotaryBase, .unusualNorm, .anotherBlock,
-      .anotherQueryKeyNorm, .learnedAndRotaryPositions, .embeddingNorm, .headBias, .attentionChunks,
+      .anotherQueryKeyNorm, .learnedAndRotaryPositions, .embeddingNorm, .headBias, .attentionChunks, .otherRouter,
+      .sharedExpertsBesideBiases,
     ],
     particulars: [.rotaryFraction, .unrotatedInterval])
 }

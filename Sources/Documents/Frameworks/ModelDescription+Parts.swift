@@ -13,7 +13,8 @@ extension ModelDescription {
     case plainQuickGELU = "quick GELU without a gate"
     case otherGate = "a gate of another activation than SiLU and quick GELU"
     case tanhGELUWithoutBiases = "a GELU by tanh without biases of the feed-forward part"
-    case attentionOutputBiasOfItsOwn = "biases of the attention's output or of the feed-forward part alone"
+    case attentionOutputBiasOfItsOwn =
+      "biases of some of the attention's output, the feed-forward part, the router and the experts and not of all"
     case feedForwardBiasesAlone = "biases of the feed-forward part and none of query, key and value"
     case otherRotaryScaling = "rotary scaling other than Llama 3.1's by 8, linear by a whole factor, and YaRN"
     case fractionalRotaryBase = "a rotary base that is no whole number"
@@ -30,6 +31,8 @@ extension ModelDescription {
     case headBias = "a bias of the output head"
     case rotaryScalingWithQueryKeyNorm = "scaled rotary positions and norms of queries and keys"
     case experts
+    case otherRouter = "a router other than softmax and sigmoid with weights that add up to 1"
+    case sharedExpertsBesideBiases = "shared experts beside biases"
     case latentAttention = "latent attention"
     case furtherPredictions = "layers that predict further tokens"
     case sinks = "sinks of attention"
@@ -51,14 +54,16 @@ extension ModelDescription {
     case .plainQuickGELU: activation == .quickGELU && !hasGatedFeedForward
     case .otherGate: hasGatedFeedForward && activation != .silu && activation != .quickGELU
     case .tanhGELUWithoutBiases: activation == .geluTanh && !hasGatedFeedForward && !hasFeedForwardBias
-    case .attentionOutputBiasOfItsOwn: hasAttentionOutputBias != hasFeedForwardBias
-    case .feedForwardBiasesAlone: hasFeedForwardBias && !hasQueryKeyValueBias
+    case .attentionOutputBiasOfItsOwn: hasSomeOfTheCommonBiases
+    case .feedForwardBiasesAlone: (hasFeedForwardBias || experts?.hasBias == true) && !hasQueryKeyValueBias
     case .otherRotaryScaling: !hasCommonRotaryScaling
     case .anotherActivation: activation != .silu
     case .rotaryScaling: details.rotaryScaling != nil
     case .rotaryScalingButLlama3: details.rotaryScaling.map { $0.kind != .llama3 } ?? false
     case .rotaryScalingWithQueryKeyNorm: details.rotaryScaling != nil && hasQueryKeyNorm
     case .experts: experts != nil
+    case .otherRouter: experts.map { !$0.hasCommonRouter } ?? false
+    case .sharedExpertsBesideBiases: hasAttentionOutputBias && (experts?.sharedFeedForwardSize ?? 0) > 0
     case .latentAttention: latent != nil
     case .furtherPredictions: predictionDepth > 0
     case .sinks: form.hasSinks
@@ -75,6 +80,15 @@ extension ModelDescription {
     }
   }
 
+  /// Whether of the biases that a framework has together or not at all, those of queries, keys and values apart, the model
+  /// has some and not all. A model whose layers all have experts has no other feed-forward part.
+  private var hasSomeOfTheCommonBiases: Bool {
+    var biases = [hasAttentionOutputBias]
+    if experts?.denseLayers.isEmpty != true { biases.append(hasFeedForwardBias) }
+    if let experts { biases += [experts.hasRouterBias, experts.hasBias] }
+    return Set(biases).count > 1
+  }
+
   /// Whether rotary positions are scaled in a way that several frameworks know, if at all.
   private var hasCommonRotaryScaling: Bool {
     guard let scaling = details.rotaryScaling else { return true }
@@ -87,6 +101,15 @@ extension ModelDescription {
     case .yarn: return scaling.originalPositionCount ?? details.maximumPositionCount != nil
     case .dynamic, .longrope: return false
     }
+  }
+}
+
+extension ModelDescription.Experts {
+  /// Whether weights are a softmax, whose choice nothing corrects, or sigmoids that are made to add up to 1, and groups are
+  /// chosen by the scores of at least one expert each. One expert's weight alone is never made to add up to 1.
+  fileprivate var hasCommonRouter: Bool {
+    let isCommon = score == .softmax ? !hasCorrectionBias : perToken == 1 || normalisesWeights
+    return isCommon && !(perToken == 1 && normalisesWeights) && (groups.map { $0.kept <= perToken } ?? true)
   }
 }
 

@@ -23,6 +23,8 @@ package enum LaunchTargets {
 }
 
 extension LaunchTarget {
+  package static func unwritten(of model: ModelDescription) -> String? { model.pricedOnly }
+
   /// What every rank of a plan starts.
   ///
   /// - Throws: ``LaunchRefusal`` with the nearest that the target can, where it cannot express the plan.
@@ -36,8 +38,8 @@ extension LaunchTarget {
     if let refusal = capabilities.refusal(of: plan.strategy, split: plan.split, job: plan.job) {
       return LaunchRefusal(refusal.description)
     }
-    return plan.job.model.pricedOnly.map {
-      LaunchRefusal("\($0) are planned and priced, and not written for a launcher yet")
+    return unwritten(of: plan.job.model).map {
+      LaunchRefusal("\($0) are planned and priced, and not written for \(name) yet")
     }
   }
 }

@@ -55,8 +55,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("mixtral-of-experts.yaml", "/MODEL_ARGS/--expert-model-parallel-size", "expert parallelism"),
-    ("deepseek-of-experts.yaml", "/MODEL_ARGS/--num-experts", "mixture of experts"),
+    ("deepseek-of-experts.yaml", "/MODEL_ARGS/--multi-latent-attention", "latent attention")
   ])
   func whatIsNotModelledIsRefusedByItsFlag(name: String, place: String, sentence: String) throws {
     let error = #expect(throws: DocumentError.self) {

@@ -11,15 +11,16 @@ extension MegatronCommandLine {
     let checks = [
       requiredComplaint, degreeComplaint(worldSize), connectionsComplaint(environment), pipelineComplaint(worldSize),
       stateComplaint(worldSize), optimizerComplaint, recomputationComplaint, modelComplaint, vocabularyComplaint,
-      trainingComplaint,
+      trainingComplaint, expertComplaint(worldSize),
     ]
     return checks.compactMap(\.self).first
   }
 
-  private var tensor: Int { integer("--tensor-model-parallel-size") ?? 1 }
-  private var pipeline: Int { integer("--pipeline-model-parallel-size") ?? 1 }
+  var tensor: Int { integer("--tensor-model-parallel-size") ?? 1 }
+  var pipeline: Int { integer("--pipeline-model-parallel-size") ?? 1 }
+  var context: Int { integer("--context-parallel-size") ?? 1 }
   private var isFullySharded: Bool { has("--use-megatron-fsdp") }
-  private func data(_ worldSize: Int) -> Int { worldSize / (tensor * pipeline) }
+  private func data(_ worldSize: Int) -> Int { worldSize / (tensor * pipeline * context) }
 
   private var requiredComplaint: String? {
     for flag in [
@@ -30,7 +31,7 @@ extension MegatronCommandLine {
   }
 
   private func degreeComplaint(_ worldSize: Int) -> String? {
-    if worldSize % (tensor * pipeline) != 0 { return "world size does not divide" }
+    if worldSize % (tensor * pipeline * context) != 0 { return "world size does not divide" }
     let step = (integer("--micro-batch-size") ?? 0) * data(worldSize)
     guard let batch = integer("--global-batch-size"), step > 0, batch % step == 0 else {
       return "global batch does not divide"
@@ -48,7 +49,10 @@ extension MegatronCommandLine {
   private func connectionsComplaint(_ environment: [String: String]) -> String? {
     let connections = environment["CUDA_DEVICE_MAX_CONNECTIONS"]
     if isFullySharded { return connections == "1" ? "FSDP needs more than one connection" : nil }
-    return tensor > 1 && connections != "1" ? "tensor parallelism needs one connection" : nil
+    if has("--overlap-moe-expert-parallel-comm") {
+      return connections == "1" ? "two streams need more than one connection" : nil
+    }
+    return tensor * context > 1 && connections != "1" ? "tensor parallelism needs one connection" : nil
   }
 
   /// The stages of a layout, unrolled by the two substitutions that the parser makes.
@@ -96,7 +100,7 @@ extension MegatronCommandLine {
       return "gathers overlap beside overlapped reductions of divided states only"
     }
     let instances = integer("--num-distributed-optimizer-instances") ?? 1
-    if data(worldSize) % instances != 0 { return "replicas do not divide into instances" }
+    if data(worldSize) * context % instances != 0 { return "replicas do not divide into instances" }
     if instances > 1, !isDistributed { return "instances need the distributed optimizer" }
     let isFSDPFormat = text("--ckpt-format") == "fsdp_dtensor"
     if isFSDPFormat != isFullySharded { return "checkpoints of Megatron-FSDP have a format of their own" }

@@ -56,6 +56,7 @@ struct MegatronArguments {
       "--tensor-model-parallel-size", "\(strategy.tensorDegree)",
       "--pipeline-model-parallel-size", "\(strategy.pipelineDegree)",
     ] + (strategy.usesSequenceParallelism ? ["--sequence-parallel"] : []) + context
+      + (plan.job.model.experts == nil ? [] : strategy.expertDivision.megatronWords)
   }
 
   /// How sequences are divided among ranks.

@@ -8,7 +8,7 @@ struct MegatronModelArguments {
   let model: ModelDescription
   let sequenceLength: Int
 
-  var words: [String] { shapes + positions + norms + feedForward + biases + rest }
+  var words: [String] { shapes + positions + norms + feedForward + biases + experts + rest }
 
   private var shapes: [String] {
     var words = [
@@ -99,8 +99,9 @@ struct MegatronModelArguments {
     return ["--window-attn-skip-freq", isRegular ? "\(first + 1)" : "[\(pattern)]"]
   }
 
+  /// Megatron-LM has all biases but those of queries, keys and values, or none.
   private var biases: [String] {
-    if model.hasFeedForwardBias { return [] }
+    if model.hasAttentionOutputBias { return [] }
     return ["--disable-bias-linear"] + (model.hasQueryKeyValueBias ? ["--add-qkv-bias"] : [])
   }
 

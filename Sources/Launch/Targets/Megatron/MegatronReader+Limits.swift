@@ -4,20 +4,18 @@ import JSONText
 /// What bears on a run and is not modelled: refused in a sentence, or passed over with a note.
 extension MegatronReader {
   static func refuseWhatIsNotModelled(_ flags: MegatronFlags) throws(DocumentError) {
-    for (flag, what) in degrees {
-      if let field = flags[flag], try field.integer(in: StatedDegrees.bounds) > 1 {
-        throw field.conflict("\(what) is not supported yet")
-      }
-    }
     for (flag, what) in methods {
       guard let field = flags[flag], field.value != .integer(0) else { continue }
       throw field.conflict("\(what) is not supported yet")
     }
-    if let shards = flags["--tensor-parallel-num-weight-shards"],
-      try shards.integer(in: StatedDegrees.bounds)
-        > flags.integer("--tensor-model-parallel-size", in: StatedDegrees.bounds) ?? 1
-    {
-      throw shards.conflict("weight shards of their own beside tensor parallelism are not supported yet")
+    let tensor = try flags.integer("--tensor-model-parallel-size", in: StatedDegrees.bounds) ?? 1
+    let expertTensor = try flags.integer("--expert-tensor-parallel-size", in: StatedDegrees.bounds) ?? tensor
+    for (flag, degree) in [
+      ("--tensor-parallel-num-weight-shards", tensor), ("--expert-tensor-parallel-num-weight-shards", expertTensor),
+    ] {
+      if let shards = flags[flag], try shards.integer(in: StatedDegrees.bounds) > degree {
+        throw shards.conflict("weight shards of their own beside tensor parallelism are not supported yet")
+      }
     }
     if let order = flags["--use-tp-pp-dp-mapping"],
       try flags.integer("--pipeline-model-parallel-size", in: StatedDegrees.bounds) ?? 1 > 1
@@ -26,10 +24,8 @@ extension MegatronReader {
     }
   }
 
-  private static let degrees = [("--expert-model-parallel-size", "expert parallelism")]
-
   private static let methods = [
-    ("--num-experts", "a mixture of experts"), ("--multi-latent-attention", "multi-head latent attention"),
+    ("--multi-latent-attention", "multi-head latent attention"),
     ("--mtp-num-layers", "multi-token prediction"), ("--fp8-format", "training in FP8"),
     ("--fp4-format", "training in FP4"),
     ("--fine-grained-activation-offloading", "offload of activations"),
@@ -48,7 +44,10 @@ extension MegatronReader {
   private static let passedOver = [
     ("--tp-comm-overlap", "overlap of tensor groups' exchanges with products"),
     ("--rampup-batch-size", "a batch that grows at first"),
-    ("--delay-wgrad-compute", "weights' gradients computed later"),
+    ("--moe-shared-expert-overlap", "shared experts under the way of tokens"),
+    ("--moe-expert-capacity-factor", "tokens that an expert has no place for"),
+    ("--moe-expert-rank-capacity-factor", "tokens that a rank has no place for"),
+    ("--moe-paged-stash", "experts' activations in pages"),
     ("--distribute-saved-activations", "kept inputs divided among the tensor group"),
     ("--deepspeed", "DeepSpeed's own configuration"), ("--no-overlap-p2p-communication", "exchanges of stages in turn"),
   ]
@@ -56,6 +55,9 @@ extension MegatronReader {
   mutating func noteWhatIsPassedOver() {
     for (flag, what) in Self.passedOver where flags.has(flag) {
       note("\(flag) is passed over: \(what) is not modelled")
+    }
+    if flags.has("--delay-wgrad-compute"), !flags.has("--overlap-moe-expert-parallel-comm") {
+      note("--delay-wgrad-compute is passed over: weights' gradients computed later are not modelled")
     }
     if let graphs = flags["--cuda-graph-impl"], graphs.value != .string("none") {
       note("--cuda-graph-impl is passed over: CUDA graphs are not modelled")

@@ -42,16 +42,19 @@ extension MegatronReader {
       details.rotaryScaling = try rotaryScaling(isYaRN: positions == "yarn")
       details.maximumPositionCount = longest
     }
+    let feedForwardSize = try flags.integer("--ffn-hidden-size", in: 1...1_048_576) ?? min(max(1, usual), 1_048_576)
+    let experts = try experts(layerCount: layerCount, feedForwardSize: feedForwardSize)
+    // Without dense layers there is no part for these biases.
+    let hasFeedForwardBias = hasBias && experts?.denseLayers.isEmpty != true
     do {
       return try ModelDescription(
         name: name, family: isRMS ? .llama : .gpt, layerCount: layerCount, hiddenSize: hidden, headCount: heads,
         keyValueHeadCount: groups, headSize: flags.integer("--kv-channels", in: 1...4_096),
-        feedForwardSize: flags.integer("--ffn-hidden-size", in: 1...1_048_576) ?? min(max(1, usual), 1_048_576),
-        vocabularySize: vocabularySize, hasGatedFeedForward: isGated,
+        feedForwardSize: feedForwardSize, vocabularySize: vocabularySize, hasGatedFeedForward: isGated,
         hasTiedEmbeddings: !flags.has("--untie-embeddings-and-output-weights"),
         positionCount: positions == "learned_absolute" ? longest : 0,
         hasQueryKeyValueBias: hasBias || flags.has("--add-qkv-bias"), hasAttentionOutputBias: hasBias,
-        hasFeedForwardBias: hasBias, hasDropout: drops, form: form, details: details)
+        hasFeedForwardBias: hasFeedForwardBias, hasDropout: drops, experts: experts, form: form, details: details)
     } catch let contradiction as ModelDescription.Contradiction {
       throw flags.whole.conflict(contradiction.sentence)
     } catch let error as DocumentError {
@@ -120,12 +123,7 @@ extension MegatronReader {
       let interval = try field.integer(in: 1...16_384)
       return Array(stride(from: interval - 1, to: count, by: interval))
     }
-    let expected = "a whole number of layers, or a list of \(count) digits such as [1,1,1,0]"
-    guard case .string(let text) = field.value else { throw field.error(expected: expected) }
-    let digits = text.filter { !"[] \"'".contains($0) }.split(separator: ",").map { Int($0) }
-    guard digits.count == count, digits.allSatisfy({ $0 == 0 || $0 == 1 }) else {
-      throw field.error(expected: expected)
-    }
+    let digits = try layerDigits(field, count: count)
     return digits.indices.filter { digits[$0] == digit }
   }
 

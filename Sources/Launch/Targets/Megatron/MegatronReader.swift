@@ -12,6 +12,9 @@ struct MegatronReader {
   let tensorDegree: Int
   let pipelineDegree: Int
   let contextDegree: Int
+  /// Ranks that divide the experts of every layer, and the width of each; 1 without experts.
+  let expertDegree: Int
+  let expertTensorDegree: Int
   var dataDegree: Int { deviceCount / (tensorDegree * pipelineDegree * contextDegree) }
   /// Ranks that hold the same weights, among which states are divided.
   private var replicaCount: Int { dataDegree * contextDegree }
@@ -35,6 +38,7 @@ struct MegatronReader {
     tensorDegree = try flags.integer("--tensor-model-parallel-size", in: StatedDegrees.bounds) ?? 1
     pipelineDegree = try flags.integer("--pipeline-model-parallel-size", in: StatedDegrees.bounds) ?? 1
     contextDegree = try flags.integer("--context-parallel-size", in: StatedDegrees.bounds) ?? 1
+    (expertDegree, expertTensorDegree) = try Self.expertDegrees(flags, tensorDegree: tensorDegree)
     self.deviceCount = try Self.deviceCount(flags, stated: deviceCount ?? stages.rankCount)
     stageFlags =
       stages.words.isEmpty
@@ -99,6 +103,7 @@ struct MegatronReader {
       zeroStage: sharding.stage, sharding: replicaCount > 1 ? sharding.degrees : nil,
       recompute: recomputation.recompute, usesFlashAttention: try usesFlashAttention(precision))
     (strategy.contextExchange, strategy.contextInnerDegree) = try contextExchange()
+    strategy = strategy.with(try expertDivision())
     strategy.overlapsGradientReduce =
       flags.has("--overlap-grad-reduce") || isFullySharded && strategy.zeroStage >= .gradients
     if flags.has("--sequence-parallel") {

@@ -13,6 +13,12 @@ extension MegatronTarget {
   package static func groups(of configuration: RunConfiguration) -> [String: [[Int]]] {
     MegatronRankOrder.groups(of: configuration.strategy)
   }
+
+  package static func unwritten(of model: ModelDescription) -> String? {
+    if model.latent != nil { return "models with latent attention" }
+    if model.predictionDepth > 0 { return "models that predict several tokens" }
+    return model.form.hasSinks ? "models with sinks of attention" : nil
+  }
 }
 
 /// Megatron-LM without Megatron-FSDP: `pretrain_gpt.py` with an argument file.
@@ -22,10 +28,10 @@ package enum MegatronLMTarget: MegatronTarget {
 
   package static func command(for plan: Plan) -> RankCommand {
     // Megatron-LM's own check on devices before Blackwell, which need it to start the exchanges of tensor groups and of divided
-    // sequences in time.
-    let environment =
-      plan.strategy.tensorDegree * plan.strategy.contextDegree > 1
-      ? [(name: "CUDA_DEVICE_MAX_CONNECTIONS", value: "1")] : []
+    // sequences in time. Where tokens are on their way under another micro-batch it asks for many instead.
+    let strategy = plan.strategy
+    let connections = strategy.overlapsExperts ? "32" : strategy.tensorDegree * strategy.contextDegree > 1 ? "1" : nil
+    let environment = connections.map { [(name: "CUDA_DEVICE_MAX_CONNECTIONS", value: $0)] } ?? []
     return MegatronProgram.command(
       MegatronArguments(plan: plan, isFullySharded: false), environment: environment + plan.job.precision.environment)
   }
@@ -52,6 +58,7 @@ enum MegatronProgram {
     _ arguments: MegatronArguments, environment: [(name: String, value: String)]
   ) -> RankCommand {
     let text = arguments.words.map { $0 + "\n" }.joined()
+    let settings = settings + router(of: arguments.plan.job.model)
     return RankCommand(
       files: [LaunchFile(name: argumentFile, text: text)], settings: settings.map(\.setting), environment: environment,
       command: [.literal("python"), .setting(script.name), .words(inFile: argumentFile)] + settings.flatMap(\.words),
@@ -109,6 +116,24 @@ enum MegatronProgram {
         [.prefixed("--save=", setting: "CHECKPOINTS"), .prefixed("--load=", setting: "CHECKPOINTS")]
       ),
     ]
+
+  /// What keeps experts' loads alike, which bears on what is learned: a router that is corrected by its own numbers needs
+  /// little else.
+  private static func router(of model: ModelDescription) -> [(setting: Setting, words: [RankCommand.Word])] {
+    guard let experts = model.experts else { return [] }
+    return [
+      flag(
+        "moe-router-load-balancing-type",
+        Setting(
+          "ROUTER_LOSS", value: experts.hasCorrectionBias ? "seq_aux_loss" : "aux_loss",
+          comment: "The loss that keeps experts' loads alike: aux_loss, seq_aux_loss, global_aux_loss or none.")),
+      flag(
+        "moe-aux-loss-coeff",
+        Setting(
+          "ROUTER_LOSS_COEFFICIENT", value: experts.hasCorrectionBias ? "1e-4" : "1e-2",
+          comment: "What that loss is multiplied by.")),
+    ]
+  }
 
   private static func flag(_ name: String, _ setting: Setting) -> (setting: Setting, words: [RankCommand.Word]) {
     (setting, [.prefixed("--\(name)=", setting: setting.name)])

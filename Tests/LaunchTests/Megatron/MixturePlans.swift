@@ -1,0 +1,87 @@
+import Costing
+import Documents
+import JSONText
+import TestSupport
+
+@testable import Launch
+
+/// Plans of small mixtures of experts that nobody searched for, the same for the same seed: every rule of routers, every
+/// division of experts, layers and chunks of any number.
+struct MixturePlans {
+  private var random: SeededGenerator
+  private let cluster: ClusterDescription
+  /// Models that Megatron-LM cannot be told, of those drawn.
+  private(set) var refusedModels = 0
+
+  init(seed: Int) throws {
+    random = SeededGenerator(seed: seed)
+    cluster = try Shipped.catalog.cluster("dgx-h100-4")
+  }
+
+  /// The next plan that Megatron-LM runs.
+  mutating func next() throws -> Plan {
+    while true {
+      if let plan = try candidate(), MegatronLMTarget.refusal(of: plan) == nil { return plan }
+    }
+  }
+
+  private mutating func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random) ?? values[0] }
+
+  private mutating func candidate() throws -> Plan? {
+    let pipeline = pick([1, 1, 2, 4]), chunks = pipeline > 1 ? pick([1, 2, 3]) : 1
+    let stages = pipeline * chunks
+    var layers = [Int](repeating: pick([1, 2]), count: stages)
+    if pick([true, false]) { for stage in layers.indices { layers[stage] += pick([0, 0, 1]) } }
+    let layerCount = layers.reduce(0, +)
+    guard let model = try? model(layerCount: layerCount) else { return nil }
+    let job = try TrainingJob(
+      model: model, sequenceLength: 512, globalBatch: 64, precision: pick([.bf16, .bf16, .bf16, .fp16, .fp32]),
+      accumulatesGradientsInFP32: true)
+    guard Capabilities.megatronLM.refusal(of: job) == nil else {
+      refusedModels += 1
+      return nil
+    }
+    let tensor = pick([1, 2, 4]), context = pick([1, 1, 2])
+    let data = cluster.deviceCount / (tensor * pipeline * context)
+    var strategy = Strategy(
+      mesh: [.tensor: tensor, .pipeline: pipeline, .data: data, .context: context],
+      schedule: Strategy.Schedule(chunkCount: chunks), microBatch: pick([1, 2]),
+      recompute: pick(Strategy.Recompute.allCases), usesSequenceParallelism: tensor > 1,
+      usesFlashAttention: job.precision.is16Bit, overlapsGradientReduce: pick([true, false]))
+    let replicas = data * context, parts = pick([1, 2, 4, 8, 16, 32].filter { replicas % $0 == 0 })
+    strategy.sharding = Sharding(weightDegree: 1, gradientDegree: 1, optimizerDegree: pick([1, replicas, parts]))
+    strategy = strategy.with(
+      Strategy.ExpertDivision(
+        expertDegree: pick([1, 2, 4, 8]), tensorDegree: pick([1, 1, 2, 4]),
+        dispatcher: pick(Strategy.Dispatcher.allCases), overlaps: pick([true, false])))
+    guard let costs = try? CostModel(cluster: cluster, job: job), costs.violation(of: strategy) == nil else {
+      return nil
+    }
+    return Plan(stating: strategy, split: Split(layers, stageCount: pipeline), on: costs)
+  }
+
+  private mutating func model(layerCount: Int) throws -> ModelDescription {
+    let hasBias = pick([false, false, true])
+    var experts = ModelDescription.Experts(
+      count: pick([8, 16, 64]), perToken: pick([1, 2, 4, 8]), feedForwardSize: pick([128, 192, 512]))
+    experts.sharedFeedForwardSize = pick([0, 0, 256])
+    experts.hasSharedGate = experts.sharedFeedForwardSize > 0 && pick([true, false])
+    experts.score = pick([.softmax, .sigmoid])
+    experts.hasCorrectionBias = pick([true, false])
+    experts.normalisesWeights = pick([true, true, false])
+    experts.routedScale = pick([1, 2.5])
+    experts.groups = pick([nil, nil, ModelDescription.Experts.Groups(count: 4, kept: 2)])
+    experts.denseLayers = pick([[], [0], [0, 1], Array(stride(from: 1, to: layerCount, by: 2))]).filter {
+      $0 < layerCount
+    }
+    experts.hasBias = hasBias
+    experts.hasRouterBias = hasBias
+    let family: ModelDescription.Family = pick([.llama, .llama, .gpt])
+    return try ModelDescription(
+      name: "mixture", family: family, layerCount: layerCount, hiddenSize: 256, headCount: 8, keyValueHeadCount: 4,
+      feedForwardSize: pick([512, 1_024]), vocabularySize: 1_000, hasGatedFeedForward: true,
+      hasTiedEmbeddings: pick([true, false]), positionCount: family == .gpt ? 512 : 0, hasQueryKeyValueBias: hasBias,
+      hasAttentionOutputBias: hasBias, hasFeedForwardBias: hasBias && !experts.denseLayers.isEmpty, experts: experts,
+      details: ModelDescription.Details(activation: .silu))
+  }
+}
