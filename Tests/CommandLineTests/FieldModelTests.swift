@@ -47,7 +47,7 @@ import Testing
     #expect(try await folder.sextant("explain", "plan.json").succeeded().contains(" parameters) on dgx-h100-16"))
   }
 
-  /// They are planned, explained and verified; what nobody runs yet is refused, and nothing is written.
+  /// They are planned, explained, verified and launched; a run in miniature is refused, and nothing is written by it.
   @Test(arguments: ["mixtral", "qwen3-30b"]) func mixturesArePlannedAndNotRun(name: String) async throws {
     let folder = try Workspace()
     let text = try await folder.sextant(
@@ -59,9 +59,11 @@ import Testing
     #expect(try await folder.sextant("explain", "plan.json").succeeded().contains("\n  expert  "))
     try await folder.sextant("verify", "plan.json").succeeded()
     try await folder.sextant("dry-run", "plan.json").failed(65, "mixture-of-experts models", "not executed yet")
-    try await folder.sextant("export", "plan.json", "--output", "launch").failed(
-      2, "mixture-of-experts models", "not written for a launcher yet")
     #expect(try folder.names == ["plan.json"])
+    // Written for Megatron-LM and read again.
+    try await folder.sextant("export", "plan.json", "--output", "launch").succeeded()
+    let read = try await folder.sextant("import", "--from", "megatron", "launch").succeeded()
+    #expect(read.contains("experts over 8 ranks"), "\(read)")
   }
 
   // MARK: 17: windows, and sequences beyond the trained length
