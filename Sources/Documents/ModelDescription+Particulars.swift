@@ -30,6 +30,10 @@ extension ModelDescription {
     case unrotatedCount = "unrotated_count"
     /// The rotary base in the layers with a window of attention, where it is another.
     case windowRotaryBase = "window_rotary_base"
+    /// What is added to what a gate multiplies.
+    case gateOffset = "gate_offset"
+    /// What is gated is cut off at ± this size, and the gate at it, before its activation.
+    case gateLimit = "gate_limit"
 
     /// What it is, in a sentence.
     package var words: String {
@@ -46,6 +50,7 @@ extension ModelDescription {
       case .rotaryFraction: "rotary positions of a part of each head"
       case .unrotatedInterval, .unrotatedCount: "layers without rotary positions"
       case .windowRotaryBase: "a rotary base of its own in layers with windows"
+      case .gateOffset, .gateLimit: "a gate with an offset or a limit"
       }
     }
   }

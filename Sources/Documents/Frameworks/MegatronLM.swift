@@ -80,7 +80,8 @@ extension Capabilities {
       .relu, .plainSiLU, .plainQuickGELU, .otherGate, .tanhGELUWithoutBiases, .attentionOutputBiasOfItsOwn,
       .feedForwardBiasesAlone, .otherRotaryScaling, .fractionalRotaryBase, .unusualNorm, .anotherBlock,
       .anotherQueryKeyNorm, .learnedAndRotaryPositions, .embeddingNorm, .headBias, .attentionChunks, .otherRouter,
-      .sharedExpertsBesideBiases,
+      .sharedExpertsBesideBiases, .latentAttentionBiases, .otherLatentPositions, .otherScoreScale,
+      .predictionsBesideOtherPositions,
     ],
-    particulars: [.rotaryFraction, .unrotatedInterval])
+    particulars: [.rotaryFraction, .unrotatedInterval, .scoreScale, .gateOffset, .gateLimit])
 }

@@ -34,7 +34,13 @@ extension ModelDescription {
     case otherRouter = "a router other than softmax and sigmoid with weights that add up to 1"
     case sharedExpertsBesideBiases = "shared experts beside biases"
     case latentAttention = "latent attention"
+    case latentAttentionBiases = "latent attention with biases, or norms of whole queries and keys"
+    case otherLatentPositions =
+      "latent attention whose positions are rotated neither plainly nor by YaRN from 4096 positions on between 32 and 1 rotations"
+    case otherScoreScale = "a scale of attention scores that is not YaRN's of latent attention"
     case furtherPredictions = "layers that predict further tokens"
+    case predictionsBesideOtherPositions =
+      "layers that predict further tokens beside learned positions, or YaRN without latent attention"
     case sinks = "sinks of attention"
     case attentionChunks = "attention to runs of tokens"
   }
@@ -52,7 +58,7 @@ extension ModelDescription {
     case .relu: activation == .relu && !hasGatedFeedForward
     case .plainSiLU: activation == .silu && !hasGatedFeedForward
     case .plainQuickGELU: activation == .quickGELU && !hasGatedFeedForward
-    case .otherGate: hasGatedFeedForward && activation != .silu && activation != .quickGELU
+    case .otherGate: hasGatedFeedForward && !hasCommonGate
     case .tanhGELUWithoutBiases: activation == .geluTanh && !hasGatedFeedForward && !hasFeedForwardBias
     case .attentionOutputBiasOfItsOwn: hasSomeOfTheCommonBiases
     case .feedForwardBiasesAlone: (hasFeedForwardBias || experts?.hasBias == true) && !hasQueryKeyValueBias
@@ -65,7 +71,16 @@ extension ModelDescription {
     case .otherRouter: experts.map { !$0.hasCommonRouter } ?? false
     case .sharedExpertsBesideBiases: hasAttentionOutputBias && (experts?.sharedFeedForwardSize ?? 0) > 0
     case .latentAttention: latent != nil
+    case .latentAttentionBiases:
+      latent != nil && (hasQueryKeyValueBias || hasAttentionOutputBias || form.queryKeyNorm != nil)
+    case .otherLatentPositions: latent != nil && !hasCommonLatentPositions
+    case .otherScoreScale:
+      details.particulars[.scoreScale].map { scale in
+        latent == nil || details.rotaryScaling?.kind != .yarn || scale * Double(headSize).squareRoot() < 1
+      } ?? false
     case .furtherPredictions: predictionDepth > 0
+    case .predictionsBesideOtherPositions:
+      predictionDepth > 0 && (positionCount > 0 || latent == nil && details.rotaryScaling?.kind == .yarn)
     case .sinks: form.hasSinks
     case .attentionChunks: details.attentionChunk != nil
     case .anotherNorm: form.norm != .rms
@@ -87,6 +102,27 @@ extension ModelDescription {
     if experts?.denseLayers.isEmpty != true { biases.append(hasFeedForwardBias) }
     if let experts { biases += [experts.hasRouterBias, experts.hasBias] }
     return Set(biases).count > 1
+  }
+
+  /// Whether a gate is by SiLU or quick GELU, with an offset beside the latter only, and a limit beside the former where
+  /// experts are.
+  private var hasCommonGate: Bool {
+    let particulars = details.particulars
+    switch activation {
+    case .quickGELU: return true
+    case .silu: return particulars[.gateOffset] == nil && (particulars[.gateLimit] == nil || experts != nil)
+    default: return false
+    }
+  }
+
+  /// Whether latent attention rotates plainly, or by YaRN as DeepSeek has it.
+  private var hasCommonLatentPositions: Bool {
+    guard form.hasRotaryPositions, positionCount == 0, details.particulars[.rotaryFraction] == nil,
+      details.particulars[.unrotatedInterval] == nil
+    else { return false }
+    guard let scaling = details.rotaryScaling else { return true }
+    return scaling.kind == .yarn && (scaling.originalPositionCount ?? details.maximumPositionCount) == 4_096
+      && (scaling.fastBeta ?? 32) == 32 && (scaling.slowBeta ?? 1) == 1
   }
 
   /// Whether rotary positions are scaled in a way that several frameworks know, if at all.
@@ -124,6 +160,7 @@ extension ModelDescription.Part {
     case .attentionOutputBiasOfItsOwn, .feedForwardBiasesAlone:
       "qkv_bias, attention_output_bias and ffn_bias alike, or qkv_bias alone"
     case .otherRotaryScaling: "rotary_scaling of the kind yarn"
+    case .otherLatentPositions: "no rotary_scaling"
     case .fractionalRotaryBase: "a whole rotary_base"
     case .anotherActivation: "activation silu"
     case .rotaryScaling, .rotaryScalingWithQueryKeyNorm: "no rotary_scaling"

@@ -36,10 +36,16 @@ extension Architecture {
         score: .sigmoid, normalisesWeights: .stated("norm_topk_prob", byDefault: true),
         groups: ("n_group", "topk_group"))),
     Architecture(
-      types: ["gpt_oss"], defaults: ["num_key_value_heads": 8, "head_dim": 64, "num_local_experts": 128],
+      // The class has an activation of its own, whatever `hidden_act` says.
+      types: ["gpt_oss"], keys: Keys(activation: []),
+      defaults: ["num_key_value_heads": 8, "head_dim": 64, "num_local_experts": 128],
       queryKeyValueBias: .stated("attention_bias", byDefault: true),
       attentionOutputBias: .stated("attention_bias", byDefault: true), window: .exceptEvery(2, key: "", byDefault: 128),
-      epsilon: 1e-5, hasSinks: true,
+      activation: .quickGELU, epsilon: 1e-5, hasSinks: true,
+      numbers: [
+        Number(particular: .gateLimit, key: "swiglu_limit", byDefault: 7),
+        Number(particular: .gateOffset, key: "", byDefault: 1),
+      ],
       experts: ExpertRule(
         count: ["num_local_experts"], feedForward: ["intermediate_size"], routerBias: .always, hasBias: true)),
     Architecture(

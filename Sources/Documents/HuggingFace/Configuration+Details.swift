@@ -70,7 +70,9 @@ extension Configuration {
   // MARK: Rotary positions
 
   /// Base, scaling, and what is not rotated.
-  mutating func addRotary(to details: inout ModelDescription.Details, layerCount: Int) throws(DocumentError) {
+  mutating func addRotary(
+    to details: inout ModelDescription.Details, layerCount: Int, headSize: Int
+  ) throws(DocumentError) {
     let keys = architecture.keys
     // Since version 5 base and scaling are one object, or one for each kind of layer.
     let newer = fields.optional("rope_parameters"), older = fields.optional("rope_scaling")
@@ -89,6 +91,7 @@ extension Configuration {
       base = try rotary.optional("rope_theta")?.positiveNumber() ?? base
       fraction = try rotary.optional("partial_rotary_factor")?.fraction() ?? fraction
       details.rotaryScaling = try scaling(&rotary)
+      try addScales(rotary, to: &details, headSize: headSize)
     }
     let isGemma3 = architecture.types.contains("gemma3_text")
     details.rotaryBase = base ?? (isGemma3 ? 1_000_000 : 10_000)
@@ -110,6 +113,27 @@ extension Configuration {
     }
     return try ModelDescription.RotaryScaling(
       kind.choice(of: ModelDescription.RotaryScaling.Kind.self), in: &rotary, keys: .huggingFace)
+  }
+
+  /// What YaRN multiplies by where a file says it by two numbers, `mscale` and `mscale_all_dim`, which are no number where
+  /// they are 0.
+  private func addScales(
+    _ rotary: Fields, to details: inout ModelDescription.Details, headSize: Int
+  ) throws(DocumentError) {
+    guard let scaling = details.rotaryScaling, scaling.kind == .yarn, let factor = scaling.factor else { return }
+    var rotary = rotary
+    func scale(_ key: String) throws(DocumentError) -> Double? {
+      let number = try rotary.optional(key)?.number(in: 0...1e24, expected: "a number from 0 to 1e24") ?? 0
+      return number > 0 ? ModelDescription.RotaryScaling.yarnScale(number, factor: factor) : nil
+    }
+    let own = try scale("mscale"), ofAll = try scale("mscale_all_dim")
+    if scaling.attentionFactor == nil, let own, let ofAll {
+      details.rotaryScaling = scaling.with(attentionFactor: own / ofAll)
+    }
+    // Only the classes of latent attention multiply scores by it.
+    if architecture.hasLatentAttention, let ofAll {
+      details.particulars[.scoreScale] = ofAll * ofAll / Double(headSize).squareRoot()
+    }
   }
 
   private mutating func addUnrotatedLayers(

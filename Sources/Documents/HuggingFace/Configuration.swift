@@ -31,7 +31,7 @@ struct Configuration {
     let drops = try dropsOut()
     var details = try details(layerCount: layers, headSize: headSize ?? hidden / max(1, heads), drops: drops)
     if form.hasRotaryPositions {
-      try addRotary(to: &details, layerCount: layers)
+      try addRotary(to: &details, layerCount: layers, headSize: headSize ?? hidden / max(1, heads))
     } else {
       details.particulars[.linearBias] = linearBias
     }

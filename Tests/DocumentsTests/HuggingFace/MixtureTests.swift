@@ -276,6 +276,20 @@ import Testing
     #expect(deepSeek.experts?.groups == .init(count: 8, kept: 4))
   }
 
+  /// What bears on values alone: DeepSeek's two numbers of YaRN, and the gate of gpt-oss, whatever `hidden_act` says.
+  @Test func numbersOfSingleMixturesAreCarried() throws {
+    let catalog = Catalog(root: Checkout.root)
+    let deepSeek = try catalog.model("deepseek-v3").details
+    // (0.1 · ln 40 + 1)² / √192.
+    let scale = try #require(deepSeek.particulars[.scoreScale])
+    #expect(abs(scale - 1.368_887_945_4 * 1.368_887_945_4 / 13.856_406_460_6) < 1e-9)
+    #expect(deepSeek.rotaryScaling?.attentionFactor == 1)
+    let oss = try catalog.model("gpt-oss-120b").details
+    #expect(oss.activation == .quickGELU && oss.particulars == [.gateLimit: 7, .gateOffset: 1])
+    // Without the two numbers YaRN has its own factor, and scores their usual scale.
+    #expect(try Self.named("DeepSeek-V3").details.particulars.isEmpty)
+  }
+
   /// GFLOP a token of forward and backward, from published rates and tokens a second of 227 runs.
   @Test(arguments: [
     ("DeepSeek-V3", 259.992), ("Kimi K2", 204.477), ("gpt-oss-120b", 32.63), ("Qwen3-30B-A3B", 23.006),

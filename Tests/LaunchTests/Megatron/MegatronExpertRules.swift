@@ -92,3 +92,41 @@ extension MegatronCommandLine {
     return terms.joined().count == integer("--num-layers") ? nil : "the list has other layers"
   }
 }
+
+/// What `validate_args`, `MLATransformerConfig`, the layers of further predictions and Transformer Engine's choice of a
+/// kernel (`get_attention_backend`) ask of the flags of attention.
+extension MegatronCommandLine {
+  var attentionComplaint: String? { latentComplaint ?? kernelComplaint ?? predictionComplaint }
+
+  private var latentComplaint: String? {
+    let own = [
+      "--q-lora-rank", "--kv-lora-rank", "--qk-head-dim", "--qk-pos-emb-head-dim", "--v-head-dim", "--rope-type",
+    ]
+    guard has("--multi-latent-attention") else {
+      return own.first(where: has).map { "\($0) is of latent attention" }
+    }
+    if let missing = own.dropFirst().first(where: { !has($0) }) { return "\(missing) has another default" }
+    if has("--group-query-attention") { return "latent attention has no groups" }
+    if !has("--qk-layernorm") { return "narrow vectors are normed" }
+    if has("--add-qkv-bias") || !has("--disable-bias-linear") { return "latent attention is described without biases" }
+    if text("--position-embedding-type") != "rope" { return "latent attention rotates by itself" }
+    if has("--yarn-beta-fast") || has("--yarn-beta-slow") || has("--yarn-original-max-position-embeddings") {
+      return "latent attention does not read it"
+    }
+    return text("--rope-type") == "rope" && !has("--no-rope-fusion") ? "the fused kernel rotates by YaRN" : nil
+  }
+
+  private var kernelComplaint: String? {
+    let hasSinks = has("--softmax-type") && text("--softmax-type") != "vanilla"
+    if hasSinks || has("--multi-latent-attention"), text("--attention-backend") == "flash" {
+      return "FlashAttention has no such kernel"
+    }
+    return hasSinks && context > 1 && text("--cp-comm-type") != "a2a" ? "sinks are divided by heads" : nil
+  }
+
+  private var predictionComplaint: String? {
+    guard (integer("--mtp-num-layers") ?? 0) > 0 else { return nil }
+    let positions = text("--position-embedding-type") ?? "learned_absolute"
+    return ["rope", "none"].contains(positions) ? nil : "further predictions need rotary positions"
+  }
+}

@@ -51,6 +51,11 @@ import Testing
     ("qwen3-30b-a3b", "tensor=1,pipeline=1,data=128,expert=16,moe_dispatcher=hybridep"),
     ("qwen3-30b-a3b", "tensor=4,pipeline=2,data=16,expert=32,moe_dispatcher=deepep,sequence_parallel=true"),
     ("qwen3-235b-a22b", "tensor=2,pipeline=2,data=32,expert=64,moe_dispatcher=deepep,sequence_parallel=true"),
+    ("gpt-oss-120b", "tensor=1,pipeline=4,data=32,expert=32"),
+    (
+      "gpt-oss-120b",
+      "tensor=2,pipeline=1,context=4,context_exchange=all-to-all,data=16,expert=64,sequence_parallel=true"
+    ),
   ])
   func plansOfShippedMixturesComeBack(model: String, pattern: String) throws {
     try expectWayBack(plan(model, "\(pattern),\(Self.even)", on: "dgx-h100-16"), "\(model) \(pattern)")
@@ -69,6 +74,37 @@ import Testing
     #expect(!words.contains("--num-virtual-stages-per-pipeline-rank"))
   }
 
+  /// 61 layers in 8 stages of 2 chunks, the last of which predicts a further token.
+  @Test func deepSeekComesBackWithItsFurtherPrediction() throws {
+    let layers = [Int](repeating: 4, count: 13) + [3, 3, 3]
+    let plan = try plan(
+      "deepseek-v3", "tensor=1,pipeline=8,data=16,virtual_stages=2,expert=16,moe_dispatcher=deepep,\(Self.even)",
+      on: "dgx-h100-16", layers: layers)
+    try expectWayBack(plan, "deepseek-v3")
+    let text = try MegatronLMTarget.program(of: plan).files[0].text.replacing("\n", with: " ")
+    // The release test case of DeepSeek's proxy states these.
+    for words in [
+      "--pipeline-model-parallel-layout E(t*4|)*13ttt|ttt|tttmL", "--moe-layer-freq ([0]*3+[1]*58)",
+      "--multi-latent-attention --q-lora-rank 1536 --kv-lora-rank 512 --qk-head-dim 128 --qk-pos-emb-head-dim 64",
+      "--v-head-dim 128 --qk-layernorm", "--rope-type yarn --rotary-scaling-factor 40.0 --mscale-all-dim 1.0",
+      "--moe-router-num-groups 8 --moe-router-group-topk 4 --moe-router-topk-scaling-factor 2.5",
+      "--moe-router-score-function sigmoid", "--moe-router-enable-expert-bias",
+      "--moe-shared-expert-intermediate-size 2048", "--mtp-num-layers 1", "--kv-channels 128",
+      "--attention-backend fused",
+    ] { #expect(text.contains("\(words) "), "\(words)") }
+  }
+
+  @Test func sinksAndWindowsOfGPTOSSAreStated() throws {
+    let plan = try plan("gpt-oss-120b", "pipeline=1,expert=8,\(Self.even)", on: "dgx-h100-4")
+    let text = try MegatronLMTarget.program(of: plan).files[0].text.replacing("\n", with: " ")
+    for words in [
+      "--softmax-type learnable", "--window-size 127,0 --window-attn-skip-freq 2", "--position-embedding-type yarn",
+      "--quick-geglu --glu-linear-offset 1.0 --activation-func-clamp-value 7.0", "--attention-backend fused",
+      "--expert-tensor-parallel-size 1",
+    ] { #expect(text.contains("\(words) "), "\(words)") }
+    #expect(!text.contains("--disable-bias-linear"))
+  }
+
   @Test(arguments: 0..<4)
   func randomMixturesAreTakenByMegatronAndComeBack(seed: Int) throws {
     var plans = try MixturePlans(seed: seed)
@@ -85,7 +121,9 @@ import Testing
       "--moe-layer-freq", "--moe-shared-expert-gate", "--moe-router-pre-softmax", "--moe-router-num-groups",
       "--moe-router-topk-scaling-factor", "--moe-router-enable-expert-bias", "--moe-flex-dispatcher-backend",
       "--overlap-moe-expert-parallel-comm", "--pipeline-model-parallel-layout", "--context-parallel-size",
-      "--num-distributed-optimizer-instances",
+      "--num-distributed-optimizer-instances", "--multi-latent-attention", "--mtp-num-layers", "--softmax-type",
+      "--mscale",
+      "--mscale-all-dim", "--glu-linear-offset", "--activation-func-clamp-value",
     ] { #expect(seen.contains(flag), "\(flag)") }
     #expect(plans.refusedModels > 0)
   }
@@ -100,13 +138,20 @@ import Testing
       "--moe-router-topk": "2", "--moe-token-dispatcher-type": "allgather", "--moe-router-score-function": "softmax",
       "--moe-flex-dispatcher-backend": "deepep", "--expert-model-parallel-size": "1",
     ]
+    let others = [
+      "--multi-latent-attention", "--q-lora-rank", "--kv-lora-rank", "--qk-head-dim", "--qk-pos-emb-head-dim",
+      "--v-head-dim", "--rotary-scaling-factor", "--mscale", "--mscale-all-dim", "--mtp-num-layers", "--softmax-type",
+      "--glu-linear-offset", "--activation-func-clamp-value", "--pipeline-model-parallel-layout", "--qk-layernorm",
+    ]
     var plans = try MixturePlans(seed: 9), tried: Set<String> = []
     for _ in 0..<40 {
       let plan = try plans.next()
       let words = try MegatronLMTarget.program(of: plan).files[0].text.split(separator: "\n").map(String.init)
       let whole = try read(words.joined(separator: " "), devices: plan.deviceCount)
       for (place, flag) in words.enumerated()
-      where flag.hasPrefix("--moe") || flag.hasPrefix("--expert") || flag.hasPrefix("--overlap-moe") {
+      where flag.hasPrefix("--moe") || flag.hasPrefix("--expert") || flag.hasPrefix("--overlap-moe")
+        || others.contains(flag)
+      {
         let values = words[(place + 1)...].prefix { !$0.hasPrefix("--") }
         if silent.contains(flag) || values.first.map({ $0 == usual[flag] }) ?? false { continue }
         if flag == "--expert-tensor-parallel-size", values.first == "\(plan.strategy.tensorDegree)" { continue }
@@ -117,125 +162,7 @@ import Testing
         tried.insert(flag)
       }
     }
-    #expect(tried.count == 16, "\(tried.sorted())")
-  }
-
-  // MARK: Groups
-
-  private static let staged =
-    "--tensor-model-parallel-size 2 --pipeline-model-parallel-size 2 --expert-tensor-parallel-size 1 --expert-model-parallel-size 4"
-  private static let folded =
-    "--tensor-model-parallel-size 2 --context-parallel-size 2 --expert-tensor-parallel-size 1 --expert-model-parallel-size 8"
-  private static let wide = "--tensor-model-parallel-size 2 --expert-model-parallel-size 2"
-
-  /// Ranks as Megatron-LM's two generators number them, worked out by hand.
-  @Test(arguments: [
-    (staged, 16, "expert", [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]]),
-    (staged, 16, "expert_data", [[0, 4], [1, 5], [2, 6], [3, 7], [8, 12], [9, 13], [10, 14], [11, 15]]),
-    (folded, 8, "expert", [[0, 1, 2, 3, 4, 5, 6, 7]]), (folded, 8, "context", [[0, 2], [1, 3], [4, 6], [5, 7]]),
-    // The width of experts is divided by the tensor groups where nothing is said of it.
-    (wide, 8, "expert_tensor", [[0, 1], [2, 3], [4, 5], [6, 7]]),
-    (wide, 8, "expert", [[0, 2], [1, 3], [4, 6], [5, 7]]),
-    (wide, 8, "expert_data", [[0, 4], [1, 5], [2, 6], [3, 7]]),
-  ])
-  func groupsOfExpertsAreMegatrons(flags: String, devices: Int, axis: String, groups: [[Int]]) throws {
-    let run = try read("\(Self.shape) --num-experts 8 --sequence-parallel \(flags)", devices: devices)
-    #expect(MegatronLMTarget.groups(of: run)[axis] == groups)
-  }
-
-  // MARK: Reading
-
-  private static let shape = """
-    --num-layers 8 --hidden-size 256 --ffn-hidden-size 512 --num-attention-heads 4 --seq-length 512
-    --max-position-embeddings 512 --vocab-size 1000 --micro-batch-size 1 --global-batch-size 64 --disable-bias-linear
-    --swiglu --bf16
-    """
-
-  private static func sample(_ name: String) throws -> LaunchFile {
-    let path = Shipped.root + "/Tests/LaunchTests/Inputs/megatron/\(name)"
-    return LaunchFile(
-      name: name, text: String(decoding: try readFile(at: path, maximumByteCount: 1 << 20), as: UTF8.self))
-  }
-
-  @Test func aTestCaseOfMixtralIsRead() throws {
-    let run = try MegatronLMTarget.configuration(in: [Self.sample("mixtral-of-experts.yaml")], deviceCount: 64)
-    #expect(run.strategy.mesh == [.tensor: 2, .pipeline: 4, .data: 8] && run.strategy.virtualStageCount == 8)
-    #expect(
-      run.strategy.expertDivision
-        == Strategy.ExpertDivision(expertDegree: 8, tensorDegree: 1, dispatcher: .allToAll))
-    #expect(run.strategy.expertReplicaCount == 2)
-    let model = try #require(run.model)
-    #expect(model.parameterCount == (try Shipped.catalog.model("mixtral-8x7b").parameterCount))
-    #expect(model.experts?.perToken == 2 && model.experts?.normalisesWeights == true)
-  }
-
-  @Test func whatIsNotStatedIsMegatronsDefault() throws {
-    let run = try read("\(Self.shape) --num-experts 8 --tensor-model-parallel-size 2 --sequence-parallel")
-    #expect(
-      run.strategy.expertDivision
-        == Strategy.ExpertDivision(expertDegree: 1, tensorDegree: 2, dispatcher: .allGather))
-    #expect(run.model?.experts == ModelDescription.Experts(count: 8, perToken: 2, feedForwardSize: 512))
-  }
-
-  @Test(arguments: [
-    ("--moe-layer-freq 2", [1, 3, 5, 7]), ("--moe-layer-freq ([0]*3+[1]*5)", [0, 1, 2]),
-    ("--moe-layer-freq '([1]*3 + [0])*2'", [3, 7]), ("--moe-layer-freq [1,1,1,1,1,1,1,0]", [7]),
-  ])
-  func layersWithoutExpertsAreThoseOfTheFlag(flag: String, dense: [Int]) throws {
-    #expect(try read("\(Self.shape) --num-experts 8 \(flag)").model?.experts?.denseLayers == dense)
-  }
-
-  @Test(arguments: [
-    ("--expert-model-parallel-size 2", "--expert-model-parallel-size", "no experts"),
-    ("--num-experts 8 --expert-model-parallel-size 3 --global-batch-size 48", "", "do not divide by expert 3"),
-    ("--num-experts 6 --expert-model-parallel-size 4", "--expert-model-parallel-size", "6 experts do not divide"),
-    ("--num-experts 8 --moe-layer-freq [1,0]", "--moe-layer-freq", "list of 8 digits"),
-    ("--num-experts 8 --moe-layer-freq ([1]*4+[2]*4)", "--moe-layer-freq", "list of 8 digits"),
-    ("--num-experts 8 --moe-layer-freq [1]*99999999", "--moe-layer-freq", "list of 8 digits"),
-    ("--num-experts 8 --moe-router-topk 9", "--moe-router-topk", "from 1 to 8"),
-    ("--num-experts 8 --moe-router-score-function sqrtsoftplus", "--moe-router-score-function", "not supported"),
-    ("--num-experts 8 --moe-router-enable-expert-bias", "--moe-router-enable-expert-bias", "not corrected"),
-    ("--num-experts 8 --moe-router-group-topk 2", "", "--moe-router-num-groups"),
-    ("--num-experts 8 --moe-router-group-topk 2 --moe-router-num-groups 3", "", "do not divide into 3 groups"),
-    ("--num-experts 8 --moe-enable-deepep", "--moe-enable-deepep", "flex"),
-    ("--num-experts 8 --moe-token-dispatcher-type smoke", "--moe-token-dispatcher-type", "one of"),
-    ("--num-experts 8 --moe-latent-size 64", "--moe-latent-size", "narrow vectors"),
-    ("--num-experts 8 --moe-layer-freq [0,0,0,0,0,0,0,0]", "", "no layer has experts"),
-    (
-      "--num-experts 8 --expert-tensor-parallel-num-weight-shards 4", "--expert-tensor-parallel-num-weight-shards",
-      "weight shards"
-    ),
-  ])
-  func badArgumentsAreRefusedWithTheirPlace(flags: String, place: String, sentence: String) throws {
-    let error = #expect(throws: DocumentError.self) { try read("\(Self.shape) \(flags)") }
-    #expect(error?.location == place && error?.description.contains(sentence) == true, "\(String(describing: error))")
-  }
-
-  @Test func sharedExpertsHaveNoBiases() throws {
-    let text = Self.shape.replacing("--disable-bias-linear", with: "")
-    #expect(try read("\(text) --num-experts 8").model?.experts?.hasBias == true)
-    let error = #expect(throws: DocumentError.self) {
-      try read("\(text) --num-experts 8 --moe-shared-expert-intermediate-size 256")
-    }
-    #expect(error?.location == "--moe-shared-expert-intermediate-size")
-  }
-
-  @Test func nothingThatIsBrokenStopsTheReader() throws {
-    var plans = try MixturePlans(seed: 21), mutator = DocumentMutator(seed: 12)
-    var readCount = 0
-    for _ in 0..<20 {
-      let text = try MegatronLMTarget.program(of: plans.next()).files[0].text
-      for _ in 0..<60 {
-        let mutated = String(decoding: mutator.mutated(text: Array(text.utf8)), as: UTF8.self)
-        do {
-          let run = try read(mutated, devices: 32)
-          _ = MegatronLMTarget.groups(of: run)
-          _ = try RunConfiguration(Field(run.json, source: "run"))
-          readCount += 1
-        } catch { #expect(error is DocumentError && !"\(error)".contains("\n"), "\(mutated)") }
-      }
-    }
-    #expect(readCount > 50)
+    #expect(tried.count == 16 + others.count, "\(tried.sorted())")
   }
 
   // MARK: What cannot be told
@@ -256,6 +183,66 @@ import Testing
     let model = try ModelDescription(Field(try JSON(parsing: Array(text.utf8)), source: "model"))
     let job = try TrainingJob(model: model, sequenceLength: 256, globalBatch: 8)
     #expect(Capabilities.megatronLM.refusal(of: job)?.description.contains(words) == true)
+  }
+
+  /// Kimi K2 rotates between 1 and 1 rotations, which latent attention cannot be told; without YaRN it is.
+  @Test func rotationsOfLatentAttentionThatNoFlagSaysAreRefused() throws {
+    let path = Shipped.root + "/Profiles/models/kimi-k2.json"
+    let text = String(decoding: try readFile(at: path, maximumByteCount: 1 << 20), as: UTF8.self)
+    func job(_ text: String) throws -> TrainingJob {
+      let model = try ModelDescription(Field(try JSON(parsing: Array(text.utf8)), source: "kimi"))
+      return try TrainingJob(model: model, sequenceLength: 4_096, globalBatch: 8)
+    }
+    let refusal = try #require(Capabilities.megatronLM.refusal(of: job(text)))
+    #expect(refusal.description.contains("latent attention whose positions") && refusal.nearest == "no rotary_scaling")
+    #expect(
+      try Capabilities.megatronLM.refusal(of: job(text.replacing("\"beta_fast\": 1.0", with: "\"beta_fast\": 32")))
+        == nil)
+    let plain = text.replacing(/"rope_scaling": \{[^}]*\}/, with: "\"rope_scaling\": null")
+    #expect(try Capabilities.megatronLM.refusal(of: job(plain)) == nil)
+  }
+
+  @Test(arguments: [
+    (#""mtp_layers": 1, "rotary_scaling": {"kind": "yarn", "factor": 4, "original_positions": 128}"#, "further tokens"),
+    (#""particulars": {"score_scale": 0.5}"#, "scale of attention scores"),
+    (#""particulars": {"gate_offset": 1}"#, "a gate of another activation"),
+    (#""particulars": {"gate_limit": 7}"#, "a gate of another activation"),
+    (
+      #""latent_attention": {"kv_rank": 32, "plain_head_dim": 16, "rotary_head_dim": 16, "value_head_dim": 16}, "qk_norm": true"#,
+      "norms of whole queries and keys"
+    ),
+  ])
+  func partsWithoutWordsAreRefusedByName(members: String, words: String) throws {
+    let text = """
+      {"schema": "sextant.model/1", "name": "small", "family": "llama", "layers": 4, "hidden": 256, "heads": 4,
+       "ffn_hidden": 512, "vocab": 1000, "gated_mlp": true, "tied_embeddings": true, \(members)}
+      """
+    let model = try ModelDescription(Field(try JSON(parsing: Array(text.utf8)), source: "model"))
+    let job = try TrainingJob(model: model, sequenceLength: 256, globalBatch: 8)
+    #expect(Capabilities.megatronLM.refusal(of: job)?.description.contains(words) == true)
+  }
+
+  @Test func sequencesOfModelsWithSinksAreDividedByHeadsOnly() throws {
+    let job = try TrainingJob(
+      model: try Shipped.catalog.model("gpt-oss-120b"), sequenceLength: 4_096, globalBatch: 64)
+    func refusal(_ exchange: String) throws -> Capabilities.Refusal? {
+      let strategy = try StrategyPattern(
+        text: "pipeline=1,context=2,context_exchange=\(exchange),expert=8,zero_stage=1", source: "test"
+      ).completed(deviceCount: 32, flashAttention: true, overlap: true)
+      return Capabilities.megatronLM.refusal(of: strategy, split: Split([36]), job: job)
+    }
+    #expect(try refusal("ring")?.nearest == "context_exchange=all-to-all")
+    #expect(try refusal("all-to-all") == nil)
+  }
+
+  /// A scale of rotations and one of scores are two numbers, whichever of them is stated.
+  @Test(arguments: [(1.0, 0.0), (1, 1), (0.707, 0.707), (1.2, 0.4), (0.5, 0)])
+  func yarnsScalesComeBack(mscale: Double, mscaleOfAll: Double) {
+    let yarn = MegatronYaRN(mscale: mscale, mscaleOfAll: mscaleOfAll)
+    let again = MegatronYaRN(
+      factor: 40, attentionFactor: yarn.attentionFactor(factor: 40),
+      scoreScale: yarn.scoreScale(factor: 40, headSize: 192), headSize: 192)
+    #expect(again == yarn)
   }
 
   @Test(arguments: [

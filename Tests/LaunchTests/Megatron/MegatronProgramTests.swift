@@ -262,19 +262,4 @@ enum MegatronTargets {
     let refusal = #expect(throws: LaunchRefusal.self) { try MegatronLMTarget.program(of: plan) }
     #expect(refusal?.description.contains("nearest: offload_optimizer=false") == true)
   }
-
-  /// A launch without words for all of a model would train another model.
-  @Test(arguments: ["deepseek-v3"])
-  func whatIsOnlyPricedIsNotExported(model: String) throws {
-    let job = try TrainingJob(model: try Shipped.catalog.model(model), sequenceLength: 1024, globalBatch: 64)
-    let costs = try CostModel(cluster: try Shipped.catalog.cluster("dgx-h100-4"), job: job)
-    let strategy = try StrategyPattern(text: "tensor=1,pipeline=1,data=32,expert=8,zero_stage=1", source: "test")
-      .completed(
-        deviceCount: 32, flashAttention: true, overlap: true)
-    let plan = Plan(stating: strategy, split: Split([job.model.layerCount]), on: costs)
-    let refusal = #expect(throws: LaunchRefusal.self) { try MegatronLMTarget.program(of: plan) }
-    #expect(
-      refusal?.description == "models with latent attention are planned and priced, and not written for megatron-lm yet"
-    )
-  }
 }

@@ -54,21 +54,12 @@ import Testing
     #expect(run.notes.contains { $0.contains("--sequence-parallel") })
   }
 
-  @Test(arguments: [
-    ("deepseek-of-experts.yaml", "/MODEL_ARGS/--multi-latent-attention", "latent attention")
-  ])
-  func whatIsNotModelledIsRefusedByItsFlag(name: String, place: String, sentence: String) throws {
-    let error = #expect(throws: DocumentError.self) {
-      try MegatronLMTarget.configuration(in: [Self.sample(name)], deviceCount: 64)
-    }
-    #expect(error?.source == name && error?.location == place)
-    #expect(error?.expected.contains(sentence) == true)
-  }
-
   @Test func theLayoutOfATestCaseIsRead() throws {
     let layout = try MegatronLayout(Field(.string("Et*2|(tt|)*5t|tmL"), source: "layout"))
     #expect(layout.layerCounts == [2, 2, 2, 2, 2, 2, 1, 1])
-    #expect(layout.predictionLayerCount == 1)
+    #expect(layout.predictionLayerCount == 1 && layout.predictsWithLoss)
+    let apart = try MegatronLayout(Field(.string("Ett|t|m|L"), source: "layout"))
+    #expect(apart.predictionLayerCount == 1 && !apart.predictsWithLoss)
   }
 
   // MARK: Layers

@@ -11,7 +11,7 @@ extension MegatronCommandLine {
     let checks = [
       requiredComplaint, degreeComplaint(worldSize), connectionsComplaint(environment), pipelineComplaint(worldSize),
       stateComplaint(worldSize), optimizerComplaint, recomputationComplaint, modelComplaint, vocabularyComplaint,
-      trainingComplaint, expertComplaint(worldSize),
+      trainingComplaint, expertComplaint(worldSize), attentionComplaint,
     ]
     return checks.compactMap(\.self).first
   }
@@ -75,8 +75,12 @@ extension MegatronCommandLine {
       let all = stages.joined()
       if stages.count % pipeline != 0 { return "the layout's stages do not divide" }
       if !all.hasPrefix("E") || !all.hasSuffix("L") { return "the layout lacks embedding or loss" }
-      if all.dropFirst().dropLast().contains(where: { $0 != "t" }) { return "the layout has other letters" }
-      if all.count - 2 != layers { return "the layout has other layers" }
+      let inner = all.dropFirst().dropLast(), predictions = inner.count { $0 == "m" }
+      if inner.contains(where: { $0 != "t" && $0 != "m" }) { return "the layout has other letters" }
+      if inner.count - predictions != layers { return "the layout has other layers" }
+      if predictions != integer("--mtp-num-layers") ?? 0 { return "the layout has other further predictions" }
+      if inner.prefix(layers).contains("m") { return "further predictions come after all layers" }
+      if stages.dropLast().contains(where: { $0.contains("m") }) { return "further predictions are with the loss" }
       chunks = stages.count / pipeline
     } else {
       if layers % pipeline != 0 { return "layers do not divide" }
@@ -167,7 +171,9 @@ extension MegatronCommandLine {
     let positions = text("--position-embedding-type") ?? "learned_absolute"
     if has("--use-rope-scaling"), positions != "rope" { return "scaling without rotary positions" }
     if let factor = number("--rope-scaling-factor"), factor != 8 { return "models of this version scale by 8" }
-    if has("--rotary-scaling-factor") != (positions == "yarn") { return "YaRN's factor and kind go together" }
+    if has("--rotary-scaling-factor") != (positions == "yarn" || text("--rope-type") == "yarn") {
+      return "YaRN's factor and kind go together"
+    }
     if has("--rotary-base"), positions != "rope", positions != "yarn" { return "a base without rotary positions" }
     return nil
   }

@@ -50,6 +50,7 @@ struct MixturePlans {
       usesFlashAttention: job.precision.is16Bit, overlapsGradientReduce: pick([true, false]))
     let replicas = data * context, parts = pick([1, 2, 4, 8, 16, 32].filter { replicas % $0 == 0 })
     strategy.sharding = Sharding(weightDegree: 1, gradientDegree: 1, optimizerDegree: pick([1, replicas, parts]))
+    strategy.contextExchange = pick([.ring, .allToAll])
     strategy = strategy.with(
       Strategy.ExpertDivision(
         expertDegree: pick([1, 2, 4, 8]), tensorDegree: pick([1, 1, 2, 4]),
@@ -76,12 +77,36 @@ struct MixturePlans {
     }
     experts.hasBias = hasBias
     experts.hasRouterBias = hasBias
-    let family: ModelDescription.Family = pick([.llama, .llama, .gpt])
+    let family: ModelDescription.Family = pick([.llama, .llama, .llama, .gpt])
+    let latent = pick([
+      nil, nil,
+      ModelDescription.LatentAttention(
+        queryRank: pick([nil, 96]), keyValueRank: 64, plainSize: 32, rotarySize: 16, valueSize: 24),
+    ])
+    var form = ModelDescription.Form(of: family, positionCount: family == .gpt ? 512 : 0)
+    form.hasSinks = pick([false, false, true])
+    var details = ModelDescription.Details(activation: pick([.silu, .quickGELU]))
+    if let latent, pick([true, false]) { addYaRN(to: &details, headSize: latent.headSize) }
+    if details.activation == .quickGELU { details.particulars[.gateOffset] = pick([nil, 1]) }
+    details.particulars[.gateLimit] = pick([nil, 7])
     return try ModelDescription(
-      name: "mixture", family: family, layerCount: layerCount, hiddenSize: 256, headCount: 8, keyValueHeadCount: 4,
+      name: "mixture", family: family, layerCount: layerCount, hiddenSize: 256, headCount: 8,
+      keyValueHeadCount: latent == nil ? 4 : 8,
       feedForwardSize: pick([512, 1_024]), vocabularySize: 1_000, hasGatedFeedForward: true,
       hasTiedEmbeddings: pick([true, false]), positionCount: family == .gpt ? 512 : 0, hasQueryKeyValueBias: hasBias,
-      hasAttentionOutputBias: hasBias, hasFeedForwardBias: hasBias && !experts.denseLayers.isEmpty, experts: experts,
-      details: ModelDescription.Details(activation: .silu))
+      hasAttentionOutputBias: hasBias, hasFeedForwardBias: hasBias && !experts.denseLayers.isEmpty, latent: latent,
+      experts: experts, predictionDepth: pick([0, 0, 1, 2]), form: form, details: details)
+  }
+
+  /// YaRN's scales of rotations and of scores by the two numbers that files state.
+  private mutating func addYaRN(to details: inout ModelDescription.Details, headSize: Int) {
+    let (own, ofAll) = pick([(1.0, 0.0), (1, 1), (0.707, 0.707), (1.2, 0)])
+    func scale(_ number: Double) -> Double { ModelDescription.RotaryScaling.yarnScale(number, factor: 40) }
+    details.rotaryScaling = ModelDescription.RotaryScaling(
+      .yarn, factor: 40, originalPositionCount: 4_096, fastBeta: 32, slowBeta: 1,
+      attentionFactor: own == 1 && ofAll == 0 ? nil : scale(own) / scale(ofAll))
+    if ofAll > 0 {
+      details.particulars[.scoreScale] = scale(ofAll) * scale(ofAll) / Double(headSize).squareRoot()
+    }
   }
 }

@@ -24,6 +24,16 @@ struct MegatronArguments {
     return choices.map(recomputation)
   }
 
+  /// What is not as the plan has it, or is for the user to know.
+  var notes: [String] {
+    let model = plan.job.model
+    guard model.predictionDepth > 0, words.contains("block") || stageWords.joined().contains("block") else { return [] }
+    return [
+      "Megatron-LM recomputes no layer that predicts further tokens where single layers of a stage are recomputed: the last "
+        + "stage keeps more than the plan says."
+    ]
+  }
+
   // MARK: Batch and degrees
 
   /// The padded size is stated too, so that the model keeps its shape whatever tokenizer the user chooses.
@@ -72,11 +82,18 @@ struct MegatronArguments {
         ] : [])
   }
 
+  /// Layers of every virtual stage; those that predict further tokens are on the last.
+  private var layout: MegatronLayout {
+    var layout = MegatronLayout(layerCounts: plan.split.layerCounts)
+    layout.predictionLayerCount = plan.job.model.predictionDepth
+    return layout
+  }
+
   private var layers: [String] {
     let isEven = Set(plan.split.layerCounts).count == 1
     var words: [String] = []
     if !isEven {
-      words += ["--pipeline-model-parallel-layout", MegatronLayout(layerCounts: plan.split.layerCounts).text]
+      words += ["--pipeline-model-parallel-layout", layout.text]
     } else if strategy.schedule.isInterleaved {
       words += ["--num-virtual-stages-per-pipeline-rank", "\(strategy.virtualStageCount)"]
     }
@@ -163,9 +180,12 @@ struct MegatronArguments {
   }
 
   private var memory: [String] {
+    let model = plan.job.model
+    // FlashAttention's kernels know neither sinks nor values of another width than keys; cuDNN's do.
+    let fused = model.form.hasSinks || model.latent != nil ? "fused" : "flash"
     let attention =
-      ["--attention-backend", strategy.usesFlashAttention ? "flash" : "unfused"]
-      + (strategy.hosting.holdsActivations ? ["--cpu-offloading-num-layers", "\(plan.job.model.layerCount - 1)"] : [])
+      ["--attention-backend", strategy.usesFlashAttention ? fused : "unfused"]
+      + (strategy.hosting.holdsActivations ? ["--cpu-offloading-num-layers", "\(model.layerCount - 1)"] : [])
     if let choices = plan.split.choices, strategy.recompute != .selective {
       return attention + (stageWords.isEmpty ? choices.first.map(recomputation) ?? [] : [])
     }

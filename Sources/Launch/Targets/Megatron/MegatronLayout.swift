@@ -8,8 +8,10 @@ import Documents
 struct MegatronLayout: Equatable {
   /// Layers of every virtual stage; none of them may be all that a stage has.
   var layerCounts: [Int]
-  /// Layers of multi-token prediction, in whichever stage.
+  /// Layers of multi-token prediction.
   var predictionLayerCount = 0
+  /// Whether these are in the last stage, with the loss.
+  var predictsWithLoss = true
 
   init(layerCounts: [Int]) { self.layerCounts = layerCounts }
 
@@ -28,7 +30,7 @@ struct MegatronLayout: Equatable {
       if end == layerCounts.count { text += Self.layers(count) }
       stage = end
     }
-    return text + "L"
+    return text + String(repeating: "m", count: predictionLayerCount) + "L"
   }
 
   private static func layers(_ count: Int) -> String {
@@ -41,18 +43,23 @@ struct MegatronLayout: Equatable {
   init(_ field: Field) throws(DocumentError) {
     let letters = try Self.unrolled(field)
     layerCounts = []
+    let stages = letters.split(separator: "|", omittingEmptySubsequences: false)
     var predictionLayers = 0
-    for stage in letters.split(separator: "|", omittingEmptySubsequences: false) {
+    for stage in stages {
       layerCounts.append(stage.count { $0 == "t" })
       predictionLayers += stage.count { $0 == "m" }
     }
     predictionLayerCount = predictionLayers
+    predictsWithLoss = predictionLayers == stages.last?.count { $0 == "m" }
     if let other = letters.first(where: { !"EtmL|".contains($0) }) {
       throw field.conflict("a layout is of the letters E, t, m, L and |, and has \"\(String(other).oneLine)\"")
     }
     let ends = letters.filter { $0 == "E" || $0 == "L" }
     guard letters.first == "E", letters.last == "L", ends == "EL" else {
       throw field.conflict("a layout begins with its one embedding E and ends with its one loss L")
+    }
+    if let first = letters.firstIndex(of: "m"), letters[first...].contains("t") {
+      throw field.conflict("layers of a layout that predict further tokens (m) follow all others (t)")
     }
   }
 

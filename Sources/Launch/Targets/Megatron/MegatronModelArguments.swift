@@ -1,5 +1,4 @@
 import Documents
-import Foundation
 
 /// A model in the words of Megatron-LM's command line: shapes, and all that bears on its values.
 ///
@@ -8,13 +7,13 @@ struct MegatronModelArguments {
   let model: ModelDescription
   let sequenceLength: Int
 
-  var words: [String] { shapes + positions + norms + feedForward + biases + experts + rest }
+  var words: [String] { shapes + latentAttention + positions + norms + feedForward + biases + experts + rest }
 
   private var shapes: [String] {
     var words = [
       "--num-layers", "\(model.layerCount)", "--hidden-size", "\(model.hiddenSize)",
       "--ffn-hidden-size", "\(model.feedForwardSize)", "--num-attention-heads", "\(model.headCount)",
-      "--kv-channels", "\(model.headSize)",
+      "--kv-channels", "\(model.valueHeadSize)",
     ]
     if model.keyValueHeadCount != model.headCount {
       words += ["--group-query-attention", "--num-query-groups", "\(model.keyValueHeadCount)"]
@@ -35,6 +34,7 @@ struct MegatronModelArguments {
       return ["--position-embedding-type", "none"] + longest
     }
     let base = details.rotaryBase.map { ["--rotary-base", "\(Int($0))"] } ?? []
+    if model.latent != nil { return ["--position-embedding-type", "rope"] + longest + base + latentRotations }
     let isYaRN = details.rotaryScaling?.kind == .yarn
     return ["--position-embedding-type", isYaRN ? "yarn" : "rope"] + longest + base + rotatedParts + rotaryScaling
   }
@@ -63,10 +63,10 @@ struct MegatronModelArguments {
       ]
       if let beta = scaling.fastBeta { words += ["--yarn-beta-fast", "\(beta)"] }
       if let beta = scaling.slowBeta { words += ["--yarn-beta-slow", "\(beta)"] }
-      if let mscale = MegatronYaRN.mscale(attentionFactor: scaling.attentionFactor, factor: factor) {
-        words += ["--mscale", "\(mscale)"]
-      }
       return words
+        + MegatronYaRN(
+          factor: factor, attentionFactor: scaling.attentionFactor, scoreScale: nil, headSize: model.headSize
+        ).words
     case .dynamic, .longrope: return []
     }
   }
@@ -82,12 +82,19 @@ struct MegatronModelArguments {
   private var feedForward: [String] {
     let unfused = model.hasFeedForwardBias ? ["--no-bias-gelu-fusion"] : []
     switch model.activation {
-    case .silu: return ["--swiglu"]
-    case .quickGELU: return ["--quick-geglu"]
+    case .silu: return ["--swiglu"] + gate
+    case .quickGELU: return ["--quick-geglu"] + gate
     case .squaredReLU: return ["--squared-relu"] + unfused
     case .gelu where model.details.activation != nil: return unfused
     case .gelu, .geluTanh, .relu: return []
     }
+  }
+
+  /// What is added to the gated half, and where both are cut off.
+  private var gate: [String] {
+    let particulars = model.details.particulars
+    return (particulars[.gateOffset].map { ["--glu-linear-offset", "\($0)"] } ?? [])
+      + (particulars[.gateLimit].map { ["--activation-func-clamp-value", "\($0)"] } ?? [])
   }
 
   /// Every n-th layer, where that says it, else a 1 for each layer with a window.
@@ -111,26 +118,11 @@ struct MegatronModelArguments {
     let attention = model.hasDropout ? details.attentionDropout ?? 0.1 : 0
     var words = ["--attention-dropout", "\(attention)", "--hidden-dropout", "\(hidden)"]
     if !model.hasTiedEmbeddings { words.append("--untie-embeddings-and-output-weights") }
+    if model.predictionDepth > 0 { words += ["--mtp-num-layers", "\(model.predictionDepth)"] }
+    if model.form.hasSinks { words += ["--softmax-type", "learnable"] }
     // Megatron-LM counts the tokens before the current one.
     if let window = details.attentionWindow { words += ["--window-size", "\(window - 1),0"] + fullAttentionLayers }
     if let deviation = details.initialisationDeviation { words += ["--init-method-std", "\(deviation)"] }
     return words
-  }
-}
-
-/// What YaRN multiplies rotated queries and keys by, in Megatron-LM's words: 0.1 · mscale · ln(factor) + 1
-/// (`core/models/common/embeddings/yarn_rotary_pos_embedding.py`, d98e8a64, with `mscale_all_dim` 0). With the mscale 1 that
-/// is what YaRN itself proposes (Peng et al. 2023, equation 22).
-enum MegatronYaRN {
-  /// The mscale of a stated factor; nil for YaRN's own.
-  static func mscale(attentionFactor: Double?, factor: Double) -> Double? {
-    guard let attentionFactor, factor > 1 else { return nil }
-    return (attentionFactor - 1) / (0.1 * log(factor))
-  }
-
-  /// The factor of an mscale; nil for YaRN's own.
-  static func attentionFactor(mscale: Double?, factor: Double) -> Double? {
-    guard let mscale, mscale != 1, factor > 1 else { return nil }
-    return 0.1 * mscale * log(factor) + 1
   }
 }

@@ -4,7 +4,7 @@ import JSONText
 /// Which layers the stages have, and which of them they recompute.
 extension MegatronReader {
   /// Layers of every virtual stage, by whichever flags say it.
-  func layerCounts(layerCount: Int) throws(DocumentError) -> [Int] {
+  mutating func layerCounts(layerCount: Int) throws(DocumentError) -> [Int] {
     let chunkFlags = [
       "--num-layers-per-virtual-pipeline-stage", "--num-virtual-stages-per-pipeline-rank",
       "--pipeline-model-parallel-layout",
@@ -23,9 +23,17 @@ extension MegatronReader {
     return try chunks == 1 ? stages.map(\.own) : chunkLayerCounts(stages, chunks: chunks)
   }
 
-  private func layerCounts(layout field: Field, layerCount: Int) throws(DocumentError) -> [Int] {
+  private mutating func layerCounts(layout field: Field, layerCount: Int) throws(DocumentError) -> [Int] {
     let layout = try MegatronLayout(field)
-    guard layout.predictionLayerCount == 0 else { throw field.conflict("multi-token prediction is not supported yet") }
+    let predictions = try predictionDepth()
+    guard layout.predictionLayerCount == predictions else {
+      throw field.conflict(
+        "the layout has \(layout.predictionLayerCount) layers that predict further tokens, --mtp-num-layers \(predictions)"
+      )
+    }
+    if !layout.predictsWithLoss {
+      note("layers that predict further tokens are taken to be in the last stage, with the loss")
+    }
     let sum = layout.layerCounts.reduce(0, +)
     guard sum == layerCount else { throw field.conflict("the layout has \(sum) layers, --num-layers \(layerCount)") }
     guard layout.layerCounts.count % pipelineDegree == 0 else {

@@ -25,8 +25,7 @@ extension MegatronReader {
   }
 
   private static let methods = [
-    ("--multi-latent-attention", "multi-head latent attention"),
-    ("--mtp-num-layers", "multi-token prediction"), ("--fp8-format", "training in FP8"),
+    ("--fp8-format", "training in FP8"),
     ("--fp4-format", "training in FP4"),
     ("--fine-grained-activation-offloading", "offload of activations"),
     ("--offload-optimizer-states", "offload of optimizer states"),

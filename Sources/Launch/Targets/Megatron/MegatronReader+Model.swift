@@ -20,6 +20,7 @@ extension MegatronReader {
     let isRMS = try flags.word("--normalization", of: ["LayerNorm", "RMSNorm"]) == "RMSNorm"
     let longest = try flags.required("--max-position-embeddings").integer(in: 1...1_000_000_000_000)
     let positions = try positions()
+    let latent = try latentAttention()
     if positions == "learned_absolute", longest > 16_777_216 {
       throw try flags.required("--max-position-embeddings").error(expected: "at most 16777216 learned positions")
     }
@@ -34,14 +35,25 @@ extension MegatronReader {
     details.fullAttentionLayers =
       details.attentionWindow == nil ? [] : try layers("--window-attn-skip-freq", of: layerCount, where: 0)
     var form = ModelDescription.Form(of: isRMS ? .llama : .gpt, positionCount: 1)
-    if flags.has("--qk-layernorm") { form.queryKeyNorm = .head }
-    if positions == "rope" || positions == "yarn" {
+    if flags.has("--qk-layernorm"), latent == nil { form.queryKeyNorm = .head }
+    form.hasSinks = try hasSinks()
+    if latent != nil || positions == "rope" || positions == "yarn" {
       form.hasRotaryPositions = true
-      details.particulars = try particulars(layerCount: layerCount)
       details.rotaryBase = try flags.number("--rotary-base", in: 1...1e15) ?? 10_000
-      details.rotaryScaling = try rotaryScaling(isYaRN: positions == "yarn")
       details.maximumPositionCount = longest
+      if let latent {
+        if positions == "yarn" {
+          throw try flags.required("--position-embedding-type").conflict(
+            "latent attention takes rope, and --rope-type yarn")
+        }
+        try addLatentRotations(to: &details, of: latent)
+      } else {
+        details.particulars = try particulars(layerCount: layerCount)
+        details.rotaryScaling = try rotaryScaling(isYaRN: positions == "yarn")
+      }
     }
+    details.particulars[.gateOffset] = try gateNumber("--glu-linear-offset", isGated: isGated)
+    details.particulars[.gateLimit] = try gateNumber("--activation-func-clamp-value", isGated: isGated)
     let feedForwardSize = try flags.integer("--ffn-hidden-size", in: 1...1_048_576) ?? min(max(1, usual), 1_048_576)
     let experts = try experts(layerCount: layerCount, feedForwardSize: feedForwardSize)
     // Without dense layers there is no part for these biases.
@@ -49,12 +61,15 @@ extension MegatronReader {
     do {
       return try ModelDescription(
         name: name, family: isRMS ? .llama : .gpt, layerCount: layerCount, hiddenSize: hidden, headCount: heads,
-        keyValueHeadCount: groups, headSize: flags.integer("--kv-channels", in: 1...4_096),
+        keyValueHeadCount: groups,
+        headSize: latent?.headSize ?? flags.integer("--kv-channels", in: 1...4_096),
         feedForwardSize: feedForwardSize, vocabularySize: vocabularySize, hasGatedFeedForward: isGated,
         hasTiedEmbeddings: !flags.has("--untie-embeddings-and-output-weights"),
         positionCount: positions == "learned_absolute" ? longest : 0,
-        hasQueryKeyValueBias: hasBias || flags.has("--add-qkv-bias"), hasAttentionOutputBias: hasBias,
-        hasFeedForwardBias: hasFeedForwardBias, hasDropout: drops, experts: experts, form: form, details: details)
+        hasQueryKeyValueBias: latent == nil && (hasBias || flags.has("--add-qkv-bias")),
+        hasAttentionOutputBias: hasBias,
+        hasFeedForwardBias: hasFeedForwardBias, hasDropout: drops, latent: latent, experts: experts,
+        predictionDepth: predictionDepth(), form: form, details: details)
     } catch let contradiction as ModelDescription.Contradiction {
       throw flags.whole.conflict(contradiction.sentence)
     } catch let error as DocumentError {
@@ -62,6 +77,31 @@ extension MegatronReader {
     } catch {
       preconditionFailure("a model is refused by a contradiction or a document error only")
     }
+  }
+
+  /// Layers that predict further tokens.
+  func predictionDepth() throws(DocumentError) -> Int {
+    let depth = try flags.integer("--mtp-num-layers", in: 0...16) ?? 0
+    if depth > 1, let field = flags["--mtp-use-repeated-layer"] {
+      throw field.conflict("one layer that predicts several further tokens is not supported yet")
+    }
+    return depth
+  }
+
+  private func hasSinks() throws(DocumentError) -> Bool {
+    switch try flags.word("--softmax-type", of: ["vanilla", "off-by-one", "learnable"]) {
+    case "learnable": return true
+    case "off-by-one":
+      throw try flags.required("--softmax-type").conflict(
+        "sinks of attention that are not learned are not supported yet")
+    default: return false
+    }
+  }
+
+  /// A number of a gate; nil without a gate, and for 0, which changes nothing.
+  private func gateNumber(_ flag: String, isGated: Bool) throws(DocumentError) -> Double? {
+    guard isGated, let number = try flags.number(flag, in: 0...1e24), number >= 1e-24 else { return nil }
+    return number
   }
 
   /// What the file is called, without its folder and ending.
@@ -157,7 +197,7 @@ extension MegatronReader {
           ?? 4_096,
         fastBeta: try flags.number("--yarn-beta-fast", in: range),
         slowBeta: try flags.number("--yarn-beta-slow", in: range),
-        attentionFactor: MegatronYaRN.attentionFactor(mscale: try flags.number("--mscale", in: range), factor: factor))
+        attentionFactor: try yarn().attentionFactor(factor: factor))
     }
     if let factor = try flags.integer("--rotary-seq-len-interpolation-factor", in: 1...1_000_000_000) {
       return ModelDescription.RotaryScaling(.linear, factor: Double(factor))

@@ -14,11 +14,7 @@ extension MegatronTarget {
     MegatronRankOrder.groups(of: configuration.strategy)
   }
 
-  package static func unwritten(of model: ModelDescription) -> String? {
-    if model.latent != nil { return "models with latent attention" }
-    if model.predictionDepth > 0 { return "models that predict several tokens" }
-    return model.form.hasSinks ? "models with sinks of attention" : nil
-  }
+  package static func unwritten(of model: ModelDescription) -> String? { nil }
 }
 
 /// Megatron-LM without Megatron-FSDP: `pretrain_gpt.py` with an argument file.
@@ -66,7 +62,7 @@ enum MegatronProgram {
       notes: [
         "The arguments are those of Megatron-LM's main at d98e8a64 (2026-08-22, megatron-core 0.20.0).",
         "Data, tokenizer, learning rate and lengths of the run are not the plan's: they are in settings.sh.",
-      ])
+      ] + arguments.notes)
   }
 
   private typealias Setting = RankCommand.Setting
