@@ -166,11 +166,20 @@ extension Plan {
       })
   }
 
+  /// The groups of all layers, and where ranks divide experts those of their grid: of ranks that divide the experts, the
+  /// width of each, and of those that hold the same.
   private var groupsSection: JSON {
-    .object(
-      strategy.mesh.listedAxes.map { axis in
-        JSONMember(axis.name, .array(strategy.mesh.groups(along: axis).map { JSON.integers($0.ranks) }))
-      })
+    func groups(_ name: String, of mesh: Mesh, along axis: Mesh.Axis) -> JSONMember {
+      JSONMember(name, .array(mesh.groups(along: axis).map { JSON.integers($0.ranks) }))
+    }
+    let layers = strategy.mesh.listedAxes.map { groups($0.name, of: strategy.mesh, along: $0) }
+    guard strategy.expertDivision != .none else { return .object(layers) }
+    let grid = strategy.expertMesh
+    return .object(
+      layers + [
+        groups("expert", of: grid, along: .expert), groups("expert_tensor", of: grid, along: .tensor),
+        groups("expert_data", of: grid, along: .data),
+      ])
   }
 }
 

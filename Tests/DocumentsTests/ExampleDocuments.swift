@@ -31,6 +31,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
     examples.append(("the plan of zeroth order", try exampleZerothOrderPlan().json))
     examples.append(("the plan of workers", try exampleOuterPlan().json))
     examples.append(("the plan of divided sequences", try exampleContextPlan().json))
+    examples.append(("the plan of divided experts", try exampleExpertPlan().json))
   }
   return examples
 }
@@ -151,6 +152,24 @@ func exampleContextPlan() throws -> Plan {
     prediction: Prediction(
       iterationSeconds: 0.5, timeSplit: timeSplit, stageMemory: [plan.prediction.stageMemory[0]], verdict: .fits,
       tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25),
+    certificate: plan.certificate, alternatives: [], impossibleFamilies: [])
+}
+
+/// A plan whose experts are divided by two ranks, which two others hold as well.
+func exampleExpertPlan() throws -> Plan {
+  let plan = try examplePlan()
+  var strategy = Strategy(mesh: [.data: 4], microBatch: 2, zeroStage: .optimizer, usesFlashAttention: true)
+  strategy.expertDegree = 2
+  let job = try TrainingJob(
+    model: ModelDescription(contentsOf: "\(Checkout.inputs)/examples/model-experts.json"), sequenceLength: 128,
+    globalBatch: 8)
+  return Plan(
+    toolVersion: "0.0.0",
+    question: Plan.Question(cluster: plan.cluster, job: job, coefficientName: "megatron-lm"), strategy: strategy,
+    split: Split([job.model.layerCount]), arrangement: plan.arrangement,
+    prediction: Prediction(
+      iterationSeconds: 0.5, timeSplit: plan.prediction.timeSplit, stageMemory: [plan.prediction.stageMemory[0]],
+      verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25),
     certificate: plan.certificate, alternatives: [], impossibleFamilies: [])
 }
 

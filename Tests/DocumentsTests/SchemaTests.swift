@@ -222,8 +222,10 @@ import Testing
           // What documents may leave out, plans of these methods may not, as their sections follow from it.
           case .contradicted:
             complaint != nil || contradictionsAside
-              || ["the plan of zeroth order", "the plan of workers", "the plan of divided sequences"].contains(
-                example.name)
+              || [
+                "the plan of zeroth order", "the plan of workers", "the plan of divided sequences",
+                "the plan of divided experts",
+              ].contains(example.name)
           case .refused: complaint != nil
           }
         if !agrees {

@@ -39,7 +39,12 @@ import Testing
     let configuration = try MegatronLMTarget.configuration(
       in: MegatronTargets.exportedFiles(program), deviceCount: plan.deviceCount)
     MegatronProgramTests.expect(configuration, isOf: plan, framework: "megatron-lm", label)
-    #expect(MegatronLMTarget.groups(of: configuration) == MegatronProgramTests.groups(of: plan), "\(label)")
+    let groups = MegatronLMTarget.groups(of: configuration)
+    #expect(groups == MegatronProgramTests.groups(of: plan), "\(label)")
+    // And what the plan's own document lists.
+    let listed = JSON.object(
+      groups.sorted { $0.key < $1.key }.map { JSONMember($0.key, .array($0.value.map { .integers($0) })) })
+    #expect(plan.json.member("groups")?.sortedByKey == listed, "\(label)")
   }
 
   private static let even = "micro_batch=1,zero_stage=1"
@@ -274,5 +279,17 @@ extension RandomPlans {
   fileprivate static func dense() throws -> Plan {
     var plans = try RandomPlans(seed: 1)
     return try plans.plan(of: "tensor=2,pipeline=2,data=8")
+  }
+}
+
+extension JSON {
+  fileprivate func member(_ key: String) -> JSON? {
+    guard case .object(let members) = self else { return nil }
+    return members.first { $0.key == key }?.value
+  }
+
+  fileprivate var sortedByKey: JSON {
+    guard case .object(let members) = self else { return self }
+    return .object(members.sorted { $0.key < $1.key })
   }
 }
