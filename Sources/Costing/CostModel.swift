@@ -99,6 +99,10 @@ package struct CostModel: Sendable {
     {
       return violation
     }
+    // Frameworks that select by operation name no modules.
+    if strategy.recomputesModules, framework.memory.selective != .attentionCore {
+      return .recomputeModules(.beside(what: "a framework that selects by operation"))
+    }
     // What is slow lies between nodes, and what a node's devices share they share with their own worker.
     let workerSize = strategy.mesh.blockSize(below: .worker)
     return strategy.workerDegree > 1 && workerSize % cluster.devicesPerNode != 0
@@ -129,7 +133,8 @@ package struct CostModel: Sendable {
   /// The passes of a micro-batch on each model of device; shared by the strategies that agree in what it depends on.
   package func microBatchCosts(
     layout: LayoutCost, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool,
-    context: Strategy.ContextDivision = .none, experts division: Strategy.ExpertDivision = .none
+    context: Strategy.ContextDivision = .none, experts division: Strategy.ExpertDivision = .none,
+    modules: Strategy.RecomputeModules = []
   ) -> [MicroBatchCost] {
     let tensorDegree = layout.mesh.degree(of: .tensor)
     return zip(devices, layout.links).map { device, links in
@@ -142,7 +147,7 @@ package struct CostModel: Sendable {
         keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective,
         context: context,
         experts: RoutedExperts(
-          job, tensorDegree: tensorDegree, division, devicesPerNode: links.devicesPerNode))
+          job, tensorDegree: tensorDegree, division, devicesPerNode: links.devicesPerNode), modules: modules)
       return MicroBatchCost(
         recipe, rates: ComputeRates(device.speed, framework: framework, job: job), framework: framework,
         tensorGroup: links.tensorGroup, context: links.contextGroups(context),
@@ -177,7 +182,7 @@ package struct CostModel: Sendable {
       microBatches: microBatchCosts(
         layout: layout, microBatch: strategy.microBatch, recompute: strategy.recompute,
         sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention,
-        context: strategy.contextDivision, experts: strategy.expertDivision))
+        context: strategy.contextDivision, experts: strategy.expertDivision, modules: strategy.recomputeModules))
   }
 
   /// Of a device of the nodes that are used.

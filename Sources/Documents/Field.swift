@@ -124,6 +124,16 @@ package struct Field: Sendable {
     return place
   }
 
+  /// The names of an array that are among known ones, each once, in the order of these.
+  package func members(among names: [String]) throws(DocumentError) -> [String] {
+    var places: Set<Int> = []
+    for entry in try array(count: 0...names.count) {
+      let place = try entry.place(among: names.map(JSON.string))
+      guard places.insert(place).inserted else { throw entry.conflict("\(names[place]) is there twice") }
+    }
+    return places.sorted().map { names[$0] }
+  }
+
   /// The members of an object, to be taken key by key.
   package func fields() throws(DocumentError) -> Fields { try Fields(self) }
 

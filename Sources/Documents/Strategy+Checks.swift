@@ -38,6 +38,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case zerothOrderHasNo(String)
   case context(ContextViolation)
   case experts(ExpertViolation)
+  case recomputeModules(RecomputeModulesViolation)
 
   package var description: String {
     switch self {
@@ -101,6 +102,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
       "the perturbation degree \(degree) does not divide the \(count) \(what)"
     case .context(let violation): violation.description
     case .experts(let violation): violation.description
+    case .recomputeModules(let violation): violation.description
     case .zerothOrderHasNo(let what): "zeroth-order training has no \(what)"
     case .quantisedTiedMatrix:
       "INT8 between workers gives two stages that share a matrix steps of their own, so that its copies drift apart"
@@ -153,6 +155,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .perturbationDoesNotDivide(_, let what, _): "perturbation degree does not divide the \(what)"
     case .context(let violation): violation.rule
     case .experts(let violation): violation.rule
+    case .recomputeModules(let violation): violation.rule
     case .zerothOrderHasNo: "what zeroth-order training does not have"
     }
   }
@@ -199,6 +202,7 @@ extension Strategy {
     if usesFlashAttention, !hasFlashAttention { return .noFlashAttention }
     if let violation = contextViolation(job) { return .context(violation) }
     if let violation = expertViolation(job) { return .experts(violation) }
+    if let violation = recomputeModulesViolation(job) { return .recomputeModules(violation) }
     if model.layerCount < pipelineDegree, !allowsEmptyStages {
       return .tooFewLayers(layers: model.layerCount, stages: pipelineDegree)
     }

@@ -169,7 +169,9 @@ extension Strategy {
     guard overlapsExperts else { return nil }
     if expertDegree == 1 { return "an expert degree above 1" }
     if dispatcher == .allGather { return "tokens that are sent to their experts" }
-    if recompute == .full { return "layers that are not recomputed in full" }
+    if recompute == .full || recomputeModules.contains(.experts) {
+      return "layers that are recomputed neither in full nor the whole way of tokens"
+    }
     if pipelineDegree > 1, !schedule.isInterleaved { return "interleaved chunks in a pipeline" }
     return job.model.predictionDepth > 1 ? "one layer at most that predicts further tokens" : nil
   }

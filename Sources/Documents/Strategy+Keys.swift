@@ -149,12 +149,41 @@ extension Strategy {
 
   private static let schedules = StrategyKey.Values.choices(Schedule.names.map(\.scalar))
 
+  private static let modules = StrategyKey.Values.sets(RecomputeModules.allNames)
+
+  private static let modulesKey = StrategyKey(
+    name: "recompute_modules", values: modules,
+    summary: """
+      Parts of a layer that recompute selective computes again, by Megatron Core's names; absent is what the framework \
+      selects by itself, an empty list is nothing.
+      """,
+    role: .part(
+      value: { $0.recomputeModules.scalar },
+      set: { strategy, scalar in
+        guard let modules = RecomputeModules(scalar: scalar) else { return }
+        strategy.recomputeModules = modules
+        // Modules are of the selective kind, of which nothing that is selected is nothing that is recomputed.
+        if !modules.isEmpty { strategy.recompute = .selective }
+        if modules.isEmpty, strategy.recompute == .selective { strategy.recompute = .none }
+      }),
+    plainest: RecomputeModules().scalar, property: \Strategy.recomputeModules,
+    read: { (field, pattern) throws(DocumentError) in
+      let names = try modules.read(field)
+      if let recompute = pattern.recompute, recompute != .selective, names != .array([]) {
+        throw field.conflict("recompute_modules are of recompute=selective, not of recompute=\(recompute.rawValue)")
+      }
+      pattern.state("recompute_modules", names)
+    })
+
   private static let methodKeys: [StrategyKey] = [
     .part(
       "recompute", \.recompute, .choices(Recompute.allCases.map(\.scalar)),
       "What is computed again in backward: nothing, the attention core, or everything but each block's input.",
-      phrase: { "recompute \($0.recompute.rawValue)" },
-      short: { $0.recompute == .none ? nil : $0.recompute.rawValue }),
+      phrase: { "recompute \($0.recomputesModules ? $0.recomputeModules.words : $0.recompute.rawValue)" },
+      short: {
+        $0.recompute == .none ? nil : $0.recomputesModules ? $0.recomputeModules.words : $0.recompute.rawValue
+      }),
+    modulesKey,
     .part(
       "sequence_parallel", \.usesSequenceParallelism, .booleans,
       "Whether norms, dropout and residuals are divided along the sequence among the tensor group.",

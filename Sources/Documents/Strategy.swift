@@ -31,6 +31,8 @@
   /// How, where it is not what the ZeRO stage says: every kind among all replicas, nothing quantised.
   private(set) var shardLevels: Sharding?
   package var recompute = Recompute.none
+  /// What selective recomputation computes again; where that is empty, what a framework selects by itself.
+  package var recomputeModules: RecomputeModules = []
   /// Whether norms, dropout and residuals are divided along the sequence among the tensor group.
   package var usesSequenceParallelism = false
   package var usesFlashAttention = false

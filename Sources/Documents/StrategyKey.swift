@@ -37,6 +37,8 @@ package struct StrategyKey: Sendable {
     case booleans
     /// One of a closed list.
     case choices([JSON])
+    /// Any of a closed list of names, each once; in the order of the list, however they are stated.
+    case sets([String])
 
     /// The value of a field, if it is one of these.
     func read(_ field: Field) throws(DocumentError) -> JSON {
@@ -44,6 +46,7 @@ package struct StrategyKey: Sendable {
       case .integers(let range): .integer(try field.integer(in: range))
       case .booleans: .boolean(try field.boolean())
       case .choices(let choices): choices[try field.place(among: choices)]
+      case .sets(let names): .array(try field.members(among: names).map(JSON.string))
       }
     }
   }

@@ -80,8 +80,14 @@ package struct StrategyPattern: Sendable, Equatable {
 }
 
 extension JSON {
-  /// A stated value as `--fix` has it: `8`, `full`, `true`.
-  package var word: String { if case .string(let word) = self { word } else { text(style: .compact) } }
+  /// A stated value as `--fix` has it: `8`, `full`, `true`, `moe_act+layernorm`.
+  package var word: String {
+    switch self {
+    case .string(let word): word
+    case .array(let members): members.isEmpty ? "none" : members.map(\.word).joined(separator: "+")
+    default: text(style: .compact)
+    }
+  }
 }
 
 extension StrategyPattern {
@@ -107,12 +113,19 @@ extension StrategyPattern {
           source: source, location: "", expected: "the key \(JSON.string(key).briefDescription) is given twice",
           found: nil)
       }
-      let value = String(halves[1])
-      let isBoolean = value == "true" || value == "false"
-      members.append(
-        JSONMember(key, Int(value).map(JSON.integer) ?? (isBoolean ? .boolean(value == "true") : .string(value))))
+      members.append(JSONMember(key, Self.value(String(halves[1]), of: key)))
     }
     try self.init(Field(.object(members), source: source))
+  }
+
+  /// The JSON value of a word of `--fix`.
+  private static func value(_ word: String, of key: String) -> JSON {
+    if case .sets? = Strategy.keys.first(where: { $0.name == key })?.values {
+      if word == "none" { return .array([]) }
+      return .array(word.split(separator: "+", omittingEmptySubsequences: false).map { .string(String($0)) })
+    }
+    let isBoolean = word == "true" || word == "false"
+    return Int(word).map(JSON.integer) ?? (isBoolean ? .boolean(word == "true") : .string(word))
   }
 
   /// Reads the `strategy` object of a run record.

@@ -54,7 +54,7 @@ package struct Miniature: Sendable {
   ///
   /// - Parameter rankLimit: ranks to execute at most.
   package init(of plan: Plan, rankLimit: Int) throws(Refusal) {
-    if let what = plan.job.model.pricedOnly { throw .notExecuted(what) }
+    if let what = plan.job.model.pricedOnly ?? plan.strategy.pricedOnly { throw .notExecuted(what) }
     let planned = plan.strategy
     let degrees = try Degrees(of: plan, rankLimit: rankLimit)
     let p = degrees.pipeline, v = planned.virtualStageCount

@@ -272,7 +272,9 @@ struct Frontier {
       // With everything on the devices it is another point.
       return fixesHostWeights || choices.contains { $0.hostedLayerCount != 0 } ? strategy : nil
     }
-    let recomputesNothing = choices.allSatisfy { $0.recomputedLayerCount == 0 }
+    // What predicts further tokens is recomputed as the strategy says, whatever stages choose of their layers.
+    let recomputesNothing =
+      choices.allSatisfy { $0.recomputedLayerCount == 0 } && model.job.model.predictionDepth == 0
     if !choices.contains(where: \.offloadsOptimizer) {
       if choices == split.choices(under: strategy) || recomputesNothing { return nil }
     }

@@ -12,7 +12,7 @@ import Documents
 /// | virtual stages | 1, and every divisor of layers / pipeline where interleaving is possible |
 /// | schedule | 1F1B; with split backward passes those that the framework has, where chunks are of one size |
 /// | shard degrees | ZeRO 0 to 3, and every nesting of the cluster's own levels, see ``ShardingChoices`` |
-/// | recompute | none, full; and selective where attention is not fused, or selective is by operation |
+/// | recompute | none, full; selective where attention is not fused, or selective is by operation; and sets of modules, see ``searchedModules(of:)`` |
 /// | sequence parallelism | on and off with tensor parallelism |
 /// | stages | all alike, or each with its own number of recomputed layers and its own offload of the optimizer |
 /// | on the host | nothing; where that is asked for, or nothing fits without, the update, or quarters of it, weights, activations |
@@ -47,6 +47,7 @@ struct Lattice {
     let usesFlashAttention: Bool
     var context = Strategy.ContextDivision.none
     var experts = Strategy.ExpertDivision.none
+    var modules: Strategy.RecomputeModules = []
   }
 
   let meshes: [Mesh]
@@ -70,6 +71,8 @@ struct Lattice {
   let hasHost: Bool
   let interleavesLargerGroups: Bool
   private let recomputations: [Strategy.Recompute]
+  /// What selective recomputation computes again; the empty set is what the framework selects by itself.
+  private let moduleSets: [Strategy.RecomputeModules]
   /// Whether hosts could hold optimizer states, and nobody says that they are not to.
   private let mayOffload: Bool
   /// What may lie on the host and not on the devices, the least first.
@@ -112,9 +115,17 @@ struct Lattice {
     if base.update == .outer { base.update = .firstOrder }
     base.outer = OuterStep()
     self.base = base
-    // A fused attention core keeps nothing that dropping the core could save.
+    // A fused attention core keeps nothing that dropping the core could save; modules are worth a look of their own.
     let isSelective = !base.usesFlashAttention || model.framework.memory.selective == .everySecondProduct
-    recomputations = pattern.recompute.map { [$0] } ?? (isSelective ? [.none, .selective, .full] : [.none, .full])
+    let searchedModules =
+      pattern.recomputeModules.map { [$0] } ?? Self.searchedModules(model, capabilities, pattern: pattern)
+    let namesModules = pattern.recomputeModules?.isEmpty == false
+    recomputations =
+      pattern.recompute.map { [$0] } ?? (namesModules ? [.selective] : nil)
+      ?? (isSelective || !searchedModules.isEmpty ? [.none, .selective, .full] : [.none, .full])
+    moduleSets =
+      namesModules
+      ? searchedModules : isSelective || pattern.recompute != nil ? [[]] + searchedModules : searchedModules
     var meshes: [Mesh] = []
     var rejections: [String: Int] = [:]
     let deviceCount = model.deviceCount
@@ -254,20 +265,24 @@ struct Lattice {
     let divisions = expertDivisions(mesh)
     let exchanges = contextExchanges(mesh).flatMap { exchange in divisions.map { exchange.with($0) } }
     let shardings = offered(choices.all) { $0.refusal(of: $1.sharding ?? Sharding(.none, replicaCount: 1), on: mesh) }
+    let recomputed = recomputations.flatMap { recompute in
+      (recompute == .selective ? moduleSets : [[]]).map { (recompute, $0) }
+    }
     for microBatch in microBatches {
-      for recompute in recomputations {
+      for (recompute, modules) in recomputed {
         for sequenceParallel in sequenceParallelisms {
           for exchange in exchanges {
             let key = MicroBatchKey(
               microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
               usesFlashAttention: base.usesFlashAttention, context: exchange.contextDivision,
-              experts: exchange.expertDivision)
+              experts: exchange.expertDivision, modules: modules)
             for choice in shardings {
               for schedule in schedules {
                 var strategy = base.on(mesh, zeroStage: choice.zeroStage, sharding: choice.sharding)
                 strategy.schedule = schedule
                 strategy.microBatch = microBatch
                 strategy.recompute = recompute
+                strategy.recomputeModules = modules
                 strategy.usesSequenceParallelism = sequenceParallel
                 strategy.contextExchange = exchange.contextExchange
                 strategy.contextInnerDegree = exchange.contextInnerDegree

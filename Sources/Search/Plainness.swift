@@ -50,6 +50,7 @@ struct Plainness: Hashable, Comparable {
       strategy.tensorDegree, strategy.schedule.splitsBackward ? 2 : strategy.schedule.isInterleaved ? 1 : 0,
       strategy.pipelineDegree,
       strategy.zeroStage.rawValue, Strategy.Recompute.allCases.firstIndex(of: strategy.recompute) ?? 0,
+      Int(strategy.recomputeModules.rawValue),
       strategy.usesSequenceParallelism ? 1 : 0, strategy.perturbationDegree,
       strategy.contextDegree, Strategy.ContextExchange.allCases.firstIndex(of: strategy.contextExchange) ?? 0,
       strategy.contextInnerDegree, strategy.expertTensorDegree,

@@ -37,7 +37,7 @@ struct PricedLattice: Sendable {
         model.microBatchCosts(
           layout: layout, microBatch: key.microBatch, recompute: key.recompute,
           sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention,
-          context: key.context, experts: key.experts)
+          context: key.context, experts: key.experts, modules: key.modules)
       }
     }
 
@@ -208,7 +208,8 @@ struct PricedLattice: Sendable {
       priced.enumeratedCount = branch.points.count
       orders.append(
         BranchPricing(
-          model: model, layerSplit: layerSplit, searchesHosting: searchesHosting, branchIndex: branchIndex,
+          model: model, layerSplit: layerSplit, searchesHosting: searchesHosting,
+          searchesModules: branch.microBatchKeys.contains { !$0.modules.isEmpty }, branchIndex: branchIndex,
           priced: priced))
     }
     var known = models.count > 1 ? StageCapacities(deviceCount: models[0].cluster.devices.count) : nil
@@ -227,19 +228,24 @@ struct PricedLattice: Sendable {
     let model: CostModel
     let layerSplit: Capabilities.LayerSplit
     let searchesHosting: Bool
+    /// Whether any strategy of the lattice recomputes modules.
+    let searchesModules: Bool
     let branchIndex: Int
     var priced: PricedBranch
     /// Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
     private var leastMemory: [MemoryClass: [Prediction.Verdict]] = [:]
     private var enough: [Strategy: [HostUse]] = [:]
+    /// Of strategies without modules, sets of them that fit; where stages have equal layers, more only adds time.
+    private var enoughModules: [Strategy: [Strategy.RecomputeModules]] = [:]
 
     init(
-      model: CostModel, layerSplit: Capabilities.LayerSplit, searchesHosting: Bool, branchIndex: Int,
-      priced: PricedBranch
+      model: CostModel, layerSplit: Capabilities.LayerSplit, searchesHosting: Bool, searchesModules: Bool,
+      branchIndex: Int, priced: PricedBranch
     ) {
       self.model = model
       self.layerSplit = layerSplit
       self.searchesHosting = searchesHosting
+      self.searchesModules = searchesModules
       self.branchIndex = branchIndex
       self.priced = priced
     }
@@ -259,6 +265,14 @@ struct PricedLattice: Sendable {
       {
         // The same with less on the host fits, and recomputes nothing: more only adds time.
         priced.rejections["more on the host than has to be", default: 0] += 1
+        return
+      }
+      if point.strategy.recomputesModules,
+        enoughModules[point.strategy.withoutModules]?.contains(where: {
+          $0.isSubset(of: point.strategy.recomputeModules.covered)
+        }) == true
+      {
+        priced.rejections["more recomputed than has to be", default: 0] += 1
         return
       }
       let memoryClass = MemoryClass(point)
@@ -305,6 +319,11 @@ struct PricedLattice: Sendable {
         point.strategy.hasEqualStages
       {
         enough[point.strategy.bare, default: []].append(HostUse(point.strategy))
+      }
+      if searchesModules, verdict == .fits, point.freedom == .none, point.strategy.hasEqualStages,
+        point.strategy.recompute == .none || point.strategy.recomputesModules
+      {
+        enoughModules[point.strategy.withoutModules, default: []].append(point.strategy.recomputeModules.covered)
       }
       // The limit of a risky split bounds both; with more room less is recomputed.
       var bound = cost.boundSeconds(freedom: point.freedom, within: MemoryLimit(.risky), known: &known)
@@ -378,6 +397,9 @@ extension Strategy {
   /// Whether anything lies on the hosts that no stage chose to put there.
   var usesHost: Bool { hosting != .none || outer.isHosted }
 
+  /// With no module recomputed.
+  fileprivate var withoutModules: Strategy { with(\.recompute, .none).with(\.recomputeModules, []) }
+
   /// With everything on the devices, and nothing recomputed.
-  fileprivate var bare: Strategy { with(\.hosting, .none).with(\.outer.isHosted, false).with(\.recompute, .none) }
+  fileprivate var bare: Strategy { withoutModules.with(\.hosting, .none).with(\.outer.isHosted, false) }
 }

@@ -162,6 +162,8 @@ package struct SmallestChanges: Sendable, Equatable {
     switch key.values {
     case .booleans: return [[.boolean(true), .boolean(false)].filter { $0 != stated }]
     case .choices(let all): return [all.filter { $0 != stated }]
+    // Which modules could do is not said one by one; other kinds of recomputation are.
+    case .sets: return []
     case .integers(let range):
       guard let number = Int(scalar: stated) else { return [] }
       // A part of a strategy divides devices, layers or the batch; a ZeRO stage is one of four.

@@ -66,7 +66,7 @@ struct StageOptionSource {
     let counts = layerCounts(stage: stage)
     func holds(_ layers: Int) throws(Stopped) -> Bool {
       try watch.check()
-      return options(stage: stage, cost.lightestLayers(layers, ofStage: stage)).0 != nil
+      return cost.fewestBytesLayers(layers, ofStage: stage).contains { options(stage: stage, $0).0 != nil }
     }
     if try holds(counts.upperBound) { return counts.upperBound }
     guard try holds(counts.lowerBound) else { return 0 }

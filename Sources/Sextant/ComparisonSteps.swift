@@ -29,7 +29,7 @@ struct ComparisonSteps {
       case .microBatch: from.microBatch != to.microBatch
       case .sharding: Self.words(from.sharding, of: from) != Self.words(to.sharding, of: to)
       case .context: from.contextDegree != to.contextDegree || from.contextDivision != to.contextDivision
-      case .recompute: from.recompute != to.recompute
+      case .recompute: from.recompute != to.recompute || from.recomputeModules != to.recomputeModules
       case .sequenceParallel: from.usesSequenceParallelism != to.usesSequenceParallelism
       case .flashAttention: from.usesFlashAttention != to.usesFlashAttention
       case .layers:
@@ -111,6 +111,7 @@ struct ComparisonSteps {
       usesSequenceParallelism: taken(.sequenceParallel).usesSequenceParallelism,
       usesFlashAttention: taken(.flashAttention).usesFlashAttention,
       overlapsGradientReduce: from.overlapsGradientReduce)
+    strategy.recomputeModules = taken(.recompute).recomputeModules
     strategy.contextExchange = divided.contextExchange
     strategy.contextInnerDegree = divided.contextInnerDegree
     if changed.contains(.update) {
@@ -151,7 +152,7 @@ struct ComparisonSteps {
     case .sharding: Self.words(strategy.sharding, of: strategy)
     case .context:
       strategy.contextDegree == 1 ? "1" : "\(strategy.contextDegree) (\(strategy.contextExchange.rawValue))"
-    case .recompute: strategy.recompute.rawValue
+    case .recompute: strategy.recomputesModules ? strategy.recomputeModules.words : strategy.recompute.rawValue
     case .sequenceParallel: "\(strategy.usesSequenceParallelism)"
     case .flashAttention: "\(strategy.usesFlashAttention)"
     case .layers:

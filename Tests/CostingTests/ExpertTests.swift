@@ -191,7 +191,59 @@ import Training
     }
   }
 
+  /// Where the whole way of tokens is run again they are sent there and back once more, of three passes in place of two.
+  @Test func tokensAreSentAgainWhereTheirWayIsRecomputed() throws {
+    let job = try TrainingJob(model: Self.model("mixtral-8x7b"), sequenceLength: 1_024, globalBatch: 64)
+    let model = try CostModel(cluster: Fixture.node(of: 16), job: job)
+    func sent(_ modules: Strategy.RecomputeModules) -> (tokens: Int, data: Int) {
+      var strategy = Strategy(mesh: [.data: 16], zeroStage: .optimizer, usesFlashAttention: true)
+      strategy.expertDegree = 8
+      if !modules.isEmpty { (strategy.recompute, strategy.recomputeModules) = (.selective, modules) }
+      #expect(model.violation(of: strategy) == nil)
+      let count = model.traffic(of: strategy, split: .even(layerCount: 32, stageCount: 1), routes: CollectiveRoutes())
+      func total(_ kind: TrafficKind) -> Int {
+        (0..<count.levelCount).reduce(0) { $0 + count.byteCount(kind, level: $1) }
+      }
+      return (total(.expert), total(.data))
+    }
+    let plain = sent([]), again = sent(.experts)
+    #expect(2 * again.tokens == 3 * plain.tokens && again.data == plain.data)
+    #expect(sent([.expertActivation, .norms]) == plain)
+  }
+
   // MARK: Time
+
+  /// What modules take again is what the passes of the recipe say, computation and exchanges apart; memory is what is left.
+  @Test func modulesArePricedAsTheirPasses() throws {
+    let job = try TrainingJob(model: Self.model("deepseek-v3"), sequenceLength: 4_096, globalBatch: 64)
+    let model = try CostModel(cluster: Fixture.node(of: 8), job: job)
+    func cost(_ recompute: Strategy.Recompute, _ modules: Strategy.RecomputeModules = []) -> StageCost {
+      var strategy = Strategy(mesh: [.data: 8], recompute: recompute, usesFlashAttention: true)
+      strategy.expertDegree = 8
+      strategy.recomputeModules = modules
+      return model.cost(of: strategy)[0]
+    }
+    let none = cost(.none), full = cost(.full)
+    var least = none.memory.layerActivationBytes.experts
+    for set: Strategy.RecomputeModules in [
+      .expertActivation, [.expertActivation, .latentProjections], [.latentProjections, .experts],
+    ] {
+      let some = cost(.selective, set)
+      let passes = some.microBatch.layers.experts, plain = none.microBatch.layers.experts
+      let extra = passes.backwardSeconds - plain.backwardSeconds
+      #expect(passes.forwardSeconds == plain.forwardSeconds)
+      #expect(extra > 0 && extra < plain.forwardSeconds)
+      // Exchanges go with the whole way of tokens alone.
+      let exchanged = passes.backwardExpertSeconds - plain.backwardExpertSeconds
+      #expect(set.contains(.experts) ? agrees(exchanged, plain.forwardExpertSeconds) : exchanged == 0)
+      #expect(some.memory.layerActivationBytes.experts < least)
+      least = some.memory.layerActivationBytes.experts
+      #expect(some.layers.experts.launchFloorSeconds >= none.layers.experts.launchFloorSeconds)
+    }
+    #expect(least > full.memory.layerActivationBytes.experts)
+    // What predicts a further token is recomputed with the rest.
+    #expect(full.microBatch.head.recomputeSeconds > 0 && none.microBatch.head.recomputeSeconds == 0)
+  }
 
   /// Rows are what grouped products live on: twice the experts on a rank, half the rows of each, take longer.
   @Test func fewerRowsOfEachExpertTakeLonger() throws {

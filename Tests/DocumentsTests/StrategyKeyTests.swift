@@ -37,6 +37,7 @@ import Testing
     strategy.hosting = Hosting(
       updatePercent: pick([0, 0, 50]), holdsWeights: pick([false, true]), holdsActivations: pick([false, true]))
     strategy.perturbationDegree = pick([1, 1, 2])
+    if strategy.recompute == .selective { strategy.recomputeModules = pick([[], .norms, [.experts, .feedForward]]) }
     // It brings the schedule with it, which has no chunks.
     if strategy.schedule == .oneForwardOneBackward { strategy.update = pick([.firstOrder, .firstOrder, .zerothOrder]) }
     if strategy.update == .firstOrder, pick([false, true]) {
@@ -69,7 +70,9 @@ import Testing
     ("secondary_shards", { .integer($0.sharding.secondaryDegree ?? 1) }),
     ("quantise_weights", { .boolean($0.sharding.quantisesWeights) }),
     ("quantise_gradients", { .boolean($0.sharding.quantisesGradients) }),
-    ("recompute", { .string($0.recompute.rawValue) }), ("sequence_parallel", { .boolean($0.usesSequenceParallelism) }),
+    ("recompute", { .string($0.recompute.rawValue) }),
+    ("recompute_modules", { .array($0.recomputeModules.names.map(JSON.string)) }),
+    ("sequence_parallel", { .boolean($0.usesSequenceParallelism) }),
     ("flash_attention", { .boolean($0.usesFlashAttention) }),
     ("schedule", { .string($0.schedule.name) }),
     ("overlap_gradient_reduce", { .boolean($0.overlapsGradientReduce) }),
@@ -79,7 +82,11 @@ import Testing
   ]
 
   static func text(_ scalar: JSON) -> String {
-    if case .string(let word) = scalar { word } else { scalar.text(style: .compact) }
+    switch scalar {
+    case .string(let word): word
+    case .array(let members): members.isEmpty ? "none" : members.map(text).joined(separator: "+")
+    default: scalar.text(style: .compact)
+    }
   }
 
   @Test func everyPropertyHasItsKeyInOrder() {
@@ -231,6 +238,17 @@ import Testing
       "moe_dispatcher=post",
       "/moe_dispatcher: expected one of \"allgather\", \"alltoall\", \"deepep\", \"hybridep\", found \"post\""
     ),
+    (
+      "recompute_modules=mlp+mlps",
+      """
+      /recompute_modules/1: expected one of "core_attn", "moe_act", "layernorm", "mla_up_proj", "mlp", "shared_experts", \
+      "moe", found "mlps"
+      """
+    ), ("recompute_modules=moe+moe", "/recompute_modules/1: moe is there twice"),
+    (
+      "recompute=full,recompute_modules=mlp",
+      "/recompute_modules: recompute_modules are of recompute=selective, not of recompute=full"
+    ),
     ("zero_stage=1,fsdp=FULL_SHARD", "/fsdp: fsdp contradicts zero_stage 1"),
     (
       "schedule=1f1b,virtual_stages=2",
@@ -285,6 +303,22 @@ import Testing
   func anotherWordForAKeyIsNotHeldItself(text: String, held: String) throws {
     #expect(
       try StrategyPattern(text: text, source: "--fix") == StrategyPattern(text: held, source: "--fix"))
+  }
+
+  @Test func modulesAreOfTheSelectiveKind() throws {
+    func strategy(_ text: String) throws -> Strategy {
+      try StrategyPattern(text: text, source: "--strategy").completed(
+        deviceCount: 8, flashAttention: true, overlap: false)
+    }
+    let some = try strategy("recompute_modules=moe+layernorm")
+    #expect(some.recompute == .selective && some.recomputeModules == [.norms, .experts])
+    // Named in any order, written in one.
+    #expect(some.text.contains("recompute=selective,recompute_modules=layernorm+moe"))
+    #expect(some.words.contains("recompute layernorm+moe") && some.short.contains("layernorm+moe"))
+    #expect(try strategy("recompute=selective,recompute_modules=none").recompute == .none)
+    #expect(
+      try strategy("recompute=selective")
+        == strategy("recompute=selective,recompute_modules=none").with(\.recompute, .selective))
   }
 
   /// Stages that recompute some of their layers do not recompute all, and what is written says how many.

@@ -56,6 +56,11 @@ enum StrategySchema {
         type("integer"), JSONMember("minimum", .integer(range.lowerBound)), JSONMember("maximum", .integer(greatest)),
       ]
     case .booleans: members.append(type("boolean"))
+    case .sets(let names):
+      members += [
+        type("array"), JSONMember("items", .object([JSONMember("enum", .strings(names))])),
+        JSONMember("uniqueItems", .boolean(true)),
+      ]
     case .choices(let choices): members.append(JSONMember("enum", .array(choices + (mayBeAbsent ? [.null] : []))))
     }
     return .object(members)

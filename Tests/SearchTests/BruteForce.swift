@@ -23,10 +23,12 @@ struct BruteForce {
   ///   - outerSteps: what outer steps may be; none leaves gradients of every step.
   ///   - contexts: degrees by which ranks may divide sequences.
   ///   - experts: how experts may be divided.
+  ///   - modules: sets of modules that may be recomputed.
   ///   - isTried: which strategies are part of the question.
   init(
     _ model: CostModel, hostings: [Hosting] = [.none], outerSteps: [OuterStep] = [], contexts: [Int] = [1],
-    experts: [Strategy.ExpertDivision] = [.none], where isTried: (Strategy) -> Bool = { _ in true }
+    experts: [Strategy.ExpertDivision] = [.none], modules: [Strategy.RecomputeModules] = [],
+    where isTried: (Strategy) -> Bool = { _ in true }
   ) {
     var scores: [Double] = []
     var unfitCount = 0
@@ -36,7 +38,7 @@ struct BruteForce {
         for division in experts {
           Self.addScores(
             model, hostings: hostings, workers: workers, step: step, contexts: contexts, experts: division,
-            where: isTried, to: &scores, unfitCount: &unfitCount)
+            modules: modules, where: isTried, to: &scores, unfitCount: &unfitCount)
         }
       }
     }
@@ -47,20 +49,23 @@ struct BruteForce {
   /// Of all strategies of so many workers with the same outer steps.
   private static func addScores(
     _ model: CostModel, hostings: [Hosting], workers: Int, step: OuterStep?, contexts: [Int],
-    experts: Strategy.ExpertDivision, where isTried: (Strategy) -> Bool, to scores: inout [Double],
-    unfitCount: inout Int
+    experts: Strategy.ExpertDivision, modules: [Strategy.RecomputeModules], where isTried: (Strategy) -> Bool,
+    to scores: inout [Double], unfitCount: inout Int
   ) {
     let job = model.job, cluster = model.cluster
     let devices = cluster.deviceCount / workers, layers = job.model.layerCount
     var scratch = EvaluationScratch()
     let hasFlash = model.hasFlashAttention
+    let recomputed: [(Strategy.Recompute, Strategy.RecomputeModules)] =
+      Strategy.Recompute.allCases.filter { !(hasFlash && $0 == .selective) }.map { ($0, []) }
+      + modules.map { (.selective, $0) }
     for (division, tensor, pipeline) in Self.degrees(devices, contexts: contexts) {
       let context = division.contextDegree, data = devices / tensor / pipeline / context
       for microBatch in 1...job.globalBatch {
         // The search looks at chunks of one size.
         for chunks in 1...layers where chunks == 1 || layers % (pipeline * chunks) == 0 {
           for sharding in Self.shardings(replicas: data * context, tensor: tensor, cluster: cluster) {
-            for recompute in Strategy.Recompute.allCases where !(hasFlash && recompute == .selective) {
+            for (recompute, modules) in recomputed {
               for (sequenceParallel, hosting) in [false, true].flatMap({ divides in hostings.map { (divides, $0) } }) {
                 var strategy = Strategy(
                   mesh: [.tensor: tensor, .pipeline: pipeline, .data: data, .context: context],
@@ -69,6 +74,7 @@ struct BruteForce {
                   usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
                   overlapsGradientReduce: model.framework.overlapsGradientReduce)
                 strategy.hosting = hosting
+                strategy.recomputeModules = modules
                 strategy = strategy.with(experts)
                 strategy.contextExchange = division.contextExchange
                 strategy.contextInnerDegree = division.contextInnerDegree

@@ -1,5 +1,6 @@
 import Costing
 import Documents
+import JSONText
 import Search
 import TestSupport
 import Testing
@@ -60,6 +61,59 @@ struct OptimalityTests {
       if found.strategy.expertDegree > 1 { divided += 1 }
     }
     #expect(mixed >= 10 && divided >= 10, "\(mixed), \(divided)")
+  }
+
+  @Test("Where memory binds, the optimum is that of every set of modules that is looked at")
+  func moduleOptimaEqualBruteForce() throws {
+    var solved = 0, chosen = 0, seed = UInt64(2_000)
+    let pattern = try StrategyPattern(
+      text: "expert_tensor=1,context=1,virtual_stages=1,moe_overlap=false,moe_dispatcher=alltoall", source: "test")
+    let offer = Capabilities.megatronLM
+    while solved < 20 {
+      seed += 1
+      let problem = try RandomProblem(seed: seed, hasExperts: true), shape = problem.model.job.model
+      guard problem.model.cluster.deviceCount <= 4, shape.layerCount <= 5, problem.model.cluster.host == nil,
+        let roomy = PlanSearch(model: problem.model, pattern: pattern, capabilities: offer).run().best.first,
+        let peak = problem.model.cost(of: roomy.strategy).stageMemory(of: roomy.split).map({ $0.peakBytes }).max()
+      else { continue }
+      // Somewhat less memory than the best plan would have.
+      let device = problem.model.cluster.device
+      let bytes = Int(Double(peak) * 0.97 / device.limitFraction(of: problem.model.framework))
+      let tight = try DeviceProfile(
+        Field(device.json.replacing("/datasheet/memory_bytes", with: .integer(bytes)), source: "device"))
+      let model = try CostModel(cluster: problem.model.cluster.replacing(device: tight), job: problem.model.job)
+      // What costs little, feed-forward parts besides, the whole way of tokens: each with all that the model has.
+      let sharedWidth = shape.experts?.sharedFeedForwardSize ?? 0
+      var feedForward: Strategy.RecomputeModules = shape.denseLayerCount > 0 ? .feedForward : []
+      if sharedWidth > 0 { feedForward.insert(.sharedExperts) }
+      let core: Strategy.RecomputeModules = model.hasFlashAttention ? [] : .attentionCore
+      let sets = Set<Strategy.RecomputeModules>(
+        [
+          [.expertActivation, .norms], feedForward.union([.expertActivation, .norms]),
+          feedForward.subtracting(.sharedExperts).union([.norms, .experts]),
+        ].map { core.union($0) })
+      let divisions = [1, 2, 4].map {
+        Strategy.ExpertDivision(expertDegree: $0, tensorDegree: 1, dispatcher: .allToAll)
+      }
+      // The same degrees, so that memory is found elsewhere than in smaller micro-batches and other layouts.
+      var pattern = pattern
+      (pattern.tensorDegree, pattern.pipelineDegree) = (roomy.strategy.tensorDegree, roomy.strategy.pipelineDegree)
+      (pattern.microBatch, pattern.expertDegree) = (roomy.strategy.microBatch, roomy.strategy.expertDegree)
+      pattern.zeroStage = roomy.strategy.zeroStage
+      let truth = BruteForce(model, experts: divisions, modules: Array(sets)) {
+        pattern.matches($0) && offer.refusal(of: $0) == nil && offer.refusal(of: $0, job: model.job) == nil
+      }
+      let result = PlanSearch(model: model, pattern: pattern, capabilities: offer).run()
+      #expect((result.best.first == nil) == truth.scores.isEmpty, "\(problem.description)")
+      // The fastest, whether or not a plainer one is as good.
+      guard let found = result.fastest ?? result.best.first, let best = truth.scores.first else { continue }
+      #expect(
+        abs(found.scoreSeconds - best) <= 1e-9 * best,
+        "\(problem.description): \(found.strategy.text), \(found.scoreSeconds), \(best)")
+      solved += 1
+      if found.strategy.recomputesModules { chosen += 1 }
+    }
+    #expect(chosen >= 1, "\(chosen)")
   }
 
   @Test("Where nothing fits without the host, the optimum is that of brute force with it")

@@ -53,6 +53,8 @@ package struct MicroBatchCost: Sendable {
   package let head: Passes
   /// Bytes that are kept from forward to backward.
   let kept: KeptActivations
+  /// Of the kernels of a layer's forward pass, by kind, the share that is launched again.
+  let launchedAgainShare: ByKind<Double>
 
   init(
     _ recipe: Recipe, rates: ComputeRates, framework: DeviceProfile.Framework, tensorGroup group: CommunicationGroup,
@@ -70,15 +72,14 @@ package struct MicroBatchCost: Sendable {
         experts: experts, framework: framework)
       kept.weightGradientSeconds = weightGradient(part)
       var layer = kept
-      if recipe.recompute == .full {
-        layer.recomputeSeconds = layer.forwardComputeSeconds
-        layer.backwardTensorSeconds += layer.forwardTensorSeconds
-        layer.backwardContextSeconds += layer.forwardContextSeconds
-        layer.backwardExpertSeconds += layer.forwardExpertSeconds
-      } else {
-        layer.recomputeSeconds = account(part, .recompute).seconds
-      }
+      layer.addAgain(again(part))
       return (kept, layer)
+    }
+    /// What is run again before a backward pass, as the forward pass that it is part of.
+    func again(_ part: Recipe.Part) -> Passes {
+      let account = account(part, .recompute)
+      return Passes(
+        forward: account, backward: account, group: group, context: context, experts: experts, framework: framework)
     }
     let dense = block(.block), routed = recipe.experts == nil ? dense : block(.expertBlock)
     layers = ByKind(dense: dense.layer, experts: routed.layer)
@@ -93,13 +94,21 @@ package struct MicroBatchCost: Sendable {
     var head = Passes(forward: account(.head, .forward), backward: account(.head, .backward), group: group)
     head.weightGradientSeconds = weightGradient(.head)
     if recipe.predictionDepth > 0 {
-      let prediction = Passes(
+      var prediction = Passes(
         forward: account(.prediction, .forward), backward: account(.prediction, .backward), group: group,
         context: context, experts: experts, framework: framework)
+      prediction.addAgain(again(.prediction))
       for _ in 0..<recipe.predictionDepth { head.add(prediction) }
     }
     self.head = head
     kept = KeptActivations(recipe)
+    // What frameworks select by themselves is a kernel or two, within what was measured of layers.
+    func launchedAgainShare(_ part: Recipe.Part) -> Double {
+      recipe.recompute == .full || recipe.runsModulesAgain ? recipe.launchedAgainShare(part) : 0
+    }
+    let ofDense = launchedAgainShare(.block)
+    self.launchedAgainShare = ByKind(
+      dense: ofDense, experts: recipe.experts == nil ? ofDense : launchedAgainShare(.expertBlock))
   }
 }
 
@@ -167,6 +176,14 @@ extension MicroBatchCost.Passes {
     forwardTensorSeconds = seconds(forward)
     backwardComputeSeconds = backward.seconds + backward.accumulationSeconds
     backwardTensorSeconds = seconds(backward)
+  }
+
+  /// Adds what is run again before the backward pass, as the forward pass that it is part of.
+  fileprivate mutating func addAgain(_ again: Self) {
+    recomputeSeconds += again.forwardComputeSeconds
+    backwardTensorSeconds += again.forwardTensorSeconds
+    backwardContextSeconds += again.forwardContextSeconds
+    backwardExpertSeconds += again.forwardExpertSeconds
   }
 
   /// Adds the passes of another part.

@@ -14,8 +14,8 @@ package struct StepSeconds: Sendable {
 
   private let passes: [[TimedStep]]
 
-  /// The steps of a pass in order, as programs run them: what is recomputed selectively is part of the backward
-  /// piece that needs it first, so that only full recomputation has a pass of its own.
+  /// The steps of a pass in order, as programs run them: what a framework itself selects is part of the backward piece that
+  /// needs it first, so that only full recomputation, and that of named modules, has a pass of its own.
   package func steps(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [TimedStep] {
     passes[part.rawValue * Recipe.Pass.allCases.count + pass.rawValue]
   }
@@ -24,7 +24,7 @@ package struct StepSeconds: Sendable {
     _ recipe: Recipe, cost: MicroBatchCost, rates: ComputeRates, tensorGroup group: CommunicationGroup,
     context: ContextGroups, experts: ExpertGroups
   ) {
-    let isSelective = recipe.recompute == .selective
+    let isSelective = recipe.recompute == .selective && !recipe.runsModulesAgain
     let again = isSelective ? Account(recipe, .block, .recompute, on: rates).seconds : 0
     // Before the piece that needs the core, which is fused where the sequence is divided, or before all of them.
     let place = recipe.selective == .attentionCore ? ModelPiece.attentionCore : .feedForwardOutput

@@ -64,8 +64,10 @@ extension IterationCost {
     if strategy.schedule.splitsBackward { return splitBackwardBoundSeconds }
     let p = strategy.pipelineDegree
     func least(_ stage: Int, offloads: Bool) -> Int? {
-      let layers = p == 1 ? allLayers : self[stage].memory.lightest(of: kinds).first(layerCount / p)
-      return leastRecomputedLayerCount(stage: stage, layers, offloadsOptimizer: offloads, within: limit)
+      let layers = p == 1 ? [allLayers] : fewestBytesLayers(layerCount / p, ofStage: stage)
+      return layers.compactMap {
+        leastRecomputedLayerCount(stage: stage, $0, offloadsOptimizer: offloads, within: limit)
+      }.min()
     }
     if p == 1 {
       return (freedom.choosesOffload ? [false, true] : [false]).reduce(.infinity) { bound, offloads in

@@ -82,9 +82,9 @@ package struct IterationCost: Sendable {
     StageLayers(0..<layerCount, of: kinds, chunkCount: strategy.virtualStageCount)
   }
 
-  /// So many layers of a stage, those that take least of its devices first, as far as the model has them.
-  package func lightestLayers(_ count: Int, ofStage stage: Int) -> StageLayers {
-    self[stage].memory.lightest(of: kinds).first(count)
+  /// So many layers of a stage, made up in each way that may take least of its devices.
+  package func fewestBytesLayers(_ count: Int, ofStage stage: Int) -> [StageLayers] {
+    self[stage].memory.extremes(of: kinds).map { $0.first(count) }
   }
 
   /// What a stage of a split holds.

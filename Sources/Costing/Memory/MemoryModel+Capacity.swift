@@ -22,8 +22,8 @@ extension MemoryModel {
   ///
   /// - Complexity: a few evaluations: bytes never fall with layers and grow along at most a few lines, so that the
   ///   straight line between what fits and what does not soon finds the step.
-  func layerCapacity(stage: Int, limitBytes limit: Int, _ lightest: StageLayers, layerCount: Int) -> Int {
-    func peakBytes(_ layers: Int) -> Int { stageMemory(stage: stage, lightest.first(layers).content(nil)).peakBytes }
+  func layerCapacity(stage: Int, limitBytes limit: Int, _ order: StageLayers, layerCount: Int) -> Int {
+    func peakBytes(_ layers: Int) -> Int { stageMemory(stage: stage, order.first(layers).content(nil)).peakBytes }
     var (fitting, fittingBytes) = (1, peakBytes(1))
     guard fittingBytes <= limit else { return 0 }
     var (unfit, unfitBytes) = (layerCount, peakBytes(layerCount))

@@ -52,38 +52,45 @@ extension MemoryModel {
 
   /// The most layers a stage can hold within a limit, whatever it chooses; 0 if not as many as it must.
   func layerCapacity(stage: Int, limitBytes: Int, _ kinds: LayerKinds, freedom: StageFreedom) -> Int {
+    extremes(of: kinds).reduce(0) {
+      max($0, layerCapacity(stage: stage, limitBytes: limitBytes, $1, of: kinds, freedom: freedom))
+    }
+  }
+
+  /// The same of layers in one order.
+  private func layerCapacity(
+    stage: Int, limitBytes: Int, _ layers: StageLayers, of kinds: LayerKinds, freedom: StageFreedom
+  ) -> Int {
     let p = strategy.pipelineDegree, layerCount = kinds.layerCount
     let isFixed = strategy.hasEqualStages
     let most = isFixed ? (layerCount + p - 1) / p : layerCount - (p - 1)
-    let lightest = lightest(of: kinds)
     if freedom.choosesHostedLayers {
       // Few layers may need less where none is on the host, and no buffers are.
       func capacity(hosted: (_ layers: Int) -> Int) -> Int {
-        layerCapacity(limitBytes: limitBytes, layerCount: most, least: isFixed ? most : 1) { layers in
-          let choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: hosted(layers))
-          return stageMemory(stage: stage, lightest.first(layers).content(choice)).peakBytes
+        layerCapacity(limitBytes: limitBytes, layerCount: most, least: isFixed ? most : 1) { count in
+          let choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: hosted(count))
+          return stageMemory(stage: stage, layers.first(count).content(choice)).peakBytes
         }
       }
       return max(capacity { $0 }, capacity { _ in 0 })
     }
     if freedom == .none {
       // By a straight line where any number of layers may do, which takes fewer evaluations.
-      guard isFixed else { return layerCapacity(stage: stage, limitBytes: limitBytes, lightest, layerCount: most) }
-      return stageMemory(stage: stage, lightest.first(most).content(nil)).peakBytes <= limitBytes ? most : 0
+      guard isFixed else { return layerCapacity(stage: stage, limitBytes: limitBytes, layers, layerCount: most) }
+      return stageMemory(stage: stage, layers.first(most).content(nil)).peakBytes <= limitBytes ? most : 0
     }
     return layerCapacity(
-      stage: stage, limitBytes: limitBytes, lightest, layerCount: most, freedom: freedom, least: isFixed ? most : 1)
+      stage: stage, limitBytes: limitBytes, layers, layerCount: most, freedom: freedom, least: isFixed ? most : 1)
   }
 
-  /// All layers of a model, those first that take less of a device: so many of them are the least that as many layers of a
-  /// stage can take, wherever it lies.
-  func lightest(of kinds: LayerKinds) -> StageLayers {
-    func bytes(_ kind: LayerCounts.Kind) -> Int {
-      parameters.layers[kind] + (kind == .experts ? parameters.routed : 0)
+  /// All layers of a model, those of either kind first: so many of the first are the least that as many layers of a stage can
+  /// take, wherever it lies, in one of the two orders. A kind may take less of states and more of activations, and what a
+  /// stage takes grows by a layer's own bytes with each, so that the least has as many of one kind as there are.
+  func extremes(of kinds: LayerKinds) -> [StageLayers] {
+    let counts = kinds.counts
+    return LayerCounts.Kind.allCases.filter { counts[$0] > 0 }.map {
+      StageLayers(counts: counts, startsWith: $0, chunkCount: strategy.virtualStageCount)
     }
-    return StageLayers(
-      counts: kinds.counts, startsWith: bytes(.dense) <= bytes(.experts) ? .dense : .experts,
-      chunkCount: strategy.virtualStageCount)
   }
 
   /// The most layers, up to `layerCount`, that a stage can hold without recomputing any.
@@ -91,15 +98,18 @@ extension MemoryModel {
     stage: Int, limitBytes: Int, _ kinds: LayerKinds, layerCount: Int, offloadsOptimizer: Bool
   ) -> Int {
     let choice = StageChoice(recomputedLayerCount: 0, offloadsOptimizer: offloadsOptimizer)
-    let lightest = lightest(of: kinds)
-    return layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: 1) {
-      stageMemory(stage: stage, lightest.first($0).content(choice)).peakBytes
+    return extremes(of: kinds).reduce(0) { most, layers in
+      max(
+        most,
+        layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: 1) {
+          stageMemory(stage: stage, layers.first($0).content(choice)).peakBytes
+        })
     }
   }
 
   /// The most layers of one stage, from `least` to `layerCount`; 0 if not even the least.
   private func layerCapacity(
-    stage: Int, limitBytes: Int, _ lightest: StageLayers, layerCount: Int, freedom: StageFreedom, least: Int
+    stage: Int, limitBytes: Int, _ order: StageLayers, layerCount: Int, freedom: StageFreedom, least: Int
   ) -> Int {
     var capacity = 0
     for offloads in freedom.choosesOffload ? [false, true] : [false] {
@@ -110,7 +120,7 @@ extension MemoryModel {
           layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: least) { layers in
             let recomputed = isRecomputed ? layers / strategy.virtualStageCount : 0
             let choice = StageChoice(recomputedLayerCount: recomputed, offloadsOptimizer: offloads)
-            return stageMemory(stage: stage, lightest.first(layers).content(choice)).peakBytes
+            return stageMemory(stage: stage, order.first(layers).content(choice)).peakBytes
           })
         if capacity == layerCount { return capacity }
       }

@@ -99,10 +99,10 @@ package final class StageCost: Sendable {
           passes.experts, parameters.layers.experts, routedCount: parameters.routed,
           activationBytes: activationBytes.experts))
     }
-    func launched(_ layers: ByKind<MicroBatches>, _ recompute: Strategy.Recompute) -> ByKind<LayerSeconds> {
+    func launched(_ layers: ByKind<MicroBatches>, again share: ByKind<Double>) -> ByKind<LayerSeconds> {
       func floor(_ kind: LayerCounts.Kind) -> Double {
         Self.launchFloorSeconds(
-          strategy: strategy, recompute: recompute, kind: kind, framework: framework,
+          strategy: strategy, againShare: share[kind], kind: kind, framework: framework,
           devicesPerNode: links.devicesPerNode)
       }
       let dense = seconds(layers.dense, floor: floor(.dense))
@@ -110,11 +110,11 @@ package final class StageCost: Sendable {
         ? ByKind(dense: dense, experts: seconds(layers.experts, floor: floor(.experts))) : ByKind(dense)
     }
     let asSaid = every(microBatch.layers, memory.layerActivationBytes)
-    layers = launched(asSaid, strategy.recompute)
+    layers = launched(asSaid, again: microBatch.launchedAgainShare)
     let kept: ByKind<MicroBatches>
     if strategy.recompute == .full {
       kept = every(microBatch.keptLayers, memory.keptLayerActivationBytes)
-      keptLayers = launched(kept, .none)
+      keptLayers = launched(kept, again: ByKind(0))
     } else {
       kept = asSaid
       keptLayers = layers
@@ -151,13 +151,15 @@ package final class StageCost: Sendable {
   }
 
   /// The launch floor of a layer, with what pipelines and tensor groups across nodes add to it, seconds.
+  ///
+  /// - Parameter share: of the forward pass' kernels, what is launched again before the backward pass.
   static func launchFloorSeconds(
-    strategy: Strategy, recompute: Strategy.Recompute, kind: LayerCounts.Kind, framework: DeviceProfile.Framework,
+    strategy: Strategy, againShare share: Double, kind: LayerCounts.Kind, framework: DeviceProfile.Framework,
     devicesPerNode: Int
   ) -> Double {
     let kernels = kind == .dense ? framework.layerFloorSeconds : framework.expertLayerFloorSeconds
-    // Full recomputation launches the forward kernels, about a third of all, again.
-    var floor = kernels * (recompute == .full ? 4 / 3 : 1)
+    // Forward kernels are about a third of all.
+    var floor = kernels * ((3 + share) / 3)
     floor += framework.tensorFloorSecondsPerRank * Double(strategy.tensorDegree - 1)
     if strategy.tensorDegree > 1, strategy.pipelineDegree > 1,
       strategy.mesh.blockSize(below: .worker) > devicesPerNode

@@ -92,7 +92,8 @@ private struct TrafficFold {
     let contents = split.stages(of: LayerKinds(of: model.job.model))
     stageLayers = contents.map(\.layers)
     recomputedLayers = contents.map { content in
-      content.recomputed ?? (strategy.recompute == .full ? content.layers : .none)
+      // What frameworks select by themselves has no collectives.
+      content.recomputed ?? (strategy.recompute == .full || strategy.recomputesModules ? content.layers : .none)
     }
     microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
     recipe = Recipe(

@@ -89,7 +89,8 @@ extension Capabilities {
     return refusal(of: strategy.mesh) ?? refusal(ofContext: strategy) ?? refusal(ofExperts: strategy) ?? refusal(
       of: strategy.schedule)
       ?? refusal(ofSequenceParallelism: strategy.usesSequenceParallelism, on: strategy.mesh)
-      ?? refusal(of: strategy.recompute) ?? refusal(of: strategy.sharding, on: strategy.mesh)
+      ?? refusal(of: strategy.recompute) ?? refusal(of: strategy.recomputeModules)
+      ?? refusal(of: strategy.sharding, on: strategy.mesh)
   }
 
   /// Why the framework has no such axes; nil if it does.
@@ -135,6 +136,23 @@ extension Capabilities {
     return Refusal(
       "\(label) has no recompute=\(recompute.rawValue)",
       nearest: recompute == .selective ? "recompute=full" : "recompute=none")
+  }
+
+  /// Modules of a layer that the framework computes again one by one.
+  package var recomputeModules: Strategy.RecomputeModules {
+    recomputations.reduce(into: []) { $0.formUnion($1.modules) }
+  }
+
+  /// Why the framework does not compute such modules again; nil if it does, or none are named.
+  package func refusal(of modules: Strategy.RecomputeModules) -> Refusal? {
+    let missing = modules.subtracting(recomputeModules)
+    guard !missing.isEmpty else { return nil }
+    let offered = modules.intersection(recomputeModules)
+    return Refusal(
+      "\(label) has no recompute_modules=\(missing.words)",
+      nearest: offered.isEmpty
+        ? "recompute=\(recomputations.last?.recompute?.rawValue ?? "none")"
+        : "recompute_modules=\(offered.words)")
   }
 
   /// Why the framework does not divide states so among the replicas of a mesh; nil if it does.

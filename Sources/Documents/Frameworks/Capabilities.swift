@@ -74,6 +74,8 @@ package struct Capabilities: Sendable {
     package let words: String
     /// What it is here; nil where it is not modelled.
     package let recompute: Strategy.Recompute?
+    /// Under selective recomputation, modules that it can be told to compute again.
+    package var modules: Strategy.RecomputeModules = []
   }
 
   /// Whether norms, dropout and residuals are divided along the sequence with tensor parallelism.

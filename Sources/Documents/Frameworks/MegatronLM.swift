@@ -65,8 +65,7 @@ extension Capabilities {
 
   private static let megatronRecomputations = [
     Recomputation(words: "none", recompute: Strategy.Recompute.none),
-    Recomputation(words: "selective, core_attn", recompute: .selective),
-    Recomputation(words: "selective, other modules", recompute: nil),
+    Recomputation(words: "selective, recompute-modules", recompute: .selective, modules: .all),
     Recomputation(words: "full, uniform or block", recompute: .full),
   ]
 

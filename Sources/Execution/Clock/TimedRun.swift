@@ -40,7 +40,7 @@ package struct TimedRun: Sendable {
   /// - Precondition: the strategy breaks no rule for the model's job and cluster.
   /// - Complexity: O(simulated ranks × micro-batches × layers of a stage).
   package init(_ model: CostModel, strategy: Strategy, split: Split, contends: Bool) throws(Failure) {
-    if let what = model.job.model.pricedOnly {
+    if let what = model.job.model.pricedOnly ?? strategy.pricedOnly {
       throw Failure(description: "\(Miniature.Refusal.notExecuted(what))")
     }
     guard strategy.update == .outer else {

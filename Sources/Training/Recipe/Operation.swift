@@ -93,6 +93,10 @@ package struct KeptTensor: Sendable, Equatable {
     case normInput
     /// The input of the column-parallel product.
     case columnInput
+    /// The same of latent attention: what a norm gives that is a kernel of its own.
+    case latentInput
+    /// Narrow vectors of latent attention, as they are made and as their norms leave them.
+    case narrowVectors
     case queriesKeysValues
     /// Of a fused core the fp32 log-sum-exp, otherwise the softmax, its dropout mask and its output.
     case attentionScores
@@ -103,8 +107,16 @@ package struct KeptTensor: Sendable, Equatable {
     case projectionInput
     /// What a router has made of tokens.
     case routing
+    /// What a norm gives that router and shared experts read.
+    case expertsInput
     /// Rows that have come to experts.
     case expertRows
+    /// The input of experts' activation; of a gated one gate and value.
+    case expertActivation
+    /// What experts' activation gives.
+    case activatedRows
+    /// Input and output of shared experts' activation.
+    case sharedActivation
     /// Input and output of the activation; of a gated one gate, value and product.
     case activation
     case dropoutMask

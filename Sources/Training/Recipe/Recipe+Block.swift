@@ -13,8 +13,7 @@ extension Recipe {
     case (.forward, _): blockForward(isAgain: false, experts)
     case (.recompute, .none): []
     case (.recompute, .selective) where keepsEverySecondProduct: everySecondProductAgain()
-    case (.recompute, .selective):
-      dropsCore ? [.piece(.attentionCore, attentionCore(.forward) + [.keep(attentionScores)])] : []
+    case (.recompute, .selective): modulesAgain(experts)
     case (.recompute, .full): blockForward(isAgain: true, experts)
     case (.backward, _): blockBackward(experts)
     // Blocks with experts have whole backward passes.
@@ -22,9 +21,6 @@ extension Recipe {
     case (.weightGradient, _): experts == nil ? blockWeightGradients() : []
     }
   }
-
-  /// Whether forward keeps no scores: a fused core has none, so there is nothing to compute again.
-  private var dropsCore: Bool { recompute == .selective && selective == .attentionCore && !usesFlashAttention }
 
   /// Whether forward keeps the attention core and every other product of a block, and nothing else but the input.
   var keepsEverySecondProduct: Bool { recompute == .selective && selective == .everySecondProduct }
@@ -160,7 +156,7 @@ extension Recipe {
   /// In the order of a forward pass.
   ///
   /// - Parameter products: the direction of linear layers, where it is another one.
-  private func core(
+  func core(
     _ half: Half, _ direction: Operation.Direction, products: Operation.Direction? = nil
   ) -> [Operation] {
     let layers = linearLayers(half)
@@ -198,7 +194,7 @@ extension Recipe {
   }
 
   /// Scores, softmax, dropout, and the product with the values.
-  private func attentionCore(_ direction: Operation.Direction) -> [Operation] {
+  func attentionCore(_ direction: Operation.Direction) -> [Operation] {
     if usesFlashAttention {
       return [
         .fusedAttention(
@@ -225,15 +221,25 @@ extension Recipe {
 
   // MARK: Tensors kept
 
-  /// Keeps what recomputation does not bring back.
-  func keep(_ tensors: [KeptTensor], isAgain: Bool) -> [Operation] {
+  /// Keeps what recomputation does not bring back, or what it does.
+  ///
+  /// - Parameter roles: those of the tensors that count; nil for all.
+  func keep(_ tensors: [KeptTensor], isAgain: Bool, only roles: [KeptTensor.Role]? = nil) -> [Operation] {
     if recompute == .full, !isAgain { return [] }
+    let tensors = roles.map { roles in tensors.filter { roles.contains($0.role) } } ?? tensors
     if keepsEverySecondProduct { return tensors.flatMap(keptOfEverySecondProduct) }
-    return (dropsCore ? tensors.filter { $0.role != .attentionScores } : tensors).map(Operation.keep)
+    if recompute == .full { return tensors.map(Operation.keep) }
+    return tensors.filter { droppedRoles.contains($0.role) == isAgain }.map(Operation.keep)
   }
 
-  var normInput: KeptTensor {
-    KeptTensor(role: .normInput, byteCount: rowCount * hidden * elementByteCount)
+  /// Of the rows that the rank works on between the parts that the tensor group divides.
+  private var rowBytes: Int { rowCount * hidden * elementByteCount }
+
+  var normInput: KeptTensor { KeptTensor(role: .normInput, byteCount: rowBytes) }
+
+  /// What attention's norm gives.
+  var attentionInput: KeptTensor {
+    KeptTensor(role: latent == nil ? .columnInput : .latentInput, byteCount: rowBytes)
   }
 
   func keptByCore(_ half: Half) -> [KeptTensor] {
@@ -241,7 +247,8 @@ extension Recipe {
       KeptTensor(role: role, byteCount: tokenCount * width * elementByteCount)
     }
     // Without a norm of its own the feed-forward part has attention's input.
-    let input = hasNorm(half) ? [KeptTensor(role: .columnInput, byteCount: rowCount * hidden * elementByteCount)] : []
+    let input =
+      hasNorm(half) ? [half == .attention ? attentionInput : KeptTensor(role: .columnInput, byteCount: rowBytes)] : []
     switch half {
     case .attention:
       let byHeads = context.headDegree > 1 ? [kept(.attentionOutput, contextSize)] : []

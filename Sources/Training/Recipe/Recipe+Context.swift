@@ -21,16 +21,29 @@ extension Recipe {
   /// - Parameter isAgain: whether forward is computed again.
   func dividedAttentionForward(isAgain: Bool, _ steps: inout [Step]) {
     let kept = keptByCore(.attention)
-    func keep(_ roles: [KeptTensor.Role]) -> [Operation] {
-      self.keep(kept.filter { roles.contains($0.role) }, isAgain: isAgain)
-    }
     steps.append(
       .piece(
         .attentionInput,
         linearLayers(.attention).columns.map { .product($0, .forward) } + rotation(.forward)
-          + keep([.columnInput, .queriesKeysValues])))
+          + keep(kept, isAgain: isAgain, only: Self.inputRoles)))
+    dividedCoreForward(isAgain: isAgain, &steps)
+    steps.append(
+      .piece(
+        .attentionProjection,
+        [.product(linearLayers(.attention).row, .forward)] + keep(kept, isAgain: isAgain, only: [.projectionInput])))
+  }
+
+  /// What queries, keys and values are made of, and they themselves.
+  private static let inputRoles: [KeptTensor.Role] = [.columnInput, .latentInput, .narrowVectors, .queriesKeysValues]
+  /// What the core keeps.
+  private static let coreRoles: [KeptTensor.Role] = [.attentionScores, .attentionOutput]
+
+  /// The core and what is exchanged for it.
+  ///
+  /// - Parameter isAgain: whether forward is computed again.
+  func dividedCoreForward(isAgain: Bool, _ steps: inout [Step]) {
     exchangeHeads(of: .queriesKeysValues, width: querySize + keyValueSize + valueSize, &steps)
-    let ofCore = keep([.attentionScores, .attentionOutput])
+    let ofCore = keep(keptByCore(.attention), isAgain: isAgain, only: Self.coreRoles)
     if context.gathers {
       gatherKeysValues(&steps)
       steps.append(.piece(.attentionFirst, [core(.forward, stepCount: 1)] + ofCore))
@@ -44,9 +57,6 @@ extension Recipe {
       }
     }
     exchangeHeads(of: .output, width: contextSize, &steps)
-    steps.append(
-      .piece(
-        .attentionProjection, [.product(linearLayers(.attention).row, .forward)] + keep([.projectionInput])))
   }
 
   /// - Parameter products: the direction of linear layers: `backward` for a whole pass, `inputGradient` for one that gives
@@ -86,7 +96,7 @@ extension Recipe {
       .piece(
         .attentionInput,
         rotation(.backward) + layers.columns.reversed().map { .product($0, products) }
-          + ending([.columnInput, .queriesKeysValues, .attentionScores, .attentionOutput], layers.columns)))
+          + ending(Self.inputRoles + Self.coreRoles, layers.columns)))
   }
 
   /// The core on one of so many equal parts of the keys. Each of them is 1/n of the visible pairs of tokens, whatever the

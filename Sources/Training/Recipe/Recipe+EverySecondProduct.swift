@@ -19,8 +19,8 @@ extension Recipe {
     case .activation: keep(tokenCount * feedForwardSize * elementByteCount) + keptOutput.map(Operation.keep)
     case .dropoutMask: [.keep(tensor)]
     // Of blocks with experts, which this selection is not said of.
-    case .routing, .expertRows: [.keep(tensor)]
-    case .normInput, .columnInput, .lossSoftmax: []
+    case .routing, .expertRows, .expertActivation, .activatedRows, .sharedActivation: [.keep(tensor)]
+    case .normInput, .columnInput, .latentInput, .narrowVectors, .expertsInput, .lossSoftmax: []
     }
   }
 

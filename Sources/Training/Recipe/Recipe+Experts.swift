@@ -90,13 +90,22 @@ extension Recipe {
   }
 
   private func expertProducts(_ experts: RoutedExperts, _ direction: Operation.Direction) -> [Operation] {
-    let layers = groupedLayers(experts), f = experts.feedForwardSize
-    let activated = Int(rows(experts)) * (layers.column.outputCount + f) * elementByteCount
+    let layers = groupedLayers(experts)
     let sorted = moved(sortedBytes(experts), direction)
     return sorted + [
-      .groupedProduct(layers.column, direction), .elementWise(byteCount: activated, direction),
-      .groupedProduct(layers.row, direction),
+      .groupedProduct(layers.column, direction), activation(experts, direction), .groupedProduct(layers.row, direction),
     ] + sorted
+  }
+
+  /// Gate and value in, product out.
+  private func activation(_ experts: RoutedExperts, _ direction: Operation.Direction) -> Operation {
+    let width = groupedLayers(experts).column.outputCount + experts.feedForwardSize
+    return .elementWise(byteCount: Int(rows(experts)) * width * elementByteCount, direction)
+  }
+
+  /// The activation computed again from what it has read.
+  func activationAgain(_ experts: RoutedExperts) -> [Operation] {
+    [activation(experts, .forward)] + keep(keptByExperts(experts), isAgain: true, only: [.activatedRows])
   }
 
   // MARK: Ways of tokens
@@ -200,10 +209,10 @@ extension Recipe {
   private func keptByShared(_ experts: RoutedExperts) -> KeptTensor {
     let count = hasGatedFeedForward ? 3 : 2
     return KeptTensor(
-      role: .activation, byteCount: tokenCount * count * experts.sharedFeedForwardSize * elementByteCount)
+      role: .sharedActivation, byteCount: tokenCount * count * experts.sharedFeedForwardSize * elementByteCount)
   }
 
-  private func sharedForward(_ experts: RoutedExperts, isAgain: Bool, _ steps: inout [Step]) {
+  func sharedForward(_ experts: RoutedExperts, isAgain: Bool, _ steps: inout [Step]) {
     guard experts.sharedFeedForwardSize > 0 else { return }
     gatherRows(of: .branch, &steps)
     steps.append(
@@ -234,8 +243,8 @@ extension Recipe {
   // MARK: Tensors kept
 
   /// What the norm gives, which router and shared experts read.
-  private var expertsInput: KeptTensor {
-    KeptTensor(role: .columnInput, byteCount: rowCount * hidden * elementByteCount)
+  var expertsInput: KeptTensor {
+    KeptTensor(role: .expertsInput, byteCount: rowCount * hidden * elementByteCount)
   }
 
   /// Logits and scores in fp32, and a byte for each expert that a token may be sent to.
@@ -248,8 +257,8 @@ extension Recipe {
     let rows = Int(self.rows(experts).rounded(.up)), f = experts.feedForwardSize
     return [
       KeptTensor(role: .expertRows, byteCount: rows * (hidden * elementByteCount + 4)),
-      KeptTensor(
-        role: .activation, byteCount: rows * (hasGatedFeedForward ? 3 : 2) * f * elementByteCount),
+      KeptTensor(role: .expertActivation, byteCount: rows * (hasGatedFeedForward ? 2 : 1) * f * elementByteCount),
+      KeptTensor(role: .activatedRows, byteCount: rows * f * elementByteCount),
     ]
   }
 }

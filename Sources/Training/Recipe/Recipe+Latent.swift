@@ -44,7 +44,7 @@ extension Recipe {
     guard let (queries, keysValues, rotary) = narrowWidths else { return [] }
     return [
       KeptTensor(
-        role: .columnInput,
+        role: .narrowVectors,
         byteCount: (rowCount * (queries + keysValues + rotary) + tokenCount * (queries + keysValues)) * elementByteCount
       )
     ]

@@ -23,8 +23,8 @@ package struct Recipe: Sendable {
   package enum Pass: Int, Sendable, CaseIterable {
     case forward
     /// What backward needs and forward did not keep, computed again just before it: a whole forward pass of a block under
-    /// full recomputation, the attention core under selective, where that is not fused, or what of a block is neither
-    /// attention nor every other product.
+    /// full recomputation; under selective the pieces of the modules that are recomputed, the attention core where none is
+    /// named and it is not fused, or what of a block is neither attention nor every other product.
     case recompute
     case backward
     /// The part of backward that gives the gradient of a part's input: all but what the next is. An embedding has no input
@@ -54,6 +54,10 @@ package struct Recipe: Sendable {
   let isSequenceParallel: Bool
   let usesFlashAttention: Bool
   package let recompute: Strategy.Recompute
+  /// Modules that selective recomputation is told to compute again.
+  let namedModules: Strategy.RecomputeModules
+  /// What forward does not keep of any block under selective recomputation of modules.
+  private(set) var droppedRoles: [KeptTensor.Role] = []
   let hidden: Int
   // The rank's part of each width.
   let querySize: Int
@@ -95,13 +99,14 @@ package struct Recipe: Sendable {
   ///     only.
   ///   - selective: see ``Documents/DeviceProfile/Framework/Memory/selective``.
   ///   - context: how the sequence is divided.
+  ///   - modules: what selective recomputation computes again; none is what the framework selects.
   /// - Precondition: the tensor degree divides heads, key-value heads, feed-forward width and vocabulary, and under sequence
   ///   parallelism the sequence.
   package init(
     job: TrainingJob, tensorDegree t: Int, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool,
     flashAttention: Bool, vocabularySize: Int, keepsActivatedGate: Bool = false,
     selective: DeviceProfile.Framework.Selective = .attentionCore, context: Strategy.ContextDivision = .none,
-    experts: RoutedExperts? = nil
+    experts: RoutedExperts? = nil, modules: Strategy.RecomputeModules = []
   ) {
     let model = job.model
     self.experts = experts
@@ -115,6 +120,7 @@ package struct Recipe: Sendable {
     isSequenceParallel = sequenceParallel
     usesFlashAttention = flashAttention
     self.recompute = recompute
+    namedModules = modules
     hidden = model.hiddenSize
     querySize = model.querySize / t
     keyValueSize = model.keyValueSize / t
@@ -136,6 +142,7 @@ package struct Recipe: Sendable {
     elementByteCount = job.precision.byteCount
     blockParameterCount = model.layerParameters(.dense).perRank(tensorDegree: t)
     expertBlockParameterCount = model.layerParameters(.experts).perRank(tensorDegree: t)
+    droppedRoles = Self.droppedRoles(of: self)
   }
 
   /// The recipe of a strategy.
@@ -149,7 +156,8 @@ package struct Recipe: Sendable {
       vocabularySize: vocabularySize, keepsActivatedGate: keepsActivatedGate, selective: selective,
       context: strategy.contextDivision,
       experts: RoutedExperts(
-        job, tensorDegree: strategy.tensorDegree, strategy.expertDivision, devicesPerNode: devicesPerNode))
+        job, tensorDegree: strategy.tensorDegree, strategy.expertDivision, devicesPerNode: devicesPerNode),
+      modules: strategy.recomputeModules)
   }
 
   /// What a rank does for one micro-batch in a pass of a part, in order.

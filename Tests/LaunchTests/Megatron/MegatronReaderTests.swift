@@ -156,6 +156,9 @@ import Testing
     #expect(all.strategy.recompute == .full && all.choices == nil)
     #expect(try read("\(Self.shape) \(full) uniform --recompute-num-layers 1").strategy.recompute == .full)
     #expect(try read("\(Self.shape) --recompute-activations").strategy.recompute == .selective)
+    let modules = "--recompute-granularity selective --recompute-modules"
+    #expect(try read("\(Self.shape) \(modules) core_attn").strategy.recomputeModules == [])
+    #expect(try read("\(Self.shape) \(modules) mlp layernorm").strategy.recomputeModules == [.norms, .feedForward])
     #expect(try read("\(Self.shape) \(full) uniform --recompute-num-layers 2").notes.count == 1)
   }
 
@@ -228,7 +231,7 @@ import Testing
     ("\(shape) --pipeline-model-parallel-size 2 --use-megatron-fsdp", "--use-megatron-fsdp", "no pipeline"),
     ("\(shape) --pipeline-model-parallel-size 2 --use-tp-pp-dp-mapping", "--use-tp-pp-dp-mapping", "order of ranks"),
     ("\(shape) --recompute-granularity full", "", "--recompute-method"),
-    ("\(shape) --recompute-granularity selective --recompute-modules mlp", "--recompute-modules", "core_attn"),
+    ("\(shape) --recompute-granularity selective --recompute-modules mlps", "--recompute-modules", "core_attn"),
     ("\(shape) --num-virtual-stages-per-pipeline-rank 2", "--num-virtual-stages-per-pipeline-rank", "need a pipeline"),
     ("\(shape) --pipeline-model-parallel-layout 'Ett|tL'", "--pipeline-model-parallel-layout", "3 layers"),
     ("\(shape) --pipeline-model-parallel-layout 'Et*99999999999L'", "--pipeline-model-parallel-layout", "letters"),

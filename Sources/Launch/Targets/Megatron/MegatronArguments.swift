@@ -192,7 +192,8 @@ struct MegatronArguments {
     switch strategy.recompute {
     case .none: return attention
     case .selective:
-      return attention + ["--recompute-granularity", "selective", "--recompute-modules", "core_attn"]
+      let modules = strategy.recomputeModules.isEmpty ? .attentionCore : strategy.recomputeModules
+      return attention + ["--recompute-granularity", "selective", "--recompute-modules"] + modules.names
     case .full:
       return attention
         + ["--recompute-granularity", "full", "--recompute-method", "uniform", "--recompute-num-layers", "1"]

@@ -115,9 +115,12 @@ extension MegatronReader {
   /// What is recomputed, and by which stages where not all do as the strategy says.
   mutating func recomputation(
     layerCounts: [Int]
-  ) throws(DocumentError) -> (recompute: Strategy.Recompute, choices: [StageChoice]?) {
+  ) throws(DocumentError) -> (
+    recompute: Strategy.Recompute, modules: Strategy.RecomputeModules, choices: [StageChoice]?
+  ) {
     guard stageFlags.contains(where: { $0.has("--recompute-granularity") }) else {
-      return try recomputation(flags, layerCounts: layerCounts)
+      let read = try recomputation(flags, layerCounts: layerCounts)
+      return (read.recompute, read.recompute == .selective ? try recomputedModules() : [], read.choices)
     }
     let alike = Split(layerCounts, stageCount: pipelineDegree)
     var choices: [StageChoice] = []
@@ -130,7 +133,19 @@ extension MegatronReader {
         read.choices ?? alike.choices(under: Strategy(mesh: [.pipeline: pipelineDegree], recompute: read.recompute))
       choices.append(all[stage])
     }
-    return (choices.contains { $0.recomputedLayerCount > 0 } ? .full : .none, choices)
+    return (choices.contains { $0.recomputedLayerCount > 0 } ? .full : .none, [], choices)
+  }
+
+  /// Modules that are recomputed; none where it is the attention core alone, which is what Megatron-LM selects by itself.
+  private func recomputedModules() throws(DocumentError) -> Strategy.RecomputeModules {
+    guard let field = flags["--recompute-modules"] else { return [] }
+    let stated = field.isArray ? try field.array() : [field]
+    var names: [String] = []
+    for name in stated { names.append(try name.string()) }
+    guard let modules = Strategy.RecomputeModules(names: names) else {
+      throw field.error(expected: "modules of \(Strategy.RecomputeModules.allNames.joined(separator: ", "))")
+    }
+    return modules == .attentionCore ? [] : modules
   }
 
   private mutating func recomputation(
@@ -139,9 +154,6 @@ extension MegatronReader {
     let granularity = try flags.word("--recompute-granularity", of: ["full", "selective"])
     switch granularity ?? (flags.has("--recompute-activations") ? "selective" : nil) {
     case "selective":
-      if let modules = flags["--recompute-modules"], modules.value != .string("core_attn") {
-        throw modules.error(expected: "\"core_attn\", the only module whose recomputation is modelled")
-      }
       return (.selective, nil)
     case "full":
       let method = try flags.required("--recompute-method")

@@ -102,6 +102,7 @@ struct MegatronReader {
       schedule: Strategy.Schedule(chunkCount: layerCounts.count / pipelineDegree), microBatch: microBatch,
       zeroStage: sharding.stage, sharding: replicaCount > 1 ? sharding.degrees : nil,
       recompute: recomputation.recompute, usesFlashAttention: try usesFlashAttention(precision))
+    strategy.recomputeModules = recomputation.modules
     (strategy.contextExchange, strategy.contextInnerDegree) = try contextExchange()
     strategy = strategy.with(try expertDivision())
     strategy.overlapsGradientReduce =
