@@ -12,6 +12,9 @@ extension ModelDescription {
     package let feedForwardSize: Int
     /// Inner width of the feed-forward part that every token goes through besides, all shared experts together; 0 without.
     package var sharedFeedForwardSize = 0
+    /// Width of what routed experts read and give, which a matrix makes of a token and another makes a token of again; nil where
+    /// they read tokens as they are (Nemotron 3).
+    package var latentSize: Int?
     /// Whether what shared experts add is weighed by a gate of its own, a vector of the hidden size (Qwen 2).
     package var hasSharedGate = false
     /// Whether the router's product has a bias.
@@ -84,6 +87,7 @@ extension ModelDescription.Experts {
       perToken: try fields.required("per_token").integer(in: Bounds.experts),
       feedForwardSize: try fields.required("ffn_hidden").integer(in: ModelDescription.Bounds.feedForward))
     sharedFeedForwardSize = try fields.optional("shared_ffn_hidden")?.integer(in: Bounds.shared) ?? 0
+    latentSize = try fields.optional("latent")?.integer(in: ModelDescription.Bounds.hidden)
     hasSharedGate = try fields.optional("shared_gate")?.boolean() ?? false
     hasRouterBias = try fields.optional("router_bias")?.boolean() ?? false
     hasCorrectionBias = try fields.optional("correction_bias")?.boolean() ?? false
@@ -112,6 +116,7 @@ extension ModelDescription.Experts {
     return object(
       ("count", .integer(count)), ("per_token", .integer(perToken)), ("ffn_hidden", .integer(feedForwardSize)),
       ("shared_ffn_hidden", sharedFeedForwardSize > 0 ? .integer(sharedFeedForwardSize) : nil),
+      ("latent", latentSize.map(JSON.integer)),
       ("shared_gate", flag(hasSharedGate)), ("router_bias", flag(hasRouterBias)),
       ("correction_bias", flag(hasCorrectionBias)), ("bias", flag(hasBias)),
       ("score", score == .softmax ? nil : .string(score.rawValue)),

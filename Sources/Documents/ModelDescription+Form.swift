@@ -16,6 +16,9 @@ extension ModelDescription {
     package var hasHeadBias: Bool
     /// Whether each head has a learned number among its scores that attends to nothing (gpt-oss).
     package var hasSinks: Bool
+    /// Whether what each head gives is multiplied by the sigmoid of a vector as wide, which the layer's input makes beside the
+    /// queries (Qwen 3 Next).
+    package var hasOutputGate = false
 
     package init(
       norm: Norm, block: Block = .sequential, queryKeyNorm: QueryKeyNorm? = nil, hasRotaryPositions: Bool,
@@ -107,6 +110,7 @@ extension ModelDescription.Form {
     hasEmbeddingNorm = try fields.optional("embedding_norm")?.boolean() ?? false
     hasHeadBias = try fields.optional("head_bias")?.boolean() ?? false
     hasSinks = try fields.optional("sinks")?.boolean() ?? false
+    hasOutputGate = try fields.optional("attention_output_gate")?.boolean() ?? false
     let hasNorm = try fields.optional("qk_norm")?.boolean()
     if let field = fields.optional("qk_norm_over") {
       guard hasNorm != false else { throw field.conflict("qk_norm_over is stated, but qk_norm is false") }
@@ -127,7 +131,8 @@ extension ModelDescription {
       ("rotary", form.hasRotaryPositions == usual.hasRotaryPositions ? nil : .boolean(form.hasRotaryPositions)),
       ("qk_norm_over", form.queryKeyNorm.flatMap { $0 == .head ? nil : .string($0.rawValue) }),
       ("embedding_norm", form.hasEmbeddingNorm ? .boolean(true) : nil),
-      ("head_bias", form.hasHeadBias ? .boolean(true) : nil), ("sinks", form.hasSinks ? .boolean(true) : nil))
+      ("head_bias", form.hasHeadBias ? .boolean(true) : nil), ("sinks", form.hasSinks ? .boolean(true) : nil),
+      ("attention_output_gate", form.hasOutputGate ? .boolean(true) : nil))
     if case .object(let members) = stated { return members } else { return [] }
   }
 }

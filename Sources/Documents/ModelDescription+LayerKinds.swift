@@ -53,6 +53,7 @@ extension ModelDescription {
     if experts != nil { return "mixture-of-experts models" }
     if latent != nil { return "models with latent attention" }
     if predictionDepth > 0 { return "models that predict several tokens" }
+    if form.hasOutputGate { return "models that gate the attention's output" }
     return form.hasSinks ? "models with sinks of attention" : nil
   }
 

@@ -59,6 +59,9 @@ extension ModelDescription {
       sharded = width * q + narrow * headCount * (latent.plainSize + latent.valueSize) + contextSize * h
       replicated = made + h * (narrow + latent.rotarySize) + narrow
     }
+    if form.hasOutputGate {
+      sharded += (latent?.queryRank ?? h) * contextSize + (hasQueryKeyValueBias ? contextSize : 0)
+    }
     if hasQueryKeyValueBias { sharded += q + 2 * kv }
     // The bias of a row-parallel layer is added after the reduction: every rank holds it whole.
     if hasAttentionOutputBias { replicated += h }
@@ -85,12 +88,14 @@ extension ModelDescription {
     guard let experts else { return ParameterCount(sharded: 0, replicated: 0) }
     let gates = hasGatedFeedForward ? 2 : 1
     let h = hiddenSize, f = experts.feedForwardSize, count = experts.count
+    let width = experts.latentSize ?? h
     return ParameterCount(
       sharded: (gates + 1) * h * experts.sharedFeedForwardSize,
+      // What makes narrow vectors of tokens, and tokens of those, is whole on every rank.
       replicated: count * (h + (experts.hasRouterBias ? 1 : 0) + (experts.hasCorrectionBias ? 1 : 0))
-        + (experts.hasSharedGate ? h : 0),
-      ofExperts: count * ((gates + 1) * h * f + (experts.hasBias ? gates * f : 0)),
-      ofExpertOutputs: experts.hasBias ? count * h : 0)
+        + (experts.hasSharedGate ? h : 0) + (experts.latentSize.map { 2 * h * $0 } ?? 0),
+      ofExperts: count * ((gates + 1) * width * f + (experts.hasBias ? gates * f : 0)),
+      ofExpertOutputs: experts.hasBias ? count * width : 0)
   }
 
   /// One layer that predicts a further token (multi-token prediction, DeepSeek-AI 2024, section 2.2): a block of the last
@@ -124,7 +129,11 @@ extension ModelDescription {
         (h, contextSize / t),
       ]
     }
-    if feedForward == .experts, let experts { shapes.append((experts.count, h)) }
+    if form.hasOutputGate { shapes.append((contextSize / t, latent?.queryRank ?? h)) }
+    if feedForward == .experts, let experts {
+      shapes.append((experts.count, h))
+      if let narrow = experts.latentSize { shapes += [(narrow, h), (h, narrow)] }
+    }
     if f > 0 { shapes += (hasGatedFeedForward ? [(f, h)] : []) + [(f, h), (h, f)] }
     return shapes.map { MatrixShape(rows: $0.0, columns: $0.1) }
   }
@@ -217,9 +226,15 @@ extension ModelDescription {
         (latent.queryRank.map { h * Double($0) + Double($0) * q } ?? h * q) + h * (narrow + Double(latent.rotarySize))
         + narrow * Double(headCount * (latent.plainSize + latent.valueSize)) + context * h
     }
+    if form.hasOutputGate { projections += (latent?.queryRank.map(Double.init) ?? h) * context }
     let feedForward = gates * h * Double(feedForwardSize)
     let ofExperts =
-      experts.map { gates * h * Double($0.perToken * $0.feedForwardSize + $0.sharedFeedForwardSize) } ?? 0
+      experts.map { experts -> Double in
+        let width = experts.latentSize.map(Double.init) ?? h
+        return gates
+          * (width * Double(experts.perToken * experts.feedForwardSize)
+            + h * Double(experts.sharedFeedForwardSize)) + (experts.latentSize == nil ? 0 : 2 * h * width)
+      } ?? 0
     let depth = Double(predictionDepth), vocabulary = h * Double(vocabularySize)
     let ofLast = experts == nil || kind(ofLayer: layerCount - 1).feedForward == .dense ? feedForward : ofExperts
     let weights =

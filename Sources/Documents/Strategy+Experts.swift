@@ -201,6 +201,9 @@ extension Strategy {
     where degree > 1 && degree * tensorDegree % (expertDegree * expertTensorDegree) != 0 {
       return .dividedStates(degree: degree, ranks: expertDegree * expertTensorDegree)
     }
+    if job.expertCapacity.factor != nil, dispatcher != .allToAll {
+      return .beside("tokens that are dropped, which moe_dispatcher=alltoall alone does")
+    }
     if update != .firstOrder { return .beside("update \(update.rawValue)") }
     if hosting != .none { return .beside("what lies on the host") }
     if sharding.isQuantised || sharding.secondaryDegree != nil {

@@ -17,6 +17,15 @@ extension TrainingJob {
         cost is priced, and not what is learned of them
         """)
     }
+    if let factor = expertCapacity.factor {
+      let beyond = factor.rounded() == factor ? "\(Int(factor))" : "\(factor)"
+      notes.append(
+        """
+        tokens beyond \(beyond) times what each expert gets in the mean are dropped\
+        \(expertCapacity.pads ? ", and what is not filled is sent and computed" : ""): what they cost is priced, and not what is \
+        learned without them
+        """)
+    }
     return notes
   }
 

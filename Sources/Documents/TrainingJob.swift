@@ -17,6 +17,8 @@ package import JSONText
   package var outer = OuterOptimizer.usual
   /// Tokens that the fullest rank of an expert group is sent, over the mean; 1 where routing is balanced.
   package var expertLoad = 1.0
+  /// How many tokens experts take, and how many rows their products have.
+  package var expertCapacity = ExpertCapacity.none
 
   /// - Throws: a sentence when sizes contradict each other or their products cannot be counted.
   package init(
@@ -45,6 +47,7 @@ package import JSONText
     other.zerothOrder = zerothOrder
     other.outer = outer
     other.expertLoad = expertLoad
+    other.expertCapacity = expertCapacity
     return other
   }
 
@@ -58,6 +61,7 @@ package import JSONText
     job.zerothOrder = zerothOrder
     job.outer = outer
     job.expertLoad = expertLoad
+    job.expertCapacity = expertCapacity
     return job
   }
 
@@ -108,6 +112,9 @@ extension TrainingJob {
     }
     let outer = try fields.optional("outer").map { (field) throws(DocumentError) in try OuterOptimizer(field) }
     let load = try fields.optional("expert_load")?.number(in: 1...1e6, expected: "a number from 1 to 1e6")
+    let capacity = try fields.optional("expert_capacity").map { (field) throws(DocumentError) in
+      try ExpertCapacity(field)
+    }
     try fields.finish()
     do {
       try self.init(
@@ -119,6 +126,7 @@ extension TrainingJob {
     if let zerothOrder { self.zerothOrder = zerothOrder }
     if let outer { self.outer = outer }
     if let load { expertLoad = load }
+    if let capacity { expertCapacity = capacity }
   }
 
   /// The document of this job, self-contained: the model is inside it.
@@ -129,6 +137,7 @@ extension TrainingJob {
       ("precision", .string(precision.rawValue)),
       ("gradient_accumulation_precision", .string(accumulatesGradientsInFP32 ? "fp32" : precision.rawValue)),
       ("optimizer", optimizer.json), ("zeroth_order", zerothOrder == .usual ? nil : zerothOrder.json),
-      ("outer", outer == .usual ? nil : outer.json), ("expert_load", expertLoad == 1 ? nil : .number(expertLoad)))
+      ("outer", outer == .usual ? nil : outer.json), ("expert_load", expertLoad == 1 ? nil : .number(expertLoad)),
+      ("expert_capacity", expertCapacity == .none ? nil : expertCapacity.json))
   }
 }

@@ -17,7 +17,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
       JSONMember("context", .integer(1)), JSONMember("context_exchange", .string("ring")),
       JSONMember("context_inner", .integer(1)), JSONMember("expert", .integer(1)),
       JSONMember("expert_tensor", .integer(1)), JSONMember("moe_dispatcher", .string("alltoall")),
-      JSONMember("moe_overlap", .boolean(false)),
+      JSONMember("moe_overlap", .boolean(false)), JSONMember("recompute_modules", .array([])),
       JSONMember("fsdp", .boolean(false)), JSONMember("host_update_percent", .integer(0)),
       JSONMember("host_weights", .boolean(false)), JSONMember("host_activations", .boolean(false)),
       JSONMember("update", .string("first-order")), JSONMember("perturbation", .integer(1)),

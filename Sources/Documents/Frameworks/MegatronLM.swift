@@ -80,7 +80,7 @@ extension Capabilities {
       .feedForwardBiasesAlone, .otherRotaryScaling, .fractionalRotaryBase, .unusualNorm, .anotherBlock,
       .anotherQueryKeyNorm, .learnedAndRotaryPositions, .embeddingNorm, .headBias, .attentionChunks, .otherRouter,
       .sharedExpertsBesideBiases, .latentAttentionBiases, .otherLatentPositions, .otherScoreScale,
-      .predictionsBesideOtherPositions,
+      .predictionsBesideOtherPositions, .attentionOutputGate, .latentExperts,
     ],
     particulars: [.rotaryFraction, .unrotatedInterval, .scoreScale, .gateOffset, .gateLimit])
 }

@@ -43,6 +43,8 @@ extension ModelDescription {
       "layers that predict further tokens beside learned positions, or YaRN without latent attention"
     case sinks = "sinks of attention"
     case attentionChunks = "attention to runs of tokens"
+    case attentionOutputGate = "a gate of the attention's output"
+    case latentExperts = "experts that read narrow vectors"
   }
 
   /// Whether the model has a part.
@@ -83,6 +85,8 @@ extension ModelDescription {
       predictionDepth > 0 && (positionCount > 0 || latent == nil && details.rotaryScaling?.kind == .yarn)
     case .sinks: form.hasSinks
     case .attentionChunks: details.attentionChunk != nil
+    case .attentionOutputGate: form.hasOutputGate
+    case .latentExperts: experts?.latentSize != nil
     case .anotherNorm: form.norm != .rms
     case .unusualNorm: form.norm == .layerNormWithoutBias || form.norm == .layerNormWithoutWeights
     case .anotherBlock: form.block != .sequential

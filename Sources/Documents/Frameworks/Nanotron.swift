@@ -22,7 +22,7 @@ extension Capabilities {
     models: Models(
       families: [.llama], words: "the Llama and Qwen 2 families",
       lacking: [
-        .experts, .latentAttention, .furtherPredictions, .sinks, .attentionChunks,
+        .experts, .latentAttention, .furtherPredictions, .sinks, .attentionChunks, .attentionOutputGate,
         .attentionOutputBias, .feedForwardBias, .queryKeyNorm, .dropout, .plainFeedForward, .ownHeadSize,
         .rotaryScaling, .anotherNorm, .anotherBlock, .noRotaryPositions, .embeddingNorm, .headBias,
       ]),

@@ -23,7 +23,7 @@ extension Capabilities {
     models: Models(
       families: [.llama], words: "the Llama 3 and Qwen 3 families",
       lacking: [
-        .experts, .latentAttention, .furtherPredictions, .sinks, .attentionChunks,
+        .experts, .latentAttention, .furtherPredictions, .sinks, .attentionChunks, .attentionOutputGate,
         .queryKeyValueBias, .attentionOutputBias, .feedForwardBias, .dropout, .plainFeedForward, .anotherActivation,
         .rotaryScalingButLlama3, .rotaryScalingWithQueryKeyNorm, .anotherNorm, .anotherBlock, .anotherQueryKeyNorm,
         .noRotaryPositions, .embeddingNorm, .headBias,
@@ -54,7 +54,7 @@ extension Capabilities {
     models: Models(
       families: [.llama], words: "the Llama 3 family",
       lacking: [
-        .experts, .latentAttention, .furtherPredictions, .sinks, .attentionChunks,
+        .experts, .latentAttention, .furtherPredictions, .sinks, .attentionChunks, .attentionOutputGate,
         .queryKeyValueBias, .attentionOutputBias, .feedForwardBias, .queryKeyNorm, .dropout, .plainFeedForward,
         .ownHeadSize, .anotherActivation, .rotaryScalingButLlama3, .anotherNorm, .anotherBlock, .noRotaryPositions,
         .embeddingNorm, .headBias,

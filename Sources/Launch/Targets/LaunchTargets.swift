@@ -38,7 +38,8 @@ extension LaunchTarget {
     if let refusal = capabilities.refusal(of: plan.strategy, split: plan.split, job: plan.job) {
       return LaunchRefusal(refusal.description)
     }
-    return unwritten(of: plan.job.model).map {
+    let drops = plan.job.expertCapacity == .none ? nil : "jobs with expert_capacity"
+    return (unwritten(of: plan.job.model) ?? drops).map {
       LaunchRefusal("\($0) are planned and priced, and not written for \(name) yet")
     }
   }

@@ -103,12 +103,16 @@ package struct KeptTensor: Sendable, Equatable {
     /// The core's output by heads, where sequences are exchanged for heads: its backward pass needs that, and the
     /// projection's the input by tokens.
     case attentionOutput
+    /// Where a vector gates what attention gives: both of them.
+    case gatedOutput
     /// The input of the attention's output projection.
     case projectionInput
     /// What a router has made of tokens.
     case routing
     /// What a norm gives that router and shared experts read.
     case expertsInput
+    /// What experts have given a token together, before it is brought to the hidden size.
+    case expertsLatent
     /// Rows that have come to experts.
     case expertRows
     /// The input of experts' activation; of a gated one gate and value.

@@ -163,13 +163,18 @@ extension Recipe {
     var operations = layers.columns.map { Operation.product($0, products ?? direction) }
     switch half {
     case .attention:
-      operations += rotation(direction) + attentionCore(direction)
+      operations += rotation(direction) + attentionCore(direction) + gating(direction)
     case .feedForward:
       let width = layers.columns[0].outputCount + feedForwardSize
       operations.append(.elementWise(byteCount: tokenCount * width * elementByteCount, direction))
     }
     operations.append(.product(layers.row, products ?? direction))
     return operations
+  }
+
+  /// What attention gives and what gates it in, their product out.
+  func gating(_ direction: Operation.Direction) -> [Operation] {
+    gateSize == 0 ? [] : [.elementWise(byteCount: tokenCount * 3 * gateSize * elementByteCount, direction)]
   }
 
   /// Queries and keys, in and out.
@@ -252,8 +257,10 @@ extension Recipe {
     switch half {
     case .attention:
       let byHeads = context.headDegree > 1 ? [kept(.attentionOutput, contextSize)] : []
+      // Of a gated output also what gates it, and what it was before.
+      let gated = gateSize > 0 ? [kept(.gatedOutput, 2 * gateSize)] : []
       return input + keptNarrow
-        + [kept(.queriesKeysValues, querySize + keyValueSize + valueSize), attentionScores] + byHeads
+        + [kept(.queriesKeysValues, querySize + keyValueSize + valueSize), attentionScores] + byHeads + gated
         + [kept(.projectionInput, contextSize)]
     case .feedForward:
       let count = hasGatedFeedForward ? (keepsActivatedGate ? 4 : 3) : 2

@@ -30,7 +30,8 @@ extension Recipe {
     steps.append(
       .piece(
         .attentionProjection,
-        [.product(linearLayers(.attention).row, .forward)] + keep(kept, isAgain: isAgain, only: [.projectionInput])))
+        gating(.forward) + [.product(linearLayers(.attention).row, .forward)]
+          + keep(kept, isAgain: isAgain, only: [.gatedOutput, .projectionInput])))
   }
 
   /// What queries, keys and values are made of, and they themselves.
@@ -72,7 +73,8 @@ extension Recipe {
     steps.append(
       .piece(
         .attentionProjection,
-        [.product(layers.row, products)] + ending([.projectionInput], [layers.row])))
+        [.product(layers.row, products)] + gating(.backward)
+          + ending([.gatedOutput, .projectionInput], [layers.row])))
     exchangeHeads(of: .outputGradient, width: contextSize, &steps)
     if context.gathers {
       gatherKeysValues(&steps)

@@ -14,12 +14,12 @@ extension Recipe {
     // Queries and values.
     case .queriesKeysValues: keep(tokenCount * (querySize + keyValueSize) * elementByteCount)
     // The attention core's output, and what its backward needs of it.
-    case .attentionScores, .attentionOutput, .projectionInput: [.keep(tensor)]
+    case .attentionScores, .attentionOutput, .gatedOutput, .projectionInput: [.keep(tensor)]
     // The gate, or what is activated, and the output of a gated part.
     case .activation: keep(tokenCount * feedForwardSize * elementByteCount) + keptOutput.map(Operation.keep)
     case .dropoutMask: [.keep(tensor)]
     // Of blocks with experts, which this selection is not said of.
-    case .routing, .expertRows, .expertActivation, .activatedRows, .sharedActivation: [.keep(tensor)]
+    case .routing, .expertsLatent, .expertRows, .expertActivation, .activatedRows, .sharedActivation: [.keep(tensor)]
     case .normInput, .columnInput, .latentInput, .narrowVectors, .expertsInput, .lossSoftmax: []
     }
   }

@@ -11,6 +11,7 @@ import Documents
 /// | all-gather among n = EP·ETP | (n − 1)·T·(h·e + 5·E) | (n − 1)·T·h·e, summed |
 /// | all-to-all | (EP − 1)/EP·T·k·(h·e + 4) | (EP − 1)/EP·T·k·h·e |
 /// | with ETP > 1, besides | (ETP − 1)·T·k·h·e | as many, summed |
+/// | dropped to C rows of an expert and padded | E·C in place of T·k; dropped alone the lesser of both | the same |
 /// | once a rank, of D ranks of a token | (EP − 1)/EP·D·T·(h·e + 8·k) | (EP − 1)/EP·D·T·h·e |
 /// | once a node, of N nodes and Y ranks of each | (N − 1)/N·D_N·T·h·e between nodes, (Y − 1)/Y·D·T·h·e inside | the same |
 ///
@@ -21,18 +22,26 @@ extension Recipe {
     steps.append(
       .piece(
         .router,
-        router(experts, .forward) + moved(permutedBytes(experts), .forward)
+        router(experts, .forward) + narrowing(experts, .forward) + moved(permutedBytes(experts), .forward)
           + keep([expertsInput, routing(experts)], isAgain: isAgain)))
     dispatch(experts, .tokens, &steps)
     steps.append(
       .piece(.experts, expertProducts(experts, .forward) + keep(keptByExperts(experts), isAgain: isAgain)))
     combine(experts, .outputs, &steps)
-    steps.append(.piece(.expertsOutput, moved(permutedBytes(experts), .forward)))
+    steps.append(
+      .piece(
+        .expertsOutput,
+        moved(permutedBytes(experts), .forward) + widening(experts, .forward)
+          + keep(keptNarrow(experts), isAgain: isAgain)))
   }
 
   func expertsBackward(_ experts: RoutedExperts, _ steps: inout [Step]) {
     let fc = groupedLayers(experts)
-    steps.append(.piece(.expertsOutput, moved(permutedBytes(experts), .backward)))
+    steps.append(
+      .piece(
+        .expertsOutput,
+        widening(experts, .backward) + moved(permutedBytes(experts), .backward)
+          + keptNarrow(experts).map(Operation.free)))
     dispatch(experts, .outputsGradient, &steps)
     steps.append(
       .piece(
@@ -43,7 +52,7 @@ extension Recipe {
     steps.append(
       .piece(
         .router,
-        moved(permutedBytes(experts), .backward) + router(experts, .backward).reversed()
+        moved(permutedBytes(experts), .backward) + narrowing(experts, .backward) + router(experts, .backward).reversed()
           + [.free(expertsInput), .free(routing(experts))]))
     sharedBackward(experts, &steps)
   }
@@ -60,16 +69,47 @@ extension Recipe {
     return [.product(matrix, direction), .elementWise(byteCount: rowCount * experts.count * 4 * 2, direction)]
   }
 
+  /// Width of the rows that go to experts and come back.
+  private func routedWidth(_ experts: RoutedExperts) -> Int { experts.latentSize ?? hidden }
+
+  /// The product that makes what experts read of tokens, where they do not read these as they are; every rank has it whole.
+  private func narrowing(_ experts: RoutedExperts, _ direction: Operation.Direction) -> [Operation] {
+    experts.latentSize.map {
+      [
+        .product(
+          LinearLayer(tokenCount: rowCount, inputCount: hidden, outputCount: $0, dividesOutputs: false), direction)
+      ]
+    } ?? []
+  }
+
+  /// The product that makes tokens of what experts give.
+  private func widening(_ experts: RoutedExperts, _ direction: Operation.Direction) -> [Operation] {
+    experts.latentSize.map {
+      [
+        .product(
+          LinearLayer(tokenCount: rowCount, inputCount: $0, outputCount: hidden, dividesOutputs: false), direction)
+      ]
+    } ?? []
+  }
+
+  /// What the second of these products reads.
+  private func keptNarrow(_ experts: RoutedExperts) -> [KeptTensor] {
+    experts.latentSize.map {
+      [KeptTensor(role: .expertsLatent, byteCount: rowCount * $0 * elementByteCount)]
+    } ?? []
+  }
+
   /// Bytes of putting tokens in the order of their experts, or back: each is read once and written for each of its experts.
   /// Where a token is sent once, the exchange does it.
   private func permutedBytes(_ experts: RoutedExperts) -> Int {
-    experts.dispatcher.sendsOnce ? 0 : rowCount * (1 + experts.perToken) * hidden * elementByteCount
+    experts.dispatcher.sendsOnce
+      ? 0 : (rowCount + experts.sentRowCount(tokenCount: rowCount)) * routedWidth(experts) * elementByteCount
   }
 
   /// Bytes of putting rows that have come from other ranks in the order of the rank's experts.
   private func sortedBytes(_ experts: RoutedExperts) -> Int {
     experts.localCount > 1 && experts.expertDegree > 1
-      ? Int(2 * rows(experts)) * hidden * elementByteCount : 0
+      ? Int(2 * rows(experts)) * routedWidth(experts) * elementByteCount : 0
   }
 
   private func moved(_ byteCount: Int, _ direction: Operation.Direction) -> [Operation] {
@@ -77,16 +117,19 @@ extension Recipe {
   }
 
   /// Rows that the fullest rank computes.
-  private func rows(_ experts: RoutedExperts) -> Double {
-    Double(experts.rowCount(tokenCount: rowCount)) * experts.load
-  }
+  private func rows(_ experts: RoutedExperts) -> Double { experts.fullestRowCount(tokenCount: rowCount) }
 
   private func groupedLayers(_ experts: RoutedExperts) -> (column: GroupedLayer, row: GroupedLayer) {
-    let f = experts.feedForwardSize, rows = rows(experts)
+    // Kernels may want a multiple of rows from each expert.
+    let f = experts.feedForwardSize, multiple = Double(experts.capacity.rowMultiple)
+    let ofEach = rows(experts) / Double(experts.localCount)
+    let rows =
+      multiple == 1 ? rows(experts) : (ofEach / multiple).rounded(.up) * multiple * Double(experts.localCount)
     func layer(_ inputs: Int, _ outputs: Int) -> GroupedLayer {
       GroupedLayer(rowCount: rows, expertCount: experts.localCount, inputCount: inputs, outputCount: outputs)
     }
-    return (layer(hidden, (hasGatedFeedForward ? 2 : 1) * f), layer(f, hidden))
+    let width = routedWidth(experts)
+    return (layer(width, (hasGatedFeedForward ? 2 : 1) * f), layer(f, width))
   }
 
   private func expertProducts(_ experts: RoutedExperts, _ direction: Operation.Direction) -> [Operation] {
@@ -116,14 +159,15 @@ extension Recipe {
     switch experts.dispatcher {
     case .allGather:
       let n = experts.expertDegree * experts.expertTensorDegree
-      exchange(.allGather, tensor, n * rowCount * hidden, elementByteCount, .expertTokens, n, &steps)
+      exchange(.allGather, tensor, n * rowCount * routedWidth(experts), elementByteCount, .expertTokens, n, &steps)
       if isForward { exchange(.allGather, .weights, n * rowCount * experts.count, 5, .expertTokens, n, &steps) }
     case .allToAll:
-      let sent = rowCount * experts.perToken
-      exchange(.allToAll, tensor, sent * hidden, elementByteCount, .expertGroup, experts.expertDegree, &steps)
+      let sent = experts.sentRowCount(tokenCount: rowCount)
+      exchange(
+        .allToAll, tensor, sent * routedWidth(experts), elementByteCount, .expertGroup, experts.expertDegree, &steps)
       if isForward { exchange(.allToAll, .weights, sent, 4, .expertGroup, experts.expertDegree, &steps) }
       let t = experts.expertTensorDegree
-      exchange(.allGather, tensor, t * sent * hidden, elementByteCount, .expertTensorGroup, t, &steps)
+      exchange(.allGather, tensor, t * sent * routedWidth(experts), elementByteCount, .expertTensorGroup, t, &steps)
     case .deepEP, .hybridEP:
       sendOnce(experts, tensor, withWeights: isForward, &steps)
     }
@@ -135,11 +179,12 @@ extension Recipe {
     switch experts.dispatcher {
     case .allGather:
       let n = experts.expertDegree * experts.expertTensorDegree
-      exchange(.reduceScatter, tensor, n * rowCount * hidden, elementByteCount, .expertTokens, n, &steps)
+      exchange(.reduceScatter, tensor, n * rowCount * routedWidth(experts), elementByteCount, .expertTokens, n, &steps)
     case .allToAll:
-      let sent = rowCount * experts.perToken, t = experts.expertTensorDegree
-      exchange(.reduceScatter, tensor, t * sent * hidden, elementByteCount, .expertTensorGroup, t, &steps)
-      exchange(.allToAll, tensor, sent * hidden, elementByteCount, .expertGroup, experts.expertDegree, &steps)
+      let sent = experts.sentRowCount(tokenCount: rowCount), t = experts.expertTensorDegree
+      exchange(.reduceScatter, tensor, t * sent * routedWidth(experts), elementByteCount, .expertTensorGroup, t, &steps)
+      exchange(
+        .allToAll, tensor, sent * routedWidth(experts), elementByteCount, .expertGroup, experts.expertDegree, &steps)
       if !isForward { exchange(.allToAll, .weightsGradient, sent, 4, .expertGroup, experts.expertDegree, &steps) }
     case .deepEP, .hybridEP:
       sendOnce(experts, tensor, withWeights: !isForward, &steps)
@@ -155,14 +200,17 @@ extension Recipe {
     let toRanks = copies(ep)
     if nodes > 1 {
       exchange(
-        .allToAll, tensor, Int((copies(nodes) * Double(hidden)).rounded()), elementByteCount, .expertsAcross, nodes,
+        .allToAll, tensor, Int((copies(nodes) * Double(routedWidth(experts))).rounded()), elementByteCount,
+        .expertsAcross, nodes,
         &steps)
       exchange(
-        .allToAll, tensor, Int((toRanks * Double(hidden)).rounded()), elementByteCount, .expertsInside, ep / nodes,
+        .allToAll, tensor, Int((toRanks * Double(routedWidth(experts))).rounded()), elementByteCount, .expertsInside,
+        ep / nodes,
         &steps)
     } else {
       exchange(
-        .allToAll, tensor, Int((toRanks * Double(hidden)).rounded()), elementByteCount, .expertGroup, ep, &steps)
+        .allToAll, tensor, Int((toRanks * Double(routedWidth(experts))).rounded()), elementByteCount, .expertGroup, ep,
+        &steps)
     }
     if withWeights {
       // A weight and a number of 4 bytes for each of a token's experts.
@@ -256,7 +304,7 @@ extension Recipe {
   private func keptByExperts(_ experts: RoutedExperts) -> [KeptTensor] {
     let rows = Int(self.rows(experts).rounded(.up)), f = experts.feedForwardSize
     return [
-      KeptTensor(role: .expertRows, byteCount: rows * (hidden * elementByteCount + 4)),
+      KeptTensor(role: .expertRows, byteCount: rows * (routedWidth(experts) * elementByteCount + 4)),
       KeptTensor(role: .expertActivation, byteCount: rows * (hasGatedFeedForward ? 2 : 1) * f * elementByteCount),
       KeptTensor(role: .activatedRows, byteCount: rows * f * elementByteCount),
     ]

@@ -27,14 +27,14 @@ extension Recipe {
   }
 
   /// Column-parallel products that make queries, keys and values of every head: one, or of narrow vectors one for queries and
-  /// one for the rest.
+  /// one for the rest. What gates attention's output is made with the queries.
   var attentionColumns: [LinearLayer] {
     func layer(_ inputs: Int, _ outputs: Int) -> LinearLayer {
       LinearLayer(tokenCount: tokenCount, inputCount: inputs, outputCount: outputs, dividesOutputs: true)
     }
-    guard let latent else { return [layer(hidden, querySize + keyValueSize + valueSize)] }
+    guard let latent else { return [layer(hidden, querySize + gateSize + keyValueSize + valueSize)] }
     return [
-      layer(latent.queryRank ?? hidden, querySize),
+      layer(latent.queryRank ?? hidden, querySize + gateSize),
       layer(latent.keyValueRank, headCount * (latent.plainSize + latent.valueSize)),
     ]
   }

@@ -79,7 +79,7 @@ extension Recipe {
     },
     Module(
       module: .experts, isOfExperts: true,
-      drops: [.routing, .expertRows, .expertActivation, .activatedRows, .sharedActivation]
+      drops: [.routing, .expertsLatent, .expertRows, .expertActivation, .activatedRows, .sharedActivation]
     ) { recipe, experts, steps in
       if let experts { recipe.expertsForward(experts, isAgain: true, &steps) }
     },

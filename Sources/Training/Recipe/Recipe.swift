@@ -80,6 +80,8 @@ package struct Recipe: Sendable {
   /// What windows leave of attention, see ``Documents/ModelDescription/visibleFraction(sequenceLength:)``.
   let visibleFraction: Double
   let isRotary: Bool
+  /// Width of what gates attention's output; 0 without.
+  let gateSize: Int
   let block: ModelDescription.Block
   let hasDropout: Bool
   /// Bytes e of a number.
@@ -137,6 +139,7 @@ package struct Recipe: Sendable {
     isCausal = model.family != .bert
     visibleFraction = model.visibleFraction(sequenceLength: job.sequenceLength)
     isRotary = model.form.hasRotaryPositions
+    gateSize = model.form.hasOutputGate ? model.contextSize / t : 0
     block = model.form.block
     hasDropout = model.hasDropout
     elementByteCount = job.precision.byteCount

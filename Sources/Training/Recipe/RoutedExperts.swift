@@ -11,6 +11,8 @@ package struct RoutedExperts: Sendable, Equatable {
   /// The rank's part of the width of shared experts, f_s / TP.
   package let sharedFeedForwardSize: Int
   package let hasSharedGate: Bool
+  /// Width of what routed experts read and give; nil where they read tokens as they are.
+  package let latentSize: Int?
   /// EP: ranks that divide the experts.
   package let expertDegree: Int
   /// ETP: ranks that divide the width of each.
@@ -18,6 +20,8 @@ package struct RoutedExperts: Sendable, Equatable {
   package let dispatcher: Strategy.Dispatcher
   /// Tokens of the fullest expert rank over the mean, λ ≥ 1.
   package let load: Double
+  /// How many tokens experts take.
+  package let capacity: ExpertCapacity
   /// Nodes that the ranks of an expert group lie on, evenly.
   package let nodeCount: Int
   /// Groups of experts that a token's are from a few of.
@@ -33,10 +37,12 @@ package struct RoutedExperts: Sendable, Equatable {
     feedForwardSize = experts.feedForwardSize / division.tensorDegree
     sharedFeedForwardSize = experts.sharedFeedForwardSize / tensorDegree
     hasSharedGate = experts.hasSharedGate
+    latentSize = experts.latentSize
     expertDegree = division.expertDegree
     expertTensorDegree = division.tensorDegree
     dispatcher = division.dispatcher
     load = job.expertLoad
+    capacity = job.expertCapacity
     groups = experts.groups
     // A group that leaves its node has neighbours there, or none.
     let extent = expertDegree * expertTensorDegree
@@ -46,9 +52,26 @@ package struct RoutedExperts: Sendable, Equatable {
   /// Experts on the rank.
   package var localCount: Int { count / expertDegree }
 
-  /// Rows that the experts of a rank compute for so many tokens of every rank, all ranks' in the mean: with the width of
-  /// experts divided, those of all ranks that divide it.
-  package func rowCount(tokenCount: Int) -> Int { tokenCount * perToken * expertTensorDegree }
+  /// Rows that a rank sends of so many tokens, and gets, all ranks in the mean: every token to each of its experts; what these
+  /// take of it where others are dropped, E·C, whether or not it is filled where it is padded.
+  package func sentRowCount(tokenCount: Int) -> Int {
+    let all = tokenCount * perToken
+    guard let taken = takenRowCount(tokenCount: tokenCount) else { return all }
+    return capacity.pads ? taken : min(all, taken)
+  }
+
+  /// Rows that the experts of the fullest rank compute for so many tokens of every rank: with the width of experts divided,
+  /// those of all ranks that divide it. None is fuller than what is taken of it.
+  package func fullestRowCount(tokenCount: Int) -> Double {
+    let all = Double(tokenCount * perToken) * load
+    guard let taken = takenRowCount(tokenCount: tokenCount) else { return all * Double(expertTensorDegree) }
+    return (capacity.pads ? Double(taken) : min(all, Double(taken))) * Double(expertTensorDegree)
+  }
+
+  /// Rows that all experts together take of a rank's tokens, E·C; nil where they take all.
+  private func takenRowCount(tokenCount: Int) -> Int? {
+    capacity.rowCount(tokenCount: tokenCount, perToken: perToken, expertCount: count).map { $0 * count }
+  }
 
   /// Groups that the experts of a token lie in, the mean of tokens whose experts are chosen at random:
   /// `G·(1 − C(E − E/G, k)/C(E, k))` (DeepEP's `get_expected_topk`). Where a token's experts are from M of R groups of the
