@@ -131,8 +131,10 @@ extension Split {
   ) throws(DocumentError) {
     let virtualStages = strategy.pipelineDegree * strategy.virtualStageCount
     var counts: [Int] = []
-    for entry in try field.array(count: virtualStages...virtualStages) {
-      counts.append(try entry.integer(in: 1...job.model.layerCount))
+    for (stage, entry) in try field.array(count: virtualStages...virtualStages).enumerated() {
+      // Of chunks the first may have the embedding alone, and the last the head.
+      let mayBeEmpty = strategy.schedule.isInterleaved && (stage == 0 || stage == virtualStages - 1)
+      counts.append(try entry.integer(in: (mayBeEmpty ? 0 : 1)...job.model.layerCount))
     }
     let sum = counts.reduce(0, +)
     guard sum == job.model.layerCount else {

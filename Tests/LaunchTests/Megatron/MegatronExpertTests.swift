@@ -79,6 +79,23 @@ import Testing
     #expect(!words.contains("--num-virtual-stages-per-pipeline-rank"))
   }
 
+  /// 94 layers in 96 chunks: the first has the embedding alone, and the last the head. A plan's document says so, too.
+  @Test func chunksAtTheEndsMayHaveNoLayers() throws {
+    let plan = try plan(
+      "qwen3-235b-a22b", "tensor=1,pipeline=8,data=16,virtual_stages=12,expert=16,\(Self.even)", on: "dgx-h100-16",
+      layers: [0] + [Int](repeating: 1, count: 94) + [0])
+    try expectWayBack(plan, "empty ends")
+    let words = MegatronTargets.words(try MegatronLMTarget.program(of: plan), stage: 0)
+    let place = try #require(words.firstIndex(of: "--pipeline-model-parallel-layout"))
+    #expect(words[place + 1] == "E|(t|)*94L")
+    #expect(try Plan(Field(plan.json, source: "plan")).split == plan.split)
+    let inside = plan.json.text(style: .compact).replacing(
+      /"layer_counts":\[0,1,1/, with: #""layer_counts":[1,0,1"#)
+    #expect(throws: DocumentError.self) {
+      try Plan(Field(try JSON(parsing: Array(inside.utf8)), source: "plan"))
+    }
+  }
+
   /// 61 layers in 8 stages of 2 chunks, the last of which predicts a further token.
   @Test func deepSeekComesBackWithItsFurtherPrediction() throws {
     let layers = [Int](repeating: 4, count: 13) + [3, 3, 3]
