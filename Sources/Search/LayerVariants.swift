@@ -8,28 +8,46 @@ struct LayerVariants {
   let count: Int
   /// Of every number of layers, the fewest with experts in any run of them.
   private let fewestExperts: [Int]
-  /// Of every number of layers and every way, where the first run of it begins; −1 where there is none.
-  private let starts: [Int]
+  /// So many runs of any length, those that begin first, are made up in all ways in which runs of that length are.
+  private let startCount: Int
 
   /// - Parameter most: layers of a run.
+  /// - Complexity: O(layers) where kinds repeat themselves after a few layers, or change a few times only near the beginning.
   init(_ kinds: LayerKinds, most: Int) {
     self.kinds = kinds
     guard !kinds.areAlike else {
-      (count, fewestExperts, starts) = (1, [], [])
+      (count, fewestExperts, startCount) = (1, [], 0)
       return
     }
-    let counts = (0...most).map { layers in
-      (0...max(0, kinds.layerCount - layers)).map { kinds.counts(in: $0..<min(kinds.layerCount, $0 + layers)).experts }
-    }
-    let fewest = counts.map { $0.min() ?? 0 }
-    let ways = zip(counts, fewest).reduce(1) { max($0, ($1.0.max() ?? 0) - $1.1 + 1) }
-    var starts = [Int](repeating: -1, count: (most + 1) * ways)
+    startCount = Self.startCount(kinds)
+    var fewest: [Int] = []
+    fewest.reserveCapacity(most + 1)
+    var ways = 1
     for layers in 0...most {
-      for (start, experts) in counts[layers].enumerated().reversed() {
-        starts[layers * ways + experts - fewest[layers]] = start
+      let starts = 0..<min(startCount, max(0, kinds.layerCount - layers) + 1)
+      var (least, largest) = (Int.max, 0)
+      for start in starts {
+        let experts = kinds.counts(in: start..<min(kinds.layerCount, start + layers)).experts
+        (least, largest) = (min(least, experts), max(largest, experts))
       }
+      fewest.append(least)
+      ways = max(ways, largest - least + 1)
     }
-    (count, fewestExperts, self.starts) = (ways, fewest, starts)
+    (count, fewestExperts) = (ways, fewest)
+  }
+
+  /// The longest period that is looked for.
+  private static let longestPeriod = 64
+
+  /// Where kinds repeat themselves from a layer on, runs that begin after the first repetition are made up as others before
+  /// them are; at worst every layer begins a run of its own.
+  private static func startCount(_ kinds: LayerKinds) -> Int {
+    let isExpert = (0..<kinds.layerCount).map { kinds.counts(in: $0..<$0 + 1).experts == 1 }
+    return (1...longestPeriod).reduce(kinds.layerCount + 1) { least, period in
+      var begin = max(0, kinds.layerCount - period)
+      while begin > 0, isExpert[begin - 1] == isExpert[begin - 1 + period] { begin -= 1 }
+      return min(least, begin + period)
+    }
   }
 
   /// Which way layers are made up after so many.
@@ -45,8 +63,9 @@ struct LayerVariants {
     if stage == 0 {
       return self.variant(after: 0, layers: layers) == variant ? StageLayers(0..<layers, of: kinds) : nil
     }
-    let start = starts[layers * count + variant]
-    return start < 0 ? nil : StageLayers(start..<start + layers, of: kinds)
+    let starts = 0..<min(startCount, max(0, kinds.layerCount - layers) + 1)
+    guard let start = starts.first(where: { self.variant(after: $0, layers: layers) == variant }) else { return nil }
+    return StageLayers(start..<start + layers, of: kinds)
   }
 
   /// The runs of columns after which layers are made up the same way.
