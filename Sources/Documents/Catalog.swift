@@ -11,13 +11,13 @@ package struct Catalog: Sendable {
   package init(root: String?) { self.root = root }
 
   /// The catalogue of this installation: `$SEXTANT_HOME`, else the nearest folder above the executable that holds
-  /// `Clusters` and `Profiles` (a checkout), or has them in `share/sextant` (an installation).
-  ///
-  /// - Parameter checkout: where to look last: the folder that the calling program's package was compiled from, for
-  ///   programs of other packages.
-  package static func ofInstallation(orCheckout checkout: String? = nil) -> Catalog {
+  /// `Clusters` and `Profiles` (a checkout), or has them in `share/sextant` (an installation), else the checkout that this
+  /// was compiled from, for programs of other packages.
+  package static func ofInstallation() -> Catalog {
     if let home = ProcessInfo.processInfo.environment["SEXTANT_HOME"], !home.isEmpty { return Catalog(root: home) }
-    let last = Catalog(root: checkout.flatMap { holdsInputs($0) ? $0 : nil })
+    // Sources/Documents/Catalog.swift
+    let checkout = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
+    let last = Catalog(root: holdsInputs(checkout) ? checkout : nil)
     guard let executable = Bundle.main.executableURL?.resolvingSymlinksInPath() else { return last }
     var folder = executable.deletingLastPathComponent()
     while folder.path != "/" {

@@ -75,6 +75,8 @@ package import JSONText
   package enum Bounds {
     package static let sequenceLength = 1...4_194_304
     package static let globalBatch = 1...16_777_216
+    package static let expertLoad = 1...1e6
+    package static let expertLoadWords = "a number from 1 to 1e6"
   }
 
   /// Bytes of one accumulated gradient.
@@ -111,7 +113,7 @@ extension TrainingJob {
     let zerothOrder = try fields.optional("zeroth_order").map { (field) throws(DocumentError) in try ZerothOrder(field)
     }
     let outer = try fields.optional("outer").map { (field) throws(DocumentError) in try OuterOptimizer(field) }
-    let load = try fields.optional("expert_load")?.number(in: 1...1e6, expected: "a number from 1 to 1e6")
+    let load = try fields.optional("expert_load")?.number(in: Bounds.expertLoad, expected: Bounds.expertLoadWords)
     let capacity = try fields.optional("expert_capacity").map { (field) throws(DocumentError) in
       try ExpertCapacity(field)
     }

@@ -38,8 +38,4 @@ public struct Cluster: Sendable, Equatable {
 }
 
 /// The shipped inputs: of `$SEXTANT_HOME`, of this installation, or of the checkout that this was compiled from.
-package var shippedInputs: Catalog {
-  // Sources/Sextant/Cluster.swift
-  let checkout = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
-  return .ofInstallation(orCheckout: checkout)
-}
+package var shippedInputs: Catalog { .ofInstallation() }

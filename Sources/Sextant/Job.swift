@@ -28,6 +28,7 @@ public struct Job: Sendable, Equatable {
     let optimizer: Optimizer
     let zerothOrder: ZerothOrder
     let outer: OuterOptimizer
+    let expertLoad: Double
   }
 
   private let content: Content
@@ -40,16 +41,18 @@ public struct Job: Sendable, Equatable {
   ///   - optimizer: what updates the weights.
   ///   - zerothOrder: how weights move instead where zeroth-order training is allowed.
   ///   - outer: what outer steps do where workers that train apart are allowed.
+  ///   - expertLoad: of a model with experts, tokens that the fullest rank of an expert group is sent, over the mean; 1 is
+  ///     balanced routing.
   public init(
     model: Model, globalBatch: Int, sequence: Int? = nil, precision: Precision? = nil,
     gradientPrecision: Precision? = nil, optimizer: Optimizer = Optimizer(), zerothOrder: ZerothOrder = .usual,
-    outer: OuterOptimizer = .usual
+    outer: OuterOptimizer = .usual, expertLoad: Double = 1
   ) {
     content = .open(
       Stated(
         model: model, globalBatch: globalBatch, sequence: sequence, precision: precision,
         gradientPrecision: gradientPrecision, optimizer: optimizer, zerothOrder: zerothOrder,
-        outer: outer))
+        outer: outer, expertLoad: expertLoad))
   }
 
   private init(_ whole: TrainingJob) { content = .whole(whole) }
@@ -92,6 +95,11 @@ extension Job.Stated {
     let sequenceLength = sequence ?? (positions > 0 ? min(positions, 4096) : 4096)
     try check(globalBatch, in: TrainingJob.Bounds.globalBatch, label: "globalBatch")
     try check(sequenceLength, in: TrainingJob.Bounds.sequenceLength, label: "sequence")
+    guard TrainingJob.Bounds.expertLoad.contains(expertLoad) else {
+      throw SextantError(
+        .input, location: "expertLoad", expected: "expected \(TrainingJob.Bounds.expertLoadWords)",
+        found: "\(expertLoad)")
+    }
     let chosen =
       precision ?? (cluster.devices.allSatisfy { $0.peakFLOPPerSecond(.bf16) > 0 } ? .bf16 : .fp16)
     let gradients = gradientPrecision ?? (chosen == .fp16 ? .fp16 : .fp32)
@@ -108,6 +116,7 @@ extension Job.Stated {
         optimizer: optimizer.documents)
       job.zerothOrder = zerothOrder.documents
       job.outer = outer.documents
+      job.expertLoad = expertLoad
       return job
     } catch {
       throw SextantError(.input, expected: error.sentence)

@@ -34,6 +34,12 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Precision of gradient accumulation; fp32 except under fp16.", valueName: "precision"))
   var gradientPrecision: Precision?
 
+  @Option(
+    help: ArgumentHelp(
+      "Tokens that the fullest rank of an expert group is sent, over the mean; 1, balanced routing, where not given.",
+      valueName: "ratio"))
+  var expertLoad: Double?
+
   @OptionGroup(title: "Optimizer") var states: OptimizerOptions
 
   @OptionGroup(title: "Zeroth-order training") var zerothOrder: ZerothOrderOptions
@@ -49,7 +55,7 @@ struct WorkloadOptions: ParsableArguments {
   /// Whether any of it was given.
   var isStated: Bool {
     cluster.isStated || [nodes, globalBatch].contains { $0 != nil } || sequence != nil || precision != nil
-      || gradientPrecision != nil || states.isStated || zerothOrder.isStated || outer.isStated
+      || gradientPrecision != nil || expertLoad != nil || states.isStated || zerothOrder.isStated || outer.isStated
       || [model, job, framework].contains { $0 != nil }
   }
 
@@ -81,6 +87,7 @@ struct WorkloadOptions: ParsableArguments {
     if outer.isStated {
       throw ValidationError("--outer-… is not for configurations: no framework takes outer steps between workers")
     }
+    if expertLoad != nil { throw ValidationError("--expert-load is not for configurations: give a --job") }
     return try Planner(
       cluster: cluster.stated(), configuration: configuration,
       model: model.map { (name) throws(SextantError) in try Model.named(name) },
@@ -98,10 +105,10 @@ struct WorkloadOptions: ParsableArguments {
   private func trainingJob(globalBatch: Int?) throws -> Job {
     if let job {
       guard model == nil, globalBatch == nil, sequence == nil, precision == nil, gradientPrecision == nil,
-        !states.isStated, !zerothOrder.isStated, !outer.isStated
+        expertLoad == nil, !states.isStated, !zerothOrder.isStated, !outer.isStated
       else {
         throw ValidationError(
-          "--job states what --model, --global-batch, --sequence, the precisions, the optimizer's options, --zo-… and --outer-… would"
+          "--job states what --model, --global-batch, --sequence, the precisions, --expert-load, the optimizer's options, --zo-… and --outer-… would"
         )
       }
       return try .file(job)
@@ -111,7 +118,8 @@ struct WorkloadOptions: ParsableArguments {
     return try Job(
       model: .named(model), globalBatch: globalBatch, sequence: sequence, precision: precision,
       gradientPrecision: gradientPrecision, optimizer: states.optimizer ?? Optimizer(),
-      zerothOrder: zerothOrder.stated() ?? .usual, outer: outer.stated() ?? .usual)
+      zerothOrder: zerothOrder.stated() ?? .usual, outer: outer.stated() ?? .usual,
+      expertLoad: expertLoad ?? 1)
   }
 }
 
