@@ -18,7 +18,8 @@ extension DryRun {
     else { throw Failure(description: options.unsupported(for: job) ?? "") }
     let setting = ExecutionSetting(
       shape: shape, optimizer: settings, seed: options.seed, arithmetic: arithmetic,
-      errorFeedback: options.errorFeedback, keepsMastersBesideHost: miniature.model.framework.keepsMastersBesideHost)
+      errorFeedback: options.errorFeedback, keepsMastersBesideHost: miniature.model.framework.keepsMastersBesideHost,
+      balancesExperts: options.balancesExperts)
     let reference = setting.reference(microBatch: miniature.strategy.microBatch, stepCount: options.stepCount)
 
     let initial = setting.initialParameters
@@ -57,7 +58,9 @@ extension DryRun {
     self.steps = steps
     programStepCount = programs.reduce(0) { $0 + $1.steps.count }
     traffic =
-      Self.traffic(of: run, sentInIterations, stepCount: options.stepCount, miniature: miniature)
+      Self.traffic(
+        of: run, sentInIterations, stepCount: options.stepCount, miniature: miniature, choices: reference.map(\.choices)
+      )
       + Self.hostTraffic(of: run, stepCount: options.stepCount, miniature: miniature)
     do {
       memory = Self.memory(of: run, miniature: miniature, job: try job.with(optimizer))
@@ -121,14 +124,22 @@ extension DryRun {
       parameters: max((isAdam ? 0x1p18 : 0x1p10) * unit, spread > 0 && isAdam ? 2 : spread, 4 * outerCode))
   }
 
-  /// The part of the model that is furthest from the reference, in units of the largest change of any of its parameters.
+  /// The part of the model that is furthest from the reference, in units of the largest change of any of its parameters. The
+  /// routed experts of a layer are one part: of one that few tokens count for, a change may be as small as rounding.
   private static func largestError(
     _ values: [ModelPart: [Float]], reference: [ModelPart: [Float]], since initial: [ModelPart: [Float]]
   ) -> (error: Double, part: String) {
     var worst = (error: 0.0, part: "none")
+    var ofExperts: [Int: Double] = [:]
+    for (part, expected) in reference {
+      guard case .experts(let layer, _) = part, let before = initial[part] else { continue }
+      let largest = zip(expected, before).reduce(0) { max($0, abs(Double($1.0) - Double($1.1))) }
+      ofExperts[layer] = max(ofExperts[layer] ?? 0, largest)
+    }
     for (part, expected) in reference.sorted(by: { $0.key < $1.key }) {
       guard let found = values[part], let before = initial[part] else { return (.infinity, "\(part)") }
       var change = 0.0, difference = 0.0
+      if case .experts(let layer, _) = part { change = ofExperts[layer] ?? 0 }
       for index in expected.indices {
         guard found[index].isFinite else { return (.infinity, "\(part)") }
         change = max(change, abs(Double(expected[index]) - Double(before[index])))
@@ -142,12 +153,25 @@ extension DryRun {
 
   // MARK: Bytes
 
-  /// - Parameter sentInIterations: by rank, up to the last iteration.
+  /// - Parameters:
+  ///   - sentInIterations: by rank, up to the last iteration.
+  ///   - choices: by step, what the reference's tokens were sent to: bytes that go where routers say are counted by them.
   private static func traffic(
-    of run: MiniatureRun, _ sentInIterations: [[Int]], stepCount: Int, miniature: Miniature
+    of run: MiniatureRun, _ sentInIterations: [[Int]], stepCount: Int, miniature: Miniature,
+    choices: [[Int: [Int: [Int]]]]
   ) -> [Traffic] {
     let model = miniature.model
-    let counted = model.traffic(of: miniature.strategy, split: miniature.split, routes: miniature.routes)
+    var counted = model.traffic(of: miniature.strategy, split: miniature.split, routes: miniature.routes)
+    if let routed = RoutedTraffic(run.setting, choices: choices) {
+      counted.removeAll(.expert)
+      for from in run.ranks.indices {
+        for to in run.ranks.indices where to != from {
+          counted.add(
+            routed.byteCount(from: from, to: to) / stepCount, kind: .expert, fromRank: from,
+            level: model.linkLevel(fromRank: from, toRank: to))
+        }
+      }
+    }
     var executed = TrafficCount(rankCount: run.ranks.count, levelCount: model.cluster.levels.count)
     for rank in run.ranks {
       for receiver in run.ranks.indices where receiver != rank.number {
@@ -190,6 +214,12 @@ extension DryRun {
       let counted = memoryModel.stageMemory(
         stage: stage, Split.Stage(layers: content.layers, recomputed: content.recomputed, choice: onDevice))
       let offloaded = memoryModel.stageMemory(stage: stage, content).hostBytes
+      // Where a stage's chunks are not alike, what is in flight depends on which of them it is of.
+      let schedule = run.setting.shape.schedule
+      let activations =
+        miniature.split.hasUnlikeChunks(ofStage: stage, LayerKinds(of: job.model), schedule)
+        ? memoryModel.walkedActivationBytes(stage: stage, miniature.split, LayerKinds(of: job.model), schedule)
+        : counted.activationBytes
       let ranks = run.ranks.filter { $0.machine.state.place[.pipeline] == stage }
       func row(_ kind: MemoryAccount.Kind, _ name: String, _ bytes: Int) -> Memory {
         Memory(
@@ -199,9 +229,12 @@ extension DryRun {
       return [
         row(.weights, "weights", counted.weightBytes), row(.gradients, "gradients", counted.gradientBytes),
         row(.optimizer, "optimizer", counted.optimizerBytes),
-        row(.activations, "activations", counted.activationBytes),
+        row(.activations, "activations", activations),
         row(.outer, "outer", counted.outerBytes), row(.host, "offloaded", offloaded),
-      ].filter { $0.executedBytes != 0 || $0.countedBytes != 0 || !["outer", "offloaded"].contains($0.kind) }
+      ]
+      // Rows of experts are counted as many on every rank, and are where routers send them.
+      .filter { run.setting.balancesExperts || job.model.experts == nil || $0.kind != "activations" }
+      .filter { $0.executedBytes != 0 || $0.countedBytes != 0 || !["outer", "offloaded"].contains($0.kind) }
     }
   }
 
@@ -252,13 +285,26 @@ extension [RankProgram] {
   }
 }
 
+extension Split {
+  /// Whether a stage's chunks have layers of different kinds, or other numbers of them, and backward passes are whole; or of
+  /// passes that run beside each other layer by layer, whether these keep different amounts.
+  fileprivate func hasUnlikeChunks(ofStage stage: Int, _ kinds: LayerKinds, _ schedule: PipelineSchedule) -> Bool {
+    guard !schedule.splitsBackward else { return false }
+    let chunks = (0..<schedule.chunkCount).map {
+      kinds.counts(in: layerRanges[schedule.virtualStageIndex(stage: stage, chunk: $0)])
+    }
+    let isCombined = schedule.steps(ofStage: stage).indices.contains { schedule.isPaired($0, ofStage: stage) }
+    return chunks.contains { $0 != chunks[0] } || isCombined && chunks[0].dense > 0 && chunks[0].experts > 0
+  }
+}
+
 extension ExecutionSetting {
   /// The whole model on one rank. The vocabulary is padded as for the ranks, so that padded rows exist in neither.
   var referenceShard: ModelShard {
     ModelShard(
       model: job.model, sequenceLength: job.sequenceLength, usesFlashAttention: strategy.usesFlashAttention,
       paddedVocabularySize: shape.paddedVocabularySize, seed: seed, elementByteCount: job.precision.byteCount,
-      arithmetic: arithmetic, dropsOut: !shape.isZerothOrder, corpus: corpus)
+      arithmetic: arithmetic, dropsOut: !shape.isZerothOrder, corpus: corpus, balancesExperts: balancesExperts)
   }
 
   /// What one rank makes of the same training.
@@ -279,12 +325,9 @@ extension ExecutionSetting {
       }
   }
 
-  /// Layouts of all parts at tensor degree 1.
+  /// Layouts of all parts at tensor degree 1, each expert by itself.
   var referenceLayouts: [ParameterLayout] {
-    let shard = referenceShard
-    return [Embedding(shard: shard).layout]
-      + (0..<job.model.layerCount).map { TransformerLayer(shard: shard, index: $0).layout }
-      + [OutputHead(shard: shard, ownsOutputMatrix: !job.model.hasTiedEmbeddings).layout]
+    SerialReference(shard: referenceShard, globalBatch: 1, microBatch: 1, settings: optimizer).layouts
   }
 
   var initialParameters: [ModelPart: [Float]] {

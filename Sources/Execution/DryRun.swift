@@ -22,12 +22,15 @@ package struct DryRun: Sendable {
     package var emulatesPrecision: Bool
     /// Of parameters, data and dropout.
     package var seed: UInt64
+    /// Whether tokens are dealt out to experts in turn, so that all have as many, as the plan counts them; otherwise they go
+    /// where routers send them.
+    package var balancesExperts: Bool
     /// Whether quantised exchanges of gradients make up for what they left out; nil if not.
     package var errorFeedback: ErrorFeedback?
 
     package init(
       stepCount: Int = 3, optimizer: Optimizer = .planned, usesThreads: Bool = false, emulatesPrecision: Bool = false,
-      seed: UInt64 = 1, errorFeedback: ErrorFeedback? = nil
+      seed: UInt64 = 1, errorFeedback: ErrorFeedback? = nil, balancesExperts: Bool = true
     ) {
       self.stepCount = stepCount
       self.optimizer = optimizer
@@ -35,6 +38,7 @@ package struct DryRun: Sendable {
       self.emulatesPrecision = emulatesPrecision
       self.seed = seed
       self.errorFeedback = errorFeedback
+      self.balancesExperts = balancesExperts
     }
   }
 
@@ -175,9 +179,12 @@ extension Miniature {
   /// way of least latency.
   var routes: CollectiveRoutes {
     let model = model, scale = messageScale, isZerothOrder = strategy.update == .zerothOrder
+    let isRagged = strategy.dispatcher != .allGather
     return CollectiveRoutes { question in
       // Wherever the plan's own would be added up: in the order of ranks losses are the serial reference's to the bit.
       if isZerothOrder, question.operand.isOfScalars { return .direct }
+      // Rows of which every rank has others go straight to where they belong.
+      if case .routed = question.operand, isRagged, question.kind != .allToAll { return .direct }
       let planned = Double(question.byteCount) * scale.factor(of: question.operand)
       return model.route(of: question.kind, over: question.group, byteCount: Int(planned.rounded()))
     }

@@ -11,7 +11,8 @@ extension IterationShape {
     do {
       schedule = try PipelineSchedule(
         strategy.schedule, stageCount: strategy.pipelineDegree,
-        microBatchCount: strategy.microBatchCount(globalBatch: model.job.globalBatch))
+        microBatchCount: strategy.microBatchCount(globalBatch: model.job.globalBatch),
+        combines: strategy.overlapsExperts)
     } catch {
       preconditionFailure("the strategy breaks no rule: \(error)")
     }

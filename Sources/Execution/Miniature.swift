@@ -8,7 +8,8 @@ package import Documents
 /// embeddings, biases, dropout and the order of the nodes stay the plan's. Widths, vocabulary, sequence and
 /// the number of micro-batches shrink always; the data-parallel and then the pipeline degree shrink where the
 /// ranks are too many, but never to one where the plan has more: every kind of group remains; the degree by which ranks
-/// divide sequences last. Shard degrees shrink with the replicas, the outer ones first. Groups of replicas that divide losses stay as large as they are.
+/// divide sequences last. Of experts there are a few on each rank, and of the ranks that divide them as many as remain; tokens
+/// are still sent in the plan's way. Shard degrees shrink with the replicas, the outer ones first. Groups of replicas that divide losses stay as large as they are.
 /// Of workers there are fewer before anything in them is, two where the plan has several; their rounds are of up to
 /// ``longestRound`` iterations, as late as the plan's.
 package struct Miniature: Sendable {
@@ -54,9 +55,9 @@ package struct Miniature: Sendable {
   ///
   /// - Parameter rankLimit: ranks to execute at most.
   package init(of plan: Plan, rankLimit: Int) throws(Refusal) {
-    if let what = plan.job.model.pricedOnly ?? plan.strategy.pricedOnly { throw .notExecuted(what) }
+    if let what = Self.notExecuted(plan) { throw .notExecuted(what) }
     let planned = plan.strategy
-    let degrees = try Degrees(of: plan, rankLimit: rankLimit)
+    let degrees = try MiniatureDegrees(of: plan, rankLimit: rankLimit)
     let p = degrees.pipeline, v = planned.virtualStageCount
     let stages = degrees.keptStages(of: planned.pipelineDegree)
     let split = Split(
@@ -74,12 +75,17 @@ package struct Miniature: Sendable {
       sharding: planned.hasShardLevels
         ? planned.sharding.shrunk(from: planned.replicaCount, to: degrees.mesh.replicaCount) : nil
     ).with(\.microBatch, min(planned.microBatch, 2)).with(\.contextInnerDegree, degrees.contextInner)
+      .with(\.expertDegree, degrees.expert)
     strategy.outer.period = min(planned.outer.period, Self.longestRound)
     do {
-      let sequenceLength = Self.sequenceLength(of: plan, contextDegree: strategy.contextDegree)
+      let keptLayers = degrees.keptLayers(of: plan)
+      let experts = Self.experts(of: plan, expertDegree: degrees.expert, keptLayers: keptLayers)
+      let sequenceLength = Self.sequenceLength(of: plan, contextDegree: strategy.contextDegree, experts)
       var job = try TrainingJob(
         model: Self.model(
-          of: plan.job.model, layerCount: split.layerCount, tensorDegree: planned.tensorDegree,
+          of: plan.job.model, experts: experts,
+          details: Self.details(of: plan, keptLayers: keptLayers, sequenceLength: sequenceLength),
+          layerCount: split.layerCount, tensorDegree: planned.tensorDegree,
           headDivisor: strategy.contextDivision.headDegree, sequenceLength: sequenceLength,
           // Quantised exchanges are possible where twice their ranks divide a part.
           layerDivisor: strategy.sharding.quantisesGradients ? 2 * strategy.sharding.optimizerDegree : 1),
@@ -124,17 +130,22 @@ package struct Miniature: Sendable {
     return planned > 2 * plannedStages && p > 2 ? 2 * (p + 1) : min(planned, 2 * p - 1)
   }
 
-  /// The fewest tokens, 8 or more, that divide among a tensor group, and into twice as many chunks as ranks divide them.
-  private static func sequenceLength(of plan: Plan, contextDegree: Int) -> Int {
-    let unit = plan.strategy.tensorDegree * (contextDegree > 1 ? 2 * contextDegree : 1)
+  /// The fewest tokens, 8 or more, that divide among a tensor group, and into twice as many chunks as ranks divide them; of
+  /// which each has as many for every expert, if these are dealt out in turn.
+  private static func sequenceLength(
+    of plan: Plan, contextDegree: Int, _ experts: ModelDescription.Experts?
+  ) -> Int {
+    var unit = plan.strategy.tensorDegree * (contextDegree > 1 ? 2 * contextDegree : 1)
+    if let experts { unit *= experts.count / experts.count.greatestCommonDivisor(with: experts.perToken) }
     return min(plan.job.sequenceLength, (8 + unit - 1) / unit * unit)
   }
 
   private static func model(
-    of planned: ModelDescription, layerCount: Int, tensorDegree t: Int, headDivisor: Int, sequenceLength: Int,
-    layerDivisor: Int
+    of planned: ModelDescription, experts: ModelDescription.Experts?, details: ModelDescription.Details,
+    layerCount: Int, tensorDegree t: Int,
+    headDivisor: Int, sequenceLength: Int, layerDivisor: Int
   ) throws(ModelDescription.Contradiction) -> ModelDescription {
-    let headSize = 4
+    let latent = Self.latent(of: planned), headSize = latent?.headSize ?? 4
     // As many on each rank as exchange sequences for heads.
     let keyValueHeads = headDivisor > 1 ? t * headDivisor : t == 1 ? min(2, planned.keyValueHeadCount) : t
     let heads = planned.headCount > planned.keyValueHeadCount ? 2 * keyValueHeads : keyValueHeads
@@ -153,7 +164,8 @@ package struct Miniature: Sendable {
         hasGatedFeedForward: planned.hasGatedFeedForward, hasTiedEmbeddings: planned.hasTiedEmbeddings,
         positionCount: planned.positionCount > 0 ? sequenceLength : 0,
         hasQueryKeyValueBias: planned.hasQueryKeyValueBias, hasAttentionOutputBias: planned.hasAttentionOutputBias,
-        hasFeedForwardBias: planned.hasFeedForwardBias, hasDropout: planned.hasDropout, form: Self.form(of: planned))
+        hasFeedForwardBias: planned.hasFeedForwardBias, hasDropout: planned.hasDropout, latent: latent,
+        experts: experts, form: Self.form(of: planned), details: details)
     }
     let narrowest = try model(feedForwardSize: t * max(1, Int((feedForward / Double(t)).rounded())))
     // A little wider, where that makes a layer divide.
@@ -164,11 +176,34 @@ package struct Miniature: Sendable {
     return narrowest
   }
 
+  /// Narrow vectors of a few numbers, where the plan's heads are made of such.
+  private static func latent(of planned: ModelDescription) -> ModelDescription.LatentAttention? {
+    planned.latent.map {
+      ModelDescription.LatentAttention(
+        queryRank: $0.queryRank.map { _ in 6 }, keyValueRank: 5, plainSize: 4, rotarySize: 2,
+        valueSize: $0.valueSize == $0.headSize ? 6 : 4)
+    }
+  }
+
+  /// Windows of attention, or runs, of a quarter of the sequence, in the layers that have such shorter than theirs.
+  private static func details(of plan: Plan, keptLayers: [Int], sequenceLength: Int) -> ModelDescription.Details {
+    let model = plan.job.model, planned = model.details
+    guard model.windowedLayerCount(sequenceLength: plan.job.sequenceLength) > 0 else {
+      return ModelDescription.Details()
+    }
+    let reach = max(2, sequenceLength / 4)
+    return ModelDescription.Details(
+      attentionWindow: planned.attentionWindow.map { _ in reach },
+      attentionChunk: planned.attentionChunk.map { _ in reach },
+      fullAttentionLayers: keptLayers.enumerated().filter { model.kind(ofLayer: $0.element).reach == .full }
+        .map(\.offset))
+  }
+
   /// The nearest form to a model's that is executed: two norms a block, before its halves, which follow each other.
   static func form(of model: ModelDescription) -> ModelDescription.Form {
     ModelDescription.Form(
       norm: model.form.norm == .layerNorm ? .layerNorm : .rms, queryKeyNorm: model.hasQueryKeyNorm ? .head : nil,
-      hasRotaryPositions: model.form.hasRotaryPositions)
+      hasRotaryPositions: model.form.hasRotaryPositions, hasSinks: model.form.hasSinks)
   }
 
   /// The miniature's vocabulary is padded to a multiple of this times the tensor degree.
@@ -185,6 +220,7 @@ package struct Miniature: Sendable {
       Change(
         what: "inner context degree", planned: plan.strategy.contextInnerDegree,
         executed: strategy.contextInnerDegree),
+      Change(what: "expert degree", planned: plan.strategy.expertDegree, executed: strategy.expertDegree),
       Change(what: "data degree", planned: plan.strategy.dataDegree, executed: strategy.dataDegree),
       Change(
         what: "weight shard degree", planned: plan.strategy.sharding.weightDegree,
@@ -207,7 +243,27 @@ package struct Miniature: Sendable {
       Change(what: "attention heads", planned: model.headCount, executed: small.headCount),
       Change(what: "key-value heads", planned: model.keyValueHeadCount, executed: small.keyValueHeadCount),
       Change(what: "head size", planned: model.headSize, executed: small.headSize),
+      Change(
+        what: "width of a head's values", planned: model.latent?.valueSize ?? 0, executed: small.latent?.valueSize ?? 0),
+      Change(
+        what: "width of narrow queries", planned: model.latent?.queryRank ?? 0, executed: small.latent?.queryRank ?? 0),
+      Change(
+        what: "width of narrow keys and values", planned: model.latent?.keyValueRank ?? 0,
+        executed: small.latent?.keyValueRank ?? 0),
+      Change(
+        what: "window of attention",
+        planned: small.details.attentionWindow == nil ? 0 : model.details.attentionWindow ?? 0,
+        executed: small.details.attentionWindow ?? 0),
       Change(what: "feed-forward size", planned: model.feedForwardSize, executed: small.feedForwardSize),
+      Change(what: "experts", planned: model.experts?.count ?? 0, executed: small.experts?.count ?? 0),
+      Change(
+        what: "experts of a token", planned: model.experts?.perToken ?? 0, executed: small.experts?.perToken ?? 0),
+      Change(
+        what: "width of an expert", planned: model.experts?.feedForwardSize ?? 0,
+        executed: small.experts?.feedForwardSize ?? 0),
+      Change(
+        what: "width of shared experts", planned: model.experts?.sharedFeedForwardSize ?? 0,
+        executed: small.experts?.sharedFeedForwardSize ?? 0),
       Change(what: "vocabulary", planned: model.vocabularySize, executed: small.vocabularySize),
       Change(
         what: "norms of a block", planned: model.form.block.normCount, executed: small.form.block.normCount),
@@ -253,98 +309,5 @@ extension Sharding {
       weightDegree: weights, gradientDegree: gradients, optimizerDegree: gradients * factors[inner.count + 1],
       secondaryDegree: secondaryDegree == nil ? nil : factors[0], quantisesWeights: quantisesWeights,
       quantisesGradients: quantisesGradients)
-  }
-}
-
-/// The degrees of a miniature and the devices it occupies.
-private struct Degrees {
-  let mesh: Mesh
-  /// Neighbours that exchange sequences for heads, where there are rings besides.
-  let contextInner: Int
-
-  var pipeline: Int { mesh.degree(of: .pipeline) }
-  var worldSize: Int { mesh.worldSize }
-
-  /// The largest context degree, then pipeline degree, then data degree, then workers, whose ranks are few enough
-  /// and fill whole nodes, each worker its own, or one in part.
-  init(of plan: Plan, rankLimit: Int) throws(Miniature.Refusal) {
-    let strategy = plan.strategy, inNode = plan.cluster.devicesPerNode
-    var needed = strategy.worldSize
-    for (context, inner) in Self.contexts(of: strategy) {
-      for p in stride(from: strategy.pipelineDegree, through: min(2, strategy.pipelineDegree), by: -1) {
-        for d in stride(from: strategy.dataDegree, through: min(2, strategy.dataDegree), by: -1) {
-          let worker = strategy.mesh.ofOneWorker.with(.pipeline, degree: p).with(.data, degree: d)
-            .with(.context, degree: context)
-          let planned = strategy.workerDegree, most = max(min(2, planned), min(planned, rankLimit / worker.worldSize))
-          let mesh = worker.with(.worker, degree: most), ranks = mesh.worldSize
-          let fillsNodes = worker.worldSize % inNode == 0
-          let fillsPart =
-            planned == 1 && ranks < inNode
-            && plan.cluster.levels.allSatisfy { $0.span >= ranks || ranks % $0.span == 0 }
-          // Whole groups that divide losses, and two of them where there are several.
-          let (groups, rest) = d.quotientAndRemainder(dividingBy: strategy.perturbationDegree)
-          guard fillsNodes || fillsPart, rest == 0,
-            groups >= min(2, strategy.dataDegree / strategy.perturbationDegree),
-            strategy.sharding.shrunk(from: strategy.replicaCount, to: mesh.replicaCount) != nil
-          else { continue }
-          if ranks <= rankLimit {
-            self.mesh = mesh
-            contextInner = inner
-            return
-          }
-          needed = min(needed, ranks)
-        }
-      }
-    }
-    throw .tooFewRanks(limit: rankLimit, needed: needed)
-  }
-
-  /// Context degrees that leave every kind of exchange there is, the largest first, each with its inner one.
-  private static func contexts(of strategy: Strategy) -> [(context: Int, inner: Int)] {
-    let planned = strategy.contextDegree
-    guard planned > 1 else { return [(1, 1)] }
-    let divisors = (2...planned).reversed().filter { planned % $0 == 0 }
-    guard strategy.contextExchange == .allToAllRing else { return divisors.map { ($0, 1) } }
-    return divisors.compactMap { context in
-      (2..<max(2, context)).last { context % $0 == 0 && strategy.contextInnerDegree % $0 == 0 }.map { (context, $0) }
-    }
-  }
-
-  /// Which of the plan's stages are kept: the first, the last, and others evenly between.
-  func keptStages(of planned: Int) -> [Int] {
-    pipeline == 1 ? [0] : (0..<pipeline).map { ($0 * (planned - 1) + (pipeline - 1) / 2) / (pipeline - 1) }
-  }
-
-  /// The plan's cluster, or as much of one node as the ranks fill.
-  func cluster(of plan: Plan) throws(ClusterDescription.Contradiction) -> ClusterDescription {
-    let cluster = plan.cluster
-    guard worldSize < cluster.devicesPerNode else { return cluster }
-    var levels = cluster.levels.filter { $0.span < worldSize }
-    if let around = cluster.levels.first(where: { $0.span >= worldSize }) {
-      levels.append(around.spanning(worldSize))
-    }
-    return try ClusterDescription(
-      name: cluster.name, source: cluster.source, device: cluster.device,
-      nodeNames: [cluster.nodeNames[plan.arrangement.nodeOrder[0]]], devicesPerNode: worldSize, levels: levels,
-      host: cluster.host)
-  }
-
-  /// The nodes of the kept stages, in the plan's order; as many as the ranks fill.
-  func nodeOrder(of plan: Plan, keptStages: [Int]) -> [Int] {
-    let inNode = plan.cluster.devicesPerNode
-    guard worldSize >= inNode else { return [0] }
-    let planned = plan.arrangement.nodeOrder
-    let stageSize = plan.strategy.mesh.blockSize(below: .pipeline), keptSize = mesh.blockSize(below: .pipeline)
-    // The first workers are kept, and of each the same nodes.
-    let workerSize = plan.strategy.mesh.blockSize(below: .worker), keptWorkerSize = mesh.blockSize(below: .worker)
-    return (0..<mesh.degree(of: .worker)).flatMap { worker in
-      let planned = planned[(worker * workerSize / inNode)...]
-      guard stageSize % inNode == 0, keptSize % inNode == 0 else {
-        return Array(planned.prefix(keptWorkerSize / inNode))
-      }
-      return keptStages.flatMap { stage in
-        planned.dropFirst(stage * stageSize / inNode).prefix(keptSize / inNode)
-      }
-    }
   }
 }

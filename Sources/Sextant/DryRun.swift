@@ -19,6 +19,14 @@ public struct DryRun: Sendable {
       case adam, sgd
     }
 
+    /// Where tokens of models with experts go.
+    public enum Routing: String, Sendable, CaseIterable {
+      /// To all experts in turn, as many to each: what the plan counts.
+      case balanced
+      /// Where routers send them.
+      case learned
+    }
+
     /// Ranks to execute at most; a plan with more is shrunk.
     public var rankLimit = 64
     /// Optimizer steps, at least 1.
@@ -31,6 +39,8 @@ public struct DryRun: Sendable {
     public var usesThreads = false
     /// Whether what is kept or sent is rounded to the plan's precision; otherwise fp32.
     public var emulatesPrecision = false
+    /// Where tokens of models with experts go.
+    public var routing = Routing.balanced
 
     /// Three steps of the plan's optimizer on up to 64 ranks.
     public init() {}
@@ -85,7 +95,7 @@ public struct DryRun: Sendable {
     } catch { throw SextantError(.input, source: source, expected: "\(error)") }
     let executed = Execution.DryRun.Options(
       stepCount: options.stepCount, optimizer: options.optimizer.execution, usesThreads: options.usesThreads,
-      emulatesPrecision: options.emulatesPrecision, seed: options.seed)
+      emulatesPrecision: options.emulatesPrecision, seed: options.seed, balancesExperts: options.routing == .balanced)
     if let sentence = miniature.unsupported(executed) {
       throw SextantError(.unsupported, source: source, expected: sentence)
     }

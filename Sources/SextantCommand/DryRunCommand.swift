@@ -36,6 +36,10 @@ struct DryRunCommand: ParsableCommand {
   @Option(help: "Seed of parameters, tokens and dropout.")
   var seed: UInt64 = 1
 
+  @Option(
+    help: "Where tokens go to experts: balanced (as many to each, as the plan counts) or learned (by the routers).")
+  var routing = DryRun.Options.Routing.balanced
+
   @Flag(help: "Give every rank a thread; the numbers are the same.")
   var threads = false
 
@@ -66,6 +70,7 @@ struct DryRunCommand: ParsableCommand {
       options.stepCount = steps
       options.optimizer = optimizer
       options.seed = seed
+      options.routing = routing
       options.usesThreads = threads
       options.emulatesPrecision = precisionEmulation
       let run = try DryRun(read, options: options, source: plan)
@@ -89,3 +94,4 @@ struct DryRunCommand: ParsableCommand {
 }
 
 extension DryRun.Options.Optimizer: ExpressibleByArgument {}
+extension DryRun.Options.Routing: ExpressibleByArgument {}

@@ -18,9 +18,11 @@ struct DoublePrecisionTransformer {
     sequenceLength = shard.sequenceLength
     seed = shard.seed
     weights = [:]
-    let parts = [.embedding, .head] + (0..<shard.model.layerCount).map(ModelPart.layer)
-    for part in parts {
-      let layout = ParameterLayout(part, shard: shard, ownsOutputMatrix: ownsOutputMatrix)
+    let serial = SerialReference(shard: shard, globalBatch: 1, microBatch: 1, settings: .init())
+    let layouts =
+      serial.layouts.dropLast() + [ParameterLayout(.head, shard: shard, ownsOutputMatrix: ownsOutputMatrix)]
+    for layout in layouts {
+      let part = layout.part
       let values = layout.initialValues(seed: shard.seed)
       weights[part] = [:]
       for tensor in layout.tensors { weights[part]?[tensor.name] = values[tensor.range].map(Double.init) }
@@ -57,7 +59,9 @@ struct DoublePrecisionTransformer {
         let dropped = drop(attention[position], step, layer, .attention, sequence, position)
         for i in 0..<h { stream[position][i] += dropped[i] }
         let second = norm(stream[position], part, .feedForwardNormWeight, .feedForwardNormBias)
-        let output = drop(feedForward(second, part), step, layer, .feedForward, sequence, position)
+        let whole =
+          model.kind(ofLayer: layer).feedForward == .experts ? experts(second, layer) : feedForward(second, part)
+        let output = drop(whole, step, layer, .feedForward, sequence, position)
         for i in 0..<h { stream[position][i] += output[i] }
       }
     }
@@ -76,6 +80,8 @@ struct DoublePrecisionTransformer {
     _ rows: [[Double]], _ part: ModelPart, _ step: Int, _ layer: Int, _ sequence: Int
   ) -> [[Double]] {
     let d = model.headSize, heads = model.headCount, group = heads / model.keyValueHeadCount
+    let size = model.valueHeadSize
+    if let latent = model.latent { return latentAttention(rows, part, layer, latent) }
     let q = rows.enumerated().map { turn(split($1, part, .queryWeight, .queryBias, .queryNormWeight), $0) }
     let k = rows.enumerated().map { turn(split($1, part, .keyWeight, .keyBias, .keyNormWeight), $0) }
     let v = rows.map { split($0, part, .valueWeight, .valueBias, nil) }
@@ -83,11 +89,12 @@ struct DoublePrecisionTransformer {
     return rows.indices.map { position in
       var context = [Double](repeating: 0, count: heads * d)
       for head in 0..<heads {
-        let seen = model.family == .bert ? 0..<rows.count : 0..<position + 1
+        let seen = model.family == .bert ? 0..<rows.count : seenKeys(position, layer)
         let scores = seen.map { key in
           (0..<d).reduce(0.0) { $0 + q[position][head][$1] * k[key][head / group][$1] } / Double(d).squareRoot()
         }
-        let total = scores.reduce(0) { $0 + exp($1) }
+        let sink = weights[part]?[.sinks].map { exp($0[head]) } ?? 0
+        let total = scores.reduce(0) { $0 + exp($1) } + sink
         var factors = [Float](repeating: 1, count: sequenceLength)
         if model.hasDropout {
           dropout.fill(
@@ -95,8 +102,8 @@ struct DoublePrecisionTransformer {
             range: head * sequenceLength..<(head + 1) * sequenceLength)
         }
         for key in seen {
-          let weight = exp(scores[key]) / total * Double(factors[key])
-          for i in 0..<d { context[head * d + i] += weight * v[key][head / group][i] }
+          let weight = exp(scores[key - seen.lowerBound]) / total * Double(factors[key])
+          for i in 0..<size { context[head * d + i] += weight * v[key][head / group][i] }
         }
       }
       return linear(context, tensor(part, .attentionOutputWeight), weights[part]?[.attentionOutputBias])
@@ -184,6 +191,120 @@ struct DoublePrecisionTransformer {
     Dropout(seed: seed, step: step, layer: layer, site: site)
       .fill(&factors, sequence: sequence, position: position, range: 0..<row.count)
     return zip(row, factors).map { $0 * Double($1) }
+  }
+
+  // MARK: Windows, latent attention, experts
+
+  /// The keys that a query sees.
+  private func seenKeys(_ position: Int, _ layer: Int) -> Range<Int> {
+    switch model.kind(ofLayer: layer).reach {
+    case .full: 0..<position + 1
+    case .window(let size): max(0, position - size + 1)..<position + 1
+    case .chunk(let size): position / size * size..<position + 1
+    }
+  }
+
+  /// From the definition: queries of a narrow vector, keys and values of another, a part of the keys for all heads.
+  private func latentAttention(
+    _ rows: [[Double]], _ part: ModelPart, _ layer: Int, _ latent: ModelDescription.LatentAttention
+  ) -> [[Double]] {
+    let n = latent.plainSize, r = latent.rotarySize, v = latent.valueSize
+    func normed(_ row: [Double], _ name: ParameterName) -> [Double] {
+      let square = row.reduce(0) { $0 + $1 * $1 } / Double(row.count)
+      return zip(row, tensor(part, name)).map { $0 / (square + 1e-5).squareRoot() * $1 }
+    }
+    func turned(_ part: [Double], _ position: Int) -> [Double] {
+      var turned = part
+      for i in 0..<r / 2 {
+        let angle = Double(position) / pow(10_000, 2 * Double(i) / Double(r))
+        turned[i] = part[i] * cos(angle) - part[i + r / 2] * sin(angle)
+        turned[i + r / 2] = part[i] * sin(angle) + part[i + r / 2] * cos(angle)
+      }
+      return turned
+    }
+    var queries: [[[Double]]] = [], keys: [[[Double]]] = [], values: [[[Double]]] = []
+    for (position, row) in rows.enumerated() {
+      let narrow =
+        latent.queryRank == nil
+        ? row : normed(linear(row, tensor(part, .queryDownWeight), nil), .queryDownNormWeight)
+      let query = linear(narrow, tensor(part, .queryWeight), nil)
+      let down = linear(row, tensor(part, .keyValueDownWeight), nil)
+      let shared = turned(Array(down[latent.keyValueRank...]), position)
+      let up = linear(
+        normed(Array(down[..<latent.keyValueRank]), .keyValueDownNormWeight), tensor(part, .keyValueUpWeight), nil)
+      queries.append(
+        (0..<model.headCount).map { head in
+          let first = head * (n + r)
+          return Array(query[first..<first + n]) + turned(Array(query[first + n..<first + n + r]), position)
+        })
+      keys.append((0..<model.headCount).map { Array(up[$0 * (n + v)..<$0 * (n + v) + n]) + shared })
+      values.append((0..<model.headCount).map { Array(up[$0 * (n + v) + n..<($0 + 1) * (n + v)]) })
+    }
+    return rows.indices.map { position in
+      var context = [Double](repeating: 0, count: model.headCount * v)
+      for head in 0..<model.headCount {
+        let seen = seenKeys(position, layer)
+        let scores = seen.map { key in
+          (0..<n + r).reduce(0.0) { $0 + queries[position][head][$1] * keys[key][head][$1] }
+            / Double(n + r).squareRoot()
+        }
+        let total = scores.reduce(0) { $0 + exp($1) }
+        for key in seen {
+          let weight = exp(scores[key - seen.lowerBound]) / total
+          for i in 0..<v { context[head * v + i] += weight * values[key][head][i] }
+        }
+      }
+      return linear(context, tensor(part, .attentionOutputWeight), weights[part]?[.attentionOutputBias])
+    }
+  }
+
+  /// From the definition: the experts with the best scores, each token's outputs weighed and added up.
+  private func experts(_ row: [Double], _ layer: Int) -> [Double] {
+    guard let experts = model.experts else { return row }
+    let part = ModelPart.layer(layer)
+    let logits = linear(row, tensor(part, .routerWeight), weights[part]?[.routerBias])
+    let total = logits.reduce(0) { $0 + exp($1) }
+    let scores = logits.map { experts.score == .softmax ? exp($0) / total : 1 / (1 + exp(-$0)) }
+    let values = zip(scores, weights[part]?[.correctionBias] ?? scores.map { _ in 0 }).map { $0 + $1 }
+    var open = Array(scores.indices)
+    if let groups = experts.groups {
+      let size = experts.count / groups.count
+      let best = (0..<groups.count).sorted { left, right in
+        func value(_ group: Int) -> Double {
+          let sorted = values[group * size..<(group + 1) * size].sorted(by: >)
+          return sorted.prefix(experts.hasCorrectionBias ? 2 : 1).reduce(0, +)
+        }
+        return value(left) > value(right)
+      }.prefix(groups.kept)
+      open = open.filter { best.contains($0 / size) }
+    }
+    let chosen = open.sorted { values[$0] > values[$1] }.prefix(experts.perToken)
+    let sum = experts.normalisesWeights ? chosen.reduce(0) { $0 + scores[$1] } : 1
+    var output = [Double](repeating: 0, count: row.count)
+    for expert in chosen {
+      let own = ModelPart.experts(layer, expert..<expert + 1)
+      let result = narrow(
+        row, own, up: (.upWeight, .upBias), gate: (.gateWeight, .gateBias), down: .downWeight, .downBias)
+      for i in output.indices { output[i] += experts.routedScale * scores[expert] / sum * result[i] }
+    }
+    guard experts.sharedFeedForwardSize > 0 else { return output }
+    let shared = narrow(
+      row, part, up: (.sharedUpWeight, .downBias), gate: (.sharedGateWeight, .downBias), down: .sharedDownWeight,
+      .downBias)
+    let gate = weights[part]?[.sharedExpertsGate].map { vector in
+      1 / (1 + exp(-zip(row, vector).reduce(0) { $0 + $1.0 * $1.1 }))
+    }
+    return zip(output, shared).map { $0 + (gate ?? 1) * $1 }
+  }
+
+  private func narrow(
+    _ row: [Double], _ part: ModelPart, up: (ParameterName, ParameterName), gate: (ParameterName, ParameterName),
+    down: ParameterName, _ downBias: ParameterName
+  ) -> [Double] {
+    let value = linear(row, tensor(part, up.0), weights[part]?[up.1])
+    let open = linear(row, tensor(part, gate.0), weights[part]?[gate.1])
+    let inner = zip(open, value).map { $0 / (1 + exp(-$0)) * $1 }
+    return linear(inner, tensor(part, down), weights[part]?[downBias])
   }
 
   private func tensor(_ part: ModelPart, _ name: ParameterName) -> [Double] { weights[part]?[name] ?? [] }

@@ -77,3 +77,29 @@ enum SmallPlans {
     return (pattern, pick([.gpt, .llama, .bert]), pick([true, false]), layerCounts, degrees)
   }
 }
+
+extension SmallPlans {
+  /// A plan of a model with experts.
+  static func expertPlan(
+    _ pattern: String, _ kind: SmallModels.ExpertKind, deviceCount: Int? = nil, globalBatch: Int = 48,
+    layers: Int = 8
+  ) throws -> Plan {
+    let model = try ModelDescription(
+      name: "small", family: .llama, layerCount: layers, hiddenSize: 64, headCount: 8,
+      keyValueHeadCount: kind == .latent ? 8 : 4, feedForwardSize: 160, vocabularySize: 101, hasGatedFeedForward: true,
+      hasTiedEmbeddings: false, latent: kind == .latent ? SmallModels.latentAttention : nil,
+      experts: SmallModels.experts(kind, count: 16, perToken: 4))
+    return try statedPlan(
+      pattern, cluster: Shipped.smallCluster(deviceCount ?? worldSize(of: pattern)), model: model,
+      globalBatch: globalBatch, sequenceLength: 128)
+  }
+
+  /// Ranks of a strategy's pattern.
+  static func worldSize(of pattern: String) -> Int {
+    pattern.split(separator: ",").reduce(1) { product, part in
+      let pair = part.split(separator: "=")
+      guard pair.count == 2, ["tensor", "context", "pipeline", "data"].contains(pair[0]) else { return product }
+      return product * (Int(pair[1]) ?? 1)
+    }
+  }
+}

@@ -197,7 +197,10 @@ struct TensorGroup {
       let normalisedGradients = reduced(
         layers.indices.map { rank in
           // One rank relies on the product to rebuild its core.
-          if half == .attention, rank > 0 { layers[rank].rebuildCore(microBatch: microBatch, saved: &saved[rank]) }
+          if half == .attention, rank > 0 {
+            layers[rank].rebuildCore(
+              microBatch: microBatch, weights: weights[rank], saved: &saved[rank])
+          }
           return layers[rank].productBackward(
             half, sumGradient: sumGradients[rank], normalised: normalised[rank], weights: weights[rank],
             microBatch: microBatch, saved: saved[rank], gradient: &gradients[rank])

@@ -9,7 +9,7 @@ import Training
 @Suite struct TransformerGradientTests {
   static let microBatch = MicroBatch(step: 3, sequences: [5, 2])
 
-  @Test(arguments: try SmallModels.all(), [false, true])
+  @Test(arguments: try SmallModels.all() + SmallModels.mixtures(), [false, true])
   func lossAndGradientsAreThoseOfTheDefinition(model: ModelDescription, flash: Bool) {
     let shard = ModelShard(
       model: model, sequenceLength: 4, usesFlashAttention: flash, paddedVocabularySize: model.vocabularySize + 3,

@@ -33,6 +33,7 @@ struct ProgramDigest {
     case .offload: "offload"
     case .outer: "outer"
     case .gradients: "gradients"
+    case .experts: "experts"
     case .context: "context"
     }
   }
@@ -64,6 +65,7 @@ struct ProgramDigest {
     switch part {
     case .embedding: "embedding"
     case .layer(let index): "layer \(index)"
+    case .experts(let index, let experts): "experts \(experts) of layer \(index)"
     case .head: "head"
     }
   }

@@ -43,6 +43,7 @@ import Training
       switch part {
       case .embedding: "E"
       case .layer(let index): "L\(index)"
+      case .experts: "experts"
       case .head: "H"
       }
     }

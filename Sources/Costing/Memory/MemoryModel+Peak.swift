@@ -39,6 +39,15 @@ extension MemoryModel {
     return max(activationBytes + workspace, activationBytes - chunkActivationBytes + gradients)
   }
 
+  /// Of one of a stage's layers, the one that keeps most.
+  private func largestLayerBytes(_ layers: LayerCounts, _ recomputed: LayerCounts) -> Int {
+    let kept = layers - recomputed
+    return [
+      recomputed.dense > 0 ? layerActivationBytes.dense : 0, recomputed.experts > 0 ? layerActivationBytes.experts : 0,
+      kept.dense > 0 ? keptLayerActivationBytes.dense : 0, kept.experts > 0 ? keptLayerActivationBytes.experts : 0,
+    ].reduce(0, max)
+  }
+
   /// Activations at the worst moment of a stage whose backward passes are split: all that forward has kept until the weights'
   /// gradients are there, and of what waits for these what the input gradient has computed again, and the logits' gradients.
   private func splitActivationBytes(stage: Int, chunkActivationBytes: Int, awaitingChunkBytes: Int) -> Int {
@@ -74,7 +83,8 @@ extension MemoryModel {
   /// Of a stage's passes, the share of those that none of another micro-batch runs beside: as many forward passes as are in
   /// flight on the first stage before its first backward pass, and as many backward ones at the end.
   var unpairedShare: Double {
-    min(1, Double(inFlight.count(stage: 0)) / Double(microBatchCount * strategy.virtualStageCount))
+    let unpaired = min(inFlight.onFirstStage - (strategy.overlapsExperts ? 1 : 0), inFlight.passCount)
+    return min(1, Double(unpaired) / Double(microBatchCount * strategy.virtualStageCount))
   }
 
   /// Peak bytes of a device of a stage.
@@ -87,10 +97,7 @@ extension MemoryModel {
     let parameterCount = parameterCount(stage: stage, layers) + routedCount(stage: stage, layers)
     let isFirst = stage == 0, isLast = stage == strategy.headStage
     let chunkCount = strategy.virtualStageCount
-    // Beside a backward pass there is a forward pass of another micro-batch.
-    let passesInFlight =
-      strategy.overlapsExperts
-      ? min(inFlight.count(stage: stage) + 1, microBatchCount * chunkCount) : inFlight.count(stage: stage)
+    let passesInFlight = inFlight.count(stage: stage)
     // Of all chunks in the mean, where they differ.
     let layersInFlight = (passesInFlight * layers.total + chunkCount - 1) / chunkCount
     let recomputed = strategy.recompute == .full ? content.recomputed ?? layers : layers
@@ -103,10 +110,17 @@ extension MemoryModel {
         stage: stage, chunkActivationBytes: chunkActivations,
         awaitingChunkBytes: awaitingLayerBytes.sum(recomputed) / chunkCount)
     } else {
-      activations = (passesInFlight * stageActivations + chunkCount - 1) / chunkCount
-      if isFirst { activations += inFlight.inFirstChunk * embeddingActivationBytes }
       // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
-      if isLast { activations += headActivationBytes }
+      let head = isLast ? headActivationBytes : 0
+      if strategy.overlapsExperts, passesInFlight < inFlight.passCount {
+        // The forward pass of a pair keeps a layer's, and then the backward pass gives up another's: of both together there
+        // is one layer more than of one, or the head.
+        activations = ((passesInFlight - 1) * stageActivations + chunkCount - 1) / chunkCount
+        activations += max(head, largestLayerBytes(layers, recomputed))
+      } else {
+        activations = (passesInFlight * stageActivations + chunkCount - 1) / chunkCount + head
+      }
+      if isFirst { activations += inFlight.inFirstChunk * embeddingActivationBytes }
     }
     var weights = weightBytes(stage: stage, layers)
     var gradients = gradientBytes(stage: stage, layers)

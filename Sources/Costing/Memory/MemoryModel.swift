@@ -132,7 +132,7 @@ package struct MemoryModel: Sendable {
     self.buffers = buffers
     microBatchCount = strategy.microBatchCount(globalBatch: job.globalBatch)
     inFlight = strategy.schedule.passesInFlight(
-      stageCount: strategy.pipelineDegree, microBatchCount: microBatchCount)
+      stageCount: strategy.pipelineDegree, microBatchCount: microBatchCount, combines: strategy.overlapsExperts)
     weightByteCount = job.precision.byteCount
     evaluationCount = strategy.update == .zerothOrder ? strategy.evaluationCount(job) : 0
     streamByteCount =

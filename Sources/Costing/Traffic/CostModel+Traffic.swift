@@ -242,7 +242,7 @@ private struct TrafficFold {
     guard memory.hasRoutedExperts else { return }
     let grid = strategy.expertMesh, sharding = strategy.expertSharding
     for moment in Moment.allCases {
-      for exchange in sharding.exchanges(at: moment, in: grid) {
+      for exchange in strategy.expertExchanges(at: moment) {
         guard let family = exchange.family else { continue }
         for ranks in exchange.groups(of: sharding, in: grid) {
           let place = grid.coordinates(ofRank: ranks.first), stage = place[.pipeline]

@@ -28,6 +28,13 @@ package struct TrafficCount: Sendable, Equatable {
     bytes[index(rank, kind, level)] += byteCount
   }
 
+  /// Takes back all that was counted of a kind.
+  package mutating func removeAll(_ kind: TrafficKind) {
+    for rank in 0..<rankCount {
+      for level in 0..<levelCount { bytes[index(rank, kind, level)] = 0 }
+    }
+  }
+
   /// Adds what was counted elsewhere of the same ranks and levels.
   package mutating func add(_ other: Self) {
     precondition(

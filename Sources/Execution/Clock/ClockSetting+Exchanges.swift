@@ -67,7 +67,7 @@ extension ClockSetting {
 
   /// Elements of the whole tensor on a stage.
   private func elementCount(_ exchange: Exchange, _ part: ModelPart?, _ stage: Int) -> Int {
-    shape.elementCount(of: exchange.content, part: part, stage: stage)
+    shape.elementCount(of: exchange, part: part, stage: stage)
   }
 
   /// The share of one collective in what a stage exchanges at a moment that is priced as a whole: by its elements, and

@@ -9,7 +9,7 @@ extension ClockSetting {
     guard let visits = cost[stage].visits else { return nil }
     return switch part {
     case .embedding: visits.embedding
-    case .layer: visits.layer
+    case .layer, .experts: visits.layer
     case .head: visits.head
     }
   }

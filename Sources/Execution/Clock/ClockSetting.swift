@@ -105,7 +105,7 @@ final class ClockSetting: Sendable {
       case .inputGradient: again + [.inputGradient]
       case .weightGradient: [.weightGradient]
       }
-    let timed = passes.flatMap { own.steps(part.kind, $0) }
+    let timed = passes.flatMap { own.steps(shape.recipe(of: part), $0) }
     let sum = timed.reduce(0) { $0 + $1.seconds }
     return sum > 0 ? timed.map { ($0.step, $0.seconds / sum) } : []
   }
@@ -113,7 +113,10 @@ final class ClockSetting: Sendable {
   func stagePart(_ part: ModelPart) -> StagePart {
     switch part {
     case .embedding: .embedding
-    case .layer: .layer(.dense, isKept: shape.strategy.recompute == .full && !shape.recomputes(part))
+    case .layer, .experts:
+      .layer(
+        shape.recipe(of: part) == .expertBlock ? .experts : .dense,
+        isKept: shape.strategy.recompute == .full && !shape.recomputes(part))
     case .head: .head
     }
   }

@@ -142,11 +142,12 @@ extension PipelineStep.Pass {
 }
 
 extension ProgramStep.Stream {
-  /// Whether a rank's trace has a track of it: those to and from the host, between workers, and of gradients by themselves, where there is anything on them.
+  /// Whether a rank's trace has a track of it: those to and from the host, between workers, of tokens and
+  /// of gradients by themselves, where there is anything on them.
   fileprivate func isShown(of program: RankProgram) -> Bool {
     switch self {
     case .compute, .tensor, .pipeline, .data: true
-    case .context, .upload, .offload, .outer, .gradients: program.steps.contains { $0.stream == self }
+    case .context, .experts, .upload, .offload, .outer, .gradients: program.steps.contains { $0.stream == self }
     }
   }
 }

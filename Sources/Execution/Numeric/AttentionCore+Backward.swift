@@ -6,13 +6,15 @@ extension AttentionCore {
     var query: Matrix
     var key: Matrix
     var value: Matrix
+    /// By query head, of ``AttentionCore/sinks``.
+    var sinks: [Float] = []
   }
 
   /// Unfused backward, from kept or rebuilt probabilities.
   func backward(
     contextGradient: Matrix, query: Matrix, key: Matrix, value: Matrix, probabilities: Probabilities
   ) -> Gradients {
-    var gradients = zeroGradients(query: query, key: key)
+    var gradients = zeroGradients(query: query, key: key, value: value)
     withUnsafeTemporaryAllocation(of: Float.self, capacity: tileCount) { scratch in
       probabilities.softmax.elements.withUnsafeBufferPointer { softmax in
         probabilities.dropped.elements.withUnsafeBufferPointer { dropped in
@@ -29,6 +31,12 @@ extension AttentionCore {
               let row = position * keyCount
               var sum: Float = 0
               for at in row..<row + keyCount { sum += softmax[first + at] * work[at] }
+              if !sinks.isEmpty {
+                // What the keys leave is the sink's.
+                var rest: Float = 1
+                for at in row..<row + keyCount { rest -= softmax[first + at] }
+                gradients.sinks[tile.head] -= rest * sum
+              }
               for at in row..<row + keyCount { work[at] = softmax[first + at] * (work[at] - sum) }
             }
             scoreBackward(tile, scoreGradient: work, query: query, key: key, into: &gradients)
@@ -46,7 +54,7 @@ extension AttentionCore {
   func fusedBackward(
     contextGradient: Matrix, query: Matrix, key: Matrix, value: Matrix, context: Matrix, logSumExp: Matrix
   ) -> Gradients {
-    var gradients = zeroGradients(query: query, key: key)
+    var gradients = zeroGradients(query: query, key: key, value: value)
     withUnsafeTemporaryAllocation(of: Float.self, capacity: 4 * tileCount) { scratch in
       guard let softmax = scratch.baseAddress else { return }
       let mask = softmax + tileCount, dropped = mask + tileCount, work = dropped + tileCount
@@ -55,9 +63,10 @@ extension AttentionCore {
         for position in 0..<queryCount {
           let row = softmax + position * keyCount
           let logSum = logSumExp[position * sequences.count + tile.place, tile.head]
-          let seen = visibleCount(position)
-          for at in 0..<seen { row[at] = exp(row[at] - logSum) }
-          for at in seen..<keyCount { row[at] = 0 }
+          let seen = visibleKeys(position)
+          for at in seen { row[at] = exp(row[at] - logSum) }
+          for at in 0..<seen.lowerBound { row[at] = 0 }
+          for at in seen.upperBound..<keyCount { row[at] = 0 }
         }
         if dropout == nil {
           for at in 0..<tileCount { dropped[at] = softmax[at] }
@@ -71,9 +80,13 @@ extension AttentionCore {
           for at in 0..<tileCount { work[at] *= mask[at] }
         }
         for position in 0..<queryCount {
-          let start = queryOffset(tile) + position * headCount * headSize * sequences.count
+          let start = contextOffset(tile) + position * headCount * valueSize * sequences.count
           var sum: Float = 0
-          for at in start..<start + headSize { sum += contextGradient.elements[at] * context.elements[at] }
+          for at in start..<start + valueSize { sum += contextGradient.elements[at] * context.elements[at] }
+          if !sinks.isEmpty {
+            let logSum = logSumExp[position * sequences.count + tile.place, tile.head]
+            gradients.sinks[tile.head] -= exp(sinks[tile.head] - logSum) * sum
+          }
           let row = position * keyCount
           for at in row..<row + keyCount { work[at] = softmax[at] * (work[at] - sum) }
         }
@@ -83,11 +96,12 @@ extension AttentionCore {
     return gradients
   }
 
-  private func zeroGradients(query: Matrix, key: Matrix) -> Gradients {
+  private func zeroGradients(query: Matrix, key: Matrix, value: Matrix) -> Gradients {
     Gradients(
       query: Matrix(rowCount: query.rowCount, columnCount: query.columnCount),
       key: Matrix(rowCount: key.rowCount, columnCount: key.columnCount),
-      value: Matrix(rowCount: key.rowCount, columnCount: key.columnCount))
+      value: Matrix(rowCount: value.rowCount, columnCount: value.columnCount),
+      sinks: [Float](repeating: 0, count: sinks.count))
   }
 
   /// dV += P̃ᵀ·dO; query heads that share a value head add in their order.
@@ -99,9 +113,9 @@ extension AttentionCore {
       gradient.elements.withUnsafeMutableBufferPointer { gradient in
         guard let upstream = upstream.baseAddress, let gradient = gradient.baseAddress else { return }
         MatrixProduct.multiply(
-          MatrixProduct.Operand(dropped, rowStride: keyCount).transposed, queryOperand(upstream, tile),
-          rowCount: keyCount, columnCount: headSize, depth: queryCount,
-          into: gradient + keyValueOffset(tile), cRowStride: stride, accumulating: true)
+          MatrixProduct.Operand(dropped, rowStride: keyCount).transposed, contextOperand(upstream, tile),
+          rowCount: keyCount, columnCount: valueSize, depth: queryCount,
+          into: gradient + valueOffset(tile), cRowStride: stride, accumulating: true)
       }
     }
   }
@@ -114,8 +128,8 @@ extension AttentionCore {
       value.elements.withUnsafeBufferPointer { value in
         guard let upstream = upstream.baseAddress, let value = value.baseAddress else { return }
         MatrixProduct.multiply(
-          queryOperand(upstream, tile), keyValueOperand(value, tile).transposed, rowCount: queryCount,
-          columnCount: keyCount, depth: headSize, into: gradient, cRowStride: keyCount)
+          contextOperand(upstream, tile), valueOperand(value, tile).transposed, rowCount: queryCount,
+          columnCount: keyCount, depth: valueSize, into: gradient, cRowStride: keyCount)
       }
     }
   }
@@ -133,7 +147,7 @@ extension AttentionCore {
       gradients.query.elements.withUnsafeMutableBufferPointer { gradient in
         guard let key = key.baseAddress, let gradient = gradient.baseAddress else { return }
         MatrixProduct.multiply(
-          scores, keyValueOperand(key, tile), rowCount: queryCount, columnCount: headSize, depth: keyCount,
+          scores, keyOperand(key, tile), rowCount: queryCount, columnCount: headSize, depth: keyCount,
           into: gradient + queryOffset(tile), cRowStride: queryStride)
       }
     }
@@ -142,7 +156,7 @@ extension AttentionCore {
         guard let query = query.baseAddress, let gradient = gradient.baseAddress else { return }
         MatrixProduct.multiply(
           scores.transposed, queryOperand(query, tile), rowCount: keyCount, columnCount: headSize,
-          depth: queryCount, into: gradient + keyValueOffset(tile), cRowStride: keyStride, accumulating: true)
+          depth: queryCount, into: gradient + keyOffset(tile), cRowStride: keyStride, accumulating: true)
       }
     }
   }

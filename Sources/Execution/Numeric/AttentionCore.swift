@@ -14,7 +14,9 @@ struct AttentionCore: Sendable {
   /// Query heads of this rank.
   let headCount: Int
   let keyValueHeadCount: Int
+  /// Width of a head's queries and keys, and of its values.
   let headSize: Int
+  let valueSize: Int
   /// Index of the rank's first head in the model.
   let firstHead: Int
   /// Whether a token sees none after it.
@@ -25,22 +27,29 @@ struct AttentionCore: Sendable {
   /// Positions of the queries, and of the keys, ascending: all of a sequence, or what there is of it.
   let queryPositions: [Int]
   let keyPositions: [Int]
-  /// By query, the keys that it sees: the first so many.
-  private let visibleCounts: [Int]
+  /// By query, the keys that it sees.
+  private let visibleRanges: [Range<Int>]
+  /// By query head of the rank, a number among its scores that attends to nothing (gpt-oss); empty without.
+  let sinks: [Float]
 
   /// - Parameters:
   ///   - sequenceLength: of whole sequences.
+  ///   - valueSize: nil is as wide as keys.
+  ///   - reach: how far back a token sees.
   ///   - queryPositions: nil is all.
   ///   - keyPositions: nil is all.
   init(
-    sequences: [Int], sequenceLength: Int, headCount: Int, keyValueHeadCount: Int, headSize: Int, firstHead: Int,
-    isCausal: Bool, dropout: Dropout?, arithmetic: Precision, queryPositions: [Int]? = nil, keyPositions: [Int]? = nil
+    sequences: [Int], sequenceLength: Int, headCount: Int, keyValueHeadCount: Int, headSize: Int,
+    valueSize: Int? = nil, firstHead: Int, isCausal: Bool, dropout: Dropout?, arithmetic: Precision,
+    reach: ModelDescription.LayerKind.Reach = .full, sinks: [Float] = [], queryPositions: [Int]? = nil,
+    keyPositions: [Int]? = nil
   ) {
     self.sequences = sequences
     self.sequenceLength = sequenceLength
     self.headCount = headCount
     self.keyValueHeadCount = keyValueHeadCount
     self.headSize = headSize
+    self.valueSize = valueSize ?? headSize
     self.firstHead = firstHead
     self.isCausal = isCausal
     self.dropout = dropout
@@ -48,7 +57,17 @@ struct AttentionCore: Sendable {
     let queries = queryPositions ?? Array(0..<sequenceLength), keys = keyPositions ?? Array(0..<sequenceLength)
     self.queryPositions = queries
     self.keyPositions = keys
-    visibleCounts = queries.map { query in isCausal ? keys.prefix { $0 <= query }.count : keys.count }
+    self.sinks = sinks
+    visibleRanges = queries.map { query in
+      let end = isCausal ? keys.prefix { $0 <= query }.count : keys.count
+      let first =
+        switch reach {
+        case .full: 0
+        case .window(let size): query - size + 1
+        case .chunk(let size): query / size * size
+        }
+      return min(end, keys.prefix { $0 < first }.count)..<end
+    }
   }
 
   /// Queries and keys of a sequence.
@@ -88,7 +107,7 @@ struct AttentionCore: Sendable {
       for (index, tile) in tiles.enumerated() {
         let scores = base + index * tileCount
         self.scores(tile, query: query, key: key, into: scores)
-        normalise(scores, logSumExp: &logSumExp)
+        normalise(scores, head: tile.head, logSumExp: &logSumExp)
       }
     }
     softmax = arithmetic.rounded(softmax)
@@ -103,9 +122,9 @@ struct AttentionCore: Sendable {
     return Probabilities(softmax: softmax, mask: mask, dropped: arithmetic.rounded(dropped))
   }
 
-  /// - Returns: tokens × (heads · head size).
+  /// - Returns: tokens × (heads · value size).
   func context(_ probabilities: Probabilities, value: Matrix) -> Matrix {
-    var context = Matrix(rowCount: rowCount, columnCount: headCount * headSize)
+    var context = Matrix(rowCount: rowCount, columnCount: headCount * valueSize)
     probabilities.dropped.elements.withUnsafeBufferPointer { dropped in
       guard let base = dropped.baseAddress else { return }
       for (index, tile) in tiles.enumerated() {
@@ -116,16 +135,16 @@ struct AttentionCore: Sendable {
   }
 
   /// Fused forward.
-  /// - Returns: tokens × (heads · head size), and the log-sum-exp of tokens × heads.
+  /// - Returns: tokens × (heads · value size), and the log-sum-exp of tokens × heads.
   func fusedContext(query: Matrix, key: Matrix, value: Matrix) -> (context: Matrix, logSumExp: Matrix) {
-    var context = Matrix(rowCount: rowCount, columnCount: headCount * headSize)
+    var context = Matrix(rowCount: rowCount, columnCount: headCount * valueSize)
     var logSumExp = Matrix(rowCount: rowCount, columnCount: headCount)
     var rows = [Float](repeating: 0, count: queryCount)
     withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * tileCount) { scratch in
       guard let scores = scratch.baseAddress else { return }
       for tile in tiles {
         self.scores(tile, query: query, key: key, into: scores)
-        normalise(scores, logSumExp: &rows)
+        normalise(scores, head: tile.head, logSumExp: &rows)
         for position in 0..<queryCount {
           logSumExp[position * sequences.count + tile.place, tile.head] = rows[position]
         }
@@ -146,7 +165,7 @@ struct AttentionCore: Sendable {
       key.elements.withUnsafeBufferPointer { key in
         guard let query = query.baseAddress, let key = key.baseAddress else { return }
         MatrixProduct.multiply(
-          queryOperand(query, tile), keyValueOperand(key, tile).transposed, rowCount: queryCount,
+          queryOperand(query, tile), keyOperand(key, tile).transposed, rowCount: queryCount,
           columnCount: keyCount, depth: headSize, into: scores, cRowStride: keyCount)
       }
     }
@@ -155,31 +174,33 @@ struct AttentionCore: Sendable {
   }
 
   /// Scores become probabilities; those of keys that a query does not see are zero.
-  private func normalise(_ scores: UnsafeMutablePointer<Float>, logSumExp: inout [Float]) {
+  private func normalise(_ scores: UnsafeMutablePointer<Float>, head: Int, logSumExp: inout [Float]) {
     for position in 0..<queryCount {
       let row = scores + position * keyCount
-      let seen = visibleCount(position)
-      guard seen > 0 else {
+      let seen = visibleKeys(position)
+      guard !seen.isEmpty else {
         for index in 0..<keyCount { row[index] = 0 }
         logSumExp[position] = -.infinity
         continue
       }
-      var maximum = row[0]
-      for index in 1..<max(1, seen) { maximum = max(maximum, row[index]) }
+      var maximum = sinks.isEmpty ? row[seen.lowerBound] : max(sinks[head], row[seen.lowerBound])
+      for index in seen { maximum = max(maximum, row[index]) }
       var sum: Float = 0
-      for index in 0..<seen {
+      for index in seen {
         let exponential = exp(row[index] - maximum)
         row[index] = exponential
         sum += exponential
       }
-      for index in 0..<seen { row[index] /= sum }
-      for index in seen..<keyCount { row[index] = 0 }
+      if !sinks.isEmpty { sum += exp(sinks[head] - maximum) }
+      for index in seen { row[index] /= sum }
+      for index in 0..<seen.lowerBound { row[index] = 0 }
+      for index in seen.upperBound..<keyCount { row[index] = 0 }
       logSumExp[position] = maximum + log(sum)
     }
   }
 
   /// Keys that a query sees, by its place.
-  func visibleCount(_ query: Int) -> Int { visibleCounts[query] }
+  func visibleKeys(_ query: Int) -> Range<Int> { visibleRanges[query] }
 
   /// Rows of queries: of every position, one of each sequence.
   private var rowCount: Int { queryCount * sequences.count }
@@ -210,18 +231,22 @@ struct AttentionCore: Sendable {
       context.elements.withUnsafeMutableBufferPointer { context in
         guard let value = value.baseAddress, let context = context.baseAddress else { return }
         MatrixProduct.multiply(
-          .init(dropped, rowStride: keyCount), keyValueOperand(value, tile), rowCount: queryCount,
-          columnCount: headSize, depth: keyCount, into: context + queryOffset(tile), cRowStride: stride)
+          .init(dropped, rowStride: keyCount), valueOperand(value, tile), rowCount: queryCount,
+          columnCount: valueSize, depth: keyCount, into: context + contextOffset(tile), cRowStride: stride)
       }
     }
   }
 
-  /// First element of a tile's query head, in a matrix of tokens × (heads · head size).
+  /// First element of a tile's query head, in a matrix of tokens × (heads · head size), and of what it gives.
   func queryOffset(_ tile: Tile) -> Int { (tile.place * headCount + tile.head) * headSize }
+  func contextOffset(_ tile: Tile) -> Int { (tile.place * headCount + tile.head) * valueSize }
 
-  /// First element of the key-value head that a tile's query head shares.
-  func keyValueOffset(_ tile: Tile) -> Int {
-    (tile.place * keyValueHeadCount + tile.head / (headCount / keyValueHeadCount)) * headSize
+  /// First element of the key head, and of the value head, that a tile's query head shares.
+  func keyOffset(_ tile: Tile) -> Int { sharedHead(tile) * headSize }
+  func valueOffset(_ tile: Tile) -> Int { sharedHead(tile) * valueSize }
+
+  private func sharedHead(_ tile: Tile) -> Int {
+    tile.place * keyValueHeadCount + tile.head / (headCount / keyValueHeadCount)
   }
 
   /// A tile's query head, positions × head size.
@@ -229,8 +254,18 @@ struct AttentionCore: Sendable {
     MatrixProduct.Operand(base + queryOffset(tile), rowStride: headCount * headSize * sequences.count)
   }
 
-  /// A tile's key or value head, positions × head size.
-  func keyValueOperand(_ base: UnsafePointer<Float>, _ tile: Tile) -> MatrixProduct.Operand {
-    MatrixProduct.Operand(base + keyValueOffset(tile), rowStride: keyValueHeadCount * headSize * sequences.count)
+  /// What a tile's query head gives, or its gradient, positions × value size.
+  func contextOperand(_ base: UnsafePointer<Float>, _ tile: Tile) -> MatrixProduct.Operand {
+    MatrixProduct.Operand(base + contextOffset(tile), rowStride: headCount * valueSize * sequences.count)
+  }
+
+  /// A tile's key head, positions × head size.
+  func keyOperand(_ base: UnsafePointer<Float>, _ tile: Tile) -> MatrixProduct.Operand {
+    MatrixProduct.Operand(base + keyOffset(tile), rowStride: keyValueHeadCount * headSize * sequences.count)
+  }
+
+  /// A tile's value head, positions × value size.
+  func valueOperand(_ base: UnsafePointer<Float>, _ tile: Tile) -> MatrixProduct.Operand {
+    MatrixProduct.Operand(base + valueOffset(tile), rowStride: keyValueHeadCount * valueSize * sequences.count)
   }
 }

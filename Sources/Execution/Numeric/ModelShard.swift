@@ -29,6 +29,8 @@ struct ModelShard: Sendable {
   let context: ContextPlace
   /// A text to train on; empty where tokens are made up.
   let corpus: [Int]
+  /// Whether tokens are dealt out to experts in turn, see ``Router/isBalanced``.
+  let balancesExperts: Bool
 
   /// - Precondition: the tensor degree divides heads, key-value heads, feed-forward width, padded vocabulary and, under
   ///   sequence parallelism, the sequence; and ranks divide the sequence into twice as many chunks as they are.
@@ -36,7 +38,8 @@ struct ModelShard: Sendable {
     model: ModelDescription, sequenceLength: Int, tensorDegree: Int = 1, tensorIndex: Int = 0,
     usesSequenceParallelism: Bool = false, usesFlashAttention: Bool = false, paddedVocabularySize: Int? = nil,
     seed: UInt64, elementByteCount: Int = 2, arithmetic: Precision = .fp32,
-    dropsOut: Bool = true, corpus: [Int] = [], division: Strategy.ContextDivision = .none, contextIndex: Int = 0
+    dropsOut: Bool = true, corpus: [Int] = [], division: Strategy.ContextDivision = .none, contextIndex: Int = 0,
+    balancesExperts: Bool = false
   ) {
     let vocabulary = paddedVocabularySize ?? model.paddedVocabularySize(multiple: 1, tensorDegree: tensorDegree)
     for size in [model.headCount, model.keyValueHeadCount, model.feedForwardSize, vocabulary] {
@@ -58,6 +61,7 @@ struct ModelShard: Sendable {
     self.arithmetic = arithmetic
     hasDropout = model.hasDropout && dropsOut
     self.corpus = corpus
+    self.balancesExperts = balancesExperts
     context = ContextPlace(division, index: contextIndex, sequenceLength: sequenceLength)
   }
 
@@ -91,6 +95,14 @@ struct ModelShard: Sendable {
   /// The training data of the seed.
   var data: TrainingData {
     TrainingData(seed: seed, vocabularySize: model.vocabularySize, positions: positions, corpus: corpus)
+  }
+
+  /// Numbers of the tokens that this rank holds outside of the tensor-parallel products: of a sequence one after the other.
+  func tokenNumbers(_ microBatch: MicroBatch) -> [Int] {
+    let count = microBatch.sequences.count
+    return localRows(microBatch).map { row in
+      microBatch.sequences[row % count] * sequenceLength + positions[row / count]
+    }
   }
 
   /// What the loss is multiplied by before backward, and gradients divided by before the norm and the update: a power

@@ -12,7 +12,8 @@ enum ParameterComparison {
     var values = [Float](repeating: 0, count: full.count)
     for target in full.tensors {
       for (index, shard) in shards.enumerated() {
-        guard let source = shard.layout.tensors.first(where: { $0.name == target.name }) else {
+        guard let source = shard.layout.tensors.first(where: { $0.name == target.name && $0.expert == target.expert })
+        else {
           preconditionFailure("a shard of \(full.part) has no \(target.name)")
         }
         if source.division == .none, index > 0 { continue }

@@ -11,6 +11,12 @@ enum ParameterName: Int, Sendable, CaseIterable {
   case queryNormWeight, keyNormWeight
   case finalNormWeight, finalNormBias
   case outputMatrix
+  // Of a block with experts: the router, and what all tokens go through.
+  case routerWeight, routerBias, correctionBias
+  case sharedGateWeight, sharedUpWeight, sharedDownWeight, sharedExpertsGate
+  // Latent attention: what makes narrow vectors, their norms, and what keys and values are made of them by.
+  case queryDownWeight, queryDownNormWeight, keyValueDownWeight, keyValueDownNormWeight, keyValueUpWeight
+  case sinks
 }
 
 /// Where a part's tensors lie in a rank's flat buffer: sharded ones first, then those that every rank of the tensor
@@ -28,6 +34,8 @@ struct ParameterLayout: Sendable {
     let rowCount: Int
     let columnCount: Int
     let division: Division
+    /// The expert that it is of, counted from 0 in the block; nil where it is of none.
+    let expert: Int?
     /// First element in the flat buffer.
     let offset: Int
     var range: Range<Int> { offset..<offset + rowCount * columnCount }
@@ -58,7 +66,11 @@ struct ParameterLayout: Sendable {
   }
 
   /// Where a tensor lies; nil if this part has none of the name.
-  func range(of name: ParameterName) -> Range<Int>? { tensors.first { $0.name == name }?.range }
+  ///
+  /// - Parameter expert: of routed experts the one.
+  func range(of name: ParameterName, expert: Int? = nil) -> Range<Int>? {
+    tensors.first { $0.name == name && $0.expert == expert }?.range
+  }
 
   /// Where a tensor lies.
   /// - Precondition: the part has it.
@@ -72,18 +84,42 @@ struct ParameterLayout: Sendable {
   ///   embeddings on a single pipeline stage, where the embedding's buffer is used; true for an untied head and for the
   ///   last stage's copy of a tied matrix.
   init(_ part: ModelPart, shard: ModelShard, ownsOutputMatrix: Bool = true) {
+    self.init(
+      part, Self.shapes(of: part, shard: shard, ownsOutputMatrix: ownsOutputMatrix), of: shard.model,
+      degree: shard.tensorDegree, index: shard.tensorIndex)
+  }
+
+  /// Routed experts of a block on one of the ranks that divide their width.
+  /// - Parameters:
+  ///   - experts: which of them.
+  ///   - degree: ranks that divide the width of each.
+  ///   - index: the rank's place among those.
+  init(experts: Range<Int>, ofLayer layer: Int, _ model: ModelDescription, degree: Int = 1, index: Int = 0) {
+    self.init(
+      .experts(layer, experts), Self.expertShapes(experts, model), of: model, degree: degree, index: index)
+  }
+
+  private init(_ part: ModelPart, _ shapes: [Shape], of model: ModelDescription, degree: Int, index: Int) {
     self.part = part
-    tensorDegree = shard.tensorDegree
-    tensorIndex = shard.tensorIndex
-    layerCount = shard.model.layerCount
+    tensorDegree = degree
+    tensorIndex = index
+    layerCount = model.layerCount
+    routedScale = Float(model.experts?.routedScale ?? 1)
     var offset = 0
-    tensors = Self.shapes(of: part, shard: shard, ownsOutputMatrix: ownsOutputMatrix).map { shape in
-      let isTiedCopy = shape.name == .outputMatrix && shard.model.hasTiedEmbeddings
+    tensors = shapes.map { shape in
+      let origin: (ModelPart, ParameterName)
+      if shape.name == .outputMatrix, model.hasTiedEmbeddings {
+        origin = (.embedding, .tokenEmbedding)
+      } else if case .experts(let layer, _) = part, let expert = shape.expert {
+        origin = (.experts(layer, expert..<expert + 1), shape.name)
+      } else {
+        origin = (part, shape.name)
+      }
       let tensor = Tensor(
-        name: shape.name, origin: isTiedCopy ? (.embedding, .tokenEmbedding) : (part, shape.name),
-        rowCount: shape.division == .rows ? shape.rowCount / shard.tensorDegree : shape.rowCount,
-        columnCount: shape.division == .columns ? shape.columnCount / shard.tensorDegree : shape.columnCount,
-        division: shape.division, offset: offset)
+        name: shape.name, origin: origin,
+        rowCount: shape.division == .rows ? shape.rowCount / degree : shape.rowCount,
+        columnCount: shape.division == .columns ? shape.columnCount / degree : shape.columnCount,
+        division: shape.division, expert: shape.expert, offset: offset)
       offset = tensor.range.upperBound
       return tensor
     }
@@ -91,12 +127,14 @@ struct ParameterLayout: Sendable {
 
   /// Layers of the model, by which initial values of what is added to the residual stream are scaled.
   private let layerCount: Int
+  /// What the outputs of routed experts are multiplied by.
+  private let routedScale: Float
 
   /// Values before the first step: a hash of seed, part, tensor and the coordinates in the full tensor, so that any
   /// division holds parts of the same tensors.
   ///
   /// Uniform around 0 with variance 1 / inputs, for products into the residual stream divided by 2·layers (Radford et
-  /// al. 2019); biases in ±0.1 and norm weights in 1 ± 0.1, so that a wrong bias or norm shows from the first step on.
+  /// al. 2019), those of routed experts by what a router multiplies all of them by as well; biases in ±0.1 and norm weights in 1 ± 0.1, so that a wrong bias or norm shows from the first step on.
   func initialValues(seed: UInt64) -> [Float] {
     var values: [Float] = []
     values.reserveCapacity(count)
@@ -126,26 +164,36 @@ struct ParameterLayout: Sendable {
 
   private func initialRange(of tensor: Tensor) -> (center: Float, reach: Float) {
     switch tensor.name {
-    case .attentionNormWeight, .feedForwardNormWeight, .queryNormWeight, .keyNormWeight, .finalNormWeight: (1, 0.1)
+    case .attentionNormWeight, .feedForwardNormWeight, .queryNormWeight, .keyNormWeight, .finalNormWeight,
+      .queryDownNormWeight, .keyValueDownNormWeight:
+      (1, 0.1)
     case .queryBias, .keyBias, .valueBias, .gateBias, .upBias, .attentionNormBias, .attentionOutputBias,
-      .feedForwardNormBias, .downBias, .finalNormBias:
+      .feedForwardNormBias, .downBias, .finalNormBias, .routerBias, .correctionBias, .sinks:
       (0, 0.1)
-    case .attentionOutputWeight, .downWeight:
+    case .downWeight where tensor.expert != nil:
+      (
+        0,
+        (3 / Float(tensor.columnCount * tensorDegree * 2 * layerCount)).squareRoot() / max(1, routedScale)
+      )
+    case .attentionOutputWeight, .downWeight, .sharedDownWeight:
       (0, (3 / Float(tensor.columnCount * tensorDegree * 2 * layerCount)).squareRoot())
     case .tokenEmbedding, .positionEmbedding, .queryWeight, .keyWeight, .valueWeight, .gateWeight, .upWeight,
-      .outputMatrix:
+      .outputMatrix, .routerWeight, .sharedGateWeight, .sharedUpWeight, .queryDownWeight, .keyValueDownWeight,
+      .keyValueUpWeight:
       (0, (3 / Float(tensor.columnCount)).squareRoot())
+    case .sharedExpertsGate: (0, (3 / Float(tensor.rowCount)).squareRoot())
     }
   }
 }
 
 extension ModelPart {
-  /// The part as a coordinate of a hash.
+  /// The part as a coordinate of a hash; of experts one that says where they begin.
   fileprivate var coordinate: Int {
     switch self {
     case .embedding: 0
     case .head: 1
     case .layer(let index): 2 + index
+    case .experts(let index, let experts): -1 - (index << 24 | experts.lowerBound)
     }
   }
 }

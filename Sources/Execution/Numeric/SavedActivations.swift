@@ -9,6 +9,8 @@ struct SavedActivations: Sendable {
     case attentionNormInput
     /// Input of the column-parallel query, key and value products.
     case attentionNormOutput
+    /// Latent attention: narrow vectors as they are made, of the rank's rows, and as their norms leave them, of all tokens.
+    case narrowQueries, narrowKeysValues, gatheredQueries, gatheredKeysValues
     /// After query norm and rotation, this rank's heads.
     case query
     case key
@@ -36,6 +38,14 @@ struct SavedActivations: Sendable {
     /// Input of the row-parallel feed-forward product.
     case activationOutput
     case feedForwardDropoutMask
+    /// Of a block with experts: what all its tokens go through besides, as ``activationInput`` and what follows it.
+    case sharedInput, sharedValue, sharedOutput
+    /// The router's products and scores in fp32, and a byte for each expert that a token may be sent to.
+    case routerLogits, routerScores, routingMap
+    /// Rows that have come to the rank's experts, and what each is multiplied by.
+    case expertRows, expertWeights
+    /// Between the experts' products.
+    case expertInput, expertValue, expertOutput
     case embeddingDropoutMask
     case finalNormInput
     case finalNormOutput
@@ -55,6 +65,11 @@ struct SavedActivations: Sendable {
 
   /// In the order in which they were kept.
   private(set) var tensors: [Tensor] = []
+  /// Which experts the rank's tokens were sent to.
+  var choices: [[Int]] = []
+  /// Which token each row of the rank's experts is of: as ``choices`` whole numbers that take little beside the rows, and
+  /// are not counted.
+  var routes: [RoutedRows.Tag] = []
 
   init() {}
 

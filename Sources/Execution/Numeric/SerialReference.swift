@@ -15,6 +15,8 @@ struct SerialReference: Sendable {
     /// fp32 parameters after the step, by part, as full tensors (tensor degree 1); of tied embeddings the head's buffer
     /// has no output matrix.
     let parameters: [ModelPart: [Float]]
+    /// By layer with experts and number of a token, the experts that it was sent to.
+    var choices: [Int: [Int: [Int]]] = [:]
   }
 
   /// Outcome of a training.
@@ -34,7 +36,13 @@ struct SerialReference: Sendable {
   let settings: OptimizerSettings
   private let embedding: Embedding
   private let layers: [TransformerLayer]
+  /// By layer, its routed experts, each a part of its own.
+  let experts: [[ExpertLayer]]
   private let head: OutputHead
+  /// From the embedding to the head, each layer before its experts.
+  let layouts: [ParameterLayout]
+  /// Where each layer is among them; its experts follow.
+  private let places: [Int]
 
   init(shard: ModelShard, globalBatch: Int, microBatch: Int, settings: OptimizerSettings) {
     precondition(shard.tensorDegree == 1, "the reference is one rank")
@@ -45,23 +53,35 @@ struct SerialReference: Sendable {
     self.settings = settings
     embedding = Embedding(shard: shard)
     layers = (0..<shard.model.layerCount).map { TransformerLayer(shard: shard, index: $0) }
+    experts = layers.map { layer in
+      (0..<(layer.router?.experts.count ?? 0)).map {
+        ExpertLayer(layer: layer.index, experts: $0..<$0 + 1, shard: shard)
+      }
+    }
     head = OutputHead(shard: shard, ownsOutputMatrix: !shard.model.hasTiedEmbeddings)
+    var layouts = [embedding.layout], places: [Int] = []
+    for layer in layers {
+      places.append(layouts.count)
+      layouts += [layer.layout] + experts[layer.index].map(\.layout)
+    }
+    self.layouts = layouts + [head.layout]
+    self.places = places
   }
 
-  /// Layouts of all parts, from the embedding to the head.
-  var layouts: [ParameterLayout] { [embedding.layout] + layers.map(\.layout) + [head.layout] }
+  func place(of layer: TransformerLayer) -> Int { places[layer.index] }
 
   /// Trains from the initial values.
   func run(stepCount: Int) -> Result {
     var states = layouts.map { OptimizerState(masters: $0.initialValues(seed: shard.seed), settings: settings) }
     var steps: [Step] = []
     for index in 0..<stepCount {
-      let (loss, norm) = step(index, sequences: 0..<globalBatch, states: &states)
+      var choices: [Int: [Int: [Int]]] = [:]
+      let (loss, norm) = step(index, sequences: 0..<globalBatch, states: &states, choices: &choices)
       let parameters = zip(layouts, states).map { ($0.part, $1.masters) }
       steps.append(
         Step(
           loss: loss, gradientNorm: norm,
-          parameters: Dictionary(uniqueKeysWithValues: parameters)))
+          parameters: Dictionary(uniqueKeysWithValues: parameters), choices: choices))
     }
     return Result(steps: steps, parameters: steps.last?.parameters ?? [:])
   }
@@ -74,12 +94,20 @@ struct SerialReference: Sendable {
   func step(
     _ index: Int, sequences: Range<Int>, states: inout [OptimizerState]
   ) -> (loss: Double, gradientNorm: Double) {
+    var choices: [Int: [Int: [Int]]] = [:]
+    return step(index, sequences: sequences, states: &states, choices: &choices)
+  }
+
+  /// The same, with what tokens were sent to, see ``Step/choices``.
+  private func step(
+    _ index: Int, sequences: Range<Int>, states: inout [OptimizerState], choices: inout [Int: [Int: [Int]]]
+  ) -> (loss: Double, gradientNorm: Double) {
     let weights = states.map { $0.masters.map(shard.arithmetic.rounded) }
     var gradients = layouts.map { [Float](repeating: 0, count: $0.count) }
     var loss = 0.0
     for first in stride(from: sequences.lowerBound, to: sequences.upperBound, by: microBatch) {
       let sequences = MicroBatch(step: index, sequences: Array(first..<first + microBatch))
-      loss += pass(sequences, weights: weights, gradients: &gradients)
+      loss += pass(sequences, weights: weights, gradients: &gradients, choices: &choices)
     }
     var squares = 0.0
     for (layout, gradient) in zip(layouts, gradients) {
@@ -100,8 +128,20 @@ struct SerialReference: Sendable {
   /// - Parameter gradients: of all parts, added to.
   /// - Returns: the sum of the tokens' losses.
   func pass(_ microBatch: MicroBatch, weights: [[Float]], gradients: inout [[Float]]) -> Double {
+    var choices: [Int: [Int: [Int]]] = [:]
+    return pass(microBatch, weights: weights, gradients: &gradients, choices: &choices)
+  }
+
+  private func pass(
+    _ microBatch: MicroBatch, weights: [[Float]], gradients: inout [[Float]], choices: inout [Int: [Int: [Int]]]
+  ) -> Double {
     var saved = [SavedActivations](repeating: SavedActivations(), count: layouts.count)
     let (loss, normalised) = forward(microBatch, weights: weights, saved: &saved)
+    for layer in layers where layer.router != nil {
+      for (token, chosen) in zip(shard.tokenNumbers(microBatch), saved[places[layer.index]].choices) {
+        choices[layer.index, default: [:]][token] = chosen
+      }
+    }
     let last = layouts.count - 1, matrixPart = self.matrixPart, offset = matrixOffset
 
     let normalisedGradient = head.lossBackward(
@@ -110,9 +150,9 @@ struct SerialReference: Sendable {
     var gradient = head.normaliseBackward(
       normalisedGradient: normalisedGradient, weights: weights[last], saved: saved[last], gradient: &gradients[last])
     for layer in layers.reversed() {
-      let part = layer.index + 1
-      gradient = layer.backward(
-        gradient, weights: weights[part], microBatch: microBatch, saved: saved[part], gradient: &gradients[part])
+      gradient = backward(
+        layer, gradient, weights: weights, microBatch: microBatch, saved: saved[places[layer.index]],
+        gradients: &gradients)
     }
     let sumGradient = embedding.finishBackward(
       outputGradient: gradient, microBatch: microBatch, saved: saved[0], gradient: &gradients[0])
@@ -131,8 +171,8 @@ struct SerialReference: Sendable {
       sum: embedding.lookUp(weights: weights[0], microBatch: microBatch), weights: weights[0], microBatch: microBatch,
       saved: &saved[0])
     for layer in layers {
-      let part = layer.index + 1
-      stream = layer.forward(stream, weights: weights[part], microBatch: microBatch, saved: &saved[part])
+      stream = forward(
+        layer, stream, weights: weights, microBatch: microBatch, saved: &saved[places[layer.index]])
     }
     let normalised = head.normalise(input: stream, weights: weights[last], saved: &saved[last])
     var logits = head.logits(normalised: normalised, buffer: weights[matrixPart], offset: matrixOffset)
@@ -147,38 +187,5 @@ struct SerialReference: Sendable {
   private var matrixPart: Int { shard.model.hasTiedEmbeddings ? 0 : layouts.count - 1 }
   private var matrixOffset: Int {
     (shard.model.hasTiedEmbeddings ? embedding.layout[.tokenEmbedding] : head.layout[.outputMatrix]).lowerBound
-  }
-}
-
-extension TransformerLayer {
-  /// All pieces of a layer that is not divided.
-  fileprivate func forward(
-    _ input: Matrix, weights: [Float], microBatch: MicroBatch, saved: inout SavedActivations
-  ) -> Matrix {
-    var stream = input
-    for half in Half.allCases {
-      let normalised = normalise(half, input: stream, weights: weights, saved: &saved)
-      let sum = product(half, normalised: normalised, weights: weights, microBatch: microBatch, saved: &saved)
-      stream = finish(half, sum: sum, input: stream, weights: weights, microBatch: microBatch, saved: &saved)
-    }
-    return stream
-  }
-
-  fileprivate func backward(
-    _ outputGradient: Matrix, weights: [Float], microBatch: MicroBatch, saved: SavedActivations,
-    gradient: inout [Float]
-  ) -> Matrix {
-    var stream = outputGradient
-    for half in Half.allCases.reversed() {
-      let sumGradient = finishBackward(
-        half, outputGradient: stream, microBatch: microBatch, saved: saved, gradient: &gradient)
-      let normalisedGradient = productBackward(
-        half, sumGradient: sumGradient, normalised: normalised(half, in: saved), weights: weights,
-        microBatch: microBatch, saved: saved, gradient: &gradient)
-      stream = normaliseBackward(
-        half, normalisedGradient: normalisedGradient, outputGradient: stream, weights: weights, saved: saved,
-        gradient: &gradient)
-    }
-    return stream
   }
 }

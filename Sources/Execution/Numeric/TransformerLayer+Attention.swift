@@ -2,12 +2,14 @@ import Documents
 
 extension TransformerLayer {
   /// Queries, keys and values of this rank's heads, the core, and the output projection.
+  /// - Parameter input: what heads are made of: the normalised input, or under latent attention what is made of it.
   func attentionProduct(
-    normalised: Matrix, weights: [Float], microBatch: MicroBatch, keepsCore: Bool, saved: inout SavedActivations
+    input: Matrix, weights: [Float], microBatch: MicroBatch, keepsCore: Bool, saved: inout SavedActivations
   ) -> Matrix {
     let width = shard.elementByteCount
-    let core = core(microBatch)
-    let heads = attentionInput(normalised: normalised, weights: weights, microBatch: microBatch)
+    let core = core(microBatch, weights)
+    if let latent = shard.model.latent { keepNarrow(input, latent, saved: &saved) }
+    let heads = attentionInput(normalised: input, weights: weights, microBatch: microBatch)
     let query = heads.query, key = heads.key, value = heads.value
     saved.keep(.query, query, elementByteCount: width)
     saved.keep(.key, key, elementByteCount: width)
@@ -31,6 +33,9 @@ extension TransformerLayer {
   func attentionInput(
     normalised: Matrix, weights: [Float], microBatch: MicroBatch
   ) -> (query: Matrix, key: Matrix, value: Matrix) {
+    if let latent = shard.model.latent {
+      return latentHeads(normalised, latent, weights: weights, microBatch: microBatch)
+    }
     let projections = Projection.allCases.map { projection in
       var heads = projected(projection, normalised: normalised, weights: weights)
       if let norm = headNorm(projection) { heads = norm.forwardPerHead(heads, weights: weights) }
@@ -40,12 +45,13 @@ extension TransformerLayer {
     return (projections[0], projections[1], projections[2])
   }
 
-  /// - Returns: this rank's addend of the gradient of `normalised`.
+  /// - Parameter input: all tokens × hidden, the kept norm output.
+  /// - Returns: this rank's addend of the gradient of what heads are made of.
   func attentionProductBackward(
-    sumGradient: Matrix, normalised: Matrix, weights: [Float], microBatch: MicroBatch, saved: SavedActivations,
+    sumGradient: Matrix, input: Matrix, weights: [Float], microBatch: MicroBatch, saved: SavedActivations,
     gradient: inout [Float], weightGradients: inout WeightGradients
   ) -> Matrix {
-    let core = core(microBatch)
+    let core = core(microBatch, weights)
     let query = saved[.query], key = saved[.key], value = saved[.value], context = saved[.attentionContext]
     let contextGradient = attentionProjectionBackward(
       sumGradient: sumGradient, context: context, weights: weights, gradient: &gradient,
@@ -59,8 +65,8 @@ extension TransformerLayer {
         contextGradient: contextGradient, query: query, key: key, value: value,
         probabilities: probabilities(in: saved) ?? core.probabilities(query: query, key: key))
     return attentionInputBackward(
-      gradients, normalised: normalised, weights: weights, microBatch: microBatch, gradient: &gradient,
-      weightGradients: &weightGradients)
+      gradients, normalised: shard.model.latent.map { keptInput($0, normalised: input, in: saved) } ?? input,
+      weights: weights, microBatch: microBatch, gradient: &gradient, weightGradients: &weightGradients)
   }
 
   /// Of the output projection.
@@ -79,6 +85,16 @@ extension TransformerLayer {
     _ gradients: AttentionCore.Gradients, normalised: Matrix, weights: [Float], microBatch: MicroBatch,
     gradient: inout [Float], weightGradients: inout WeightGradients
   ) -> Matrix {
+    if let sinks = layout.range(of: .sinks) {
+      // Of the rank's own heads, or of those that it has in exchange.
+      let first = sinks.lowerBound + shard.context.headIndex * gradients.sinks.count
+      for (head, value) in gradients.sinks.enumerated() { gradient[first + head] += value }
+    }
+    if let latent = shard.model.latent {
+      return latentHeadsBackward(
+        gradients, normalised, latent, weights: weights, microBatch: microBatch, gradient: &gradient,
+        weightGradients: &weightGradients)
+    }
     var normalisedGradient = Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
     for (projection, upstream) in zip(Projection.allCases, [gradients.query, gradients.key, gradients.value]) {
       var upstream = upstream
@@ -99,9 +115,9 @@ extension TransformerLayer {
 
   /// Keeps the unfused attention core of kept queries and keys once more: what selective recompute holds while the
   /// layer runs backward. Does nothing where the core is fused or was kept.
-  func rebuildCore(microBatch: MicroBatch, saved: inout SavedActivations) {
+  func rebuildCore(microBatch: MicroBatch, weights: [Float], saved: inout SavedActivations) {
     guard !shard.usesFlashAttention, !saved.contains(.softmax) else { return }
-    keep(core(microBatch).probabilities(query: saved[.query], key: saved[.key]), in: &saved)
+    keep(core(microBatch, weights).probabilities(query: saved[.query], key: saved[.key]), in: &saved)
   }
 
   /// The three column-parallel products of attention.
@@ -142,15 +158,19 @@ extension TransformerLayer {
     return weight.map { Normalisation(weight: $0, bias: nil) }
   }
 
-  private func core(_ microBatch: MicroBatch) -> AttentionCore {
+  private func core(_ microBatch: MicroBatch, _ weights: [Float]) -> AttentionCore {
     AttentionCore(
       sequences: microBatch.sequences, sequenceLength: shard.sequenceLength, headCount: shard.headCount,
       keyValueHeadCount: shard.keyValueHeadCount, headSize: shard.model.headSize,
-      firstHead: shard.tensorIndex * shard.headCount, isCausal: shard.model.family != .bert,
+      valueSize: shard.model.valueHeadSize, firstHead: shard.tensorIndex * shard.headCount,
+      isCausal: shard.model.family != .bert,
       dropout: shard.hasDropout
         ? Dropout(seed: shard.seed, step: microBatch.step, layer: index, site: .attentionCore) : nil,
-      arithmetic: shard.arithmetic)
+      arithmetic: shard.arithmetic, reach: reach, sinks: layout.range(of: .sinks).map { Array(weights[$0]) } ?? [])
   }
+
+  /// How far back the layer's tokens see.
+  var reach: ModelDescription.LayerKind.Reach { shard.model.kind(ofLayer: index).reach }
 
   private func keep(_ probabilities: AttentionCore.Probabilities, in saved: inout SavedActivations) {
     saved.keep(.softmax, probabilities.softmax, elementByteCount: shard.elementByteCount)

@@ -6,17 +6,23 @@ extension TransformerLayer {
   /// The core over some of the keys, for the queries that this rank has after its exchange for heads.
   ///
   /// - Parameter keyPositions: ascending.
-  func core(_ microBatch: MicroBatch, keyPositions: [Int]) -> AttentionCore {
+  func core(_ microBatch: MicroBatch, keyPositions: [Int], weights: [Float]) -> AttentionCore {
     let place = shard.context, ranks = place.division.headDegree
     let headCount = shard.headCount / ranks
+    let sinks = layout.range(of: .sinks).map { range -> [Float] in
+      let first = range.lowerBound + place.headIndex * headCount
+      return Array(weights[first..<first + headCount])
+    }
     return AttentionCore(
       sequences: microBatch.sequences, sequenceLength: shard.sequenceLength, headCount: headCount,
       keyValueHeadCount: shard.keyValueHeadCount / ranks, headSize: shard.model.headSize,
+      valueSize: shard.model.valueHeadSize,
       firstHead: shard.tensorIndex * shard.headCount + place.headIndex * headCount,
       isCausal: shard.model.family != .bert,
       dropout: shard.hasDropout
         ? Dropout(seed: shard.seed, step: microBatch.step, layer: index, site: .attentionCore) : nil,
-      arithmetic: shard.arithmetic, queryPositions: place.positions(ofGroup: place.sequenceIndex),
+      arithmetic: shard.arithmetic, reach: reach, sinks: sinks ?? [],
+      queryPositions: place.positions(ofGroup: place.sequenceIndex),
       keyPositions: keyPositions)
   }
 

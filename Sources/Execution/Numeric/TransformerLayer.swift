@@ -31,17 +31,20 @@ struct TransformerLayer: Sendable {
     layout = ParameterLayout(.layer(index), shard: shard)
     rotary =
       shard.usesRotaryPositions
-      ? RotaryPositions(headSize: shard.model.headSize, positions: shard.positions) : nil
+      ? RotaryPositions(
+        headSize: shard.model.headSize, turnedSize: shard.model.latent?.rotarySize, positions: shard.positions) : nil
   }
 
-  /// Norm of the half's input. Keeps input and output.
+  /// Norm of the half's input. Keeps input and output. Under latent attention what heads are made of, see
+  /// ``narrowed(_:_:weights:saved:)``.
   /// - Parameter input: local rows × hidden.
   /// - Returns: local rows × hidden; to be gathered over the tensor group under sequence parallelism.
   func normalise(_ half: Half, input: Matrix, weights: [Float], saved: inout SavedActivations) -> Matrix {
     let output = shard.arithmetic.rounded(norm(half).forward(input, weights: weights))
     saved.keep(half.normInput, input, elementByteCount: shard.elementByteCount)
     saved.keep(half.normOutput, output, elementByteCount: shard.elementByteCount)
-    return output
+    guard half == .attention, let latent = shard.model.latent else { return output }
+    return narrowed(output, latent, weights: weights, saved: &saved)
   }
 
   /// Column-parallel products, core, and row-parallel product without its bias.
@@ -57,7 +60,7 @@ struct TransformerLayer: Sendable {
       switch half {
       case .attention:
         attentionProduct(
-          normalised: normalised, weights: weights, microBatch: microBatch, keepsCore: keepsCore, saved: &saved)
+          input: normalised, weights: weights, microBatch: microBatch, keepsCore: keepsCore, saved: &saved)
       case .feedForward: feedForwardProduct(normalised: normalised, weights: weights, saved: &saved)
       }
     return shard.arithmetic.rounded(output)
@@ -124,7 +127,7 @@ struct TransformerLayer: Sendable {
       switch half {
       case .attention:
         attentionProductBackward(
-          sumGradient: sumGradient, normalised: normalised, weights: weights, microBatch: microBatch, saved: saved,
+          sumGradient: sumGradient, input: normalised, weights: weights, microBatch: microBatch, saved: saved,
           gradient: &gradient, weightGradients: &weightGradients)
       case .feedForward:
         feedForwardProductBackward(
@@ -144,6 +147,23 @@ struct TransformerLayer: Sendable {
     _ half: Half, normalisedGradient: Matrix, outputGradient: Matrix, weights: [Float], saved: SavedActivations,
     gradient: inout [Float]
   ) -> Matrix {
+    var weightGradients = WeightGradients(isPutOff: false)
+    return normaliseBackward(
+      half, normalisedGradient: normalisedGradient, outputGradient: outputGradient, weights: weights, saved: saved,
+      gradient: &gradient, weightGradients: &weightGradients)
+  }
+
+  /// The same, with the gradients of the matrices that make narrow vectors put off where `weightGradients` are.
+  func normaliseBackward(
+    _ half: Half, normalisedGradient: Matrix, outputGradient: Matrix, weights: [Float], saved: SavedActivations,
+    gradient: inout [Float], weightGradients: inout WeightGradients
+  ) -> Matrix {
+    var normalisedGradient = normalisedGradient
+    if half == .attention, let latent = shard.model.latent {
+      normalisedGradient = narrowedBackward(
+        normalisedGradient, normalised(half, in: saved), latent, weights: weights, saved: saved, gradient: &gradient,
+        weightGradients: &weightGradients)
+    }
     var inputGradient = norm(half).backward(
       normalisedGradient, input: saved[half.normInput], weights: weights, gradient: &gradient)
     inputGradient += outputGradient

@@ -37,6 +37,8 @@ enum ExecutionFailure: Error, Sendable, Equatable {
   case size(rank: Int, step: Int, what: ProgramStep, expected: Int, found: Int)
   /// A rank takes part in a collective of a group that it is not in.
   case notAMember(rank: Int, step: Int, what: ProgramStep)
+  /// A row has come to a rank that has none of the experts which it is for.
+  case misrouted(rank: Int, step: Int, what: ProgramStep, sender: Int, experts: [Int])
   /// Messages that nobody took.
   case leftOver(rank: Int, messageCount: Int)
 }
@@ -56,6 +58,9 @@ extension ExecutionFailure: CustomStringConvertible {
       "rank \(rank) at step \(step) (\(what)): expected \(expected) elements, found \(found)"
     case .notAMember(let rank, let step, let what):
       "rank \(rank) at step \(step) (\(what)) is not in the group"
+    case .misrouted(let rank, let step, let what, let sender, let experts):
+      "rank \(rank) at step \(step) (\(what)) got a row from rank \(sender) that does not belong there"
+        + (experts.isEmpty ? "" : ": it is for experts \(experts.map(String.init).joined(separator: ", "))")
     case .leftOver(let rank, let count):
       "\(count) messages to rank \(rank) were never taken"
     }

@@ -7,6 +7,8 @@ struct Message: Sendable {
   let step: Int
   /// Between stages, the sender's clock when its pass had ended; 0 otherwise.
   let tick: Int
+  /// Of rows that tokens have chosen the way of, what each is.
+  var rows: RoutedRows?
 }
 
 /// Where messages wait for their receiver: first in, first out between two ranks on one stream.

@@ -38,35 +38,37 @@ extension MiniatureRun {
   /// - Returns: by part, in the layout of tensor degree 1, and whether all copies that should be the same are: those of
   ///   replicas that do not shard, of parameters that a tensor group does not divide, of a matrix on two stages.
   var parameters: (values: [ModelPart: [Float]], replicasAgree: Bool) {
-    let tensorDegree = setting.strategy.tensorDegree
-    var values: [ModelPart: [Float]] = [:]
+    // By part, and place in the group that divides its matrices: the flat buffer, brought together from replicas' shards.
+    var shards: [ModelPart: [Int: (layout: ParameterLayout, values: [Float])]] = [:]
     var agree = true
-    for full in setting.referenceLayouts {
-      // By tensor index: the flat buffer of the rank, brought together from its replicas' shards.
-      var shards: [(layout: ParameterLayout, values: [Float])] = []
-      for tensor in 0..<tensorDegree {
-        var buffer: [Float] = []
-        for rank in ranks where rank.machine.state.place[.tensor] == tensor {
-          guard let index = rank.machine.state.partIndex[full.part] else { continue }
-          let part = rank.machine.state.parts[index]
-          if buffer.isEmpty {
-            buffer = [Float](repeating: .nan, count: part.layout.count)
-            shards.append((part.layout, buffer))
-          }
-          for (element, value) in zip(part.owned, rank.machine.state.keptParameters(index)) {
-            if buffer[element].isNaN { buffer[element] = value }
-            // Replicas that do not shard hold the same numbers.
-            if buffer[element].bitPattern != value.bitPattern { agree = false }
-          }
+    for rank in ranks {
+      let state = rank.machine.state
+      for (index, part) in state.parts.enumerated() {
+        let place = part.layout.tensorIndex
+        var shard =
+          shards[part.part]?[place] ?? (part.layout, [Float](repeating: .nan, count: part.layout.count))
+        for (element, value) in zip(part.owned, state.keptParameters(index)) {
+          if shard.values[element].isNaN { shard.values[element] = value }
+          // Replicas that do not shard hold the same numbers.
+          if shard.values[element].bitPattern != value.bitPattern { agree = false }
         }
-        if !shards.isEmpty { shards[shards.count - 1].values = buffer }
+        shards[part.part, default: [:]][place] = shard
       }
-      guard shards.count == tensorDegree else { continue }
-      for shard in shards.dropFirst() {
+    }
+    var layouts: [ModelPart: ParameterLayout] = [:]
+    for full in setting.referenceLayouts { layouts[full.part] = full }
+    var values: [ModelPart: [Float]] = [:]
+    for (part, byPlace) in shards {
+      let all = byPlace.sorted { $0.key < $1.key }.map(\.value)
+      guard all.count == setting.shape.mesh(of: part).degree(of: .tensor) else { continue }
+      for shard in all.dropFirst() {
         let replicated = shard.layout.replicatedRange
-        if shard.values[replicated] != shards[0].values[replicated] { agree = false }
+        if shard.values[replicated] != all[0].values[replicated] { agree = false }
       }
-      values[full.part] = ParameterComparison.assembled(shards: shards, as: full)
+      for single in part.singles {
+        guard let full = layouts[single] else { continue }
+        values[single] = ParameterComparison.assembled(shards: all, as: full)
+      }
     }
     return (values, agree && tiedMatricesAgree)
   }
@@ -93,6 +95,14 @@ extension MiniatureRun {
       guard zip(mine, theirs).allSatisfy({ abs($0 - $1) <= limit }) else { return false }
     }
     return true
+  }
+}
+
+extension ModelPart {
+  /// Of routed experts each by itself, as the reference has them; of anything else the part.
+  fileprivate var singles: [ModelPart] {
+    guard case .experts(let layer, let held) = self else { return [self] }
+    return held.map { .experts(layer, $0..<$0 + 1) }
   }
 }
 

@@ -22,7 +22,7 @@ struct NumericMachine: Machine {
   private var shares: [CollectiveShare?]
   /// All ranks' steps' numbers, see ``PreparedProgram/identities``: what a message's step must agree with.
   private var meetings: [[Int]]
-  private(set) var state: RankState
+  var state: RankState
   /// Bytes sent in the iterations so far, by receiver and kind.
   private(set) var sentBytes: [Int]
   /// Bytes of weights that came from the host in the iterations so far, and that went there.
@@ -34,6 +34,8 @@ struct NumericMachine: Machine {
   private(set) var passCount = 0
 
   private var running: [Running?]
+  /// Of a routed exchange that has begun, what has come from each rank of its group so far.
+  var routed: [RoutedRows?]?
   /// The clock when a pass' input was sent, and when a pass ended here.
   private var arrivalTicks: [PipelineStep: Int] = [:]
   private var endTicks: [PipelineStep: Int] = [:]
@@ -75,6 +77,7 @@ struct NumericMachine: Machine {
     let step = program.program.steps[index]
     switch step.operation {
     case .receive(let transfer): return transfer.peer
+    case .collective(let collective) where state.isRagged(collective): return awaitedSender(of: collective)
     case .collective(let collective):
       guard let running = running[step.stream.index], let share = shares[index], running.round < share.rounds.count
       else { return nil }
@@ -93,7 +96,11 @@ struct NumericMachine: Machine {
     case .compute(let computation):
       compute(computation)
       return true
-    case .collective(let collective): return try advance(collective, index, of: program, network)
+    case .collective(let collective):
+      if case .routed(let tensor) = collective.operand, state.isRagged(collective) {
+        return try advanceRouted(collective, tensor, index, of: program, network)
+      }
+      return try advance(collective, index, of: program, network)
     case .send(let transfer):
       let elements = state.takeOutgoing(transfer.source)
       send(
@@ -133,26 +140,35 @@ struct NumericMachine: Machine {
     state.perform(computation)
   }
 
-  private mutating func send(
+  mutating func send(
     _ elements: [Float], to receiver: Int, step: Int, _ traffic: TrafficKind, elementByteCount: Int, tick: Int = 0,
-    stream: ProgramStep.Stream, _ network: Network
+    stream: ProgramStep.Stream, rows: RoutedRows? = nil, _ network: Network
   ) {
     sentBytes[receiver * TrafficKind.allCases.count + traffic.index] += elements.count * elementByteCount
     network.put(
-      Message(elements: elements, step: step, tick: tick), from: number, to: receiver, stream: stream.index)
+      Message(elements: elements, step: step, tick: tick, rows: rows), from: number, to: receiver, stream: stream.index)
   }
 
   /// A message is of the step that waits for it, or the ranks do not run the same thing.
   private func check(
     _ message: Message, from sender: Int, _ index: Int, of program: PreparedProgram, elementCount: Int
   ) throws(ExecutionFailure) {
-    let step = program.program.steps[index]
+    try checkMeeting(message, from: sender, index, of: program)
+    guard message.elements.count == elementCount else {
+      throw .size(
+        rank: number, step: index, what: program.program.steps[index], expected: elementCount,
+        found: message.elements.count)
+    }
+  }
+
+  /// The sender runs the same step.
+  func checkMeeting(
+    _ message: Message, from sender: Int, _ index: Int, of program: PreparedProgram
+  ) throws(ExecutionFailure) {
     guard meetings[sender][message.step] == program.identities[index] else {
       throw .mismatch(
-        Mismatch(rank: number, step: index, what: step, sender: sender, senderStep: message.step))
-    }
-    guard message.elements.count == elementCount else {
-      throw .size(rank: number, step: index, what: step, expected: elementCount, found: message.elements.count)
+        Mismatch(
+          rank: number, step: index, what: program.program.steps[index], sender: sender, senderStep: message.step))
     }
   }
 

@@ -72,6 +72,7 @@ extension ProgramStep.Stream {
     case .outer: 6
     case .gradients: 7
     case .context: 8
+    case .experts: 9
     }
   }
 }

@@ -20,6 +20,7 @@ struct DividedAttention: Sendable {
   /// Of the core's output.
   var outputGradient = Matrix(rowCount: 0, columnCount: 0)
   var queryGradient = Matrix(rowCount: 0, columnCount: 0)
+  var sinkGradient: [Float] = []
   /// What this rank adds to the gradient of each step's keys and values.
   var keyGradients: [Int: [Float]] = [:]
   /// Shifts of gradients so far, and what the last has brought.
@@ -40,6 +41,7 @@ extension RankState {
     switch piece {
     case .attentionInput:
       attention = DividedAttention()
+      if let latent = shard.model.latent { layer.keepNarrow(branch, latent, saved: &saved) }
       let heads = layer.attentionInput(normalised: branch, weights: weights, microBatch: microBatch)
       (attention.query, attention.key, attention.value) = (heads.query, heads.key, heads.value)
       attention.blocks[0] = heads.key.elements + heads.value.elements
@@ -47,12 +49,12 @@ extension RankState {
       let step = attention.stepCount
       let isLast = division.gathers || step == division.sequenceDegree - 1
       let keys = keysAndValues(step: step, isForward: true)
-      let found = layer.core(microBatch, keyPositions: keys.positions).fusedContext(
+      let found = layer.core(microBatch, keyPositions: keys.positions, weights: weights).fusedContext(
         query: attention.query, key: keys.key, value: keys.value)
       if step == 0 {
         attention.result = found
       } else {
-        AttentionCore.combine(&attention.result, with: found, headSize: shard.model.headSize)
+        AttentionCore.combine(&attention.result, with: found, headSize: shard.model.valueHeadSize)
       }
       attention.blocks[step - 1] = nil
       attention.stepCount += 1
@@ -93,11 +95,12 @@ extension RankState {
     case .attentionFirst, .attentionNext:
       let step = attention.stepCount
       let keys = keysAndValues(step: step, isForward: false)
-      let found = layer.core(microBatch, keyPositions: keys.positions).fusedBackward(
+      let found = layer.core(microBatch, keyPositions: keys.positions, weights: weights).fusedBackward(
         contextGradient: attention.outputGradient, query: attention.query, key: keys.key, value: keys.value,
         context: saved[context.division.headDegree > 1 ? .attentionContextByHeads : .attentionContext],
         logSumExp: saved[.logSumExp])
       attention.queryGradient += found.query
+      attention.sinkGradient = found.sinks
       attention.keyGradients[step] = found.key.elements + found.value.elements
       attention.blocks[step - 1] = nil
       attention.stepCount += 1
@@ -105,9 +108,10 @@ extension RankState {
       if context.division.headDegree == 1 { completeKeyGradient() }
       branch = shard.rounded(
         layer.attentionInputBackward(
-          AttentionCore.Gradients(query: attention.queryGradient, key: attention.key, value: attention.value),
-          normalised: columnInput, weights: weights, microBatch: microBatch, gradient: &gradient,
-          weightGradients: &weightGradients))
+          AttentionCore.Gradients(
+            query: attention.queryGradient, key: attention.key, value: attention.value, sinks: attention.sinkGradient),
+          normalised: shard.model.latent.map { layer.keptInput($0, normalised: columnInput, in: saved) } ?? columnInput,
+          weights: weights, microBatch: microBatch, gradient: &gradient, weightGradients: &weightGradients))
       attention = DividedAttention()
     default: preconditionFailure("\(piece) is no piece of divided attention")
     }
@@ -126,13 +130,14 @@ extension RankState {
 
   // MARK: Keys and values
 
-  /// Keys, then values, of so many rows each.
+  /// Keys, then values, of as many rows.
   private func halves(_ elements: [Float]) -> (key: Matrix, value: Matrix) {
-    let width = attention.key.columnCount, count = elements.count / 2
-    func matrix(_ part: ArraySlice<Float>) -> Matrix {
-      Matrix(rowCount: width == 0 ? 0 : count / width, columnCount: width, elements: Array(part))
-    }
-    return (matrix(elements[..<count]), matrix(elements[count...]))
+    let (keyWidth, valueWidth) = (attention.key.columnCount, attention.value.columnCount)
+    let rows = keyWidth == 0 ? 0 : elements.count / (keyWidth + valueWidth), count = rows * keyWidth
+    return (
+      Matrix(rowCount: rows, columnCount: keyWidth, elements: Array(elements[..<count])),
+      Matrix(rowCount: rows, columnCount: valueWidth, elements: Array(elements[count...]))
+    )
   }
 
   /// What is attended to in a step, with the positions of its rows.
@@ -223,17 +228,21 @@ extension RankState {
     rearranged(whole) { ($1, $0) }
   }
 
-  /// - Parameter route: from the place of a row by rank, and in the order of the sequence, where it comes from and goes.
+  /// - Parameter route: from the first element of a row by rank, and in the order of the sequence, where it comes from and
+  ///   goes.
   private func rearranged(_ source: [Float], _ route: (Int, Int) -> (from: Int, to: Int)) -> [Float] {
     let rows = gatheredRows, ranks = context.division.sequenceDegree
-    let width = source.count / (2 * rows.count), perRank = rows.count / ranks
+    let widths = [attention.key.columnCount, attention.value.columnCount], both = widths[0] + widths[1]
+    let perRank = rows.count / ranks
     var target = [Float](repeating: 0, count: source.count)
     for (gathered, row) in rows.enumerated() {
       let rank = gathered / perRank, inRank = gathered % perRank
-      for part in 0..<2 {
-        let byRank = (2 * rank + part) * perRank + inRank, inOrder = part * rows.count + row
-        let (from, to) = route(byRank, inOrder)
-        for column in 0..<width { target[to * width + column] = source[from * width + column] }
+      for (part, width) in widths.enumerated() {
+        // Values lie behind all keys, of a rank or of all.
+        let before = part * widths[0]
+        let byRank = rank * perRank * both + before * perRank + inRank * width
+        let (from, to) = route(byRank, before * rows.count + row * width)
+        for column in 0..<width { target[to + column] = source[from + column] }
       }
     }
     return target

@@ -22,7 +22,7 @@ extension RankState {
     case .tokenTarget: return tokenTargets
     case .tokenSum: return tokenSums
     case .attention(let tensor): return placed(loadAttention(tensor, of: collective))
-    case .routed: preconditionFailure("a model with experts has no miniature")
+    case .routed(let tensor): return loadGathered(tensor, of: collective)
     case .arrived(let pass): return placed(arrived[pass]?.elements ?? [])
     case .exchanged(let exchange, let part, let hop):
       switch exchange.content {
@@ -33,7 +33,7 @@ extension RankState {
       case .gradient:
         guard let hop, let quantisation = collective.quantisation else { return takeGradient(exchange, of: part) }
         return hopLoad(exchange, of: part, hop, of: collective, quantisation)
-      case .partialGradient: return indices(of: part).flatMap { Array(parts[$0].gradient[partialRange($0)]) }
+      case .partialGradient: return indices(of: part, exchange).flatMap { Array(parts[$0].gradient[partialRange($0)]) }
       case .tiedMatrixGradient:
         let (index, range) = tiedMatrix
         return Array(parts[index].gradient[range])
@@ -56,7 +56,7 @@ extension RankState {
     case .tokenTarget: tokenTargets = buffer
     case .tokenSum: tokenSums = buffer
     case .attention(let tensor): storeAttention(buffer, tensor, of: collective, chunk: chunk)
-    case .routed: preconditionFailure("a model with experts has no miniature")
+    case .routed(let tensor): storeGathered(buffer, tensor, of: collective, chunk: chunk)
     case .arrived(let pass): arrived[pass] = activation(buffer, of: collective, chunk: chunk)
     case .exchanged(let exchange, let part, let hop):
       switch exchange.content {
@@ -69,7 +69,7 @@ extension RankState {
         }
       case .partialGradient:
         var next = 0
-        for index in indices(of: part) {
+        for index in indices(of: part, exchange) {
           let range = partialRange(index)
           parts[index].gradient.replaceSubrange(range, with: buffer[next..<next + range.count])
           next += range.count
@@ -84,9 +84,12 @@ extension RankState {
     }
   }
 
-  /// Rows of the residual stream's width; sums are rounded like everything that is kept or sent.
+  /// Rows of the residual stream's width, or under latent attention of what heads are made of; sums are rounded like everything
+  /// that is kept or sent.
   private func activation(_ buffer: [Float], of collective: Collective, chunk: Range<Int>) -> Matrix {
-    let width = setting.job.model.hiddenSize
+    let width =
+      collective.operand == .branch
+      ? collective.elementCount / setting.shape.tokenCount : setting.job.model.hiddenSize
     let elements = collective.kind == .reduceScatter ? Array(buffer[chunk]) : buffer
     let matrix = Matrix(rowCount: elements.count / width, columnCount: width, elements: elements)
     return collective.kind == .allGather ? matrix : shard.rounded(matrix)

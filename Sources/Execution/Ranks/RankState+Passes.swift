@@ -4,6 +4,7 @@ import Training
 /// Computations of forward and backward passes.
 extension RankState {
   mutating func perform(_ computation: Computation) {
+    if let goesForward = computation.goesForward, goesForward == resting.isForward { changePass() }
     switch computation {
     case .beginPass(let pass):
       guard let input = arrived.removeValue(forKey: pass) ?? takeFromOwnChunk(for: pass) else { return }
@@ -38,6 +39,14 @@ extension RankState {
     }
   }
 
+  /// Takes up what the pass of the other direction has left.
+  private mutating func changePass() {
+    swap(&stream, &resting.stream)
+    swap(&branch, &resting.branch)
+    swap(&columnInput, &resting.columnInput)
+    resting.isForward.toggle()
+  }
+
   // MARK: Forward
 
   private mutating func forward(_ piece: ModelPiece, _ part: ModelPart, _ microBatch: Int) {
@@ -47,6 +56,7 @@ extension RankState {
     switch part {
     case .embedding: embeddingForward(piece, microBatch, &saved)
     case .layer(let layer): layerForward(piece, layer, microBatch, &saved, keepsCore: !recomputesCore)
+    case .experts: preconditionFailure("\(part) are gone through in their block")
     case .head:
       let loss = headForward(piece, visit, &saved)
       if let loss {
@@ -109,6 +119,8 @@ extension RankState {
       stream = layer.finish(
         piece.half, sum: branch, input: stream, weights: weights, microBatch: self.microBatch(microBatch),
         saved: &saved)
+    case .router, .experts, .expertsOutput, .sharedExperts:
+      expertsForward(piece, layer, weights: weights, microBatch: self.microBatch(microBatch), saved: &saved)
     default: preconditionFailure("\(piece) is no piece of a layer")
     }
   }
@@ -174,6 +186,7 @@ extension RankState {
     switch part {
     case .embedding: embeddingBackward(piece, microBatch, saved)
     case .layer(let index): layerBackward(piece, index, visit, saved, &weights)
+    case .experts: preconditionFailure("\(part) are gone through in their block")
     case .head: headBackward(piece, microBatch, saved, &weights)
     }
     if isSplit {
@@ -219,7 +232,7 @@ extension RankState {
       }
       embeddingBackward(piece, microBatch, saved)
       if piece.isLastOfBackward { forget(visit) }
-    case .layer, .head:
+    case .layer, .head, .experts:
       // All products of a part are in one list, which its first piece works off.
       guard let waiting = awaiting.removeValue(forKey: visit) else { return }
       let buffer = part == .head ? outputMatrix.part : index(of: part)
@@ -286,7 +299,8 @@ extension RankState {
     case .attentionCore, .feedForwardCore:
       var coreBytes = 0
       if piece == .attentionCore, recomputesCore, !setting.strategy.usesFlashAttention {
-        layer.rebuildCore(microBatch: microBatch(visit.microBatch), saved: &saved)
+        layer.rebuildCore(
+          microBatch: microBatch(visit.microBatch), weights: parts[part].weights, saved: &saved)
         coreBytes = saved.byteCount - kept.byteCount
       }
       memory.add(coreBytes, .workspace)
@@ -303,10 +317,17 @@ extension RankState {
         piece, layer, weights: parts[part].weights, microBatch: microBatch(visit.microBatch), saved: saved,
         gradient: &gradient, weightGradients: &weights)
       swap(&gradient, &parts[part].gradient)
+    case .router, .experts, .expertsOutput, .sharedExperts:
+      var gradient: [Float] = []
+      swap(&gradient, &parts[part].gradient)
+      expertsBackward(
+        piece, layer, weights: parts[part].weights, saved: saved, gradient: &gradient, weightGradients: &weights)
+      swap(&gradient, &parts[part].gradient)
     case .attentionNorm, .feedForwardNorm:
+      if piece == .feedForwardNorm { addHeldGradient() }
       stream = layer.normaliseBackward(
         piece.half, normalisedGradient: branch, outputGradient: stream, weights: parts[part].weights, saved: saved,
-        gradient: &parts[part].gradient)
+        gradient: &parts[part].gradient, weightGradients: &weights)
     default: preconditionFailure("\(piece) is no piece of a layer")
     }
   }
@@ -335,6 +356,18 @@ extension RankState {
   /// follows when they are summed.
   private var gradientScale: Float {
     shard.lossScale / Float(setting.job.globalBatch / setting.strategy.batchDegree * shard.positions.count)
+  }
+}
+
+extension Computation {
+  /// Whether it is of a forward pass, or of one that goes back; nil of what is of neither.
+  fileprivate var goesForward: Bool? {
+    switch self {
+    case .beginPass(let pass), .endPass(let pass): pass.pass == .forward
+    case .forward: true
+    case .recompute, .backward, .inputGradient, .weightGradient: false
+    default: nil
+    }
   }
 }
 

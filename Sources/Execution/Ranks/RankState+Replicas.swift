@@ -7,7 +7,7 @@ extension RankState {
 
   /// What this rank adds to a gather.
   func gatheredShard(_ exchange: Exchange, of part: ModelPart?) -> [Float] {
-    guard let part else { return parts.indices.flatMap { keptWeights($0, parts[$0].owned) } }
+    guard let part else { return indices(of: nil, exchange).flatMap { keptWeights($0, parts[$0].owned) } }
     let index = index(of: part), ranges = parts[index].ranges
     switch exchange.family {
     case .weights: return setting.shape.isHosted(part) ? parts[index].uploaded : parts[index].weightShard
@@ -21,7 +21,7 @@ extension RankState {
   mutating func storeWeights(_ values: [Float], _ exchange: Exchange, of part: ModelPart?) {
     guard let part else {
       var next = 0
-      for index in parts.indices {
+      for index in indices(of: nil, exchange) {
         let count = parts[index].layout.count
         parts[index].weights = Array(values[next..<next + count])
         next += count
@@ -41,14 +41,14 @@ extension RankState {
 
   /// Some of the weights that this rank keeps of a part.
   private func keptWeights(_ index: Int, _ range: Range<Int>) -> [Float] {
-    guard shardsWeights else { return Array(parts[index].weights[range]) }
+    guard parts[index].shardsWeights else { return Array(parts[index].weights[range]) }
     let first = range.lowerBound - parts[index].ranges.weights.lowerBound
     return Array(parts[index].weightShard[first..<first + range.count])
   }
 
   /// Replaces some of the weights that this rank keeps of a part.
   mutating func keepWeights(_ values: [Float], _ index: Int, _ range: Range<Int>) {
-    guard shardsWeights else {
+    guard parts[index].shardsWeights else {
       parts[index].weights.replaceSubrange(range, with: values)
       return
     }
@@ -81,15 +81,14 @@ extension RankState {
   /// Elements that all ranks of a gather or a reduction over shards have between them.
   private func elementCount(of exchange: Exchange, _ part: ModelPart?) -> Int {
     setting.shape.elementCount(
-      of: exchange, rank: setting.shape.mesh.rank(at: place),
-      whole: indices(of: part).reduce(0) { $0 + parts[$1].layout.count })
+      of: exchange, rank: number,
+      whole: indices(of: part, exchange).reduce(0) { $0 + parts[$1].layout.count })
   }
 
-  /// Of one part, or of all that the rank holds.
-  func indices(of part: ModelPart?) -> Range<Int> {
-    guard let part else { return parts.indices }
-    let index = index(of: part)
-    return index..<index + 1
+  /// Of one part, or of all that the rank holds and an exchange is of.
+  func indices(of part: ModelPart?, _ exchange: Exchange) -> [Int] {
+    guard let part else { return parts.indices.filter { parts[$0].part.isOfExperts == exchange.isOfExperts } }
+    return [index(of: part)]
   }
 
   // MARK: Gradients
@@ -97,6 +96,7 @@ extension RankState {
   /// Takes what is to be reduced.
   mutating func takeGradient(_ exchange: Exchange, of part: ModelPart?) -> [Float] {
     guard let part else {
+      let parts = indices(of: nil, exchange).map { self.parts[$0] }
       return exchange.divisor > 1 ? parts.flatMap { $0.gradient[$0.owned] } : parts.flatMap(\.gradient)
     }
     let index = index(of: part)
@@ -114,10 +114,9 @@ extension RankState {
   /// Takes up this rank's chunk of a sum, or all of one that is not scattered.
   mutating func putGradient(_ values: [Float], _ exchange: Exchange, of part: ModelPart?) {
     guard let part else {
-      let isWhole = sharding.optimizerDegree == 1
       var next = 0
-      for index in parts.indices {
-        let range = isWhole ? 0..<parts[index].layout.count : parts[index].owned
+      for index in indices(of: nil, exchange) {
+        let range = parts[index].sharding.optimizerDegree == 1 ? 0..<parts[index].layout.count : parts[index].owned
         parts[index].gradient.replaceSubrange(range, with: values[next..<next + range.count])
         next += range.count
       }
@@ -127,7 +126,7 @@ extension RankState {
     switch exchange.family {
     case .weights, .gradients:
       // The last of a micro-batch's reductions leaves the shard that is kept.
-      if exchange.divisor * exchange.rankCount == sharding.gradientDegree {
+      if exchange.divisor * exchange.rankCount == parts[index].sharding.gradientDegree {
         accumulate(values, of: index)
       } else {
         parts[index].reduced = values
@@ -187,7 +186,7 @@ extension RankState {
     let shape = setting.shape
     return exchange.hops(
       of: elementCount(of: exchange, part),
-      in: exchange.group(containing: shape.mesh.rank(at: place), sharding: sharding, in: shape.mesh),
+      in: exchange.group(containing: number, sharding: shape.sharding, in: shape.mesh),
       devicesPerNode: shape.devicesPerNode)
   }
 }

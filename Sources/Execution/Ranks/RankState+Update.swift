@@ -6,7 +6,7 @@ extension RankState {
   /// Makes room for a micro-batch's gradient where none is kept whole.
   mutating func openGradient(of part: ModelPart) {
     let index = index(of: part)
-    guard parts[index].gradient.isEmpty, shardsGradients else { return }
+    guard parts[index].gradient.isEmpty, parts[index].shardsGradients else { return }
     parts[index].gradient = [Float](repeating: 0, count: parts[index].layout.count)
     memory.add(parts[index].gradient.count * setting.job.precision.byteCount, .workspace)
   }
@@ -52,7 +52,7 @@ extension RankState {
 
   /// The accumulated gradient of what this rank updates of a part.
   private func ownedGradient(_ index: Int) -> ArraySlice<Float> {
-    shardsGradients
+    parts[index].shardsGradients
       ? parts[index].gradientShard[parts[index].ownedInGradientShard] : parts[index].gradient[parts[index].owned]
   }
 
@@ -62,17 +62,15 @@ extension RankState {
   func ownedSquares(_ values: (Int) -> ArraySlice<Float>) -> Double {
     var squares = 0.0
     // Replicas that hold the same gradient count it once.
-    if replica < sharding.optimizerDegree {
-      for index in parts.indices {
-        let part = parts[index]
-        let gradient = values(index)
-        // The embedding's stage answers for a matrix that two stages hold.
-        let copy =
-          part.part == .head && setting.shape.copiesTiedMatrix ? part.layout.range(of: .outputMatrix) ?? 0..<0 : 0..<0
-        for range in part.owned.without(copy) where !range.isEmpty {
-          let first = gradient.startIndex + range.lowerBound - part.owned.lowerBound
-          squares += part.layout.sumOfSquares(gradient: gradient[first..<first + range.count], range: range)
-        }
+    for index in parts.indices where parts[index].replica < parts[index].sharding.optimizerDegree {
+      let part = parts[index]
+      let gradient = values(index)
+      // The embedding's stage answers for a matrix that two stages hold.
+      let copy =
+        part.part == .head && setting.shape.copiesTiedMatrix ? part.layout.range(of: .outputMatrix) ?? 0..<0 : 0..<0
+      for range in part.owned.without(copy) where !range.isEmpty {
+        let first = gradient.startIndex + range.lowerBound - part.owned.lowerBound
+        squares += part.layout.sumOfSquares(gradient: gradient[first..<first + range.count], range: range)
       }
     }
     return squares

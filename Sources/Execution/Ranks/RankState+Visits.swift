@@ -51,7 +51,7 @@ extension RankState {
   mutating func upload(_ part: ModelPart) -> Int {
     let index = index(of: part), slice = parts[index].weightShard
     memory.add(slice.count * setting.job.precision.byteCount, .workspace)
-    if shardsWeights { parts[index].uploaded = slice } else { parts[index].weights = slice }
+    if parts[index].shardsWeights { parts[index].uploaded = slice } else { parts[index].weights = slice }
     return slice.count
   }
 
@@ -92,7 +92,7 @@ extension RankState {
       settings.stepped(weights, by: gradients, along: along, from: first, format: setting.arithmetic)
     }
     // What was gathered or has come from the host is whole; a slice that stays on the device has its own.
-    if setting.shape.isHosted(part) || !shardsWeights {
+    if setting.shape.isHosted(part) || !parts[index].shardsWeights {
       precondition(parts[index].weights.count == parts[index].layout.count, "the weights of \(part) are not there")
       parts[index].weights = stepped(parts[index].weights, from: 0)
     } else {
@@ -106,7 +106,7 @@ extension RankState {
     guard isZerothOrder else { return parts[index].optimizer.masters[...] }
     let part = parts[index]
     guard setting.shape.isHosted(part.part) else {
-      return shardsWeights ? part.weightShard[...] : part.weights[part.owned]
+      return part.shardsWeights ? part.weightShard[...] : part.weights[part.owned]
     }
     guard part.stepCount <= step, let gradients = visits.gradients[step] else { return part.weightShard[...] }
     let along = (0..<settings.directionCount).map {
@@ -129,6 +129,7 @@ extension RankState {
     switch part {
     case .embedding: embeddingForward(piece, microBatch, &saved)
     case .layer(let layer): layerForward(piece, layer, microBatch, &saved, keepsCore: true)
+    case .experts: preconditionFailure("\(part) are gone through in their block")
     case .head:
       if let loss = headForward(piece, Visit(part: part, microBatch: microBatch), &saved), place[.tensor] == 0 {
         visits.lossSums[evaluation.index] += loss

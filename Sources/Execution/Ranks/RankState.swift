@@ -15,6 +15,8 @@ struct ExecutionSetting: Sendable {
   var keepsMastersBesideHost = false
   /// A text to train on, see ``TrainingData/corpus``.
   var corpus: [Int] = []
+  /// Whether tokens are dealt out to experts in turn.
+  var balancesExperts = false
 
   var job: TrainingJob { shape.job }
   var strategy: Strategy { shape.strategy }
@@ -28,7 +30,8 @@ struct ExecutionSetting: Sendable {
       tensorIndex: tensorIndex, usesSequenceParallelism: strategy.usesSequenceParallelism,
       usesFlashAttention: strategy.usesFlashAttention, paddedVocabularySize: shape.paddedVocabularySize, seed: seed,
       elementByteCount: job.precision.byteCount, arithmetic: arithmetic,
-      dropsOut: !shape.isZerothOrder, corpus: corpus, division: strategy.contextDivision, contextIndex: contextIndex)
+      dropsOut: !shape.isZerothOrder, corpus: corpus, division: strategy.contextDivision, contextIndex: contextIndex,
+      balancesExperts: balancesExperts)
   }
 
   /// The sequences of a replica's micro-batch, out of the global batch.
@@ -68,9 +71,24 @@ struct RankState {
     var optimizer: OptimizerState
     /// Where workers take outer steps, of the same elements.
     var outer: OuterState?
+    /// How those that hold the part divide its states, and the rank's number among them.
+    let sharding: Sharding
+    let replica: Int
+
+    var shardsWeights: Bool { sharding.weightDegree > 1 }
+    var shardsGradients: Bool { sharding.gradientDegree > 1 }
 
     /// Elements that this rank updates.
     var owned: Range<Int> { ranges.optimizer }
+  }
+
+  /// What a forward pass, or one that goes back, leaves while the other computes.
+  struct RestingPass {
+    /// Whether it is the forward pass that rests.
+    var isForward = false
+    var stream = Matrix(rowCount: 0, columnCount: 0)
+    var branch = Matrix(rowCount: 0, columnCount: 0)
+    var columnInput = Matrix(rowCount: 0, columnCount: 0)
   }
 
   /// A micro-batch's visit of a part.
@@ -85,6 +103,8 @@ struct RankState {
   let embedding: Embedding
   let head: OutputHead
   var layers: [Int: TransformerLayer] = [:]
+  /// By layer, the rank's routed experts.
+  var expertLayers: [Int: ExpertLayer] = [:]
   var parts: [Part] = []
   var partIndex: [ModelPart: Int] = [:]
   var memory = MemoryAccount()
@@ -93,11 +113,16 @@ struct RankState {
 
   /// What attention has in hand where ranks divide sequences.
   var attention = DividedAttention()
+  /// What blocks with experts have in hand, forward and on the way back.
+  var forwardExperts = ExpertsInHand()
+  var backwardExperts = ExpertsInHand()
 
   // What a pass works on.
   var stream = Matrix(rowCount: 0, columnCount: 0)
   var branch = Matrix(rowCount: 0, columnCount: 0)
   var columnInput = Matrix(rowCount: 0, columnCount: 0)
+  /// The same of a pass that waits while one of the other direction computes.
+  var resting = RestingPass()
   var logits = Matrix(rowCount: 0, columnCount: 0)
   var tokenMaxima: [Float] = []
   var tokenTargets: [Float] = []
@@ -139,12 +164,7 @@ struct RankState {
     makeParts(owned)
   }
 
-  var sharding: Sharding { setting.shape.sharding }
-  /// Ranks that hold the same weights, and this one's number among them.
-  var replicaCount: Int { setting.strategy.replicaCount }
-  var replica: Int { setting.strategy.mesh.replica(at: place) }
-  var shardsWeights: Bool { sharding.weightDegree > 1 }
-  var shardsGradients: Bool { !setting.shape.reducesOnce }
+  var number: Int { setting.shape.mesh.rank(at: place) }
   var offloadsOptimizer: Bool { setting.shape.offloadsOptimizer(stage: place[.pipeline]) }
   /// Of the optimizer states of all that this rank updates.
   var optimizerBytes: Int { parts.reduce(0) { $0 + $1.owned.count } * setting.optimizerByteCount }
@@ -158,21 +178,36 @@ struct RankState {
         let layer = TransformerLayer(shard: shard, index: index)
         layers[index] = layer
         return layer.layout
+      case .experts(let index, let experts):
+        let grid = setting.strategy.expertMesh
+        let layer = ExpertLayer(
+          layer: index, experts: experts, shard: shard, degree: setting.strategy.expertTensorDegree,
+          index: grid.coordinate(ofRank: number, along: .tensor))
+        expertLayers[index] = layer
+        return layer.layout
       }
     }
-    // Where whole gradients are kept, everything on the rank is cut at once, otherwise each part.
-    let all = sharding.ranges(
-      ofReplica: replica, replicaCount: replicaCount, elementCount: layouts.reduce(0) { $0 + $1.count })
-    var offset = 0
+    // Where whole gradients are kept, everything on the rank is cut at once, otherwise each part: routed experts and all
+    // else apart from each other.
+    var offsets = [0, 0]
     for layout in layouts {
-      var ranges = sharding.ranges(ofReplica: replica, replicaCount: replicaCount, elementCount: layout.count)
-      if setting.shape.reducesOnce {
-        let common = all.optimizer.clamped(to: offset..<offset + layout.count)
+      let sharding = setting.shape.sharding(of: layout.part), mesh = setting.shape.mesh(of: layout.part)
+      let replica = mesh.replica(ofRank: number), scope = layout.part.isOfExperts ? 1 : 0
+      func ranges(of elementCount: Int) -> ShardRanges {
+        sharding.ranges(ofReplica: replica, replicaCount: mesh.replicaCount, elementCount: elementCount)
+      }
+      var ranges = ranges(of: layout.count)
+      if sharding.gradientDegree == 1 {
+        let all = layouts.reduce(0) { $0 + ($1.part.isOfExperts == layout.part.isOfExperts ? $1.count : 0) }
+        let offset = offsets[scope]
+        let common = sharding.ranges(ofReplica: replica, replicaCount: mesh.replicaCount, elementCount: all).optimizer
+          .clamped(to: offset..<offset + layout.count)
         ranges = ShardRanges(
           weights: ranges.weights, gradients: ranges.gradients,
           optimizer: common.lowerBound - offset..<common.upperBound - offset, secondary: ranges.secondary)
       }
-      offset += layout.count
+      offsets[scope] += layout.count
+      let shardsWeights = sharding.weightDegree > 1, shardsGradients = sharding.gradientDegree > 1
       let initial = layout.initialValues(seed: shard.seed)
       let weights = initial.map(setting.arithmetic.rounded)
       partIndex[layout.part] = parts.count
@@ -182,7 +217,8 @@ struct RankState {
           Part(
             part: layout.part, layout: layout, ranges: ranges, weights: shardsWeights || isHosted ? [] : weights,
             weightShard: shardsWeights || isHosted ? Array(weights[ranges.weights]) : [], gradient: [],
-            gradientShard: [], optimizer: OptimizerState(masters: [], settings: setting.optimizer)))
+            gradientShard: [], optimizer: OptimizerState(masters: [], settings: setting.optimizer),
+            sharding: sharding, replica: replica))
         memory.add(ranges.weights.count * setting.job.precision.byteCount, isHosted ? .host : .weights)
         continue
       }
@@ -192,7 +228,8 @@ struct RankState {
           weightShard: shardsWeights ? Array(weights[ranges.weights]) : [],
           gradient: shardsGradients ? [] : [Float](repeating: 0, count: layout.count),
           gradientShard: shardsGradients ? [Float](repeating: 0, count: ranges.gradients.count) : [],
-          optimizer: OptimizerState(masters: Array(initial[ranges.optimizer]), settings: setting.optimizer)))
+          optimizer: OptimizerState(masters: Array(initial[ranges.optimizer]), settings: setting.optimizer),
+          sharding: sharding, replica: replica))
     }
     if isZerothOrder { return }
     for part in parts {

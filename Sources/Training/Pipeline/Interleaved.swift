@@ -11,9 +11,11 @@ struct Interleaved: PassOrder {
   let stageCount: Int
   let chunkCount: Int
   let microBatchCount: Int
+  /// Whether the passes of a pair run beside each other, after one more forward pass.
+  let combines: Bool
 
   /// - Throws: ``PipelineScheduleError`` with fewer than two stages or chunks, or where micro-batches make no groups.
-  init(stageCount: Int, chunkCount: Int, microBatchCount: Int) throws(PipelineScheduleError) {
+  init(stageCount: Int, chunkCount: Int, microBatchCount: Int, combines: Bool = false) throws(PipelineScheduleError) {
     guard chunkCount >= 2 else { throw .tooFewChunks(chunkCount: chunkCount) }
     guard stageCount >= 2 else { throw .tooFewStages(stageCount: stageCount) }
     guard Strategy.Schedule.groupSize(stageCount: stageCount, microBatchCount: microBatchCount) != nil else {
@@ -22,6 +24,7 @@ struct Interleaved: PassOrder {
     self.stageCount = stageCount
     self.chunkCount = chunkCount
     self.microBatchCount = microBatchCount
+    self.combines = combines
   }
 
   /// N, which the initialiser has seen to be whole.
@@ -29,7 +32,7 @@ struct Interleaved: PassOrder {
 
   func steps(ofStage stageIndex: Int) -> [PipelineStep] {
     PipelineStep.inPairs(
-      warmUpCount: 2 * (stageCount - stageIndex - 1) + (chunkCount - 1) * groupSize,
+      warmUpCount: warmUpCount(stageIndex),
       passCount: microBatchCount * chunkCount,
       forward: {
         let (microBatch, chunk) = place(of: $0)
@@ -39,6 +42,15 @@ struct Interleaved: PassOrder {
         let (microBatch, chunk) = place(of: $0)
         return PipelineStep(pass: .backward, microBatchIndex: microBatch, chunkIndex: chunkCount - 1 - chunk)
       })
+  }
+
+  func pairs(ofStage stageIndex: Int) -> [Int] {
+    combines
+      ? PipelineStep.pairs(warmUpCount: warmUpCount(stageIndex), passCount: microBatchCount * chunkCount) : []
+  }
+
+  private func warmUpCount(_ stageIndex: Int) -> Int {
+    2 * (stageCount - stageIndex - 1) + (chunkCount - 1) * groupSize + (combines ? 1 : 0)
   }
 
   /// Micro-batch and chunk of a pass, chunks counted in the order in which they run.
@@ -57,7 +69,7 @@ struct Interleaved: PassOrder {
   /// second group enters before the first has left.
   var passesInFlight: PassesInFlight {
     PassesInFlight(
-      onFirstStage: 2 * (stageCount - 1) + (chunkCount - 1) * groupSize + 1, fewerPerStage: 2,
+      onFirstStage: 2 * (stageCount - 1) + (chunkCount - 1) * groupSize + (combines ? 2 : 1), fewerPerStage: 2,
       passCount: microBatchCount * chunkCount, inFirstChunk: min(2 * groupSize, microBatchCount))
   }
 }

@@ -1,17 +1,25 @@
 /// One forward pass, one backward pass in turn: Narayanan et al. 2021 (arXiv 2104.04473), section 2.2.1.
 ///
 /// With p stages and m micro-batches, stage i first runs min(m, p − i − 1) forward passes, as Megatron-LM does; then
-/// pairs of one forward and one backward pass; then the backward passes that are left.
+/// pairs of one forward and one backward pass; then the backward passes that are left. Where passes are combined, one more
+/// before the pairs, whose passes then run beside each other.
 struct OneForwardOneBackward: PassOrder {
   let stageCount: Int
   let microBatchCount: Int
+  var combines = false
 
   func steps(ofStage stageIndex: Int) -> [PipelineStep] {
     PipelineStep.inPairs(
-      warmUpCount: stageCount - stageIndex - 1, passCount: microBatchCount,
+      warmUpCount: warmUpCount(stageIndex), passCount: microBatchCount,
       forward: { PipelineStep(pass: .forward, microBatchIndex: $0) },
       backward: { PipelineStep(pass: .backward, microBatchIndex: $0) })
   }
+
+  func pairs(ofStage stageIndex: Int) -> [Int] {
+    combines ? PipelineStep.pairs(warmUpCount: warmUpCount(stageIndex), passCount: microBatchCount) : []
+  }
+
+  private func warmUpCount(_ stageIndex: Int) -> Int { stageCount - stageIndex - 1 + (combines ? 1 : 0) }
 
   /// One chunk a stage.
   func virtualStageIndex(stage stageIndex: Int, chunk chunkIndex: Int) -> Int { stageIndex }
@@ -19,12 +27,18 @@ struct OneForwardOneBackward: PassOrder {
   /// min(p − i, m): the warm-up and the forward pass of the first pair.
   var passesInFlight: PassesInFlight {
     PassesInFlight(
-      onFirstStage: stageCount, fewerPerStage: 1, passCount: microBatchCount,
-      inFirstChunk: min(stageCount, microBatchCount))
+      onFirstStage: stageCount + (combines ? 1 : 0), fewerPerStage: 1, passCount: microBatchCount,
+      inFirstChunk: min(stageCount + (combines ? 1 : 0), microBatchCount))
   }
 }
 
 extension PipelineStep {
+  /// Where in ``inPairs(warmUpCount:passCount:forward:backward:)`` the pairs begin.
+  static func pairs(warmUpCount: Int, passCount: Int) -> [Int] {
+    let warmUpCount = min(warmUpCount, passCount)
+    return (0..<passCount - warmUpCount).map { warmUpCount + 2 * $0 }
+  }
+
   /// Warm-up forwards, then pairs (forward, backward), then cool-down backwards.
   ///
   /// - Parameters:

@@ -28,18 +28,21 @@ extension PassOrder {
 extension Strategy.Schedule {
   /// The order of passes that the schedule gives a pipeline of some shape.
   ///
+  /// - Parameter combines: whether in 1F1B a forward pass runs beside a backward pass of another micro-batch, so that the
+  ///   tokens of one are on their way to their experts while the other computes (Megatron Core's `combined_1f1b.py`).
   /// - Throws: ``PipelineScheduleError``, its case saying what the shape lacks.
   package func passOrder(
-    stageCount: Int, microBatchCount: Int
+    stageCount: Int, microBatchCount: Int, combines: Bool = false
   ) throws(PipelineScheduleError) -> any PassOrder {
     guard stageCount >= 1 else { throw .stageCountBelowOne(stageCount: stageCount) }
     guard microBatchCount >= 1 else { throw .microBatchCountBelowOne(microBatchCount: microBatchCount) }
     switch self {
     case .oneForwardOneBackward:
-      return OneForwardOneBackward(stageCount: stageCount, microBatchCount: microBatchCount)
+      return OneForwardOneBackward(stageCount: stageCount, microBatchCount: microBatchCount, combines: combines)
     case .forwardOnly: return ForwardOnly(microBatchCount: microBatchCount)
     case .interleaved(let chunkCount):
-      return try Interleaved(stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
+      return try Interleaved(
+        stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount, combines: combines)
     case .zeroBubble(let chunkCount):
       return try ZeroBubble(stageCount: stageCount, chunkCount: chunkCount, microBatchCount: microBatchCount)
     case .zeroBubbleV: return try ZeroBubbleV(stageCount: stageCount, microBatchCount: microBatchCount)
@@ -50,9 +53,9 @@ extension Strategy.Schedule {
   /// How many passes a pipeline of some shape keeps in flight.
   ///
   /// - Precondition: ``passOrder(stageCount:microBatchCount:)`` gives the shape an order.
-  package func passesInFlight(stageCount: Int, microBatchCount: Int) -> PassesInFlight {
+  package func passesInFlight(stageCount: Int, microBatchCount: Int, combines: Bool = false) -> PassesInFlight {
     do {
-      return try passOrder(stageCount: stageCount, microBatchCount: microBatchCount).passesInFlight
+      return try passOrder(stageCount: stageCount, microBatchCount: microBatchCount, combines: combines).passesInFlight
     } catch {
       preconditionFailure(error.description)
     }

@@ -6,7 +6,8 @@ package enum PipelineScheduleDefect: Error, Sendable, Hashable, CustomStringConv
   case early(PipelineStep, before: PipelineStep, stage: Int)
   /// A stage never runs a pass that others, or the update, wait for.
   case missing(PipelineStep, stage: Int)
-  /// A step is to run beside the next, and the two are not a forward and a whole backward pass of different chunks.
+  /// A step is to run beside the next, and the two are not a forward and a whole backward pass of different
+  /// micro-batches or chunks.
   case noPair(stage: Int, index: Int)
 
   package var description: String {
@@ -57,7 +58,7 @@ extension PipelineSchedule {
       }
       if isPaired(index, ofStage: stage) {
         guard steps.indices.contains(index + 1), step.pass == .forward, steps[index + 1].pass == .backward,
-          steps[index + 1].chunkIndex != step.chunkIndex
+          (steps[index + 1].chunkIndex, steps[index + 1].microBatchIndex) != (step.chunkIndex, step.microBatchIndex)
         else { return .noPair(stage: stage, index: index) }
       }
     }

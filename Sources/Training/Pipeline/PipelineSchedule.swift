@@ -32,12 +32,14 @@ package struct PipelineSchedule: Sendable, Hashable {
 
   /// The schedule of a name, for a pipeline of some shape.
   ///
+  /// - Parameter combines: see ``Documents/Strategy/Schedule/passOrder(stageCount:microBatchCount:combines:)``.
   /// - Throws: ``PipelineScheduleError``, its case saying what the shape lacks.
   /// - Complexity: O(stages × chunks × micro-batches).
   package init(
-    _ schedule: Strategy.Schedule, stageCount: Int, microBatchCount: Int
+    _ schedule: Strategy.Schedule, stageCount: Int, microBatchCount: Int, combines: Bool = false
   ) throws(PipelineScheduleError) {
-    let order = try schedule.passOrder(stageCount: stageCount, microBatchCount: microBatchCount)
+    let order = try schedule.passOrder(
+      stageCount: stageCount, microBatchCount: microBatchCount, combines: combines)
     self.init(
       steps: (0..<stageCount).map(order.steps(ofStage:)), pairs: (0..<stageCount).map(order.pairs(ofStage:)),
       chunkCount: schedule.chunkCount,

@@ -44,9 +44,13 @@ package struct IterationShape: Sendable {
     self.devicesPerNode = devicesPerNode
     self.routes = routes
     kinds = LayerKinds(of: job.model)
-    let recipe = Recipe(job: job, strategy: strategy, vocabularySize: paddedVocabularySize)
+    let recipe = Recipe(
+      job: job, strategy: strategy, vocabularySize: paddedVocabularySize, devicesPerNode: devicesPerNode)
+    expertNodeCount = recipe.experts?.nodeCount ?? 1
     recipeSteps = Recipe.Part.allCases.flatMap { part in Recipe.Pass.allCases.map { recipe.steps(part, $0) } }
-    exchanges = Moment.allCases.map(strategy.exchanges)
+    exchanges = Moment.allCases.map { moment in
+      strategy.exchanges(at: moment) + (job.model.experts == nil ? [] : strategy.expertExchanges(at: moment))
+    }
     isRecomputed = split.layerCounts.enumerated().flatMap { virtualStage, count in
       let ofAll = strategy.recompute == .full ? count : 0
       let stage = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: split.stageCount).stage
@@ -58,6 +62,23 @@ package struct IterationShape: Sendable {
   /// What a rank does in a pass of a part, in order.
   package func steps(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [Recipe.Step] {
     recipeSteps[part.rawValue * Recipe.Pass.allCases.count + pass.rawValue]
+  }
+
+  /// Nodes that the ranks which divide experts lie on.
+  package let expertNodeCount: Int
+
+  /// What a part's recipe is.
+  package func recipe(of part: ModelPart) -> Recipe.Part {
+    switch part {
+    case .embedding: .embedding
+    case .layer(let index): feedForward(ofLayer: index) == .experts ? .expertBlock : .block
+    case .experts: .expertBlock
+    case .head: .head
+    }
+  }
+
+  private func feedForward(ofLayer layer: Int) -> ModelDescription.LayerKind.FeedForward {
+    job.model.kind(ofLayer: layer).feedForward
   }
 
   /// A collective of the recipe as the ranks of a group call for it.
@@ -96,7 +117,8 @@ package struct IterationShape: Sendable {
   /// Elements of one rank's part of the token table.
   package var matrixElementCount: Int { paddedVocabularySize / strategy.tensorDegree * job.model.hiddenSize }
 
-  /// The parts of a virtual stage, in the order of a forward pass.
+  /// The parts of a virtual stage that passes go through, in the order of a forward pass. Routed experts are parts of
+  /// their own, which blocks need: ``experts(of:rank:)``.
   package func parts(ofVirtualStage virtualStage: Int) -> [ModelPart] {
     var parts = split.layerRanges[virtualStage].map(ModelPart.layer)
     if virtualStage == 0 { parts.insert(.embedding, at: 0) }
@@ -109,7 +131,10 @@ package struct IterationShape: Sendable {
     let model = job.model, t = strategy.tensorDegree
     return switch part {
     case .embedding: model.embeddingParameters(vocabularySize: paddedVocabularySize).perRank(tensorDegree: t)
-    case .layer: model.layerParameters(.dense).perRank(tensorDegree: t)
+    case .layer(let index): model.layerParameters(feedForward(ofLayer: index)).perRank(tensorDegree: t)
+    case .experts(_, let experts):
+      model.layerParameters(.experts).ofExpertsPerRank(
+        expertDegree: 1, expertTensorDegree: strategy.expertTensorDegree) / (model.experts?.count ?? 1) * experts.count
     case .head:
       model.headParameters(vocabularySize: paddedVocabularySize).perRank(tensorDegree: t)
         + (copiesTiedMatrix ? matrixElementCount : 0)
@@ -127,16 +152,33 @@ package struct IterationShape: Sendable {
     }
     return switch part {
     case .embedding: model.embeddingParameters(vocabularySize: paddedVocabularySize).replicated
-    case .layer: model.layerParameters(.dense).replicated
+    case .layer(let index): model.layerParameters(feedForward(ofLayer: index)).replicated
+    case .experts: 0
     case .head: model.headParameters(vocabularySize: paddedVocabularySize).replicated
     }
   }
 
-  /// What a stage holds, and how it is divided among replicas.
-  package func parameters(ofStage stage: Int) -> StageParameters { StageParameters(self, stage: stage) }
+  /// What a stage's first rank holds; others hold as much, and other experts.
+  package func parameters(ofStage stage: Int) -> StageParameters {
+    parameters(ofRank: mesh.block(stage, below: .pipeline).lowerBound)
+  }
+
+  /// What a rank holds.
+  package func parameters(ofRank rank: Int) -> StageParameters { StageParameters(self, rank: rank) }
+
+  /// The routed experts of a block that a rank has: of the ranks that divide them each has as many, in their order. Nil for
+  /// any other part.
+  package func experts(of part: ModelPart, rank: Int) -> ModelPart? {
+    guard case .layer(let index) = part, let experts = job.model.experts, feedForward(ofLayer: index) == .experts else {
+      return nil
+    }
+    let place = strategy.expertMesh.coordinate(ofRank: rank, along: .expert)
+    let count = experts.count / strategy.expertDegree
+    return .experts(index, place * count..<(place + 1) * count)
+  }
 }
 
-/// The parameters of one rank of a stage: where each part lies in one flat buffer, and which elements each replica
+/// The parameters of one rank: where each part lies in one flat buffer, and which elements each replica
 /// updates.
 package struct StageParameters: Sendable {
   package struct Entry: Sendable {
@@ -149,11 +191,13 @@ package struct StageParameters: Sendable {
   package let entries: [Entry]
   package let count: Int
 
-  init(_ shape: IterationShape, stage: Int) {
+  init(_ shape: IterationShape, rank: Int) {
     var entries: [Entry] = []
     var next = 0
+    let stage = shape.mesh.coordinate(ofRank: rank, along: .pipeline)
     for chunk in 0..<shape.schedule.chunkCount {
-      for part in shape.parts(ofVirtualStage: shape.schedule.virtualStageIndex(stage: stage, chunk: chunk)) {
+      let passed = shape.parts(ofVirtualStage: shape.schedule.virtualStageIndex(stage: stage, chunk: chunk))
+      for part in passed.flatMap({ [$0] + [shape.experts(of: $0, rank: rank)].compactMap(\.self) }) {
         let count = shape.parameterCount(of: part)
         entries.append(Entry(part: part, range: next..<next + count))
         next += count

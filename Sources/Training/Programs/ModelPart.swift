@@ -4,31 +4,29 @@ package enum ModelPart: Sendable, Hashable {
   case embedding
   /// A transformer block, counted from 0 at the embedding.
   case layer(Int)
+  /// Routed experts of a block, of all of them those that a rank has, counted from 0: the block's own part is all else.
+  case experts(Int, Range<Int>)
   /// Final norm and output matrix; with tied embeddings the norm alone, or, on another stage than the embedding, the
   /// norm and a copy of the embedding's matrix.
   case head
 }
 
 extension ModelPart {
-  /// What its recipe is.
-  package var kind: Recipe.Part {
-    switch self {
-    case .embedding: .embedding
-    case .layer: .block
-    case .head: .head
-    }
-  }
+  /// Whether it is of routed experts, whose replicas are other ranks than those of everything else.
+  package var isOfExperts: Bool { if case .experts = self { true } else { false } }
 }
 
 extension ModelPart: Comparable {
   /// In the order of a forward pass.
   package static func < (left: Self, right: Self) -> Bool { left.position < right.position }
 
-  private var position: Int {
+  /// The block, and the first expert of it.
+  private var position: (block: Int, expert: Int) {
     switch self {
-    case .embedding: -1
-    case .layer(let index): index
-    case .head: .max
+    case .embedding: (-1, -1)
+    case .layer(let index): (index, -1)
+    case .experts(let index, let experts): (index, experts.lowerBound)
+    case .head: (.max, -1)
     }
   }
 }
@@ -39,6 +37,9 @@ extension ModelPart: CustomStringConvertible {
     switch self {
     case .embedding: "embedding"
     case .layer(let index): "layer \(index)"
+    case .experts(let index, let experts) where experts.count == 1: "expert \(experts.lowerBound) of layer \(index)"
+    case .experts(let index, let experts):
+      "experts \(experts.lowerBound) to \(experts.upperBound - 1) of layer \(index)"
     case .head: "head"
     }
   }

@@ -25,12 +25,18 @@ extension ProgramCheck {
   }
 
   /// The steps of the recipe, pieces and collectives of the tensor group, of every part that the rank holds: each once in
-  /// each pass, in the order of the model, inside its pass.
+  /// each pass, in the order of the model, inside its pass. A forward pass and one that goes back may run beside each other.
   func recipes(of program: RankProgram) throws(ProgramDefect) {
     let place = mesh.coordinates(ofRank: program.rank)
-    var pass: PipelineStep?
-    var remaining: ArraySlice<ProgramStep.Operation> = []
+    var lanes = (forward: Lane(), back: Lane()), isForward = true
     for (index, step) in program.steps.enumerated() {
+      if let goesForward = step.operation.goesForward { isForward = goesForward }
+      var (pass, remaining) =
+        isForward ? (lanes.forward.pass, lanes.forward.remaining) : (lanes.back.pass, lanes.back.remaining)
+      defer {
+        let lane = Lane(pass: pass, remaining: remaining)
+        if isForward { lanes.forward = lane } else { lanes.back = lane }
+      }
       switch step.operation {
       case .compute(.beginPass(let begun)):
         pass = begun
@@ -71,6 +77,12 @@ extension ProgramCheck {
     }
   }
 
+  /// What is still to come of the pass that runs forward, or of the one that goes back.
+  private struct Lane {
+    var pass: PipelineStep?
+    var remaining: ArraySlice<ProgramStep.Operation> = []
+  }
+
   /// That a pass went on without a step of the recipe.
   private func skipped(
     _ step: ProgramStep.Operation, in pass: PipelineStep?, at place: ProgramDefect.Place
@@ -90,7 +102,7 @@ extension ProgramCheck {
     let parts = shape.parts(
       ofVirtualStage: shape.schedule.virtualStageIndex(stage: stage, chunk: pass.chunkIndex))
     func steps(_ recipePass: Recipe.Pass, of part: ModelPart) -> [ProgramStep.Operation] {
-      shape.steps(part.kind, recipePass).map { step in
+      shape.steps(shape.recipe(of: part), recipePass).map { step in
         switch step {
         case .piece(let piece, _):
           .compute(Computation(recipePass, of: piece, part, microBatch: pass.microBatchIndex))
@@ -139,6 +151,27 @@ extension ProgramCheck {
       }
     }
   }
+}
+
+extension ProgramStep.Operation {
+  /// Whether a step is of a forward pass, or of one that goes back; nil where that is the step's before it: what a tensor
+  /// group exchanges follows a computation.
+  fileprivate var goesForward: Bool? {
+    switch self {
+    case .compute(.beginPass(let pass)), .compute(.endPass(let pass)): pass.pass == .forward
+    case .compute(.forward): true
+    case .compute(.recompute), .compute(.backward), .compute(.inputGradient), .compute(.weightGradient): false
+    case .collective(let collective):
+      // What is computed again goes to experts as forward.
+      if case .routed(let tensor) = collective.operand, !tensor.isOfForward { false } else { nil }
+    case .compute, .send, .receive, .upload, .offload: nil
+    }
+  }
+}
+
+extension RoutedTensor {
+  /// Whether a forward pass sends it, or what computes one again.
+  package var isOfForward: Bool { [.tokens, .weights, .outputs].contains(self) }
 }
 
 extension Operand {

@@ -10,8 +10,10 @@ extension ProgramCheck {
       guard collective.group.contains(program.rank) else { throw .notAMember(place(program, index)) }
       let group: [Int], elements: Int
       switch collective.operand {
-      case .stream, .branch, .columnInput: (group, elements) = (tensorGroup, shape.activationElementCount)
       case .arrived: (group, elements) = (tensorGroup, shape.sentElementCount)
+      // What heads are made of is as wide as the recipe says.
+      case .branch where shape.job.model.latent != nil: continue
+      case .stream, .branch, .columnInput: (group, elements) = (tensorGroup, shape.activationElementCount)
       // Group and size are compared with the recipe's.
       case .attention, .routed: continue
       case .tokenMaximum, .tokenTarget, .tokenSum: (group, elements) = (tensorGroup, shape.tokenCount)
@@ -61,7 +63,7 @@ extension ProgramCheck {
   }
 
   private func expectedExchanges(rank: Int) -> [Way: Int] {
-    let held = shape.parameters(ofStage: mesh.coordinate(ofRank: rank, along: .pipeline)).entries.map(\.part)
+    let held = shape.parameters(ofRank: rank).entries.map(\.part)
     var expected: [Way: Int] = [:]
     for moment in Moment.allCases {
       let times = shape.count(of: moment, in: stretch)

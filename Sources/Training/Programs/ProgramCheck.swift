@@ -16,6 +16,7 @@ extension IterationShape {
     let check = ProgramCheck(shape: self, programs: programs, stretch: stretch)
     do {
       try check.ownership()
+      try check.expertOwnership()
       for program in programs {
         try check.waits(of: program)
         try check.groups(of: program)
@@ -59,11 +60,13 @@ struct ProgramCheck {
   func ownership() throws(ProgramDefect) {
     var stages: [ModelPart: Int] = [:]
     for stage in 0..<mesh.degree(of: .pipeline) {
-      for entry in shape.parameters(ofStage: stage).entries { stages[entry.part] = stage }
+      for entry in shape.parameters(ofStage: stage).entries where !entry.part.isOfExperts {
+        stages[entry.part] = stage
+      }
     }
     var holders: [ModelPart: [Int: Int]] = [:]
     for program in programs {
-      for part in program.parts {
+      for part in program.parts where !part.isOfExperts {
         // Ranks that differ in nothing but the stage.
         let column = mesh.group(along: .pipeline, containing: program.rank).first
         if let other = holders[part]?[column] { throw .ownedTwice(part, ranks: [other, program.rank]) }

@@ -20,6 +20,8 @@ package enum ProgramDefect: Error, Sendable, Hashable {
   case ownedTwice(ModelPart, ranks: [Int])
   /// A part is held by another stage than the layer ranges say.
   case wrongStage(ModelPart, rank: Int, stage: Int, expected: Int)
+  /// Routed experts are held by a rank that no token is sent to for them.
+  case misplaced(ModelPart, rank: Int)
   /// A step waits for one that does not precede it on another stream.
   case wait(Place, waitsFor: Int)
   /// A group that is not one of the mesh's for this kind of traffic.
@@ -90,6 +92,7 @@ extension ProgramDefect: CustomStringConvertible {
       "\(part) is held twice, by ranks \(ranks.map(String.init).joined(separator: " and "))"
     case .wrongStage(let part, let rank, let stage, let expected):
       "\(part) is on stage \(stage) (rank \(rank)), but belongs to stage \(expected)"
+    case .misplaced(let part, let rank): "\(part) are on rank \(rank), where no token is sent for them"
     case .wait(let place, let wait):
       "\(place) waits for step \(wait), which does not precede it on another stream"
     case .noGroup(let place, let group):

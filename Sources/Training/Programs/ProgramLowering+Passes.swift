@@ -65,6 +65,10 @@ extension ProgramLowering {
     let arrivals = [receive(forward), receive(backward)]
     follow(nil)
     for arrival in arrivals { waitNext(for: arrival) }
+    if strategy.overlapsExperts {
+      combine(forward, with: backward)
+      return
+    }
     compute(.beginPass(forward))
     goForward(forward)
     compute(.endPass(forward))
@@ -77,19 +81,23 @@ extension ProgramLowering {
 
   /// Appends what is done to a part in a pass of the schedule: as one step, or as the recipe has it, a computation for each
   /// piece and the collectives between them.
-  private mutating func perform(_ passes: [Recipe.Pass], of part: ModelPart, in step: PipelineStep) {
+  mutating func perform(_ passes: [Recipe.Pass], of part: ModelPart, in step: PipelineStep) {
     guard grain == .pieces else {
       compute(.pass(part, step))
       return
     }
-    for pass in passes {
-      for recipeStep in shape.steps(part.kind, pass) {
-        switch recipeStep {
-        case .piece(let piece, _):
-          waitForKeys(piece)
-          compute(Computation(pass, of: piece, part, microBatch: step.microBatchIndex))
-        case .collective(let it): recipeCollective(it)
-        }
+    for pass in passes { perform(shape.steps(shape.recipe(of: part), pass), pass, of: part, in: step) }
+  }
+
+  mutating func perform(
+    _ recipeSteps: some Sequence<Recipe.Step>, _ pass: Recipe.Pass, of part: ModelPart, in step: PipelineStep
+  ) {
+    for recipeStep in recipeSteps {
+      switch recipeStep {
+      case .piece(let piece, _):
+        waitForKeys(piece)
+        compute(Computation(pass, of: piece, part, microBatch: step.microBatchIndex))
+      case .collective(let it): recipeCollective(it)
       }
     }
   }
@@ -97,7 +105,7 @@ extension ProgramLowering {
   /// The head uses the embedding's own matrix.
   var sharesMatrixInPlace: Bool { job.model.hasTiedEmbeddings && !shape.copiesTiedMatrix }
 
-  private func passParts(_ step: PipelineStep) -> [ModelPart] {
+  func passParts(_ step: PipelineStep) -> [ModelPart] {
     shape.parts(ofVirtualStage: shape.schedule.virtualStageIndex(stage: place[.pipeline], chunk: step.chunkIndex))
   }
 

@@ -26,14 +26,24 @@ extension ProgramLowering {
     gatherNext(&ahead)
   }
 
+  /// Lets the gathers of a part begin, and the next computation wait for them.
+  mutating func gatherNow(_ part: ModelPart) {
+    guard sharding.weightDegree > 1 else { return }
+    for needed in weightsNeeded(by: part) {
+      gather(needed)
+      waitNext(for: gathers[needed])
+    }
+  }
+
   private mutating func gatherNext(_ ahead: inout ArraySlice<ModelPart>) {
     guard let next = ahead.popFirst() else { return }
     for needed in weightsNeeded(by: next) { gather(needed) }
   }
 
-  /// A tied head on the embedding's stage uses the embedding's matrix.
+  /// A tied head on the embedding's stage uses the embedding's matrix, a block its routed experts.
   func weightsNeeded(by part: ModelPart) -> [ModelPart] {
-    part == .head && sharesMatrixInPlace ? [.embedding, .head] : [part]
+    if part == .head, sharesMatrixInPlace { return [.embedding, .head] }
+    return shape.experts(of: part, rank: rank).map { [part, $0] } ?? [part]
   }
 
   private mutating func gather(_ part: ModelPart) {
@@ -41,13 +51,14 @@ extension ProgramLowering {
     let moment: Moment = gatheredParts.insert(part).inserted ? .firstUse : .laterUse
     // Not before what was computed so far: a gathered part is held from here on. One from the host has been given its place.
     let after = uploads[part].map { [$0] } ?? lastComputation
-    for gather in shape.exchanges(at: moment) { gathers[part] = exchange(gather, of: part, after: after) }
+    for gather in shape.exchanges(at: moment, of: part) { gathers[part] = exchange(gather, of: part, after: after) }
   }
 
   mutating func drop(_ part: ModelPart) {
-    guard gathers[part] != nil else { return }
-    compute(.dropWeights(part))
-    gathers[part] = nil
+    for needed in [part] + [shape.experts(of: part, rank: rank)].compactMap(\.self) where gathers[needed] != nil {
+      compute(.dropWeights(needed))
+      gathers[needed] = nil
+    }
   }
 
   /// Keeps slices of what was gathered for the first time.
@@ -62,17 +73,18 @@ extension ProgramLowering {
   /// is written, or every part's would be held whole.
   mutating func waitForReduction(of part: ModelPart) {
     waitNext(for: reductions[part])
+    if let experts = shape.experts(of: part, rank: rank) { waitNext(for: reductions[experts]) }
     waitNext(for: reductionOrder.dropLast().last)
   }
 
   mutating func reduceGradient(of part: ModelPart) {
-    var last: Int?
-    for reduction in shape.exchanges(at: .partBackward) {
-      last = exchange(reduction, of: part, after: lastComputation) ?? last
+    var end: Int?
+    for it in [part] + [shape.experts(of: part, rank: rank)].compactMap(\.self) {
+      for reduction in shape.exchanges(at: .partBackward, of: it) {
+        if let last = exchange(reduction, of: it, after: lastComputation) { (reductions[it], end) = (last, last) }
+      }
     }
-    guard let last else { return }
-    reductions[part] = last
-    reductionOrder.append(last)
+    if let end { reductionOrder.append(end) }
   }
 
   // MARK: Everything on the rank
@@ -94,7 +106,7 @@ extension ProgramLowering {
       done = whole.family == .replicas ? done + [index] : [index]
     }
     for part in parts {
-      for ofPart in exchanges where ofPart.isPartByPart {
+      for ofPart in exchanges where ofPart.isPartByPart && ofPart.isOfExperts == part.isOfExperts {
         if let index = exchange(ofPart, of: part, after: done) { done.append(index) }
       }
     }

@@ -43,7 +43,7 @@ struct ProgramLowering {
     let mesh = shape.mesh
     let place = mesh.coordinates(ofRank: rank)
     self.place = place
-    parameters = shape.parameters(ofStage: place[.pipeline])
+    parameters = shape.parameters(ofRank: rank)
     tensorGroup = mesh.group(along: .tensor, containing: rank)
     pipelineGroup = mesh.group(along: .pipeline, containing: rank)
   }
@@ -133,7 +133,7 @@ struct ProgramLowering {
     let collective = shape.collective(it, over: it.group(containing: rank, of: strategy))
     let isShift = [.shift, .shiftBack].contains(it.kind)
     let waits = isShift ? lastComputation + (latest.map { [$0] } ?? []) : latest.map { [$0] } ?? []
-    let index = append(.collective(collective), on: .context, after: waits)
+    let index = append(.collective(collective), on: it.traffic == .expert ? .experts : .context, after: waits)
     if !isShift {
       latest = index
     } else if it.operand == .attention(.keysValues) {
@@ -156,6 +156,9 @@ struct ProgramLowering {
 
   /// The last computation; 0 steps have none.
   var lastComputation: [Int] { last[.compute].map { [$0] } ?? [] }
+
+  /// The last step whose result the next step of a pass works on.
+  var latestStep: Int? { latest }
 
   /// The next computation of a pass follows this step.
   mutating func follow(_ index: Int?) { latest = index }

@@ -25,6 +25,8 @@ package struct ProgramStep: Sendable, Hashable {
     /// Gradients to and from other stages where backward passes are split: between two stages they come in another order than
     /// activations that go the same way.
     case gradients
+    /// Tokens on their way to experts and back.
+    case experts
   }
 
   package enum Operation: Sendable, Hashable {

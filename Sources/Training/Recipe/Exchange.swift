@@ -72,6 +72,15 @@ package struct Exchange: Sendable, Hashable {
   package let quantisation: Quantisation?
   /// Whether it is of one part of the model at a time, or of everything on the rank at once.
   package let isPartByPart: Bool
+  /// Whether it is of routed experts, on their own grid of ranks; otherwise of everything else.
+  package private(set) var isOfExperts = false
+
+  /// The same, of routed experts.
+  var ofExperts: Exchange {
+    var copy = self
+    copy.isOfExperts = true
+    return copy
+  }
 
   /// The family of groups of replicas; nil where others take part.
   package var family: Sharding.Family? {

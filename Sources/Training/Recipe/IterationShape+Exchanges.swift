@@ -2,8 +2,22 @@ package import Documents
 
 /// What an iteration's exchanges are of: sizes, groups, and the collectives that each consists of.
 extension IterationShape {
-  /// How replicas divide weights, gradients and optimizer states.
+  /// How replicas divide weights, gradients and optimizer states of all but routed experts.
   package var sharding: Sharding { strategy.sharding }
+
+  /// How those that hold a part divide its states.
+  package func sharding(of part: ModelPart) -> Sharding {
+    part.isOfExperts ? strategy.expertSharding : strategy.sharding
+  }
+
+  /// The grid of ranks on which a part is divided.
+  package func mesh(of part: ModelPart) -> Mesh { part.isOfExperts ? strategy.expertMesh : mesh }
+
+  private func sharding(of exchange: Exchange) -> Sharding {
+    exchange.isOfExperts ? strategy.expertSharding : strategy.sharding
+  }
+
+  private func mesh(of exchange: Exchange) -> Mesh { exchange.isOfExperts ? strategy.expertMesh : mesh }
 
   /// Whether everything on a rank is reduced and gathered at once, once an iteration: where whole gradients are kept.
   /// Otherwise each part is, and its gradient in every micro-batch.
@@ -24,6 +38,11 @@ extension IterationShape {
   /// What ranks exchange at a moment, see ``Documents/Sharding/exchanges(at:in:)``.
   package func exchanges(at moment: Moment) -> [Exchange] { exchanges[moment.rawValue] }
 
+  /// Those that a part takes part in.
+  func exchanges(at moment: Moment, of part: ModelPart) -> [Exchange] {
+    exchanges(at: moment).filter { $0.isOfExperts == part.isOfExperts }
+  }
+
   /// How often a moment comes in an iteration of a part that a rank holds.
   package func count(of moment: Moment, _ part: ModelPart) -> Int {
     let isUsedByHead = part == .embedding && !headOwnsMatrix
@@ -34,17 +53,21 @@ extension IterationShape {
   }
 
   /// The parts that an exchange is of, one by one, of those on a rank; one that is nil where it is of all at once.
-  package func parts(of exchange: Exchange, held: [ModelPart]) -> [ModelPart?] { exchange.isPartByPart ? held : [nil] }
+  package func parts(of exchange: Exchange, held: [ModelPart]) -> [ModelPart?] {
+    exchange.isPartByPart ? held.filter { $0.isOfExperts == exchange.isOfExperts } : [nil]
+  }
 
   /// Elements of the whole tensor that an exchange is of, or of whose shards it is, on the ranks of a stage.
   ///
-  /// - Parameter part: nil for everything that a rank holds.
-  package func elementCount(of content: Exchange.Content, part: ModelPart?, stage: Int) -> Int {
+  /// - Parameter part: nil for everything that a rank holds, of routed experts or of all else.
+  package func elementCount(of exchange: Exchange, part: ModelPart?, stage: Int) -> Int {
     func held(_ count: (ModelPart) -> Int) -> Int {
       if let part { return count(part) }
-      return parameters(ofStage: stage).entries.reduce(0) { $0 + count($1.part) }
+      return parameters(ofStage: stage).entries.reduce(0) {
+        $0 + ($1.part.isOfExperts == exchange.isOfExperts ? count($1.part) : 0)
+      }
     }
-    return switch content {
+    return switch exchange.content {
     case .weights, .updatedWeights, .gradient, .progress: held(parameterCount)
     case .partialGradient: held(partialGradientCount)
     case .tiedMatrixGradient:
@@ -59,9 +82,9 @@ extension IterationShape {
   package func elementCount(of exchange: Exchange, rank: Int, whole elementCount: Int) -> Int {
     if exchange.content == .progress { return ownedElementCount(rank: rank) }
     guard let family = exchange.family else { return elementCount }
-    return sharding.elementCount(
-      over: family, ofReplica: mesh.replica(ofRank: rank), replicaCount: strategy.replicaCount,
-      elementCount: elementCount)
+    let mesh = mesh(of: exchange)
+    return sharding(of: exchange).elementCount(
+      over: family, ofReplica: mesh.replica(ofRank: rank), replicaCount: mesh.replicaCount, elementCount: elementCount)
   }
 
   /// Elements whose optimizer states, and outer states, a rank keeps.
@@ -77,9 +100,9 @@ extension IterationShape {
   /// - Parameter part: one that the rank holds; nil for everything that it holds.
   package func collectives(of exchange: Exchange, part: ModelPart?, rank: Int) -> [Collective] {
     let whole = elementCount(
-      of: exchange.content, part: part, stage: mesh.coordinate(ofRank: rank, along: .pipeline))
+      of: exchange, part: part, stage: mesh.coordinate(ofRank: rank, along: .pipeline))
     guard whole > 0 else { return [] }
-    let group = exchange.group(containing: rank, sharding: sharding, in: mesh)
+    let group = exchange.group(containing: rank, sharding: sharding(of: exchange), in: mesh(of: exchange))
     let count = elementCount(of: exchange, rank: rank, whole: whole)
     func collective(
       _ kind: CollectiveKind, over group: RankGroup, elementCount: Int, _ quantisation: Quantisation? = nil,

@@ -80,8 +80,8 @@ extension Recipe {
       parameterCount -= weightCount
       steps.append(.piece(half.output, output(.backward) + ending(keptByOutput.map(Operation.free))))
       gatherRows(of: .branch, &steps)
-      // Narrow vectors are kept as they were gathered.
-      if half == .feedForward || latent == nil { gatherRows(of: .columnInput, &steps) }
+      // Narrow vectors are kept as they were gathered; the layer's input is not, which queries may be made of.
+      if half == .feedForward || latent?.queryRank == nil { gatherRows(of: .columnInput, &steps) }
       if half == .attention, context.degree > 1 {
         dividedAttentionBackward(products, &steps)
       } else {

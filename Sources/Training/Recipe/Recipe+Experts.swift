@@ -10,12 +10,12 @@ import Documents
 /// |---|---|---|
 /// | all-gather among n = EP·ETP | (n − 1)·T·(h·e + 5·E) | (n − 1)·T·h·e, summed |
 /// | all-to-all | (EP − 1)/EP·T·k·(h·e + 4) | (EP − 1)/EP·T·k·h·e |
-/// | with ETP > 1, besides | (ETP − 1)·T·k·h·e | as many, summed |
+/// | with ETP > 1, besides | (ETP − 1)·T·k·(h·e + 4) | (ETP − 1)·T·k·h·e, summed |
 /// | dropped to C rows of an expert and padded | E·C in place of T·k; dropped alone the lesser of both | the same |
 /// | once a rank, of D ranks of a token | (EP − 1)/EP·D·T·(h·e + 8·k) | (EP − 1)/EP·D·T·h·e |
 /// | once a node, of N nodes and Y ranks of each | (N − 1)/N·D_N·T·h·e between nodes, (Y − 1)/Y·D·T·h·e inside | the same |
 ///
-/// and backward as much (Megatron Core's `token_dispatcher.py`; DeepEP, DeepSeek-AI 2025).
+/// and backward as much, with the weights' gradients on the way back (Megatron Core's `token_dispatcher.py`; DeepEP, DeepSeek-AI 2025).
 extension Recipe {
   func expertsForward(_ experts: RoutedExperts, isAgain: Bool, _ steps: inout [Step]) {
     sharedForward(experts, isAgain: isAgain, &steps)
@@ -168,8 +168,9 @@ extension Recipe {
       if isForward { exchange(.allToAll, .weights, sent, 4, .expertGroup, experts.expertDegree, &steps) }
       let t = experts.expertTensorDegree
       exchange(.allGather, tensor, t * sent * routedWidth(experts), elementByteCount, .expertTensorGroup, t, &steps)
+      if isForward { exchange(.allGather, .weights, t * sent, 4, .expertTensorGroup, t, &steps) }
     case .deepEP, .hybridEP:
-      sendOnce(experts, tensor, withWeights: isForward, &steps)
+      sendOnce(experts, tensor, weights: isForward ? .weights : nil, isDispatch: true, &steps)
     }
   }
 
@@ -180,41 +181,45 @@ extension Recipe {
     case .allGather:
       let n = experts.expertDegree * experts.expertTensorDegree
       exchange(.reduceScatter, tensor, n * rowCount * routedWidth(experts), elementByteCount, .expertTokens, n, &steps)
+      if !isForward {
+        exchange(.reduceScatter, .weightsGradient, n * rowCount * experts.count, 4, .expertTokens, n, &steps)
+      }
     case .allToAll:
       let sent = experts.sentRowCount(tokenCount: rowCount), t = experts.expertTensorDegree
       exchange(.reduceScatter, tensor, t * sent * routedWidth(experts), elementByteCount, .expertTensorGroup, t, &steps)
+      if !isForward { exchange(.reduceScatter, .weightsGradient, t * sent, 4, .expertTensorGroup, t, &steps) }
       exchange(
         .allToAll, tensor, sent * routedWidth(experts), elementByteCount, .expertGroup, experts.expertDegree, &steps)
       if !isForward { exchange(.allToAll, .weightsGradient, sent, 4, .expertGroup, experts.expertDegree, &steps) }
     case .deepEP, .hybridEP:
-      sendOnce(experts, tensor, withWeights: !isForward, &steps)
+      sendOnce(experts, tensor, weights: isForward ? nil : .weightsGradient, isDispatch: false, &steps)
     }
   }
 
-  /// A token once to each node, and once to each rank of it, that has any of its experts.
+  /// A token once to each node, and there once to each rank, that has any of its experts; or back, where sums of what a
+  /// node's ranks give leave it.
   private func sendOnce(
-    _ experts: RoutedExperts, _ tensor: RoutedTensor, withWeights: Bool, _ steps: inout [Step]
+    _ experts: RoutedExperts, _ tensor: RoutedTensor, weights: RoutedTensor?, isDispatch: Bool, _ steps: inout [Step]
   ) {
     let tokens = Double(rowCount), ep = experts.expertDegree, nodes = experts.nodeCount
     func copies(_ groupCount: Int) -> Double { tokens * experts.distinctGroupCount(of: groupCount) }
     let toRanks = copies(ep)
     if nodes > 1 {
-      exchange(
-        .allToAll, tensor, Int((copies(nodes) * Double(routedWidth(experts))).rounded()), elementByteCount,
-        .expertsAcross, nodes,
-        &steps)
-      exchange(
-        .allToAll, tensor, Int((toRanks * Double(routedWidth(experts))).rounded()), elementByteCount, .expertsInside,
-        ep / nodes,
-        &steps)
+      let hops: [(TensorCollective.Ranks, count: Int, copies: Double)] = [
+        (.expertsAcross, nodes, copies(nodes)), (.expertsInside, ep / nodes, toRanks),
+      ]
+      for (ranks, count, copies) in isDispatch ? hops : hops.reversed() {
+        exchange(
+          .allToAll, tensor, Int((copies * Double(routedWidth(experts))).rounded()), elementByteCount, ranks, count,
+          &steps)
+      }
     } else {
       exchange(
         .allToAll, tensor, Int((toRanks * Double(routedWidth(experts))).rounded()), elementByteCount, .expertGroup, ep,
         &steps)
     }
-    if withWeights {
+    if let weights {
       // A weight and a number of 4 bytes for each of a token's experts.
-      let weights: RoutedTensor = tensor == .tokens ? .weights : .weightsGradient
       exchange(
         .allToAll, weights, Int((toRanks * Double(experts.perToken)).rounded()), 8, .expertGroup, ep, &steps)
     }

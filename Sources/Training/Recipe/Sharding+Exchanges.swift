@@ -50,6 +50,15 @@ extension Strategy {
   }
 }
 
+extension Strategy {
+  /// What ranks that hold the same routed experts exchange of them at a moment: what replicas do of everything else, among
+  /// fewer. Nothing of experts is held whole in a tensor group and computed in part.
+  package func expertExchanges(at moment: Moment) -> [Exchange] {
+    guard update == .firstOrder else { return [] }
+    return expertSharding.exchanges(at: moment, in: expertMesh).filter { $0.family != nil }.map(\.ofExperts)
+  }
+}
+
 extension Sharding {
   /// What ranks exchange at a moment of an iteration, in this order: the one statement of it, which seconds, bytes sent,
   /// bytes held, rank programs and their checks are derived from.

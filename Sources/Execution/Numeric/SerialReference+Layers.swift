@@ -1,0 +1,142 @@
+import Documents
+import Training
+
+/// Blocks of the serial model, piece after piece, nothing divided.
+extension SerialReference {
+  func forward(
+    _ layer: TransformerLayer, _ input: Matrix, weights: [[Float]], microBatch: MicroBatch,
+    saved: inout SavedActivations
+  ) -> Matrix {
+    let own = weights[place(of: layer)]
+    var stream = input
+    for half in TransformerLayer.Half.allCases {
+      let normalised = layer.normalise(half, input: stream, weights: own, saved: &saved)
+      let sum =
+        half == .feedForward && layer.router != nil
+        ? expertsForward(layer, normalised, weights: weights, microBatch: microBatch, saved: &saved)
+        : layer.product(half, normalised: normalised, weights: own, microBatch: microBatch, saved: &saved)
+      stream = layer.finish(half, sum: sum, input: stream, weights: own, microBatch: microBatch, saved: &saved)
+    }
+    return stream
+  }
+
+  func backward(
+    _ layer: TransformerLayer, _ outputGradient: Matrix, weights: [[Float]], microBatch: MicroBatch,
+    saved: SavedActivations, gradients: inout [[Float]]
+  ) -> Matrix {
+    let place = place(of: layer), own = weights[place]
+    var stream = outputGradient
+    for half in TransformerLayer.Half.allCases.reversed() {
+      let sumGradient = layer.finishBackward(
+        half, outputGradient: stream, microBatch: microBatch, saved: saved, gradient: &gradients[place])
+      let normalised = layer.normalised(half, in: saved)
+      let normalisedGradient =
+        half == .feedForward && layer.router != nil
+        ? expertsBackward(layer, sumGradient, normalised, weights: weights, saved: saved, gradients: &gradients)
+        : layer.productBackward(
+          half, sumGradient: sumGradient, normalised: normalised, weights: own, microBatch: microBatch, saved: saved,
+          gradient: &gradients[place])
+      stream = layer.normaliseBackward(
+        half, normalisedGradient: normalisedGradient, outputGradient: stream, weights: own, saved: saved,
+        gradient: &gradients[place])
+    }
+    return stream
+  }
+
+  // MARK: Experts
+
+  /// What experts have in hand of a micro-batch: rows of their tokens, and what is kept between the products.
+  private struct Visit {
+    let tokens: [Int]
+    let rows: Matrix
+    let rowWeights: [Float]
+    let kept: FeedForward.Inner
+  }
+
+  /// Every expert in turn on the tokens that were sent to it: a token's outputs are added up in the order of its experts.
+  private func expertsForward(
+    _ layer: TransformerLayer, _ normalised: Matrix, weights: [[Float]], microBatch: MicroBatch,
+    saved: inout SavedActivations
+  ) -> Matrix {
+    guard let router = layer.router else { return normalised }
+    let place = place(of: layer), own = weights[place]
+    let routing = router.route(normalised, buffer: own, tokens: shard.tokenNumbers(microBatch))
+    saved.keep(.routerScores, routing.scores, elementByteCount: 4)
+    saved.choices = routing.choices
+    var sum = Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
+    for (index, expert) in experts[layer.index].enumerated() {
+      let (tokens, rowWeights) = Self.sent(to: index, routing.choices, routing.weights)
+      let output = expert.forward(
+        index, rows: normalised.rows(tokens), rowWeights: rowWeights, buffer: weights[place + 1 + index]
+      ).output
+      sum.add(output, toRows: tokens)
+    }
+    if layer.hasSharedExperts { sum += layer.sharedProduct(normalised: normalised, weights: own, saved: &saved) }
+    return shard.rounded(sum)
+  }
+
+  private func expertsBackward(
+    _ layer: TransformerLayer, _ sumGradient: Matrix, _ normalised: Matrix, weights: [[Float]],
+    saved: SavedActivations, gradients: inout [[Float]]
+  ) -> Matrix {
+    guard let router = layer.router else { return sumGradient }
+    let place = place(of: layer), own = weights[place]
+    let routing = router.weighed(saved[.routerScores], choices: saved.choices)
+    var inputGradient = Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
+    var ofWeights = routing.map { [Float](repeating: 0, count: $0.count) }
+    for (index, expert) in experts[layer.index].enumerated() {
+      let (tokens, rowWeights) = Self.sent(to: index, saved.choices, routing)
+      let rows = normalised.rows(tokens), buffer = weights[place + 1 + index]
+      let kept = expert.forward(index, rows: rows, rowWeights: rowWeights, buffer: buffer).kept
+      let found = expert.backward(
+        index, outputGradient: sumGradient.rows(tokens), rows: rows, rowWeights: rowWeights, kept: kept,
+        addends: [0..<tokens.count], buffer: buffer, gradient: &gradients[place + 1 + index])
+      inputGradient.add(found.rows, toRows: tokens)
+      for (token, value) in zip(tokens, found.rowWeights) {
+        if let position = saved.choices[token].firstIndex(of: index) { ofWeights[token][position] = value }
+      }
+    }
+    inputGradient += router.backward(
+      ofWeights, scores: saved[.routerScores], choices: saved.choices, normalised: normalised, buffer: own,
+      gradient: &gradients[place])
+    inputGradient = shard.rounded(inputGradient)
+    guard layer.hasSharedExperts else { return inputGradient }
+    var weightGradients = WeightGradients(isPutOff: false)
+    inputGradient += layer.sharedProductBackward(
+      sumGradient: sumGradient, normalised: normalised, weights: own, saved: saved, gradient: &gradients[place],
+      weightGradients: &weightGradients)
+    return inputGradient
+  }
+
+  /// The tokens that were sent to an expert, ascending, and what it counts for each.
+  private static func sent(
+    to expert: Int, _ choices: [[Int]], _ weights: [[Float]]
+  ) -> (tokens: [Int], weights: [Float]) {
+    var tokens: [Int] = [], ofExpert: [Float] = []
+    for (token, chosen) in choices.enumerated() {
+      guard let position = chosen.firstIndex(of: expert) else { continue }
+      tokens.append(token)
+      ofExpert.append(weights[token][position])
+    }
+    return (tokens, ofExpert)
+  }
+}
+
+extension Matrix {
+  /// Some of the rows, in a given order.
+  func rows(_ indices: [Int]) -> Matrix {
+    var elements: [Float] = []
+    elements.reserveCapacity(indices.count * columnCount)
+    for row in indices { elements += self.elements[row * columnCount..<(row + 1) * columnCount] }
+    return Matrix(rowCount: indices.count, columnCount: columnCount, elements: elements)
+  }
+
+  /// Adds rows to those of given indices, in their order.
+  mutating func add(_ rows: Matrix, toRows indices: [Int]) {
+    for (index, row) in indices.enumerated() {
+      for column in 0..<columnCount {
+        elements[row * columnCount + column] += rows.elements[index * columnCount + column]
+      }
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import Documents
+
+extension SmallModels {
+  /// What routers and experts differ in.
+  enum ExpertKind: String, Sendable, CaseIterable {
+    /// Softmax, weights that add up to 1, no shared experts (Mixtral).
+    case plain
+    /// Sigmoid, correction of the choice, groups, shared experts, a dense first layer (DeepSeek-V3, but for its attention).
+    case grouped
+    /// A gate of shared experts, weights as they are (Qwen 2).
+    case gated
+    /// Biases of routers and experts (gpt-oss, but for its sinks).
+    case biased
+    /// The grouped kind with latent attention (DeepSeek-V3).
+    case latent
+  }
+
+  static let latentAttention = ModelDescription.LatentAttention(
+    queryRank: 5, keyValueRank: 6, plainSize: 3, rotarySize: 4, valueSize: 5)
+
+  static let expertKinds = ExpertKind.allCases
+
+  static func experts(_ kind: ExpertKind, count: Int, perToken: Int = 2) -> ModelDescription.Experts {
+    var experts = ModelDescription.Experts(count: count, perToken: perToken, feedForwardSize: 48)
+    switch kind {
+    case .plain: break
+    case .grouped, .latent:
+      experts.score = .sigmoid
+      experts.hasCorrectionBias = true
+      experts.routedScale = 2.5
+      experts.sharedFeedForwardSize = 64
+      if count % 4 == 0, count / 2 >= perToken { experts.groups = .init(count: 4, kept: 2) }
+      experts.denseLayers = [0]
+    case .gated:
+      experts.sharedFeedForwardSize = 64
+      experts.hasSharedGate = true
+      experts.normalisesWeights = false
+    case .biased:
+      experts.hasRouterBias = true
+      experts.hasBias = true
+    }
+    return experts
+  }
+
+  /// - Parameter layerCount: the first of which is dense in a model of the grouped kind.
+  static func mixture(
+    _ kind: ExpertKind, count: Int = 4, layerCount: Int = 2, hiddenSize: Int = 12
+  ) throws -> ModelDescription {
+    try ModelDescription(
+      name: kind.rawValue, family: .llama, layerCount: layerCount, hiddenSize: hiddenSize, headCount: 4,
+      keyValueHeadCount: 4, headSize: 4, feedForwardSize: 16, vocabularySize: 14, hasGatedFeedForward: true,
+      hasTiedEmbeddings: false, latent: kind == .latent ? latentAttention : nil, experts: experts(kind, count: count))
+  }
+
+  /// Latent attention, with narrow queries and without.
+  static func latent(hasNarrowQueries: Bool) throws -> ModelDescription {
+    try ModelDescription(
+      name: hasNarrowQueries ? "latent" : "latent but for queries", family: .llama, layerCount: 2, hiddenSize: 10,
+      headCount: 4, feedForwardSize: 16, vocabularySize: 14, hasGatedFeedForward: true, hasTiedEmbeddings: false,
+      latent: .init(
+        queryRank: hasNarrowQueries ? latentAttention.queryRank : nil, keyValueRank: latentAttention.keyValueRank,
+        plainSize: latentAttention.plainSize, rotarySize: latentAttention.rotarySize,
+        valueSize: latentAttention.valueSize))
+  }
+
+  /// Sinks, and a window or runs in every second layer.
+  static func limited(isChunked: Bool) throws -> ModelDescription {
+    try ModelDescription(
+      name: isChunked ? "runs" : "windows", family: .llama, layerCount: 2, hiddenSize: 16, headCount: 8,
+      keyValueHeadCount: 4, headSize: 4, feedForwardSize: 16, vocabularySize: 14, hasGatedFeedForward: true,
+      hasTiedEmbeddings: true,
+      form: .init(norm: .rms, hasRotaryPositions: true, hasSinks: true),
+      details: .init(
+        attentionWindow: isChunked ? nil : 2, attentionChunk: isChunked ? 2 : nil, fullAttentionLayers: [1]))
+  }
+}
