@@ -124,7 +124,7 @@ package struct CostModel: Sendable {
   /// A mesh on links that each model of device sees its own way.
   func layoutCost(_ mesh: Mesh, links: [LayoutLinks]) -> LayoutCost {
     LayoutCost(
-      mesh, links: links,
+      mesh, kinds: LayerKinds(of: job.model), links: links,
       devices: (0..<mesh.degree(of: .pipeline)).map {
         cluster.deviceModels(ofStage: $0, of: mesh, nodeOrder: nodeOrder)
       })

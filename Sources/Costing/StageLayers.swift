@@ -39,6 +39,12 @@ package struct StageLayers: Sendable {
     order = .ofChunks(split, stage: stage, kinds)
   }
 
+  /// Layers of the longest chunk.
+  var longestChunk: Int {
+    if case .ofChunks(let split, let stage, _) = order { return split.longestChunk(ofStage: stage) }
+    return (counts.total + chunkCount - 1) / chunkCount
+  }
+
   /// The first layers alone.
   func first(_ count: Int) -> StageLayers {
     guard case .kindFirst(let kind) = order else { return self }

@@ -64,7 +64,7 @@
       let count = layerCount(ofStage: stage)
       return Stage(
         layers: kinds.counts(in: 0..<count),
-        recomputed: choice.map { kinds.counts(in: 0..<min(count, $0.recomputedLayerCount * chunkCount)) },
+        recomputed: choice.map { kinds.counts(in: 0..<recomputedCount(of: stage, $0.recomputedLayerCount)) },
         choice: choice)
     }
     var layers = LayerCounts.none, recomputed = LayerCounts.none
@@ -83,6 +83,20 @@
     var count = 0
     for chunk in 0..<chunkCount { count += layerCounts[virtualStage(of: stage, chunk: chunk)] }
     return count
+  }
+
+  /// Layers of a stage of whose chunks so many are recomputed each, or all where a chunk has fewer.
+  func recomputedCount(of stage: Int, _ ofChunk: Int) -> Int {
+    var count = 0
+    for chunk in 0..<chunkCount { count += min(ofChunk, layerCounts[virtualStage(of: stage, chunk: chunk)]) }
+    return count
+  }
+
+  /// Layers of a stage's longest chunk.
+  package func longestChunk(ofStage stage: Int) -> Int {
+    var longest = 0
+    for chunk in 0..<chunkCount { longest = max(longest, layerCounts[virtualStage(of: stage, chunk: chunk)]) }
+    return longest
   }
 
   /// The position in the model of a stage's chunk.
@@ -115,7 +129,9 @@
 
   /// The choices of stages that all do as a strategy says, written out.
   package func choices(under strategy: Strategy) -> [StageChoice] {
-    layerCounts.prefix(stageCount).map { StageChoice(recomputedLayerCount: strategy.recompute == .full ? $0 : 0) }
+    (0..<stageCount).map {
+      StageChoice(recomputedLayerCount: strategy.recompute == .full ? longestChunk(ofStage: $0) : 0)
+    }
   }
 }
 
@@ -131,10 +147,10 @@ extension Split {
   ) throws(DocumentError) {
     let virtualStages = strategy.pipelineDegree * strategy.virtualStageCount
     var counts: [Int] = []
-    for (stage, entry) in try field.array(count: virtualStages...virtualStages).enumerated() {
-      // Of chunks the first may have the embedding alone, and the last the head.
-      let mayBeEmpty = strategy.schedule.isInterleaved && (stage == 0 || stage == virtualStages - 1)
-      counts.append(try entry.integer(in: (mayBeEmpty ? 0 : 1)...job.model.layerCount))
+    // An interleaved chunk may be the embedding, or the head, alone.
+    let least = strategy.schedule.isInterleaved ? 0 : 1
+    for entry in try field.array(count: virtualStages...virtualStages) {
+      counts.append(try entry.integer(in: least...job.model.layerCount))
     }
     let sum = counts.reduce(0, +)
     guard sum == job.model.layerCount else {
@@ -142,6 +158,9 @@ extension Split {
     }
     if let sentence = strategy.contradiction(ofChunks: counts) { throw field.conflict(sentence) }
     self.init(counts, stageCount: strategy.pipelineDegree, isV: strategy.schedule.isV)
+    if let empty = (0..<stageCount).first(where: { layerCount(ofStage: $0) == 0 }) {
+      throw field.conflict("stage \(empty) has no layer in any of its chunks")
+    }
     guard let choicesField else { return }
     var choices: [StageChoice] = []
     for entry in try choicesField.array(count: 1...16_384) {

@@ -68,9 +68,10 @@ extension Strategy {
       return "expected a choice for each of \(pipelineDegree) stages, found \(choices.count)"
     }
     for (stage, choice) in choices.enumerated() {
-      for layers in stride(from: stage, to: split.layerCounts.count, by: pipelineDegree).map({ split.layerCounts[$0] })
-      where choice.recomputedLayerCount > layers {
-        return "stage \(stage) recomputes \(choice.recomputedLayerCount) layers of a chunk that has \(layers)"
+      // Of a shorter chunk all are.
+      let longest = split.longestChunk(ofStage: stage)
+      if choice.recomputedLayerCount > longest {
+        return "stage \(stage) recomputes \(choice.recomputedLayerCount) layers of a chunk that has \(longest)"
       }
       if choice.recomputedLayerCount > 0, recompute != .full {
         return "stage \(stage) recomputes layers, but the strategy's recompute is \(recompute.rawValue)"

@@ -40,7 +40,9 @@ extension Strategy {
   /// How many layers are recomputed of how many, where stages choose for themselves and not all layers are.
   private func recomputedShare(of split: Split) -> (count: Int, all: Int)? {
     guard recompute == .full, let choices = split.choices else { return nil }
-    let count = choices.reduce(0) { $0 + $1.recomputedLayerCount } * split.chunkCount
+    let count = choices.indices.reduce(0) {
+      $0 + split.recomputedCount(of: $1, choices[$1].recomputedLayerCount)
+    }
     return count < split.layerCount ? (count, split.layerCount) : nil
   }
 

@@ -194,7 +194,7 @@ struct Frontier {
       else { continue }
       result.programCount += found.programCount
       result.isProven = result.isProven && found.isExhausted
-      result.splitProof = result.splitProof.weaker(Self.splitProof(found, candidate.strategy))
+      result.splitProof = result.splitProof.weaker(Self.splitProof(found, cost))
       var bound = found.lowerBoundSeconds * surcharge
       defer { result.boundSeconds = min(result.boundSeconds, bound) }
       guard let split = found.split else { continue }
@@ -220,7 +220,7 @@ struct Frontier {
           let bestSplit = best.split
         else { continue }
         result.programCount += best.programCount
-        result.splitProof = result.splitProof.weaker(Self.splitProof(best, candidate.strategy))
+        result.splitProof = result.splitProof.weaker(Self.splitProof(best, arranged.cost))
         placed = (bestSplit, best.iterationSeconds, arranged.nodeOrder)
       }
       // A split that was looked for among the risky ones may have headroom all the same.
@@ -250,9 +250,9 @@ struct Frontier {
   }
 
   /// What ended a search among splits.
-  private static func splitProof(_ found: LayerSplitter.BestSplit, _ strategy: Strategy) -> Certificate.Proof.Split {
+  private static func splitProof(_ found: LayerSplitter.BestSplit, _ cost: IterationCost) -> Certificate.Proof.Split {
     if !found.isExhausted { return .unproven }
-    if strategy.hasEqualStages || found.isOnly { return .single }
+    if cost.hasEqualStages || found.isOnly { return .single }
     return found.programCount > 0 ? .integerPrograms : .exhausted
   }
 

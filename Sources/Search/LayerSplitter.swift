@@ -64,7 +64,11 @@ struct LayerSplitter {
       return best(of: splits, cost, verdict: verdict, scratch: &scratch)
     }
     let limitOfMemory = MemoryLimit(verdict)
-    if cost.strategy.hasEqualStages {
+    if cost.laysOutChunks {
+      return try ChunkLayoutSearch.bestSplit(
+        of: cost, freedom: freedom, verdict: verdict, cutoffSeconds: cutoffSeconds, scratch: &scratch, watch: watch)
+    }
+    if cost.hasEqualStages {
       guard let source = StageOptionSource(cost, freedom: freedom, limit: limitOfMemory) else { return nil }
       return bestOfEvenSplits(of: cost, source, scratch: &scratch)
     }

@@ -117,7 +117,8 @@ extension PlanSearch {
             place: place, index: index, evenSplit: evenSplit, boundSeconds: candidate.boundSeconds,
             plainness: Plainness(strategy, freedom: candidate.freedom, hasEqualLayers: hasEqualLayers))
         }
-        if strategy.hasEqualStages { return [entry(evenSplit: nil, hasEqualLayers: true)] }
+        let laysOutChunks = strategy.laysOutChunks(of: model.job.model)
+        if strategy.hasEqualStages, !laysOutChunks { return [entry(evenSplit: nil, hasEqualLayers: true)] }
         if strategy.schedule.splitsBackward {
           let even = Split.ofSplitBackward(layerCount: layerCount, strategy: strategy).first {
             Set($0.layerCounts).count == 1
@@ -125,12 +126,13 @@ extension PlanSearch {
           return (even.map { [entry(evenSplit: $0, hasEqualLayers: true)] } ?? [])
             + [entry(evenSplit: nil, hasEqualLayers: false)]
         }
-        let p = strategy.pipelineDegree
+        let p = strategy.pipelineDegree, v = strategy.virtualStageCount
         let free = entry(evenSplit: nil, hasEqualLayers: false)
-        guard layerCount % p == 0, candidate.freedom == .none, capabilities?.layerSplit ?? .any == .any else {
+        guard layerCount % (p * v) == 0, candidate.freedom == .none, capabilities?.layerSplit ?? .any == .any else {
           return [free]
         }
-        return [entry(evenSplit: .even(layerCount: layerCount, stageCount: p), hasEqualLayers: true), free]
+        let even = Split.even(layerCount: layerCount, stageCount: p, chunkCount: v)
+        return [entry(evenSplit: even, hasEqualLayers: true), free]
       }
     }
   }

@@ -316,7 +316,7 @@ struct PricedLattice: Sendable {
         return
       }
       if searchesHosting, verdict == .fits, point.freedom == .none, point.strategy.recompute == .none,
-        point.strategy.hasEqualStages
+        cost.hasEqualStages
       {
         enough[point.strategy.bare, default: []].append(HostUse(point.strategy))
       }

@@ -52,7 +52,7 @@ struct StageOptionSource {
 
   /// Numbers of layers that a stage may have.
   func layerCounts(stage: Int) -> ClosedRange<Int> {
-    (cost.strategy.hasEqualStages ? memoryCapacities[stage] : 1)...memoryCapacities[stage]
+    (cost.hasEqualStages ? memoryCapacities[stage] : 1)...memoryCapacities[stage]
   }
 
   /// The most layers of a stage that its devices hold, and its node what it offloads; 0 if none.

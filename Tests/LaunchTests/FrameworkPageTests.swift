@@ -54,7 +54,9 @@ import Testing
       ),
       (
         "layers of a stage",
-        table.layerSplit == .any ? "as the plan says" : "the framework's own rule"
+        table.layerSplit == .any
+          ? "as the plan says" + (table.limits.interleavesUnevenChunks ? ", of each interleaved chunk, or none" : "")
+          : "the framework's own rule"
       ),
       ("recomputation", modelled.joined(separator: "; ")),
       ("recomputation that is not modelled", others.joined(separator: "; ")),

@@ -62,8 +62,7 @@ struct BruteForce {
     for (division, tensor, pipeline) in Self.degrees(devices, contexts: contexts) {
       let context = division.contextDegree, data = devices / tensor / pipeline / context
       for microBatch in 1...job.globalBatch {
-        // The search looks at chunks of one size.
-        for chunks in 1...layers where chunks == 1 || layers % (pipeline * chunks) == 0 {
+        for chunks in 1...layers + 1 where Self.isSearched(chunks, pipeline: pipeline, of: job.model) {
           for sharding in Self.shardings(replicas: data * context, tensor: tensor, cluster: cluster) {
             for (recompute, modules) in recomputed {
               for (sequenceParallel, hosting) in [false, true].flatMap({ divides in hostings.map { (divides, $0) } }) {
@@ -104,6 +103,14 @@ struct BruteForce {
         }
       }
     }
+  }
+
+  /// The search looks at chunks of one size; where layers or the ends of the model differ also at 2 and 4 that differ.
+  private static func isSearched(_ chunks: Int, pipeline: Int, of model: ModelDescription) -> Bool {
+    if chunks == 1 || model.layerCount % (pipeline * chunks) == 0 { return true }
+    let experts = (0..<model.layerCount).count { model.kind(ofLayer: $0).feedForward == .experts }
+    let isAlike = (experts == 0 || experts == model.layerCount) && model.predictionDepth == 0
+    return !isAlike && [2, 4].contains(chunks) && pipeline * chunks <= model.layerCount + 2
   }
 
   /// Every way to divide sequences, with tensor and pipeline degrees.
@@ -177,22 +184,22 @@ struct BruteForce {
     let layers = model.job.model.layerCount
     var best: Double?
     var fitsDevices = false
+    let virtualStages = strategy.pipelineDegree * strategy.virtualStageCount
     let splits =
-      strategy.schedule.isInterleaved
-      ? [
-        [Int](
-          repeating: layers / strategy.pipelineDegree / strategy.virtualStageCount,
-          count: strategy.pipelineDegree * strategy.virtualStageCount)
-      ]
-      : compositions(of: layers, into: strategy.pipelineDegree)
+      !strategy.schedule.isInterleaved
+      ? compositions(of: layers, into: strategy.pipelineDegree)
+      : cost.laysOutChunks
+        ? layouts(of: layers, into: virtualStages)
+        : [[Int](repeating: layers / virtualStages, count: virtualStages)]
     let p = strategy.pipelineDegree
     for split in splits {
       let stages = (0..<p).map { StageLayers(of: Split(split, stageCount: p), stage: $0, cost.kinds) }
+      let longest = (0..<p).map { stage in stride(from: stage, to: virtualStages, by: p).map { split[$0] }.max() ?? 0 }
       for verdict in [Prediction.Verdict.fits, .risky] {
         let limit = MemoryLimit(verdict)
         // By stage, what keeps the limit.
         let fitting = stages.indices.map { stage -> [StageChoice?] in
-          let all: [StageChoice?] = choices.map { $0(split[stage]) } ?? [nil]
+          let all: [StageChoice?] = choices.map { $0(longest[stage]) } ?? [nil]
           return all.filter { choice in
             let memory = cost.stageMemory(stage: stage, stages[stage].content(choice))
             return cost.holds(memory, stage: stage, within: limit)
@@ -237,6 +244,21 @@ struct BruteForce {
   private static func order(_ choice: StageChoice?, offloadsFirst: Bool) -> (Int, Int) {
     let count = choice?.recomputedLayerCount ?? 0, offload = choice?.offloadsOptimizer == true ? 1 : 0
     return offloadsFirst ? (count, offload) : (offload, count)
+  }
+
+  /// All ways in which virtual stages have k or k + 1 layers, k at least 1, but the first, which may have one fewer or one more
+  /// than that, and the last, which may have none or one more.
+  static func layouts(of layers: Int, into count: Int) -> [[Int]] {
+    (0...layers).flatMap { first in
+      (0...layers - first).flatMap { last in
+        compositions(of: layers - first - last, into: count - 2).compactMap { inner -> [Int]? in
+          guard let least = inner.min(), let most = inner.max(), most <= least + 1, first >= least - 1,
+            max(first, last) <= least + 2
+          else { return nil }
+          return [first] + inner + [last]
+        }
+      }
+    }
   }
 
   /// All ways to write `total` as an ordered sum of `count` positive parts.

@@ -6,6 +6,8 @@ package import Documents
 package struct LayoutCost: Sendable {
   /// Which rank does what.
   package let mesh: Mesh
+  /// Which layers of the model have experts.
+  let kinds: LayerKinds
   /// By model of device, in the cluster's order.
   let links: [LayoutLinks]
   /// By stage, the models of device on which it lies, ascending.
@@ -18,8 +20,9 @@ package struct LayoutCost: Sendable {
   /// - Parameters:
   ///   - links: by model of device, at least one.
   ///   - devices: by stage, indices into `links`, at least one.
-  init(_ mesh: Mesh, links: [LayoutLinks], devices: [[Int]]) {
+  init(_ mesh: Mesh, kinds: LayerKinds, links: [LayoutLinks], devices: [[Int]]) {
     self.mesh = mesh
+    self.kinds = kinds
     self.links = links
     self.devices = devices
     firstDevices = devices.map { $0[0] }

@@ -17,7 +17,8 @@ extension IterationCost {
   ///   fruit. By linear duality no w have more layers than `T · Σ y_i` for any y ≥ 0 with `m · y_i + Σ_{k>i} y_k ≥ 1/t_i`,
   ///   of which the least is found from the last stage on: `L / Σ y_i`. With one model of device the spread is never less.
   ///
-  /// With interleaving all stages have L/p layers, and a stage's work follows its first arrival. Where stages lie on
+  /// With interleaving and equal chunks all stages have L/p layers, and a stage's work follows its first arrival; where chunks
+  /// may differ see ``chunkLayoutBoundSeconds(keeping:workSeconds:)``. Where stages lie on
   /// several models of device, any stage may be the one that a term speaks of, so that it is taken on the fastest.
   /// - Complexity: O(1) with one model of device, O(stages) with several.
   package var boundSeconds: Double { leastSeconds(localSeconds: localBoundSeconds) }
@@ -28,11 +29,12 @@ extension IterationCost {
     let p = strategy.pipelineDegree
     guard p > 1 else { return wholeSeconds(choice: nil) }
     if strategy.schedule.splitsBackward { return splitBackwardBoundSeconds }
-    if strategy.schedule.isInterleaved {
+    if strategy.schedule.isInterleaved, !laysOutChunks {
       return interleavedBoundSeconds(keeping: false, firstRecomputed: nil, lastRecomputed: nil)
     }
     let waiting = waitingSeconds(self[lastStage].layers)
     let work = workSeconds(keeping: false, addedSeconds: max(0, self[lastStage].head.sum - waiting))
+    if laysOutChunks { return chunkLayoutBoundSeconds(keeping: false, workSeconds: work) }
     return pipelineBoundSeconds(keeping: false, workSeconds: work, recomputedCount: nil)
   }
 
@@ -76,7 +78,7 @@ extension IterationCost {
           bound, wholeSeconds(choice: StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)))
       }
     }
-    if strategy.schedule.isInterleaved {
+    if strategy.schedule.isInterleaved, !laysOutChunks {
       return interleavedBoundSeconds(
         keeping: true, firstRecomputed: least(0, offloads: freedom.choosesOffload),
         lastRecomputed: least(lastStage, offloads: freedom.choosesOffload))
@@ -101,6 +103,7 @@ extension IterationCost {
     let waiting = waitingSeconds(self[lastStage].keptLayers)
     let work = workSeconds(
       keeping: true, addedSeconds: max(0, Double(max(0, left)) * each + self[lastStage].head.sum - waiting))
+    if laysOutChunks { return chunkLayoutBoundSeconds(keeping: true, workSeconds: work) }
     return pipelineBoundSeconds(keeping: true, workSeconds: work, recomputedCount: 0)
   }
 
@@ -135,7 +138,7 @@ extension IterationCost {
 
   /// The least of a layer of any kind on any device, seconds.
   @inline(__always)
-  private func leastLayer(keeping: Bool, _ seconds: (PassSeconds) -> Double) -> Double {
+  func leastLayer(keeping: Bool, _ seconds: (PassSeconds) -> Double) -> Double {
     let counts = kinds.counts
     return leastOfAll { $0.layers(keeping: keeping).least(among: counts) { seconds($0.launched) } }
   }
@@ -249,7 +252,7 @@ extension IterationCost {
   /// Stage 0 does this after the pipeline at least: with one layer, and with all
   /// hidden that overlap could hide; seconds.
   private var leastTailSeconds: Double {
-    let count = strategy.hasEqualStages ? layerCount / strategy.pipelineDegree : 1
+    let count = hasEqualStages ? layerCount / strategy.pipelineDegree : 1
     let counts = kinds.counts
     var least = Double.infinity
     if counts.dense > 0 { least = self[0].unhidableTailSeconds(stage: 0, LayerCounts(dense: count)) }

@@ -35,7 +35,7 @@ package struct IterationCost: Sendable {
     self.costs = costs
     self.host = host
     microBatchCount = costs[0].microBatchCount
-    kinds = LayerKinds(of: job.model)
+    kinds = layout.kinds
     // Each rank of a tensor group holds all of a stage's output, or its part along the sequence; either way it sends
     // only its part, and without sequence parallelism the receivers gather the rest among themselves
     // (Narayanan et al. 2021, section 4.1).
@@ -73,6 +73,12 @@ package struct IterationCost: Sendable {
   /// A stage on the device that sets its pace.
   @inline(__always)
   package subscript(stage: Int) -> StageCost { costs[paces[stage]] }
+
+  /// Whether the strategy's chunks may differ in their layers.
+  package var laysOutChunks: Bool { costs[0].memory.laysOutChunks }
+
+  /// Whether all stages have as many layers, or as nearly as can be.
+  package var hasEqualStages: Bool { strategy.hasEqualStages && !laysOutChunks }
 
   /// Layers of the model.
   package var layerCount: Int { kinds.layerCount }

@@ -34,7 +34,7 @@ extension MemoryModel {
       let choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloadsOptimizer)
       return stageMemory(stage: stage, layers.content(choice)).peakBytes <= limitBytes
     }
-    return Self.leastCount(upTo: layers.counts.total / strategy.virtualStageCount, fits)
+    return Self.leastCount(upTo: layers.longestChunk, fits)
   }
 
   /// The least count that fits, where from 1 on every larger one needs less; nil if not even the largest does.
@@ -62,8 +62,11 @@ extension MemoryModel {
     stage: Int, limitBytes: Int, _ layers: StageLayers, of kinds: LayerKinds, freedom: StageFreedom
   ) -> Int {
     let p = strategy.pipelineDegree, layerCount = kinds.layerCount
-    let isFixed = strategy.hasEqualStages
-    let most = isFixed ? (layerCount + p - 1) / p : layerCount - (p - 1)
+    let isFixed = strategy.hasEqualStages && !laysOutChunks
+    var most = isFixed ? (layerCount + p - 1) / p : layerCount - (p - 1)
+    if laysOutChunks {
+      most = min(most, ChunkLayouts.mostLayers(ofStageOf: strategy, layerCount: layerCount))
+    }
     if freedom.choosesHostedLayers {
       // Few layers may need less where none is on the host, and no buffers are.
       func capacity(hosted: (_ layers: Int) -> Int) -> Int {
@@ -118,7 +121,8 @@ extension MemoryModel {
         capacity = max(
           capacity,
           layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: least) { layers in
-            let recomputed = isRecomputed ? layers / strategy.virtualStageCount : 0
+            let chunkCount = strategy.virtualStageCount
+            let recomputed = isRecomputed ? (layers + chunkCount - 1) / chunkCount : 0
             let choice = StageChoice(recomputedLayerCount: recomputed, offloadsOptimizer: offloads)
             return stageMemory(stage: stage, order.first(layers).content(choice)).peakBytes
           })

@@ -79,6 +79,8 @@ package struct MemoryModel: Sendable {
   let comfortableFraction: Double
   let limitFraction: Double
   let isFragile: Bool
+  /// Whether chunks may differ in their layers.
+  let laysOutChunks: Bool
   /// What outer steps keep of a parameter that a rank updates, bytes; 0 without.
   let outerByteCount: Int
 
@@ -178,6 +180,7 @@ package struct MemoryModel: Sendable {
       strategy.pipelineDegree == 1 ? 1 : microBatchCount > strategy.pipelineDegree ? deviceBoundShare : 0
     pendingLayerBytes = Double(gathered) * framework.memory.pendingActivationFactor * runsAhead
     self.isFragile = isFragile
+    laysOutChunks = strategy.laysOutChunks(of: model)
     memory = device.memory
     capacityBytes = device.datasheet.memoryBytes
     comfortableFraction = device.comfortableFraction(of: framework)

@@ -167,7 +167,7 @@ package struct Capabilities: Sendable {
     package var hasUnfusedAttention = true
     /// Where attention may be limited to a window shorter than the sequence.
     package var attentionWindows = AttentionWindows.inSomeLayers
-    /// Whether interleaved chunks may differ in their layers.
+    /// Whether interleaved chunks may have any layers each, or none, with further predictions in the last one.
     package var interleavesUnevenChunks = false
     /// Whether embeddings are tied across the stages of a pipeline.
     package var tiesEmbeddingsInPipeline = true

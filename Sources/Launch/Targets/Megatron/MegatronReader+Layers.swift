@@ -167,9 +167,10 @@ extension MegatronReader {
       return (
         .full,
         firsts.indices.map { stage in
-          let smallest =
-            stride(from: stage, to: layerCounts.count, by: pipelineDegree).map { layerCounts[$0] }.min() ?? 0
-          return StageChoice(recomputedLayerCount: min(count, smallest))
+          // Of shorter chunks all layers are.
+          let longest =
+            stride(from: stage, to: layerCounts.count, by: pipelineDegree).map { layerCounts[$0] }.max() ?? 0
+          return StageChoice(recomputedLayerCount: min(count, longest))
         }
       )
     default: return (.none, nil)
