@@ -4,9 +4,8 @@
 /// whose mixed-radix digits are its coordinates: `rank = Σ coordinate(axis) · blockSize(below: axis)`. Nobody else
 /// multiplies degrees, so that a new axis is one more case of ``Axis`` in its place, and whoever uses it.
 ///
-/// The layers of a model have one mesh. Layers of experts will need a second one, which
-/// divides the same ranks among other degrees of tensor, expert and data with the same
-/// pipeline blocks; a class of parameters will then name its mesh.
+/// Everything but routed experts has one mesh. Those have a second one, ``Strategy/expertMesh``, which divides the same ranks
+/// among other degrees of tensor, expert and data with the same pipeline blocks.
 @usableFromInline package struct Mesh: Sendable, Hashable, ExpressibleByDictionaryLiteral, CustomStringConvertible {
   /// An axis along which ranks form groups, innermost first.
   @usableFromInline package enum Axis: Int, Sendable, CaseIterable, Comparable {

@@ -1,6 +1,18 @@
 import Documents
 
-/// The experts of a miniature.
+extension Strategy {
+  /// Whether what single modules compute again takes exchanges. Where it takes none it changes nothing but what is held, and is
+  /// executed as none.
+  fileprivate func recomputesAcrossRanks(_ model: ModelDescription) -> Bool {
+    guard recomputesModules else { return false }
+    if !recomputeModules.isDisjoint(with: [.feedForward, .sharedExperts]), tensorDegree > 1 { return true }
+    if recomputeModules.contains(.experts), expertDegree * expertTensorDegree > 1 || tensorDegree > 1 { return true }
+    if recomputeModules.contains(.attentionCore), contextDegree > 1 { return true }
+    return recomputeModules.contains(.latentProjections) && model.latent?.queryRank == nil && tensorDegree > 1
+  }
+}
+
+/// The experts of a miniature, and what is not executed.
 extension Miniature {
   /// What of a plan is priced and not executed; nil where all of it is.
   static func notExecuted(_ plan: Plan) -> String? {
@@ -9,7 +21,7 @@ extension Miniature {
     if model.form.hasOutputGate { return "models that gate the attention's output" }
     if model.experts?.latentSize != nil { return "experts of narrow vectors" }
     if plan.job.expertCapacity != .none { return "tokens that are dropped, and rows of experts that are padded" }
-    return plan.strategy.pricedOnly
+    return plan.strategy.recomputesAcrossRanks(model) ? plan.strategy.pricedOnly : nil
   }
 
   /// Two experts on each rank, if the plan has several there, and at least twice as many as a token is sent to; a token is

@@ -56,7 +56,8 @@ package struct Miniature: Sendable {
   /// - Parameter rankLimit: ranks to execute at most.
   package init(of plan: Plan, rankLimit: Int) throws(Refusal) {
     if let what = Self.notExecuted(plan) { throw .notExecuted(what) }
-    let planned = plan.strategy
+    var planned = plan.strategy
+    if planned.recomputesModules { planned = planned.with(\.recompute, .none).with(\.recomputeModules, []) }
     let degrees = try MiniatureDegrees(of: plan, rankLimit: rankLimit)
     let p = degrees.pipeline, v = planned.virtualStageCount
     let stages = degrees.keptStages(of: planned.pipelineDegree)

@@ -120,6 +120,17 @@ import Training
     #expect(losses.allSatisfy { $0.count == 2 })
   }
 
+  /// Of few micro-batches all are in flight, with a pair or without one.
+  @Test(arguments: [4, 8, 12])
+  func fewPassesBesideEachOtherAreCounted(globalBatch: Int) throws {
+    for pattern in ["data=4,expert=4,moe_overlap=true", "pipeline=2,data=2,expert=2,virtual_stages=2,moe_overlap=true"]
+    {
+      let plan = try SmallPlans.expertPlan("\(pattern),micro_batch=1", .plain, globalBatch: globalBatch)
+      let run = try DryRun(Miniature(of: plan, rankLimit: 8), options: DryRun.Options(stepCount: 1))
+      #expect(run.disagreements.isEmpty, "\(pattern): \(run.disagreements)")
+    }
+  }
+
   /// Threads and turns give the same bits.
   @Test func threadsGiveTheSameBits() throws {
     let miniature = try Miniature(

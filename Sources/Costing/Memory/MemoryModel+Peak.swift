@@ -112,7 +112,9 @@ extension MemoryModel {
     } else {
       // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
       let head = isLast ? headActivationBytes : 0
-      if strategy.overlapsExperts, passesInFlight < inFlight.passCount {
+      if strategy.overlapsExperts,
+        inFlight.onFirstStage - inFlight.fewerPerStage * stage <= inFlight.passCount
+      {
         // The forward pass of a pair keeps a layer's, and then the backward pass gives up another's: of both together there
         // is one layer more than of one, or the head.
         activations = ((passesInFlight - 1) * stageActivations + chunkCount - 1) / chunkCount
