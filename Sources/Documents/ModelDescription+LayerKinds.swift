@@ -48,7 +48,8 @@ extension ModelDescription {
     return range.count - experts.denseLayers.count { range.contains($0) }
   }
 
-  /// What of the model is priced, and neither executed in miniature nor written for a launcher; nil where all of it is.
+  /// What of the model is priced, and neither run on the clock nor written for a launcher, unless that says otherwise; nil where
+  /// all of it is.
   package var pricedOnly: String? {
     if experts != nil { return "mixture-of-experts models" }
     if latent != nil { return "models with latent attention" }

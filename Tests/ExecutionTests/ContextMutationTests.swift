@@ -41,7 +41,7 @@ import Training
         for rank in programs.indices {
           found =
             programs.editCollective(rank, { $0.operand == .attention(.keysValues) }) {
-              $0.over(Array($0.group.filter { $0 / 2 == rank / 2 }))
+              $0.with(group: $0.group.filter { $0 / 2 == rank / 2 })
             } || found
         }
         return found
@@ -71,7 +71,7 @@ import Training
         for rank in programs.indices {
           found =
             programs.editCollective(rank, { $0.traffic == .data }) {
-              $0.over(Array($0.group.filter { $0 % 4 == rank % 4 }))
+              $0.with(group: $0.group.filter { $0 % 4 == rank % 4 })
             } || found
         }
         return found
@@ -84,24 +84,6 @@ import Training
     let shape = try Miniature(
       of: SmallPlans.plan(mutation.plan, .llama, isTied: false, deviceCount: 8), rankLimit: 8
     ).shape
-    var programs = shape.programs()
-    #expect(shape.defect(in: programs) == nil)
-    #expect(mutation.apply(&programs), "nothing to break")
-    let defect = try #require(shape.defect(in: programs))
-    #expect("\(defect)".contains(mutation.phrase), "\(defect)")
-  }
-}
-
-extension Collective {
-  fileprivate func over(_ group: [Int]) -> Collective {
-    Collective(
-      kind, of: operand, over: group, elementCount: elementCount, elementByteCount: elementByteCount, traffic: traffic,
-      reduction: reduction, route: route)
-  }
-
-  fileprivate func with(kind: CollectiveKind) -> Collective {
-    Collective(
-      kind, of: operand, over: group, elementCount: elementCount, elementByteCount: elementByteCount, traffic: traffic,
-      reduction: reduction, route: route)
+    try mutation.isRefused(by: shape)
   }
 }

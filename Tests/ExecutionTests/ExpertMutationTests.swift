@@ -58,9 +58,7 @@ import Training
         for rank in programs.indices {
           found =
             programs.editCollective(rank, { $0.operand == .routed(.tokens) }) {
-              Collective(
-                $0.kind, of: $0.operand, over: [rank % 2, rank % 2 + 2], elementCount: $0.elementCount,
-                elementByteCount: $0.elementByteCount, traffic: $0.traffic, route: $0.route)
+              $0.with(group: [rank % 2, rank % 2 + 2])
             } || found
         }
         return found
@@ -78,9 +76,7 @@ import Training
     all.append(
       Mutation("experts' gradients are summed with those of others", "are no group of the layout", plan: exchanged) {
         $0.editCollective(0, { Self.isOfExperts($0) }) {
-          Collective(
-            $0.kind, of: $0.operand, over: [0, 1], elementCount: $0.elementCount,
-            elementByteCount: $0.elementByteCount, traffic: $0.traffic, route: $0.route)
+          $0.with(group: [0, 1])
         }
       })
     all.append(
@@ -105,11 +101,7 @@ import Training
   @Test(arguments: mutations)
   func aBrokenProgramIsRefusedForTheRightReason(mutation: Mutation) throws {
     let shape = try Miniature(of: SmallPlans.expertPlan(mutation.plan, .plain), rankLimit: 8).shape
-    var programs = shape.programs()
-    #expect(shape.defect(in: programs) == nil)
-    #expect(mutation.apply(&programs), "nothing to break")
-    let defect = try #require(shape.defect(in: programs))
-    #expect("\(defect)".contains(mutation.phrase), "\(defect)")
+    try mutation.isRefused(by: shape)
   }
 
   /// What no check of programs would have seen: rows that come to a rank without their experts.
@@ -119,9 +111,7 @@ import Training
     var programs = shape.programs()
     for rank in programs.indices {
       _ = programs.editCollective(rank, { $0.operand == .routed(.tokens) }) {
-        Collective(
-          $0.kind, of: $0.operand, over: $0.group.reversed(), elementCount: $0.elementCount,
-          elementByteCount: $0.elementByteCount, traffic: $0.traffic, route: $0.route)
+        $0.with(group: $0.group.reversed())
       }
     }
     #expect(shape.defect(in: programs) != nil)

@@ -26,6 +26,15 @@ import Training
       self.apply = apply
     }
 
+    /// Whole programs have no defect, broken ones the one that is told.
+    func isRefused(by shape: IterationShape) throws {
+      var programs = shape.programs()
+      #expect(shape.defect(in: programs) == nil)
+      #expect(apply(&programs), "nothing to break")
+      let defect = try #require(shape.defect(in: programs))
+      #expect("\(defect)".contains(phrase), "\(defect)")
+    }
+
     static let divided = "tensor=2,pipeline=2,data=2,recompute=full,zero_stage=1,sequence_parallel=true"
     static let sharded = "tensor=2,data=4,zero_stage=3"
     static let zeroTwo = "tensor=2,data=4,zero_stage=2"
@@ -366,12 +375,7 @@ import Training
 
   @Test(arguments: mutations)
   func aBrokenProgramIsRefusedForTheRightReason(mutation: Mutation) throws {
-    let shape = try Self.shape(mutation.plan)
-    var programs = shape.programs()
-    #expect(shape.defect(in: programs) == nil)
-    #expect(mutation.apply(&programs), "nothing to break")
-    let defect = try #require(shape.defect(in: programs))
-    #expect("\(defect)".contains(mutation.phrase), "\(defect)")
+    try mutation.isRefused(by: Self.shape(mutation.plan))
   }
 
   static func shape(_ pattern: String) throws -> IterationShape {

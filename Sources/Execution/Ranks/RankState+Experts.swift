@@ -42,14 +42,12 @@ extension RankState {
       let own = expertLayer(layer.index)
       let arrived = ArrivedRows(forwardExperts.rows, for: own.experts)
       let rowWeights = arrived.weights(forwardExperts.weights)
-      var outputs = Matrix(rowCount: arrived.tags.count, columnCount: arrived.rows.columnCount)
+      var outputs: [Float] = []
       var kept: [FeedForward.Inner] = []
       for run in arrived.runs {
         let found = own.layer.forward(
           run.expert, rows: arrived.rows.rows(run.range), rowWeights: Array(rowWeights[run.range]), buffer: own.buffer)
-        outputs.elements.replaceSubrange(
-          run.range.lowerBound * outputs.columnCount..<run.range.upperBound * outputs.columnCount,
-          with: found.output.elements)
+        outputs += found.output.elements
         kept.append(found.kept)
       }
       let width = shard.elementByteCount
@@ -66,7 +64,7 @@ extension RankState {
       keep(.expertInput) { $0.activationInput }
       if shard.model.hasGatedFeedForward { keep(.expertValue) { $0.gatedValue } }
       keep(.expertOutput) { $0.output }
-      forwardExperts.rows = returnedRows(arrived.tags, outputs)
+      forwardExperts.rows = returnedRows(arrived.tags, arrived.rows.with(outputs))
     case .expertsOutput:
       branch = sum(of: forwardExperts.rows, tokenCount: forwardExperts.choices.count)
       if let shared = forwardExperts.held { branch += shared }
@@ -119,8 +117,7 @@ extension RankState {
     let upstream = ArrivedRows.rows(backwardExperts.rows, inTheOrderOf: saved.routes)
     let arrived = ArrivedRows(tags: saved.routes, rows: saved[.expertRows])
     let rowWeights = saved[.expertWeights].elements
-    var ofRows = Matrix(rowCount: upstream.rowCount, columnCount: upstream.columnCount)
-    var ofWeights: [Float] = []
+    var ofRows: [Float] = [], ofWeights: [Float] = []
     for run in arrived.runs {
       let found = own.layer.backward(
         run.expert, outputGradient: upstream.rows(run.range), rows: arrived.rows.rows(run.range),
@@ -130,12 +127,10 @@ extension RankState {
           gatedValue: shard.model.hasGatedFeedForward ? saved[.expertValue].rows(run.range) : nil,
           output: saved[.expertOutput].rows(run.range)),
         addends: run.addends, buffer: own.buffer, gradient: &parts[part].gradient)
-      ofRows.elements.replaceSubrange(
-        run.range.lowerBound * ofRows.columnCount..<run.range.upperBound * ofRows.columnCount,
-        with: found.rows.elements)
+      ofRows += found.rows.elements
       ofWeights += found.rowWeights
     }
-    backwardExperts.rows = returnedRows(saved.routes, ofRows)
+    backwardExperts.rows = returnedRows(saved.routes, upstream.with(ofRows))
     backwardExperts.weights = returnedWeights(saved.routes, ofWeights, come: come)
   }
 
@@ -174,5 +169,12 @@ extension RankState {
       }
     }
     return sums
+  }
+}
+
+extension Matrix {
+  /// A matrix of the same shape.
+  fileprivate func with(_ elements: [Float]) -> Matrix {
+    Matrix(rowCount: rowCount, columnCount: columnCount, elements: elements)
   }
 }

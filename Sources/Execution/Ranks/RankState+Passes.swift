@@ -359,18 +359,6 @@ extension RankState {
   }
 }
 
-extension Computation {
-  /// Whether it is of a forward pass, or of one that goes back; nil of what is of neither.
-  fileprivate var goesForward: Bool? {
-    switch self {
-    case .beginPass(let pass), .endPass(let pass): pass.pass == .forward
-    case .forward: true
-    case .recompute, .backward, .inputGradient, .weightGradient: false
-    default: nil
-    }
-  }
-}
-
 extension ModelPiece {
   /// The half of a block that the piece is of.
   fileprivate var half: TransformerLayer.Half {

@@ -64,6 +64,17 @@ package enum Computation: Sendable, Hashable {
 }
 
 extension Computation {
+  /// Whether it is of a forward pass, or of one that goes back; nil of what is of neither. What tensor groups and experts
+  /// exchange in a pass follows one of its computations, so that passes which run beside each other are told apart by these.
+  package var goesForward: Bool? {
+    switch self {
+    case .beginPass(let pass), .endPass(let pass): pass.pass == .forward
+    case .forward: true
+    case .recompute, .backward, .inputGradient, .weightGradient: false
+    default: nil
+    }
+  }
+
   /// A piece of a pass.
   init(_ pass: Recipe.Pass, of piece: ModelPiece, _ part: ModelPart, microBatch: Int) {
     self =

@@ -166,6 +166,11 @@ package struct IterationShape: Sendable {
   /// What a rank holds.
   package func parameters(ofRank rank: Int) -> StageParameters { StageParameters(self, rank: rank) }
 
+  /// A part that passes go through, and the routed experts that a rank has of it.
+  func withExperts(_ part: ModelPart, rank: Int) -> [ModelPart] {
+    experts(of: part, rank: rank).map { [part, $0] } ?? [part]
+  }
+
   /// The routed experts of a block that a rank has: of the ranks that divide them each has as many, in their order. Nil for
   /// any other part.
   package func experts(of part: ModelPart, rank: Int) -> ModelPart? {
@@ -197,7 +202,7 @@ package struct StageParameters: Sendable {
     let stage = shape.mesh.coordinate(ofRank: rank, along: .pipeline)
     for chunk in 0..<shape.schedule.chunkCount {
       let passed = shape.parts(ofVirtualStage: shape.schedule.virtualStageIndex(stage: stage, chunk: chunk))
-      for part in passed.flatMap({ [$0] + [shape.experts(of: $0, rank: rank)].compactMap(\.self) }) {
+      for part in passed.flatMap({ shape.withExperts($0, rank: rank) }) {
         let count = shape.parameterCount(of: part)
         entries.append(Entry(part: part, range: next..<next + count))
         next += count

@@ -30,7 +30,7 @@ extension ProgramCheck {
     let place = mesh.coordinates(ofRank: program.rank)
     var lanes = (forward: Lane(), back: Lane()), isForward = true
     for (index, step) in program.steps.enumerated() {
-      if let goesForward = step.operation.goesForward { isForward = goesForward }
+      if let goesForward = step.computation?.goesForward { isForward = goesForward }
       var (pass, remaining) =
         isForward ? (lanes.forward.pass, lanes.forward.remaining) : (lanes.back.pass, lanes.back.remaining)
       defer {
@@ -149,22 +149,6 @@ extension ProgramCheck {
       guard count(found) == count(expected) else {
         throw .once(what, rank: program.rank, count: count(found), expected: count(expected))
       }
-    }
-  }
-}
-
-extension ProgramStep.Operation {
-  /// Whether a step is of a forward pass, or of one that goes back; nil where that is the step's before it: what a tensor
-  /// group exchanges follows a computation.
-  fileprivate var goesForward: Bool? {
-    switch self {
-    case .compute(.beginPass(let pass)), .compute(.endPass(let pass)): pass.pass == .forward
-    case .compute(.forward): true
-    case .compute(.recompute), .compute(.backward), .compute(.inputGradient), .compute(.weightGradient): false
-    case .collective(let collective):
-      // What is computed again goes to experts as forward.
-      if case .routed(let tensor) = collective.operand, !tensor.isOfForward { false } else { nil }
-    case .compute, .send, .receive, .upload, .offload: nil
     }
   }
 }

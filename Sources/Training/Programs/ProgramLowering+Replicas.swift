@@ -43,7 +43,7 @@ extension ProgramLowering {
   /// A tied head on the embedding's stage uses the embedding's matrix, a block its routed experts.
   func weightsNeeded(by part: ModelPart) -> [ModelPart] {
     if part == .head, sharesMatrixInPlace { return [.embedding, .head] }
-    return shape.experts(of: part, rank: rank).map { [part, $0] } ?? [part]
+    return shape.withExperts(part, rank: rank)
   }
 
   private mutating func gather(_ part: ModelPart) {
@@ -55,7 +55,7 @@ extension ProgramLowering {
   }
 
   mutating func drop(_ part: ModelPart) {
-    for needed in [part] + [shape.experts(of: part, rank: rank)].compactMap(\.self) where gathers[needed] != nil {
+    for needed in shape.withExperts(part, rank: rank) where gathers[needed] != nil {
       compute(.dropWeights(needed))
       gathers[needed] = nil
     }
@@ -72,14 +72,13 @@ extension ProgramLowering {
   /// A part's gradient is written again only when its last one has been taken; and while one part's is reduced only one more
   /// is written, or every part's would be held whole.
   mutating func waitForReduction(of part: ModelPart) {
-    waitNext(for: reductions[part])
-    if let experts = shape.experts(of: part, rank: rank) { waitNext(for: reductions[experts]) }
+    for it in shape.withExperts(part, rank: rank) { waitNext(for: reductions[it]) }
     waitNext(for: reductionOrder.dropLast().last)
   }
 
   mutating func reduceGradient(of part: ModelPart) {
     var end: Int?
-    for it in [part] + [shape.experts(of: part, rank: rank)].compactMap(\.self) {
+    for it in shape.withExperts(part, rank: rank) {
       for reduction in shape.exchanges(at: .partBackward, of: it) {
         if let last = exchange(reduction, of: it, after: lastComputation) { (reductions[it], end) = (last, last) }
       }
