@@ -130,29 +130,58 @@ package struct CostModel: Sendable {
       })
   }
 
-  /// The passes of a micro-batch on each model of device; shared by the strategies that agree in what it depends on.
-  package func microBatchCosts(
-    layout: LayoutCost, microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool,
-    context: Strategy.ContextDivision = .none, experts division: Strategy.ExpertDivision = .none,
-    modules: Strategy.RecomputeModules = []
-  ) -> [MicroBatchCost] {
-    let tensorDegree = layout.mesh.degree(of: .tensor)
-    return zip(devices, layout.links).map { device, links in
-      let framework = device.framework
-      let recipe = Recipe(
-        job: job, tensorDegree: tensorDegree, microBatch: microBatch, recompute: recompute,
-        sequenceParallel: sequenceParallel, flashAttention: flashAttention,
-        vocabularySize: job.model.paddedVocabularySize(
-          multiple: framework.vocabularyMultiple, tensorDegree: tensorDegree),
-        keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective,
-        context: context,
-        experts: RoutedExperts(
-          job, tensorDegree: tensorDegree, division, devicesPerNode: links.devicesPerNode), modules: modules)
-      return MicroBatchCost(
-        recipe, rates: ComputeRates(device.speed, framework: framework, job: job), framework: framework,
-        tensorGroup: links.tensorGroup, context: links.contextGroups(context),
-        experts: links.expertGroups(of: Strategy(mesh: layout.mesh).with(division), recipe))
+  /// The passes of micro-batches, of each on each model of device; shared by the strategies that agree in what they depend on.
+  ///
+  /// - Parameters:
+  ///   - layout: of the mesh whose strategies run them.
+  ///   - keys: whose passes are asked for. What of them is the same is priced once.
+  package func microBatchCosts(layout: LayoutCost, _ keys: [MicroBatchKey]) -> [[MicroBatchCost]] {
+    var costs = [[MicroBatchCost]](repeating: [], count: keys.count)
+    for (device, links) in zip(devices, layout.links) {
+      var unrepeated: [MicroBatchKey: UnrepeatedPasses] = [:]
+      var withoutExperts: [MicroBatchKey: MicroBatchCost] = [:]
+      for (place, key) in keys.enumerated() {
+        let cost = microBatchCost(
+          layout: layout, key, device: device, links: links, known: &unrepeated,
+          sharing: withoutExperts[key.withoutExperts])
+        withoutExperts[key.withoutExperts] = cost
+        costs[place].append(cost)
+      }
     }
+    return costs
+  }
+
+  /// The passes of a micro-batch on a model of device.
+  ///
+  /// - Parameters:
+  ///   - known: what was priced of the mesh's passes of which nothing is run again.
+  ///   - other: the same micro-batch with experts divided otherwise; nil where none was priced.
+  private func microBatchCost(
+    layout: LayoutCost, _ key: MicroBatchKey, device: DeviceModel, links: LayoutLinks,
+    known: inout [MicroBatchKey: UnrepeatedPasses], sharing other: MicroBatchCost?
+  ) -> MicroBatchCost {
+    let framework = device.framework, tensorDegree = layout.mesh.degree(of: .tensor)
+    let recipe = Recipe(
+      job: job, tensorDegree: tensorDegree, microBatch: key.microBatch, recompute: key.recompute,
+      sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention,
+      vocabularySize: job.model.paddedVocabularySize(
+        multiple: framework.vocabularyMultiple, tensorDegree: tensorDegree),
+      keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective,
+      context: key.context,
+      experts: RoutedExperts(
+        job, tensorDegree: tensorDegree, key.experts, devicesPerNode: links.devicesPerNode), modules: key.modules)
+    let rates = ComputeRates(device.speed, framework: framework, job: job)
+    let context = links.contextGroups(key.context)
+    let experts = links.expertGroups(of: Strategy(mesh: layout.mesh).with(key.experts), recipe)
+    let unrepeated =
+      known[key.withoutRecomputation]
+      ?? UnrepeatedPasses(
+        recipe, rates: rates, framework: framework, tensorGroup: links.tensorGroup, context: context, experts: experts,
+        sharing: other?.unrepeated)
+    known[key.withoutRecomputation] = unrepeated
+    return MicroBatchCost(
+      recipe, rates: rates, framework: framework, tensorGroup: links.tensorGroup, context: context, experts: experts,
+      unrepeated: unrepeated, sharing: other)
   }
 
   /// The cost of a strategy from parts that were computed before.
@@ -178,11 +207,7 @@ package struct CostModel: Sendable {
   /// - Precondition: as for ``cost(of:)``, and the layout is the strategy's own.
   package func cost(of strategy: Strategy, layout: LayoutCost) -> IterationCost {
     cost(
-      of: strategy, layout: layout,
-      microBatches: microBatchCosts(
-        layout: layout, microBatch: strategy.microBatch, recompute: strategy.recompute,
-        sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention,
-        context: strategy.contextDivision, experts: strategy.expertDivision, modules: strategy.recomputeModules))
+      of: strategy, layout: layout, microBatches: microBatchCosts(layout: layout, [MicroBatchKey(strategy)])[0])
   }
 
   /// Of a device of the nodes that are used.

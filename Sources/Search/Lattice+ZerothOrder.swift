@@ -46,8 +46,8 @@ extension Lattice {
                 continue
               }
               let key = MicroBatchKey(
-                microBatch: microBatch, recompute: .none, usesSequenceParallelism: sequenceParallel,
-                usesFlashAttention: strategy.usesFlashAttention)
+                microBatch: microBatch, recompute: .none, sequenceParallel: sequenceParallel,
+                flashAttention: strategy.usesFlashAttention)
               let index = keys.firstIndex(of: key) ?? keys.count
               if index == keys.count { keys.append(key) }
               points.append(

@@ -39,17 +39,6 @@ struct Lattice {
     let points: [Point]
   }
 
-  /// What the cost of a micro-batch depends on.
-  struct MicroBatchKey: Sendable, Hashable {
-    let microBatch: Int
-    let recompute: Strategy.Recompute
-    let usesSequenceParallelism: Bool
-    let usesFlashAttention: Bool
-    var context = Strategy.ContextDivision.none
-    var experts = Strategy.ExpertDivision.none
-    var modules: Strategy.RecomputeModules = []
-  }
-
   let meshes: [Mesh]
   /// Where enumeration was cut, by rule; each count is of cuts, whatever would have been below them.
   let rejections: [String: Int]
@@ -273,8 +262,8 @@ struct Lattice {
         for sequenceParallel in sequenceParallelisms {
           for exchange in exchanges {
             let key = MicroBatchKey(
-              microBatch: microBatch, recompute: recompute, usesSequenceParallelism: sequenceParallel,
-              usesFlashAttention: base.usesFlashAttention, context: exchange.contextDivision,
+              microBatch: microBatch, recompute: recompute, sequenceParallel: sequenceParallel,
+              flashAttention: base.usesFlashAttention, context: exchange.contextDivision,
               experts: exchange.expertDivision, modules: modules)
             for choice in shardings {
               for schedule in schedules {

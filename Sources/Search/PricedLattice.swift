@@ -33,12 +33,7 @@ struct PricedLattice: Sendable {
       }
       let layout = model.layoutCost(branch.mesh)
       self.layout = layout
-      microBatches = branch.microBatchKeys.map { key in
-        model.microBatchCosts(
-          layout: layout, microBatch: key.microBatch, recompute: key.recompute,
-          sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention,
-          context: key.context, experts: key.experts, modules: key.modules)
-      }
+      microBatches = model.microBatchCosts(layout: layout, branch.microBatchKeys)
     }
 
     /// The whole cost of a strategy of the mesh, from the parts it shares.
@@ -291,13 +286,12 @@ struct PricedLattice: Sendable {
         // The bound, and every reader of plans, wants a layer on every stage.
         $0.layerCounts.contains(0) ? .unfit : cost.verdict(of: cost.stageMemory(of: $0))
       }
-      var verdict: Prediction.Verdict?
-      for limit in verdicts where verdict == nil {
-        let isKept =
-          own.map { $0.contains { $0 == .fits || $0 == limit } }
-          ?? (cost.layerCapacities(within: MemoryLimit(limit), freedom: point.freedom, known: &known) != nil)
-        if isKept { verdict = limit }
-      }
+      let verdict =
+        if let own {
+          verdicts.first { limit in own.contains { $0 == .fits || $0 == limit } }
+        } else {
+          cost.bestVerdict(noBetterThan: verdicts[0], freedom: point.freedom, known: &known)
+        }
       if !point.strategy.hasShardLevels {
         leastMemory[memoryClass] = verdict.map { $0 == .fits ? PricedLattice.verdicts : [.risky] } ?? []
       }
@@ -357,7 +351,7 @@ extension Lattice.Branch {
   /// So many points at most, evenly spaced, and what they need.
   fileprivate func thinned(to limit: Int) -> Self {
     var places: [Int: Int] = [:]
-    var keys: [Lattice.MicroBatchKey] = []
+    var keys: [MicroBatchKey] = []
     let points = points.thinned(to: limit).map { point in
       let place = places[point.microBatchCostIndex] ?? keys.count
       if place == keys.count {

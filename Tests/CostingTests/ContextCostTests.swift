@@ -25,9 +25,7 @@ import Training
   }
 
   private func passes(_ model: CostModel, _ strategy: Strategy) -> MicroBatchCost.Passes {
-    model.microBatchCosts(
-      layout: model.layoutCost(strategy.mesh), microBatch: 1, recompute: strategy.recompute,
-      sequenceParallel: false, flashAttention: true, context: strategy.contextDivision)[0].layer
+    model.microBatchCosts(layout: model.layoutCost(strategy.mesh), [MicroBatchKey(strategy)])[0][0].layer
   }
 
   /// What a block sends in one pass, and what of it nothing hides, by the formulas of the exchanges.

@@ -38,7 +38,9 @@ import Training
     let costing = try CostModel(cluster: cluster, job: Fixture.job(model ?? Fixture.gpt()))
     return costing.microBatchCosts(
       layout: costing.layoutCost([.tensor: t, .data: 8 / t]),
-      microBatch: 1, recompute: recompute, sequenceParallel: sequenceParallel, flashAttention: flash)[0]
+      [
+        MicroBatchKey(microBatch: 1, recompute: recompute, sequenceParallel: sequenceParallel, flashAttention: flash)
+      ])[0][0]
   }
 
   /// Norms in and out, residuals (two in, one out), with two masks; and the activation in and out.

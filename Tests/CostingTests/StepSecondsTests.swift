@@ -24,9 +24,7 @@ import Training
       mesh: [.tensor: tensor.degree, .data: 8 / tensor.degree], recompute: recompute,
       usesSequenceParallelism: tensor.isSequenceParallel, usesFlashAttention: false)
     let layout = model.layoutCost(strategy.mesh)
-    let cost = model.microBatchCosts(
-      layout: layout, microBatch: 1, recompute: recompute, sequenceParallel: tensor.isSequenceParallel,
-      flashAttention: false)[0]
+    let cost = model.microBatchCosts(layout: layout, [MicroBatchKey(strategy)])[0][0]
     let steps = model.stepSeconds(of: strategy, layout: layout)[0]
     func sum(_ part: Recipe.Part, _ pass: Recipe.Pass, computing: Bool) -> Double {
       steps.steps(part, pass).reduce(0) { Self.computes($1.step) == computing ? $0 + $1.seconds : $0 }

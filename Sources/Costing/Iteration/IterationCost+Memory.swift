@@ -78,6 +78,34 @@ extension IterationCost {
     }
   }
 
+  /// The best verdict that a split of the layers can have, whatever stages choose; nil where none fits.
+  ///
+  /// - Parameters:
+  ///   - best: fits, or risky where it is known that nothing simply fits.
+  ///   - known: as for ``layerCapacities(within:freedom:known:)``.
+  package func bestVerdict(
+    noBetterThan best: Prediction.Verdict, freedom: StageFreedom, known: inout StageCapacities?
+  ) -> Prediction.Verdict? {
+    // Most strategies fit with even shares or not at all: neither takes the search for what each stage can hold.
+    if known == nil, holdEvenShares(within: MemoryLimit(best), freedom: freedom) { return best }
+    guard layerCapacities(within: MemoryLimit(.risky), freedom: freedom, known: &known) != nil else { return nil }
+    guard best == .fits, layerCapacities(within: MemoryLimit(.fits), freedom: freedom, known: &known) != nil else {
+      return .risky
+    }
+    return .fits
+  }
+
+  /// Whether each stage can hold as many layers as it has where they are split evenly, rounded up.
+  private func holdEvenShares(within limit: MemoryLimit, freedom: StageFreedom) -> Bool {
+    let share = (layerCount + lastStage) / (lastStage + 1)
+    return (0...lastStage).allSatisfy { stage in
+      onEachDevice(stage).allSatisfy {
+        $0.memory.layerCapacity(
+          stage: stage, limitBytes: $0.memory.limitBytes(limit), kinds, freedom: freedom, upTo: share) >= share
+      }
+    }
+  }
+
   /// The most layers each stage can hold within a limit, whatever it chooses; nil when some
   /// stage cannot hold one, or all together not all layers.
   ///

@@ -16,14 +16,17 @@ struct KeptActivations: Sendable {
   /// Of blocks of each kind.
   let blocks: ByKind<Block>
   let embeddingBytes: Int
-  /// Of the head without the loss.
+  /// Of the head without the loss, with what predicts further tokens.
   let headBytes: Int
+  /// The same without.
+  private let ownHeadBytes: Int
   /// The softmax of the logits.
   let lossBytes: Int
   /// What attention holds besides while a block runs, where ranks divide the sequence.
   let contextWorkspaceBytes: Int
 
-  init(_ recipe: Recipe) {
+  /// - Parameter other: of the same recipe with experts divided otherwise; nil where none was counted.
+  init(_ recipe: Recipe, sharing other: KeptActivations? = nil) {
     contextWorkspaceBytes = recipe.contextWorkspaceBytes
     func bytes(_ part: Recipe.Part, _ pass: Recipe.Pass, where isCounted: (KeptTensor.Role) -> Bool) -> Int {
       var sum = 0
@@ -39,13 +42,15 @@ struct KeptActivations: Sendable {
         bytes: kept, recomputedBytes: recomputed, wholeBytes: recipe.recompute == .full ? recomputed : kept + recomputed
       )
     }
-    let dense = block(.block)
+    let dense = other?.blocks.dense ?? block(.block)
     blocks = ByKind(dense: dense, experts: recipe.experts == nil ? dense : block(.expertBlock))
-    embeddingBytes = bytes(.embedding, .forward) { _ in true }
+    embeddingBytes = other?.embeddingBytes ?? bytes(.embedding, .forward) { _ in true }
+    ownHeadBytes = other?.ownHeadBytes ?? bytes(.head, .forward) { $0 != .lossSoftmax }
     headBytes =
-      bytes(.head, .forward) { $0 != .lossSoftmax }
-      + recipe.predictionDepth * bytes(.prediction, .forward) { $0 != .lossSoftmax }
-    lossBytes = bytes(.head, .forward) { $0 == .lossSoftmax }
+      ownHeadBytes
+      + (recipe.predictionDepth == 0
+        ? 0 : recipe.predictionDepth * bytes(.prediction, .forward) { $0 != .lossSoftmax })
+    lossBytes = other?.lossBytes ?? bytes(.head, .forward) { $0 == .lossSoftmax }
   }
 }
 

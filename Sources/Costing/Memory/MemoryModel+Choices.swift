@@ -51,15 +51,25 @@ extension MemoryModel {
   }
 
   /// The most layers a stage can hold within a limit, whatever it chooses; 0 if not as many as it must.
-  func layerCapacity(stage: Int, limitBytes: Int, _ kinds: LayerKinds, freedom: StageFreedom) -> Int {
-    extremes(of: kinds).reduce(0) {
-      max($0, layerCapacity(stage: stage, limitBytes: limitBytes, $1, of: kinds, freedom: freedom))
+  ///
+  /// - Parameter most: layers that are asked for at most.
+  func layerCapacity(
+    stage: Int, limitBytes: Int, _ kinds: LayerKinds, freedom: StageFreedom, upTo most: Int = .max
+  ) -> Int {
+    extremes(of: kinds).reduce(0) { capacity, layers in
+      // No order of them holds more.
+      capacity == most
+        ? capacity
+        : max(
+          capacity, layerCapacity(stage: stage, limitBytes: limitBytes, layers, of: kinds, freedom: freedom, upTo: most)
+        )
     }
   }
 
   /// The same of layers in one order.
   private func layerCapacity(
-    stage: Int, limitBytes: Int, _ layers: StageLayers, of kinds: LayerKinds, freedom: StageFreedom
+    stage: Int, limitBytes: Int, _ layers: StageLayers, of kinds: LayerKinds, freedom: StageFreedom,
+    upTo limit: Int
   ) -> Int {
     let p = strategy.pipelineDegree, layerCount = kinds.layerCount
     let isFixed = strategy.hasEqualStages && !laysOutChunks
@@ -67,6 +77,7 @@ extension MemoryModel {
     if laysOutChunks {
       most = min(most, ChunkLayouts.mostLayers(ofStageOf: strategy, layerCount: layerCount))
     }
+    if !isFixed { most = min(most, limit) }
     if freedom.choosesHostedLayers {
       // Few layers may need less where none is on the host, and no buffers are.
       func capacity(hosted: (_ layers: Int) -> Int) -> Int {
