@@ -11,9 +11,11 @@ struct MiniatureRun {
   /// - Parameters:
   ///   - programs: of every rank, by rank.
   ///   - settingOfRank: of ranks that have another than all.
+  ///   - delay: turns for which messages are on their way; only where ranks take turns.
   ///   - usesThreads: whether every rank has a thread of its own; otherwise ranks take turns, always in the same order.
   init(
-    setting: ExecutionSetting, programs: [RankProgram], usesThreads: Bool, settingOfRank: [Int: ExecutionSetting] = [:]
+    setting: ExecutionSetting, programs: [RankProgram], usesThreads: Bool,
+    settingOfRank: [Int: ExecutionSetting] = [:], delay: Network.Delay? = nil
   ) {
     self.setting = setting
     self.usesThreads = usesThreads
@@ -24,8 +26,11 @@ struct MiniatureRun {
         on: NumericMachine(
           prepared, shares: shares, all: all, setting: settingOfRank[prepared.program.rank] ?? setting))
     }
-    network = Network(rankCount: programs.count, usesThreads: usesThreads)
+    network = Network(rankCount: programs.count, usesThreads: usesThreads, delay: delay)
   }
+
+  /// Turns that the ranks have taken in the last iteration, with those in which all have waited.
+  var turnCount: Int { network.turnCount }
 
   /// Takes up other programs of the same ranks, which go on with what they hold.
   mutating func load(_ programs: [RankProgram]) {
