@@ -232,8 +232,10 @@ extension DryRun {
         row(.activations, "activations", activations),
         row(.outer, "outer", counted.outerBytes), row(.host, "offloaded", offloaded),
       ]
-      // Rows of experts are counted as many on every rank, and are where routers send them.
-      .filter { run.setting.balancesExperts || job.model.experts == nil || $0.kind != "activations" }
+      // Rows of experts are counted as many on every rank, and are where routers send them, unless all are filled up.
+      .filter {
+        run.setting.balancesExperts || job.expertCapacity.pads || job.model.experts == nil || $0.kind != "activations"
+      }
       .filter { $0.executedBytes != 0 || $0.countedBytes != 0 || !["outer", "offloaded"].contains($0.kind) }
     }
   }
@@ -304,7 +306,9 @@ extension ExecutionSetting {
     ModelShard(
       model: job.model, sequenceLength: job.sequenceLength, usesFlashAttention: strategy.usesFlashAttention,
       paddedVocabularySize: shape.paddedVocabularySize, seed: seed, elementByteCount: job.precision.byteCount,
-      arithmetic: arithmetic, dropsOut: !shape.isZerothOrder, corpus: corpus, balancesExperts: balancesExperts)
+      arithmetic: arithmetic, dropsOut: !shape.isZerothOrder, corpus: corpus, balancesExperts: balancesExperts,
+      expertCapacity: job.expertCapacity,
+      sources: TokenSources(division: strategy.contextDivision, tensorDegree: strategy.tensorDegree))
   }
 
   /// What one rank makes of the same training.

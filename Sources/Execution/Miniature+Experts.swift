@@ -20,7 +20,6 @@ extension Miniature {
     if model.predictionDepth > 0 { return "models that predict several tokens" }
     if model.form.hasOutputGate { return "models that gate the attention's output" }
     if model.experts?.latentSize != nil { return "experts of narrow vectors" }
-    if plan.job.expertCapacity != .none { return "tokens that are dropped, and rows of experts that are padded" }
     return plan.strategy.recomputesAcrossRanks(model) ? plan.strategy.pricedOnly : nil
   }
 

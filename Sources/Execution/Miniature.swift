@@ -95,6 +95,7 @@ package struct Miniature: Sendable {
         optimizer: plan.job.optimizer)
       job.zerothOrder = plan.job.zerothOrder
       job.outer = plan.job.outer
+      job.expertCapacity = plan.job.expertCapacity
       // A fine-tuning's would not move a weight in as few steps.
       job.zerothOrder.learningRate = Self.zerothOrderLearningRate
       let cluster = try degrees.cluster(of: plan).replacing(device: plan.cluster.device.withoutOverheads())

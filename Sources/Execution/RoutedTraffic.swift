@@ -1,7 +1,7 @@
 import Documents
 import Training
 
-/// Bytes that ranks send each other for tokens on their way to experts and back, counted from what tokens were sent to: by
+/// Bytes that ranks send each other for tokens on their way to experts and back, counted from the experts that took them: by
 /// source, destination and dispatcher, as in ``Training/Recipe``'s table of ways, and apart from how the executor sends them.
 struct RoutedTraffic: Sendable {
   private let rankCount: Int
@@ -38,11 +38,26 @@ struct RoutedTraffic: Sendable {
         for case .experts(let layer, _) in layers {
           let forwards = setting.shape.recomputes(.layer(layer)) ? 2 : 1
           for step in choices {
-            for token in tokens { add(step[layer]?[token] ?? [], from: rank, forwards: forwards) }
+            if let room = Self.filled(setting, experts, tokenCount: tokens.count) {
+              for expert in 0..<experts.count {
+                for _ in 0..<room { add([expert], from: rank, forwards: forwards) }
+              }
+            } else {
+              for token in tokens { add(step[layer]?[token] ?? [], from: rank, forwards: forwards) }
+            }
           }
         }
       }
     }
+  }
+
+  /// Rows that each expert gets of a rank whatever its tokens choose; nil where they choose.
+  private static func filled(
+    _ setting: ExecutionSetting, _ experts: ModelDescription.Experts, tokenCount: Int
+  ) -> Int? {
+    guard setting.job.expertCapacity.pads else { return nil }
+    return setting.job.expertCapacity.rowCount(
+      tokenCount: tokenCount, perToken: experts.perToken, expertCount: experts.count)
   }
 
   func byteCount(from sender: Int, to receiver: Int) -> Int { bytes[sender * rankCount + receiver] }

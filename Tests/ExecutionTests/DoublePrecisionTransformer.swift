@@ -10,6 +10,8 @@ struct DoublePrecisionTransformer {
   let model: ModelDescription
   let sequenceLength: Int
   let seed: UInt64
+  /// Tokens of a sequence, all of which one rank has, that each expert takes; nil where it takes all.
+  let room: Int?
   /// By part and name, full tensors, outputs × inputs.
   var weights: [ModelPart: [ParameterName: [Double]]]
 
@@ -17,6 +19,11 @@ struct DoublePrecisionTransformer {
     model = shard.model
     sequenceLength = shard.sequenceLength
     seed = shard.seed
+    room = shard.model.experts.flatMap { experts in
+      shard.expertCapacity.factor.map {
+        Int(ceil(Double(shard.sequenceLength * experts.perToken) / Double(experts.count) * $0))
+      }
+    }
     weights = [:]
     let serial = SerialReference(shard: shard, globalBatch: 1, microBatch: 1, settings: .init())
     let layouts =
@@ -58,10 +65,13 @@ struct DoublePrecisionTransformer {
       for position in stream.indices {
         let dropped = drop(attention[position], step, layer, .attention, sequence, position)
         for i in 0..<h { stream[position][i] += dropped[i] }
-        let second = norm(stream[position], part, .feedForwardNormWeight, .feedForwardNormBias)
-        let whole =
-          model.kind(ofLayer: layer).feedForward == .experts ? experts(second, layer) : feedForward(second, part)
-        let output = drop(whole, step, layer, .feedForward, sequence, position)
+      }
+      let second = stream.map { norm($0, part, .feedForwardNormWeight, .feedForwardNormBias) }
+      let whole =
+        model.kind(ofLayer: layer).feedForward == .experts
+        ? experts(second, layer) : second.map { feedForward($0, part) }
+      for position in stream.indices {
+        let output = drop(whole[position], step, layer, .feedForward, sequence, position)
         for i in 0..<h { stream[position][i] += output[i] }
       }
     }
@@ -258,9 +268,22 @@ struct DoublePrecisionTransformer {
     }
   }
 
-  /// From the definition: the experts with the best scores, each token's outputs weighed and added up.
-  private func experts(_ row: [Double], _ layer: Int) -> [Double] {
-    guard let experts = model.experts else { return row }
+  /// From the definition: the experts with the best scores, each token's outputs weighed and added up; of an expert that has
+  /// not room for all tokens those that it counts most for.
+  private func experts(_ rows: [[Double]], _ layer: Int) -> [[Double]] {
+    let counted = rows.map { routed($0, layer) }
+    return rows.indices.map { row in
+      let taken = counted[row].filter { expert, weight in
+        let better = counted.indices.filter { other in (counted[other][expert] ?? -1) > weight }
+        return room.map { better.count < $0 } ?? true
+      }
+      return output(rows[row], layer, taken)
+    }
+  }
+
+  /// What each of a token's experts counts.
+  private func routed(_ row: [Double], _ layer: Int) -> [Int: Double] {
+    guard let experts = model.experts else { return [:] }
     let part = ModelPart.layer(layer)
     let logits = linear(row, tensor(part, .routerWeight), weights[part]?[.routerBias])
     let total = logits.reduce(0) { $0 + exp($1) }
@@ -280,18 +303,24 @@ struct DoublePrecisionTransformer {
     }
     let chosen = open.sorted { values[$0] > values[$1] }.prefix(experts.perToken)
     let sum = experts.normalisesWeights ? chosen.reduce(0) { $0 + scores[$1] } : 1
+    return Dictionary(uniqueKeysWithValues: chosen.map { ($0, experts.routedScale * scores[$0] / sum) })
+  }
+
+  private func output(_ row: [Double], _ layer: Int, _ weights: [Int: Double]) -> [Double] {
+    guard let experts = model.experts else { return row }
+    let part = ModelPart.layer(layer)
     var output = [Double](repeating: 0, count: row.count)
-    for expert in chosen {
+    for (expert, weight) in weights.sorted(by: { $0.key < $1.key }) {
       let own = ModelPart.experts(layer, expert..<expert + 1)
       let result = narrow(
         row, own, up: (.upWeight, .upBias), gate: (.gateWeight, .gateBias), down: .downWeight, .downBias)
-      for i in output.indices { output[i] += experts.routedScale * scores[expert] / sum * result[i] }
+      for i in output.indices { output[i] += weight * result[i] }
     }
     guard experts.sharedFeedForwardSize > 0 else { return output }
     let shared = narrow(
       row, part, up: (.sharedUpWeight, .downBias), gate: (.sharedGateWeight, .downBias), down: .sharedDownWeight,
       .downBias)
-    let gate = weights[part]?[.sharedExpertsGate].map { vector in
+    let gate = self.weights[part]?[.sharedExpertsGate].map { vector in
       1 / (1 + exp(-zip(row, vector).reduce(0) { $0 + $1.0 * $1.1 }))
     }
     return zip(output, shared).map { $0 + (gate ?? 1) * $1 }

@@ -41,7 +41,7 @@ import Training
       change(&experts)
       return Router(
         experts: experts, weight: 0..<8, bias: nil, correction: experts.hasCorrectionBias ? 8..<16 : nil,
-        isBalanced: false)
+        isBalanced: false, capacity: .none)
     }
     let none = [Float](repeating: 0, count: 16)
     #expect(router { _ in }.chosen(of: [1, 3, 2, 3, 3, 0, 0, 0], none) == [1, 3])
@@ -52,7 +52,7 @@ import Training
     #expect(correcting.chosen(of: [1, 3, 2, 3, 3, 0, 0, 0], corrected) == [1, 5])
     // The weight is that of the score alone: of equal scores a half each.
     let logits = Matrix(rowCount: 1, columnCount: 1, elements: [0])
-    let routing = correcting.route(logits, buffer: none.dropLast(8) + corrected[8...], tokens: [0])
+    let routing = correcting.route(logits, buffer: none.dropLast(8) + corrected[8...], tokens: [0], sources: [[0]])
     #expect(routing.choices == [[0, 5]] && routing.weights == [[0.5, 0.5]])
     // Groups of two: the best is in the last, the best two are in the second.
     let scores: [Float] = [0, 0, 4, 4, 0, 0, 5, 0]

@@ -82,7 +82,7 @@ extension SmallPlans {
   /// A plan of a model with experts.
   static func expertPlan(
     _ pattern: String, _ kind: SmallModels.ExpertKind, deviceCount: Int? = nil, globalBatch: Int = 48,
-    layers: Int = 8
+    layers: Int = 8, capacity: ExpertCapacity = .none
   ) throws -> Plan {
     let model = try ModelDescription(
       name: "small", family: .llama, layerCount: layers, hiddenSize: 64, headCount: 8,
@@ -91,7 +91,7 @@ extension SmallPlans {
       experts: SmallModels.experts(kind, count: 16, perToken: 4))
     return try statedPlan(
       pattern, cluster: Shipped.smallCluster(deviceCount ?? worldSize(of: pattern)), model: model,
-      globalBatch: globalBatch, sequenceLength: 128)
+      globalBatch: globalBatch, sequenceLength: 128, expertCapacity: capacity)
   }
 
   /// Ranks of a strategy's pattern.

@@ -7,10 +7,11 @@ import TestSupport
 func statedPlan(
   _ pattern: String, cluster: ClusterDescription, model: ModelDescription, globalBatch: Int, sequenceLength: Int = 2048,
   precision: Precision = .bf16, layerCounts: [Int]? = nil, stageChoices: [StageChoice]? = nil,
-  nodeOrder: [Int]? = nil
+  nodeOrder: [Int]? = nil, expertCapacity: ExpertCapacity = .none
 ) throws -> Plan {
-  let job = try TrainingJob(
+  var job = try TrainingJob(
     model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision)
+  job.expertCapacity = expertCapacity
   var costs = try CostModel(cluster: cluster, job: job)
   if let nodeOrder { costs = costs.arranged(nodeOrder) }
   let estimate = try Estimate(model: costs, pattern: StrategyPattern(text: pattern, source: "test"))

@@ -31,6 +31,10 @@ struct ModelShard: Sendable {
   let corpus: [Int]
   /// Whether tokens are dealt out to experts in turn, see ``Router/isBalanced``.
   let balancesExperts: Bool
+  /// How many of a rank's tokens each expert takes.
+  let expertCapacity: ExpertCapacity
+  /// The ranks among which the shard's tokens are divided where they are routed: many of the whole model on one rank.
+  let sources: TokenSources
 
   /// - Precondition: the tensor degree divides heads, key-value heads, feed-forward width, padded vocabulary and, under
   ///   sequence parallelism, the sequence; and ranks divide the sequence into twice as many chunks as they are.
@@ -39,7 +43,7 @@ struct ModelShard: Sendable {
     usesSequenceParallelism: Bool = false, usesFlashAttention: Bool = false, paddedVocabularySize: Int? = nil,
     seed: UInt64, elementByteCount: Int = 2, arithmetic: Precision = .fp32,
     dropsOut: Bool = true, corpus: [Int] = [], division: Strategy.ContextDivision = .none, contextIndex: Int = 0,
-    balancesExperts: Bool = false
+    balancesExperts: Bool = false, expertCapacity: ExpertCapacity = .none, sources: TokenSources = .one
   ) {
     let vocabulary = paddedVocabularySize ?? model.paddedVocabularySize(multiple: 1, tensorDegree: tensorDegree)
     for size in [model.headCount, model.keyValueHeadCount, model.feedForwardSize, vocabulary] {
@@ -62,6 +66,8 @@ struct ModelShard: Sendable {
     hasDropout = model.hasDropout && dropsOut
     self.corpus = corpus
     self.balancesExperts = balancesExperts
+    self.expertCapacity = expertCapacity
+    self.sources = sources
     context = ContextPlace(division, index: contextIndex, sequenceLength: sequenceLength)
   }
 
@@ -90,6 +96,11 @@ struct ModelShard: Sendable {
     let all = positions.count * microBatch.sequences.count
     guard usesSequenceParallelism else { return 0..<all }
     return tensorIndex * (all / tensorDegree)..<(tensorIndex + 1) * (all / tensorDegree)
+  }
+
+  /// Rows of a micro-batch by the rank that routes them, of the rows that this one has.
+  func sourceRows(_ microBatch: MicroBatch) -> [[Int]] {
+    sources.rows(rowCount: localRows(microBatch).count, sequenceCount: microBatch.sequences.count)
   }
 
   /// The training data of the seed.

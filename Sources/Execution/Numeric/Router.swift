@@ -13,6 +13,8 @@ struct Router: Sendable {
   /// Whether tokens are dealt out to experts in turn, whatever their scores: token t has experts t·k to t·k + k − 1, counted
   /// round, so that each expert of E has as many of any run of E tokens. How much they count is learned all the same.
   let isBalanced: Bool
+  /// How many of a rank's tokens each expert takes.
+  let capacity: ExpertCapacity
 
   /// What a router has made of tokens.
   struct Routing: Sendable {
@@ -23,12 +25,14 @@ struct Router: Sendable {
     var choices: [[Int]]
     /// By token, what each of these counts.
     var weights: [[Float]]
+    /// By token, those of its experts that take it, ascending.
+    var taken: [[Int]]
 
     /// 1 for every expert that a token is sent to, tokens × experts.
     var map: Matrix {
       var map = Matrix(rowCount: logits.rowCount, columnCount: logits.columnCount)
-      for (row, chosen) in choices.enumerated() {
-        for expert in chosen { map[row, expert] = 1 }
+      for (row, experts) in taken.enumerated() {
+        for expert in experts { map[row, expert] = 1 }
       }
       return map
     }
@@ -36,7 +40,8 @@ struct Router: Sendable {
 
   /// - Parameters:
   ///   - tokens: numbers of the tokens in the training data, by which they are dealt out.
-  func route(_ normalised: Matrix, buffer: [Float], tokens: [Int]) -> Routing {
+  ///   - sources: rows of each rank that tokens are of.
+  func route(_ normalised: Matrix, buffer: [Float], tokens: [Int], sources: [[Int]]) -> Routing {
     var logits = normalised.timesTransposed(buffer, weight)
     if let bias { logits.addToRows(buffer, bias) }
     var scores = logits
@@ -46,8 +51,31 @@ struct Router: Sendable {
         ? (0..<experts.perToken).map { (tokens[row] * experts.perToken + $0) % experts.count }.sorted()
         : chosen(of: Array(scores.elements[row * experts.count..<(row + 1) * experts.count]), buffer)
     }
+    let weights = weighed(scores, choices: choices)
     return Routing(
-      logits: logits, scores: scores, choices: choices, weights: weighed(scores, choices: choices))
+      logits: logits, scores: scores, choices: choices, weights: weights,
+      taken: taken(choices, weights: weights, sources: sources))
+  }
+
+  /// By token, those of its experts that take it: each expert of each rank's tokens as many as it has room for, those that it
+  /// counts most for, and of such as it counts the same for the earlier ones (Megatron Core's
+  /// `moe_utils.apply_router_token_dropping` by probabilities, its default). What an expert counts for a token stays as it is
+  /// whether or not the token's others take it.
+  func taken(_ choices: [[Int]], weights: [[Float]], sources: [[Int]]) -> [[Int]] {
+    var taken = [[Int]](repeating: [], count: choices.count)
+    for rows in sources {
+      guard let room = capacity.rowCount(tokenCount: rows.count, perToken: experts.perToken, expertCount: experts.count)
+      else { return choices }
+      var asking = [[(row: Int, weight: Float)]](repeating: [], count: experts.count)
+      for row in rows {
+        for (expert, weight) in zip(choices[row], weights[row]) { asking[expert].append((row, weight)) }
+      }
+      for (expert, tokens) in asking.enumerated() {
+        let sorted = tokens.sorted { $0.weight != $1.weight ? $0.weight > $1.weight : $0.row < $1.row }
+        for token in sorted.prefix(room) { taken[token.row].append(expert) }
+      }
+    }
+    return taken
   }
 
   /// What each of a token's experts counts, of the scores of all.

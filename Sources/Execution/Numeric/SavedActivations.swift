@@ -65,8 +65,10 @@ struct SavedActivations: Sendable {
 
   /// In the order in which they were kept.
   private(set) var tensors: [Tensor] = []
-  /// Which experts the rank's tokens were sent to.
+  /// Which experts the rank's tokens have chosen.
   var choices: [[Int]] = []
+  /// Those of them that take the tokens.
+  var taken: [[Int]] = []
   /// Which token each row of the rank's experts is of: as ``choices`` whole numbers that take little beside the rows, and
   /// are not counted.
   var routes: [RoutedRows.Tag] = []

@@ -45,14 +45,6 @@ extension SerialReference {
 
   // MARK: Experts
 
-  /// What experts have in hand of a micro-batch: rows of their tokens, and what is kept between the products.
-  private struct Visit {
-    let tokens: [Int]
-    let rows: Matrix
-    let rowWeights: [Float]
-    let kept: FeedForward.Inner
-  }
-
   /// Every expert in turn on the tokens that were sent to it: a token's outputs are added up in the order of its experts.
   private func expertsForward(
     _ layer: TransformerLayer, _ normalised: Matrix, weights: [[Float]], microBatch: MicroBatch,
@@ -60,12 +52,14 @@ extension SerialReference {
   ) -> Matrix {
     guard let router = layer.router else { return normalised }
     let place = place(of: layer), own = weights[place]
-    let routing = router.route(normalised, buffer: own, tokens: shard.tokenNumbers(microBatch))
+    let routing = router.route(
+      normalised, buffer: own, tokens: shard.tokenNumbers(microBatch), sources: shard.sourceRows(microBatch))
     saved.keep(.routerScores, routing.scores, elementByteCount: 4)
     saved.choices = routing.choices
+    saved.taken = routing.taken
     var sum = Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
     for (index, expert) in experts[layer.index].enumerated() {
-      let (tokens, rowWeights) = Self.sent(to: index, routing.choices, routing.weights)
+      let (tokens, rowWeights) = Self.sent(to: index, routing.choices, routing.weights, taken: routing.taken)
       let output = expert.forward(
         index, rows: normalised.rows(tokens), rowWeights: rowWeights, buffer: weights[place + 1 + index]
       ).output
@@ -85,7 +79,7 @@ extension SerialReference {
     var inputGradient = Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
     var ofWeights = routing.map { [Float](repeating: 0, count: $0.count) }
     for (index, expert) in experts[layer.index].enumerated() {
-      let (tokens, rowWeights) = Self.sent(to: index, saved.choices, routing)
+      let (tokens, rowWeights) = Self.sent(to: index, saved.choices, routing, taken: saved.taken)
       let rows = normalised.rows(tokens), buffer = weights[place + 1 + index]
       let kept = expert.forward(index, rows: rows, rowWeights: rowWeights, buffer: buffer).kept
       let found = expert.backward(
@@ -108,13 +102,13 @@ extension SerialReference {
     return inputGradient
   }
 
-  /// The tokens that were sent to an expert, ascending, and what it counts for each.
+  /// The tokens that an expert takes, ascending, and what it counts for each.
   private static func sent(
-    to expert: Int, _ choices: [[Int]], _ weights: [[Float]]
+    to expert: Int, _ choices: [[Int]], _ weights: [[Float]], taken: [[Int]]
   ) -> (tokens: [Int], weights: [Float]) {
     var tokens: [Int] = [], ofExpert: [Float] = []
     for (token, chosen) in choices.enumerated() {
-      guard let position = chosen.firstIndex(of: expert) else { continue }
+      guard taken[token].contains(expert), let position = chosen.firstIndex(of: expert) else { continue }
       tokens.append(token)
       ofExpert.append(weights[token][position])
     }

@@ -15,7 +15,7 @@ struct SerialReference: Sendable {
     /// fp32 parameters after the step, by part, as full tensors (tensor degree 1); of tied embeddings the head's buffer
     /// has no output matrix.
     let parameters: [ModelPart: [Float]]
-    /// By layer with experts and number of a token, the experts that it was sent to.
+    /// By layer with experts and number of a token, the experts that have taken it.
     var choices: [Int: [Int: [Int]]] = [:]
   }
 
@@ -138,7 +138,7 @@ struct SerialReference: Sendable {
     var saved = [SavedActivations](repeating: SavedActivations(), count: layouts.count)
     let (loss, normalised) = forward(microBatch, weights: weights, saved: &saved)
     for layer in layers where layer.router != nil {
-      for (token, chosen) in zip(shard.tokenNumbers(microBatch), saved[places[layer.index]].choices) {
+      for (token, chosen) in zip(shard.tokenNumbers(microBatch), saved[places[layer.index]].taken) {
         choices[layer.index, default: [:]][token] = chosen
       }
     }

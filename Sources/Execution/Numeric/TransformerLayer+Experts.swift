@@ -8,7 +8,8 @@ extension TransformerLayer {
     guard let experts = shard.model.experts, let weight = layout.range(of: .routerWeight) else { return nil }
     return Router(
       experts: experts, weight: weight, bias: layout.range(of: .routerBias),
-      correction: layout.range(of: .correctionBias), isBalanced: shard.balancesExperts)
+      correction: layout.range(of: .correctionBias), isBalanced: shard.balancesExperts,
+      capacity: shard.expertCapacity)
   }
 
   var hasSharedExperts: Bool { layout.range(of: .sharedUpWeight) != nil }

@@ -10,17 +10,27 @@ extension RankState {
 
   // MARK: What leaves a rank, and what comes back
 
-  /// Rows of the rank's own tokens, as they are sent: for each expert, or once.
-  func sentRows(of tokens: Matrix, choices: [[Int]]) -> RoutedRows {
-    let tags = sentTags(choices)
-    return RoutedRows(tags, tokens.rows(tags.map(\.row)))
+  /// Rows of the rank's own tokens, as they are sent: for each expert, or once. Of what fills experts up they are zeros.
+  func sentRows(of tokens: Matrix, taken: [[Int]]) -> RoutedRows {
+    let none = [Float](repeating: 0, count: tokens.columnCount)
+    var rows = RoutedRows(width: tokens.columnCount)
+    for tag in sentTags(taken) {
+      let first = tag.row * tokens.columnCount
+      rows.append(
+        tag, tag.row < tokens.rowCount ? tokens.elements[first..<first + tokens.columnCount] : none[...])
+    }
+    return rows
   }
 
-  /// What a token's experts count, beside its rows.
+  /// What a token's experts count, beside its rows; nothing of what fills experts up.
   func sentWeights(_ routing: Router.Routing) -> RoutedRows {
-    let tags = sentTags(routing.choices)
+    let tags = sentTags(routing.taken)
     var rows = RoutedRows(width: tags.first?.experts.count ?? 1)
     for tag in tags {
+      guard tag.row < routing.choices.count else {
+        rows.append(tag, [0])
+        continue
+      }
       let chosen = routing.choices[tag.row]
       rows.append(
         tag, tag.experts.map { expert in routing.weights[tag.row][chosen.firstIndex(of: expert) ?? 0] }[...])
@@ -28,15 +38,26 @@ extension RankState {
     return rows
   }
 
-  private func sentTags(_ choices: [[Int]]) -> [RoutedRows.Tag] {
+  /// - Parameter taken: by token, the experts that take it.
+  private func sentTags(_ taken: [[Int]]) -> [RoutedRows.Tag] {
     guard dispatcher == .allToAll else {
-      return choices.indices.map { RoutedRows.Tag(source: number, row: $0, experts: choices[$0]) }
+      return taken.indices.map { RoutedRows.Tag(source: number, row: $0, experts: taken[$0]) }
     }
-    var byExpert: [Int: [Int]] = [:]
-    for (row, chosen) in choices.enumerated() {
-      for expert in chosen { byExpert[expert, default: []].append(row) }
+    guard let experts = setting.job.model.experts else { return [] }
+    var byExpert = [[Int]](repeating: [], count: experts.count)
+    for (row, chosen) in taken.enumerated() {
+      for expert in chosen { byExpert[expert].append(row) }
     }
-    return byExpert.sorted { $0.key < $1.key }.flatMap { expert, rows in
+    let capacity = setting.job.expertCapacity
+    if capacity.pads,
+      let room = capacity.rowCount(tokenCount: taken.count, perToken: experts.perToken, expertCount: experts.count)
+    {
+      // Numbered after the tokens, so that each is a row of its own.
+      for expert in byExpert.indices where byExpert[expert].count < room {
+        byExpert[expert] += taken.count..<taken.count + room - byExpert[expert].count
+      }
+    }
+    return byExpert.enumerated().flatMap { expert, rows in
       rows.map { RoutedRows.Tag(source: number, row: $0, experts: [expert]) }
     }
   }

@@ -3,7 +3,7 @@ import Training
 
 /// What a rank has in hand of a block's experts.
 struct ExpertsInHand: Sendable {
-  /// Which experts the rank's own tokens are sent to, and what each counts.
+  /// Which experts the rank's own tokens have chosen.
   var choices: [[Int]] = []
   /// Rows on their way: tokens, what comes out of experts, or gradients of either.
   var rows = RoutedRows(width: 0)
@@ -30,13 +30,15 @@ extension RankState {
       let normalised = layer.normalised(.feedForward, in: saved)
       forwardExperts = ExpertsInHand()
       if layer.hasSharedExperts { forwardExperts.held = branch }
-      let routing = router.route(normalised, buffer: weights, tokens: shard.tokenNumbers(microBatch))
+      let routing = router.route(
+        normalised, buffer: weights, tokens: shard.tokenNumbers(microBatch), sources: shard.sourceRows(microBatch))
       saved.keep(.routerLogits, routing.logits, elementByteCount: 4)
       saved.keep(.routerScores, routing.scores, elementByteCount: 4)
       saved.keep(.routingMap, routing.map, elementByteCount: 1)
       saved.choices = routing.choices
+      saved.taken = routing.taken
       forwardExperts.choices = routing.choices
-      forwardExperts.rows = sentRows(of: normalised, choices: routing.choices)
+      forwardExperts.rows = sentRows(of: normalised, taken: routing.taken)
       forwardExperts.weights = sentWeights(routing)
     case .experts:
       let own = expertLayer(layer.index)
@@ -85,7 +87,7 @@ extension RankState {
       backwardExperts = ExpertsInHand()
       backwardExperts.choices = saved.choices
       backwardExperts.outputGradient = branch
-      backwardExperts.rows = sentRows(of: branch, choices: saved.choices)
+      backwardExperts.rows = sentRows(of: branch, taken: saved.taken)
     case .experts: backwardThroughExperts(layer, saved)
     case .router:
       guard let router = layer.router else { preconditionFailure("a block without experts has no router") }
@@ -153,17 +155,19 @@ extension RankState {
     return (part, layer, layer.experts, parts[self.index(of: part)].weights)
   }
 
-  /// Rows of the rank's own tokens added up, in the order in which they have come: of a token's experts ascending.
+  /// Rows of the rank's own tokens added up, in the order in which they have come: of a token's experts ascending. What
+  /// filled experts up is of no token.
   private func sum(of rows: RoutedRows, tokenCount: Int) -> Matrix {
     var sum = Matrix(rowCount: tokenCount, columnCount: setting.job.model.hiddenSize)
-    sum.add(rows.matrix, toRows: rows.tags.map(\.row))
+    let own = rows.tags.indices.filter { rows.tags[$0].row < tokenCount }
+    sum.add(rows.matrix.rows(own), toRows: own.map { rows.tags[$0].row })
     return sum
   }
 
   /// By token of the rank's own, gradients of what each of its experts counts.
   private func ofOwnWeights(_ rows: RoutedRows) -> [[Float]] {
     var sums = backwardExperts.choices.map { [Float](repeating: 0, count: $0.count) }
-    for (index, tag) in rows.tags.enumerated() {
+    for (index, tag) in rows.tags.enumerated() where tag.row < sums.count {
       for (expert, value) in zip(tag.experts, rows[index]) {
         if let place = backwardExperts.choices[tag.row].firstIndex(of: expert) { sums[tag.row][place] += value }
       }

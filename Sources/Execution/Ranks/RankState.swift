@@ -31,7 +31,7 @@ struct ExecutionSetting: Sendable {
       usesFlashAttention: strategy.usesFlashAttention, paddedVocabularySize: shape.paddedVocabularySize, seed: seed,
       elementByteCount: job.precision.byteCount, arithmetic: arithmetic,
       dropsOut: !shape.isZerothOrder, corpus: corpus, division: strategy.contextDivision, contextIndex: contextIndex,
-      balancesExperts: balancesExperts)
+      balancesExperts: balancesExperts, expertCapacity: job.expertCapacity)
   }
 
   /// The sequences of a replica's micro-batch, out of the global batch.
