@@ -18,10 +18,11 @@ extension Miniature {
   static func notExecuted(_ plan: Plan) -> String? {
     let model = plan.job.model
     if model.predictionDepth > 0 { return "models that predict several tokens" }
-    if model.form.hasOutputGate { return "models that gate the attention's output" }
-    if model.experts?.latentSize != nil { return "experts of narrow vectors" }
     return plan.strategy.recomputesAcrossRanks(model) ? plan.strategy.pricedOnly : nil
   }
+
+  /// Width of what experts read, where they do not read tokens as they are.
+  private static let narrowWidth = 5
 
   /// Two experts on each rank, if the plan has several there, and at least twice as many as a token is sent to; a token is
   /// sent to two, if the plan's are to more. What routers do stays the plan's.
@@ -45,6 +46,7 @@ extension Miniature {
       feedForwardSize: width(planned.feedForwardSize, dividedBy: strategy.expertTensorDegree))
     experts.sharedFeedForwardSize = width(planned.sharedFeedForwardSize, dividedBy: strategy.tensorDegree)
     experts.hasSharedGate = planned.hasSharedGate
+    experts.latentSize = planned.latentSize.map { _ in narrowWidth }
     experts.hasRouterBias = planned.hasRouterBias
     experts.hasCorrectionBias = planned.hasCorrectionBias
     experts.hasBias = planned.hasBias

@@ -178,11 +178,12 @@ package struct Miniature: Sendable {
     return narrowest
   }
 
-  /// Narrow vectors of a few numbers, where the plan's heads are made of such.
+  /// Narrow vectors of a few numbers, where the plan's heads are made of such: of enough for the norm of hardly any token's to
+  /// be near zero, which would blow rounding up.
   private static func latent(of planned: ModelDescription) -> ModelDescription.LatentAttention? {
     planned.latent.map {
       ModelDescription.LatentAttention(
-        queryRank: $0.queryRank.map { _ in 6 }, keyValueRank: 5, plainSize: 4, rotarySize: 2,
+        queryRank: $0.queryRank.map { _ in 12 }, keyValueRank: 10, plainSize: 4, rotarySize: 2,
         valueSize: $0.valueSize == $0.headSize ? 6 : 4)
     }
   }
@@ -203,9 +204,11 @@ package struct Miniature: Sendable {
 
   /// The nearest form to a model's that is executed: two norms a block, before its halves, which follow each other.
   static func form(of model: ModelDescription) -> ModelDescription.Form {
-    ModelDescription.Form(
+    var form = ModelDescription.Form(
       norm: model.form.norm == .layerNorm ? .layerNorm : .rms, queryKeyNorm: model.hasQueryKeyNorm ? .head : nil,
       hasRotaryPositions: model.form.hasRotaryPositions, hasSinks: model.form.hasSinks)
+    form.hasOutputGate = model.form.hasOutputGate
+    return form
   }
 
   /// The miniature's vocabulary is padded to a multiple of this times the tensor degree.
@@ -263,6 +266,9 @@ package struct Miniature: Sendable {
       Change(
         what: "width of an expert", planned: model.experts?.feedForwardSize ?? 0,
         executed: small.experts?.feedForwardSize ?? 0),
+      Change(
+        what: "width of what experts read", planned: model.experts?.latentSize ?? 0,
+        executed: small.experts?.latentSize ?? 0),
       Change(
         what: "width of shared experts", planned: model.experts?.sharedFeedForwardSize ?? 0,
         executed: small.experts?.sharedFeedForwardSize ?? 0),

@@ -26,7 +26,7 @@ struct RoutedTraffic: Sendable {
     bytes = [Int](repeating: 0, count: rankCount * rankCount)
     nodeCount = setting.shape.expertNodeCount
     localCount = experts.count / strategy.expertDegree
-    rowByteCount = setting.job.model.hiddenSize * setting.job.precision.byteCount
+    rowByteCount = (experts.latentSize ?? setting.job.model.hiddenSize) * setting.job.precision.byteCount
     let mesh = strategy.mesh
     for rank in 0..<rankCount {
       let place = mesh.coordinates(ofRank: rank)

@@ -12,7 +12,8 @@ import Training
     ("data=4,expert=2,moe_overlap=true,moe_dispatcher=deepep,zero_stage=3", .gated),
     ("pipeline=2,data=2,expert=2,virtual_stages=2,moe_overlap=true", .plain),
     (
-      "tensor=2,pipeline=2,data=2,sequence_parallel=true,expert=4,virtual_stages=2,moe_overlap=true,zero_stage=1", .biased
+      "tensor=2,pipeline=2,data=2,sequence_parallel=true,expert=4,virtual_stages=2,moe_overlap=true,zero_stage=1",
+      .biased
     ),
     ("pipeline=2,data=2,expert=2,virtual_stages=2", .latent),
   ]

@@ -116,8 +116,16 @@ struct DoublePrecisionTransformer {
           for i in 0..<size { context[head * d + i] += weight * v[key][head / group][i] }
         }
       }
+      context = gated(context, part, rows[position])
       return linear(context, tensor(part, .attentionOutputWeight), weights[part]?[.attentionOutputBias])
     }
+  }
+
+  /// Every number times the sigmoid of its gate, which is made of what queries are made of.
+  private func gated(_ context: [Double], _ part: ModelPart, _ row: [Double]) -> [Double] {
+    guard let weight = weights[part]?[.attentionGateWeight] else { return context }
+    let gates = linear(row, weight, weights[part]?[.attentionGateBias])
+    return zip(context, gates).map { $0 / (1 + exp(-$1)) }
   }
 
   private func split(
@@ -232,11 +240,12 @@ struct DoublePrecisionTransformer {
       }
       return turned
     }
-    var queries: [[[Double]]] = [], keys: [[[Double]]] = [], values: [[[Double]]] = []
+    var narrows: [[Double]] = [], queries: [[[Double]]] = [], keys: [[[Double]]] = [], values: [[[Double]]] = []
     for (position, row) in rows.enumerated() {
       let narrow =
         latent.queryRank == nil
         ? row : normed(linear(row, tensor(part, .queryDownWeight), nil), .queryDownNormWeight)
+      narrows.append(narrow)
       let query = linear(narrow, tensor(part, .queryWeight), nil)
       let down = linear(row, tensor(part, .keyValueDownWeight), nil)
       let shared = turned(Array(down[latent.keyValueRank...]), position)
@@ -264,6 +273,7 @@ struct DoublePrecisionTransformer {
           for i in 0..<v { context[head * v + i] += weight * values[key][head][i] }
         }
       }
+      context = gated(context, part, narrows[position])
       return linear(context, tensor(part, .attentionOutputWeight), weights[part]?[.attentionOutputBias])
     }
   }
@@ -309,13 +319,16 @@ struct DoublePrecisionTransformer {
   private func output(_ row: [Double], _ layer: Int, _ weights: [Int: Double]) -> [Double] {
     guard let experts = model.experts else { return row }
     let part = ModelPart.layer(layer)
-    var output = [Double](repeating: 0, count: row.count)
+    // Experts may read a narrow vector that is made of the token, and give one of which its addend is made.
+    let read = experts.latentSize == nil ? row : linear(row, tensor(part, .expertsNarrowWeight), nil)
+    var output = [Double](repeating: 0, count: read.count)
     for (expert, weight) in weights.sorted(by: { $0.key < $1.key }) {
       let own = ModelPart.experts(layer, expert..<expert + 1)
       let result = narrow(
-        row, own, up: (.upWeight, .upBias), gate: (.gateWeight, .gateBias), down: .downWeight, .downBias)
+        read, own, up: (.upWeight, .upBias), gate: (.gateWeight, .gateBias), down: .downWeight, .downBias)
       for i in output.indices { output[i] += weight * result[i] }
     }
+    if experts.latentSize != nil { output = linear(output, tensor(part, .expertsWideWeight), nil) }
     guard experts.sharedFeedForwardSize > 0 else { return output }
     let shared = narrow(
       row, part, up: (.sharedUpWeight, .downBias), gate: (.sharedGateWeight, .downBias), down: .sharedDownWeight,

@@ -42,14 +42,19 @@ extension SmallModels {
     return experts
   }
 
-  /// - Parameter layerCount: the first of which is dense in a model of the grouped kind.
+  /// - Parameters:
+  ///   - layerCount: the first of which is dense in a model of the grouped kind.
+  ///   - narrowWidth: of what experts read; nil where they read tokens as they are.
   static func mixture(
-    _ kind: ExpertKind, count: Int = 4, layerCount: Int = 2, hiddenSize: Int = 12
+    _ kind: ExpertKind, count: Int = 4, layerCount: Int = 2, hiddenSize: Int = 12, narrowWidth: Int? = nil
   ) throws -> ModelDescription {
-    try ModelDescription(
-      name: kind.rawValue, family: .llama, layerCount: layerCount, hiddenSize: hiddenSize, headCount: 4,
+    var experts = experts(kind, count: count)
+    experts.latentSize = narrowWidth
+    return try ModelDescription(
+      name: narrowWidth == nil ? kind.rawValue : "\(kind.rawValue), narrow", family: .llama, layerCount: layerCount,
+      hiddenSize: hiddenSize, headCount: 4,
       keyValueHeadCount: 4, headSize: 4, feedForwardSize: 16, vocabularySize: 14, hasGatedFeedForward: true,
-      hasTiedEmbeddings: false, latent: kind == .latent ? latentAttention : nil, experts: experts(kind, count: count))
+      hasTiedEmbeddings: false, latent: kind == .latent ? latentAttention : nil, experts: experts)
   }
 
   /// Latent attention, with narrow queries and without.
@@ -61,6 +66,31 @@ extension SmallModels {
         queryRank: hasNarrowQueries ? latentAttention.queryRank : nil, keyValueRank: latentAttention.keyValueRank,
         plainSize: latentAttention.plainSize, rotarySize: latentAttention.rotarySize,
         valueSize: latentAttention.valueSize))
+  }
+
+  /// What heads are made of where their outputs are gated.
+  enum GatedKind: String, CaseIterable {
+    /// Heads that share keys, with biases and sinks.
+    case grouped
+    /// Narrow vectors, or those for keys and values alone.
+    case latent, latentButQueries
+  }
+
+  static func gatedAttention(_ kind: GatedKind) throws -> ModelDescription {
+    var form = ModelDescription.Form(norm: .rms, hasRotaryPositions: true, hasSinks: kind == .grouped)
+    form.hasOutputGate = true
+    let latent = kind == .grouped ? nil : latentAttention
+    return try ModelDescription(
+      name: "gated \(kind.rawValue)", family: .llama, layerCount: 2, hiddenSize: 12,
+      headCount: kind == .grouped ? 8 : 4, keyValueHeadCount: 4, headSize: kind == .grouped ? 4 : nil,
+      feedForwardSize: 16,
+      vocabularySize: 14, hasGatedFeedForward: true, hasTiedEmbeddings: false,
+      hasQueryKeyValueBias: kind == .grouped,
+      latent: latent.map {
+        .init(
+          queryRank: kind == .latent ? $0.queryRank : nil, keyValueRank: $0.keyValueRank, plainSize: $0.plainSize,
+          rotarySize: $0.rotarySize, valueSize: $0.valueSize)
+      }, form: form)
   }
 
   /// Sinks, and a window or runs in every second layer.

@@ -48,12 +48,13 @@ enum SmallModels {
   static func all() throws -> [ModelDescription] {
     try [gpt(), gpt(tied: false, dropout: false, headSize: 3), llama(), bert(), qwen3(), qwen2(), unusual()]
       + [latent(hasNarrowQueries: true), latent(hasNarrowQueries: false), limited(isChunked: false)]
-      + [limited(isChunked: true)]
+      + [limited(isChunked: true)] + GatedKind.allCases.map(gatedAttention)
   }
 
   /// Those with experts, whose blocks are of more parts than one.
   static func mixtures() throws -> [ModelDescription] {
     try expertKinds.map { try mixture($0) } + [mixture(.grouped, count: 8, layerCount: 3)]
+      + expertKinds.map { try mixture($0, narrowWidth: 7) }
   }
 }
 

@@ -11,6 +11,8 @@ struct KeptActivations: Sendable {
     let recomputedBytes: Int
     /// Of a block of which nothing is recomputed.
     let wholeBytes: Int
+    /// Of its forward pass, what it keeps when routed experts have given back what is theirs.
+    let lateBytes: Int
   }
 
   /// Of blocks of each kind.
@@ -35,12 +37,21 @@ struct KeptActivations: Sendable {
       }
       return sum
     }
+    func late(_ part: Recipe.Part) -> Int {
+      let steps = recipe.steps(part, .forward)
+      let place = steps.firstIndex { if case .piece(.experts, _) = $0 { true } else { false } }
+      var sum = 0
+      for case .piece(_, let operations) in steps[(place.map { $0 + 1 } ?? steps.count)...] {
+        for case .keep(let tensor) in operations { sum += tensor.byteCount }
+      }
+      return sum
+    }
     func block(_ part: Recipe.Part) -> Block {
       let kept = bytes(part, .forward) { _ in true }, recomputed = bytes(part, .recompute) { _ in true }
       // A pass that computes all of a block again keeps all of it, the input that is already there once more.
       return Block(
-        bytes: kept, recomputedBytes: recomputed, wholeBytes: recipe.recompute == .full ? recomputed : kept + recomputed
-      )
+        bytes: kept, recomputedBytes: recomputed,
+        wholeBytes: recipe.recompute == .full ? recomputed : kept + recomputed, lateBytes: late(part))
     }
     let dense = other?.blocks.dense ?? block(.block)
     blocks = ByKind(dense: dense, experts: recipe.experts == nil ? dense : block(.expertBlock))

@@ -39,12 +39,14 @@ extension MemoryModel {
     return max(activationBytes + workspace, activationBytes - chunkActivationBytes + gradients)
   }
 
-  /// Of one of a stage's layers, the one that keeps most.
+  /// Of one of a stage's layers, the one that keeps most before a layer beside it gives up what is its own.
   private func largestLayerBytes(_ layers: LayerCounts, _ recomputed: LayerCounts) -> Int {
     let kept = layers - recomputed
     return [
-      recomputed.dense > 0 ? layerActivationBytes.dense : 0, recomputed.experts > 0 ? layerActivationBytes.experts : 0,
-      kept.dense > 0 ? keptLayerActivationBytes.dense : 0, kept.experts > 0 ? keptLayerActivationBytes.experts : 0,
+      recomputed.dense > 0 ? layerActivationBytes.dense : 0,
+      recomputed.experts > 0 ? layerActivationBytes.experts - lateLayerBytes : 0,
+      kept.dense > 0 ? keptLayerActivationBytes.dense : 0,
+      kept.experts > 0 ? keptLayerActivationBytes.experts - lateLayerBytes : 0,
     ].reduce(0, max)
   }
 

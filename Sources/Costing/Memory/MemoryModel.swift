@@ -40,6 +40,9 @@ package struct MemoryModel: Sendable {
   let layerActivationBytes: ByKind<Int>
   /// The same of a layer that is not recomputed where others are, in full.
   let keptLayerActivationBytes: ByKind<Int>
+  /// Of what a layer with experts keeps, what it keeps when these are done: where a backward pass runs beside, after that has
+  /// given up a layer's.
+  let lateLayerBytes: Int
   /// The embedding's dropout mask, of one micro-batch.
   let embeddingActivationBytes: Int
   /// Inputs of the final norm and of the head, of one micro-batch.
@@ -158,6 +161,7 @@ package struct MemoryModel: Sendable {
     // Of the input alone there is one copy.
     case .full: (layerActivationBytes, recomputed) = (kept.blocks.map(\.bytes), whole)
     }
+    lateLayerBytes = Self.scaled(kept.blocks.experts.lateBytes, by: framework.memory.activationFactor)
     // Scores that are computed again are used up by the input gradient.
     let dropsScores = strategy.recompute == .selective && framework.memory.selective == .attentionCore
     awaitingLayerBytes = dropsScores ? ByKind(0) : recomputed

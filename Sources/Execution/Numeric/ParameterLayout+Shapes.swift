@@ -51,10 +51,14 @@ extension ParameterLayout {
         matrix(.queryWeight, q, h, .rows), matrix(.keyWeight, kv, h, .rows), matrix(.valueWeight, kv, h, .rows),
       ]
     }
+    if model.form.hasOutputGate {
+      shapes.append(matrix(.attentionGateWeight, model.contextSize, model.latent?.queryRank ?? h, .rows))
+    }
     shapes.append(matrix(.attentionOutputWeight, h, model.contextSize, .columns))
     var vectors: [Shape] = []
     if model.hasQueryKeyValueBias {
       vectors += [vector(.queryBias, q, .rows), vector(.keyBias, kv, .rows), vector(.valueBias, kv, .rows)]
+      if model.form.hasOutputGate { vectors.append(vector(.attentionGateBias, model.contextSize, .rows)) }
     }
     if model.form.hasSinks { vectors.append(vector(.sinks, model.headCount, .rows)) }
     return (shapes, vectors)
@@ -86,13 +90,19 @@ extension ParameterLayout {
     if experts.hasRouterBias { shapes.append(vector(.routerBias, experts.count, .none)) }
     if experts.hasCorrectionBias { shapes.append(vector(.correctionBias, experts.count, .none)) }
     if experts.hasSharedGate { shapes.append(vector(.sharedExpertsGate, model.hiddenSize, .none)) }
+    if let width = experts.latentSize {
+      shapes += [
+        matrix(.expertsNarrowWeight, width, model.hiddenSize, .none),
+        matrix(.expertsWideWeight, model.hiddenSize, width, .none),
+      ]
+    }
     return shapes
   }
 
   /// Routed experts, each tensor of all of them before the next.
   static func expertShapes(_ range: Range<Int>, _ model: ModelDescription) -> [Shape] {
     guard let experts = model.experts else { return [] }
-    let h = model.hiddenSize, f = experts.feedForwardSize
+    let h = experts.latentSize ?? model.hiddenSize, f = experts.feedForwardSize
     var shapes = [matrix(.upWeight, f, h, .rows), matrix(.downWeight, h, f, .columns)]
     if model.hasGatedFeedForward { shapes.append(matrix(.gateWeight, f, h, .rows)) }
     if experts.hasBias {

@@ -17,6 +17,8 @@ enum ParameterName: Int, Sendable, CaseIterable {
   // Latent attention: what makes narrow vectors, their norms, and what keys and values are made of them by.
   case queryDownWeight, queryDownNormWeight, keyValueDownWeight, keyValueDownNormWeight, keyValueUpWeight
   case sinks
+  // What gates heads' outputs; what makes the narrow vectors that routed experts read, and tokens of what they give.
+  case attentionGateWeight, attentionGateBias, expertsNarrowWeight, expertsWideWeight
 }
 
 /// Where a part's tensors lie in a rank's flat buffer: sharded ones first, then those that every rank of the tensor
@@ -168,7 +170,8 @@ struct ParameterLayout: Sendable {
       .queryDownNormWeight, .keyValueDownNormWeight:
       (1, 0.1)
     case .queryBias, .keyBias, .valueBias, .gateBias, .upBias, .attentionNormBias, .attentionOutputBias,
-      .feedForwardNormBias, .downBias, .finalNormBias, .routerBias, .correctionBias, .sinks:
+      .feedForwardNormBias, .downBias, .finalNormBias, .routerBias, .correctionBias, .sinks,
+      .attentionGateBias:
       (0, 0.1)
     case .downWeight where tensor.expert != nil:
       (
@@ -179,7 +182,7 @@ struct ParameterLayout: Sendable {
       (0, (3 / Float(tensor.columnCount * tensorDegree * 2 * layerCount)).squareRoot())
     case .tokenEmbedding, .positionEmbedding, .queryWeight, .keyWeight, .valueWeight, .gateWeight, .upWeight,
       .outputMatrix, .routerWeight, .sharedGateWeight, .sharedUpWeight, .queryDownWeight, .keyValueDownWeight,
-      .keyValueUpWeight:
+      .keyValueUpWeight, .attentionGateWeight, .expertsNarrowWeight, .expertsWideWeight:
       (0, (3 / Float(tensor.columnCount)).squareRoot())
     case .sharedExpertsGate: (0, (3 / Float(tensor.rowCount)).squareRoot())
     }

@@ -27,6 +27,8 @@ struct SavedActivations: Sendable {
     case attentionContextByHeads
     /// The core's output, input of the row-parallel output projection.
     case attentionContext
+    /// Where that is gated: what gates it before its sigmoid, and the core's output before the product of both.
+    case attentionGate, ungatedContext
     case attentionDropoutMask
     case feedForwardNormInput
     /// Input of the column-parallel feed-forward product.
@@ -46,6 +48,8 @@ struct SavedActivations: Sendable {
     case expertRows, expertWeights
     /// Between the experts' products.
     case expertInput, expertValue, expertOutput
+    /// What experts of narrow vectors have given a token together.
+    case narrowExpertsOutput
     case embeddingDropoutMask
     case finalNormInput
     case finalNormOutput

@@ -57,14 +57,16 @@ extension SerialReference {
     saved.keep(.routerScores, routing.scores, elementByteCount: 4)
     saved.choices = routing.choices
     saved.taken = routing.taken
-    var sum = Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
+    let read = layer.expertsInput(normalised, weights: own)
+    var sum = Matrix(rowCount: read.rowCount, columnCount: read.columnCount)
     for (index, expert) in experts[layer.index].enumerated() {
       let (tokens, rowWeights) = Self.sent(to: index, routing.choices, routing.weights, taken: routing.taken)
       let output = expert.forward(
-        index, rows: normalised.rows(tokens), rowWeights: rowWeights, buffer: weights[place + 1 + index]
+        index, rows: read.rows(tokens), rowWeights: rowWeights, buffer: weights[place + 1 + index]
       ).output
       sum.add(output, toRows: tokens)
     }
+    sum = layer.expertsOutput(sum, weights: own, saved: &saved)
     if layer.hasSharedExperts { sum += layer.sharedProduct(normalised: normalised, weights: own, saved: &saved) }
     return shard.rounded(sum)
   }
@@ -76,20 +78,24 @@ extension SerialReference {
     guard let router = layer.router else { return sumGradient }
     let place = place(of: layer), own = weights[place]
     let routing = router.weighed(saved[.routerScores], choices: saved.choices)
-    var inputGradient = Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
+    let read = layer.expertsInput(normalised, weights: own)
+    let ofOutputs = layer.expertsOutputBackward(sumGradient, weights: own, saved: saved, gradient: &gradients[place])
+    var inputGradient = Matrix(rowCount: read.rowCount, columnCount: read.columnCount)
     var ofWeights = routing.map { [Float](repeating: 0, count: $0.count) }
     for (index, expert) in experts[layer.index].enumerated() {
       let (tokens, rowWeights) = Self.sent(to: index, saved.choices, routing, taken: saved.taken)
-      let rows = normalised.rows(tokens), buffer = weights[place + 1 + index]
+      let rows = read.rows(tokens), buffer = weights[place + 1 + index]
       let kept = expert.forward(index, rows: rows, rowWeights: rowWeights, buffer: buffer).kept
       let found = expert.backward(
-        index, outputGradient: sumGradient.rows(tokens), rows: rows, rowWeights: rowWeights, kept: kept,
+        index, outputGradient: ofOutputs.rows(tokens), rows: rows, rowWeights: rowWeights, kept: kept,
         addends: [0..<tokens.count], buffer: buffer, gradient: &gradients[place + 1 + index])
       inputGradient.add(found.rows, toRows: tokens)
       for (token, value) in zip(tokens, found.rowWeights) {
         if let position = saved.choices[token].firstIndex(of: index) { ofWeights[token][position] = value }
       }
     }
+    inputGradient = layer.expertsInputBackward(
+      inputGradient, normalised: normalised, weights: own, gradient: &gradients[place])
     inputGradient += router.backward(
       ofWeights, scores: saved[.routerScores], choices: saved.choices, normalised: normalised, buffer: own,
       gradient: &gradients[place])

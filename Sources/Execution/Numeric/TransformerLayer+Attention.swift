@@ -24,8 +24,8 @@ extension TransformerLayer {
       context = core.context(probabilities, value: value)
       if keepsCore { keep(probabilities, in: &saved) }
     }
-    context = shard.arithmetic.rounded(context)
-    saved.keep(.attentionContext, context, elementByteCount: width)
+    context = gated(
+      shard.arithmetic.rounded(context), by: attentionGate(input: input, weights: weights), saved: &saved)
     return context.timesTransposed(weights, layout[.attentionOutputWeight])
   }
 
@@ -52,25 +52,28 @@ extension TransformerLayer {
     gradient: inout [Float], weightGradients: inout WeightGradients
   ) -> Matrix {
     let core = core(microBatch, weights)
-    let query = saved[.query], key = saved[.key], value = saved[.value], context = saved[.attentionContext]
-    let contextGradient = attentionProjectionBackward(
-      sumGradient: sumGradient, context: context, weights: weights, gradient: &gradient,
-      weightGradients: &weightGradients)
+    let query = saved[.query], key = saved[.key], value = saved[.value]
+    let upstream = gatedBackward(
+      attentionProjectionBackward(
+        sumGradient: sumGradient, context: saved[.attentionContext], weights: weights, gradient: &gradient,
+        weightGradients: &weightGradients), saved: saved)
     let gradients =
       shard.usesFlashAttention
       ? core.fusedBackward(
-        contextGradient: contextGradient, query: query, key: key, value: value, context: context,
+        contextGradient: upstream.context, query: query, key: key, value: value, context: coreOutput(in: saved),
         logSumExp: saved[.logSumExp])
       : core.backward(
-        contextGradient: contextGradient, query: query, key: key, value: value,
+        contextGradient: upstream.context, query: query, key: key, value: value,
         probabilities: probabilities(in: saved) ?? core.probabilities(query: query, key: key))
     return attentionInputBackward(
-      gradients, normalised: shard.model.latent.map { keptInput($0, normalised: input, in: saved) } ?? input,
-      weights: weights, microBatch: microBatch, gradient: &gradient, weightGradients: &weightGradients)
+      gradients, gate: upstream.gate,
+      normalised: shard.model.latent.map { keptInput($0, normalised: input, in: saved) } ?? input, weights: weights,
+      microBatch: microBatch, gradient: &gradient, weightGradients: &weightGradients)
   }
 
   /// Of the output projection.
-  /// - Returns: the gradient of the core's output.
+  /// - Parameter context: what it has read.
+  /// - Returns: the gradient of that.
   func attentionProjectionBackward(
     sumGradient: Matrix, context: Matrix, weights: [Float], gradient: inout [Float],
     weightGradients: inout WeightGradients
@@ -79,10 +82,10 @@ extension TransformerLayer {
     return sumGradient.times(weights, layout[.attentionOutputWeight])
   }
 
-  /// Of queries, keys and values.
+  /// Of queries, keys and values, and of what gates heads' outputs.
   /// - Returns: this rank's addend of the gradient of `normalised`.
   func attentionInputBackward(
-    _ gradients: AttentionCore.Gradients, normalised: Matrix, weights: [Float], microBatch: MicroBatch,
+    _ gradients: AttentionCore.Gradients, gate: Matrix?, normalised: Matrix, weights: [Float], microBatch: MicroBatch,
     gradient: inout [Float], weightGradients: inout WeightGradients
   ) -> Matrix {
     if let sinks = layout.range(of: .sinks) {
@@ -90,12 +93,14 @@ extension TransformerLayer {
       let first = sinks.lowerBound + shard.context.headIndex * gradients.sinks.count
       for (head, value) in gradients.sinks.enumerated() { gradient[first + head] += value }
     }
+    let ofGate = attentionGateBackward(
+      gate, input: normalised, weights: weights, gradient: &gradient, weightGradients: &weightGradients)
     if let latent = shard.model.latent {
       return latentHeadsBackward(
-        gradients, normalised, latent, weights: weights, microBatch: microBatch, gradient: &gradient,
+        gradients, ofGate: ofGate, normalised, latent, weights: weights, microBatch: microBatch, gradient: &gradient,
         weightGradients: &weightGradients)
     }
-    var normalisedGradient = Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
+    var normalisedGradient = ofGate ?? Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
     for (projection, upstream) in zip(Projection.allCases, [gradients.query, gradients.key, gradients.value]) {
       var upstream = upstream
       if projection != .value {

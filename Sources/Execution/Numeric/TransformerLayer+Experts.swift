@@ -12,6 +12,44 @@ extension TransformerLayer {
       capacity: shard.expertCapacity)
   }
 
+  // MARK: Narrow vectors
+
+  /// What routed experts read of tokens: these, or narrow vectors that a matrix makes of them.
+  func expertsInput(_ normalised: Matrix, weights: [Float]) -> Matrix {
+    guard let narrow = layout.range(of: .expertsNarrowWeight) else { return normalised }
+    return shard.rounded(normalised.timesTransposed(weights, narrow))
+  }
+
+  /// - Parameter upstream: the gradient of what experts read.
+  /// - Returns: the gradient of `normalised`.
+  func expertsInputBackward(
+    _ upstream: Matrix, normalised: Matrix, weights: [Float], gradient: inout [Float]
+  ) -> Matrix {
+    guard let narrow = layout.range(of: .expertsNarrowWeight) else { return upstream }
+    let upstream = shard.rounded(upstream)
+    upstream.addTransposedProduct(with: normalised, to: &gradient, narrow)
+    return upstream.times(weights, narrow)
+  }
+
+  /// What a block adds for its tokens of the sums of what their experts have given; keeps narrow ones.
+  func expertsOutput(_ sum: Matrix, weights: [Float], saved: inout SavedActivations) -> Matrix {
+    guard let wide = layout.range(of: .expertsWideWeight) else { return sum }
+    let sum = shard.rounded(sum)
+    saved.keep(.narrowExpertsOutput, sum, elementByteCount: shard.elementByteCount)
+    return sum.timesTransposed(weights, wide)
+  }
+
+  /// - Returns: the gradient of what a token's experts have given together.
+  func expertsOutputBackward(
+    _ outputGradient: Matrix, weights: [Float], saved: SavedActivations, gradient: inout [Float]
+  ) -> Matrix {
+    guard let wide = layout.range(of: .expertsWideWeight) else { return outputGradient }
+    outputGradient.addTransposedProduct(with: saved[.narrowExpertsOutput], to: &gradient, wide)
+    return shard.rounded(outputGradient.times(weights, wide))
+  }
+
+  // MARK: Shared experts
+
   var hasSharedExperts: Bool { layout.range(of: .sharedUpWeight) != nil }
 
   private var sharedExperts: FeedForward {

@@ -91,9 +91,10 @@ extension TransformerLayer {
     return (shard.rounded(query), shard.rounded(key), shard.rounded(value))
   }
 
+  /// - Parameter ofGate: the gradient of what queries are made of, as far as it is of what gates heads' outputs.
   /// - Returns: all tokens, this rank's addend of the gradient of `input`.
   func latentHeadsBackward(
-    _ gradients: AttentionCore.Gradients, _ input: Matrix, _ latent: ModelDescription.LatentAttention,
+    _ gradients: AttentionCore.Gradients, ofGate: Matrix?, _ input: Matrix, _ latent: ModelDescription.LatentAttention,
     weights: [Float], microBatch: MicroBatch, gradient: inout [Float], weightGradients: inout WeightGradients
   ) -> Matrix {
     let parts = input.columns(inputWidths(latent)), count = microBatch.sequences.count
@@ -101,7 +102,8 @@ extension TransformerLayer {
     var query = gradients.query
     rotary?.rotate(&query, sequenceCount: count, backward: true)
     weightGradients.add(query, with: parts[0], to: &gradient, layout[.queryWeight])
-    let ofQueries = query.times(weights, layout[.queryWeight])
+    var ofQueries = query.times(weights, layout[.queryWeight])
+    if let ofGate { ofQueries += ofGate }
     var shared = Matrix(rowCount: input.rowCount, columnCount: r)
     var made = Matrix(rowCount: input.rowCount, columnCount: shard.headCount * (n + v))
     for row in 0..<input.rowCount {
@@ -117,7 +119,7 @@ extension TransformerLayer {
   }
 
   /// Widths of what queries, and keys and values, are made of, and of the keys' shared part.
-  private func inputWidths(_ latent: ModelDescription.LatentAttention) -> [Int] {
+  func inputWidths(_ latent: ModelDescription.LatentAttention) -> [Int] {
     [latent.queryRank ?? shard.model.hiddenSize, latent.keyValueRank, latent.rotarySize]
   }
 

@@ -7,6 +7,8 @@ struct DividedAttention: Sendable {
   var query = Matrix(rowCount: 0, columnCount: 0)
   var key = Matrix(rowCount: 0, columnCount: 0)
   var value = Matrix(rowCount: 0, columnCount: 0)
+  /// What gates heads' outputs, or its gradient; nil where nothing does.
+  var gate: Matrix?
   /// Keys and values that go round, keys first, by step.
   var blocks: [Int: [Float]] = [:]
   /// Shifts of them so far.
@@ -44,6 +46,7 @@ extension RankState {
       if let latent = shard.model.latent { layer.keepNarrow(branch, latent, saved: &saved) }
       let heads = layer.attentionInput(normalised: branch, weights: weights, microBatch: microBatch)
       (attention.query, attention.key, attention.value) = (heads.query, heads.key, heads.value)
+      attention.gate = layer.attentionGate(input: branch, weights: weights)
       attention.blocks[0] = heads.key.elements + heads.value.elements
     case .attentionFirst, .attentionNext:
       let step = attention.stepCount
@@ -69,8 +72,8 @@ extension RankState {
         saved.keep(.attentionContextByHeads, attention.result.context, elementByteCount: width)
       }
     case .attentionProjection:
-      saved.keep(.attentionContext, attention.result.context, elementByteCount: width)
-      branch = layer.attentionProjection(context: attention.result.context, weights: weights)
+      let context = layer.gated(attention.result.context, by: attention.gate, saved: &saved)
+      branch = layer.attentionProjection(context: context, weights: weights)
       attention = DividedAttention()
     default: preconditionFailure("\(piece) is no piece of divided attention")
     }
@@ -85,9 +88,11 @@ extension RankState {
     switch piece {
     case .attentionProjection:
       attention = DividedAttention()
-      attention.outputGradient = layer.attentionProjectionBackward(
-        sumGradient: branch, context: saved[.attentionContext], weights: weights, gradient: &gradient,
-        weightGradients: &weightGradients)
+      let upstream = layer.gatedBackward(
+        layer.attentionProjectionBackward(
+          sumGradient: branch, context: saved[.attentionContext], weights: weights, gradient: &gradient,
+          weightGradients: &weightGradients), saved: saved)
+      (attention.outputGradient, attention.gate) = (upstream.context, upstream.gate)
       (attention.query, attention.key, attention.value) = (saved[.query], saved[.key], saved[.value])
       attention.blocks[0] = attention.key.elements + attention.value.elements
       attention.queryGradient = Matrix(
@@ -97,7 +102,7 @@ extension RankState {
       let keys = keysAndValues(step: step, isForward: false)
       let found = layer.core(microBatch, keyPositions: keys.positions, weights: weights).fusedBackward(
         contextGradient: attention.outputGradient, query: attention.query, key: keys.key, value: keys.value,
-        context: saved[context.division.headDegree > 1 ? .attentionContextByHeads : .attentionContext],
+        context: context.division.headDegree > 1 ? saved[.attentionContextByHeads] : layer.coreOutput(in: saved),
         logSumExp: saved[.logSumExp])
       attention.queryGradient += found.query
       attention.sinkGradient = found.sinks
@@ -110,6 +115,7 @@ extension RankState {
         layer.attentionInputBackward(
           AttentionCore.Gradients(
             query: attention.queryGradient, key: attention.key, value: attention.value, sinks: attention.sinkGradient),
+          gate: attention.gate,
           normalised: shard.model.latent.map { layer.keptInput($0, normalised: columnInput, in: saved) } ?? columnInput,
           weights: weights, microBatch: microBatch, gradient: &gradient, weightGradients: &weightGradients))
       attention = DividedAttention()

@@ -38,7 +38,8 @@ extension RankState {
       saved.choices = routing.choices
       saved.taken = routing.taken
       forwardExperts.choices = routing.choices
-      forwardExperts.rows = sentRows(of: normalised, taken: routing.taken)
+      forwardExperts.rows = sentRows(
+        of: layer.expertsInput(normalised, weights: weights), taken: routing.taken)
       forwardExperts.weights = sentWeights(routing)
     case .experts:
       let own = expertLayer(layer.index)
@@ -68,7 +69,8 @@ extension RankState {
       keep(.expertOutput) { $0.output }
       forwardExperts.rows = returnedRows(arrived.tags, arrived.rows.with(outputs))
     case .expertsOutput:
-      branch = sum(of: forwardExperts.rows, tokenCount: forwardExperts.choices.count)
+      branch = layer.expertsOutput(
+        sum(of: forwardExperts.rows, tokenCount: forwardExperts.choices.count), weights: weights, saved: &saved)
       if let shared = forwardExperts.held { branch += shared }
       branch = shard.rounded(branch)
       forwardExperts = ExpertsInHand()
@@ -87,12 +89,16 @@ extension RankState {
       backwardExperts = ExpertsInHand()
       backwardExperts.choices = saved.choices
       backwardExperts.outputGradient = branch
-      backwardExperts.rows = sentRows(of: branch, taken: saved.taken)
+      backwardExperts.rows = sentRows(
+        of: layer.expertsOutputBackward(branch, weights: weights, saved: saved, gradient: &gradient),
+        taken: saved.taken)
     case .experts: backwardThroughExperts(layer, saved)
     case .router:
       guard let router = layer.router else { preconditionFailure("a block without experts has no router") }
       let normalised = layer.normalised(.feedForward, in: saved)
-      var inputGradient = sum(of: backwardExperts.rows, tokenCount: backwardExperts.choices.count)
+      var inputGradient = layer.expertsInputBackward(
+        sum(of: backwardExperts.rows, tokenCount: backwardExperts.choices.count), normalised: normalised,
+        weights: weights, gradient: &gradient)
       inputGradient += router.backward(
         ofOwnWeights(backwardExperts.weights), scores: saved[.routerScores], choices: saved.choices,
         normalised: normalised,
@@ -158,7 +164,8 @@ extension RankState {
   /// Rows of the rank's own tokens added up, in the order in which they have come: of a token's experts ascending. What
   /// filled experts up is of no token.
   private func sum(of rows: RoutedRows, tokenCount: Int) -> Matrix {
-    var sum = Matrix(rowCount: tokenCount, columnCount: setting.job.model.hiddenSize)
+    let model = setting.job.model
+    var sum = Matrix(rowCount: tokenCount, columnCount: model.experts?.latentSize ?? model.hiddenSize)
     let own = rows.tags.indices.filter { rows.tags[$0].row < tokenCount }
     sum.add(rows.matrix.rows(own), toRows: own.map { rows.tags[$0].row })
     return sum
