@@ -91,7 +91,7 @@ extension CostModel {
         add(family.rawValue, exchange.kind, stride: stride, count: spacing.count)
       }
     }
-    if job.model.hasTiedEmbeddings, strategy.pipelineDegree > 1 {
+    if strategy.copiesTokenTable(of: job.model) {
       add("embedding", .allReduce, stride: mesh.blockSize(below: .pipeline) * (strategy.pipelineDegree - 1), count: 2)
     }
     return uses

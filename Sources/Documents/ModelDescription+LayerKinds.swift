@@ -23,10 +23,15 @@ extension ModelDescription {
     package let reach: Reach
   }
 
-  /// The kind of a layer, counted from 0 at the embedding.
+  /// Whether the token table is used once more behind the last layer: as the output matrix, or for further predictions.
+  package var usesTokenTableAtEnd: Bool { hasTiedEmbeddings || predictionDepth > 0 }
+
+  /// The kind of a layer, counted from 0 at the embedding; the blocks of further predictions, which are counted on from the last
+  /// layer, are of that one's kind.
   ///
   /// - Complexity: O(log layers).
   package func kind(ofLayer layer: Int) -> LayerKind {
+    let layer = min(layer, layerCount - 1)
     let isDense = experts.map { $0.denseLayers.containsSorted(layer) } ?? true
     let isFull = details.fullAttentionLayers.containsSorted(layer)
     let reach: LayerKind.Reach =

@@ -193,6 +193,10 @@ extension Strategy {
     if model.feedForwardSize % tensorDegree != 0 {
       return .tensorDoesNotDivide(tensor: tensorDegree, what: "feed-forward width", size: model.feedForwardSize)
     }
+    // Ranks divide the columns of what two vectors are brought to one by.
+    if model.predictionDepth > 0, model.hiddenSize % tensorDegree != 0 {
+      return .tensorDoesNotDivide(tensor: tensorDegree, what: "hidden size", size: model.hiddenSize)
+    }
     if usesSequenceParallelism {
       if tensorDegree == 1 { return .sequenceParallelismNeedsTensor }
       if job.sequenceLength % tensorDegree != 0 {

@@ -76,7 +76,7 @@ extension Strategy {
   package func outerExclusion(_ model: ModelDescription) -> StrategyViolation? {
     guard outer.format.quantisation != nil else { return nil }
     if tensorDegree > 1 { return .quantisedTensorGroups }
-    return pipelineDegree > 1 && model.hasTiedEmbeddings ? .quantisedTiedMatrix : nil
+    return copiesTokenTable(of: model) ? .quantisedTiedMatrix : nil
   }
 
   /// What a framework runs that knows nothing of other workers: the layout of one of them, trained by gradients.

@@ -140,6 +140,14 @@
   /// Whether embedding and head are on different ranks, so that a matrix that they share is there twice.
   package var separatesEnds: Bool { headStage > 0 }
 
+  /// Whether the last stage holds a copy of the first one's token table: as a tied output matrix, or to look up the tokens that
+  /// further predictions begin with; one copy does for both. Its gradient is summed with the table's (Megatron Core's
+  /// `finalize_model_grads.py`, the embedding group).
+  package func copiesTokenTable(of model: ModelDescription) -> Bool { separatesEnds && model.usesTokenTableAtEnd }
+
+  /// Whether what follows the last layer uses the token table in its own place.
+  package func sharesTokenTable(of model: ModelDescription) -> Bool { !separatesEnds && model.usesTokenTableAtEnd }
+
   /// How replicas divide weights, gradients and optimizer states.
   @usableFromInline package var sharding: Sharding {
     get { shardLevels ?? Sharding(zeroStage, replicaCount: replicaCount) }

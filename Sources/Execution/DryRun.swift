@@ -155,8 +155,9 @@ extension Miniature {
     if let sentence = strategy.notExecuted { return sentence }
     if strategy.update == .zerothOrder { return nil }
     if let sentence = options.unsupported(for: model.job) { return sentence }
-    if strategy.zeroStage >= .gradients, strategy.pipelineDegree > 1, model.job.model.hasTiedEmbeddings {
-      return "ZeRO \(strategy.zeroStage.rawValue) with tied embeddings on two pipeline stages is not executed: "
+    if strategy.zeroStage >= .gradients, strategy.copiesTokenTable(of: model.job.model) {
+      let what = model.job.model.hasTiedEmbeddings ? "tied embeddings" : "the token table of further predictions"
+      return "ZeRO \(strategy.zeroStage.rawValue) with \(what) on two pipeline stages is not executed: "
         + "their shards differ"
     }
     if strategy.sharding.isQuantised, strategy.tensorDegree > 1 {
@@ -214,7 +215,7 @@ package struct MessageScale: Sendable, Equatable {
 
   func factor(of operand: Operand) -> Double {
     switch operand {
-    case .stream, .branch, .columnInput, .arrived, .attention, .routed: activations
+    case .stream, .branch, .columnInput, .joined, .columns, .arrived, .attention, .routed: activations
     case .tokenMaximum, .tokenTarget, .tokenSum: tokens
     case .exchanged(let exchange, _, _): [.scalars, .anchorStep].contains(exchange.content) ? 1 : parameters
     }

@@ -17,7 +17,11 @@ extension Miniature {
   /// What of a plan is priced and not executed; nil where all of it is.
   static func notExecuted(_ plan: Plan) -> String? {
     let model = plan.job.model
-    if model.predictionDepth > 0 { return "models that predict several tokens" }
+    if model.predictionDepth > 0 {
+      // Megatron-LM has neither.
+      if model.positionCount > 0 { return "further predictions beside learned positions" }
+      if plan.strategy.update == .zerothOrder { return "further predictions without gradients" }
+    }
     return plan.strategy.recomputesAcrossRanks(model) ? plan.strategy.pricedOnly : nil
   }
 

@@ -167,7 +167,9 @@ package struct Miniature: Sendable {
         positionCount: planned.positionCount > 0 ? sequenceLength : 0,
         hasQueryKeyValueBias: planned.hasQueryKeyValueBias, hasAttentionOutputBias: planned.hasAttentionOutputBias,
         hasFeedForwardBias: planned.hasFeedForwardBias, hasDropout: planned.hasDropout, latent: latent,
-        experts: experts, form: Self.form(of: planned), details: details)
+        // Of the last depth some tokens have a target.
+        experts: experts, predictionDepth: min(planned.predictionDepth, sequenceLength - 1),
+        form: Self.form(of: planned), details: details)
     }
     let narrowest = try model(feedForwardSize: t * max(1, Int((feedForward / Double(t)).rounded())))
     // A little wider, where that makes a layer divide.
@@ -272,6 +274,7 @@ package struct Miniature: Sendable {
       Change(
         what: "width of shared experts", planned: model.experts?.sharedFeedForwardSize ?? 0,
         executed: small.experts?.sharedFeedForwardSize ?? 0),
+      Change(what: "further predictions", planned: model.predictionDepth, executed: small.predictionDepth),
       Change(what: "vocabulary", planned: model.vocabularySize, executed: small.vocabularySize),
       Change(
         what: "norms of a block", planned: model.form.block.normCount, executed: small.form.block.normCount),

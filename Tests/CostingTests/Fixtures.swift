@@ -98,11 +98,13 @@ enum Fixture {
   }
 
   /// A Llama block: h = 512, 8 heads of 64, 4 key-value heads, gated feed-forward of 1536.
-  static func llama(layerCount: Int = 4, keyValueHeadCount: Int = 4) throws -> ModelDescription {
+  static func llama(
+    layerCount: Int = 4, keyValueHeadCount: Int = 4, isTied: Bool = false, predictionDepth: Int = 0
+  ) throws -> ModelDescription {
     try ModelDescription(
       name: "small-llama", family: .llama, layerCount: layerCount, hiddenSize: 512, headCount: 8,
       keyValueHeadCount: keyValueHeadCount, feedForwardSize: 1536, vocabularySize: 1024, hasGatedFeedForward: true,
-      hasTiedEmbeddings: false)
+      hasTiedEmbeddings: isTied, predictionDepth: predictionDepth)
   }
 
   /// 16-bit training with 16-bit gradients, as the published memory tables count.

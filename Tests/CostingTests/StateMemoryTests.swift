@@ -73,6 +73,23 @@ import Testing
     #expect(last.weightBytes == 2 * (2 * layer + matrix + norm))
   }
 
+  /// Further predictions look up tokens on the last stage: it holds the table as well, once where it is the output matrix too,
+  /// with gradients and optimizer states, and both ends sum its gradient.
+  @Test func theTokenTableIsCopiedToWhereFurtherTokensArePredicted() throws {
+    let h = 512, matrix = 1024 * h
+    // A block of 8 heads, 4 for keys and values, a product of two vectors, and three norms.
+    let block = 3 * h * h + 3 * h * 1536 + 2 * h, prediction = block + 2 * h * h + 3 * h
+    for (isTied, depth) in [(false, 1), (true, 1), (false, 2), (true, 2)] {
+      let job = try Fixture.job(Fixture.llama(isTied: isTied, predictionDepth: depth))
+      for p in [1, 2] {
+        let memory = Fixture.memory(job, Strategy(mesh: [.pipeline: p]))
+        let last = memory.stageMemory(stage: p - 1, Split.Stage(layerCount: 2))
+        let count = 2 * block + (isTied ? 1 : 2) * matrix + h + depth * prediction
+        #expect(state(last) == 16 * count, "tied \(isTied), \(depth) of them, \(p) stages")
+      }
+    }
+  }
+
   @Test func tiedEmbeddingsAreCopiedToTheLastStageOnly() throws {
     func weights(_ p: Int, tied: Bool, stage: Int) throws -> Int {
       Fixture.memory(

@@ -77,6 +77,28 @@ import Testing
     }
   }
 
+  /// With the copy of the token table on the last stage, or its own table in place, under every division of states.
+  @Test func furtherPredictions() throws {
+    for (isTied, depth) in [(false, 1), (true, 2)] {
+      let model = try Self.model(
+        Fixture.llama(isTied: isTied, predictionDepth: depth), deviceCount: 16, microBatchCount: 4)
+      for (tensor, context, pipeline) in [(1, 1, 1), (2, 1, 1), (2, 1, 2), (1, 2, 2), (2, 2, 1)] {
+        for zero in [Strategy.ZeroStage.none, .optimizer, .gradients, .weights] {
+          for recompute in [Strategy.Recompute.none, .full] {
+            for isSequenceParallel in tensor > 1 ? [false, true] : [false] {
+              let strategy = Strategy(
+                mesh: [
+                  .tensor: tensor, .context: context, .pipeline: pipeline, .data: 16 / tensor / pipeline / context,
+                ], zeroStage: zero, recompute: recompute, usesSequenceParallelism: isSequenceParallel,
+                usesFlashAttention: true)
+              agree(model, strategy, pipeline == 1 ? Split([4]) : Split([1, 3]))
+            }
+          }
+        }
+      }
+    }
+  }
+
   @Test func pipelines() throws {
     for shape in [try Fixture.gpt(isTied: true), try Fixture.llama()] {
       let model = try Self.model(shape, deviceCount: 16, microBatchCount: 4)

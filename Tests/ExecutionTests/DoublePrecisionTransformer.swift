@@ -12,6 +12,9 @@ struct DoublePrecisionTransformer {
   let seed: UInt64
   /// Tokens of a sequence, all of which one rank has, that each expert takes; nil where it takes all.
   let room: Int?
+  /// By how many tokens further predictions look too far, in what they look up and in what they predict: 0 but to see that it
+  /// would be noticed.
+  var mistakes = (lookedUp: 0, predicted: 0)
   /// By part and name, full tensors, outputs × inputs.
   var weights: [ModelPart: [ParameterName: [Double]]]
 
@@ -26,9 +29,8 @@ struct DoublePrecisionTransformer {
     }
     weights = [:]
     let serial = SerialReference(shard: shard, globalBatch: 1, microBatch: 1, settings: .init())
-    let layouts =
-      serial.layouts.dropLast() + [ParameterLayout(.head, shard: shard, ownsOutputMatrix: ownsOutputMatrix)]
-    for layout in layouts {
+    let head = ParameterLayout(.head, shard: shard, ownsOutputMatrix: ownsOutputMatrix)
+    for layout in serial.layouts.map({ $0.part == .head ? head : $0 }) {
       let part = layout.part
       let values = layout.initialValues(seed: shard.seed)
       weights[part] = [:]
@@ -36,9 +38,12 @@ struct DoublePrecisionTransformer {
     }
   }
 
-  /// Sum of the cross-entropies of all tokens.
+  /// Sum of the cross-entropies of all tokens; of further predictions the mean of the tokens that have a target, as often as there
+  /// are tokens, times 0.1 shared out among depths.
   func loss(_ microBatch: MicroBatch) -> Double {
-    let data = TrainingData(seed: seed, vocabularySize: model.vocabularySize, positions: Array(0..<sequenceLength))
+    let data = TrainingData(
+      seed: seed, vocabularySize: model.vocabularySize, positions: Array(0..<sequenceLength),
+      sequenceLength: sequenceLength)
     var total = 0.0
     for sequence in microBatch.sequences {
       let tokens = (0...sequenceLength).map { data.token(step: microBatch.step, sequence: sequence, position: $0) }
@@ -58,32 +63,55 @@ struct DoublePrecisionTransformer {
       }
       return drop(row, step, 0, .embedding, sequence, position)
     }
-    for layer in 0..<model.layerCount {
-      let part = ModelPart.layer(layer)
-      let first = stream.map { norm($0, part, .attentionNormWeight, .attentionNormBias) }
-      let attention = attention(first, part, step, layer, sequence)
-      for position in stream.indices {
-        let dropped = drop(attention[position], step, layer, .attention, sequence, position)
-        for i in 0..<h { stream[position][i] += dropped[i] }
+    for layer in 0..<model.layerCount { block(&stream, .layer(layer), layer, sequence, step) }
+    var given = stream.map { norm($0, .head, .finalNormWeight, .finalNormBias) }
+    var sum = given.indices.reduce(0) { $0 + crossEntropy(given[$1], tokens[$1 + 1]) }
+    // Depth k predicts token i + 1 + k of what the depth before gives at i and of token i + k; behind the end there is none, and
+    // what is there instead matters to nothing before it.
+    for depth in 1..<1 + model.predictionDepth {
+      let index = model.layerCount + depth - 1, part = ModelPart.prediction(index)
+      var rows = given.indices.map { position -> [Double] in
+        let ahead = position + depth + mistakes.lookedUp
+        let token = ahead < sequenceLength ? tokens[ahead] : 0
+        let looked = drop(Array(table[token * h..<(token + 1) * h]), step, index, .embedding, sequence, position)
+        let both =
+          norm(looked, part, .predictionTokenNormWeight, .predictionTokenNormBias)
+          + norm(given[position], part, .predictionStreamNormWeight, .predictionStreamNormBias)
+        return linear(both, tensor(part, .predictionWeight), nil)
       }
-      let second = stream.map { norm($0, part, .feedForwardNormWeight, .feedForwardNormBias) }
-      let whole =
-        model.kind(ofLayer: layer).feedForward == .experts
-        ? experts(second, layer) : second.map { feedForward($0, part) }
-      for position in stream.indices {
-        let output = drop(whole[position], step, layer, .feedForward, sequence, position)
-        for i in 0..<h { stream[position][i] += output[i] }
+      block(&rows, part, index, sequence, step)
+      given = rows.map { norm($0, part, .finalNormWeight, .finalNormBias) }
+      let count = sequenceLength - depth
+      let ofDepth = (0..<count).reduce(0) {
+        $0 + crossEntropy(given[$1], tokens[min(sequenceLength, $1 + 1 + depth + mistakes.predicted)])
       }
-    }
-    let matrix = model.hasTiedEmbeddings ? table : tensor(.head, .outputMatrix)
-    var sum = 0.0
-    for position in stream.indices {
-      let row = norm(stream[position], .head, .finalNormWeight, .finalNormBias)
-      let logits = Array(linear(row, matrix, nil)[0..<model.vocabularySize])
-      let largest = logits.max() ?? 0
-      sum += log(logits.reduce(0) { $0 + exp($1 - largest) }) + largest - logits[tokens[position + 1]]
+      sum += 0.1 / Double(model.predictionDepth) * ofDepth / Double(count) * Double(sequenceLength)
     }
     return sum
+  }
+
+  private func block(_ stream: inout [[Double]], _ part: ModelPart, _ layer: Int, _ sequence: Int, _ step: Int) {
+    let first = stream.map { norm($0, part, .attentionNormWeight, .attentionNormBias) }
+    let attention = attention(first, part, step, layer, sequence)
+    for position in stream.indices {
+      let dropped = drop(attention[position], step, layer, .attention, sequence, position)
+      for i in dropped.indices { stream[position][i] += dropped[i] }
+    }
+    let second = stream.map { norm($0, part, .feedForwardNormWeight, .feedForwardNormBias) }
+    let whole =
+      model.kind(ofLayer: layer).feedForward == .experts
+      ? experts(second, layer) : second.map { feedForward($0, part) }
+    for position in stream.indices {
+      let output = drop(whole[position], step, layer, .feedForward, sequence, position)
+      for i in output.indices { stream[position][i] += output[i] }
+    }
+  }
+
+  private func crossEntropy(_ row: [Double], _ target: Int) -> Double {
+    let matrix = model.hasTiedEmbeddings ? tensor(.embedding, .tokenEmbedding) : tensor(.head, .outputMatrix)
+    let logits = Array(linear(row, matrix, nil)[0..<model.vocabularySize])
+    let largest = logits.max() ?? 0
+    return log(logits.reduce(0) { $0 + exp($1 - largest) }) + largest - logits[target]
   }
 
   private func attention(
@@ -294,7 +322,7 @@ struct DoublePrecisionTransformer {
   /// What each of a token's experts counts.
   private func routed(_ row: [Double], _ layer: Int) -> [Int: Double] {
     guard let experts = model.experts else { return [:] }
-    let part = ModelPart.layer(layer)
+    let part = ModelPart.block(layer, of: model)
     let logits = linear(row, tensor(part, .routerWeight), weights[part]?[.routerBias])
     let total = logits.reduce(0) { $0 + exp($1) }
     let scores = logits.map { experts.score == .softmax ? exp($0) / total : 1 / (1 + exp(-$0)) }
@@ -318,7 +346,7 @@ struct DoublePrecisionTransformer {
 
   private func output(_ row: [Double], _ layer: Int, _ weights: [Int: Double]) -> [Double] {
     guard let experts = model.experts else { return row }
-    let part = ModelPart.layer(layer)
+    let part = ModelPart.block(layer, of: model)
     // Experts may read a narrow vector that is made of the token, and give one of which its addend is made.
     let read = experts.latentSize == nil ? row : linear(row, tensor(part, .expertsNarrowWeight), nil)
     var output = [Double](repeating: 0, count: read.count)

@@ -58,6 +58,31 @@ enum SmallModels {
   }
 }
 
+extension SmallModels {
+  /// Models that predict further tokens: one or two, tied or not, of blocks of every kind, with dropout and norms with biases.
+  static func predicting() throws -> [ModelDescription] {
+    try [
+      further(llama(), 1), further(llama(), 2), further(qwen3(), 2), further(unusual(), 2),
+      further(limited(isChunked: false), 1), further(latent(hasNarrowQueries: true), 1), further(mixture(.plain), 2),
+      further(mixture(.latent), 1),
+    ]
+  }
+
+  /// A model with further predictions.
+  static func further(_ model: ModelDescription, _ depth: Int) throws -> ModelDescription {
+    try ModelDescription(
+      name: "\(model.name) + \(depth)", family: model.family, layerCount: model.layerCount,
+      hiddenSize: model.hiddenSize,
+      headCount: model.headCount, keyValueHeadCount: model.keyValueHeadCount, headSize: model.headSize,
+      feedForwardSize: model.feedForwardSize, vocabularySize: model.vocabularySize,
+      hasGatedFeedForward: model.hasGatedFeedForward, hasTiedEmbeddings: model.hasTiedEmbeddings,
+      hasQueryKeyValueBias: model.hasQueryKeyValueBias, hasAttentionOutputBias: model.hasAttentionOutputBias,
+      hasFeedForwardBias: model.hasFeedForwardBias, hasQueryKeyNorm: model.hasQueryKeyNorm,
+      hasDropout: model.hasDropout, latent: model.latent, experts: model.experts, predictionDepth: depth,
+      form: model.form, details: model.details)
+  }
+}
+
 extension ModelDescription: CustomTestStringConvertible {
   /// The name alone, where a test names its arguments.
   package var testDescription: String { name }

@@ -9,7 +9,7 @@ import Training
 @Suite struct TransformerGradientTests {
   static let microBatch = MicroBatch(step: 3, sequences: [5, 2])
 
-  @Test(arguments: try SmallModels.all() + SmallModels.mixtures(), [false, true])
+  @Test(arguments: try SmallModels.all() + SmallModels.mixtures() + SmallModels.predicting(), [false, true])
   func lossAndGradientsAreThoseOfTheDefinition(model: ModelDescription, flash: Bool) {
     Self.check(
       ModelShard(
@@ -61,6 +61,21 @@ import Training
         }
       }
     }
+  }
+
+  /// What is predicted one token too near or too far, or from one, is another loss by far more than rounding.
+  @Test(arguments: try SmallModels.predicting(), [(-1, 0), (1, 0), (0, -1), (0, 1)])
+  func aShiftThatIsOffByOneIsSeen(model: ModelDescription, mistakes: (lookedUp: Int, predicted: Int)) {
+    let shard = ModelShard(model: model, sequenceLength: 6, seed: 7)
+    let serial = SerialReference(shard: shard, globalBatch: 2, microBatch: 2, settings: .init())
+    let weights = serial.layouts.map { $0.initialValues(seed: 7) }
+    var gradients = serial.layouts.map { [Float](repeating: 0, count: $0.count) }
+    let loss = serial.pass(Self.microBatch, weights: weights, gradients: &gradients)
+    var exact = DoublePrecisionTransformer(shard: shard, ownsOutputMatrix: !model.hasTiedEmbeddings)
+    let right = exact.loss(Self.microBatch)
+    exact.mistakes = mistakes
+    let wrong = exact.loss(Self.microBatch)
+    #expect(abs(loss - right) < 1e-6 * right && abs(loss - wrong) > 1e-5 * right, "\(loss) for \(right), not \(wrong)")
   }
 
   private static func slope(

@@ -67,6 +67,7 @@ struct ProgramDigest {
     case .layer(let index): "layer \(index)"
     case .experts(let index, let experts): "experts \(experts) of layer \(index)"
     case .head: "head"
+    case .prediction(let index): "prediction \(index)"
     }
   }
 
@@ -119,6 +120,8 @@ struct ProgramDigest {
     case .stream: "stream"
     case .branch: "branch"
     case .columnInput: "column input"
+    case .joined: "joined"
+    case .columns: "columns"
     case .tokenMaximum: "token maximum"
     case .tokenTarget: "token target"
     case .tokenSum: "token sum"
@@ -196,7 +199,9 @@ struct ProgramDigest {
     case .experts: "experts"
     case .expertsOutput: "experts output"
     case .sharedExperts: "shared experts"
+    case .predictionEmbedding: "prediction embedding"
     case .predictionInput: "prediction input"
+    case .predictionProjection: "prediction projection"
     case .finalNorm: "final norm"
     case .logits: "logits"
     case .exponentials: "exponentials"

@@ -10,11 +10,11 @@ package import Training
 ///
 /// | kind | what |
 /// |---|---|
-/// | tensor | each block sums S twice forward and twice backward (Shoeybi et al. 2019); under sequence parallelism each sum is a gather and a scatter, and backward gathers two inputs again (Korthikanti et al. 2022); full recomputation repeats the forward ones |
+/// | tensor | each block sums S twice forward and twice backward (Shoeybi et al. 2019); under sequence parallelism each sum is a gather and a scatter, and backward gathers two inputs again (Korthikanti et al. 2022); full recomputation repeats the forward ones; a further prediction is a block, an embedding and a head, and its product of 2h·h is one more column-parallel layer whose outputs are gathered |
 /// | pipeline | S/t of each rank, each boundary, each direction, each micro-batch |
 /// | context | with heads a and k of size d on a rank, of a layer forward, each of C ranks: (C − 1)·T·2·k·d round or gathered, (C − 1)/C · T·(2·a + 2·k)·d exchanged for heads; backward the same again, and of keys' and values' gradients once more |
 /// | data | ZeRO's reductions and gathers (Rajbhandari et al. 2020), between nested shards where the degrees differ (Wang et al. 2023) |
-/// | embedding, control | the tied matrix between the ends; two fp32 numbers over all ranks of a worker |
+/// | embedding, control | the tied matrix, or the table of further predictions, between the ends; two fp32 numbers over all ranks of a worker |
 /// | outer | a round's: what each rank updates, over its like in all workers, as it is or in two hops |
 package struct TrafficOracle {
   private let model: CostModel
@@ -49,6 +49,10 @@ package struct TrafficOracle {
   private var job: TrainingJob { model.job }
   private var m: Int { strategy.microBatchCount(globalBatch: job.globalBatch) }
   private var e: Int { job.precision.byteCount }
+  /// Layers that predict further tokens.
+  private var M: Int { job.model.predictionDepth }
+  /// Whether the last stage needs the token table too.
+  private var needsTable: Bool { job.model.hasTiedEmbeddings || M > 0 }
   private var isByPart: Bool { strategy.sharding.gradientDegree > 1 }
 
   // MARK: Parts of a stage
@@ -87,13 +91,21 @@ package struct TrafficOracle {
     if stage == 0 {
       parts.append(
         part(
-          shape.embeddingParameters(vocabularySize: rows), uses: shape.hasTiedEmbeddings && last == 0 ? 4 : 2))
+          shape.embeddingParameters(vocabularySize: rows), uses: needsTable && last == 0 ? 4 : 2))
     }
     if stage == last {
       parts.append(
         part(
           shape.headParameters(vocabularySize: rows),
-          more: shape.hasTiedEmbeddings && last > 0 ? rows / t * shape.hiddenSize : 0))
+          more: needsTable && last > 0 ? rows / t * shape.hiddenSize : 0))
+      if M > 0 {
+        let norms = 3 * shape.hiddenSize * (shape.family == .llama ? 1 : 2)
+        let projection = ParameterCount(sharded: 2 * shape.hiddenSize * shape.hiddenSize, replicated: norms)
+        parts.append(
+          part(
+            shape.layerParameters(.dense) + projection, copies: M,
+            ofHeads: shape.hasQueryKeyNorm ? 2 * shape.headSize : 0))
+      }
     }
     return parts
   }
@@ -204,8 +216,11 @@ package struct TrafficOracle {
       }
       move(S, each: e, times: m * arrivals, .tensor, .activations, ranks, gathers: true)
     }
-    // The largest logit, the target's and the sum of exponentials of each token, fp32.
-    if isLast { sum(tokens, each: 4, times: 3 * m, .tensor, .tokens, ranks) }
+    if isLast {
+      countPredictions(S, ranks)
+      // The largest logit, the target's and the sum of exponentials of each token, fp32.
+      sum(tokens, each: 4, times: 3 * m * (1 + M), .tensor, .tokens, ranks)
+    }
     if isByPart {
       for part in parts(stage) { sum(part.partial, each: e, times: m * part.copies, .tensor, .parameters, ranks) }
     } else {
@@ -213,6 +228,23 @@ package struct TrafficOracle {
         parts(stage).reduce(0) { $0 + $1.partial * $1.copies }, each: job.gradientByteCount, times: 1, .tensor,
         .parameters, ranks)
     }
+  }
+
+  /// Of each further prediction four sums of a block, or six, one of the embedding and one of the head; the product's outputs,
+  /// and of both its inputs the gradient.
+  private mutating func countPredictions(_ S: Int, _ ranks: RankGroup) {
+    let all = m * M, sums = strategy.recompute == .full ? 8 : 6
+    guard strategy.usesSequenceParallelism else {
+      sum(S, each: e, times: all * sums, .tensor, .activations, ranks)
+      sum(2 * S, each: e, times: all, .tensor, .activations, ranks)
+      move(S, each: e, times: all, .tensor, .activations, ranks, gathers: true)
+      return
+    }
+    // Backward, the inputs of three column-parallel layers and the head once more, and the gradient of the block's input.
+    move(S, each: e, times: all * (sums + 3 + 1 + 1), .tensor, .activations, ranks, gathers: true)
+    move(S, each: e, times: all * sums, .tensor, .activations, ranks, gathers: false)
+    move(2 * S, each: e, times: 2 * all, .tensor, .activations, ranks, gathers: true)
+    move(2 * S, each: e, times: all, .tensor, .activations, ranks, gathers: false)
   }
 
   private var T: Int { strategy.microBatch * job.sequenceLength / strategy.contextDegree }
@@ -239,7 +271,7 @@ package struct TrafficOracle {
     let outer = C / inner
     for rank in 0..<strategy.worldSize {
       let place = rank / t % C, stage = mesh.coordinate(ofRank: rank, along: .pipeline),
-        layers = split.layerCount(ofStage: stage)
+        layers = split.layerCount(ofStage: stage) + (stage == homes.last ? M : 0)
       func neighbour(_ other: Int) -> Int { rank + (other - place) * t }
       let again = strategy.recompute == .full ? (split.choices?[stage].recomputedLayerCount ?? layers) : 0
       let forward = m * (layers + again), backward = m * layers
@@ -281,7 +313,7 @@ package struct TrafficOracle {
   private mutating func countEnds() {
     let p = strategy.pipelineDegree
     // At both ends of a V there is one rank, with one matrix.
-    if job.model.hasTiedEmbeddings, homes.last != 0 {
+    if needsTable, homes.last != 0 {
       let t = strategy.tensorDegree
       let rows = job.model.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
       for column in mesh.groups(along: .pipeline) {

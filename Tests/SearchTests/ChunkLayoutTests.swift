@@ -88,7 +88,9 @@ import Testing
     ] {
       let model = try Self.model(layers: layers, dense: dense, batch: batch)
       let strategy = Self.strategy(pipeline, chunks)
-      let result = PlanSearch(model: model, pattern: StrategyPattern(strategy), options: .init(resultCount: 1)).run()
+      // All experts on every rank, as the layouts below are priced.
+      let pattern = try StrategyPattern(text: "\(strategy.text),expert=1", source: "fix")
+      let result = PlanSearch(model: model, pattern: pattern, options: .init(resultCount: 1)).run()
       let found = try #require(result.best.first)
       let cost = model.cost(of: strategy)
       var scratch = EvaluationScratch()

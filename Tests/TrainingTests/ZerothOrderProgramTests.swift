@@ -42,7 +42,7 @@ import Training
     func name(_ part: ModelPart) -> String {
       switch part {
       case .embedding: "E"
-      case .layer(let index): "L\(index)"
+      case .layer(let index), .prediction(let index): "L\(index)"
       case .experts: "experts"
       case .head: "H"
       }

@@ -32,11 +32,20 @@ extension MemoryModel {
         workspace, ofLayer.experts + unshardedBytes(parameterCount: parameters.layers.experts + parameters.routed))
     }
     if isLast {
-      workspace = max(workspace, logitsWorkspaceBytes + unshardedBytes(parameterCount: parameters.outputMatrix))
+      workspace = max(
+        workspace + (parameters.predictionDepth > 0 ? earlierLossBytes : 0),
+        logitsWorkspaceBytes + earlierLossBytes + unshardedBytes(parameterCount: endingCount))
     }
     guard framework.separatesMicroBatchGradients else { return activationBytes + workspace }
     let gradients = parameterCount * weightByteCount
     return max(activationBytes + workspace, activationBytes - chunkActivationBytes + gradients)
+  }
+
+  /// Parameters that are there at once, of what follows the last layer: the output matrix, and where tokens further on are
+  /// predicted all parts, and the table that these are looked up in.
+  private var endingCount: Int {
+    guard parameters.predictionDepth > 0 else { return parameters.outputMatrix }
+    return parameters.head + parameters.predictionRouted + (strategy.separatesEnds ? 0 : parameters.embedding)
   }
 
   /// Of one of a stage's layers, the one that keeps most before a layer beside it gives up what is its own.

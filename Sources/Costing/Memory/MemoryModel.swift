@@ -14,15 +14,31 @@ package struct MemoryModel: Sendable {
     let layers: ByKind<Int>
     /// Routed experts of a layer that has them.
     let routed: Int
-    /// Routed experts of what the last stage has beside its layers.
-    let headRouted: Int
     let embedding: Int
+    /// Of all that the last stage has beside its layers: the head's part, and every further prediction's without its routed
+    /// experts.
     let head: Int
+    /// Of one further prediction, and its routed experts; 0 without.
+    let prediction: Int
+    let predictionRouted: Int
+    /// Further predictions.
+    let predictionDepth: Int
     /// The output head's matrix, whether it is one of its own or the embedding's.
     let outputMatrix: Int
 
     /// Of a layer with one feed-forward part for all tokens.
     var layer: Int { layers.dense }
+
+    /// Of the head's own part: what is gathered and reduced at once.
+    var headPart: Int { head - predictionDepth * prediction }
+    /// Routed experts of what the last stage has beside its layers.
+    var headRouted: Int { predictionDepth * predictionRouted }
+
+    /// Adds up something of the parameters of each part that the last stage has beside its layers.
+    @inline(__always)
+    func sumOfHead(_ value: (Int) -> Int) -> Int {
+      predictionDepth == 0 ? value(head) : value(headPart) + predictionDepth * value(prediction)
+    }
   }
 
   let parameters: RankParameters
@@ -47,9 +63,11 @@ package struct MemoryModel: Sendable {
   let embeddingActivationBytes: Int
   /// Inputs of the final norm and of the head, of one micro-batch.
   let headActivationBytes: Int
-  /// The softmax of the logits in fp32, which the loss keeps of one micro-batch; part of the workspace in a pipeline, since
-  /// the backward pass follows at once.
+  /// The softmax of the logits in fp32, which the loss keeps of one micro-batch, and those of further predictions; part of the
+  /// workspace in a pipeline, since the backward pass follows at once.
   let lossActivationBytes: Int
+  /// Of these, what is kept while the last of them is computed, or the last block of a further prediction runs backward.
+  let earlierLossBytes: Int
   /// Of one layer and one micro-batch between its input and its weight gradient, beside what forward has kept: what was
   /// computed again. Of the rest, gradients of outputs take the place of what the input gradient has used up.
   let awaitingLayerBytes: ByKind<Int>
@@ -116,21 +134,20 @@ package struct MemoryModel: Sendable {
     let t = strategy.tensorDegree
     let vocabulary = model.paddedVocabularySize(multiple: framework.vocabularyMultiple, tensorDegree: t)
     let head = model.headParameters(vocabularySize: vocabulary)
-    // A tied head on another stage than the embedding holds a copy of its matrix.
     let outputMatrix = vocabulary / t * model.hiddenSize
-    let copy = model.hasTiedEmbeddings && strategy.separatesEnds ? outputMatrix : 0
+    let copy = strategy.copiesTokenTable(of: model) ? outputMatrix : 0
     let layers = ByKind(dense: model.layerParameters(.dense), experts: model.layerParameters(.experts))
     func routed(_ count: ParameterCount) -> Int {
       count.ofExpertsPerRank(
         expertDegree: strategy.expertDegree, expertTensorDegree: strategy.expertTensorDegree)
     }
     let prediction = model.predictionDepth == 0 ? nil : model.predictionLayerParameters
+    let ofPrediction = prediction?.perRank(tensorDegree: t) ?? 0
     parameters = RankParameters(
       layers: layers.map { $0.perRank(tensorDegree: t) }, routed: routed(layers.experts),
-      headRouted: prediction.map { model.predictionDepth * routed($0) } ?? 0,
       embedding: model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: t),
-      head: head.perRank(tensorDegree: t) + copy
-        + (prediction.map { model.predictionDepth * $0.perRank(tensorDegree: t) } ?? 0), outputMatrix: outputMatrix)
+      head: head.perRank(tensorDegree: t) + copy + model.predictionDepth * ofPrediction, prediction: ofPrediction,
+      predictionRouted: prediction.map(routed) ?? 0, predictionDepth: model.predictionDepth, outputMatrix: outputMatrix)
     self.strategy = strategy
     sharding = strategy.sharding
     expertSharding = strategy.expertSharding
@@ -174,7 +191,8 @@ package struct MemoryModel: Sendable {
     keptLayerActivationBytes = strategy.recompute == .full ? whole : layerActivationBytes
     embeddingActivationBytes = kept.embeddingBytes
     headActivationBytes = kept.headBytes
-    lossActivationBytes = kept.lossBytes
+    lossActivationBytes = (1 + model.predictionDepth) * kept.lossBytes
+    earlierLossBytes = model.predictionDepth * kept.lossBytes
     logitsWorkspaceBytes = Self.scaled(tokens * (vocabulary / t), by: framework.memory.logitsBytesPerEntry)
     let gathered = t > 1 ? tokens * model.hiddenSize * job.precision.byteCount : 0
     tensorBufferBytes = Self.scaled(gathered, by: framework.memory.tensorBufferCount)
@@ -226,7 +244,7 @@ package struct MemoryModel: Sendable {
     func shard(_ parameters: Int) -> Int { (parameters + degree - 1) / degree }
     guard degree > 1, sharding.gradientDegree > 1 else { return shard(parameterCount(stage: stage, layers)) }
     return parameters.layers.map(shard).sum(layers) + (stage == 0 ? shard(parameters.embedding) : 0)
-      + (stage == strategy.headStage ? shard(parameters.head) : 0)
+      + (stage == strategy.headStage ? parameters.sumOfHead(shard) : 0)
   }
 
   /// The same of routed experts, which `degree` ranks that hold the same ones divide.
@@ -234,7 +252,7 @@ package struct MemoryModel: Sendable {
     func shard(_ parameters: Int) -> Int { (parameters + degree - 1) / degree }
     guard degree > 1, expertSharding.gradientDegree > 1 else { return shard(routedCount(stage: stage, layers)) }
     return layers.experts * shard(parameters.routed)
-      + (stage == strategy.headStage ? shard(parameters.headRouted) : 0)
+      + (stage == strategy.headStage ? parameters.predictionDepth * shard(parameters.predictionRouted) : 0)
   }
 
   /// What one rank of a stage holds of all parameters, divided as each kind of them is.

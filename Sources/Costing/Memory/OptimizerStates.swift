@@ -32,14 +32,24 @@ struct OptimizerStates: Sendable {
       layer = Part(
         parameterCount: parameters.layer, matrixCount: matrixCount,
         factorCount: matrices.reduce(parameters.layer - matrixCount) { $0 + $1.rows + $1.columns })
-      // A matrix of the vocabulary, and vectors, which learned positions count among here.
-      func outer(_ parameterCount: Int, hasMatrix: Bool) -> Part {
-        let entries = hasMatrix ? vocabularySize / t * model.hiddenSize : 0
-        let factors = hasMatrix ? vocabularySize / t + model.hiddenSize : 0
+      // Matrices of the vocabulary, and vectors, which learned positions count among here.
+      func outer(_ parameterCount: Int, matrixCount: Int) -> Part {
+        let entries = matrixCount * parameters.outputMatrix
+        let factors = matrixCount * (vocabularySize / t + model.hiddenSize)
         return Part(parameterCount: parameterCount, factorCount: parameterCount - entries + factors)
       }
-      embedding = outer(parameters.embedding, hasMatrix: true)
-      head = outer(parameters.head, hasMatrix: parameters.head >= parameters.outputMatrix)
+      embedding = outer(parameters.embedding, matrixCount: 1)
+      // The head's own, and a copy of the embedding's: the vectors beside them are shorter than a matrix.
+      let ofHead = outer(parameters.headPart, matrixCount: parameters.headPart / max(1, parameters.outputMatrix))
+      let depth = parameters.predictionDepth
+      // The product of two vectors, of which the rank has its columns.
+      let (rows, columns) = (model.hiddenSize / t, 2 * model.hiddenSize)
+      let factors =
+        parameters.prediction - matrixCount - rows * columns + layer.factorCount
+        - (parameters.layer - matrixCount) + rows + columns
+      head = Part(
+        parameterCount: parameters.head, matrixCount: depth * (matrixCount + rows * columns),
+        factorCount: ofHead.factorCount + depth * factors)
     }
   }
 

@@ -68,7 +68,9 @@ extension StageCost {
         Double(memory.routedCount(stage: stage, layers)) / Double(memory.expertSharding.optimizerDegree)
     }
     let seconds = parameters * bytesEach * secondsPerMemoryByte
-    let whole = orthogonalisation.map { seconds + $0.seconds(layerCount: layers.total) } ?? seconds
+    // Of further predictions the blocks.
+    let blocks = layers.total + (stage == strategy.headStage ? memory.parameters.predictionDepth : 0)
+    let whole = orthogonalisation.map { seconds + $0.seconds(layerCount: blocks) } ?? seconds
     guard strategy.hosting.updatePercent > 0, let host else { return whole }
     let updated = memory.updatedCount(stage: stage, layers)
     return whole * Double(100 - strategy.hosting.updatePercent) / 100
@@ -145,7 +147,10 @@ extension StageCost {
     var sum = part(parameters.layers.dense) * layers.dense
     if layers.experts > 0 { sum = sum + part(parameters.layers.experts) * layers.experts }
     if stage == 0 { sum = sum + part(parameters.embedding) }
-    if stage == strategy.headStage { sum = sum + part(parameters.head) }
+    if stage == strategy.headStage {
+      sum = sum + part(parameters.headPart)
+      if parameters.predictionDepth > 0 { sum = sum + part(parameters.prediction) * parameters.predictionDepth }
+    }
     return sum
   }
 

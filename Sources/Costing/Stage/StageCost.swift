@@ -38,7 +38,7 @@ package final class StageCost: Sendable {
   private let unevenMicroBatches: (first: LastStageParts, later: LastStageParts)?
   /// Completing the activations on all ranks of a tensor group after a transfer that was split among them.
   package let boundaryGatherSeconds: Double
-  /// Summing the gradients of tied embeddings between first and last stage; 0 where none are tied across stages.
+  /// Summing the gradients of a token table that first and last stage hold; 0 where it is there once.
   let embeddingSumSeconds: Double
   /// Zeroth-order training; nil where weights move by gradients.
   package let visits: StageVisits?
@@ -120,10 +120,10 @@ package final class StageCost: Sendable {
       keptLayers = layers
     }
     embedding = part(microBatch.embedding, parameters.embedding).mean(of: m)
-    // A tied head on the embedding's own stage gathers the embedding once more; its gradient waits for the embedding's.
+    // A tied head on the embedding's own stage gathers the embedding once more, and so do further predictions; its gradient waits for the embedding's.
     let heads = part(
       microBatch.head, parameters.head, routedCount: parameters.headRouted,
-      borrowedCount: job.model.hasTiedEmbeddings && !strategy.separatesEnds ? parameters.embedding : 0)
+      borrowedCount: strategy.sharesTokenTable(of: job.model) ? parameters.embedding : 0)
     head = heads.mean(of: m)
     unevenMicroBatches =
       memory.sharding.secondaryDegree == nil
@@ -142,7 +142,7 @@ package final class StageCost: Sendable {
         job: job, microBatch: microBatch, memory: memory, groups: groups, launchFloorSeconds: launchFloorSeconds,
         speed: $0, framework: framework, host: host)
     }
-    if job.model.hasTiedEmbeddings, strategy.separatesEnds, visits == nil {
+    if strategy.copiesTokenTable(of: job.model), visits == nil {
       embeddingSumSeconds = links.embeddingGroup.allReduceSeconds(
         byteCount: Double(parameters.outputMatrix * job.gradientByteCount))
     } else {

@@ -44,7 +44,7 @@ extension CostModel {
   /// | expert | tokens on their way to experts and back, see ``Training/Recipe``, the mean of all ranks |
   /// | pipeline | S/t of each rank, each boundary, each direction, each micro-batch |
   /// | data | gradients reduced and weights gathered, once an iteration of a stage's parameters where whole gradients are kept (ZeRO 0 and 1), every micro-batch of each part otherwise, and once what is left between the degrees of gradients, optimizer states and replicas; quantised, words of codes and steps |
-  /// | embedding | gradients of tied embeddings, between first and last stage |
+  /// | embedding | gradients of the token table that first and last stage both hold, tied or for further predictions |
   /// | control | two fp32 numbers over all ranks of a worker: the gradient's squared norm and the loss |
   /// | outer | once a round, not an iteration: what workers have moved by, of what a rank updates, and where the penalty asks for it one fp32 number within each worker |
   ///
@@ -248,7 +248,7 @@ private struct TrafficFold {
           let place = grid.coordinates(ofRank: ranks.first), stage = place[.pipeline]
           let isLast = stage == strategy.headStage
           var parts = [(memory.parameters.routed, stageLayers[stage].experts)]
-          if isLast { parts.append((memory.parameters.headRouted, 1)) }
+          if isLast { parts.append((memory.parameters.predictionRouted, memory.parameters.predictionDepth)) }
           let times = exchange.isPartByPart ? moment.count(microBatchCount: gatheringCount, useCount: 2) : 1
           if !exchange.isPartByPart { parts = [(parts.reduce(0) { $0 + $1.0 * $1.1 }, 1)] }
           for (parameters, copies) in parts where parameters * copies > 0 {
@@ -326,7 +326,7 @@ private struct TrafficFold {
     case .anchorStep: return [(model.job.outer.penalty.asksForAnchorStep ? 1 : 0, 1)]
     case .progress: return []
     case .tiedMatrixGradient:
-      return model.job.model.hasTiedEmbeddings && strategy.separatesEnds ? [(memory.parameters.outputMatrix, 1)] : []
+      return strategy.copiesTokenTable(of: model.job.model) ? [(memory.parameters.outputMatrix, 1)] : []
     case .weights, .updatedWeights, .gradient, .partialGradient:
       func elements(_ part: Part) -> Int {
         exchange.content == .partialGradient ? part.partlyComputed : part.parameters
@@ -372,8 +372,8 @@ private struct TrafficFold {
         ))
     }
     if stage == 0 {
-      // A tied head on the same stage uses the embedding's matrix, forward and backward.
-      let isHead = shape.hasTiedEmbeddings && !strategy.separatesEnds
+      // A tied head on the same stage, or further predictions, use the embedding's matrix, forward and backward.
+      let isHead = strategy.sharesTokenTable(of: shape)
       parts.append(
         Part(
           parameters: memory.parameters.embedding,
@@ -383,10 +383,14 @@ private struct TrafficFold {
     if stage == strategy.headStage {
       parts.append(
         Part(
-          parameters: memory.parameters.head,
-          partlyComputed: partly(shape.headParameters(vocabularySize: vocabulary))
-            + (shape.predictionDepth == 0 ? 0 : shape.predictionDepth * partly(shape.predictionLayerParameters)),
-          copies: 1, uses: 2))
+          parameters: memory.parameters.headPart,
+          partlyComputed: partly(shape.headParameters(vocabularySize: vocabulary)), copies: 1, uses: 2))
+      if shape.predictionDepth > 0 {
+        parts.append(
+          Part(
+            parameters: memory.parameters.prediction,
+            partlyComputed: partly(shape.predictionLayerParameters) + ofHeads, copies: shape.predictionDepth, uses: 2))
+      }
     }
     return parts
   }

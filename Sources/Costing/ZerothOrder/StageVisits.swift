@@ -59,7 +59,7 @@ package struct StageVisits: Sendable {
     // A tied head on the embedding's own stage perturbs the embedding's matrix once more.
     head = visit(
       microBatch.head.forwardSeconds, parameters.head,
-      borrowedCount: job.model.hasTiedEmbeddings && strategy.pipelineDegree == 1 ? parameters.outputMatrix : 0)
+      borrowedCount: strategy.sharesTokenTable(of: job.model) ? parameters.outputMatrix : 0)
   }
 
   /// The streams of a rank from the beginning of a visit of everything on a stage.

@@ -11,6 +11,8 @@ extension ClockSetting {
     case .embedding: visits.embedding
     case .layer, .experts: visits.layer
     case .head: visits.head
+    // Part of the head's.
+    case .prediction: nil
     }
   }
 

@@ -85,6 +85,8 @@ final class ClockSetting: Sendable {
   /// A pass through a part of a stage's chunk, by cause.
   func causes(of part: ModelPart, _ step: PipelineStep, stage: Int) -> PassCauses {
     let virtualStage = shape.schedule.virtualStageIndex(stage: stage, chunk: step.chunkIndex)
+    // The head's seconds are those of further predictions as well.
+    if case .prediction = part { return PassCauses() }
     guard let passes = passes[virtualStage][stagePart(part)] else { return PassCauses() }
     return switch step.pass {
     case .forward: passes.forward
@@ -117,7 +119,7 @@ final class ClockSetting: Sendable {
       .layer(
         shape.recipe(of: part) == .expertBlock ? .experts : .dense,
         isKept: shape.strategy.recompute == .full && !shape.recomputes(part))
-    case .head: .head
+    case .head, .prediction: .head
     }
   }
 

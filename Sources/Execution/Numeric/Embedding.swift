@@ -15,16 +15,7 @@ struct Embedding: Sendable {
   /// - Returns: all tokens × hidden, one addend of the sum over the tensor group (all-reduce; reduce-scatter under
   ///   sequence parallelism).
   func lookUp(weights: [Float], microBatch: MicroBatch) -> Matrix {
-    let range = shard.vocabularyRange
-    let width = shard.model.hiddenSize
-    let tokens = shard.data.tokens(microBatch)
-    let table = layout[.tokenEmbedding].lowerBound
-    var rows = Matrix(rowCount: tokens.count, columnCount: width)
-    for (row, token) in tokens.enumerated() where range.contains(token) {
-      let source = table + (token - range.lowerBound) * width
-      for column in 0..<width { rows.elements[row * width + column] = weights[source + column] }
-    }
-    return shard.arithmetic.rounded(rows)
+    shard.rows(of: shard.data.tokens(microBatch), in: weights, at: layout[.tokenEmbedding])
   }
 
   /// Positions and dropout. Keeps the mask.
@@ -71,19 +62,37 @@ struct Embedding: Sendable {
   /// Of the rows looked up.
   /// - Parameter sumGradient: all tokens × hidden.
   func lookUpBackward(sumGradient: Matrix, microBatch: MicroBatch, gradient: inout [Float]) {
-    let range = shard.vocabularyRange
-    let width = shard.model.hiddenSize
-    let table = layout[.tokenEmbedding]
-    var sums = [Float](repeating: 0, count: table.count)
-    for (row, token) in shard.data.tokens(microBatch).enumerated() where range.contains(token) {
-      let target = (token - range.lowerBound) * width
-      for column in 0..<width { sums[target + column] += sumGradient.elements[row * width + column] }
-    }
-    for index in sums.indices { gradient[table.lowerBound + index] += sums[index] }
+    shard.addRows(sumGradient, of: shard.data.tokens(microBatch), to: &gradient, at: layout[.tokenEmbedding])
   }
 
   /// The row of the position table that a row of the micro-batch uses; a sequence longer than the table starts over.
   private func positionRow(_ row: Int, _ microBatch: MicroBatch) -> Int {
     shard.positions[row / microBatch.sequences.count] % shard.model.positionCount
+  }
+}
+
+extension ModelShard {
+  /// Rows of a token table, those of tokens that this rank's part of the vocabulary holds, zero for others.
+  ///
+  /// - Parameter table: where it lies in a buffer.
+  func rows(of tokens: [Int], in buffer: [Float], at table: Range<Int>) -> Matrix {
+    let range = vocabularyRange, width = model.hiddenSize
+    var rows = Matrix(rowCount: tokens.count, columnCount: width)
+    for (row, token) in tokens.enumerated() where range.contains(token) {
+      let source = table.lowerBound + (token - range.lowerBound) * width
+      for column in 0..<width { rows.elements[row * width + column] = buffer[source + column] }
+    }
+    return arithmetic.rounded(rows)
+  }
+
+  /// Adds gradients of such rows to the table's, as one addend.
+  func addRows(_ rowGradient: Matrix, of tokens: [Int], to gradient: inout [Float], at table: Range<Int>) {
+    let range = vocabularyRange, width = model.hiddenSize
+    var sums = [Float](repeating: 0, count: table.count)
+    for (row, token) in tokens.enumerated() where range.contains(token) {
+      let target = (token - range.lowerBound) * width
+      for column in 0..<width { sums[target + column] += rowGradient.elements[row * width + column] }
+    }
+    for index in sums.indices { gradient[table.lowerBound + index] += sums[index] }
   }
 }

@@ -16,6 +16,8 @@ struct TrainingData: Sendable {
   let vocabularySize: Int
   /// Of the tokens of each sequence that there are.
   let positions: [Int]
+  /// Tokens of a whole sequence.
+  let sequenceLength: Int
   /// Read in a circle: each sequence is a piece of it, the same one in every step. Empty: tokens are made up.
   var corpus: [Int] = []
 
@@ -30,16 +32,32 @@ struct TrainingData: Sendable {
   }
 
   /// Tokens of a micro-batch, one for each row.
-  func tokens(_ microBatch: MicroBatch) -> [Int] { rows(microBatch, shift: 0) }
+  ///
+  /// - Parameter depth: how many tokens further on they are. Where the sequence is over, the first of the vocabulary (Megatron
+  ///   Core's `roll_tensor`): no target is predicted from those.
+  func tokens(_ microBatch: MicroBatch, ahead depth: Int = 0) -> [Int] {
+    rows(microBatch) { sequence, position in
+      position + depth < sequenceLength
+        ? token(step: microBatch.step, sequence: sequence, position: position + depth) : 0
+    }
+  }
 
   /// The token that each row is to predict: the next one of its sequence (for an encoder as well:
   /// it is arithmetic that is trained here, not a language).
-  func targets(_ microBatch: MicroBatch) -> [Int] { rows(microBatch, shift: 1) }
-
-  private func rows(_ microBatch: MicroBatch, shift: Int) -> [Int] {
-    positions.flatMap { position in
-      microBatch.sequences.map { token(step: microBatch.step, sequence: $0, position: position + shift) }
+  ///
+  /// - Parameter depth: how many tokens further on than the next it is; nil where the sequence is over that soon.
+  func targets(_ microBatch: MicroBatch, depth: Int = 0) -> [Int?] {
+    rows(microBatch) { sequence, position in
+      hasTarget(position, depth: depth)
+        ? token(step: microBatch.step, sequence: sequence, position: position + depth + 1) : nil
     }
+  }
+
+  /// Whether there is a token to predict at a depth: the last of a sequence is followed by one.
+  func hasTarget(_ position: Int, depth: Int) -> Bool { position + depth < sequenceLength }
+
+  private func rows<Value>(_ microBatch: MicroBatch, _ value: (_ sequence: Int, _ position: Int) -> Value) -> [Value] {
+    positions.flatMap { position in microBatch.sequences.map { value($0, position) } }
   }
 
   /// First coordinate, apart from those of parameters and dropout.

@@ -105,7 +105,9 @@ struct ModelShard: Sendable {
 
   /// The training data of the seed.
   var data: TrainingData {
-    TrainingData(seed: seed, vocabularySize: model.vocabularySize, positions: positions, corpus: corpus)
+    TrainingData(
+      seed: seed, vocabularySize: model.vocabularySize, positions: positions, sequenceLength: sequenceLength,
+      corpus: corpus)
   }
 
   /// Numbers of the tokens that this rank holds outside of the tensor-parallel products: of a sequence one after the other.

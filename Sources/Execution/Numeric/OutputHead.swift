@@ -8,12 +8,36 @@ import Training
 /// own, or the embedding's for tied embeddings on one stage.
 struct OutputHead: Sendable {
   let shard: ModelShard
+  /// Of the part whose final norm it is: the head's, or a further prediction's.
   let layout: ParameterLayout
+  /// How many tokens further on than the next its targets are.
+  let depth: Int
 
-  /// - Parameter ownsOutputMatrix: see ``ParameterLayout/init(_:shard:ownsOutputMatrix:)``.
-  init(shard: ModelShard, ownsOutputMatrix: Bool) {
+  /// - Parameters:
+  ///   - ownsOutputMatrix: see ``ParameterLayout/init(_:shard:ownsOutputMatrix:copiesTokenTable:)``.
+  ///   - copiesTokenTable: see there.
+  init(shard: ModelShard, ownsOutputMatrix: Bool, copiesTokenTable: Bool = false) {
     self.shard = shard
-    layout = ParameterLayout(.head, shard: shard, ownsOutputMatrix: ownsOutputMatrix)
+    layout = ParameterLayout(
+      .head, shard: shard, ownsOutputMatrix: ownsOutputMatrix, copiesTokenTable: copiesTokenTable)
+    depth = 0
+  }
+
+  /// The end of a further prediction.
+  init(shard: ModelShard, layout: ParameterLayout, depth: Int) {
+    self.shard = shard
+    self.layout = layout
+    self.depth = depth
+  }
+
+  /// What a token's loss counts for, where the sum over all tokens is divided by how many there are: 1, and of further
+  /// predictions so much that the mean over tokens that have a target counts ``FurtherPrediction/lossWeight``, all depths
+  /// together.
+  private var lossFactor: Double {
+    guard depth > 0 else { return 1 }
+    let length = shard.sequenceLength
+    return FurtherPrediction.lossWeight / Double(shard.model.predictionDepth) * Double(length)
+      / Double(max(1, length - depth))
   }
 
   /// Final norm. Keeps input and output.
@@ -52,8 +76,9 @@ struct OutputHead: Sendable {
   /// Each token's target logit less the maximum, zero if another rank holds it; all-reduced by sum.
   func targetLogits(_ logits: Matrix, maxima: [Float], microBatch: MicroBatch) -> [Float] {
     let range = shard.vocabularyRange
-    return zip(shard.data.targets(microBatch), maxima).enumerated().map { row, pair in
-      range.contains(pair.0) ? logits[row, pair.0 - range.lowerBound] - pair.1 : 0
+    return zip(shard.data.targets(microBatch, depth: depth), maxima).enumerated().map { row, pair in
+      guard let target = pair.0, range.contains(target) else { return 0 }
+      return logits[row, target - range.lowerBound] - pair.1
     }
   }
 
@@ -71,19 +96,22 @@ struct OutputHead: Sendable {
     }
   }
 
-  /// Sum of the tokens' cross-entropies: the same on all ranks of the tensor group. Keeps the softmax.
+  /// Sum of the tokens' cross-entropies, as far as they have targets and as much as these count: the same on all ranks of the
+  /// tensor group. Keeps the softmax.
   func loss(
     exponentials: Matrix, exponentialSums: [Float], targetLogits: [Float], saved: inout SavedActivations
   ) -> Double {
     let width = exponentials.columnCount
     var softmax = exponentials
     var loss = 0.0
+    let positions = shard.positions, sequenceCount = softmax.rowCount / positions.count
     for row in 0..<softmax.rowCount {
       for at in row * width..<(row + 1) * width { softmax.elements[at] /= exponentialSums[row] }
+      guard shard.data.hasTarget(positions[row / sequenceCount], depth: depth) else { continue }
       loss += Double(log(exponentialSums[row]) - targetLogits[row])
     }
     saved.keep(.lossSoftmax, softmax, elementByteCount: 4)
-    return loss
+    return lossFactor * loss
   }
 
   /// Of cross-entropy and output matrix.
@@ -110,8 +138,13 @@ struct OutputHead: Sendable {
   ) -> Matrix {
     let range = shard.vocabularyRange
     var logitGradient = saved[.lossSoftmax]
-    for (row, target) in shard.data.targets(microBatch).enumerated() {
+    let scale = scale * Float(lossFactor)
+    for (row, target) in shard.data.targets(microBatch, depth: depth).enumerated() {
       let first = row * range.count
+      guard let target else {
+        for at in first..<first + range.count { logitGradient.elements[at] = 0 }
+        continue
+      }
       if range.contains(target) { logitGradient.elements[first + target - range.lowerBound] -= 1 }
       for at in first..<first + range.count { logitGradient.elements[at] *= scale }
     }

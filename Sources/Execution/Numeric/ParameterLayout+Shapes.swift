@@ -18,15 +18,13 @@ extension ParameterLayout {
     let h = model.hiddenSize
     switch part {
     case .embedding:
-      var shapes = [matrix(.tokenEmbedding, shard.paddedVocabularySize, h, .rows)]
+      var shapes = [tokenTable(shard)]
       if model.positionCount > 0 { shapes.append(matrix(.positionEmbedding, model.positionCount, h, .none)) }
       return shapes
-    case .layer(let index):
-      let hasExperts = model.kind(ofLayer: index).feedForward == .experts
-      let feedForward = hasExperts ? (sharedExpertShapes(model), []) : denseFeedForwardShapes(model)
-      let attention = dividedAttentionShapes(model)
-      return attention.matrices + feedForward.0 + attention.vectors + feedForward.1
-        + wholeLayerShapes(model, hasDenseFeedForward: !hasExperts) + wholeAttentionShapes(model)
+    case .layer(let index): return blockShapes(index, model)
+    case .prediction(let index):
+      return [matrix(.predictionWeight, h, 2 * h, .rows)]
+        + blockShapes(index, model, wholeBesides: predictionNorms(shard))
     case .experts(let layer, let experts):
       preconditionFailure("experts \(experts) of layer \(layer) are not divided by tensor groups")
     case .head:
@@ -34,6 +32,33 @@ extension ParameterLayout {
       shapes.append(vector(.finalNormWeight, h, .none))
       if shard.normHasBias { shapes.append(vector(.finalNormBias, h, .none)) }
       return shapes
+    }
+  }
+
+  static func tokenTable(_ shard: ModelShard) -> Shape {
+    matrix(.tokenEmbedding, shard.paddedVocabularySize, shard.model.hiddenSize, .rows)
+  }
+
+  /// - Parameter others: whole tensors that the part has beside the block's.
+  private static func blockShapes(
+    _ index: Int, _ model: ModelDescription, wholeBesides others: [Shape] = []
+  ) -> [Shape] {
+    let hasExperts = model.kind(ofLayer: index).feedForward == .experts
+    let feedForward = hasExperts ? (sharedExpertShapes(model), []) : denseFeedForwardShapes(model)
+    let attention = dividedAttentionShapes(model)
+    return attention.matrices + feedForward.0 + attention.vectors + feedForward.1 + others
+      + wholeLayerShapes(model, hasDenseFeedForward: !hasExperts) + wholeAttentionShapes(model)
+  }
+
+  /// Norms of the two vectors that a further prediction begins with, and its final norm.
+  private static func predictionNorms(_ shard: ModelShard) -> [Shape] {
+    let names: [(weight: ParameterName, bias: ParameterName)] = [
+      (.predictionStreamNormWeight, .predictionStreamNormBias), (.predictionTokenNormWeight, .predictionTokenNormBias),
+      (.finalNormWeight, .finalNormBias),
+    ]
+    let h = shard.model.hiddenSize
+    return names.flatMap { names in
+      [vector(names.weight, h, .none)] + (shard.normHasBias ? [vector(names.bias, h, .none)] : [])
     }
   }
 

@@ -19,6 +19,9 @@ enum ParameterName: Int, Sendable, CaseIterable {
   case sinks
   // What gates heads' outputs; what makes the narrow vectors that routed experts read, and tokens of what they give.
   case attentionGateWeight, attentionGateBias, expertsNarrowWeight, expertsWideWeight
+  // A further prediction: the product of two vectors, and the norms of what the depth before it gives and of embeddings.
+  case predictionWeight
+  case predictionStreamNormWeight, predictionStreamNormBias, predictionTokenNormWeight, predictionTokenNormBias
 }
 
 /// Where a part's tensors lie in a rank's flat buffer: sharded ones first, then those that every rank of the tensor
@@ -85,11 +88,20 @@ struct ParameterLayout: Sendable {
   /// - Parameter ownsOutputMatrix: of the head: whether its buffer holds an output matrix. False only for tied
   ///   embeddings on a single pipeline stage, where the embedding's buffer is used; true for an untied head and for the
   ///   last stage's copy of a tied matrix.
-  init(_ part: ModelPart, shard: ModelShard, ownsOutputMatrix: Bool = true) {
-    self.init(
-      part, Self.shapes(of: part, shard: shard, ownsOutputMatrix: ownsOutputMatrix), of: shard.model,
-      degree: shard.tensorDegree, index: shard.tensorIndex)
+  /// - Parameter copiesTokenTable: of the head: whether its stage holds a copy of the embedding's table. Where embeddings are
+  ///   tied that is the output matrix.
+  init(
+    _ part: ModelPart, shard: ModelShard, ownsOutputMatrix: Bool = true, copiesTokenTable: Bool = false
+  ) {
+    var shapes = Self.shapes(of: part, shard: shard, ownsOutputMatrix: ownsOutputMatrix)
+    if part == .head, copiesTokenTable, !shard.model.hasTiedEmbeddings {
+      shapes.insert(Self.tokenTable(shard), at: 0)
+    }
+    self.init(part, shapes, of: shard.model, degree: shard.tensorDegree, index: shard.tensorIndex)
   }
+
+  /// Where the head's buffer has a copy of the embedding's table; nil where it has none.
+  var tokenTableCopy: Range<Int>? { part == .head ? tensors.first { $0.origin.part == .embedding }?.range : nil }
 
   /// Routed experts of a block on one of the ranks that divide their width.
   /// - Parameters:
@@ -110,7 +122,7 @@ struct ParameterLayout: Sendable {
     var offset = 0
     tensors = shapes.map { shape in
       let origin: (ModelPart, ParameterName)
-      if shape.name == .outputMatrix, model.hasTiedEmbeddings {
+      if shape.name == .tokenEmbedding || shape.name == .outputMatrix && model.hasTiedEmbeddings {
         origin = (.embedding, .tokenEmbedding)
       } else if case .experts(let layer, _) = part, let expert = shape.expert {
         origin = (.experts(layer, expert..<expert + 1), shape.name)
@@ -167,11 +179,11 @@ struct ParameterLayout: Sendable {
   private func initialRange(of tensor: Tensor) -> (center: Float, reach: Float) {
     switch tensor.name {
     case .attentionNormWeight, .feedForwardNormWeight, .queryNormWeight, .keyNormWeight, .finalNormWeight,
-      .queryDownNormWeight, .keyValueDownNormWeight:
+      .queryDownNormWeight, .keyValueDownNormWeight, .predictionStreamNormWeight, .predictionTokenNormWeight:
       (1, 0.1)
     case .queryBias, .keyBias, .valueBias, .gateBias, .upBias, .attentionNormBias, .attentionOutputBias,
       .feedForwardNormBias, .downBias, .finalNormBias, .routerBias, .correctionBias, .sinks,
-      .attentionGateBias:
+      .attentionGateBias, .predictionStreamNormBias, .predictionTokenNormBias:
       (0, 0.1)
     case .downWeight where tensor.expert != nil:
       (
@@ -182,7 +194,7 @@ struct ParameterLayout: Sendable {
       (0, (3 / Float(tensor.columnCount * tensorDegree * 2 * layerCount)).squareRoot())
     case .tokenEmbedding, .positionEmbedding, .queryWeight, .keyWeight, .valueWeight, .gateWeight, .upWeight,
       .outputMatrix, .routerWeight, .sharedGateWeight, .sharedUpWeight, .queryDownWeight, .keyValueDownWeight,
-      .keyValueUpWeight, .attentionGateWeight, .expertsNarrowWeight, .expertsWideWeight:
+      .keyValueUpWeight, .attentionGateWeight, .expertsNarrowWeight, .expertsWideWeight, .predictionWeight:
       (0, (3 / Float(tensor.columnCount)).squareRoot())
     case .sharedExpertsGate: (0, (3 / Float(tensor.rowCount)).squareRoot())
     }
@@ -195,7 +207,7 @@ extension ModelPart {
     switch self {
     case .embedding: 0
     case .head: 1
-    case .layer(let index): 2 + index
+    case .layer(let index), .prediction(let index): 2 + index
     case .experts(let index, let experts): -1 - (index << 24 | experts.lowerBound)
     }
   }

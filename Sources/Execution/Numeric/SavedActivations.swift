@@ -50,7 +50,11 @@ struct SavedActivations: Sendable {
     case expertInput, expertValue, expertOutput
     /// What experts of narrow vectors have given a token together.
     case narrowExpertsOutput
+    /// Of the embedding, or of what a further prediction looks up.
     case embeddingDropoutMask
+    /// Of a further prediction: embeddings of tokens further on, what the depth before it gives, and both side by side as their
+    /// norms leave them.
+    case predictionTokens, predictionStream, predictionInput
     case finalNormInput
     case finalNormOutput
     /// fp32 softmax of this rank's logits.
@@ -103,10 +107,14 @@ struct SavedActivations: Sendable {
     return kept
   }
 
-  /// Under full recompute: a layer keeps its input only, and its forward pieces run again in backward.
+  /// Under full recompute: a layer keeps its input only, and its forward pieces run again in backward; a further prediction
+  /// also what comes before its block.
   func layerInputOnly() -> SavedActivations {
     var kept = SavedActivations()
-    kept.tensors = tensors.filter { $0.name == .attentionNormInput }
+    let names: [Name] = [
+      .attentionNormInput, .embeddingDropoutMask, .predictionTokens, .predictionStream, .predictionInput,
+    ]
+    kept.tensors = tensors.filter { names.contains($0.name) }
     return kept
   }
 }

@@ -8,7 +8,7 @@ import Training
 struct SerialReference: Sendable {
   /// What one step did.
   struct Step: Sendable {
-    /// Mean cross-entropy over all tokens of the global batch, before the update.
+    /// Mean cross-entropy over all tokens of the global batch, before the update, with what further predictions add to it.
     let loss: Double
     /// Norm of all gradients, before clipping; each parameter once.
     let gradientNorm: Double
@@ -36,13 +36,15 @@ struct SerialReference: Sendable {
   let settings: OptimizerSettings
   private let embedding: Embedding
   private let layers: [TransformerLayer]
-  /// By layer, its routed experts, each a part of its own.
+  private let predictions: [FurtherPrediction]
+  /// By block, its routed experts, each a part of its own.
   let experts: [[ExpertLayer]]
   private let head: OutputHead
-  /// From the embedding to the head, each layer before its experts.
+  /// From the embedding to the head, and further predictions behind it; each block before its experts.
   let layouts: [ParameterLayout]
-  /// Where each layer is among them; its experts follow.
+  /// Where each block is among them, and where the head is; experts follow their block.
   private let places: [Int]
+  private let headPlace: Int
 
   init(shard: ModelShard, globalBatch: Int, microBatch: Int, settings: OptimizerSettings) {
     precondition(shard.tensorDegree == 1, "the reference is one rank")
@@ -53,19 +55,28 @@ struct SerialReference: Sendable {
     self.settings = settings
     embedding = Embedding(shard: shard)
     layers = (0..<shard.model.layerCount).map { TransformerLayer(shard: shard, index: $0) }
-    experts = layers.map { layer in
+    let firstPrediction = shard.model.layerCount
+    predictions = (firstPrediction..<firstPrediction + shard.model.predictionDepth).map {
+      FurtherPrediction(shard: shard, block: $0)
+    }
+    let blocks = layers + predictions.map(\.layer)
+    experts = blocks.map { layer in
       (0..<(layer.router?.experts.count ?? 0)).map {
         ExpertLayer(layer: layer.index, experts: $0..<$0 + 1, shard: shard)
       }
     }
     head = OutputHead(shard: shard, ownsOutputMatrix: !shard.model.hasTiedEmbeddings)
     var layouts = [embedding.layout], places: [Int] = []
-    for layer in layers {
+    for block in blocks {
+      // The head is between the last layer and the first further prediction.
+      if block.index == firstPrediction { layouts.append(head.layout) }
       places.append(layouts.count)
-      layouts += [layer.layout] + experts[layer.index].map(\.layout)
+      layouts += [block.layout] + experts[block.index].map(\.layout)
     }
-    self.layouts = layouts + [head.layout]
+    if predictions.isEmpty { layouts.append(head.layout) }
+    self.layouts = layouts
     self.places = places
+    headPlace = layouts.firstIndex { $0.part == .head } ?? layouts.count - 1
   }
 
   func place(of layer: TransformerLayer) -> Int { places[layer.index] }
@@ -122,7 +133,7 @@ struct SerialReference: Sendable {
   }
 
   /// Tokens of the global batch, over which the loss is the mean.
-  private var tokenCount: Int { globalBatch * shard.sequenceLength }
+  var tokenCount: Int { globalBatch * shard.sequenceLength }
 
   /// Forward and backward of one micro-batch, gradients times ``ModelShard/lossScale``.
   /// - Parameter gradients: of all parts, added to.
@@ -137,18 +148,21 @@ struct SerialReference: Sendable {
   ) -> Double {
     var saved = [SavedActivations](repeating: SavedActivations(), count: layouts.count)
     let (loss, normalised) = forward(microBatch, weights: weights, saved: &saved)
-    for layer in layers where layer.router != nil {
+    for layer in layers + predictions.map(\.layer) where layer.router != nil {
       for (token, chosen) in zip(shard.tokenNumbers(microBatch), saved[places[layer.index]].taken) {
         choices[layer.index, default: [:]][token] = chosen
       }
     }
-    let last = layouts.count - 1, matrixPart = self.matrixPart, offset = matrixOffset
-
-    let normalisedGradient = head.lossBackward(
-      scale: shard.lossScale / Float(tokenCount), normalised: normalised, buffer: weights[matrixPart],
-      offset: offset, microBatch: microBatch, saved: saved[last], gradient: &gradients[matrixPart])
-    var gradient = head.normaliseBackward(
-      normalisedGradient: normalisedGradient, weights: weights[last], saved: saved[last], gradient: &gradients[last])
+    // What a depth's output has from the depth after it.
+    var later: Matrix?
+    for (prediction, own) in zip(predictions, normalised.dropFirst()).reversed() {
+      later = backward(
+        prediction, own, later: later, weights: weights, microBatch: microBatch,
+        saved: saved[place(of: prediction.layer)], gradients: &gradients)
+    }
+    var gradient = backward(
+      head, at: headPlace, normalised[0], later: later, weights: weights, microBatch: microBatch,
+      saved: saved[headPlace], gradients: &gradients)
     for layer in layers.reversed() {
       gradient = backward(
         layer, gradient, weights: weights, microBatch: microBatch, saved: saved[places[layer.index]],
@@ -162,11 +176,11 @@ struct SerialReference: Sendable {
 
   /// Forward of one micro-batch.
   /// - Parameter saved: what is kept of each part.
-  /// - Returns: the sum of the tokens' losses, and what the output matrix is multiplied by.
+  /// - Returns: the sum of the tokens' losses, as far as they count, and what the output matrix is multiplied by, of the head and
+  ///   of each further prediction.
   func forward(
     _ microBatch: MicroBatch, weights: [[Float]], saved: inout [SavedActivations]
-  ) -> (loss: Double, normalised: Matrix) {
-    let last = layouts.count - 1
+  ) -> (loss: Double, normalised: [Matrix]) {
     var stream = embedding.finish(
       sum: embedding.lookUp(weights: weights[0], microBatch: microBatch), weights: weights[0], microBatch: microBatch,
       saved: &saved[0])
@@ -174,18 +188,22 @@ struct SerialReference: Sendable {
       stream = forward(
         layer, stream, weights: weights, microBatch: microBatch, saved: &saved[places[layer.index]])
     }
-    let normalised = head.normalise(input: stream, weights: weights[last], saved: &saved[last])
-    var logits = head.logits(normalised: normalised, buffer: weights[matrixPart], offset: matrixOffset)
-    let maxima = head.maxima(logits)
-    let targets = head.targetLogits(logits, maxima: maxima, microBatch: microBatch)
-    let sums = head.exponentialSums(&logits, maxima: maxima)
-    let loss = head.loss(exponentials: logits, exponentialSums: sums, targetLogits: targets, saved: &saved[last])
-    return (loss, normalised)
+    var depths = [
+      forward(head, at: headPlace, stream, weights: weights, microBatch: microBatch, saved: &saved[headPlace])
+    ]
+    for prediction in predictions {
+      let place = place(of: prediction.layer), before = depths[depths.count - 1].normalised
+      depths.append(
+        forward(prediction, before, weights: weights, microBatch: microBatch, saved: &saved[place]))
+    }
+    return (depths.reduce(0) { $0 + $1.loss }, depths.map(\.normalised))
   }
 
   /// The part that holds the output matrix, and where in its buffer that begins.
-  private var matrixPart: Int { shard.model.hasTiedEmbeddings ? 0 : layouts.count - 1 }
-  private var matrixOffset: Int {
-    (shard.model.hasTiedEmbeddings ? embedding.layout[.tokenEmbedding] : head.layout[.outputMatrix]).lowerBound
+  var matrixPart: Int { shard.model.hasTiedEmbeddings ? 0 : headPlace }
+  var matrixOffset: Int {
+    (shard.model.hasTiedEmbeddings ? tokenTable : head.layout[.outputMatrix]).lowerBound
   }
+  /// Where the token table lies in the embedding's buffer.
+  var tokenTable: Range<Int> { embedding.layout[.tokenEmbedding] }
 }

@@ -19,7 +19,7 @@ struct TransformerLayer: Sendable {
   enum Half: Int, Sendable, CaseIterable { case attention, feedForward }
 
   let shard: ModelShard
-  /// Index in the whole model.
+  /// Index in the whole model; the blocks of further predictions are counted on from the last layer.
   let index: Int
   let layout: ParameterLayout
   /// Nil unless positions are rotations.
@@ -28,7 +28,7 @@ struct TransformerLayer: Sendable {
   init(shard: ModelShard, index: Int) {
     self.shard = shard
     self.index = index
-    layout = ParameterLayout(.layer(index), shard: shard)
+    layout = ParameterLayout(.block(index, of: shard.model), shard: shard)
     rotary =
       shard.usesRotaryPositions
       ? RotaryPositions(

@@ -73,17 +73,17 @@ extension MiniatureRun {
     return (values, agree && tiedMatricesAgree)
   }
 
-  /// Whether the two stages that hold a tied matrix hold the same one: bit for bit, but where
+  /// Whether the two stages that hold a token table hold the same one: bit for bit, but where
   /// each cuts it into shards of its own, so that its sum among replicas was made in two
   /// orders. (Megatron-LM gives it a buffer of its own for this.)
   private var tiedMatricesAgree: Bool {
-    guard setting.shape.copiesTiedMatrix, setting.shape.sharding.weightDegree == 1 else { return true }
+    guard setting.shape.copiesTokenTable, setting.shape.sharding.weightDegree == 1 else { return true }
     for rank in ranks where rank.machine.state.place[.pipeline] == 0 {
       let stages = setting.shape.mesh.group(along: .pipeline, containing: rank.number)
       let other = ranks[stages.rank(stages.count - 1)]
       guard let here = rank.machine.state.partIndex[.embedding], let there = other.machine.state.partIndex[.head],
         let from = rank.machine.state.parts[here].layout.range(of: .tokenEmbedding),
-        let to = other.machine.state.parts[there].layout.range(of: .outputMatrix)
+        let to = other.machine.state.parts[there].layout.tokenTableCopy
       else { return false }
       // Neither embedding nor head lies on a host.
       let mine = rank.machine.state.parts[here].weights[from], theirs = other.machine.state.parts[there].weights[to]

@@ -155,7 +155,8 @@ extension RankState {
   /// The rank's experts of a layer, with their weights.
   private func expertLayer(_ index: Int) -> (part: ModelPart, layer: ExpertLayer, experts: Range<Int>, buffer: [Float])
   {
-    guard let part = setting.shape.experts(of: .layer(index), rank: number), let layer = expertLayers[index] else {
+    let block = ModelPart.block(index, of: setting.job.model)
+    guard let part = setting.shape.experts(of: block, rank: number), let layer = expertLayers[index] else {
       preconditionFailure("layer \(index) has no experts on this rank")
     }
     return (part, layer, layer.experts, parts[self.index(of: part)].weights)

@@ -18,6 +18,8 @@ extension RankState {
     case .stream: return placed(stream.elements)
     case .branch: return placed(branch.elements)
     case .columnInput: return placed(columnInput.elements)
+    case .joined: return placed(predictionInHand.joined.elements)
+    case .columns: return placed(predictionInHand.columns.elements)
     case .tokenMaximum: return tokenMaxima
     case .tokenTarget: return tokenTargets
     case .tokenSum: return tokenSums
@@ -52,6 +54,8 @@ extension RankState {
     case .stream: stream = activation(buffer, of: collective, chunk: chunk)
     case .branch: branch = activation(buffer, of: collective, chunk: chunk)
     case .columnInput: columnInput = activation(buffer, of: collective, chunk: chunk)
+    case .joined: predictionInHand.joined = activation(buffer, of: collective, chunk: chunk)
+    case .columns: takeColumns(buffer)
     case .tokenMaximum: tokenMaxima = buffer
     case .tokenTarget: tokenTargets = buffer
     case .tokenSum: tokenSums = buffer
@@ -84,11 +88,12 @@ extension RankState {
     }
   }
 
-  /// Rows of the residual stream's width, or under latent attention of what heads are made of; sums are rounded like everything
+  /// Rows of the residual stream's width, or under latent attention of what heads are made of, or of both vectors of a further
+  /// prediction; sums are rounded like everything
   /// that is kept or sent.
   private func activation(_ buffer: [Float], of collective: Collective, chunk: Range<Int>) -> Matrix {
     let width =
-      collective.operand == .branch
+      [.branch, .joined].contains(collective.operand)
       ? collective.elementCount / setting.shape.tokenCount : setting.job.model.hiddenSize
     let elements = collective.kind == .reduceScatter ? Array(buffer[chunk]) : buffer
     let matrix = Matrix(rowCount: elements.count / width, columnCount: width, elements: elements)
@@ -102,7 +107,8 @@ extension RankState {
   private var tiedMatrix: (part: Int, range: Range<Int>) {
     let isFirst = place[.pipeline] == 0
     let index = index(of: isFirst ? .embedding : .head)
-    return (index, parts[index].layout.range(of: isFirst ? .tokenEmbedding : .outputMatrix) ?? 0..<0)
+    let layout = parts[index].layout
+    return (index, (isFirst ? layout.range(of: .tokenEmbedding) : layout.tokenTableCopy) ?? 0..<0)
   }
 
   // MARK: Between stages

@@ -57,25 +57,20 @@ extension RankState {
     case .embedding: embeddingForward(piece, microBatch, &saved)
     case .layer(let layer): layerForward(piece, layer, microBatch, &saved, keepsCore: !recomputesCore)
     case .experts: preconditionFailure("\(part) are gone through in their block")
-    case .head:
-      let loss = headForward(piece, visit, &saved)
-      if let loss {
-        if let older = newestLoss, let softmax = kept[older]?.softmaxByteCount {
-          memory.add(-softmax, .workspace)
-          memory.add(softmax, .activations)
-        }
-        newestLoss = visit
-        // All ranks of the tensor group know it; one counts it.
-        if place[.tensor] == 0 { lossSum += loss }
-      }
+    case .head: if let loss = headForward(piece, visit, &saved) { take(loss, of: microBatch) }
+    case .prediction:
+      let loss = predictionForward(piece, visit, &saved, keepsCore: !recomputesCore)
+      if let loss { take(loss, of: microBatch) }
     }
-    if setting.shape.recomputes(part) {
+    if setting.shape.recomputes(part), piece.isOfBlock {
       // Alive while the layer runs; its input alone is kept.
       memory.add(saved.byteCount - bytesBefore, .workspace)
       if piece == .feedForwardOutput {
-        memory.add(-saved.byteCount, .workspace)
+        let whole = saved
         saved = saved.layerInputOnly()
-        memory.add(saved.byteCount, .activations)
+        let input = saved.byteCount(of: .attentionNormInput)
+        memory.add(saved.byteCount - whole.byteCount - input, .workspace)
+        memory.add(input, .activations)
       }
     } else {
       let softmaxBytes = piece == .loss ? saved.byteCount - bytesBefore : 0
@@ -83,6 +78,20 @@ extension RankState {
       memory.add(softmaxBytes, .workspace)
     }
     kept[visit] = saved
+  }
+
+  /// Adds up the losses of a pass, and keeps its softmax: one that is older is kept beside it.
+  private mutating func take(_ loss: Double, of microBatch: Int) {
+    if let older = newestLoss, older != microBatch {
+      let softmaxes = ([.head] + setting.shape.predictions).reduce(0) {
+        $0 + (kept[Visit(part: $1, microBatch: older)]?.byteCount(of: .lossSoftmax) ?? 0)
+      }
+      memory.add(-softmaxes, .workspace)
+      memory.add(softmaxes, .activations)
+    }
+    newestLoss = microBatch
+    // All ranks of the tensor group know it; one counts it.
+    if place[.tensor] == 0 { lossSum += loss }
   }
 
   private var recomputesCore: Bool { setting.strategy.recompute == .selective }
@@ -105,7 +114,7 @@ extension RankState {
     _ piece: ModelPiece, _ index: Int, _ microBatch: Int, _ saved: inout SavedActivations, keepsCore: Bool
   ) {
     guard let layer = layers[index] else { preconditionFailure("layer \(index) is not on this rank") }
-    let weights = passWeights(.layer(index))
+    let weights = passWeights(.block(index, of: setting.job.model))
     switch piece {
     case .attentionNorm, .feedForwardNorm:
       branch = layer.normalise(piece.half, input: stream, weights: weights, saved: &saved)
@@ -127,9 +136,11 @@ extension RankState {
 
   /// - Returns: after the last piece, the sum of the tokens' losses.
   mutating func headForward(_ piece: ModelPiece, _ visit: Visit, _ saved: inout SavedActivations) -> Double? {
+    let head = head(of: visit.part)
     switch piece {
     case .finalNorm:
-      branch = head.normalise(input: stream, weights: passWeights(.head), saved: &saved)
+      branch = head.normalise(input: stream, weights: passWeights(visit.part), saved: &saved)
+      if isFollowed(visit.part) { stream = branch }
     case .logits:
       let matrix = outputMatrix
       logits = head.logits(
@@ -158,7 +169,7 @@ extension RankState {
   // MARK: Forward again
 
   private mutating func recompute(_ piece: ModelPiece, _ part: ModelPart, _ microBatch: Int) {
-    guard case .layer(let layer) = part else { preconditionFailure("only layers run again") }
+    guard let layer = part.blockIndex else { preconditionFailure("only blocks run again") }
     if piece == .attentionNorm {
       let input = kept[Visit(part: part, microBatch: microBatch)]?[.attentionNormInput]
       guard let input else { preconditionFailure("\(part) has no kept input") }
@@ -187,11 +198,12 @@ extension RankState {
     case .embedding: embeddingBackward(piece, microBatch, saved)
     case .layer(let index): layerBackward(piece, index, visit, saved, &weights)
     case .experts: preconditionFailure("\(part) are gone through in their block")
-    case .head: headBackward(piece, microBatch, saved, &weights)
+    case .head: headBackward(piece, visit, saved, &weights)
+    case .prediction: predictionBackward(piece, visit, saved, &weights)
     }
     if isSplit {
-      awaiting[visit] = (weights, piece.isLastOfBackward ? holdForWeights(visit) : 0)
-    } else if piece.isLastOfBackward {
+      awaiting[visit] = (weights, piece.isLastOfBackward(of: part) ? holdForWeights(visit) : 0)
+    } else if piece.isLastOfBackward(of: part) {
       forget(visit)
     }
   }
@@ -205,9 +217,9 @@ extension RankState {
     memory.add(byteCount, .activations)
     rebuilt = SavedActivations()
     guard visit.part == .head, let saved = kept[visit] else { return byteCount }
-    let softmax = saved.softmaxByteCount
-    memory.add(-softmax, visit == newestLoss ? .workspace : .activations)
-    if visit == newestLoss { newestLoss = nil }
+    let softmax = saved.byteCount(of: .lossSoftmax)
+    memory.add(-softmax, visit.microBatch == newestLoss ? .workspace : .activations)
+    if visit.microBatch == newestLoss { newestLoss = nil }
     // The softmax is of fp32 numbers.
     let gradient = softmax / 4 * setting.job.precision.byteCount
     memory.add(gradient, .activations)
@@ -231,8 +243,8 @@ extension RankState {
         stream = waiting
       }
       embeddingBackward(piece, microBatch, saved)
-      if piece.isLastOfBackward { forget(visit) }
-    case .layer, .head, .experts:
+      if piece.isLastOfBackward(of: part) { forget(visit) }
+    case .layer, .head, .experts, .prediction:
       // All products of a part are in one list, which its first piece works off.
       guard let waiting = awaiting.removeValue(forKey: visit) else { return }
       let buffer = part == .head ? outputMatrix.part : index(of: part)
@@ -258,10 +270,11 @@ extension RankState {
   /// Gives back what a visit kept.
   private mutating func forget(_ visit: Visit) {
     guard let saved = kept.removeValue(forKey: visit) else { return }
-    if visit == newestLoss {
-      memory.add(-saved.softmaxByteCount, .workspace)
-      memory.add(saved.softmaxByteCount - saved.byteCount, .activations)
-      newestLoss = nil
+    if visit.microBatch == newestLoss {
+      let softmax = saved.byteCount(of: .lossSoftmax)
+      memory.add(-softmax, .workspace)
+      memory.add(softmax - saved.byteCount, .activations)
+      if visit.part == .head { newestLoss = nil }
     } else {
       memory.add(-saved.byteCount, .activations)
     }
@@ -284,12 +297,12 @@ extension RankState {
     }
   }
 
-  private mutating func layerBackward(
+  mutating func layerBackward(
     _ piece: ModelPiece, _ index: Int, _ visit: Visit, _ kept: SavedActivations, _ weights: inout WeightGradients
   ) {
     guard let layer = layers[index] else { preconditionFailure("layer \(index) is not on this rank") }
-    let part = self.index(of: .layer(index))
-    var saved = setting.shape.recomputes(.layer(index)) ? rebuilt : kept
+    let part = self.index(of: visit.part)
+    var saved = setting.shape.recomputes(visit.part) ? rebuilt : kept
     switch piece {
     case .attentionOutput, .feedForwardOutput:
       branch = layer.finishBackward(
@@ -332,9 +345,10 @@ extension RankState {
     }
   }
 
-  private mutating func headBackward(
-    _ piece: ModelPiece, _ microBatch: Int, _ saved: SavedActivations, _ weights: inout WeightGradients
+  mutating func headBackward(
+    _ piece: ModelPiece, _ visit: Visit, _ saved: SavedActivations, _ weights: inout WeightGradients
   ) {
+    let head = head(of: visit.part)
     switch piece {
     case .loss: columnInput = saved[.finalNormOutput]
     case .logits:
@@ -342,12 +356,18 @@ extension RankState {
       openGradient(of: parts[matrix.part].part)
       branch = head.lossBackward(
         scale: gradientScale, normalised: columnInput, buffer: parts[matrix.part].weights, offset: matrix.offset,
-        microBatch: self.microBatch(microBatch), saved: saved, gradient: &parts[matrix.part].gradient,
+        microBatch: microBatch(visit.microBatch), saved: saved, gradient: &parts[matrix.part].gradient,
         weightGradients: &weights)
     case .finalNorm:
-      let part = index(of: .head)
+      let part = index(of: visit.part)
+      var normalisedGradient = branch
+      if isFollowed(visit.part) {
+        normalisedGradient += stream
+        normalisedGradient = shard.rounded(normalisedGradient)
+      }
       stream = head.normaliseBackward(
-        normalisedGradient: branch, weights: parts[part].weights, saved: saved, gradient: &parts[part].gradient)
+        normalisedGradient: normalisedGradient, weights: parts[part].weights, saved: saved,
+        gradient: &parts[part].gradient)
     default: preconditionFailure("\(piece) is no piece of the head")
     }
   }
@@ -369,10 +389,25 @@ extension ModelPiece {
   }
 
   /// Whether a part's backward ends with it.
-  fileprivate var isLastOfBackward: Bool { [.embeddingRows, .attentionNorm, .finalNorm].contains(self) }
+  fileprivate func isLastOfBackward(of part: ModelPart) -> Bool {
+    if case .prediction = part { return self == .predictionEmbedding }
+    return [.embeddingRows, .attentionNorm, .finalNorm].contains(self)
+  }
+
+  /// Whether it is of a transformer block.
+  fileprivate var isOfBlock: Bool {
+    switch self {
+    case .embeddingRows, .embeddingOutput, .predictionEmbedding, .predictionInput, .predictionProjection, .finalNorm,
+      .logits, .exponentials, .loss:
+      false
+    default: true
+    }
+  }
 }
 
 extension SavedActivations {
-  /// Bytes of the loss' softmax.
-  fileprivate var softmaxByteCount: Int { tensors.reduce(0) { $0 + ($1.name == .lossSoftmax ? $1.byteCount : 0) } }
+  /// Bytes of a kind of tensor.
+  fileprivate func byteCount(of name: Name) -> Int {
+    tensors.reduce(0) { $0 + ($1.name == name ? $1.byteCount : 0) }
+  }
 }

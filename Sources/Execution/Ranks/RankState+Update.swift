@@ -66,8 +66,7 @@ extension RankState {
       let part = parts[index]
       let gradient = values(index)
       // The embedding's stage answers for a matrix that two stages hold.
-      let copy =
-        part.part == .head && setting.shape.copiesTiedMatrix ? part.layout.range(of: .outputMatrix) ?? 0..<0 : 0..<0
+      let copy = part.layout.tokenTableCopy ?? 0..<0
       for range in part.owned.without(copy) where !range.isEmpty {
         let first = gradient.startIndex + range.lowerBound - part.owned.lowerBound
         squares += part.layout.sumOfSquares(gradient: gradient[first..<first + range.count], range: range)

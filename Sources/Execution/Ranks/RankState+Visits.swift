@@ -130,6 +130,7 @@ extension RankState {
     case .embedding: embeddingForward(piece, microBatch, &saved)
     case .layer(let layer): layerForward(piece, layer, microBatch, &saved, keepsCore: true)
     case .experts: preconditionFailure("\(part) are gone through in their block")
+    case .prediction: preconditionFailure("\(part) is not executed without gradients")
     case .head:
       if let loss = headForward(piece, Visit(part: part, microBatch: microBatch), &saved), place[.tensor] == 0 {
         visits.lossSums[evaluation.index] += loss

@@ -102,8 +102,10 @@ struct RankState {
   let shard: ModelShard
   let embedding: Embedding
   let head: OutputHead
+  /// By block, further predictions' among them.
   var layers: [Int: TransformerLayer] = [:]
-  /// By layer, the rank's routed experts.
+  var predictions: [Int: FurtherPrediction] = [:]
+  /// By block, the rank's routed experts.
   var expertLayers: [Int: ExpertLayer] = [:]
   var parts: [Part] = []
   var partIndex: [ModelPart: Int] = [:]
@@ -116,6 +118,9 @@ struct RankState {
   /// What blocks with experts have in hand, forward and on the way back.
   var forwardExperts = ExpertsInHand()
   var backwardExperts = ExpertsInHand()
+
+  /// What a further prediction has in hand.
+  var predictionInHand = PredictionInHand()
 
   // What a pass works on.
   var stream = Matrix(rowCount: 0, columnCount: 0)
@@ -139,8 +144,8 @@ struct RankState {
   var rebuilt = SavedActivations()
   /// The gradient that waits while a layer runs again.
   var waitingGradient = Matrix(rowCount: 0, columnCount: 0)
-  /// The micro-batch whose softmax is the newest: while its pass runs it is workspace, and kept from then on.
-  var newestLoss: Visit?
+  /// The micro-batch whose softmaxes are the newest: while its pass runs they are workspace, and kept from then on.
+  var newestLoss: Int?
   /// Sum over the tokens of the iteration's micro-batches so far.
   var lossSum = 0.0
   /// Sum of squares of the gradient, and the mean loss: this rank's share, then everybody's.
@@ -160,7 +165,8 @@ struct RankState {
     self.place = place
     shard = setting.shard(tensorIndex: place[.tensor], contextIndex: place[.context])
     embedding = Embedding(shard: shard)
-    head = OutputHead(shard: shard, ownsOutputMatrix: setting.shape.headOwnsMatrix)
+    head = OutputHead(
+      shard: shard, ownsOutputMatrix: setting.shape.headOwnsMatrix, copiesTokenTable: setting.shape.copiesTokenTable)
     makeParts(owned)
   }
 
@@ -178,6 +184,11 @@ struct RankState {
         let layer = TransformerLayer(shard: shard, index: index)
         layers[index] = layer
         return layer.layout
+      case .prediction(let index):
+        let prediction = FurtherPrediction(shard: shard, block: index)
+        predictions[index] = prediction
+        layers[index] = prediction.layer
+        return prediction.layout
       case .experts(let index, let experts):
         let grid = setting.strategy.expertMesh
         let layer = ExpertLayer(

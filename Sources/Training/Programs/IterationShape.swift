@@ -74,6 +74,7 @@ package struct IterationShape: Sendable {
     case .layer(let index): feedForward(ofLayer: index) == .experts ? .expertBlock : .block
     case .experts: .expertBlock
     case .head: .head
+    case .prediction: .prediction
     }
   }
 
@@ -91,9 +92,13 @@ package struct IterationShape: Sendable {
   }
 
   /// Whether a part's activations are computed again in backward: the first layers of each chunk, as many as its stage
-  /// says.
+  /// says, and the blocks of further predictions wherever any layers are.
   package func recomputes(_ part: ModelPart) -> Bool {
-    if case .layer(let layer) = part { isRecomputed[layer] } else { false }
+    switch part {
+    case .layer(let layer): isRecomputed[layer]
+    case .prediction: strategy.recompute == .full
+    case .embedding, .experts, .head: false
+    }
   }
 
   /// Whether a stage's optimizer states lie in the host's memory but for the step.
@@ -108,21 +113,31 @@ package struct IterationShape: Sendable {
   /// Elements of a micro-batch's activations between layers, whole.
   package var activationElementCount: Int { tokenCount * job.model.hiddenSize }
 
-  /// Whether first and last stage each hold the matrix that embedding and head share.
-  package var copiesTiedMatrix: Bool { job.model.hasTiedEmbeddings && strategy.separatesEnds }
+  /// Whether the last stage holds a copy of the first one's token table, among the head's parameters.
+  package var copiesTokenTable: Bool { strategy.copiesTokenTable(of: job.model) }
+
+  /// Whether head or further predictions use the embedding's own table.
+  package var sharesTokenTable: Bool { strategy.sharesTokenTable(of: job.model) }
 
   /// Whether the head's parameters include an output matrix.
-  package var headOwnsMatrix: Bool { !job.model.hasTiedEmbeddings || copiesTiedMatrix }
+  package var headOwnsMatrix: Bool { !job.model.hasTiedEmbeddings || copiesTokenTable }
+
+  /// The blocks of further predictions, in the order of a forward pass.
+  package var predictions: [ModelPart] {
+    let model = job.model
+    return (model.layerCount..<model.layerCount + model.predictionDepth).map(ModelPart.prediction)
+  }
 
   /// Elements of one rank's part of the token table.
   package var matrixElementCount: Int { paddedVocabularySize / strategy.tensorDegree * job.model.hiddenSize }
 
-  /// The parts of a virtual stage that passes go through, in the order of a forward pass. Routed experts are parts of
+  /// The parts of a virtual stage that passes go through, in the order of a forward pass: the last has the head, and behind it
+  /// further predictions. Routed experts are parts of
   /// their own, which blocks need: ``experts(of:rank:)``.
   package func parts(ofVirtualStage virtualStage: Int) -> [ModelPart] {
     var parts = split.layerRanges[virtualStage].map(ModelPart.layer)
     if virtualStage == 0 { parts.insert(.embedding, at: 0) }
-    if virtualStage == split.layerCounts.count - 1 { parts.append(.head) }
+    if virtualStage == split.layerCounts.count - 1 { parts += [.head] + predictions }
     return parts
   }
 
@@ -137,7 +152,8 @@ package struct IterationShape: Sendable {
         expertDegree: 1, expertTensorDegree: strategy.expertTensorDegree) / (model.experts?.count ?? 1) * experts.count
     case .head:
       model.headParameters(vocabularySize: paddedVocabularySize).perRank(tensorDegree: t)
-        + (copiesTiedMatrix ? matrixElementCount : 0)
+        + (copiesTokenTable ? matrixElementCount : 0)
+    case .prediction: model.predictionLayerParameters.perRank(tensorDegree: t)
     }
   }
 
@@ -148,13 +164,14 @@ package struct IterationShape: Sendable {
     let model = job.model
     guard strategy.tensorDegree > 1 else { return 0 }
     guard strategy.usesSequenceParallelism else {
-      if case .layer = part { return model.wholeQueryKeyNormCount } else { return 0 }
+      return part.blockIndex == nil ? 0 : model.wholeQueryKeyNormCount
     }
     return switch part {
     case .embedding: model.embeddingParameters(vocabularySize: paddedVocabularySize).replicated
     case .layer(let index): model.layerParameters(feedForward(ofLayer: index)).replicated
     case .experts: 0
     case .head: model.headParameters(vocabularySize: paddedVocabularySize).replicated
+    case .prediction: model.predictionLayerParameters.replicated
     }
   }
 
@@ -174,7 +191,7 @@ package struct IterationShape: Sendable {
   /// The routed experts of a block that a rank has: of the ranks that divide them each has as many, in their order. Nil for
   /// any other part.
   package func experts(of part: ModelPart, rank: Int) -> ModelPart? {
-    guard case .layer(let index) = part, let experts = job.model.experts, feedForward(ofLayer: index) == .experts else {
+    guard let index = part.blockIndex, let experts = job.model.experts, feedForward(ofLayer: index) == .experts else {
       return nil
     }
     let place = strategy.expertMesh.coordinate(ofRank: rank, along: .expert)

@@ -1,3 +1,5 @@
+package import Documents
+
 /// A part of the model that has parameters of its own: what ZeRO gathers and reduces at once.
 package enum ModelPart: Sendable, Hashable {
   /// Token table and learned positions.
@@ -7,11 +9,27 @@ package enum ModelPart: Sendable, Hashable {
   /// Routed experts of a block, of all of them those that a rank has, counted from 0: the block's own part is all else.
   case experts(Int, Range<Int>)
   /// Final norm and output matrix; with tied embeddings the norm alone, or, on another stage than the embedding, the
-  /// norm and a copy of the embedding's matrix.
+  /// norm and a copy of the embedding's matrix. That copy is here too where further predictions alone need it.
   case head
+  /// A block that predicts a further token, with what comes before it and its final norm. Blocks are counted on from the last
+  /// layer, as checkpoints do.
+  case prediction(Int)
 }
 
 extension ModelPart {
+  /// A block of a model, further predictions' among them.
+  package static func block(_ index: Int, of model: ModelDescription) -> ModelPart {
+    index < model.layerCount ? .layer(index) : .prediction(index)
+  }
+
+  /// The number of a block, whose routed experts have the same; nil of any other part.
+  package var blockIndex: Int? {
+    switch self {
+    case .layer(let index), .prediction(let index): index
+    case .embedding, .experts, .head: nil
+    }
+  }
+
   /// Whether it is of routed experts, whose replicas are other ranks than those of everything else.
   package var isOfExperts: Bool { if case .experts = self { true } else { false } }
 }
@@ -20,13 +38,14 @@ extension ModelPart: Comparable {
   /// In the order of a forward pass.
   package static func < (left: Self, right: Self) -> Bool { left.position < right.position }
 
-  /// The block, and the first expert of it.
-  private var position: (block: Int, expert: Int) {
+  /// The block, and the first expert of it. The head comes before further predictions, which go on from what it normalises.
+  private var position: (isAfterHead: Int, block: Int, expert: Int) {
     switch self {
-    case .embedding: (-1, -1)
-    case .layer(let index): (index, -1)
-    case .experts(let index, let experts): (index, experts.lowerBound)
-    case .head: (.max, -1)
+    case .embedding: (0, -1, -1)
+    case .layer(let index): (0, index, -1)
+    case .experts(let index, let experts): (0, index, experts.lowerBound)
+    case .head: (1, -1, -1)
+    case .prediction(let index): (1, index, -1)
     }
   }
 }
@@ -41,6 +60,7 @@ extension ModelPart: CustomStringConvertible {
     case .experts(let index, let experts):
       "experts \(experts.lowerBound) to \(experts.upperBound - 1) of layer \(index)"
     case .head: "head"
+    case .prediction(let index): "further prediction by block \(index)"
     }
   }
 }
@@ -79,8 +99,12 @@ package enum ModelPiece: String, Sendable, Hashable, CaseIterable {
   /// Bias, dropout and residual on the completed sum.
   case feedForwardOutput = "feed-forward output"
   case finalNorm = "final norm"
-  /// Norms of two vectors of every token, and the product that brings them to one, before a further prediction.
+  /// Rows of tokens further on, zero for those of other parts of the vocabulary.
+  case predictionEmbedding = "embedding rows of further tokens"
+  /// Norms of two vectors of every token, before a further prediction.
   case predictionInput = "prediction input"
+  /// The product that brings them to one.
+  case predictionProjection = "prediction projection"
   /// Logits of the rank's part of the vocabulary, and each token's largest.
   case logits
   /// Exponentials below the maximum, their sum, and the logit of each token's target where it is the rank's own.

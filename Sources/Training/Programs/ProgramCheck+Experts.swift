@@ -27,7 +27,8 @@ extension ProgramCheck {
       }
       for part in held where part.isOfExperts {
         guard case .experts(let layer, let range) = part, range.upperBound <= experts.count else { continue }
-        guard shape.experts(of: .layer(layer), rank: program.rank) == part, held.contains(.layer(layer)) else {
+        let block = ModelPart.block(layer, of: shape.job.model)
+        guard shape.experts(of: block, rank: program.rank) == part, held.contains(block) else {
           throw .misplaced(part, rank: program.rank)
         }
       }

@@ -162,7 +162,8 @@ extension Operand {
   /// Whether collectives of recipes work on it.
   var isOfRecipe: Bool {
     switch self {
-    case .stream, .branch, .columnInput, .tokenMaximum, .tokenTarget, .tokenSum, .attention, .routed: true
+    case .stream, .branch, .columnInput, .tokenMaximum, .tokenTarget, .tokenSum, .attention, .routed, .joined, .columns:
+      true
     case .arrived, .exchanged: false
     }
   }

@@ -15,7 +15,7 @@ extension ProgramCheck {
       case .branch where shape.job.model.latent != nil: continue
       case .stream, .branch, .columnInput: (group, elements) = (tensorGroup, shape.activationElementCount)
       // Group and size are compared with the recipe's.
-      case .attention, .routed: continue
+      case .attention, .routed, .joined, .columns: continue
       case .tokenMaximum, .tokenTarget, .tokenSum: (group, elements) = (tensorGroup, shape.tokenCount)
       case .exchanged(let exchange, let part, _):
         let own = shape.collectives(of: exchange, part: part, rank: program.rank).first {

@@ -34,18 +34,19 @@ extension ProgramLowering {
 
   /// In each step forward layer i meets backward layer n − 1 − i. Computation goes in the order attention forward, experts
   /// backward, experts forward, attention backward; tokens in the order combine backward, dispatch forward, dispatch backward,
-  /// combine forward. Layers without experts, embedding and head run whole.
+  /// combine forward. Layers without experts, embedding, head and further predictions run whole.
   mutating func combine(_ forward: PipelineStep, with backward: PipelineStep) {
     compute(.beginPass(forward))
     let begun = latestStep
     compute(.beginPass(backward))
     var lanes = (forward: begun, backward: latestStep)
     func isLayer(_ part: ModelPart) -> Bool { if case .layer = part { true } else { false } }
+    func isEnd(_ part: ModelPart) -> Bool { ending.contains(part) }
     let ahead = passParts(forward), behind = Array(passParts(backward).reversed())
     let forwards = ahead.filter(isLayer), backwards = behind.filter(isLayer)
 
     for part in ahead where part == .embedding { runForward(part, forward, &lanes.forward) }
-    for part in behind where part == .head { runBackward(part, backward, &lanes.backward) }
+    for part in behind where isEnd(part) { runBackward(part, backward, &lanes.backward) }
     for index in 0..<max(forwards.count, backwards.count) {
       let left = index < forwards.count ? forwards[index] : nil
       let right = index < backwards.count ? backwards[index] : nil
@@ -61,7 +62,7 @@ extension ProgramLowering {
         if let right { runBackward(right, backward, &lanes.backward) }
       }
     }
-    for part in ahead where part == .head { runForward(part, forward, &lanes.forward) }
+    for part in ahead where isEnd(part) { runForward(part, forward, &lanes.forward) }
     for part in behind where part == .embedding { runBackward(part, backward, &lanes.backward) }
     follow(lanes.forward)
     compute(.endPass(forward))
@@ -75,9 +76,9 @@ extension ProgramLowering {
     _ left: ModelPart, _ forward: PipelineStep, _ out: Stretches, _ right: ModelPart, _ backward: PipelineStep,
     _ back: Stretches, _ lanes: inout (forward: Int?, backward: Int?)
   ) {
-    waitForReduction(of: right)
-    gatherNow(right)
-    gatherNow(left)
+    waitForReductions(before: right)
+    gatherNow(right, .backward)
+    gatherNow(left, .forward)
     run(back, \.before, of: right, in: backward, &lanes.backward)
     run(back, \.out, of: right, in: backward, &lanes.backward)
     run(out, \.before, of: left, in: forward, &lanes.forward)
@@ -103,21 +104,18 @@ extension ProgramLowering {
 
   private mutating func runForward(_ part: ModelPart, _ step: PipelineStep, _ lane: inout Int?) {
     follow(lane)
-    gatherNow(part)
+    gatherNow(part, .forward)
     perform([.forward], of: part, in: step)
-    drop(part)
-    if part == .head, sharesMatrixInPlace { drop(.embedding) }
+    dropWeights(after: part, .forward)
     lane = latestStep
   }
 
   private mutating func runBackward(_ part: ModelPart, _ step: PipelineStep, _ lane: inout Int?) {
     follow(lane)
-    waitForReduction(of: part)
-    if part == .head, sharesMatrixInPlace { waitForReduction(of: .embedding) }
-    gatherNow(part)
+    waitForReductions(before: part)
+    gatherNow(part, .backward)
     perform(shape.recomputes(part) ? [.recompute, .backward] : [.backward], of: part, in: step)
-    drop(part)
-    if part == .head, sharesMatrixInPlace { drop(.embedding) }
+    dropWeights(after: part, .backward)
     reduceGradient(of: part)
     lane = latestStep
   }

@@ -13,11 +13,10 @@ extension ProgramLowering {
     let parts = passParts(step)
     var ahead = ArraySlice(parts)
     for part in parts {
-      gatherAhead(&ahead, of: part)
+      gatherAhead(&ahead, of: part, .forward)
       keepSecondary(for: part)
       perform([.forward], of: part, in: step)
-      drop(part)
-      if part == .head, sharesMatrixInPlace { drop(.embedding) }
+      dropWeights(after: part, .forward)
     }
   }
 
@@ -32,12 +31,10 @@ extension ProgramLowering {
     let parts = Array(passParts(step).reversed())
     var ahead = ArraySlice(parts)
     for part in parts {
-      gatherAhead(&ahead, of: part)
-      waitForReduction(of: part)
-      if part == .head, sharesMatrixInPlace { waitForReduction(of: .embedding) }
+      gatherAhead(&ahead, of: part, .backward)
+      waitForReductions(before: part)
       perform(shape.recomputes(part) ? [.recompute, .backward] : [.backward], of: part, in: step)
-      drop(part)
-      if part == .head, sharesMatrixInPlace { drop(.embedding) }
+      dropWeights(after: part, .backward)
       reduceGradient(of: part)
     }
   }
@@ -101,9 +98,6 @@ extension ProgramLowering {
       }
     }
   }
-
-  /// The head uses the embedding's own matrix.
-  var sharesMatrixInPlace: Bool { job.model.hasTiedEmbeddings && !shape.copiesTiedMatrix }
 
   func passParts(_ step: PipelineStep) -> [ModelPart] {
     shape.parts(ofVirtualStage: shape.schedule.virtualStageIndex(stage: place[.pipeline], chunk: step.chunkIndex))

@@ -19,31 +19,48 @@ extension ProgramLowering {
   /// Lets the gathers of a part and of the one after it begin, and the next computation wait for the part's own.
   ///
   /// - Parameter ahead: parts of the pass that were not gathered yet; those that were are taken off.
-  mutating func gatherAhead(_ ahead: inout ArraySlice<ModelPart>, of part: ModelPart) {
+  mutating func gatherAhead(
+    _ ahead: inout ArraySlice<ModelPart>, of part: ModelPart, _ direction: Recipe.Operation.Direction
+  ) {
     guard sharding.weightDegree > 1 else { return }
-    if ahead.first == part { gatherNext(&ahead) }
-    for needed in weightsNeeded(by: part) { waitNext(for: gathers[needed]) }
-    gatherNext(&ahead)
+    if ahead.first == part { gatherNext(&ahead, direction) }
+    for needed in weightsNeeded(by: part, direction) { waitNext(for: gathers[needed]) }
+    gatherNext(&ahead, direction)
   }
 
   /// Lets the gathers of a part begin, and the next computation wait for them.
-  mutating func gatherNow(_ part: ModelPart) {
+  mutating func gatherNow(_ part: ModelPart, _ direction: Recipe.Operation.Direction) {
     guard sharding.weightDegree > 1 else { return }
-    for needed in weightsNeeded(by: part) {
+    for needed in weightsNeeded(by: part, direction) {
       gather(needed)
       waitNext(for: gathers[needed])
     }
   }
 
-  private mutating func gatherNext(_ ahead: inout ArraySlice<ModelPart>) {
+  private mutating func gatherNext(
+    _ ahead: inout ArraySlice<ModelPart>, _ direction: Recipe.Operation.Direction
+  ) {
     guard let next = ahead.popFirst() else { return }
-    for needed in weightsNeeded(by: next) { gather(needed) }
+    for needed in weightsNeeded(by: next, direction) { gather(needed) }
   }
 
-  /// A tied head on the embedding's stage uses the embedding's matrix, a block its routed experts.
-  func weightsNeeded(by part: ModelPart) -> [ModelPart] {
-    if part == .head, sharesMatrixInPlace { return [.embedding, .head] }
-    return shape.withExperts(part, rank: rank)
+  /// What has to be gathered when a part is come to: a block needs its routed experts. Further predictions use the head's
+  /// matrix, and as a tied head does the embedding's table on the embedding's stage: those are gathered with the first of them
+  /// in a pass, and stay to the last.
+  func weightsNeeded(by part: ModelPart, _ direction: Recipe.Operation.Direction) -> [ModelPart] {
+    guard ending.contains(part) else { return shape.withExperts(part, rank: rank) }
+    let isFirst = part == (direction == .forward ? ending.first : ending.last)
+    let shared: [ModelPart] = isFirst ? (shape.sharesTokenTable ? [.embedding, .head] : [.head]) : []
+    return part == .head ? shared : shared + shape.withExperts(part, rank: rank)
+  }
+
+  /// Gives up what nothing in the pass needs any more once a part is done.
+  mutating func dropWeights(after part: ModelPart, _ direction: Recipe.Operation.Direction) {
+    guard ending.contains(part) else { return drop(part) }
+    if part != .head { drop(part) }
+    guard part == (direction == .forward ? ending.last : ending.first) else { return }
+    drop(.head)
+    if shape.sharesTokenTable { drop(.embedding) }
   }
 
   private mutating func gather(_ part: ModelPart) {
@@ -64,14 +81,25 @@ extension ProgramLowering {
   /// Keeps slices of what was gathered for the first time.
   mutating func keepSecondary(for part: ModelPart) {
     guard sharding.secondaryDegree != nil else { return }
-    for needed in weightsNeeded(by: part) where keptParts.insert(needed).inserted { compute(.keepSecondary(needed)) }
+    for needed in weightsNeeded(by: part, .forward) where keptParts.insert(needed).inserted {
+      compute(.keepSecondary(needed))
+    }
   }
 
   // MARK: Sharded gradients are reduced in every micro-batch
 
+  /// Before a part runs backward, the last gradients must have been taken of all that it writes: its own, and of the first that
+  /// uses the head's matrix, or the embedding's table beside it, those.
+  mutating func waitForReductions(before part: ModelPart) {
+    waitForReduction(of: part)
+    guard part == ending.last else { return }
+    if part != .head { waitForReduction(of: .head) }
+    if shape.sharesTokenTable { waitForReduction(of: .embedding) }
+  }
+
   /// A part's gradient is written again only when its last one has been taken; and while one part's is reduced only one more
   /// is written, or every part's would be held whole.
-  mutating func waitForReduction(of part: ModelPart) {
+  private mutating func waitForReduction(of part: ModelPart) {
     for it in shape.withExperts(part, rank: rank) { waitNext(for: reductions[it]) }
     waitNext(for: reductionOrder.dropLast().last)
   }

@@ -23,11 +23,11 @@ extension ProgramLowering {
   private mutating func visit(_ parts: [ModelPart], _ microBatches: Range<Int>, isFirst: Bool) {
     var ahead = ArraySlice(parts)
     for part in parts {
-      gatherAhead(&ahead, of: part)
+      gatherAhead(&ahead, of: part, .forward)
       if gathers[part] == nil { waitNext(for: uploads[part]) }
       if isFirst, shape.isHosted(part) { compute(.update(part, with: .ofLastIteration)) }
       for evaluation in shape.evaluations(ofRank: rank) {
-        for needed in weightsNeeded(by: part) { compute(.perturb(needed, evaluation)) }
+        for needed in weightsNeeded(by: part, .forward) { compute(.perturb(needed, evaluation)) }
         evaluate(part, microBatches, evaluation)
       }
       leave(part, isFirst: isFirst)
@@ -87,8 +87,7 @@ extension ProgramLowering {
       gathers[part] = nil
       upload(releases.count + visitsAhead)
     } else {
-      drop(part)
+      dropWeights(after: part, .forward)
     }
-    if part == .head, sharesMatrixInPlace { drop(.embedding) }
   }
 }

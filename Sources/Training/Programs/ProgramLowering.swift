@@ -9,6 +9,8 @@ struct ProgramLowering {
   let parameters: StageParameters
   let tensorGroup: RankGroup
   let pipelineGroup: RankGroup
+  /// The head, and further predictions behind it, of which some rank holds all.
+  let ending: [ModelPart]
   var steps: [ProgramStep] = []
   /// The last step of each stream.
   private var last: [ProgramStep.Stream: Int] = [:]
@@ -46,6 +48,7 @@ struct ProgramLowering {
     parameters = shape.parameters(ofRank: rank)
     tensorGroup = mesh.group(along: .tensor, containing: rank)
     pipelineGroup = mesh.group(along: .pipeline, containing: rank)
+    ending = [.head] + shape.predictions
   }
 
   var strategy: Strategy { shape.strategy }

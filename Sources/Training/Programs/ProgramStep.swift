@@ -70,6 +70,10 @@ package enum Operand: Sendable, Hashable {
   case attention(AttentionTensor)
   /// What goes between ranks that have tokens and ranks that have their experts.
   case routed(RoutedTensor)
+  /// What a further prediction begins with: the two vectors of every token side by side, or their gradient.
+  case joined
+  /// What the product of both gives, of which each rank of a tensor group has its columns.
+  case columns
   /// What arrived for a pass, in parts.
   case arrived(PipelineStep)
   /// What an exchange is of: a part of the model, or everything on the rank; and where a quantised reduction has got to,
@@ -213,6 +217,8 @@ extension Operand: CustomStringConvertible {
     case .tokenSum: "sums of exponentials"
     case .attention(let tensor): tensor.rawValue
     case .routed(let tensor): tensor.rawValue
+    case .joined: "input of a further prediction"
+    case .columns: "columns of a further prediction's input"
     case .arrived(let pass): "what arrived for \(pass)"
     case .exchanged(let exchange, let part, let hop): exchange.description(of: part, hop)
     }

@@ -15,7 +15,8 @@ package struct Exchange: Sendable, Hashable {
     case gradient
     /// Gradients of parameters that every rank of a tensor group holds whole but has computed in part.
     case partialGradient
-    /// The gradient of the matrix that the first and the last stage share.
+    /// The gradient of the matrix that the first and the last stage share: a tied one, or the table that further predictions
+    /// look up tokens in.
     case tiedMatrixGradient
     /// The gradient's sum of squares, and the loss; the losses of zeroth-order training.
     case scalars

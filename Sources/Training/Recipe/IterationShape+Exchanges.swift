@@ -45,9 +45,10 @@ extension IterationShape {
 
   /// How often a moment comes in an iteration of a part that a rank holds.
   package func count(of moment: Moment, _ part: ModelPart) -> Int {
-    let isUsedByHead = part == .embedding && !headOwnsMatrix
+    let isUsedByHead = part == .embedding && sharesTokenTable
     if isZerothOrder { return moment.count(microBatchCount: visitedMicroBatches.count, useCount: isUsedByHead ? 2 : 1) }
-    // Forward and backward; a tied head on the embedding's stage needs the embedding's matrix as well.
+    // Forward and backward; a tied head on the embedding's stage needs the embedding's matrix as well, and so do further
+    // predictions.
     return moment.count(
       microBatchCount: schedule.microBatchCount, useCount: isUsedByHead ? 4 : 2)
   }
@@ -71,7 +72,7 @@ extension IterationShape {
     case .weights, .updatedWeights, .gradient, .progress: held(parameterCount)
     case .partialGradient: held(partialGradientCount)
     case .tiedMatrixGradient:
-      copiesTiedMatrix && (stage == 0 || stage == strategy.headStage) ? matrixElementCount : 0
+      copiesTokenTable && (stage == 0 || stage == strategy.headStage) ? matrixElementCount : 0
     case .scalars: isZerothOrder ? job.zerothOrder.evaluationCount : 2
     case .anchorStep: job.outer.penalty.asksForAnchorStep ? 1 : 0
     }

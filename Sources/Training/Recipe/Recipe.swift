@@ -93,7 +93,8 @@ package struct Recipe: Sendable {
   package let experts: RoutedExperts?
   /// Layers that predict further tokens.
   package let predictionDepth: Int
-  private let predictsWithExperts: Bool
+  /// Whether their blocks have experts, as the last layer's.
+  let predictsWithExperts: Bool
 
   /// - Parameters:
   ///   - vocabularySize: rows of the token table, padded.
@@ -171,35 +172,6 @@ package struct Recipe: Sendable {
     case .expertBlock: experts == nil ? [] : blockSteps(pass, experts)
     case .prediction: predictionSteps(pass)
     case .head: headSteps(pass)
-    }
-  }
-
-  /// A further prediction: two vectors of every token brought to one, a block, and the head on what it gives (DeepSeek-AI
-  /// 2024, section 2.2).
-  private func predictionSteps(_ pass: Pass) -> [Step] {
-    guard predictionDepth > 0 else { return [] }
-    let projection = LinearLayer(
-      tokenCount: tokenCount, inputCount: 2 * hidden, outputCount: hidden / tensorDegree, dividesOutputs: true)
-    let block = blockSteps(pass, predictsWithExperts ? experts : nil), head = headSteps(pass)
-    // Both vectors, and both as the norms before the product leave them.
-    let input = KeptTensor(role: .columnInput, byteCount: 4 * rowCount * hidden * elementByteCount)
-    switch pass {
-    case .forward:
-      return [
-        .piece(.predictionInput, [norm(.forward), norm(.forward), .product(projection, .forward), .keep(input)])
-      ] + block + head
-    case .recompute: return block
-    // With split backward passes nothing predicts further tokens.
-    case .inputGradient, .weightGradient: return []
-    case .backward:
-      return head + block + [
-        .piece(
-          .predictionInput,
-          [
-            .product(projection, .backward), .free(input), .accumulate(parameterCount: projection.weightCount),
-            norm(.backward), norm(.backward),
-          ])
-      ]
     }
   }
 
