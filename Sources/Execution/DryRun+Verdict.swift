@@ -62,6 +62,7 @@ extension DryRun {
         of: run, sentInIterations, stepCount: options.stepCount, miniature: miniature, choices: reference.map(\.choices)
       )
       + Self.hostTraffic(of: run, stepCount: options.stepCount, miniature: miniature)
+      + Self.updateTraffic(of: run, stepCount: options.stepCount, miniature: miniature)
     do {
       memory = Self.memory(of: run, miniature: miniature, job: try job.with(optimizer))
       bubble = Bubble(

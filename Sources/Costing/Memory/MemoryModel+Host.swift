@@ -25,11 +25,14 @@ extension MemoryModel {
     if hosting.updatePercent > 0 {
       let updated = updatedCount(stage: stage, layers)
       let count = share(of: updated)
-      let states = share(of: optimizerBytes(stage: stage, layers))
+      // Whole states of as many parameters, where all have as many.
+      let states =
+        optimizer.uniformByteCount.map { $0 * count } ?? share(of: optimizerBytes(stage: stage, layers))
       hosted.optimizer = states - (keepsMastersBesideHost ? count * optimizer.masterByteCount : 0)
       // Gradients that are reduced part by part go to the host as they come; whole ones are kept until the step.
       if sharding.gradientDegree > 1 {
-        hosted.gradients = share(of: gradientBytes(stage: stage, layers))
+        hosted.gradients =
+          share(of: gradientBytes(stage: stage, layers) / gradientByteCount) * gradientByteCount
       }
       // The host has fp32 weights of its own to update, or 16-bit ones, and gradients in fp32.
       hosted.onHost += states + 4 * count

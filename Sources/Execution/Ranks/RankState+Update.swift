@@ -16,6 +16,7 @@ extension RankState {
     for (element, addend) in zip(parts[index].gradientShard.indices, shard) {
       parts[index].gradientShard[element] += addend
     }
+    sendReducedGradient(index)
     memory.add(-parts[index].layout.count * setting.job.precision.byteCount, .workspace)
   }
 
@@ -89,6 +90,7 @@ extension RankState {
     if offloadsOptimizer { memory.add(optimizerBytes, .optimizer) }
     defer { if offloadsOptimizer { memory.add(-optimizerBytes, .optimizer) } }
     for index in parts.indices {
+      exchangeUpdate(index)
       parts[index].optimizer.update(
         gradient: ownedGradient(index), scale: clippingScale / shard.lossScale, step: step, settings: setting.optimizer)
       let updated = parts[index].optimizer.masters.map(setting.arithmetic.rounded)

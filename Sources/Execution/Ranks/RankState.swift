@@ -68,7 +68,9 @@ struct RankState {
     var reduced: [Float] = []
     /// Where gradients are sharded, the accumulated gradient of `ranges.gradients`.
     var gradientShard: [Float]
-    var optimizer: OptimizerState
+    var optimizer: DividedOptimizer
+    /// Of `gradientShard`, the first elements that lie on the host.
+    var hostedGradientCount = 0
     /// Where workers take outer steps, of the same elements.
     var outer: OuterState?
     /// How those that hold the part divide its states, and the rank's number among them.
@@ -159,6 +161,8 @@ struct RankState {
   var visits = Visits()
   /// What rounds of workers have in hand.
   var rounds = Rounds()
+  /// What has gone to the host and come from there for its updates.
+  var hostMoves = HostMoves()
 
   init(setting: ExecutionSetting, place: Mesh.Coordinates, parts owned: [ModelPart]) {
     self.setting = setting
@@ -228,7 +232,7 @@ struct RankState {
           Part(
             part: layout.part, layout: layout, ranges: ranges, weights: shardsWeights || isHosted ? [] : weights,
             weightShard: shardsWeights || isHosted ? Array(weights[ranges.weights]) : [], gradient: [],
-            gradientShard: [], optimizer: OptimizerState(masters: [], settings: setting.optimizer),
+            gradientShard: [], optimizer: DividedOptimizer(masters: [], settings: setting.optimizer),
             sharding: sharding, replica: replica))
         memory.add(ranges.weights.count * setting.job.precision.byteCount, isHosted ? .host : .weights)
         continue
@@ -239,7 +243,7 @@ struct RankState {
           weightShard: shardsWeights ? Array(weights[ranges.weights]) : [],
           gradient: shardsGradients ? [] : [Float](repeating: 0, count: layout.count),
           gradientShard: shardsGradients ? [Float](repeating: 0, count: ranges.gradients.count) : [],
-          optimizer: OptimizerState(masters: Array(initial[ranges.optimizer]), settings: setting.optimizer),
+          optimizer: DividedOptimizer(masters: Array(initial[ranges.optimizer]), settings: setting.optimizer),
           sharding: sharding, replica: replica))
     }
     if isZerothOrder { return }
@@ -247,14 +251,7 @@ struct RankState {
       memory.add((part.weights.count + part.weightShard.count) * setting.job.precision.byteCount, .weights)
       memory.add(part.gradient.count * setting.job.gradientByteCount, .gradients)
     }
-    // What the host updates lies there: states, and a gradient in fp32.
-    let percent = setting.strategy.hosting.updatePercent
-    let shards = parts.reduce(0) { $0 + $1.gradientShard.count } * setting.job.gradientByteCount
-    memory.add(shards - shards * percent / 100, .gradients)
-    let count = parts.reduce(0) { $0 + $1.owned.count } * percent / 100, states = optimizerBytes * percent / 100
-    let masters = setting.keepsMastersBesideHost ? setting.optimizer.kept.masterByteCount(setting.job.precision) : 0
-    memory.add(states + 4 * count, .host)
-    memory.add(optimizerBytes - states + masters * count, offloadsOptimizer ? .host : .optimizer)
+    placeUpdates()
     makeOuterStates()
   }
 
