@@ -166,6 +166,26 @@ import Training
     #expect(Self.ends([Self.flow(1, share: 1), Self.flow(1, share: 1, latency: 1)]) == [1, 2])
   }
 
+  @Test("Letters of one stream arrive in the order in which they were sent, whichever is through first")
+  func order() {
+    let medium = ClockMedium(rankCount: 2, contends: true)
+    for (index, seconds) in [3.0, 1, 2].enumerated() {
+      medium.send(
+        ClockMedium.Letter(identity: index, sentSeconds: 0, senderStep: index), from: 0, to: 1, stream: index / 2,
+        Self.flow(seconds, share: 0.1), byteCount: 1)
+    }
+    var arrivals: [Double: [Int]] = [:]
+    while medium.advance() != nil {
+      for stream in 0...1 {
+        while let letter = medium.take(at: 1, from: 0, stream: stream) {
+          arrivals[medium.now, default: []].append(letter.identity)
+        }
+      }
+    }
+    // The second waits for the first; the third is of another stream.
+    #expect(arrivals == [2: [2], 3: [0, 1]])
+  }
+
   // MARK: Programs that come to no end
 
   @Test("A message that nobody sends is a deadlock that names who waits for whom")

@@ -13,6 +13,9 @@ extension StageCost {
     package let quantisingSeconds: Double
     /// The optimizer step.
     package let optimizerSeconds: Double
+    /// Of the reduction, and of the gather, the share that is of routed experts.
+    package var routedReduceShare = 0.0
+    package var routedGatherShare = 0.0
 
     /// Of a stage that does nothing more.
     package static let none = Tail(reduceSeconds: 0, gatherSeconds: 0, quantisingSeconds: 0, optimizerSeconds: 0)
@@ -46,9 +49,12 @@ extension StageCost {
       // States come for the step and go after it; nothing is taken to hide that.
       optimizer += 2 * Double(memory.optimizerBytes(stage: stage, layers)) / host.bytesPerSecond
     }
+    func share(_ routed: Double, of all: Double) -> Double { all > 0 ? routed / all : 0 }
     return Tail(
       reduceSeconds: reduce, gatherSeconds: gather, quantisingSeconds: traffic.kernelSeconds,
-      optimizerSeconds: optimizer)
+      optimizerSeconds: optimizer,
+      routedReduceShare: share(traffic.routedReduceSeconds, of: traffic.reduceSeconds),
+      routedGatherShare: share(traffic.routedGatherSeconds, of: traffic.gatherSeconds))
   }
 
   /// What gives a stage's gradients of the last micro-batch: its backward pass, or where that is split the weights' part.
@@ -87,7 +93,7 @@ extension StageCost {
   /// 1/o and summed over the replicas of each shard, updated weights gathered from 1/o to 1/w; and what quantising takes.
   private func traffic(
     stage: Int, _ layers: LayerCounts
-  ) -> (reduceSeconds: Double, gatherSeconds: Double, kernelSeconds: Double) {
+  ) -> StepTraffic {
     var kernelBytes = 0.0
     /// All that is exchanged at a moment, one after the other, bucket by bucket.
     ///
@@ -120,12 +126,22 @@ extension StageCost {
       }
       return sum
     }
-    var reduce = seconds(.lastBackward, groups), gathered = seconds(.step, groups)
-    if let expertGroups {
-      reduce += seconds(.lastBackward, expertGroups, isRouted: true)
-      gathered += seconds(.step, expertGroups, isRouted: true)
-    }
-    return (reduce, gathered, kernelBytes * secondsPerMemoryByte)
+    let reduce = seconds(.lastBackward, groups), gathered = seconds(.step, groups)
+    let routedReduce = expertGroups.map { seconds(.lastBackward, $0, isRouted: true) } ?? 0
+    let routedGather = expertGroups.map { seconds(.step, $0, isRouted: true) } ?? 0
+    return StepTraffic(
+      reduceSeconds: reduce + routedReduce, gatherSeconds: gathered + routedGather,
+      kernelSeconds: kernelBytes * secondsPerMemoryByte, routedReduceSeconds: routedReduce,
+      routedGatherSeconds: routedGather)
+  }
+
+  /// What a stage's replicas communicate once an iteration, and of it what is of routed experts.
+  private struct StepTraffic {
+    let reduceSeconds: Double
+    let gatherSeconds: Double
+    let kernelSeconds: Double
+    let routedReduceSeconds: Double
+    let routedGatherSeconds: Double
   }
 
   /// The volume of an exchange of the step: of all parameters at once where gradients are whole, otherwise part by part.

@@ -13,6 +13,9 @@ final class ClockMedium {
   private var events = Heap<Event>()
   private var eventCount = 0
   private var mailboxes: [Mailbox<Letter>]
+  /// By sender, receiver and stream: letters sent, letters that have arrived in their order, and those that came before their
+  /// turn, by number. Two that go at the same time on shared links keep their order, as on a device's stream.
+  private var channels: [Channel: (sent: Int, arrived: Int, early: [Int: Letter])] = [:]
   /// By rank and stream: when the step under way there had all it waited for, once it has ended; otherwise nil.
   private var finished: [Double?]
   /// Ranks that wait for a collective to be complete, by its number.
@@ -35,9 +38,15 @@ final class ClockMedium {
     let senderStep: Int
   }
 
+  private struct Channel: Hashable {
+    let sender: Int
+    let receiver: Int
+    let stream: Int
+  }
+
   /// What a flow is for.
   enum Delivery: Sendable {
-    case letter(Letter, from: Int, to: Int, stream: Int)
+    case letter(Letter, from: Int, to: Int, stream: Int, number: Int)
     case collective([Seat])
   }
 
@@ -82,7 +91,10 @@ final class ClockMedium {
 
   /// Sends a message; its receiver has it when it has crossed the links.
   func send(_ letter: Letter, from: Int, to: Int, stream: Int, _ flow: FlowPrice, byteCount: Int) {
-    start(flow, for: .letter(letter, from: from, to: to, stream: stream), byteCount: byteCount)
+    let channel = Channel(sender: from, receiver: to, stream: stream)
+    let number = channels[channel]?.sent ?? 0
+    channels[channel, default: (0, 0, [:])].sent = number + 1
+    start(flow, for: .letter(letter, from: from, to: to, stream: stream, number: number), byteCount: byteCount)
   }
 
   func take(at place: Int, from sender: Int, stream: Int) -> Letter? {
@@ -130,8 +142,13 @@ final class ClockMedium {
 
   private func deliver(_ delivery: Delivery, since start: Double) -> [Int] {
     switch delivery {
-    case .letter(let letter, let from, let to, let stream):
-      mailboxes[to].put(letter, from: from, stream: stream)
+    case .letter(let letter, let from, let to, let stream, let number):
+      let channel = Channel(sender: from, receiver: to, stream: stream)
+      channels[channel]?.early[number] = letter
+      while let next = channels[channel]?.arrived, let letter = channels[channel]?.early.removeValue(forKey: next) {
+        channels[channel]?.arrived = next + 1
+        mailboxes[to].put(letter, from: from, stream: stream)
+      }
       return [to]
     case .collective(let seats):
       for seat in seats { finish(seat, met: start) }

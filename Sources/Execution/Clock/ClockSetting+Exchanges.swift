@@ -29,24 +29,36 @@ extension ClockSetting {
       price = FlowPrice(
         bytesSeconds: cost[stage].seconds(of: exchange, elementCount: elementCount(exchange, part, stage)))
     case .updatedWeights:
-      price = FlowPrice(bytesSeconds: tails[stage].gatherSeconds * share(of: part, exchange, at: .step, stage))
+      let routed = tails[stage].routedGatherShare
+      price = FlowPrice(
+        bytesSeconds: tails[stage].gatherSeconds * (exchange.isOfExperts ? routed : 1 - routed)
+          * share(of: part, exchange, at: .step, stage))
     case .gradient:
       guard hop != .inside else { return FlowPrice() }
+      let routed = tails[stage].routedReduceShare
       price = FlowPrice(
-        bytesSeconds: tails[stage].reduceSeconds * share(of: part, exchange, at: .lastBackward, stage))
+        bytesSeconds: tails[stage].reduceSeconds * (exchange.isOfExperts ? routed : 1 - routed)
+          * share(of: part, exchange, at: .lastBackward, stage))
     }
-    if contends, price.bytesSeconds > 0 { price.uses = uses(of: group, place: place) }
+    if contends, price.bytesSeconds > 0 {
+      price.uses = uses(of: group, place: place, isOfExperts: exchange.isOfExperts)
+    }
     return price
   }
 
   /// The links that a collective takes: those of the simulated rank's node where replicas are alike, otherwise those of every
   /// node that holds members, each with all ranks that take part there.
-  private func uses(of group: RankGroup, place: Int) -> [SharedLink.Use] {
+  ///
+  /// - Parameter isOfExperts: whether it is among ranks that hold the same experts, which may be neighbours of a tensor group.
+  private func uses(of group: RankGroup, place: Int, isOfExperts: Bool) -> [SharedLink.Use] {
     guard !areReplicasAlike else {
       return model.uses(
         ofCollectiveOver: group, at: ranks[place], memberCount: mesh.blockSize(below: .pipeline))
     }
-    let perNode = model.cluster.devicesPerNode, t = mesh.degree(of: .tensor)
+    let perNode = model.cluster.devicesPerNode
+    // Ranks of a node that do the same in groups of their own.
+    let ofExperts = shape.strategy.expertDegree * shape.strategy.expertTensorDegree
+    let t = isOfExperts ? min(ofExperts, mesh.degree(of: .tensor)) : mesh.degree(of: .tensor)
     var uses: [SharedLink.Use] = [], first = 0
     let members = group.ranks
     while first < members.count {
@@ -73,7 +85,9 @@ extension ClockSetting {
   /// The share of one collective in what a stage exchanges at a moment that is priced as a whole: by its elements, and
   /// by how many exchanges follow each other.
   private func share(of part: ModelPart?, _ exchange: Exchange, at moment: Moment, _ stage: Int) -> Double {
-    let alike = shape.exchanges(at: moment).count { $0.content == exchange.content }
+    let alike = shape.exchanges(at: moment).count {
+      $0.content == exchange.content && $0.isOfExperts == exchange.isOfExperts
+    }
     return Double(elementCount(exchange, part, stage)) / Double(elementCount(exchange, nil, stage)) / Double(alike)
   }
 }

@@ -56,7 +56,8 @@ final class ClockSetting: Sendable {
       let content = StageLayers(range, of: cost.kinds).content(split.choices?[stage])
       return Dictionary(
         uniqueKeysWithValues: [
-          StagePart.embedding, .layer(.dense, isKept: false), .layer(.dense, isKept: true), .head,
+          StagePart.embedding, .layer(.dense, isKept: false), .layer(.dense, isKept: true),
+          .layer(.experts, isKept: false), .layer(.experts, isKept: true), .head,
         ].map { part in
           (
             part,
@@ -99,7 +100,8 @@ final class ClockSetting: Sendable {
   /// The pieces and collectives of a pass, and the share of its time that each takes.
   func steps(of part: ModelPart, _ step: PipelineStep, stage: Int) -> [(step: Recipe.Step, share: Double)] {
     let own = steps[cost.paces[stage]]
-    let again: [Recipe.Pass] = shape.recomputes(part) ? [.recompute] : []
+    let again: [Recipe.Pass] =
+      shape.recomputes(part) || shape.strategy.recomputesModules && part.isLayer ? [.recompute] : []
     let passes: [Recipe.Pass] =
       switch step.pass {
       case .forward: [.forward]
@@ -171,4 +173,8 @@ final class ClockSetting: Sendable {
           fromRank: from, toRank: to, senderCount: senders,
           bytesPerSecond: Double(byteCount) / seconds.bytesSeconds) : [])
   }
+}
+
+extension ModelPart {
+  fileprivate var isLayer: Bool { if case .layer = self { true } else { false } }
 }

@@ -45,7 +45,9 @@ package struct Simulation: Sendable {
               : "a head that uses the embedding's matrix takes the embedding up whole, the model its matrix alone"
             : strategy.sharding.gradientDegree > 1
               ? "gathers and reductions hide under what is computed meanwhile, not under their own layer"
-              : "replicas send over their own links, the model prices the slowest",
+              : strategy.overlapsExperts && strategy.pipelineDegree > 1
+                ? "a pair of passes begins when both inputs are there and sends when both are through, in the model one by one"
+                : "replicas send over their own links, the model prices the slowest",
         seconds: passes - modelled),
       Difference(
         reason: isOuter
