@@ -104,19 +104,83 @@ import Training
     }
   }
 
-  @Test("What runs on no clock is said")
-  func refusals() throws {
-    let divided = try Question("data=4,expert=2,zero_stage=2", .plain)
-    #expect(throws: TimedRun.Failure.self) { try divided.run() }
-    let failure = try #require(throws: TimedRun.Failure.self) { try divided.run() }
-    #expect(failure.description.contains("gradients are divided"))
-    let plan = try statedPlan(
-      "data=8,expert=8,zero_stage=1", cluster: "dgx-h100-1", model: "deepseek-v3", globalBatch: 8)
-    let predicting = try #require(throws: TimedRun.Failure.self) {
-      try TimedRun(
-        CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName), strategy: plan.strategy,
-        split: plan.split, contends: false)
+  /// Where they are alone on their links experts' gathers and reductions take what the model prices of them, in every micro-batch.
+  @Test("Divided states of experts are gathered and reduced beside computation", arguments: [2, 3])
+  func dividedStates(zeroStage: Int) throws {
+    for pattern in ["data=8,expert=2", "data=8,expert=8", "tensor=2,data=4,sequence_parallel=true,expert=2"] {
+      let question = try Question("\(pattern),zero_stage=\(zeroStage)", .grouped)
+      let run = try question.run(contends: true)
+      for causes in run.causesOfStages {
+        let sum = causes.parts.reduce(0) { $0 + $1.seconds }
+        #expect(abs(sum - run.iterationSeconds) <= 1e-9 * run.iterationSeconds, "\(pattern)")
+      }
+      #expect(run.iterationSeconds > 0.5 * question.plan.prediction.iterationSeconds, "\(pattern)")
+      #expect(run.iterationSeconds < 2 * question.plan.prediction.iterationSeconds, "\(pattern)")
+      // Of each exchange of experts, the price of its group.
+      let alone = try question.run(), track = alone.tracks[0]
+      var count = 0
+      for slice in track.slices {
+        guard case .collective(let it) = track.program.steps[slice.step].operation,
+          case .exchanged(let exchange, let part?, _) = it.operand, exchange.isOfExperts,
+          exchange.content == .weights || exchange.content == .gradient && exchange.format == .weights
+        else { continue }
+        let expected = question.cost[0].seconds(
+          of: exchange, elementCount: alone.setting.shape.elementCount(of: exchange, part: part, stage: 0))
+        #expect(abs(slice.endSeconds - slice.metSeconds - expected) <= 1e-9 * expected)
+        count += 1
+      }
+      // With all ranks dividing experts nobody has the same ones.
+      #expect((count > 0) == !pattern.contains("expert=8"), "\(pattern): \(count)")
     }
-    #expect(predicting.description.contains("several tokens"))
+  }
+
+  /// Their seconds are the head's, their states and the copy of the token table are exchanged with all others.
+  @Test(
+    "Further predictions run with the head",
+    arguments: [
+      "data=2,zero_stage=1", "pipeline=2,data=2,zero_stage=1", "pipeline=2,virtual_stages=2",
+      "tensor=2,pipeline=2,data=2,sequence_parallel=true,zero_stage=1,recompute=full",
+    ], [PredictionDryRunTests.Kind.plain, .tied, .latent])
+  func predictions(pattern: String, kind: PredictionDryRunTests.Kind) throws {
+    try Self.predictionsEndAsPriced(PredictionDryRunTests.plan(pattern, kind, depth: 2))
+  }
+
+  @Test(
+    "So they do in models with experts",
+    arguments: [
+      "data=4,expert=4", "data=4,expert=2,zero_stage=1", "tensor=2,data=2,sequence_parallel=true,expert=4",
+      "pipeline=2,data=4,expert=4,zero_stage=1",
+    ])
+  func predictionsOfExperts(pattern: String) throws {
+    try Self.predictionsEndAsPriced(PredictionDryRunTests.plan(pattern, .experts, depth: 1))
+  }
+
+  private static func predictionsEndAsPriced(_ plan: Plan) throws {
+    let model = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName)
+    let run = try TimedRun(model, strategy: plan.strategy, split: plan.split, contends: false)
+    let cost = model.cost(of: plan.strategy), split = plan.split, last = plan.strategy.pipelineDegree - 1
+    var reduced = run.passEndSeconds
+    for (end, other) in zip(reduced, cost.passEndSeconds(of: split)) {
+      #expect(abs(end - other) <= 1e-9 * other, "\(end), \(other)")
+    }
+    let tails = (0...last).map { cost.tail(stage: $0, cost.content(of: split, stage: $0)) }
+    func reduce() { reduced = zip(reduced, tails).map { $0 + $1.reduceSeconds } }
+    let isSharded = plan.strategy.sharding.optimizerDegree > 1
+    if !isSharded { reduce() }
+    if cost.embeddingSumSeconds > 0 {
+      let both = max(reduced[0], reduced[last]) + cost.embeddingSumSeconds
+      (reduced[0], reduced[last]) = (both, both)
+    }
+    if isSharded { reduce() }
+    let steps = tails.map { $0.optimizerSeconds + $0.gatherSeconds }.max() ?? 0
+    let whole = (reduced.max() ?? 0) + steps + cost.fixedSeconds
+    #expect(abs(run.iterationSeconds - whole) <= 1e-9 * whole, "\(run.iterationSeconds), \(whole)")
+    for causes in run.causesOfStages {
+      let sum = causes.parts.reduce(0) { $0 + $1.seconds }
+      #expect(abs(sum - run.iterationSeconds) <= 1e-9 * run.iterationSeconds)
+    }
+    if plan.job.model.experts == nil {
+      #expect(run.peakActivationBytes == plan.prediction.stageMemory.map(\.activationBytes))
+    }
   }
 }

@@ -59,7 +59,9 @@ extension StageCost {
   ///
   /// - Parameter elementCount: of the whole part.
   package func seconds(of exchange: Exchange, elementCount: Int) -> Double {
-    traffic(of: exchange, elementCount: elementCount).seconds
+    traffic(
+      of: exchange, elementCount: elementCount, in: exchange.isOfExperts ? expertGroups ?? groups : groups
+    ).seconds
   }
 
   /// Seconds of both passes of a micro-batch through one part of a virtual stage, by cause, beside what replicas
@@ -99,9 +101,8 @@ extension StageCost {
     backward.contextSeconds = passes.backwardContextSeconds
     backward.expertSeconds = passes.backwardExpertSeconds
     backward.launchSeconds = (factor - 1) * passes.backwardSeconds
-    let gathered = groups.exchanges(at: .laterUse), reduced = groups.exchanges(at: .partBackward)
-    forward.dataSeconds = slowdown(of: passes.forwardSeconds, by: gathered, part)
-    backward.dataSeconds = slowdown(of: passes.backwardSeconds, by: gathered + reduced, part)
+    forward.dataSeconds = slowdown(of: passes.forwardSeconds, at: [.laterUse], part)
+    backward.dataSeconds = slowdown(of: passes.backwardSeconds, at: [.laterUse, .partBackward], part)
     var weights = PassCauses()
     if part == .embedding {
       // It has no input that has a gradient.
@@ -125,22 +126,35 @@ extension StageCost {
 
   // MARK: What replicas exchange meanwhile
 
-  /// The seconds by which exchanges slow computation that hides them: making and reading codes, and the share of the
-  /// shorter of the two that the framework does not hide.
-  private func slowdown(of seconds: Double, by exchanges: [Exchange], _ part: StagePart) -> Double {
-    guard !exchanges.isEmpty else { return 0 }
-    var onLinks = 0.0, kernels = 0.0
-    for exchange in exchanges {
-      let traffic = traffic(of: exchange, elementCount: parameterCount(of: part))
-      onLinks += traffic.seconds
-      kernels += traffic.kernelBytes * secondsPerMemoryByte
+  /// The seconds by which exchanges at some moments slow computation that hides them: making and reading codes, and the share
+  /// of the shorter of the two that the framework does not hide.
+  private func slowdown(of seconds: Double, at moments: [Moment], _ part: StagePart) -> Double {
+    var onLinks = 0.0, kernels = 0.0, isAlone = true
+    func add(_ groups: ShardGroups, _ elementCount: Int) {
+      for exchange in moments.flatMap(groups.exchanges(at:)) {
+        guard elementCount > 0 else { continue }
+        let traffic = traffic(of: exchange, elementCount: elementCount, in: groups)
+        onLinks += traffic.seconds
+        kernels += traffic.kernelBytes * secondsPerMemoryByte
+        isAlone = false
+      }
     }
+    add(groups, parameterCount(of: part))
+    // Among those that hold the same routed experts.
+    if let expertGroups {
+      switch part {
+      case .layer(.experts, _): add(expertGroups, memory.parameters.routed)
+      case .head: add(expertGroups, memory.parameters.headRouted)
+      case .embedding, .layer(.dense, _): break
+      }
+    }
+    if isAlone { return 0 }
     let overlap =
       memory.sharding.weightDegree > 1 ? framework.gatherOverlapFraction : framework.shardedGradientOverlapFraction
     return kernels + (1 - overlap) * min(seconds + kernels, onLinks)
   }
 
-  private func traffic(of exchange: Exchange, elementCount: Int) -> ShardTraffic {
+  private func traffic(of exchange: Exchange, elementCount: Int, in groups: ShardGroups) -> ShardTraffic {
     Self.traffic(of: exchange, parameterCount: elementCount, memory: memory, groups: groups)
   }
 

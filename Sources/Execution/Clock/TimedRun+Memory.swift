@@ -19,6 +19,8 @@ extension TimedRun {
     if setting.shape.isZerothOrder { return heldBetweenVisits(of: track) }
     for slice in track.slices {
       guard case .compute(.pass(let part, let pass)) = track.program.steps[slice.step].operation else { continue }
+      // What further predictions keep is counted with the head.
+      if case .prediction = part { continue }
       let stagePart = setting.stagePart(part)
       let kept = memory.activationBytes(of: stagePart), awaiting = memory.awaitingBytes(of: stagePart)
       let change =

@@ -40,9 +40,6 @@ package struct TimedRun: Sendable {
   /// - Precondition: the strategy breaks no rule for the model's job and cluster.
   /// - Complexity: O(simulated ranks × micro-batches × layers of a stage).
   package init(_ model: CostModel, strategy: Strategy, split: Split, contends: Bool) throws(Failure) {
-    if let what = Self.notTimed(model.job.model, strategy) {
-      throw Failure(description: "\(Miniature.Refusal.notExecuted(what))")
-    }
     guard strategy.update == .outer else {
       let setting = ClockSetting(model, strategy: strategy, split: split, contends: contends)
       try self.init(setting, programs: setting.programs)
@@ -57,14 +54,6 @@ package struct TimedRun: Sendable {
       if count == period || round.isSettled { return }
       count = min(period, 2 * count)
     }
-  }
-
-  /// What runs on no clock; nil of what does.
-  static func notTimed(_ model: ModelDescription, _ strategy: Strategy) -> String? {
-    if model.predictionDepth > 0 { return "models that predict several tokens" }
-    // Of what ranks that hold the same experts exchange in every micro-batch, the price of a part says nothing apart.
-    return model.experts != nil && strategy.sharding.gradientDegree > 1
-      ? "iterations on the clock of models with experts whose gradients are divided" : nil
   }
 
   /// The most steps that are simulated, as ``stepCount(_:strategy:split:)`` counts them: about a gigabyte.
