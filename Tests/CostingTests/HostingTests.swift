@@ -105,6 +105,37 @@ import Testing
     )
   }
 
+  /// The same run by its model and its layout, tensor 2, pipeline 2 and experts over 4 ranks: what a rank updates follows, and
+  /// what leaves the device, and how much longer an iteration takes.
+  @Test func publishedUpdatesOfExperts() throws {
+    let shipped = try Shipped.catalog.cluster("dgx-h100-4")
+    let cluster = try ClusterDescription(
+      name: "two nodes", device: shipped.device, nodeNames: ["n0", "n1"], devicesPerNode: 8,
+      levels: shipped.levels.map {
+        ClusterDescription.Level(
+          name: $0.name, span: min(16, $0.span), bytesPerSecond: $0.bytesPerSecond,
+          sharedBytesPerSecond: $0.sharedBytesPerSecond)
+      }, host: ClusterDescription.Host(memoryBytes: 2_000_000_000_000, bytesPerSecond: 50e9))
+    let model = try CostModel(
+      cluster: cluster,
+      job: TrainingJob(model: Shipped.catalog.model("qwen3-30b-a3b"), sequenceLength: 4_096, globalBatch: 64),
+      frameworkName: "megatron-lm")
+    func prediction(_ percent: Int) throws -> Prediction {
+      let pattern =
+        "tensor=2,pipeline=2,data=4,sequence_parallel=true,expert=4,zero_stage=1,micro_batch=1,host_update_percent=\(percent)"
+      return try Estimate(model: model, pattern: StrategyPattern(text: pattern, source: "test")).prediction
+    }
+    let whole = try prediction(0), updated = whole.stageMemory[0].optimizerBytes / 12
+    #expect(abs(Double(updated) / 1.908e9 - 1) < 1e-3)
+    for (percent, seconds) in [(25, 1.871), (50, 2.484), (75, 3.187), (100, 3.877)] {
+      let hosted = try prediction(percent), share = updated * percent / 100
+      #expect(hosted.stageMemory[0].optimizerBytes == whole.stageMemory[0].optimizerBytes - 8 * share)
+      #expect(hosted.stageMemory[0].hostBytes == 16 * share)
+      let longer = hosted.iterationSeconds - whole.iterationSeconds
+      #expect(abs((0.996 + longer) / seconds - 1) < 0.1, "\(percent) %: \(longer) s longer")
+    }
+  }
+
   @Test func whatCannotBeOnTheHostIsRefused() throws {
     let job = try Self.job()
     func violation(_ strategy: Strategy, hasHost: Bool = true) -> StrategyViolation? {

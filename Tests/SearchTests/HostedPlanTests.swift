@@ -33,6 +33,21 @@ import Testing
       vocabularySize: 32000, hasGatedFeedForward: true, hasTiedEmbeddings: false)
   }
 
+  /// Mixtral 8x7B's states are 747 GB, of which 8 H100 have 640 at most: it trains there with a part of the update, the experts'
+  /// among it, on the host, and not without.
+  @Test func aMixtureTrainsOnOneNodeWithItsHost() throws {
+    func plan(hostGigabytes: Int?) throws -> Plan? {
+      let model = try Self.model(
+        Shipped.catalog.model("mixtral-8x7b"), device: "h100-sxm5-80gb", hostGigabytes: hostGigabytes, globalBatch: 16,
+        sequenceLength: 4_096, framework: "megatron-lm")
+      return PlanSearch(model: model, capabilities: .megatronLM).plan(toolVersion: "test")
+    }
+    #expect(try plan(hostGigabytes: nil) == nil)
+    let found = try #require(try plan(hostGigabytes: 2_000))
+    #expect(found.strategy.hosting.updatePercent > 0 && !found.strategy.hosting.holdsWeights)
+    #expect(found.prediction.stageMemory.allSatisfy { $0.hostBytes > 0 })
+  }
+
   /// LLaMA 33B on 8 A100 of 40 GB under DeepSpeed trains with optimizer and weights on the host where that has 750 to
   /// 800 GB, and fails on the host with 600 GB (people's reports).
   @Test func llama33BNeedsATerabyteOfItsHost() throws {
