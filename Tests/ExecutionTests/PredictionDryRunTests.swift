@@ -73,6 +73,28 @@ import Training
     try Self.holds(Self.plan(pattern, .plain, depth: 2, layerCounts: layerCounts))
   }
 
+  /// Plans of a model that is shipped with its further prediction are run with it.
+  @Test(arguments: [
+    "pipeline=8,data=128,expert=64,virtual_stages=4,recompute=full,zero_stage=1,moe_dispatcher=deepep",
+    "tensor=4,pipeline=4,data=64,sequence_parallel=true,expert=64,virtual_stages=4,zero_stage=1,moe_dispatcher=deepep",
+  ])
+  func deepSeeksPlansRunWithTheirs(pattern: String) throws {
+    let plan = try statedPlan(
+      pattern, cluster: Shipped.catalog.cluster("dgx-h100-128"), model: Shipped.catalog.model("deepseek-v3"),
+      globalBatch: 8192,
+      layerCounts: pattern.contains("pipeline=8")
+        ? [1] + [Int](repeating: 2, count: 30) + [0] : [3] + [Int](repeating: 4, count: 13) + [3, 3])
+    let miniature = try Miniature(of: plan, rankLimit: 16)
+    #expect(miniature.model.job.model.predictionDepth == 1)
+    let last = miniature.strategy.pipelineDegree - 1
+    // As many layers as the stages have that are kept.
+    let prediction = ModelPart.prediction(miniature.model.job.model.layerCount)
+    #expect(miniature.shape.parameters(ofStage: last).entries.contains { $0.part == prediction })
+    let run = try DryRun(miniature, options: DryRun.Options(stepCount: 1))
+    #expect(run.disagreements.isEmpty, "\(run.disagreements)")
+    #expect(run.traffic.contains { $0.kind == TrafficKind.embedding.rawValue && $0.executedBytes > 0 })
+  }
+
   /// Without further predictions nothing of them is there: programs, numbers and bytes are those of the model without.
   @Test func noneIsTheModelWithout() throws {
     for pattern in ["pipeline=2,data=2", "tensor=2,sequence_parallel=true"] {

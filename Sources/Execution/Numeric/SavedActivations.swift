@@ -86,6 +86,9 @@ struct SavedActivations: Sendable {
   /// Bytes of all, in the job's formats.
   var byteCount: Int { tensors.reduce(0) { $0 + $1.byteCount } }
 
+  /// Bytes of a kind of tensor.
+  func byteCount(of name: Name) -> Int { tensors.reduce(0) { $0 + ($1.name == name ? $1.byteCount : 0) } }
+
   mutating func keep(_ name: Name, _ values: Matrix, elementByteCount: Int) {
     tensors.append(Tensor(name: name, values: values, elementByteCount: elementByteCount))
   }

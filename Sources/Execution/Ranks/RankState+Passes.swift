@@ -393,21 +393,4 @@ extension ModelPiece {
     if case .prediction = part { return self == .predictionEmbedding }
     return [.embeddingRows, .attentionNorm, .finalNorm].contains(self)
   }
-
-  /// Whether it is of a transformer block.
-  fileprivate var isOfBlock: Bool {
-    switch self {
-    case .embeddingRows, .embeddingOutput, .predictionEmbedding, .predictionInput, .predictionProjection, .finalNorm,
-      .logits, .exponentials, .loss:
-      false
-    default: true
-    }
-  }
-}
-
-extension SavedActivations {
-  /// Bytes of a kind of tensor.
-  fileprivate func byteCount(of name: Name) -> Int {
-    tensors.reduce(0) { $0 + ($1.name == name ? $1.byteCount : 0) }
-  }
 }

@@ -96,6 +96,18 @@ extension RankState {
   }
 }
 
+extension ModelPiece {
+  /// Whether it is of a transformer block.
+  var isOfBlock: Bool {
+    switch self {
+    case .embeddingRows, .embeddingOutput, .predictionEmbedding, .predictionInput, .predictionProjection, .finalNorm,
+      .logits, .exponentials, .loss:
+      false
+    default: true
+    }
+  }
+}
+
 extension Matrix {
   /// Columns as rows.
   fileprivate var transposed: Matrix {
