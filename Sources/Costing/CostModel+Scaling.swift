@@ -44,13 +44,3 @@ extension CostModel {
     }
   }
 }
-
-extension DeviceSpeed {
-  fileprivate func scaling(computation: Double, memory: Double) -> Self {
-    Self(
-      secondsPerGEMMFLOP: secondsPerGEMMFLOP / computation, gemmHalfSize: gemmHalfSize,
-      secondsPerAttentionFLOP: secondsPerAttentionFLOP / computation,
-      secondsPerUnalignedFLOP: secondsPerUnalignedFLOP / computation, alignedHeadMultiple: alignedHeadMultiple,
-      secondsPerMemoryByte: secondsPerMemoryByte / memory)
-  }
-}

@@ -169,7 +169,7 @@ package struct CostModel: Sendable {
       keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective,
       context: key.context,
       experts: RoutedExperts(
-        job, tensorDegree: tensorDegree, key.experts, devicesPerNode: links.devicesPerNode), modules: key.modules)
+        job, tensorDegree: tensorDegree, key.experts, devicesPerNode: links.domainSize), modules: key.modules)
     let rates = ComputeRates(device.speed, framework: framework, job: job)
     let context = links.contextGroups(key.context)
     let experts = links.expertGroups(of: Strategy(mesh: layout.mesh).with(key.experts), recipe)

@@ -56,7 +56,7 @@ struct DeviceModel: Sendable {
     let groups = links.shardGroups(strategy.sharding)
     let kind: LayerCounts.Kind = job.model.experts == nil ? .dense : .experts
     let floor = StageCost.launchFloorSeconds(
-      strategy: strategy, againShare: microBatch.launchedAgainShare[kind], kind: kind, framework: framework,
+      strategy: strategy, job: job, againShare: microBatch.launchedAgainShare[kind], kind: kind, framework: framework,
       devicesPerNode: links.devicesPerNode)
     let passes = microBatch.layers[kind]
     let memory = MemoryModel(

@@ -19,9 +19,11 @@ extension ClusterDescription {
         throw refusal(
           count == 1 ? "it has no node" : "it describes one node and no network; state one with --device and --inter")
       }
-      guard outer.count == 1 else {
+      // Full domains go on as the first ones are.
+      let networkLevels = outer.count { !$0.isScaleUp }
+      guard networkLevels == 1 else {
         throw refusal(
-          "its network of \(outer.count.counted("level")) is described for \(nodeCount.counted("node")), "
+          "its network of \(networkLevels.counted("level")) is described for \(nodeCount.counted("node")), "
             + "and not how it goes on")
       }
       guard network.oversubscription == 1 else {
@@ -52,6 +54,7 @@ extension ClusterDescription.Level {
   package func spanning(_ span: Int) -> ClusterDescription.Level {
     ClusterDescription.Level(
       name: name, span: span, bytesPerSecond: bytesPerSecond, latencySeconds: latencySeconds, efficiency: efficiency,
-      sharedBytesPerSecond: sharedBytesPerSecond, oversubscription: oversubscription)
+      sharedBytesPerSecond: sharedBytesPerSecond, oversubscription: oversubscription, hasFlatRings: hasFlatRings,
+      isScaleUp: isScaleUp, wideArea: wideArea)
   }
 }

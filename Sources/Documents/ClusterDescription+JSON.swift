@@ -111,6 +111,7 @@ extension ClusterDescription.Level {
       oversubscription: fields.optional("oversubscription")?.number(
         in: 1...1_000, expected: "an oversubscription factor from 1 to 1000") ?? 1,
       hasFlatRings: fields.optional("flat_rings")?.boolean() ?? false,
+      isScaleUp: fields.optional("scale_up")?.boolean() ?? false,
       wideArea: fields.optional("wide_area").map { (field) throws(DocumentError) in try .init(field) })
     try fields.finish()
   }
@@ -122,6 +123,7 @@ extension ClusterDescription.Level {
       ("shared_bytes_per_second", sharedBytesPerSecond.map(JSON.number)),
       ("oversubscription", oversubscription == 1 ? nil : .number(oversubscription)),
       ("flat_rings", hasFlatRings ? .boolean(true) : nil),
+      ("scale_up", isScaleUp ? .boolean(true) : nil),
       ("wide_area", wideArea?.json))
   }
 }

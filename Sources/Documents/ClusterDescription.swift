@@ -19,15 +19,19 @@ package struct ClusterDescription: Sendable, Equatable {
     /// Whether collectives that cross the level run as one ring through all ranks, as they do over sockets, and never level by
     /// level.
     package let hasFlatRings: Bool
+    /// Whether links between nodes are the devices' own, as those inside a node are (an NVL72 rack): they then reach what the
+    /// device profile says of those.
+    package let isScaleUp: Bool
     /// What is special of links between sites; nil where the level is none of those.
     package let wideArea: WideArea?
 
     package init(
       name: String, span: Int, bytesPerSecond: Double, latencySeconds: Double? = nil, efficiency: Double? = nil,
       sharedBytesPerSecond: Double? = nil, oversubscription: Double = 1, hasFlatRings: Bool = false,
-      wideArea: WideArea? = nil
+      isScaleUp: Bool = false, wideArea: WideArea? = nil
     ) {
       self.hasFlatRings = hasFlatRings
+      self.isScaleUp = isScaleUp
       self.wideArea = wideArea
       self.name = name
       self.span = span
@@ -135,6 +139,11 @@ package struct ClusterDescription: Sendable, Equatable {
   package var isMixed: Bool { devices.count > 1 }
   package var nodeCount: Int { nodeNames.count }
   package var deviceCount: Int { nodeNames.count * devicesPerNode }
+  /// Consecutive devices that reach each other over links of their own: those of a node, or of a domain of several.
+  package var domainSize: Int { levels.filter(isScaleUp).map(\.span).max() ?? devicesPerNode }
+
+  /// Whether a level is of the devices' own links.
+  package func isScaleUp(_ level: Level) -> Bool { level.span <= devicesPerNode || level.isScaleUp }
 
   /// The most models of device in one cluster: every order of the models is searched.
   static let largestModelCount = 4

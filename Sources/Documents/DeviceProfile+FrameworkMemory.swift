@@ -32,6 +32,9 @@ extension DeviceProfile.Framework {
     /// Whole activations for each layer in flight that are no longer needed but not free either, since a collective of
     /// a tensor group may still read them: while the host launches ahead of the device.
     package var pendingActivationFactor: Double
+    /// Whether layers' weights lie in the narrow format that they are multiplied in and not also as they are stored, where a
+    /// job has such a format (Megatron-LM's `--fp8-param-gather`).
+    package var holdsNarrowWeights = false
     /// What a run of this framework reports as its memory.
     package var reportedMemory: ReportedMemory
     /// Whose memory it reports.
@@ -104,6 +107,7 @@ extension DeviceProfile.Framework.Memory {
       in: 0...64, expected: "a number from 0 to 64")
     pendingActivationFactor = try fields.required("pending_activation_factor").number(
       in: 0...64, expected: "a number from 0 to 64")
+    holdsNarrowWeights = try fields.optional("holds_narrow_weights")?.boolean() ?? false
     reportedMemory = try fields.required("reported_memory").choice(of: DeviceProfile.Framework.ReportedMemory.self)
     reportedStage = try fields.required("reported_stage").choice(of: DeviceProfile.Framework.ReportedStage.self)
     comfortableFraction = try fields.optional("comfortable_fraction")?.fraction()
@@ -115,6 +119,7 @@ extension DeviceProfile.Framework.Memory {
     object(
       ("reserved_bytes", .integer(reservedBytes)), ("activation_factor", .number(activationFactor)),
       ("keeps_activated_gate", .boolean(keepsActivatedGate)),
+      ("holds_narrow_weights", holdsNarrowWeights ? .boolean(true) : nil),
       ("selective_recomputation", selective == .attentionCore ? nil : .string(selective.rawValue)),
       ("logits_bytes_per_entry", .number(logitsBytesPerEntry)),
       ("backward_workspace_factor", .number(backwardWorkspaceFactor)),

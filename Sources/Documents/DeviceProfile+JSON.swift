@@ -43,10 +43,13 @@ extension DeviceProfile.Datasheet {
     fp16FLOPPerSecond = try peaks.required("fp16").positiveNumber()
     bf16FLOPPerSecond = try peaks.optional("bf16")?.positiveNumber() ?? 0
     tf32FLOPPerSecond = try peaks.optional("tf32")?.positiveNumber() ?? 0
+    fp8FLOPPerSecond = try peaks.optional("fp8")?.positiveNumber() ?? 0
+    fp4FLOPPerSecond = try peaks.optional("fp4")?.positiveNumber() ?? 0
     try peaks.finish()
     hasFlashAttention = try fields.required("flash_attention").boolean()
     scaleUpBytesPerSecond = try fields.required("scale_up_bytes_per_second").positiveNumber()
     scaleOutBytesPerSecond = try fields.required("scale_out_bytes_per_second").positiveNumber()
+    scaleUpDomainSize = try fields.optional("scale_up_domain")?.integer(in: 2...65_536)
     var sources: [String] = []
     for entry in try fields.required("sources").array(count: 0...64) { sources.append(try entry.string()) }
     self.sources = sources
@@ -61,11 +64,14 @@ extension DeviceProfile.Datasheet {
         object(
           ("fp32", .number(fp32FLOPPerSecond)), ("fp16", .number(fp16FLOPPerSecond)),
           ("bf16", bf16FLOPPerSecond > 0 ? .number(bf16FLOPPerSecond) : nil),
-          ("tf32", tf32FLOPPerSecond > 0 ? .number(tf32FLOPPerSecond) : nil))
+          ("tf32", tf32FLOPPerSecond > 0 ? .number(tf32FLOPPerSecond) : nil),
+          ("fp8", fp8FLOPPerSecond > 0 ? .number(fp8FLOPPerSecond) : nil),
+          ("fp4", fp4FLOPPerSecond > 0 ? .number(fp4FLOPPerSecond) : nil))
       ),
       ("flash_attention", .boolean(hasFlashAttention)),
       ("scale_up_bytes_per_second", .number(scaleUpBytesPerSecond)),
-      ("scale_out_bytes_per_second", .number(scaleOutBytesPerSecond)), ("sources", .strings(sources)))
+      ("scale_out_bytes_per_second", .number(scaleOutBytesPerSecond)),
+      ("scale_up_domain", scaleUpDomainSize.map(JSON.integer)), ("sources", .strings(sources)))
   }
 }
 
@@ -84,6 +90,8 @@ extension DeviceProfile.Compute {
     } else {
       unalignedPeakFraction = try fields.required("unaligned_peak_fraction").fraction()
     }
+    fp8 = try fields.optional("fp8").map { (field) throws(DocumentError) in try DeviceProfile.ProductRate(field) }
+    fp4 = try fields.optional("fp4").map { (field) throws(DocumentError) in try DeviceProfile.ProductRate(field) }
     try fields.finish()
   }
 
@@ -91,8 +99,19 @@ extension DeviceProfile.Compute {
     object(
       ("gemm_peak_fraction", .number(gemmPeakFraction)), ("gemm_half_size", .number(gemmHalfSize)),
       ("attention_peak_fraction", .number(attentionPeakFraction)), ("memory_fraction", .number(memoryFraction)),
-      ("unaligned_peak_fraction", .number(unalignedPeakFraction)))
+      ("unaligned_peak_fraction", .number(unalignedPeakFraction)), ("fp8", fp8?.json), ("fp4", fp4?.json))
   }
+}
+
+extension DeviceProfile.ProductRate {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    peakFraction = try fields.required("peak_fraction").fraction()
+    halfSize = try fields.required("half_size").nonNegativeNumber()
+    try fields.finish()
+  }
+
+  var json: JSON { object(("peak_fraction", .number(peakFraction)), ("half_size", .number(halfSize))) }
 }
 
 extension DeviceProfile.Memory {
@@ -164,6 +183,7 @@ extension DeviceProfile.Framework {
     var fields = try field.fields()
     name = try fields.required("name").name()
     layerFloorSeconds = try fields.required("layer_floor_seconds").nonNegativeNumber()
+    ownExpertLayerFloorSeconds = try fields.optional("expert_layer_floor_seconds")?.nonNegativeNumber()
     floorSharpness = try fields.required("floor_sharpness").number(in: 1...64, expected: "a number from 1 to 64")
     pipelineFloorSecondsPerTensorRank = try fields.required("pipeline_floor_seconds_per_tensor_rank")
       .nonNegativeNumber()
@@ -183,6 +203,7 @@ extension DeviceProfile.Framework {
     gemmFactor = try fields.required("gemm_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
     attentionFactor = try fields.required("attention_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
     elementWiseFactor = try fields.required("element_wise_factor").positiveNumber()
+    ownExpertElementWiseFactor = try fields.optional("expert_element_wise_factor")?.positiveNumber()
     layerSplit = try fields.required("layer_split").choice(of: DeviceProfile.LayerSplit.self)
     logitsTrafficBytesPerEntry = try fields.required("logits_traffic_bytes_per_entry").number(
       in: 0...1_024, expected: "a number from 0 to 1024")
@@ -192,6 +213,7 @@ extension DeviceProfile.Framework {
     interleavesLargerGroups = try fields.optional("interleaves_larger_groups")?.boolean() ?? false
     usesFlashAttention = try fields.required("flash_attention").boolean()
     multipliesInTF32 = try fields.optional("fp32_in_tf32")?.boolean() ?? false
+    accumulatesInFP32 = try fields.optional("accumulates_in_fp32")?.boolean()
     memory = try Memory(try fields.required("memory"))
     vocabularyMultiple = try fields.required("vocabulary_multiple").integer(in: 1...Self.largestVocabularyMultiple)
     try fields.finish()
@@ -200,6 +222,7 @@ extension DeviceProfile.Framework {
   var json: JSON {
     object(
       ("name", .string(name)), ("layer_floor_seconds", .number(layerFloorSeconds)),
+      ("expert_layer_floor_seconds", ownExpertLayerFloorSeconds.map(JSON.number)),
       ("floor_sharpness", .number(floorSharpness)),
       ("pipeline_floor_seconds_per_tensor_rank", .number(pipelineFloorSecondsPerTensorRank)),
       ("tensor_floor_seconds_per_rank", .number(tensorFloorSecondsPerRank)),
@@ -218,13 +241,15 @@ extension DeviceProfile.Framework {
       ("gemm_factor", .number(gemmFactor)),
       ("attention_factor", .number(attentionFactor)),
       ("element_wise_factor", .number(elementWiseFactor)),
+      ("expert_element_wise_factor", ownExpertElementWiseFactor.map(JSON.number)),
       ("layer_split", .string(layerSplit.rawValue)),
       ("logits_traffic_bytes_per_entry", .number(logitsTrafficBytesPerEntry)),
       ("gradient_accumulation_factor", .number(gradientAccumulationFactor)),
       ("fragile_replicated_pipelines", .boolean(hasFragileReplicatedPipelines)),
       ("interleaves_larger_groups", interleavesLargerGroups ? .boolean(true) : nil),
       ("flash_attention", .boolean(usesFlashAttention)),
-      ("fp32_in_tf32", multipliesInTF32 ? .boolean(true) : nil), ("memory", memory.json),
+      ("fp32_in_tf32", multipliesInTF32 ? .boolean(true) : nil),
+      ("accumulates_in_fp32", accumulatesInFP32.map(JSON.boolean)), ("memory", memory.json),
       ("vocabulary_multiple", .integer(vocabularyMultiple)))
   }
 }

@@ -26,12 +26,18 @@ package struct DeviceProfile: Sendable, Equatable {
     package let bf16FLOPPerSecond: Double
     /// Of fp32 numbers that matrix units multiply as TF32 (AMD's XF32); zero where the device has none that do.
     package var tf32FLOPPerSecond = 0.0
+    /// Of 8-bit and of 4-bit floating-point numbers; zero where the device has no matrix units for them.
+    package var fp8FLOPPerSecond = 0.0
+    package var fp4FLOPPerSecond = 0.0
     /// Whether FlashAttention kernels exist for it.
     package let hasFlashAttention: Bool
     /// One direction, one device, to the others of its node; used where a run record states no rate.
     package let scaleUpBytesPerSecond: Double
     /// One direction, one device's share of its node's network; used where a run record states no rate.
     package let scaleOutBytesPerSecond: Double
+    /// Devices that its own links join beyond a node at most, such as the 72 of an NVL72 rack; nil where they end at the node.
+    /// Used where a run record states no levels.
+    package var scaleUpDomainSize: Int?
     package let sources: [String]
   }
 
@@ -48,6 +54,30 @@ package struct DeviceProfile: Sendable, Equatable {
     /// Share of the fp32 peak that the products of unfused attention reach where ordinary cores multiply, since matrix
     /// units cannot load rows of a head size that is no multiple of 16 bytes.
     package var unalignedPeakFraction: Double
+    /// What products of 8-bit and of 4-bit numbers reach of their own peaks; nil takes what follows from ``gemmPeakFraction``
+    /// and ``gemmHalfSize``, see ``rate(of:)``.
+    package var fp8: ProductRate?
+    package var fp4: ProductRate?
+
+    /// What products of a narrow format reach of its peak.
+    package func rate(of format: ProductFormat) -> ProductRate {
+      (format.bitCount == 8 ? fp8 : fp4)
+        // As long in each dimension takes to fill and drain matrix units, at twice or four times the rate.
+        ?? ProductRate(peakFraction: gemmPeakFraction, halfSize: gemmHalfSize * 16 / Double(format.bitCount))
+    }
+  }
+
+  /// What matrix products of one format reach of its peak.
+  package struct ProductRate: Sendable, Equatable {
+    /// Share of peak FLOP/s that a very large product reaches, 0…1.
+    package var peakFraction: Double
+    /// Size of a dimension at which half of that is reached, were the other two infinite.
+    package var halfSize: Double
+
+    package init(peakFraction: Double, halfSize: Double) {
+      self.peakFraction = peakFraction
+      self.halfSize = halfSize
+    }
   }
 
   /// How much of the memory a run can use.
@@ -102,9 +132,19 @@ package struct DeviceProfile: Sendable, Equatable {
     /// recomputation.
     package var layerFloorSeconds: Double
 
-    /// The same of a layer with experts, whose host routes, copies row counts and launches about twice as many kernels. Not
-    /// fitted.
-    package var expertLayerFloorSeconds: Double { 2 * layerFloorSeconds }
+    /// The same of a layer with experts, where nothing is known of their rows before they come: the host waits for their
+    /// counts, and launches more kernels; nil takes twice ``layerFloorSeconds``.
+    package var ownExpertLayerFloorSeconds: Double?
+    /// The same, with what takes its place.
+    package var expertLayerFloorSeconds: Double {
+      get { ownExpertLayerFloorSeconds ?? 2 * layerFloorSeconds }
+      set { ownExpertLayerFloorSeconds = newValue }
+    }
+    /// Share of that where the host waits for no counts: rows of a fixed number, or a way of tokens that counts on the device.
+    package static let expertLaunchesWithoutWaiting = 0.5
+    /// Factor on it where the way of one micro-batch's tokens runs under another's layers, which the host launches piece by
+    /// piece, and waits for between streams.
+    package static let overlappedExpertLaunches = 1.7
 
     /// How host and device share a stage's time: (device^k + host^k)^(1/k). Large: the slower decides, the host runs
     /// ahead of the device; 2: they half wait for each other.
@@ -146,6 +186,13 @@ package struct DeviceProfile: Sendable, Equatable {
     package var attentionFactor: Double
     /// Memory traffic of element-wise operations, as a multiple of what fused kernels would move.
     package var elementWiseFactor: Double
+    /// The same of operations between experts' products; nil takes ``elementWiseFactor``.
+    package var ownExpertElementWiseFactor: Double?
+    /// The same, with what takes its place.
+    package var expertElementWiseFactor: Double {
+      get { ownExpertElementWiseFactor ?? elementWiseFactor }
+      set { ownExpertElementWiseFactor = newValue }
+    }
     /// How layers are split into stages when nobody says otherwise.
     package var layerSplit: LayerSplit
     /// Bytes of memory traffic per entry of the logits that the loss causes forward, and as many backward.
@@ -161,6 +208,9 @@ package struct DeviceProfile: Sendable, Equatable {
     package var interleavesLargerGroups = false
     /// Whether attention is fused in runs that do not say.
     package var usesFlashAttention: Bool
+    /// Whether gradients are accumulated in fp32 in runs of 16-bit weights that do not say; nil where it follows from the
+    /// weights' format.
+    package var accumulatesInFP32: Bool?
     /// Whether it multiplies fp32 numbers as TF32 where the device can, though nobody asked.
     package var multipliesInTF32 = false
     /// What it keeps in memory.
@@ -199,6 +249,8 @@ package struct DeviceProfile: Sendable, Equatable {
     case .fp16: datasheet.fp16FLOPPerSecond
     case .bf16: datasheet.bf16FLOPPerSecond
     case .tf32: datasheet.tf32FLOPPerSecond
+    case .fp8Delayed, .fp8Current, .fp8Blockwise, .mxfp8: datasheet.fp8FLOPPerSecond
+    case .nvfp4: datasheet.fp4FLOPPerSecond
     }
   }
 

@@ -11,7 +11,10 @@ extension DeviceProfile.LayerSplit {
       return split
     }
     return switch self {
-    case .even: .even(layerCount: model.layerCount, stageCount: stageCount, chunkCount: chunkCount)
+    case .even:
+      .even(
+        layerCount: model.layerCount, predictionDepth: model.predictionDepth, stageCount: stageCount,
+        chunkCount: chunkCount)
     case .cumulativeCost:
       Split(cumulativeLayerCounts(model: model, stageCount: stageCount * chunkCount), stageCount: stageCount)
     }
@@ -30,9 +33,23 @@ extension Split {
   /// As even as can be, one layer more on middle stages first, since the first stage has the embedding and the last the
   /// head.
   ///
+  /// Layers that predict further tokens, and every head with them, count as a layer each of the last virtual stage, as in the
+  /// layouts that Megatron-Bridge's recipes state for DeepSeek-V3 (61 layers on 16 virtual stages: four on each but one on
+  /// the last, with the further prediction).
+  ///
   /// - Precondition: there are at least as many layers as virtual stages, but for the first and the last of chunks.
-  package static func even(layerCount: Int, stageCount: Int, chunkCount: Int = 1) -> Split {
+  package static func even(
+    layerCount: Int, predictionDepth: Int = 0, stageCount: Int, chunkCount: Int = 1
+  ) -> Split {
     let virtualStageCount = stageCount * chunkCount
+    if predictionDepth > 0, virtualStageCount > 1 {
+      let ends = 2 * predictionDepth + 1
+      // What the last has to do beyond its part is taken from nobody: it has no layer then.
+      let all = even(layerCount: layerCount + ends, stageCount: 1, chunkCount: virtualStageCount).layerCounts
+      let last = max(0, all[virtualStageCount - 1] - ends)
+      let others = even(layerCount: layerCount - last, stageCount: 1, chunkCount: virtualStageCount - 1).layerCounts
+      if last > 0 || chunkCount > 1 { return Split(others + [last], stageCount: stageCount) }
+    }
     precondition(
       layerCount >= virtualStageCount - (chunkCount > 1 ? 2 : 0), "every virtual stage needs a layer, or is an end")
     var counts = [Int](repeating: layerCount / virtualStageCount, count: virtualStageCount)

@@ -43,8 +43,15 @@ extension MeasuredRun {
       assumptions.append("a node sends \(nodeRate) bytes/s")
     }
     do {
+      let domain = device.datasheet.scaleUpDomainSize.flatMap {
+        Self.domainSize(upTo: $0, devicesPerNode: perNode, nodeCount: machine.nodeCount)
+      }
+      if let domain, domain < machine.deviceCount {
+        assumptions.append(
+          "\(domain) devices of each domain of \(device.datasheet.scaleUpDomainSize ?? domain) are used")
+      }
       let cluster = try ClusterDescription(
-        name: id, device: device, nodeCount: machine.nodeCount, devicesPerNode: perNode,
+        name: id, device: device, nodeCount: machine.nodeCount, devicesPerNode: perNode, domainSize: domain,
         // Of a node's links to the network a run on some of its devices has its part only.
         bytesPerSecondInNode: intra, nodeBytesPerSecond: nodeRate,
         networkBytesPerSecond: nodeRate / Double(machine.devicesPerNode))
@@ -53,23 +60,35 @@ extension MeasuredRun {
       throw DocumentError(source: id, location: "/cluster", expected: error.sentence, found: nil)
     }
   }
+
+  /// The most devices of a domain that evenly filled ones can have; nil where that is no more than a node.
+  private static func domainSize(upTo most: Int, devicesPerNode: Int, nodeCount: Int) -> Int? {
+    let nodes = (1...nodeCount).last { nodeCount % $0 == 0 && $0 * devicesPerNode <= most } ?? 1
+    return nodes > 1 ? nodes * devicesPerNode : nil
+  }
 }
 
 extension ClusterDescription {
-  /// A cluster of one level inside a node and one between nodes, whose links a node's devices share.
+  /// A cluster of one level inside a node, one of domains of nodes where devices have them, and one between, whose links a
+  /// node's devices share.
   fileprivate init(
-    name: String, device: DeviceProfile, nodeCount: Int, devicesPerNode: Int, bytesPerSecondInNode: Double,
-    nodeBytesPerSecond: Double, networkBytesPerSecond: Double
+    name: String, device: DeviceProfile, nodeCount: Int, devicesPerNode: Int, domainSize: Int? = nil,
+    bytesPerSecondInNode: Double, nodeBytesPerSecond: Double, networkBytesPerSecond: Double
   ) throws(Contradiction) {
     var levels: [Level] = []
     if devicesPerNode > 1 || nodeCount == 1 {
       levels.append(Level(name: "node", span: devicesPerNode, bytesPerSecond: bytesPerSecondInNode))
     }
-    if nodeCount > 1 {
+    if let domainSize {
+      levels.append(
+        Level(name: "domain", span: domainSize, bytesPerSecond: bytesPerSecondInNode, isScaleUp: true))
+    }
+    if nodeCount * devicesPerNode > domainSize ?? devicesPerNode {
       levels.append(
         Level(
           name: "network", span: nodeCount * devicesPerNode, bytesPerSecond: networkBytesPerSecond,
-          sharedBytesPerSecond: nodeBytesPerSecond))
+          // Of a domain's instances all nodes send together.
+          sharedBytesPerSecond: nodeBytesPerSecond * Double((domainSize ?? devicesPerNode) / devicesPerNode)))
     }
     try self.init(
       name: name, device: device, nodeNames: (0..<nodeCount).map { "node-\($0)" }, devicesPerNode: devicesPerNode,

@@ -3,7 +3,8 @@ package import JSONText
 extension MeasuredRun {
   /// What a run record says of how a strategy was run beside the strategy itself: software, routing.
   ///
-  /// Read here are the bytes of a gradient; the rest is said of the run and bears on no price yet.
+  /// Read here are the bytes of a gradient, what was launched by graphs, and whether experts took a fixed number of rows; the
+  /// rest is said of the run and bears on no price yet.
   package enum RunningKey: String, Sendable, CaseIterable {
     case gradientBytes = "gradient_bytes"
     case routing = "moe_routing"
@@ -14,8 +15,9 @@ extension MeasuredRun {
     package var summary: String {
       switch self {
       case .gradientBytes: "Size of an accumulated gradient in bytes; 2 in the weights' format."
-      case .routing: "Whether experts' loads were balanced by force, cut to a capacity, or as they came; not priced."
-      case .graphs: "What was launched by graphs; not priced."
+      case .routing:
+        "Whether experts' loads were balanced by force (balanced), cut and padded to a capacity of their mean (drop), or as they came."
+      case .graphs: "What was launched by graphs: none, router, partial or full-iteration."
       case .attentionInFP8: "Whether attention ran in FP8; not priced."
       }
     }
@@ -32,14 +34,28 @@ extension MeasuredRun {
 
   /// Parts a record's strategy from what it says of how it was run.
   ///
-  /// - Returns: the strategy alone, and bytes of a gradient where they are stated.
-  static func running(_ field: Field) throws(DocumentError) -> (strategy: Field, gradientByteCount: Int?) {
+  /// - Returns: the strategy alone, and the rest as far as it is stated.
+  static func running(_ field: Field) throws(DocumentError) -> Running {
     var fields = try field.fields()
     let bytes = try fields.optional(RunningKey.gradientBytes.rawValue)?.integer(in: 2...4)
-    for key in [RunningKey.routing, .graphs] { _ = try fields.optional(key.rawValue)?.name() }
+    let dropsTokens = try fields.optional(RunningKey.routing.rawValue)?.name() == "drop"
+    let graphs = try fields.optional(RunningKey.graphs.rawValue)?.choice(of: LaunchGraphs.self)
     _ = try fields.optional(RunningKey.attentionInFP8.rawValue)?.boolean()
-    guard case .object(let members) = field.value else { return (field, bytes) }
-    let own = members.filter { RunningKey(rawValue: $0.key) == nil }
-    return (Field(.object(own), source: field.source, pointer: field.pointer), bytes)
+    var running = Running(
+      strategy: field, gradientByteCount: bytes, graphs: graphs ?? .none,
+      expertCapacity: dropsTokens ? ExpertCapacity(factor: 1, pads: true) : .none)
+    if case .object(let members) = field.value {
+      let own = members.filter { RunningKey(rawValue: $0.key) == nil }
+      running.strategy = Field(.object(own), source: field.source, pointer: field.pointer)
+    }
+    return running
+  }
+
+  /// How a strategy was run, and the strategy alone.
+  struct Running {
+    var strategy: Field
+    let gradientByteCount: Int?
+    let graphs: LaunchGraphs
+    let expertCapacity: ExpertCapacity
   }
 }

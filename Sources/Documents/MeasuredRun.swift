@@ -42,6 +42,8 @@ package struct MeasuredRun: Sendable {
   package let tier: String?
   /// The workload, or the complaint why it cannot be described: a kind of attention, a size that was not stated.
   package let job: Result<TrainingJob, DocumentError>
+  /// Whether it says what gradients are accumulated in.
+  package let statesGradients: Bool
   package let machine: Machine
   /// The strategy as far as stated, or the complaint why it is not one of ours.
   package let strategy: Result<StrategyPattern, DocumentError>
@@ -89,23 +91,31 @@ extension MeasuredRun {
     _ = try strategyField.fields()
     let running = Result { () throws(DocumentError) in try Self.running(strategyField) }
     strategy = Result { () throws(DocumentError) in try StrategyPattern(running.get().strategy) }
-    let gradientByteCount = try? running.get().gradientByteCount
-    let isolated = fields
+    let howRun = try? running.get()
+    statesGradients = howRun?.gradientByteCount != nil || fields.optional("gradient_accumulation_precision") != nil
+    let isolated = fields, software = framework
     job = Result { () throws(DocumentError) in
       var fields = isolated
-      return try Self.job(&fields, gradientByteCount: gradientByteCount)
+      var job = try Self.job(
+        &fields, gradientByteCount: howRun?.gradientByteCount, isTorchtitan: software == "torchtitan")
+      job.graphs = howRun?.graphs ?? .none
+      if job.model.experts != nil { job.expertCapacity = howRun?.expertCapacity ?? .none }
+      return job
     }
   }
 
   private static func job(
-    _ fields: inout Fields, gradientByteCount: Int?
+    _ fields: inout Fields, gradientByteCount: Int?, isTorchtitan: Bool
   ) throws(DocumentError) -> TrainingJob {
     let modelField = try fields.required("model")
     var shapes = try modelField.fields()
     let sequenceLength = try fields.required("sequence_length").integer(in: TrainingJob.Bounds.sequenceLength)
     let model = try ModelDescription(ofRun: &shapes, sequenceLength: sequenceLength)
     let precisionField = try fields.required("precision")
-    let precision = try precisionField.choice(of: Precision.self)
+    // FP8 by itself is a framework's first recipe: torchtitan's scales by a tensor's own largest.
+    let precision =
+      try precisionField.string() == "fp8"
+      ? (isTorchtitan ? .fp8Current : .fp8Delayed) : precisionField.choice(of: Precision.self)
     let gradients = try fields.optional("gradient_accumulation_precision")?.choice(of: Precision.self)
     // Adam where it is not stated, with the states that frameworks keep unless told otherwise.
     let optimizer = try fields.optional("optimizer").map { (field) throws(DocumentError) in

@@ -106,7 +106,7 @@ package import JSONText
 
   /// Why these formats make no sense together; nil if they do.
   package func contradiction(_ precision: Precision) -> String? {
-    if masterWeights == .remainders, precision != .bf16 {
+    if masterWeights == .remainders, precision.storage != .bf16 {
       return "remainders of master weights exist beside bf16 weights only, not \(precision.rawValue)"
     }
     if rule == .sgd, moments != .fp32 || isPaged { return "sgd keeps no moments that could have a format or be paged" }

@@ -72,7 +72,7 @@ extension RunConfiguration {
       ("precision", precision.map { .string($0.rawValue) }),
       (
         "gradient_accumulation_precision",
-        accumulatesGradientsInFP32.map { .string($0 ? "fp32" : (precision ?? .bf16).rawValue) }
+        accumulatesGradientsInFP32.map { .string($0 ? "fp32" : (precision ?? .bf16).storage.rawValue) }
       ),
       ("optimizer", optimizer?.json), ("notes", notes.isEmpty ? nil : .strings(notes)))
   }

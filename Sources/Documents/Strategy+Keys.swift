@@ -257,6 +257,7 @@ private enum FullySharded: String, CaseIterable {
   case fullShard = "FULL_SHARD"
   case shardGradOp = "SHARD_GRAD_OP"
   case fsdp2 = "FSDP2"
+  case megatron = "Megatron-FSDP"
 
   var zeroStage: Strategy.ZeroStage { self == .shardGradOp ? .gradients : .weights }
 

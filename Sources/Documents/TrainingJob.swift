@@ -19,6 +19,8 @@ package import JSONText
   package var expertLoad = 1.0
   /// How many tokens experts take, and how many rows their products have.
   package var expertCapacity = ExpertCapacity.none
+  /// What is launched as recorded graphs.
+  package var graphs = LaunchGraphs.none
 
   /// - Throws: a sentence when sizes contradict each other or their products cannot be counted.
   package init(
@@ -48,20 +50,23 @@ package import JSONText
     other.outer = outer
     other.expertLoad = expertLoad
     other.expertCapacity = expertCapacity
+    other.graphs = graphs
     return other
   }
 
-  /// The same job of another model, or with other sequences.
+  /// The same job of another model, with other sequences, or with gradients accumulated otherwise.
   package func with(
-    model other: ModelDescription? = nil, sequenceLength length: Int? = nil, globalBatch batch: Int? = nil
+    model other: ModelDescription? = nil, sequenceLength length: Int? = nil, globalBatch batch: Int? = nil,
+    accumulatesGradientsInFP32 inFP32: Bool? = nil
   ) throws(Contradiction) -> TrainingJob {
     var job = try TrainingJob(
       model: other ?? model, sequenceLength: length ?? sequenceLength, globalBatch: batch ?? globalBatch,
-      precision: precision, accumulatesGradientsInFP32: accumulatesGradientsInFP32, optimizer: optimizer)
+      precision: precision, accumulatesGradientsInFP32: inFP32 ?? accumulatesGradientsInFP32, optimizer: optimizer)
     job.zerothOrder = zerothOrder
     job.outer = outer
     job.expertLoad = expertLoad
     job.expertCapacity = expertCapacity
+    job.graphs = graphs
     return job
   }
 
@@ -105,15 +110,16 @@ extension TrainingJob {
     let precision = try fields.required("precision").choice(of: Precision.self)
     let gradients = try fields.required("gradient_accumulation_precision")
     let gradientPrecision = try gradients.choice(of: Precision.self)
-    guard gradientPrecision == .fp32 || gradientPrecision == precision && precision.is16Bit else {
+    guard gradientPrecision == .fp32 || gradientPrecision == precision.storage && precision.is16Bit else {
       throw gradients.error(
-        expected: precision.is16Bit ? "\"fp32\" or the precision \"\(precision.rawValue)\"" : "\"fp32\"")
+        expected: precision.is16Bit ? "\"fp32\" or the weights' \"\(precision.storage.rawValue)\"" : "\"fp32\"")
     }
     let optimizer = try Optimizer(fields.required("optimizer"), precision: precision)
     let zerothOrder = try fields.optional("zeroth_order").map { (field) throws(DocumentError) in try ZerothOrder(field)
     }
     let outer = try fields.optional("outer").map { (field) throws(DocumentError) in try OuterOptimizer(field) }
     let load = try fields.optional("expert_load")?.number(in: Bounds.expertLoad, expected: Bounds.expertLoadWords)
+    let graphs = try fields.optional("graphs")?.choice(of: LaunchGraphs.self)
     let capacity = try fields.optional("expert_capacity").map { (field) throws(DocumentError) in
       try ExpertCapacity(field)
     }
@@ -129,6 +135,7 @@ extension TrainingJob {
     if let outer { self.outer = outer }
     if let load { expertLoad = load }
     if let capacity { expertCapacity = capacity }
+    if let graphs { self.graphs = graphs }
   }
 
   /// The document of this job, self-contained: the model is inside it.
@@ -137,9 +144,10 @@ extension TrainingJob {
       ("schema", .string(DocumentSchema.job.rawValue)), ("model", model.json),
       ("sequence_length", .integer(sequenceLength)), ("global_batch", .integer(globalBatch)),
       ("precision", .string(precision.rawValue)),
-      ("gradient_accumulation_precision", .string(accumulatesGradientsInFP32 ? "fp32" : precision.rawValue)),
+      ("gradient_accumulation_precision", .string(accumulatesGradientsInFP32 ? "fp32" : precision.storage.rawValue)),
       ("optimizer", optimizer.json), ("zeroth_order", zerothOrder == .usual ? nil : zerothOrder.json),
       ("outer", outer == .usual ? nil : outer.json), ("expert_load", expertLoad == 1 ? nil : .number(expertLoad)),
-      ("expert_capacity", expertCapacity == .none ? nil : expertCapacity.json))
+      ("expert_capacity", expertCapacity == .none ? nil : expertCapacity.json),
+      ("graphs", graphs == .none ? nil : .string(graphs.rawValue)))
   }
 }

@@ -102,12 +102,7 @@ extension DryRun {
     of arithmetic: Precision, _ rule: Documents.Optimizer.Rule, quantisations: Set<Quantisation> = [],
     outerFormat: OuterStep.Format = .fp32, iterationCount: Int = 1
   ) -> Tolerances {
-    let unit: Double =
-      switch arithmetic {
-      case .fp32, .tf32: 0x1p-24
-      case .fp16: 0x1p-11
-      case .bf16: 0x1p-8
-      }
+    let unit = arithmetic.unitRoundoff
     let isAdam = rule == .adam
     let weightCode = quantisations.contains(.weights) ? 0x1p-7 : 0
     let gradientCode = quantisations.contains(.gradients) ? 0x1p-3 : 0

@@ -17,12 +17,7 @@ extension DryRun {
     guard shape.strategy.tensorDegree > 1 else {
       return Tolerances(firstLoss: 0, firstScalars: 0, laterScalars: 0, parameters: 0)
     }
-    let unit: Double =
-      switch arithmetic {
-      case .fp32, .tf32: 0x1p-24
-      case .fp16: 0x1p-11
-      case .bf16: 0x1p-8
-      }
+    let unit = arithmetic.unitRoundoff
     let loss = reference.map(\.loss).max() ?? 0
     let gradient = max(reference.map(\.gradientNorm).min() ?? 0, .leastNormalMagnitude)
     let step = 4 * unit * loss / shape.job.zerothOrder.epsilon / gradient

@@ -20,6 +20,6 @@ extension IterationShape {
       job: model.job, strategy: strategy, split: split, schedule: schedule,
       paddedVocabularySize: model.job.model.paddedVocabularySize(
         multiple: model.framework.vocabularyMultiple, tensorDegree: strategy.tensorDegree),
-      devicesPerNode: model.cluster.devicesPerNode, routes: routes)
+      devicesPerNode: model.cluster.devicesPerNode, domainSize: model.cluster.domainSize, routes: routes)
   }
 }

@@ -91,7 +91,8 @@ package struct Miniature: Sendable {
           // Quantised exchanges are possible where twice their ranks divide a part.
           layerDivisor: strategy.sharding.quantisesGradients ? 2 * strategy.sharding.optimizerDegree : 1),
         sequenceLength: sequenceLength, globalBatch: strategy.batchDegree * strategy.microBatch * microBatchCount,
-        precision: plan.job.precision, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32,
+        // Products of narrow formats are those of what is stored here.
+        precision: plan.job.precision.storage, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32,
         optimizer: plan.job.optimizer)
       job.zerothOrder = plan.job.zerothOrder
       job.outer = plan.job.outer

@@ -5,6 +5,13 @@ public enum Precision: String, Sendable, CaseIterable {
   case bf16, fp16, fp32
   /// fp32 numbers, which matrix units multiply as TF32.
   case tf32
+  /// bf16 numbers, of which blocks' linear layers multiply what they cast to FP8: scaled by the largest of earlier steps, by
+  /// the tensor's own largest, or by that of every 128 numbers.
+  case fp8Delayed = "fp8-delayed"
+  case fp8Current = "fp8-current-scaling"
+  case fp8Blockwise = "fp8-blockwise"
+  /// The same in FP8 with a scale for every 32 numbers, and in FP4 with one for every 16.
+  case mxfp8, nvfp4
 }
 
 /// What is to be trained, and how much of it in one iteration.
@@ -103,10 +110,11 @@ extension Job.Stated {
     let chosen =
       precision ?? (cluster.devices.allSatisfy { $0.peakFLOPPerSecond(.bf16) > 0 } ? .bf16 : .fp16)
     let gradients = gradientPrecision ?? (chosen == .fp16 ? .fp16 : .fp32)
-    guard gradients == .fp32 || gradients == chosen && chosen.documents.is16Bit else {
+    guard gradients == .fp32 || gradients == chosen.storage && chosen.documents.is16Bit else {
       throw SextantError(
         .argument, location: "gradientPrecision",
-        expected: chosen.documents.is16Bit ? "expected fp32 or the precision \(chosen.rawValue)" : "expected fp32",
+        expected: chosen.documents.is16Bit
+          ? "expected fp32 or the weights' \(chosen.storage.rawValue)" : "expected fp32",
         found: gradients.rawValue)
     }
     do {
@@ -133,6 +141,9 @@ extension Job.Stated {
 }
 
 extension Precision {
+  /// What weights and gradients may be in beside fp32: itself but for formats of products alone, whose weights are bf16.
+  var storage: Precision { documents.products == nil ? self : .bf16 }
+
   /// The same, as documents have it.
   fileprivate var documents: Documents.Precision {
     switch self {
@@ -140,6 +151,11 @@ extension Precision {
     case .fp16: .fp16
     case .fp32: .fp32
     case .tf32: .tf32
+    case .fp8Delayed: .fp8Delayed
+    case .fp8Current: .fp8Current
+    case .fp8Blockwise: .fp8Blockwise
+    case .mxfp8: .mxfp8
+    case .nvfp4: .nvfp4
     }
   }
 }

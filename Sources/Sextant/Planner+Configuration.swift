@@ -25,7 +25,7 @@ extension Planner {
       )
     }
     let chosen = precision ?? run.precision.flatMap { Precision(rawValue: $0.rawValue) }
-    let accumulated: Precision? = run.accumulatesGradientsInFP32.flatMap { $0 ? .fp32 : chosen }
+    let accumulated: Precision? = run.accumulatesGradientsInFP32.flatMap { $0 ? .fp32 : chosen?.storage }
     try self.init(
       cluster: cluster,
       job: Job(
@@ -84,8 +84,8 @@ extension Planner {
     }
     if let inFP32 = run.accumulatesGradientsInFP32, job.precision.is16Bit, inFP32 != job.accumulatesGradientsInFP32 {
       throw conflict(
-        "gradients accumulated in", inFP32 ? "fp32" : job.precision.rawValue,
-        job.accumulatesGradientsInFP32 ? "fp32" : job.precision.rawValue)
+        "gradients accumulated in", inFP32 ? "fp32" : job.precision.storage.rawValue,
+        job.accumulatesGradientsInFP32 ? "fp32" : job.precision.storage.rawValue)
     }
   }
 }

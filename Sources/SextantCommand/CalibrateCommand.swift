@@ -39,6 +39,12 @@ struct CalibrateCommand: ParsableCommand {
   @Option(help: "Fit only the coefficients of time, or of memory; without it both.")
   var part: Calibration.Quantity?
 
+  @Option(
+    help: ArgumentHelp(
+      "A coefficient of time, or a group of them (fabric, compute/fp8), that stays as it is; may be repeated.",
+      valueName: "name"))
+  var keep: [String] = []
+
   @Option(help: ArgumentHelp("Write the fitted profile here.", valueName: "file"))
   var output: String?
 
@@ -93,7 +99,8 @@ struct CalibrateCommand: ParsableCommand {
     do {
       if !runs.isEmpty {
         let calibration = try Calibration(
-          runs: records.records(), unreadable: records.leftOut(), device: report.profile, held: report.heldCoefficients,
+          runs: records.records(), unreadable: records.leftOut(), device: report.profile,
+          held: report.heldCoefficients.union(keep),
           catalog: catalog,
           parts: part.map { [$0] } ?? Set(Calibration.Quantity.allCases),
           threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)

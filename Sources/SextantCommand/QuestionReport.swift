@@ -73,7 +73,7 @@ struct QuestionReport {
     ])
   }
 
-  private var gradientPrecision: String { job.accumulatesGradientsInFP32 ? "fp32" : job.precision.rawValue }
+  private var gradientPrecision: String { job.accumulatesGradientsInFP32 ? "fp32" : job.precision.storage.rawValue }
 
   private func marked(_ words: String, _ part: Planner.Default) -> String {
     defaults.contains(part) ? "\(words) (default)" : words

@@ -28,7 +28,12 @@ struct WorkloadOptions: ParsableArguments {
   @Option(help: "Tokens of a sequence; 4096 where not given, fewer where the model has fewer learned positions.")
   var sequence: Int?
 
-  @Option(help: "bf16, fp16, fp32 or tf32; bf16 where the devices have it, else fp16.")
+  @Option(
+    help: ArgumentHelp(
+      """
+      bf16, fp16, fp32 or tf32; or bf16 whose products are in fp8-delayed, fp8-current-scaling, fp8-blockwise, mxfp8 or nvfp4. \
+      bf16 where the devices have it, else fp16.
+      """, valueName: "format"))
   var precision: Precision?
 
   @Option(help: ArgumentHelp("Precision of gradient accumulation; fp32 except under fp16.", valueName: "precision"))

@@ -74,12 +74,12 @@ struct BlockSeconds: Sendable {
     ]
     var forwardGEMM = 0.0, backwardGEMM = 0.0
     for (n, k) in products {
-      forwardGEMM += device.gemmSeconds(T, n, k)
+      forwardGEMM += device.stored.seconds(T, n, k)
       // Gradients of the input (T × n by n × k) and of the weight (k × T by T × n).
-      backwardGEMM += device.gemmSeconds(T, k, n) + device.gemmSeconds(k, n, T)
+      backwardGEMM += device.stored.seconds(T, k, n) + device.stored.seconds(k, n, T)
     }
     columnInputGradient =
-      device.gemmSeconds(T, products[0].k, products[0].n) + device.gemmSeconds(T, products[2].k, products[2].n)
+      device.stored.seconds(T, products[0].k, products[0].n) + device.stored.seconds(T, products[2].k, products[2].n)
 
     // Scores and their product with the values: 2 · 2 · T · s · q FLOP. A fused causal kernel skips the masked half;
     // its backward recomputes the scores, five products for two (Dao 2023, section 3.1).
@@ -99,7 +99,7 @@ struct BlockSeconds: Sendable {
       // Plain batched products, for each sequence and head s × d by d × s, and s × s by s × d: as fast as other
       // products of their size, whatever a fused kernel reaches.
       let headSize = shape.querySize / shape.headCount
-      let each = device.gemmSeconds(shape.sequence, shape.sequence, headSize)
+      let each = device.stored.seconds(shape.sequence, shape.sequence, headSize)
       // On ordinary cores where matrix units do not take the head size.
       let slow = 2 * shape.sequence * shape.sequence * headSize * device.secondsPerUnalignedFLOP
       let products = 2 * T / shape.sequence * shape.headCount * (shape.hasAlignedHeads ? each : max(each, slow))
@@ -145,7 +145,7 @@ struct BlockSeconds: Sendable {
       isSequenceParallel = tensorDegree > 1 && one(of: [false, true])
       usesFlashAttention = one(of: [false, true])
       let speed = DeviceSpeed(
-        secondsPerGEMMFLOP: 1.3e-14, gemmHalfSize: one(of: [0, 113.7]), secondsPerAttentionFLOP: 2.9e-14,
+        stored: ProductSpeed(secondsPerFLOP: 1.3e-14, halfSize: one(of: [0, 113.7])), secondsPerAttentionFLOP: 2.9e-14,
         secondsPerUnalignedFLOP: one(of: [0.9e-14, 7.1e-14]), alignedHeadMultiple: 8,
         secondsPerMemoryByte: 0.7e-12)
       rates = ComputeRates(

@@ -138,13 +138,16 @@ struct CalibrationTests {
     }
   }
 
-  @Test("What collectives told is held")
-  func held() throws {
+  @Test(
+    "What something better told is held, by its own name or by its group's",
+    arguments: ["compute/gemm_peak_fraction", "compute"])
+  func held(what: String) throws {
     let (base, truth) = try profiles()
     let name = "compute/gemm_peak_fraction"
     let outcome = try Calibration(
-      runs: runs(truth: truth), device: base, held: [name], catalog: Shipped.catalog, threadCount: 2
+      runs: runs(truth: truth), device: base, held: [what], catalog: Shipped.catalog, threadCount: 2
     ).run(folds: nil)
+    #expect(outcome.coefficients.contains { $0.name.hasPrefix("compute/") } == (what != "compute"))
     #expect(!outcome.coefficients.contains { $0.name == name })
     #expect(outcome.profile.compute.gemmPeakFraction == base.compute.gemmPeakFraction)
   }

@@ -1,5 +1,6 @@
 import Documents
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Costing
@@ -35,6 +36,36 @@ import Testing
     let recomputed = try cost(Fixture.framework(floor: 3), recompute: .full)[0]
       .passSeconds(layerCount: 1, isFirst: false, isLast: false)
     #expect(agrees(recomputed.forward + recomputed.backward, 4))
+  }
+
+  /// A layer with experts has its own floor, half of it where its host waits for no counts, 1.7 times as much where tokens' way
+  /// runs under another micro-batch, and of all that what recorded graphs leave.
+  @Test func expertsHaveAFloorOfTheirOwnAndGraphsTakeItAway() throws {
+    var framework = Fixture.framework(floor: 2)
+    framework.ownExpertLayerFloorSeconds = 8
+    let catalog = Shipped.catalog
+    var job = try TrainingJob(model: catalog.model("mixtral-8x7b"), sequenceLength: 1_024, globalBatch: 64)
+    func floor(
+      _ kind: LayerCounts.Kind, _ dispatcher: Strategy.Dispatcher = .allToAll, overlaps: Bool = false
+    ) -> Double {
+      var strategy = Strategy(mesh: [.data: 8])
+      strategy.expertDegree = 8
+      strategy.dispatcher = dispatcher
+      strategy.overlapsExperts = overlaps
+      return StageCost.launchFloorSeconds(
+        strategy: strategy, job: job, againShare: 0, kind: kind, framework: framework, devicesPerNode: 8)
+    }
+    #expect(floor(.dense) == 2 && floor(.experts) == 8 && floor(.experts, .hybridEP) == 4)
+    #expect(agrees(floor(.experts, overlaps: true), 13.6) && floor(.experts, .deepEP) == 8)
+    for (graphs, share) in [(LaunchGraphs.router, 1.0), (.partial, 0.5), (.fullIteration, 0)] {
+      job.graphs = graphs
+      #expect(floor(.dense) == 2 * share && floor(.experts) == 8 * share)
+    }
+    job.graphs = .none
+    job.expertCapacity = ExpertCapacity(factor: 1, pads: true)
+    #expect(floor(.experts) == 4)
+    framework.ownExpertLayerFloorSeconds = nil
+    #expect(floor(.experts) == 2)
   }
 
   @Test func aFloorFarBelowTheDevicesTimeIsNotFelt() throws {

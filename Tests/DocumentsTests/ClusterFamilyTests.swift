@@ -25,6 +25,15 @@ import Testing
     #expect(cluster.levels[1] == described.levels[1].spanning(512))
   }
 
+  /// Domains of nodes go on as they are, and few nodes are a part of one.
+  @Test func racksGoOn() throws {
+    let many = try Self.catalog.cluster("gb200-nvl72-128"), few = try Self.catalog.cluster("gb200-nvl72-8")
+    #expect(many.levels.map(\.span) == [4, 64, 512] && many.levels.map(\.isScaleUp) == [false, true, false])
+    #expect(many.domainSize == 64 && many.levels[2].sharedBytesPerSecond == 64 * 50e9)
+    #expect(few.levels.map(\.span) == [4, 32] && few.domainSize == 32 && few.levels[1].isScaleUp)
+    #expect(try Self.catalog.cluster("dgx-h100-8").domainSize == 8)
+  }
+
   @Test func aFileIsTakenAsItIs() throws {
     #expect(try Self.catalog.cluster("dgx-h100-16").source.hasPrefix("NVIDIA DGX H100 user guide"))
   }

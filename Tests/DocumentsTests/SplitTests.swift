@@ -25,4 +25,21 @@ import Testing
     #expect(split.choices(under: full.with(\.recompute, .none)).map(\.recomputedLayerCount) == [0, 0])
     #expect(split.with(choices: nil) == Split([3, 5]))
   }
+
+  /// Further predictions and every head count as a layer of the last virtual stage, as in published layouts of DeepSeek-V3.
+  @Test(arguments: [
+    (16, 1, [Int](repeating: 4, count: 15) + [1]), (4, 4, [Int](repeating: 4, count: 15) + [1]),
+    (8, 2, [Int](repeating: 4, count: 15) + [1]), (4, 1, [16, 16, 16, 13]), (1, 1, [61]),
+  ])
+  func furtherPredictionsTakePlacesOfLayers(stageCount: Int, chunkCount: Int, counts: [Int]) {
+    let split = Split.even(layerCount: 61, predictionDepth: 1, stageCount: stageCount, chunkCount: chunkCount)
+    #expect(split.layerCounts == counts)
+  }
+
+  /// Where there is no place for them the last virtual stage has no layer, and others what is left.
+  @Test func aLastChunkMayBeAllPredictionsAndHeads() {
+    let split = Split.even(layerCount: 61, predictionDepth: 1, stageCount: 8, chunkCount: 4)
+    #expect(
+      split.layerCounts.last == 0 && split.layerCount == 61 && split.layerCounts.dropLast().allSatisfy { 1...2 ~= $0 })
+  }
 }

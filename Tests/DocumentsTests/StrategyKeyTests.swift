@@ -211,8 +211,8 @@ import Testing
           one of "1f1b", "1f1b-interleaved", "forward-only", "zero-bubble", "zero-bubble-v", "dualpipe-v"
           """, ["gpipe", "1", "false"]
         ),
-        ("fsdp", "one of \"FULL_SHARD\", \"SHARD_GRAD_OP\", \"FSDP2\"", ["NO_SHARD"]),
-        ("fsdp", "false or one of \"FULL_SHARD\", \"SHARD_GRAD_OP\", \"FSDP2\"", ["true"]),
+        ("fsdp", "one of \"FULL_SHARD\", \"SHARD_GRAD_OP\", \"FSDP2\", \"Megatron-FSDP\"", ["NO_SHARD"]),
+        ("fsdp", "false or one of \"FULL_SHARD\", \"SHARD_GRAD_OP\", \"FSDP2\", \"Megatron-FSDP\"", ["true"]),
       ]
       + [
         "quantise_weights", "quantise_gradients", "sequence_parallel", "flash_attention", "overlap_gradient_reduce",

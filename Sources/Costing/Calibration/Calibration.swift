@@ -87,7 +87,7 @@ package struct Calibration: Sendable {
   package let leftOut: [LeftOutRecord]
   /// Parts of records that are not fitted to, though the rest is.
   package var unusedParts: [LeftOutRecord] { samples.flatMap(\.run.unusedParts) }
-  /// Names of coefficients that are left as they are.
+  /// Names of coefficients, or of groups of them, that are left as they are.
   private let held: Set<String>
   private let base: DeviceProfile
   private let frameworkIndices: [Int]
@@ -99,7 +99,7 @@ package struct Calibration: Sendable {
   ///     those of tier D or M do not count in the fit of times.
   ///   - unreadable: records of the same files that were not even read.
   ///   - device: the profile to start from.
-  ///   - held: names of coefficients that something better has told; they stay as they are.
+  ///   - held: names of coefficients, or of groups of them, that stay as they are, since something better has told them.
   ///   - parts: what to fit.
   /// - Throws: `CalibrationRefusal` when there is not enough to fit.
   package init(
@@ -229,7 +229,7 @@ package struct Calibration: Sendable {
     var coefficients: [Fitted] = []
     if parts.contains(.time) {
       coefficients += try fit(
-        Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base).filter { !held.contains($0.name) },
+        Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base).filter { !isHeld($0.name) },
         of: &profile, to: timed, weights: timed.map(\.weight), what: "iteration times"
       ) { sample, profile, scratch in
         guard let seconds = sample.run.measured.iterationSeconds,
@@ -249,6 +249,11 @@ package struct Calibration: Sendable {
     }
     coefficients += fitThresholds(of: &profile, to: samples)
     return (profile, coefficients)
+  }
+
+  /// Whether a coefficient is left as it is: by its own name, or by that of a group that it is in.
+  private func isHeld(_ name: String) -> Bool {
+    held.contains { name == $0 || name.hasPrefix($0 + "/") }
   }
 
   /// Fits some coefficients to some samples, and writes what they tell into the profile.

@@ -51,6 +51,15 @@ struct Coefficient: Sendable {
     var coefficients = [
       Coefficient("compute/gemm_peak_fraction", \.compute.gemmPeakFraction, 0.1...1, factor: 1.05),
       Coefficient("compute/attention_peak_fraction", \.compute.attentionPeakFraction, 0.02...1, factor: 1.5),
+      Coefficient(
+        "compute/fp8/peak_fraction", get: { $0.compute.fp8?.peakFraction ?? 0 },
+        set: { $0.compute.fp8?.peakFraction = $1 }, 0.1...1, factor: 1.15),
+      Coefficient(
+        "compute/fp8/half_size", get: { $0.compute.fp8?.halfSize ?? 0 }, set: { $0.compute.fp8?.halfSize = $1 },
+        16...4096, factor: 1.5),
+      Coefficient(
+        "compute/fp4/peak_fraction", get: { $0.compute.fp4?.peakFraction ?? 0 },
+        set: { $0.compute.fp4?.peakFraction = $1 }, 0.1...1, factor: 1.3),
       Coefficient("compute/unaligned_peak_fraction", \.compute.unalignedPeakFraction, 0.02...1, factor: 1.5),
       Coefficient("fabric/scale_up_efficiency", \.fabric.scaleUpEfficiency, 0.05...1, factor: 1.3),
       Coefficient("fabric/scale_out_efficiency", \.fabric.scaleOutEfficiency, 0.02...1, factor: 1.5),
@@ -59,15 +68,19 @@ struct Coefficient: Sendable {
     for index in frameworkIndices {
       func framework(
         _ key: String, _ path: any WritableKeyPath<DeviceProfile.Framework, Double> & Sendable,
-        _ range: ClosedRange<Double>, factor: Double
+        _ range: ClosedRange<Double>, factor: Double, isThere: Bool = true
       ) -> Coefficient {
         Coefficient(
           "frameworks/\(profile.frameworks[index].name)/\(key)",
-          get: { $0.frameworks[index][keyPath: path] }, set: { $0.frameworks[index][keyPath: path] = $1 }, range,
+          get: { isThere ? $0.frameworks[index][keyPath: path] : 0 }, set: { $0.frameworks[index][keyPath: path] = $1 },
+          range,
           factor: factor)
       }
       coefficients += [
         framework("layer_floor_seconds", \.layerFloorSeconds, 1e-6...0.1, factor: 1.5),
+        framework(
+          "expert_layer_floor_seconds", \.expertLayerFloorSeconds, 1e-6...0.1, factor: 1.5,
+          isThere: profile.frameworks[index].ownExpertLayerFloorSeconds != nil),
         framework("floor_sharpness", \.floorSharpness, 1...64, factor: 1.5),
         framework(
           "pipeline_floor_seconds_per_tensor_rank", \.pipelineFloorSecondsPerTensorRank, 1e-6...0.1, factor: 1.5),
@@ -84,6 +97,9 @@ struct Coefficient: Sendable {
         framework("gemm_factor", \.gemmFactor, 0.5...3, factor: 1.2),
         framework("attention_factor", \.attentionFactor, 0.3...5, factor: 1.3),
         framework("element_wise_factor", \.elementWiseFactor, 0.2...10, factor: 1.35),
+        framework(
+          "expert_element_wise_factor", \.expertElementWiseFactor, 0.2...20, factor: 2,
+          isThere: profile.frameworks[index].ownExpertElementWiseFactor != nil),
         framework("logits_traffic_bytes_per_entry", \.logitsTrafficBytesPerEntry, 2...200, factor: 1.35),
       ]
     }

@@ -16,7 +16,7 @@ package struct RunWorkload: Sendable {
   /// - Throws: `Refusal` when the record does not state enough, or something that is not supported.
   package init(_ run: MeasuredRun, catalog: Catalog) throws(Refusal) {
     do {
-      job = try run.job.get()
+      var job = try run.job.get()
       var pattern = try run.strategy.get()
       for axis in Mesh.searchedAxes where pattern.degree(of: axis) == nil {
         throw Refusal("strategy does not state \(axis.name)")
@@ -49,6 +49,17 @@ package struct RunWorkload: Sendable {
           "gradient reduction is \(habits.overlapsGradientReduce ? "" : "not ")overlapped, as \(habits.name) does by default"
         )
       }
+      if !run.statesGradients, job.precision.is16Bit, let inFP32 = framework?.accumulatesInFP32,
+        inFP32 != job.accumulatesGradientsInFP32
+      {
+        job = try job.with(accumulatesGradientsInFP32: inFP32)
+        assumptions.append("gradients are accumulated in \(inFP32 ? "fp32" : job.precision.storage.rawValue)")
+      }
+      if job.expertCapacity.factor != nil, pattern.dispatcher?.sendsOnce == true {
+        job.expertCapacity = .none
+        assumptions.append("no tokens are dropped, since they are sent once a rank")
+      }
+      self.job = job
       self.cluster = cluster
       self.pattern = pattern
       self.assumptions = assumptions

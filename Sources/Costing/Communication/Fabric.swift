@@ -40,6 +40,8 @@ package struct Fabric: Sendable {
 
   private(set) var levels: [Level]
   let devicesPerNode: Int
+  /// Consecutive devices that reach each other over links of their own.
+  let domainSize: Int
   /// What every collective takes beside steps and bytes.
   let collectiveSeconds: Double
   /// What groups of few ranks reach inside a node, as a multiple of what the levels say; empty where a switch serves all.
@@ -59,7 +61,7 @@ package struct Fabric: Sendable {
     var levels: [Level] = []
     var innerSpan = 1
     for level in cluster.levels {
-      let isScaleUp = level.span <= cluster.devicesPerNode
+      let isScaleUp = cluster.isScaleUp(level)
       let efficiency = level.efficiency ?? (isScaleUp ? fabric.scaleUpEfficiency : fabric.scaleOutEfficiency)
       let share = efficiency / level.oversubscription
       let below = levels.last.flatMap { $0.span > cluster.devicesPerNode ? $0 : nil }
@@ -79,6 +81,7 @@ package struct Fabric: Sendable {
     }
     self.levels = levels
     devicesPerNode = cluster.devicesPerNode
+    domainSize = cluster.domainSize
     collectiveSeconds = fabric.collectiveSeconds
     scaleUpGroups = fabric.scaleUpGroups.map { ($0.rankCount, $0.efficiency / fabric.scaleUpEfficiency) }
     measured = cluster.measured.flatMap {

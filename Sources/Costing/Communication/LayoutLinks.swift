@@ -8,6 +8,8 @@ package final class LayoutLinks: Sendable {
   /// The mesh whose groups these are.
   package let mesh: Mesh
   let devicesPerNode: Int
+  /// Consecutive ranks whose devices reach each other over links of their own.
+  let domainSize: Int
   /// The slowest tensor group; all stages wait for theirs.
   package let tensorGroup: CommunicationGroup
   /// The slowest data-parallel group of each stage; one entry if all stages are alike.
@@ -43,6 +45,7 @@ package final class LayoutLinks: Sendable {
     self.mesh = mesh
     self.fabric = fabric
     devicesPerNode = fabric.devicesPerNode
+    domainSize = fabric.domainSize
     let t = mesh.degree(of: .tensor), p = mesh.degree(of: .pipeline)
     let replicas = mesh.replicas, stageSize = mesh.blockSize(below: .pipeline)
     let workerSize = mesh.blockSize(below: .worker)

@@ -40,28 +40,35 @@ struct Account: Sendable {
       case .collective(let collective) where collective.ranks == .tensorGroup: collectives.add(collective)
       case .collective(let collective) where collective.traffic == .expert: expertCollectives.add(collective)
       case .collective(let collective): contextCollectives.add(collective)
-      case .piece(_, let operations):
+      case .piece(let piece, let operations):
+        // What lies between experts' products is kernels of their own, of other efficiency than those of a block.
+        let weight = piece == .experts ? rates.expertElementWiseFactor : rates.elementWiseFactor
         for operation in inReverse ? operations.reversed() : operations {
           switch operation {
-          case .product(let layer, .forward): gemmSeconds += device.gemmSeconds(layer)
+          case .product(let layer, .forward): gemmSeconds += device.products(of: layer).forwardSeconds(layer)
           case .product(let layer, .backward):
-            let ofInput = device.inputGradientSeconds(layer)
-            gemmSeconds += ofInput + device.weightGradientSeconds(layer)
+            let speed = device.products(of: layer)
+            let ofInput = speed.inputGradientSeconds(layer)
+            gemmSeconds += ofInput + speed.weightGradientSeconds(layer)
             if layer.dividesOutputs { columnInputGradientSeconds += ofInput }
-          case .groupedProduct(let layer, let direction):
-            gemmSeconds += (direction == .backward ? 2 : 1) * device.seconds(layer)
           case .product(let layer, .inputGradient):
-            let ofInput = device.inputGradientSeconds(layer)
+            let ofInput = device.products(of: layer).inputGradientSeconds(layer)
             gemmSeconds += ofInput
             if layer.dividesOutputs { columnInputGradientSeconds += ofInput }
-          case .product(let layer, .weightGradient): gemmSeconds += device.weightGradientSeconds(layer)
+          case .product(let layer, .weightGradient):
+            gemmSeconds += device.products(of: layer).weightGradientSeconds(layer)
+          case .groupedProduct(let layer, let direction):
+            let speed = device.products(of: layer)
+            gemmSeconds += (direction == .backward ? 2 : 1) * speed.seconds(layer)
+            elementWiseSeconds +=
+              speed.castSeconds(layer, isBackward: direction == .backward) * rates.expertElementWiseFactor
           case .fusedAttention(let core, let direction):
             let forward = core.forwardFLOP * device.secondsPerAttentionFLOP
             attentionSeconds += direction == .forward ? forward : 2.5 * forward
           case .headProducts(let products): attentionSeconds += device.seconds(products)
           case .scores(let byteCount): attentionSeconds += Double(byteCount) * device.secondsPerMemoryByte
-          case .elementWise(let byteCount, .forward): bytes += Double(byteCount)
-          case .elementWise(let byteCount, _): backwardBytes += Double(byteCount)
+          case .elementWise(let byteCount, .forward): bytes += Double(byteCount) * weight
+          case .elementWise(let byteCount, _): backwardBytes += Double(byteCount) * weight
           case .move(let byteCount): movedBytes += Double(byteCount)
           case .loss(let entryCount):
             lossSeconds += Double(entryCount) * rates.lossBytesPerEntry * device.secondsPerMemoryByte
@@ -71,9 +78,8 @@ struct Account: Sendable {
         }
       }
     }
-    elementWiseSeconds =
-      bytes * rates.elementWiseFactor * device.secondsPerMemoryByte
-      + 1.5 * (backwardBytes * rates.elementWiseFactor * device.secondsPerMemoryByte)
+    elementWiseSeconds +=
+      bytes * device.secondsPerMemoryByte + 1.5 * (backwardBytes * device.secondsPerMemoryByte)
       + movedBytes * device.secondsPerMemoryByte
     accumulationSeconds = Double(parameterCount) * rates.accumulationBytesPerParameter * device.secondsPerMemoryByte
   }
@@ -104,16 +110,20 @@ struct ComputeRates: Sendable {
   let device: DeviceSpeed
   /// Time of a block's element-wise operations over that of their bytes.
   let elementWiseFactor: Double
+  /// The same of those between experts' products.
+  let expertElementWiseFactor: Double
   /// Bytes that the loss moves for each logit, forward, and as many backward.
   let lossBytesPerEntry: Double
   /// Bytes that adding a gradient moves: it is read, and what it is added to is read and written.
   let accumulationBytesPerParameter: Double
 
   init(
-    device: DeviceSpeed, elementWiseFactor: Double, lossBytesPerEntry: Double, accumulationBytesPerParameter: Double
+    device: DeviceSpeed, elementWiseFactor: Double, expertElementWiseFactor: Double? = nil, lossBytesPerEntry: Double,
+    accumulationBytesPerParameter: Double
   ) {
     self.device = device
     self.elementWiseFactor = elementWiseFactor
+    self.expertElementWiseFactor = expertElementWiseFactor ?? elementWiseFactor
     self.lossBytesPerEntry = lossBytesPerEntry
     self.accumulationBytesPerParameter = accumulationBytesPerParameter
   }
@@ -121,42 +131,12 @@ struct ComputeRates: Sendable {
   init(_ device: DeviceSpeed, framework: DeviceProfile.Framework, job: TrainingJob) {
     self.device = device
     elementWiseFactor = framework.elementWiseFactor
+    // Where a whole iteration is a graph, experts are one kernel: products, activation and casts (Megatron-LM's fused
+    // grouped feed-forward part, which wants rows that are known before).
+    expertElementWiseFactor =
+      job.graphs == .fullIteration ? framework.elementWiseFactor : framework.expertElementWiseFactor
     lossBytesPerEntry = framework.logitsTrafficBytesPerEntry
     accumulationBytesPerParameter =
       Double(job.precision.byteCount + 2 * job.gradientByteCount) * framework.gradientAccumulationFactor
-  }
-}
-
-extension DeviceSpeed {
-  /// Seconds of a linear layer, T × k by k × n.
-  fileprivate func gemmSeconds(_ layer: LinearLayer) -> Double {
-    gemmSeconds(Double(layer.tokenCount), Double(layer.outputCount), Double(layer.inputCount))
-  }
-
-  /// T × n by n × k.
-  fileprivate func inputGradientSeconds(_ layer: LinearLayer) -> Double {
-    gemmSeconds(Double(layer.tokenCount), Double(layer.inputCount), Double(layer.outputCount))
-  }
-
-  /// k × T by T × n.
-  fileprivate func weightGradientSeconds(_ layer: LinearLayer) -> Double {
-    gemmSeconds(Double(layer.inputCount), Double(layer.outputCount), Double(layer.tokenCount))
-  }
-
-  /// Of experts' products in one pass: `2·rows·n·k / (peak · e) · (1 + ρ½/ρ)`, ρ the rows of each expert. Few rows leave tiles
-  /// partly filled, and read an expert's weights for little work.
-  fileprivate func seconds(_ layer: GroupedLayer) -> Double {
-    guard layer.rowCount > 0 else { return 0 }
-    return layer.forwardFLOP * secondsPerGroupedFLOP * (1 + groupedHalfRows / layer.rowsPerExpert)
-  }
-
-  /// Plain batched products: as fast as other products of their size, whatever a fused kernel reaches, and on ordinary cores
-  /// where matrix units cannot take the head size as it is.
-  fileprivate func seconds(_ products: HeadProducts) -> Double {
-    let sequence = Double(products.sequenceLength), headSize = Double(products.headSize)
-    let count = Double(products.count)
-    let seconds = count * gemmSeconds(sequence, sequence, headSize)
-    if products.headSize % alignedHeadMultiple == 0 { return seconds }
-    return max(seconds, count * 2 * sequence * sequence * headSize * secondsPerUnalignedFLOP)
   }
 }

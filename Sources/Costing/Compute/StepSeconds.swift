@@ -79,7 +79,7 @@ extension CostModel {
   package func stepSeconds(of strategy: Strategy, layout: LayoutCost) -> [StepSeconds] {
     zip(devices, layout.links).map { device, links in
       let recipe = Recipe(
-        job: job, strategy: strategy, framework: device.framework, devicesPerNode: links.devicesPerNode)
+        job: job, strategy: strategy, framework: device.framework, devicesPerNode: links.domainSize)
       let experts = links.expertGroups(of: strategy, recipe)
       let rates = ComputeRates(device.speed, framework: device.framework, job: job)
       let context = links.contextGroups(strategy.contextDivision)

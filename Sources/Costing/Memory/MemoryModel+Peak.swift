@@ -135,7 +135,7 @@ extension MemoryModel {
       }
       if isFirst { activations += inFlight.inFirstChunk * embeddingActivationBytes }
     }
-    var weights = weightBytes(stage: stage, layers)
+    var weights = weightBytes(stage: stage, layers) + narrowWeightBytes(layers)
     var gradients = gradientBytes(stage: stage, layers)
     var optimizer = optimizerBytes(stage: stage, layers)
     var hostBytes = 0

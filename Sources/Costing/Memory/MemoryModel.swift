@@ -89,6 +89,9 @@ package struct MemoryModel: Sendable {
   /// A micro-batch's logits, in the precision of the weights.
   let logitsByteCount: Int
   let weightByteCount: Int
+  /// Bytes that a layer's weight takes in the narrow format that it is multiplied in, beside ``weightByteCount`` or in its
+  /// place; 0 where there is none.
+  let narrowWeightBytes: Double
   let gradientByteCount: Int
   let optimizer: OptimizerStates
   /// Whether master weights stay on the device where the host updates.
@@ -156,6 +159,10 @@ package struct MemoryModel: Sendable {
     inFlight = strategy.schedule.passesInFlight(
       stageCount: strategy.pipelineDegree, microBatchCount: microBatchCount, combines: strategy.overlapsExperts)
     weightByteCount = job.precision.byteCount
+    narrowWeightBytes =
+      job.precision.products.map {
+        $0.weightCopyBytes - (framework.memory.holdsNarrowWeights ? Double(job.precision.byteCount) : 0)
+      } ?? 0
     evaluationCount = strategy.update == .zerothOrder ? strategy.evaluationCount(job) : 0
     streamByteCount =
       strategy.tokenCount(job) * model.hiddenSize * job.precision.byteCount
@@ -273,6 +280,17 @@ package struct MemoryModel: Sendable {
     var count = heldCount(stage: stage, layers) { $0.weightDegree }
     if let secondary = sharding.secondaryDegree { count += shardCount(stage: stage, layers, degree: secondary) }
     return count * weightByteCount
+  }
+
+  /// Bytes that layers' weights take in a narrow format: of all layers of the stage, or where weights are gathered for each
+  /// use of the largest that is there at a time.
+  func narrowWeightBytes(_ layers: LayerCounts) -> Int {
+    guard narrowWeightBytes != 0 else { return 0 }
+    let ofLayer = ByKind(dense: parameters.layers.dense, experts: parameters.layers.experts + parameters.routed)
+    let count =
+      sharding.weightDegree > 1
+      ? max(layers.dense > 0 ? ofLayer.dense : 0, layers.experts > 0 ? ofLayer.experts : 0) : ofLayer.sum(layers)
+    return Int((Double(count) * narrowWeightBytes).rounded(.up))
   }
 
   /// Bytes of the accumulated gradient of one rank of a stage, wherever it lies.

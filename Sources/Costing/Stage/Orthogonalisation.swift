@@ -21,7 +21,7 @@ struct Orthogonalisation: Sendable {
     let seconds = job.model.layerMatrices(.dense, tensorDegree: strategy.tensorDegree).map { shape -> Double in
       let m = Double(min(shape.rows, shape.columns)), n = Double(max(shape.rows, shape.columns))
       return Self.iterationCount
-        * (speed.gemmSeconds(m, m, n) + speed.gemmSeconds(m, m, m) + speed.gemmSeconds(m, n, m))
+        * (speed.stored.seconds(m, m, n) + speed.stored.seconds(m, m, m) + speed.stored.seconds(m, n, m))
     }
     layerSeconds = seconds.reduce(0, +)
     largestSeconds = seconds.max() ?? 0

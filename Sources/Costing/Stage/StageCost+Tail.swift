@@ -121,7 +121,7 @@ extension StageCost {
         // among as many replicas as have divided the tensor when it is done.
         let extent = exchange.divisor * exchange.rankCount
         let stride = isRouted ? strategy.expertMesh.blockSize(below: .data) : links.mesh.blockSize(below: .context)
-        let leavesNode = stride * extent > links.devicesPerNode
+        let leavesNode = stride * extent > links.domainSize
         sum += group.seconds(of: exchange, moved.atRate(leavesNode ? framework.reductionRateFraction : 1)) + buckets
       }
       return sum

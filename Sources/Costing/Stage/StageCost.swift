@@ -102,7 +102,7 @@ package final class StageCost: Sendable {
     func launched(_ layers: ByKind<MicroBatches>, again share: ByKind<Double>) -> ByKind<LayerSeconds> {
       func floor(_ kind: LayerCounts.Kind) -> Double {
         Self.launchFloorSeconds(
-          strategy: strategy, againShare: share[kind], kind: kind, framework: framework,
+          strategy: strategy, job: job, againShare: share[kind], kind: kind, framework: framework,
           devicesPerNode: links.devicesPerNode)
       }
       let dense = seconds(layers.dense, floor: floor(.dense))
@@ -154,12 +154,19 @@ package final class StageCost: Sendable {
   ///
   /// - Parameter share: of the forward pass' kernels, what is launched again before the backward pass.
   static func launchFloorSeconds(
-    strategy: Strategy, againShare share: Double, kind: LayerCounts.Kind, framework: DeviceProfile.Framework,
-    devicesPerNode: Int
+    strategy: Strategy, job: TrainingJob, againShare share: Double, kind: LayerCounts.Kind,
+    framework: DeviceProfile.Framework, devicesPerNode: Int
   ) -> Double {
-    let kernels = kind == .dense ? framework.layerFloorSeconds : framework.expertLayerFloorSeconds
+    var kernels = framework.layerFloorSeconds
+    if kind == .experts {
+      kernels = framework.expertLayerFloorSeconds
+      if job.expertCapacity.factor != nil || strategy.dispatcher == .hybridEP {
+        kernels *= DeviceProfile.Framework.expertLaunchesWithoutWaiting
+      }
+      if strategy.overlapsExperts { kernels *= DeviceProfile.Framework.overlappedExpertLaunches }
+    }
     // Forward kernels are about a third of all.
-    var floor = kernels * ((3 + share) / 3)
+    var floor = kernels * job.graphs.launchedShare * ((3 + share) / 3)
     floor += framework.tensorFloorSecondsPerRank * Double(strategy.tensorDegree - 1)
     if strategy.tensorDegree > 1, strategy.pipelineDegree > 1,
       strategy.mesh.blockSize(below: .worker) > devicesPerNode

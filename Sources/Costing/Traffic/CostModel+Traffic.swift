@@ -97,7 +97,7 @@ private struct TrafficFold {
     }
     microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
     recipe = Recipe(
-      job: model.job, strategy: strategy, framework: model.framework, devicesPerNode: model.cluster.devicesPerNode)
+      job: model.job, strategy: strategy, framework: model.framework, devicesPerNode: model.cluster.domainSize)
     count = TrafficCount(rankCount: mesh.worldSize, levelCount: model.cluster.levels.count)
   }
 

@@ -35,7 +35,7 @@ extension Capabilities {
   func refusal(ofExperts strategy: Strategy, job: TrainingJob) -> Refusal? {
     guard strategy.expertDivision != .none else { return nil }
     let dispatcher = strategy.dispatcher
-    if dispatcher.sendsOnce, job.precision != .bf16 || strategy.expertDegree == 1 {
+    if dispatcher.sendsOnce, job.precision.storage != .bf16 || strategy.expertDegree == 1 {
       return Refusal(
         "\(label) sends tokens by \(dispatcher.rawValue) in bf16 and to several ranks only",
         nearest: "moe_dispatcher=alltoall")

@@ -67,7 +67,7 @@ extension Capabilities {
       guard offers.allSatisfy(\.keepsGradientsInWeightFormat) else { return nil }
       return Refusal(
         "\(label) accumulates gradients in the weights' format with \(job.optimizer.words)",
-        nearest: "gradient precision \(job.precision.rawValue)")
+        nearest: "gradient precision \(job.precision.storage.rawValue)")
     }
     if gradientAccumulation == .fp32, !offers.contains(where: \.keepsGradientsInWeightFormat) {
       return Refusal("\(label) accumulates gradients in fp32 only", nearest: "gradient precision fp32")

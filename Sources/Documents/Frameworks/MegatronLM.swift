@@ -17,7 +17,7 @@ extension Capabilities {
       ShardingOffer(form: .optimizer, words: "distributed optimizer"),
       ShardingOffer(form: .optimizerInParts, words: "distributed optimizer in several instances"),
     ],
-    sequenceParallelism: .optional, precisions: [.bf16, .fp16, .fp32, .tf32], gradientAccumulation: .either,
+    sequenceParallelism: .optional, precisions: megatronPrecisions, gradientAccumulation: .either,
     optimizers: [
       OptimizerOffer(words: "adam", rules: [.adam]),
       OptimizerOffer(
@@ -61,6 +61,11 @@ extension Capabilities {
     ContextOffer(exchange: .ring, words: "cp-comm-type p2p"),
     ContextOffer(exchange: .allGather, words: "allgather"), ContextOffer(exchange: .allToAll, words: "a2a"),
     ContextOffer(exchange: .allToAllRing, words: "a2a+p2p"),
+  ]
+
+  /// Transformer Engine's recipes come with flags of their own, which Megatron-FSDP takes with restrictions.
+  private static let megatronPrecisions: [Precision] = [
+    .bf16, .fp16, .fp32, .tf32, .fp8Delayed, .fp8Current, .fp8Blockwise, .mxfp8, .nvfp4,
   ]
 
   private static let megatronRecomputations = [

@@ -24,12 +24,13 @@ package struct IterationShape: Sendable {
   /// By moment.
   let exchanges: [[Exchange]]
 
+  /// - Parameter domainSize: consecutive ranks whose devices reach each other over links of their own; nil for a node's.
   /// - Precondition: the strategy breaks no rule for the job (``Strategy/violation(job:deviceCount:hasFlashAttention:allowsEmptyStages:interleavesLargerGroups:)``),
   ///   the split has the strategy's stages and chunks, the schedule is of the strategy's stages and micro-batches.
   package init(
     job: TrainingJob, strategy: Strategy, split: Split,
     schedule: PipelineSchedule, paddedVocabularySize: Int, maximumGradientNorm: Double? = 1,
-    devicesPerNode: Int = .max, routes: CollectiveRoutes = CollectiveRoutes()
+    devicesPerNode: Int = .max, domainSize: Int? = nil, routes: CollectiveRoutes = CollectiveRoutes()
   ) {
     precondition(
       split.stageCount == schedule.stageCount && split.chunkCount == schedule.chunkCount,
@@ -45,7 +46,8 @@ package struct IterationShape: Sendable {
     self.routes = routes
     kinds = LayerKinds(of: job.model)
     let recipe = Recipe(
-      job: job, strategy: strategy, vocabularySize: paddedVocabularySize, devicesPerNode: devicesPerNode)
+      job: job, strategy: strategy, vocabularySize: paddedVocabularySize,
+      devicesPerNode: domainSize ?? devicesPerNode)
     expertNodeCount = recipe.experts?.nodeCount ?? 1
     recipeSteps = Recipe.Part.allCases.flatMap { part in Recipe.Pass.allCases.map { recipe.steps(part, $0) } }
     exchanges = Moment.allCases.map { moment in

@@ -48,6 +48,16 @@ package struct LinearLayer: Sendable, Equatable {
   /// Whether the group divides the outputs and each rank has all inputs (a column-parallel layer, Shoeybi et al. 2019);
   /// otherwise it divides the inputs.
   package let dividesOutputs: Bool
+  /// Whether it multiplies in the job's narrow format, where that has one.
+  package var isNarrow = false
+  /// Rows that the rank has of the inputs of a layer with divided outputs, or of the outputs' gradients of another, before
+  /// they are gathered; nil where it has all.
+  package var undividedRowCount: Int?
+
+  /// Rows of the input that the rank casts to a narrow format.
+  package var castInputRowCount: Int { dividesOutputs ? undividedRowCount ?? tokenCount : tokenCount }
+  /// Rows of the output's gradient that it casts.
+  package var castGradientRowCount: Int { dividesOutputs ? tokenCount : undividedRowCount ?? tokenCount }
 
   /// Weights on the rank.
   package var weightCount: Int { inputCount * outputCount }

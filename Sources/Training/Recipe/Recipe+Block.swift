@@ -43,7 +43,7 @@ extension Recipe {
       if half == .feedForward, let experts {
         expertsForward(experts, isAgain: isAgain, &steps)
       } else {
-        if half == .attention { gatherAttentionInput(&steps) } else { gatherRows(of: .branch, &steps) }
+        if half == .attention { gatherAttentionInput(&steps) } else { gatherOperandRows(of: .branch, &steps) }
         if half == .attention, context.degree > 1 {
           dividedAttentionForward(isAgain: isAgain, &steps)
         } else {
@@ -79,9 +79,9 @@ extension Recipe {
       let weightCount = layers.columns.reduce(layers.row.weightCount) { $0 + $1.weightCount }
       parameterCount -= weightCount
       steps.append(.piece(half.output, output(.backward) + ending(keptByOutput.map(Operation.free))))
-      gatherRows(of: .branch, &steps)
+      gatherOperandRows(of: .branch, &steps)
       // Narrow vectors are kept as they were gathered; the layer's input is not, which queries may be made of.
-      if half == .feedForward || latent?.queryRank == nil { gatherRows(of: .columnInput, &steps) }
+      if half == .feedForward || latent?.queryRank == nil { gatherOperandRows(of: .columnInput, &steps) }
       if half == .attention, context.degree > 1 {
         dividedAttentionBackward(products, &steps)
       } else {
@@ -189,13 +189,13 @@ extension Recipe {
     case .attention: (columns, width) = (attentionColumns, contextSize)
     case .feedForward:
       columns = [
-        LinearLayer(
-          tokenCount: tokenCount, inputCount: hidden, outputCount: (hasGatedFeedForward ? 2 : 1) * feedForwardSize,
+        blockLayer(
+          tokenCount, inputCount: hidden, outputCount: (hasGatedFeedForward ? 2 : 1) * feedForwardSize,
           dividesOutputs: true)
       ]
       width = feedForwardSize
     }
-    return (columns, LinearLayer(tokenCount: tokenCount, inputCount: width, outputCount: hidden, dividesOutputs: false))
+    return (columns, blockLayer(tokenCount, inputCount: width, outputCount: hidden, dividesOutputs: false))
   }
 
   /// Scores, softmax, dropout, and the product with the values.
@@ -242,9 +242,12 @@ extension Recipe {
 
   var normInput: KeptTensor { KeptTensor(role: .normInput, byteCount: rowBytes) }
 
-  /// What attention's norm gives.
+  /// What attention's norm gives; where narrow formats are cast to, once for each product of latent attention that reads it.
   var attentionInput: KeptTensor {
-    KeptTensor(role: latent == nil ? .columnInput : .latentInput, byteCount: rowBytes)
+    let operand = operandBytes(rowCount * hidden)
+    return KeptTensor(
+      role: latent == nil ? .columnInput : .latentInput,
+      byteCount: latent == nil || narrow == nil ? operand : 2 * operand)
   }
 
   func keptByCore(_ half: Half) -> [KeptTensor] {
@@ -253,7 +256,11 @@ extension Recipe {
     }
     // Without a norm of its own the feed-forward part has attention's input.
     let input =
-      hasNorm(half) ? [half == .attention ? attentionInput : KeptTensor(role: .columnInput, byteCount: rowBytes)] : []
+      hasNorm(half)
+      ? [
+        half == .attention
+          ? attentionInput : KeptTensor(role: .columnInput, byteCount: operandBytes(rowCount * hidden))
+      ] : []
     switch half {
     case .attention:
       let byHeads = context.headDegree > 1 ? [kept(.attentionOutput, contextSize)] : []
@@ -261,11 +268,21 @@ extension Recipe {
       let gated = gateSize > 0 ? [kept(.gatedOutput, 2 * gateSize)] : []
       return input + keptNarrow
         + [kept(.queriesKeysValues, querySize + keyValueSize + valueSize), attentionScores] + byHeads + gated
-        + [kept(.projectionInput, contextSize)]
+        // A fused core reads its output again as well.
+        + [
+          KeptTensor(
+            role: .projectionInput,
+            byteCount: tokenCount * contextSize * elementByteCount + operandCopyBytes(tokenCount * contextSize))
+        ]
     case .feedForward:
-      let count = hasGatedFeedForward ? (keepsActivatedGate ? 4 : 3) : 2
-      return input + [kept(.activation, count * feedForwardSize)]
+      let read = hasGatedFeedForward ? (keepsActivatedGate ? 3 : 2) : 1
+      return input + [activated(.activation, rows: tokenCount, read: read, width: feedForwardSize)]
     }
+  }
+
+  /// What an activation reads, so many times its width, and what it gives to the product after it.
+  func activated(_ role: KeptTensor.Role, rows: Int, read: Int, width: Int) -> KeptTensor {
+    KeptTensor(role: role, byteCount: rows * read * width * elementByteCount + operandBytes(rows * width))
   }
 
   var attentionScores: KeptTensor {

@@ -77,7 +77,7 @@ extension Recipe {
     experts.latentSize.map {
       [
         .product(
-          LinearLayer(tokenCount: rowCount, inputCount: hidden, outputCount: $0, dividesOutputs: false), direction)
+          blockLayer(rowCount, inputCount: hidden, outputCount: $0, dividesOutputs: false), direction)
       ]
     } ?? []
   }
@@ -87,7 +87,7 @@ extension Recipe {
     experts.latentSize.map {
       [
         .product(
-          LinearLayer(tokenCount: rowCount, inputCount: $0, outputCount: hidden, dividesOutputs: false), direction)
+          blockLayer(rowCount, inputCount: $0, outputCount: hidden, dividesOutputs: false), direction)
       ]
     } ?? []
   }
@@ -95,7 +95,7 @@ extension Recipe {
   /// What the second of these products reads.
   private func keptNarrow(_ experts: RoutedExperts) -> [KeptTensor] {
     experts.latentSize.map {
-      [KeptTensor(role: .expertsLatent, byteCount: rowCount * $0 * elementByteCount)]
+      [KeptTensor(role: .expertsLatent, byteCount: operandBytes(rowCount * $0))]
     } ?? []
   }
 
@@ -126,7 +126,9 @@ extension Recipe {
     let rows =
       multiple == 1 ? rows(experts) : (ofEach / multiple).rounded(.up) * multiple * Double(experts.localCount)
     func layer(_ inputs: Int, _ outputs: Int) -> GroupedLayer {
-      GroupedLayer(rowCount: rows, expertCount: experts.localCount, inputCount: inputs, outputCount: outputs)
+      GroupedLayer(
+        rowCount: rows, expertCount: experts.localCount, inputCount: inputs, outputCount: outputs,
+        isNarrow: narrow != nil)
     }
     let width = routedWidth(experts)
     return (layer(width, (hasGatedFeedForward ? 2 : 1) * f), layer(f, width))
@@ -242,10 +244,9 @@ extension Recipe {
   private func sharedLayers(_ experts: RoutedExperts) -> (column: LinearLayer, row: LinearLayer) {
     let f = experts.sharedFeedForwardSize
     return (
-      LinearLayer(
-        tokenCount: tokenCount, inputCount: hidden, outputCount: (hasGatedFeedForward ? 2 : 1) * f,
-        dividesOutputs: true),
-      LinearLayer(tokenCount: tokenCount, inputCount: f, outputCount: hidden, dividesOutputs: false)
+      blockLayer(
+        tokenCount, inputCount: hidden, outputCount: (hasGatedFeedForward ? 2 : 1) * f, dividesOutputs: true),
+      blockLayer(tokenCount, inputCount: f, outputCount: hidden, dividesOutputs: false)
     )
   }
 
@@ -260,14 +261,13 @@ extension Recipe {
 
   /// Gate, value and product; without a gate the input of the activation and its output.
   private func keptByShared(_ experts: RoutedExperts) -> KeptTensor {
-    let count = hasGatedFeedForward ? 3 : 2
-    return KeptTensor(
-      role: .sharedActivation, byteCount: tokenCount * count * experts.sharedFeedForwardSize * elementByteCount)
+    activated(
+      .sharedActivation, rows: tokenCount, read: hasGatedFeedForward ? 2 : 1, width: experts.sharedFeedForwardSize)
   }
 
   func sharedForward(_ experts: RoutedExperts, isAgain: Bool, _ steps: inout [Step]) {
     guard experts.sharedFeedForwardSize > 0 else { return }
-    gatherRows(of: .branch, &steps)
+    gatherOperandRows(of: .branch, &steps)
     steps.append(
       .piece(
         .sharedExperts, sharedOperations(experts, .forward) + keep([keptByShared(experts)], isAgain: isAgain)))
@@ -277,8 +277,8 @@ extension Recipe {
   private func sharedBackward(_ experts: RoutedExperts, _ steps: inout [Step]) {
     guard experts.sharedFeedForwardSize > 0 else { return }
     let layers = sharedLayers(experts)
-    gatherRows(of: .branch, &steps)
-    gatherRows(of: .columnInput, &steps)
+    gatherOperandRows(of: .branch, &steps)
+    gatherOperandRows(of: .columnInput, &steps)
     steps.append(
       .piece(
         .sharedExperts,
@@ -295,9 +295,11 @@ extension Recipe {
 
   // MARK: Tensors kept
 
-  /// What the norm gives, which router and shared experts read.
+  /// What the norm gives, which the router reads as it is, and shared experts as they multiply it.
   var expertsInput: KeptTensor {
-    KeptTensor(role: .expertsInput, byteCount: rowCount * hidden * elementByteCount)
+    let count = rowCount * hidden
+    let ofShared = experts?.sharedFeedForwardSize ?? 0 > 0 ? operandCopyBytes(count) : 0
+    return KeptTensor(role: .expertsInput, byteCount: count * elementByteCount + ofShared)
   }
 
   /// Logits and scores in fp32, and a byte for each expert that a token may be sent to.
@@ -309,9 +311,9 @@ extension Recipe {
   private func keptByExperts(_ experts: RoutedExperts) -> [KeptTensor] {
     let rows = Int(self.rows(experts).rounded(.up)), f = experts.feedForwardSize
     return [
-      KeptTensor(role: .expertRows, byteCount: rows * (routedWidth(experts) * elementByteCount + 4)),
+      KeptTensor(role: .expertRows, byteCount: operandBytes(rows * routedWidth(experts)) + rows * 4),
       KeptTensor(role: .expertActivation, byteCount: rows * (hasGatedFeedForward ? 2 : 1) * f * elementByteCount),
-      KeptTensor(role: .activatedRows, byteCount: rows * f * elementByteCount),
+      KeptTensor(role: .activatedRows, byteCount: operandBytes(rows * f)),
     ]
   }
 }

@@ -12,7 +12,7 @@ extension Recipe {
   var narrowLayers: [LinearLayer] {
     guard let (queries, keysValues, rotary) = narrowWidths else { return [] }
     return [queries, keysValues + rotary].filter { $0 > 0 }.map {
-      LinearLayer(tokenCount: rowCount, inputCount: hidden, outputCount: $0, dividesOutputs: false)
+      blockLayer(rowCount, inputCount: hidden, outputCount: $0, dividesOutputs: false)
     }
   }
 
@@ -30,7 +30,7 @@ extension Recipe {
   /// one for the rest. What gates attention's output is made with the queries.
   var attentionColumns: [LinearLayer] {
     func layer(_ inputs: Int, _ outputs: Int) -> LinearLayer {
-      LinearLayer(tokenCount: tokenCount, inputCount: inputs, outputCount: outputs, dividesOutputs: true)
+      blockLayer(tokenCount, inputCount: inputs, outputCount: outputs, dividesOutputs: true)
     }
     guard let latent else { return [layer(hidden, querySize + gateSize + keyValueSize + valueSize)] }
     return [
@@ -45,15 +45,15 @@ extension Recipe {
     return [
       KeptTensor(
         role: .narrowVectors,
-        byteCount: (rowCount * (queries + keysValues + rotary) + tokenCount * (queries + keysValues)) * elementByteCount
-      )
+        byteCount: rowCount * (queries + keysValues + rotary) * elementByteCount
+          + operandBytes(tokenCount * (queries + keysValues)))
     ]
   }
 
   /// Brings together, along a divided sequence, what queries, keys and values are made of.
   func gatherAttentionInput(_ steps: inout [Step]) {
     guard let (queries, keysValues, rotary) = narrowWidths else {
-      gatherRows(of: .branch, &steps)
+      gatherOperandRows(of: .branch, &steps)
       return
     }
     guard isSequenceParallel, tensorDegree > 1 else { return }

@@ -63,7 +63,7 @@ extension Recipe {
             + (recipe.modules.contains(.experts) ? [] : [.keep(recipe.expertsInput)])))
     },
     Module(module: .feedForward, isOfExperts: false, drops: [.activation]) { recipe, _, steps in
-      recipe.gatherRows(of: .branch, &steps)
+      recipe.gatherOperandRows(of: .branch, &steps)
       steps.append(
         .piece(
           .feedForwardCore,

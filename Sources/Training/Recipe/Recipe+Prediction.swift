@@ -23,8 +23,7 @@ extension Recipe {
   }
 
   private var projection: LinearLayer {
-    LinearLayer(
-      tokenCount: tokenCount, inputCount: 2 * hidden, outputCount: hidden / tensorDegree, dividesOutputs: true)
+    blockLayer(tokenCount, inputCount: 2 * hidden, outputCount: hidden / tensorDegree, dividesOutputs: true)
   }
 
   /// Both vectors, and both as the norms before the product leave them.

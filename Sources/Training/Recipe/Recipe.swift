@@ -86,6 +86,8 @@ package struct Recipe: Sendable {
   let hasDropout: Bool
   /// Bytes e of a number.
   let elementByteCount: Int
+  /// What blocks' linear layers multiply in where that is narrower; nil where it is not.
+  let narrow: ProductFormat?
   /// Parameters of a block on the rank, by kind, without those of routed experts.
   let blockParameterCount: Int
   let expertBlockParameterCount: Int
@@ -144,6 +146,7 @@ package struct Recipe: Sendable {
     block = model.form.block
     hasDropout = model.hasDropout
     elementByteCount = job.precision.byteCount
+    narrow = job.precision.products
     blockParameterCount = model.layerParameters(.dense).perRank(tensorDegree: t)
     expertBlockParameterCount = model.layerParameters(.experts).perRank(tensorDegree: t)
     droppedRoles = Self.droppedRoles(of: self)
@@ -175,6 +178,23 @@ package struct Recipe: Sendable {
     }
   }
 
+  /// A linear layer of a block, which multiplies in the job's narrow format where that has one.
+  ///
+  /// Where tensor groups divide the sequence, ranks cast their rows before they are gathered.
+  func blockLayer(_ tokenCount: Int, inputCount: Int, outputCount: Int, dividesOutputs: Bool) -> LinearLayer {
+    LinearLayer(
+      tokenCount: tokenCount, inputCount: inputCount, outputCount: outputCount, dividesOutputs: dividesOutputs,
+      isNarrow: narrow != nil, undividedRowCount: min(rowCount, tokenCount))
+  }
+
+  /// Bytes of so many numbers that only a linear layer of a block reads again: kept as it multiplied them.
+  func operandBytes(_ count: Int) -> Int {
+    narrow.map { Int((Double(count) * $0.keptBytes).rounded(.up)) } ?? count * elementByteCount
+  }
+
+  /// Bytes of what such a layer multiplied beside numbers that something else reads as they are stored.
+  func operandCopyBytes(_ count: Int) -> Int { narrow == nil ? 0 : operandBytes(count) }
+
   // MARK: Collectives of activations
 
   /// Elements of a micro-batch's activations between layers, whole.
@@ -188,6 +208,16 @@ package struct Recipe: Sendable {
   /// Brings rows together that are divided along the sequence.
   func gatherRows(of operand: Operand, _ steps: inout [Step]) {
     if isSequenceParallel { exchange(.allGather, operand, &steps) }
+  }
+
+  /// The same of what a linear layer of a block multiplies, in the format that it does so in.
+  func gatherOperandRows(of operand: Operand, _ steps: inout [Step]) {
+    guard narrow != nil else { return gatherRows(of: operand, &steps) }
+    guard isSequenceParallel, tensorDegree > 1 else { return }
+    steps.append(
+      .collective(
+        TensorCollective(
+          kind: .allGather, operand: operand, elementCount: operandBytes(activationElementCount), elementByteCount: 1)))
   }
 
   private func exchange(_ kind: CollectiveKind, _ operand: Operand, _ steps: inout [Step]) {

@@ -102,6 +102,8 @@ package struct GroupedLayer: Sendable, Equatable {
   package let expertCount: Int
   package let inputCount: Int
   package let outputCount: Int
+  /// Whether they multiply in the job's narrow format, where that has one.
+  package var isNarrow = false
 
   /// Rows of each expert, the mean.
   package var rowsPerExpert: Double { rowCount / Double(expertCount) }

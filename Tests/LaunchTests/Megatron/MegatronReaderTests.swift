@@ -21,6 +21,19 @@ import Testing
     --vocab-size 1000 --micro-batch-size 1
     """
 
+  // MARK: Narrow formats
+
+  @Test(arguments: [
+    ("--fp8-format hybrid", Precision.fp8Delayed), ("--fp8-format hybrid --fp8-recipe tensorwise", .fp8Current),
+    ("--fp8-format e4m3 --fp8-recipe blockwise", .fp8Blockwise), ("--fp8-format e4m3 --fp8-recipe mxfp8", .mxfp8),
+    ("--fp4-format e2m1", .nvfp4), ("--fp4-format e2m1 --fp4-recipe nvfp4", .nvfp4), ("", .bf16),
+  ])
+  func recipesOfNarrowProductsAreRead(flags: String, precision: Precision) throws {
+    let run = try read("\(Self.shape) --global-batch-size 64 --bf16 \(flags)")
+    #expect(run.precision == precision)
+    #expect(run.accumulatesGradientsInFP32 == true)
+  }
+
   // MARK: Samples
 
   @Test func aTestCaseOfMegatronIsRead() throws {
@@ -226,7 +239,9 @@ import Testing
     ("\(shape) --optimizer sgd --use-precision-aware-optimizer", "--use-precision-aware-optimizer", "Adam only"),
     ("\(shape) --optimizer newton", "--optimizer", "one of"),
     ("\(shape) --offload-optimizer-states", "--offload-optimizer-states", "offload"),
-    ("\(shape) --fp8-format hybrid", "--fp8-format", "FP8"),
+    ("\(shape) --bf16 --fp8-format hybrid --fp8-recipe custom", "--fp8-recipe", "blockwise"),
+    ("\(shape) --bf16 --fp8-format e4m3 --fp4-format e2m1", "--fp4-format", "exclude each other"),
+    ("\(shape) --bf16 --fp8-format hybrid --fp8-output-proj", "--fp8-output-proj", "output head in FP8"),
     ("\(shape) --pipeline-model-parallel-size 4 --num-layers 7", "", "7 layers do not divide"),
     ("\(shape) --pipeline-model-parallel-size 2 --use-megatron-fsdp", "--use-megatron-fsdp", "no pipeline"),
     ("\(shape) --pipeline-model-parallel-size 2 --use-tp-pp-dp-mapping", "--use-tp-pp-dp-mapping", "order of ranks"),

@@ -154,6 +154,12 @@ extension MegatronCommandLine {
   private var modelComplaint: String? {
     let hasBias = !has("--disable-bias-linear")
     if has("--bf16"), has("--fp16") { return "two precisions" }
+    if has("--fp8-format"), has("--fp4-format") || !has("--bf16") { return "FP8 beside FP4, or without bf16" }
+    if has("--fp8-recipe"), !has("--fp8-format") { return "a recipe of FP8 without its format" }
+    // Blocks' scales cover E4M3; Transformer Engine has these recipes for that format alone.
+    if ["mxfp8", "blockwise"].contains(text("--fp8-recipe") ?? ""), text("--fp8-format") != "e4m3" {
+      return "scales of blocks are of E4M3"
+    }
     if has("--grad-reduce-in-bf16"), has("--accumulate-allreduce-grads-in-fp32") || !has("--bf16") {
       return "gradients of two formats"
     }

@@ -58,7 +58,11 @@ struct RandomPlans {
   private mutating func candidate(for capabilities: Capabilities) throws -> Plan? {
     let cluster = pick(clusters), model = pick(models)
     let sequenceLength = pick([512, 1024, 2048]), globalBatch = pick([64, 96, 192, 384])
-    let precision: Precision = cluster.name.hasPrefix("v100") ? pick([.fp16, .fp32]) : pick([.bf16, .bf16, .fp16])
+    let hasNarrow = cluster.devices.allSatisfy { $0.peakFLOPPerSecond(.fp8Current) > 0 }
+    let precision: Precision =
+      cluster.name.hasPrefix("v100")
+      ? pick([.fp16, .fp32])
+      : pick([.bf16, .bf16, .fp16] + (hasNarrow ? [.fp8Delayed, .fp8Current, .fp8Blockwise, .mxfp8] : []))
     guard
       let job = try? TrainingJob(
         model: model, sequenceLength: min(sequenceLength, model.positionCount > 0 ? model.positionCount : .max),

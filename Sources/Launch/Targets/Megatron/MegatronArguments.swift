@@ -50,12 +50,13 @@ struct MegatronArguments {
     let job = plan.job
     var words = ["--micro-batch-size", "\(strategy.microBatch)", "--global-batch-size", "\(job.globalBatch)"]
     guard job.precision.is16Bit else { return words }
-    words.append("--\(job.precision.rawValue)")
+    words.append("--\(job.precision.storage.rawValue)")
+    words += job.precision.megatronRecipe
     if job.accumulatesGradientsInFP32 {
       words.append("--accumulate-allreduce-grads-in-fp32")
       // Megatron-FSDP's own gradients have the weights' format unless it is told.
       if isFullySharded { words += ["--megatron-fsdp-main-grads-dtype", "fp32"] }
-    } else if job.precision == .bf16 {
+    } else if job.precision.storage == .bf16 {
       words.append("--grad-reduce-in-bf16")
     }
     return words

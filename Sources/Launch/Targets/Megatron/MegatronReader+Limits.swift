@@ -25,8 +25,8 @@ extension MegatronReader {
   }
 
   private static let methods = [
-    ("--fp8-format", "training in FP8"),
-    ("--fp4-format", "training in FP4"),
+    ("--first-last-layers-bf16", "layers whose products are in bf16 beside others in fewer bits"),
+    ("--fp8-output-proj", "an output head in FP8"),
     ("--fine-grained-activation-offloading", "offload of activations"),
     ("--offload-optimizer-states", "offload of optimizer states"),
     ("--chunked-optimizer-state-offload", "offload of optimizer states"),
@@ -43,6 +43,8 @@ extension MegatronReader {
   private static let passedOver = [
     ("--tp-comm-overlap", "overlap of tensor groups' exchanges with products"),
     ("--rampup-batch-size", "a batch that grows at first"),
+    ("--fp8-param-gather", "weights that lie in FP8 alone"),
+    ("--fp4-param-gather", "weights that lie in FP4 alone"),
     ("--moe-shared-expert-overlap", "shared experts under the way of tokens"),
     ("--moe-expert-capacity-factor", "tokens that an expert has no place for"),
     ("--moe-expert-rank-capacity-factor", "tokens that a rank has no place for"),

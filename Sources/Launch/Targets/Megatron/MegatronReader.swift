@@ -142,10 +142,25 @@ struct MegatronReader {
   private func precision() throws(DocumentError) -> Precision {
     switch (flags.has("--bf16"), flags.has("--fp16")) {
     case (true, true): throw try flags.required("--fp16").conflict("--bf16 and --fp16 exclude each other")
-    case (true, false): return .bf16
+    case (true, false): return try narrowProducts() ?? .bf16
     case (false, true): return .fp16
     case (false, false): return .fp32
     }
+  }
+
+  /// The recipe of narrow products; nil where there is none.
+  private func narrowProducts() throws(DocumentError) -> Precision? {
+    let fp8 = try flags.word("--fp8-format", of: ["e4m3", "hybrid"]), fp4 = try flags.word("--fp4-format", of: ["e2m1"])
+    if fp8 != nil, fp4 != nil {
+      throw try flags.required("--fp4-format").conflict("--fp8-format and --fp4-format exclude each other")
+    }
+    if fp4 != nil {
+      _ = try flags.word("--fp4-recipe", of: ["nvfp4"])
+      return .nvfp4
+    }
+    guard fp8 != nil else { return nil }
+    let recipe = try flags.word("--fp8-recipe", of: Precision.megatronFP8Recipes.map(\.word)) ?? "delayed"
+    return Precision.megatronFP8Recipes.first { $0.word == recipe }?.precision
   }
 
   /// Under bf16 gradients are accumulated in fp32 unless told otherwise; Megatron-FSDP has a flag of its own.

@@ -1,0 +1,49 @@
+/// A number format of fewer than 16 bits in which blocks' linear layers multiply, with the scales that go with it.
+///
+/// Of all three products of a layer input, weight and output gradient are in it; in bf16 stay what attention multiplies, the
+/// router, the output head, norms, the residual stream, and all that is sent (Transformer Engine's recipes, as Megatron-LM
+/// trains with them unless told more).
+///
+/// | format | a scale for | bytes of a scale | scaled by |
+/// |---|---|---|---|
+/// | FP8, delayed | a tensor | 4 | the largest of earlier steps |
+/// | FP8, current | a tensor | 4 | its own largest, for which it is read once more |
+/// | FP8, blockwise | 128 numbers, of weights 128 × 128 | 4 | its own largest |
+/// | MXFP8 | 32 numbers | 1 | its own largest |
+/// | NVFP4 | 16 numbers, of weights 16 × 16, and a tensor | 1 | its own largest, for which it is read once more |
+package struct ProductFormat: Sendable, Hashable {
+  /// Bits of a number: 8 or 4.
+  package let bitCount: Int
+  /// Bytes of scales that go with a number of an activation or a gradient.
+  package let scaleBytes: Double
+  /// Bytes of scales that go with a weight.
+  package let weightScaleBytes: Double
+  /// Times that a tensor is read to be cast.
+  package let readCount: Double
+
+  /// Bytes of a number of an activation that is kept for backward, with its scale.
+  package var keptBytes: Double { Double(bitCount) / 8 + scaleBytes }
+
+  /// Bytes that the cast of a number of bf16 moves: it is read, and written along its rows and along its columns, since
+  /// the two passes multiply along either.
+  package var castBytes: Double { 2 * readCount + 2 * keptBytes }
+
+  /// Bytes that the copies of a weight take beside it: one along its rows, one along its columns, made in the first
+  /// micro-batch of an iteration and kept for the others.
+  package var weightCopyBytes: Double { 2 * (Double(bitCount) / 8 + weightScaleBytes) }
+}
+
+extension Precision {
+  /// What blocks multiply in where that is narrower than what is stored; nil where it is not.
+  package var products: ProductFormat? {
+    switch self {
+    case .fp32, .fp16, .bf16, .tf32: nil
+    case .fp8Delayed: ProductFormat(bitCount: 8, scaleBytes: 0, weightScaleBytes: 0, readCount: 1)
+    case .fp8Current: ProductFormat(bitCount: 8, scaleBytes: 0, weightScaleBytes: 0, readCount: 2)
+    case .fp8Blockwise:
+      ProductFormat(bitCount: 8, scaleBytes: 4.0 / 128, weightScaleBytes: 4.0 / 16_384, readCount: 1)
+    case .mxfp8: ProductFormat(bitCount: 8, scaleBytes: 1.0 / 32, weightScaleBytes: 1.0 / 32, readCount: 1)
+    case .nvfp4: ProductFormat(bitCount: 4, scaleBytes: 1.0 / 16, weightScaleBytes: 1.0 / 256, readCount: 2)
+    }
+  }
+}

@@ -1,0 +1,19 @@
+import Documents
+
+extension Precision {
+  /// Megatron-LM's names of Transformer Engine's FP8 recipes.
+  static let megatronFP8Recipes: [(word: String, precision: Precision)] = [
+    ("delayed", .fp8Delayed), ("tensorwise", .fp8Current), ("blockwise", .fp8Blockwise), ("mxfp8", .mxfp8),
+  ]
+
+  /// Flags of what blocks multiply in; none where that is what is stored.
+  ///
+  /// Scales of a tensor want E5M2 for gradients, whose range they cannot cover otherwise; where few numbers share one, E4M3
+  /// does for all.
+  var megatronRecipe: [String] {
+    if self == .nvfp4 { return ["--fp4-format", "e2m1", "--fp4-recipe", "nvfp4"] }
+    guard let recipe = Self.megatronFP8Recipes.first(where: { $0.precision == self }) else { return [] }
+    let format = self == .fp8Delayed || self == .fp8Current ? "hybrid" : "e4m3"
+    return ["--fp8-format", format, "--fp8-recipe", recipe.word]
+  }
+}

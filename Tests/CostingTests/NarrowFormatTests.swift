@@ -1,0 +1,139 @@
+import Documents
+import TestSupport
+import Testing
+
+@testable import Costing
+@testable import Training
+
+/// Products of fewer than 16 bits: what is kept, cast, sent and held, and what stays in bf16.
+@Suite struct NarrowFormatTests {
+  private static let narrow: [Precision] = [.fp8Delayed, .fp8Current, .fp8Blockwise, .mxfp8, .nvfp4]
+
+  private static func job(_ name: String, _ precision: Precision) throws -> TrainingJob {
+    try TrainingJob(
+      model: Shipped.catalog.model(name), sequenceLength: 4_096, globalBatch: 512, precision: precision)
+  }
+
+  private static func recipe(_ name: String, _ precision: Precision, tensor: Int = 1) throws -> Recipe {
+    let job = try job(name, precision)
+    var strategy = Strategy(mesh: [.tensor: tensor, .data: 64], usesSequenceParallelism: tensor > 1)
+    strategy.usesFlashAttention = true
+    strategy.expertDegree = job.model.experts == nil ? 1 : 64
+    return Recipe(job: job, strategy: strategy, vocabularySize: job.model.vocabularySize)
+  }
+
+  private static func keptBytes(_ recipe: Recipe, _ part: Recipe.Part) -> Int {
+    var sum = 0
+    for case .piece(_, let operations) in recipe.steps(part, .forward) {
+      for case .keep(let tensor) in operations { sum += tensor.byteCount }
+    }
+    return sum
+  }
+
+  /// A layer of DeepSeek-V3 keeps 458 kB for each token in bf16 and 403 in FP8, and not half: what attention, norms, router
+  /// and activations read stays as it is, and of two of them there is a narrow copy beside.
+  @Test func whatIsKeptIsNotHalved() throws {
+    func kilobytes(_ precision: Precision) throws -> Double {
+      Double(Self.keptBytes(try Self.recipe("deepseek-v3", precision), .expertBlock)) / 4_096 / 1_000
+    }
+    #expect(abs(try kilobytes(.bf16) - 458) < 4)
+    #expect(abs(try kilobytes(.fp8Delayed) - 403) < 4)
+    #expect(try kilobytes(.nvfp4) < kilobytes(.fp8Current))
+    #expect(try kilobytes(.fp8Current) < kilobytes(.mxfp8) && kilobytes(.mxfp8) < kilobytes(.bf16))
+  }
+
+  /// What forward keeps backward gives up, to the last byte.
+  @Test(arguments: narrow, ["deepseek-v3", "mixtral-8x7b", "llama-3-8b"])
+  func whatIsKeptIsGivenUp(precision: Precision, model: String) throws {
+    let recipe = try Self.recipe(model, precision)
+    for part in [Recipe.Part.block, .expertBlock, .head, .prediction] {
+      var freed = 0
+      for case .piece(_, let operations) in recipe.steps(part, .backward) {
+        for case .free(let tensor) in operations { freed += tensor.byteCount }
+      }
+      #expect(freed == Self.keptBytes(recipe, part), "\(part)")
+    }
+  }
+
+  /// Gathers of what blocks multiply are of narrow numbers and their scales; sums, and the head's, are of bf16.
+  @Test func gathersAreNarrowAndSumsAreNot() throws {
+    func bytes(_ precision: Precision, _ part: Recipe.Part, _ kind: CollectiveKind) throws -> Int {
+      try Self.recipe("llama-3-8b", precision, tensor: 2).steps(part, .backward).reduce(0) { sum, step in
+        guard case .collective(let it) = step, it.kind == kind else { return sum }
+        return sum + it.byteCount
+      }
+    }
+    for kind in [CollectiveKind.reduceScatter, .allGather] {
+      #expect(try bytes(.fp8Current, .head, kind) == bytes(.bf16, .head, kind))
+    }
+    #expect(try bytes(.fp8Current, .block, .reduceScatter) == bytes(.bf16, .block, .reduceScatter))
+    #expect(try 2 * bytes(.fp8Current, .block, .allGather) == bytes(.bf16, .block, .allGather))
+    #expect(try 64 * bytes(.mxfp8, .block, .allGather) == 33 * bytes(.bf16, .block, .allGather))
+  }
+
+  /// A product takes its FLOP at the narrow peak and share, slowed by its dimensions, and the casts of what it multiplies: the
+  /// input forward, the output's gradient backward, of a column-parallel layer before rows are gathered.
+  @Test(arguments: narrow) func productsAndCastsAreThoseOfTheFormulas(precision: Precision) throws {
+    let device = try Shipped.catalog.device("b200-sxm-180gb"), format = try #require(precision.products)
+    let speed = DeviceSpeed(device, precision: precision), rate = device.compute.rate(of: format)
+    let layer = LinearLayer(
+      tokenCount: 8_192, inputCount: 4_096, outputCount: 14_336, dividesOutputs: true, isNarrow: true,
+      undividedRowCount: 1_024)
+    let z = rate.halfSize, peak = device.peakFLOPPerSecond(precision) * rate.peakFraction
+    let product = 2 * (8_192 + z) * (4_096 + z) * (14_336 + z) / peak
+    let readCount = precision == .fp8Current || precision == .nvfp4 ? 2.0 : 1
+    let castBytes = 2 * readCount + 2 * format.keptBytes
+    let cast = castBytes / (device.datasheet.memoryBytesPerSecond * device.compute.memoryFraction)
+    let products = speed.products(of: layer)
+    #expect(agrees(products.forwardSeconds(layer), product + 1_024 * 4_096 * cast, relative: 1e-12))
+    #expect(agrees(products.inputGradientSeconds(layer), product + 8_192 * 14_336 * cast, relative: 1e-12))
+    #expect(agrees(products.weightGradientSeconds(layer), product, relative: 1e-12))
+    // Others multiply as without a narrow format.
+    var wide = layer
+    wide.isNarrow = false
+    let ofBF16 = DeviceSpeed(device, precision: .bf16)
+    #expect(speed.products(of: wide).forwardSeconds(wide) == ofBF16.products(of: layer).forwardSeconds(layer))
+  }
+
+  /// Head and embedding cost what they cost in bf16, and blocks less, but not in proportion to the peaks.
+  @Test(arguments: narrow) func headAndEmbeddingStay(precision: Precision) throws {
+    let cluster = try Shipped.catalog.cluster("dgx-b200-16")
+    func cost(_ precision: Precision) throws -> MicroBatchCost {
+      let model = try CostModel(cluster: cluster, job: Self.job("llama-3-8b", precision))
+      return model.microBatchCosts(
+        layout: model.layoutCost([.tensor: 2, .data: 64]),
+        [MicroBatchKey(microBatch: 1, recompute: .none, sequenceParallel: true, flashAttention: true)])[0][0]
+    }
+    let narrow = try cost(precision), wide = try cost(.bf16)
+    #expect(narrow.head == wide.head && narrow.embedding == wide.embedding)
+    let ratio = wide.layers.dense.forwardComputeSeconds / narrow.layers.dense.forwardComputeSeconds
+    #expect(ratio > 1.1 && ratio < (precision == .nvfp4 ? 4 : 2), "\(ratio)")
+  }
+
+  /// A layer's weight is there in bf16 and twice in the narrow format, or in this alone where the framework gathers it so.
+  @Test func weightsHaveNarrowCopies() throws {
+    let device = try Shipped.catalog.device("b200-sxm-180gb")
+    var framework = try #require(device.framework(named: "megatron-lm"))
+    let strategy = Strategy(mesh: [.data: 8], zeroStage: .optimizer, usesFlashAttention: true)
+    func weights(_ precision: Precision) throws -> Int {
+      let memory = MemoryModel(
+        job: try Self.job("llama-3-8b", precision), device: device, framework: framework, strategy: strategy)
+      let layers = LayerCounts(dense: 32, experts: 0)
+      return memory.stageMemory(stage: 0, Split.Stage(layers: layers, recomputed: nil, choice: nil)).weightBytes
+    }
+    let ofLayers = try Shipped.catalog.model("llama-3-8b").layerParameters(.dense).perRank(tensorDegree: 1) * 32
+    #expect(try weights(.fp8Current) - weights(.bf16) == 2 * ofLayers)
+    #expect(try weights(.mxfp8) - weights(.bf16) == ofLayers * 2 * 33 / 32)
+    framework.memory.holdsNarrowWeights = true
+    #expect(try weights(.fp8Current) == weights(.bf16))
+  }
+
+  /// Devices without units for a format refuse it by name.
+  @Test func devicesWithoutUnitsRefuse() throws {
+    for (cluster, precision) in [("dgx-a100-4", Precision.fp8Current), ("dgx-h100-4", .nvfp4)] {
+      #expect(throws: CostModel.Refusal.self) {
+        _ = try CostModel(cluster: Shipped.catalog.cluster(cluster), job: Self.job("llama-3-8b", precision))
+      }
+    }
+  }
+}
