@@ -29,6 +29,8 @@ package struct Miniature: Sendable {
   package let split: Split
   /// What was shrunk, in a fixed order.
   package let changes: [Change]
+  /// The plan's precision where its blocks multiply in a narrow format: here they do so in what is stored. Nil elsewhere.
+  package let precisionNotExecuted: Precision?
   /// By how much the plan's messages are larger.
   package let messageScale: MessageScale
 
@@ -56,6 +58,7 @@ package struct Miniature: Sendable {
   /// - Parameter rankLimit: ranks to execute at most.
   package init(of plan: Plan, rankLimit: Int) throws(Refusal) {
     if let what = Self.notExecuted(plan) { throw .notExecuted(what) }
+    precisionNotExecuted = plan.job.precision.products == nil ? nil : plan.job.precision
     var planned = plan.strategy
     if planned.recomputesModules { planned = planned.with(\.recompute, .none).with(\.recomputeModules, []) }
     let degrees = try MiniatureDegrees(of: plan, rankLimit: rankLimit)

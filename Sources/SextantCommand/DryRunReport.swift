@@ -28,6 +28,10 @@ struct DryRunReport {
       let changes = miniature.changes.map { "\($0.what) \(Format.count($0.planned)) → \(Format.count($0.executed))" }
       text += "Smaller than planned: \(changes.joined(separator: ", ")).\n"
     }
+    if let precision = miniature.precisionNotExecuted {
+      text +=
+        "Products are executed in \(job.precision.rawValue) and not in \(precision.rawValue): what is cast is not tried.\n"
+    }
     return text + "\n" + [numbers, traffic, memory, bubble].joined(separator: "\n")
   }
 

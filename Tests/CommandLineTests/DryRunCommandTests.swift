@@ -30,6 +30,22 @@ import Testing
     }
   }
 
+  /// What is multiplied in FP8 is planned, priced and exported so, and executed in bf16, which is said.
+  @Test func aPlanWithNarrowProductsSaysHowItIsExecuted() async throws {
+    let folder = try Workspace()
+    try await folder.sextant(
+      "plan", "--cluster", "dgx-h100-1", "--model", "gpt2", "--global-batch", "16", "--precision",
+      "fp8-current-scaling",
+      "--fix", "tensor=2,sequence_parallel=true", "--output", "plan.json"
+    ).succeeded()
+    let text = try await folder.sextant("dry-run", "plan.json", "--steps", "1").succeeded()
+    #expect(text.contains("The plan holds in miniature"))
+    #expect(text.contains("Products are executed in bf16 and not in fp8-current-scaling"))
+    try await folder.sextant("export", "plan.json", "--for", "megatron-lm", "--output", "out").succeeded()
+    #expect(
+      try folder.text(of: "out/megatron-arguments.txt").contains("--fp8-format\nhybrid\n--fp8-recipe\ntensorwise"))
+  }
+
   @Test func aPlanRunsOnTheClock() async throws {
     let folder = try await Self.folder()
     let text = try await folder.sextant("dry-run", "plan.json", "--trace", "trace.json").succeeded()
