@@ -53,9 +53,9 @@ extension ModelDescription {
     return range.count - experts.denseLayers.count { range.contains($0) }
   }
 
-  /// What of the model is priced, and neither run on the clock nor written for a launcher, unless that says otherwise; nil where
+  /// What of the model is not written for a launcher, unless that says otherwise; nil where
   /// all of it is.
-  package var pricedOnly: String? {
+  package var unwritten: String? {
     if experts != nil { return "mixture-of-experts models" }
     if latent != nil { return "models with latent attention" }
     if predictionDepth > 0 { return "models that predict several tokens" }

@@ -30,38 +30,31 @@ struct KeptActivations: Sendable {
   /// - Parameter other: of the same recipe with experts divided otherwise; nil where none was counted.
   init(_ recipe: Recipe, sharing other: KeptActivations? = nil) {
     contextWorkspaceBytes = recipe.contextWorkspaceBytes
-    func bytes(_ part: Recipe.Part, _ pass: Recipe.Pass, where isCounted: (KeptTensor.Role) -> Bool) -> Int {
+    func bytes(_ steps: some Sequence<Recipe.Step>, where isCounted: (KeptTensor.Role) -> Bool = { _ in true }) -> Int {
       var sum = 0
-      for case .piece(_, let operations) in recipe.steps(part, pass) {
+      for case .piece(_, let operations) in steps {
         for case .keep(let tensor) in operations where isCounted(tensor.role) { sum += tensor.byteCount }
       }
       return sum
     }
-    func late(_ part: Recipe.Part) -> Int {
-      let steps = recipe.steps(part, .forward)
-      let place = steps.firstIndex { if case .piece(.experts, _) = $0 { true } else { false } }
-      var sum = 0
-      for case .piece(_, let operations) in steps[(place.map { $0 + 1 } ?? steps.count)...] {
-        for case .keep(let tensor) in operations { sum += tensor.byteCount }
-      }
-      return sum
-    }
     func block(_ part: Recipe.Part) -> Block {
-      let kept = bytes(part, .forward) { _ in true }, recomputed = bytes(part, .recompute) { _ in true }
+      let forward = recipe.steps(part, .forward)
+      let kept = bytes(forward), recomputed = bytes(recipe.steps(part, .recompute))
+      let experts = forward.firstIndex { if case .piece(.experts, _) = $0 { true } else { false } }
       // A pass that computes all of a block again keeps all of it, the input that is already there once more.
       return Block(
         bytes: kept, recomputedBytes: recomputed,
-        wholeBytes: recipe.recompute == .full ? recomputed : kept + recomputed, lateBytes: late(part))
+        wholeBytes: recipe.recompute == .full ? recomputed : kept + recomputed,
+        lateBytes: experts.map { bytes(forward[($0 + 1)...]) } ?? 0)
     }
     let dense = other?.blocks.dense ?? block(.block)
     blocks = ByKind(dense: dense, experts: recipe.experts == nil ? dense : block(.expertBlock))
-    embeddingBytes = other?.embeddingBytes ?? bytes(.embedding, .forward) { _ in true }
-    ownHeadBytes = other?.ownHeadBytes ?? bytes(.head, .forward) { $0 != .lossSoftmax }
+    embeddingBytes = other?.embeddingBytes ?? bytes(recipe.steps(.embedding, .forward))
+    let head = other == nil ? recipe.steps(.head, .forward) : []
+    ownHeadBytes = other?.ownHeadBytes ?? bytes(head) { $0 != .lossSoftmax }
     headBytes =
-      ownHeadBytes
-      + (recipe.predictionDepth == 0
-        ? 0 : recipe.predictionDepth * bytes(.prediction, .forward) { $0 != .lossSoftmax })
-    lossBytes = other?.lossBytes ?? bytes(.head, .forward) { $0 == .lossSoftmax }
+      ownHeadBytes + recipe.predictionDepth * bytes(recipe.steps(.prediction, .forward)) { $0 != .lossSoftmax }
+    lossBytes = other?.lossBytes ?? bytes(head) { $0 == .lossSoftmax }
   }
 }
 

@@ -38,12 +38,6 @@ final class ClockMedium {
     let senderStep: Int
   }
 
-  private struct Channel: Hashable {
-    let sender: Int
-    let receiver: Int
-    let stream: Int
-  }
-
   /// What a flow is for.
   enum Delivery: Sendable {
     case letter(Letter, from: Int, to: Int, stream: Int, number: Int)

@@ -1,3 +1,10 @@
+/// What goes from one rank to another on one stream, and stays in its order.
+struct Channel: Hashable {
+  let sender: Int
+  let receiver: Int
+  let stream: Int
+}
+
 /// Messages that are on their way for some turns. Two of one sender to one receiver on one stream stay in their order.
 struct LateMail {
   struct Letter {
@@ -6,12 +13,6 @@ struct LateMail {
     let receiver: Int
     let stream: Int
     let due: Int
-  }
-
-  private struct Channel: Hashable {
-    let sender: Int
-    let receiver: Int
-    let stream: Int
   }
 
   private let delay: Network.Delay

@@ -23,7 +23,7 @@ package enum LaunchTargets {
 }
 
 extension LaunchTarget {
-  package static func unwritten(of model: ModelDescription) -> String? { model.pricedOnly }
+  package static func unwritten(of model: ModelDescription) -> String? { model.unwritten }
 
   /// What every rank of a plan starts.
   ///
