@@ -15,19 +15,16 @@ extension Lattice {
     }
     let stageSize = mesh.blockSize(below: .pipeline), t = mesh.degree(of: .tensor)
     let offer = capabilities?.experts
-    let widths = pattern.expertTensorDegree.map { [$0] } ?? (t > 1 && offer?.dividesWidth ?? true ? [1, t] : [1])
+    let widths = pattern.expertTensorDegree.map { [$0] } ?? (t > 1 ? [1, t] : [1])
+    // A width that is fixed and not offered is left for the refusal to name.
+    let widthOffer = pattern.expertTensorDegree == nil ? offer : nil
     let degrees = divisors(of: experts.count).filter { pattern.expertDegree ?? $0 == $0 }
-    let dispatchers =
-      pattern.dispatcher.map { [$0] }
-      ?? Self.searchedDispatchers.filter {
-        offer?.dispatchers.contains($0) ?? true
-      }
     let overlaps = pattern.overlapsExperts.map { [$0] } ?? (offer?.overlaps ?? true ? [false, true] : [false])
     return widths.flatMap { width in
-      degrees.filter { stageSize % ($0 * width) == 0 }.flatMap { degree in
-        // Without ranks to send to there is one way.
-        (degree == 1 ? dispatchers.prefix(1) : dispatchers[...]).filter { !$0.sendsOnce || width == 1 }.flatMap {
-          dispatcher in
+      degrees.filter {
+        stageSize % ($0 * width) == 0 && widthOffer?.divides(width: width, expertDegree: $0, tensorDegree: t) ?? true
+      }.flatMap { degree in
+        dispatchers(width: width, expertDegree: degree).filter { !$0.sendsOnce || width == 1 }.flatMap { dispatcher in
           overlaps.filter { !$0 || degree > 1 }.map {
             Strategy.ExpertDivision(
               expertDegree: degree, tensorDegree: width, dispatcher: dispatcher, overlaps: $0)
@@ -35,6 +32,16 @@ extension Lattice {
         }
       }
     }
+  }
+
+  /// How tokens may reach experts of such degrees; without ranks to send to there is one way.
+  private func dispatchers(width: Int, expertDegree: Int) -> [Strategy.Dispatcher] {
+    if let fixed = pattern.dispatcher { return [fixed] }
+    guard let offered = capabilities?.experts?.dispatchers(width: width, expertDegree: expertDegree) else {
+      return Array(Self.searchedDispatchers.prefix(expertDegree == 1 ? 1 : Self.searchedDispatchers.count))
+    }
+    let searched = Self.searchedDispatchers.filter(offered.contains)
+    return Array((searched.isEmpty ? offered : searched).prefix(expertDegree == 1 ? 1 : offered.count))
   }
 
   /// Gathering all tokens sends more than the others; HybridEP is priced as DeepEP is.

@@ -73,6 +73,7 @@ import Testing
       ),
       ("experts divided among ranks", table.experts.map(words) ?? ""),
       ("precision", table.precisions.map(\.rawValue).joined(separator: ", ")),
+      ("FP8 without a recipe", table.precisions.contains(table.plainFP8) ? table.plainFP8.rawValue : ""),
       ("gradients accumulated in", table.gradientAccumulation.rawValue),
       ("optimizers", table.optimizers.map(words).joined(separator: "; ")),
       ("models", table.models.words),
@@ -96,8 +97,20 @@ import Testing
 
   private static func words(_ offer: Capabilities.ExpertOffer) -> String {
     let dispatchers = offer.dispatchers.map { "`\($0.rawValue)`" }.joined(separator: ", ")
-    return "\(offer.words) (tokens by \(dispatchers)\(offer.dividesWidth ? "; the width of experts" : ""))"
+    let width =
+      switch offer.widths {
+      case .whole: ""
+      case .any: "; the width of experts"
+      case .asTensorGroupsOrWhole: "; the width of experts by tensor groups where no ranks divide experts (`allgather`)"
+      }
+    return "\(offer.words) (tokens by \(dispatchers)\(width))"
       + (offer.overlaps ? ", their way under another micro-batch" : "")
+      + (offer.liesWithinShards ? ", among ranks that divide states and their tensor groups" : "")
+      + (offer.withoutTensorGroups ? ", without tensor groups" : "")
+      + (offer.dividesWeightsAmongAll ? ", weights divided among all replicas and of whole sequences, if at all" : "")
+      + (offer.hasOtherExperts ? "" : ", experts of three matrices")
+      + (offer.unpadded.isEmpty
+        ? "" : ", without FP8 by \(offer.unpadded.map { "`\($0.rawValue)`" }.joined(separator: ", "))")
   }
 
   private static func words(_ offer: Capabilities.ShardingOffer) -> String {
@@ -148,6 +161,9 @@ import Testing
       limits.attentionWindows == .never ? "sequences longer than a model's window of attention" : nil,
       limits.attentionWindows == .inEveryLayer ? "sequences longer than a window of some layers" : nil,
       limits.tiesEmbeddingsInPipeline ? nil : "tied embeddings and a pipeline",
+      limits.compilesNarrowProducts ? "products in FP8 and split backward passes" : nil,
+      limits.predictsFurtherBesideOtherAxes
+        ? nil : "layers that predict further tokens and a pipeline, or divided sequences",
       limits.accumulatesWholeGradientsInFP32 ? nil : "whole replicas and gradients in fp32 under 16-bit weights",
       limits.overlapsShardedGradientsAlways ? "divided gradients and a reduction after the backward pass" : nil,
       limits.microBatchesFewerThanStages.map { "micro-batches fewer than stages by more than \($0)" },

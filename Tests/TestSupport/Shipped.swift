@@ -9,15 +9,15 @@ package enum Shipped {
   /// The shipped inputs, by name.
   package static let catalog = Catalog(root: root)
 
-  /// Nodes of up to four A100 with a network of one level.
-  package static func smallCluster(_ deviceCount: Int) throws -> ClusterDescription {
+  /// Nodes of up to four devices, A100 where no others are named, with a network of one level.
+  package static func smallCluster(_ deviceCount: Int, device: String = "a100-sxm4-80gb") throws -> ClusterDescription {
     let inNode = deviceCount % 4 == 0 ? 4 : deviceCount % 2 == 0 ? 2 : deviceCount
     var levels = [ClusterDescription.Level(name: "node", span: inNode, bytesPerSecond: 300e9)]
     if deviceCount > inNode {
       levels.append(ClusterDescription.Level(name: "network", span: deviceCount, bytesPerSecond: 25e9))
     }
     return try ClusterDescription(
-      name: "small", device: catalog.device("a100-sxm4-80gb"),
+      name: "small", device: catalog.device(device),
       nodeNames: (0..<deviceCount / inNode).map { "n\($0)" }, devicesPerNode: inNode, levels: levels)
   }
 }

@@ -8,6 +8,17 @@ extension Capabilities {
         "\(label) divides sequences of models with sinks of attention by all-to-all only",
         nearest: "context_exchange=\(Strategy.ContextExchange.allToAll.rawValue)")
     }
+    if job.model.predictionDepth > 0, strategy.pipelineDegree > 1 || strategy.contextDegree > 1,
+      !limits.predictsFurtherBesideOtherAxes
+    {
+      return Refusal(
+        "\(label) predicts further tokens without a pipeline and on whole sequences only",
+        nearest: "pipeline=1,context=1, or a model without mtp_layers")
+    }
+    if job.precision.products != nil, strategy.schedule.splitsBackward, limits.compilesNarrowProducts {
+      return Refusal(
+        "\(label) splits no backward passes of compiled products in FP8", nearest: "schedule=1f1b")
+    }
     if !strategy.usesFlashAttention, !limits.hasUnfusedAttention {
       return Refusal("\(label) always fuses attention", nearest: "flash_attention=true")
     }

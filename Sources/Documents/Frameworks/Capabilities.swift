@@ -28,6 +28,8 @@ package struct Capabilities: Sendable {
   package let shardings: [ShardingOffer]
   package let sequenceParallelism: SequenceParallelism
   package let precisions: [Precision]
+  /// What its users mean by FP8 where they name no recipe.
+  package var plainFP8 = Precision.fp8Delayed
   /// Formats in which gradients are accumulated, beside that of the weights.
   package let gradientAccumulation: GradientAccumulation
   package let optimizers: [OptimizerOffer]
@@ -171,6 +173,10 @@ package struct Capabilities: Sendable {
     package var interleavesUnevenChunks = false
     /// Whether embeddings are tied across the stages of a pipeline.
     package var tiesEmbeddingsInPipeline = true
+    /// Whether products in FP8 are a compiler's, which splits no backward passes.
+    package var compilesNarrowProducts = false
+    /// Whether layers that predict further tokens stand beside a pipeline, and beside ranks that divide a sequence.
+    package var predictsFurtherBesideOtherAxes = true
     /// Whether replicas that are all whole accumulate gradients in fp32 under 16-bit weights.
     package var accumulatesWholeGradientsInFP32 = true
     /// Whether gradients that replicas divide are always reduced under the backward pass.

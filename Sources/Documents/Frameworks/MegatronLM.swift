@@ -28,7 +28,7 @@ extension Capabilities {
     models: megatronModels, contextExchanges: megatronContextExchanges,
     experts: ExpertOffer(
       words: "expert-model-parallel-size, expert-tensor-parallel-size",
-      dispatchers: [.allToAll, .allGather, .deepEP, .hybridEP], dividesWidth: true, overlaps: true),
+      dispatchers: [.allToAll, .allGather, .deepEP, .hybridEP], widths: .any, overlaps: true),
     limits: Limits(interleavesUnevenChunks: true))
 
   /// Megatron-LM with Megatron-FSDP, version 1: the same sources, and `core/distributed/fsdp/mcore_fsdp_adapter.py`.

@@ -45,6 +45,12 @@ extension ModelDescription {
     case attentionChunks = "attention to runs of tokens"
     case attentionOutputGate = "a gate of the attention's output"
     case latentExperts = "experts that read narrow vectors"
+    case expertBiases = "biases of experts or of their router"
+    case sharedExpertGate = "a gate of shared experts"
+    case rotaryScalingButOfLatentAttention =
+      "rotary scaling other than Llama 3.1's, and of latent attention other than YaRN's with rotations of length 1"
+    case rotaryScalingWithExperts = "scaled rotary positions and experts without latent attention"
+    case predictionsWithoutLatentAttention = "layers that predict further tokens without latent attention"
   }
 
   /// Whether the model has a part.
@@ -87,6 +93,11 @@ extension ModelDescription {
     case .attentionChunks: details.attentionChunk != nil
     case .attentionOutputGate: form.hasOutputGate
     case .latentExperts: experts?.latentSize != nil
+    case .expertBiases: experts.map { $0.hasBias || $0.hasRouterBias } ?? false
+    case .sharedExpertGate: experts?.hasSharedGate == true
+    case .rotaryScalingButOfLatentAttention: !hasRotationsOfLlama3OrLatentYaRN
+    case .rotaryScalingWithExperts: details.rotaryScaling != nil && experts != nil && latent == nil
+    case .predictionsWithoutLatentAttention: predictionDepth > 0 && latent == nil
     case .anotherNorm: form.norm != .rms
     case .unusualNorm: form.norm == .layerNormWithoutBias || form.norm == .layerNormWithoutWeights
     case .anotherBlock: form.block != .sequential
@@ -129,6 +140,15 @@ extension ModelDescription {
       && (scaling.fastBeta ?? 32) == 32 && (scaling.slowBeta ?? 1) == 1
   }
 
+  /// Whether rotary positions are scaled as Llama 3.1 does or, under latent attention, by YaRN that leaves rotations their
+  /// length, if at all.
+  private var hasRotationsOfLlama3OrLatentYaRN: Bool {
+    guard let scaling = details.rotaryScaling else { return true }
+    guard latent != nil else { return scaling.kind == .llama3 }
+    return scaling.kind == .yarn && scaling.factor != nil && abs((scaling.attentionFactor ?? 0) - 1) < 1e-9
+      && (scaling.originalPositionCount ?? details.maximumPositionCount) != nil
+  }
+
   /// Whether rotary positions are scaled in a way that several frameworks know, if at all.
   private var hasCommonRotaryScaling: Bool {
     guard let scaling = details.rotaryScaling else { return true }
@@ -167,7 +187,9 @@ extension ModelDescription.Part {
     case .otherLatentPositions: "no rotary_scaling"
     case .fractionalRotaryBase: "a whole rotary_base"
     case .anotherActivation: "activation silu"
-    case .rotaryScaling, .rotaryScalingWithQueryKeyNorm: "no rotary_scaling"
+    case .rotaryScaling, .rotaryScalingWithQueryKeyNorm, .rotaryScalingWithExperts, .rotaryScalingButOfLatentAttention:
+      "no rotary_scaling"
+    case .predictionsWithoutLatentAttention: "mtp_layers 0"
     case .rotaryScalingButLlama3: "rotary_scaling of the kind llama3"
     default: ""
     }

@@ -10,18 +10,22 @@ import TestSupport
 struct MixturePlans {
   private var random: SeededGenerator
   private let cluster: ClusterDescription
-  /// Models that Megatron-LM cannot be told, of those drawn.
+  private let target: any LaunchTarget.Type
+  /// Models that the framework cannot be told, of those drawn.
   private(set) var refusedModels = 0
 
-  init(seed: Int) throws {
+  init(seed: Int, for target: any LaunchTarget.Type = MegatronLMTarget.self) throws {
     random = SeededGenerator(seed: seed)
     cluster = try Shipped.catalog.cluster("dgx-h100-4")
+    self.target = target
   }
 
-  /// The next plan that Megatron-LM runs.
+  private var isForMegatron: Bool { target == MegatronLMTarget.self }
+
+  /// The next plan that the framework runs.
   mutating func next() throws -> Plan {
     while true {
-      if let plan = try candidate(), MegatronLMTarget.refusal(of: plan) == nil { return plan }
+      if let plan = try candidate(), target.refusal(of: plan) == nil { return plan }
     }
   }
 
@@ -35,9 +39,10 @@ struct MixturePlans {
     let layerCount = layers.reduce(0, +)
     guard let model = try? model(layerCount: layerCount) else { return nil }
     let job = try TrainingJob(
-      model: model, sequenceLength: 512, globalBatch: 64, precision: pick([.bf16, .bf16, .bf16, .fp16, .fp32]),
+      model: model, sequenceLength: 512, globalBatch: 64,
+      precision: pick([.bf16, .bf16, .bf16, isForMegatron ? .fp16 : .fp8Current, .fp32]),
       accumulatesGradientsInFP32: true)
-    guard Capabilities.megatronLM.refusal(of: job) == nil else {
+    guard target.capabilities.refusal(of: job) == nil else {
       refusedModels += 1
       return nil
     }
@@ -47,14 +52,19 @@ struct MixturePlans {
       mesh: [.tensor: tensor, .pipeline: pipeline, .data: data, .context: context],
       schedule: Strategy.Schedule(chunkCount: chunks), microBatch: pick([1, 2]),
       recompute: pick(Strategy.Recompute.allCases), usesSequenceParallelism: tensor > 1,
-      usesFlashAttention: job.precision.is16Bit, overlapsGradientReduce: pick([true, false]))
+      usesFlashAttention: job.precision.is16Bit, overlapsGradientReduce: pick([true, false]) || !isForMegatron)
     let replicas = data * context, parts = pick([1, 2, 4, 8, 16, 32].filter { replicas % $0 == 0 })
     strategy.sharding = Sharding(weightDegree: 1, gradientDegree: 1, optimizerDegree: pick([1, replicas, parts]))
-    strategy.contextExchange = pick([.ring, .allToAll])
+    if !isForMegatron, pipeline == 1 {
+      let (shards, divides) = (strategy.sharding.optimizerDegree, pick([true, false]))
+      strategy.sharding = Sharding(
+        weightDegree: divides ? shards : 1, gradientDegree: shards, optimizerDegree: shards)
+    }
+    strategy.contextExchange = isForMegatron ? pick([.ring, .allToAll]) : .allGather
     strategy = strategy.with(
       Strategy.ExpertDivision(
         expertDegree: pick([1, 2, 4, 8]), tensorDegree: pick([1, 1, 2, 4]),
-        dispatcher: pick(Strategy.Dispatcher.allCases), overlaps: pick([true, false])))
+        dispatcher: pick(Strategy.Dispatcher.allCases), overlaps: pick([true, false]) && isForMegatron))
     guard let costs = try? CostModel(cluster: cluster, job: job), costs.violation(of: strategy) == nil else {
       return nil
     }

@@ -82,11 +82,13 @@ struct OfferedPlan: CustomStringConvertible {
     }
     let job = try TrainingJob(
       model: model(layerCount: counts.reduce(0, +), &random), sequenceLength: pick([128, 256]),
-      globalBatch: data * microBatch * microBatchCount, precision: pick([.bf16, .bf16, .fp16]),
+      globalBatch: data * microBatch * microBatchCount,
+      precision: pick([.bf16, .bf16, .fp16] + table.precisions.filter { $0.products != nil }),
       accumulatesGradientsInFP32: flip(), optimizer: optimizer(&random, of: table))
     let split = split(counts, of: job.model, strategy: strategy, for: table)
     guard table.refusal(of: strategy, split: split, job: job) == nil, strategy.exclusion == nil else { return nil }
-    let cluster = try Shipped.smallCluster(mesh.worldSize)
+    let cluster = try Shipped.smallCluster(
+      mesh.worldSize, device: job.precision.products == nil ? "a100-sxm4-80gb" : "b200-sxm-180gb")
     guard context == 1 || strategy.violation(job: job, deviceCount: mesh.worldSize, hasFlashAttention: true) == nil
     else {
       return nil

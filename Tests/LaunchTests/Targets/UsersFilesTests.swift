@@ -178,6 +178,87 @@ import Testing
     #expect(run.strategy.recompute == .selective && run.choices == nil)
   }
 
+  @Test func aMixtureOfTorchtitansOwn() throws {
+    let text = """
+      --module deepseek_v3 --config deepseek_v3_671b_float8 --parallelism.expert_parallel_degree 32
+      --parallelism.pipeline_parallel_degree 4 --training.local_batch_size 8 --parallelism.tensor_parallel_degree 2
+      """
+    let run = try run(TorchtitanTarget.self, "run.sh", text, devices: 256)
+    #expect(run.strategy.expertDegree == 32 && run.strategy.expertTensorDegree == 1)
+    #expect(run.strategy.dispatcher == .allToAll && run.strategy.usesSequenceParallelism)
+    #expect(run.strategy.schedule == .interleaved(chunkCount: 2) && run.precision == .fp8Current)
+    #expect(run.model?.parameterCount == 671_026_419_200)
+    let known: [(String, Int, Int, Strategy.Dispatcher)] = [
+      ("qwen3_30b_a3b", 30_532_122_624, 1, .allToAll), ("deepseek_v3_16b_hybridep", 15_706_484_224, 8, .hybridEP),
+    ]
+    for (name, parameters, expert, dispatcher) in known {
+      let run = try self.run(TorchtitanTarget.self, "run.sh", "--module x --config \(name)", devices: 64)
+      #expect(run.model?.parameterCount == parameters, "\(name)")
+      #expect(run.strategy.expertDegree == expert && run.strategy.dispatcher == dispatcher, "\(name)")
+    }
+  }
+
+  /// Without expert groups tensor groups divide every expert's width, and gather all of their tokens.
+  @Test func tensorGroupsDivideExpertsThatNobodyElseDoes() throws {
+    let text = "--module qwen3 --config qwen3_30b_a3b --parallelism.tensor_parallel_degree 4"
+    let run = try run(TorchtitanTarget.self, "run.sh", text, devices: 64)
+    #expect(run.strategy.expertTensorDegree == 4 && run.strategy.dispatcher == .allGather)
+    let job = try TrainingJob(
+      model: try #require(run.model), sequenceLength: 4_096, globalBatch: try #require(run.globalBatch))
+    #expect(Capabilities.torchtitan.refusal(of: run.strategy, split: Split([48]), job: job) == nil)
+  }
+
+  @Test func expertsAndConvertersOfTheTables() throws {
+    let text = """
+      [model]
+      name = "deepseek_v3"
+      flavor = "671B"
+      converters = ["quantize.linear.float8", "quantize.grouped_mm.float8"]
+      [quantize.linear.float8]
+      recipe_name = "tensorwise"
+      enable_fsdp_float8_all_gather = true
+      [training]
+      local_batch_size = 1
+      seq_len = 4096
+      [parallelism]
+      data_parallel_shard_degree = 32
+      tensor_parallel_degree = 8
+      expert_parallel_degree = 16
+      expert_tensor_parallel_degree = 8
+      expert_parallel_comm_backend = "deepep"
+      """
+    let run = try run(TorchtitanTablesTarget.self, "train.toml", text)
+    #expect(run.strategy.expertDegree == 16 && run.strategy.expertTensorDegree == 8)
+    #expect(run.strategy.dispatcher == .deepEP && run.precision == .fp8Current)
+    #expect(run.notes.contains { $0.hasPrefix("enable_fsdp_float8_all_gather") })
+    let groups = TorchtitanTablesTarget.groups(of: run)
+    // The mesh [efsdp 2, ep 16, etp 8].
+    #expect(groups["expert_tensor"]?.first == Array(0..<8))
+    #expect(groups["expert"]?.first == stride(from: 0, to: 128, by: 8).map { $0 })
+    #expect(groups["expert_data"]?.first == [0, 128])
+    for (flags, sentence) in [
+      (
+        "--parallelism.expert_parallel_degree 24",
+        "run.sh: --parallelism.expert_parallel_degree: expert_parallel_degree 24 does not divide the 32 ranks of dp_shard · cp · tp"
+      ),
+      (
+        "--parallelism.expert_parallel_degree 32 --parallelism.data_parallel_replicate_degree 2 --parallelism.data_parallel_shard_degree 16",
+        "run.sh: --parallelism.expert_parallel_degree: expert_parallel_degree 32 does not divide the 16 ranks of dp_shard · cp · tp"
+      ),
+    ] {
+      expectRefusal(
+        TorchtitanTarget.self, "run.sh", "--module qwen3 --config qwen3_30b_a3b \(flags)", devices: 32, sentence)
+    }
+  }
+
+  @Test(arguments: [
+    ("llama3_405b", Precision.fp8Current), ("llama3_8b_mxfp8", .mxfp8), ("llama3_8b", .bf16),
+  ])
+  func convertersOfAConfigurationThatIsKnown(name: String, precision: Precision) throws {
+    let text = "--module llama3 --config \(name)"
+    #expect(try run(TorchtitanTarget.self, "run.sh", text, devices: 64).precision == precision)
+  }
+
   @Test func whatTorchtitanWouldRefuseIsRefusedWithThePlace() {
     expectRefusal(
       TorchtitanTarget.self, "run.sh", "--parallelism.tensor_paralel_degree 2", devices: 8,

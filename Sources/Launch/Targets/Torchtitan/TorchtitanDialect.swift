@@ -102,6 +102,21 @@ extension TorchtitanDialect {
       "data": ranks.groups(along: ["dp_replicate", "dp_shard"]),
     ]
     if strategy.contextDegree > 1 { groups["context"] = ranks.groups(along: ["cp"]) }
-    return groups
+    return strategy.expertDivision == .none ? groups : groups.merging(expertGroups(of: strategy)) { own, _ in own }
+  }
+
+  /// The same ranks as the mesh [pp, dp_replicate, efsdp, ep] and, inside of it in 0.2.2, etp, which is 1 in later versions
+  /// where experts are divided at all; without, tensor groups divide the width of experts.
+  private static func expertGroups(of strategy: Strategy) -> [String: [[Int]]] {
+    let shard = strategy.sharding.optimizerDegree
+    let ranks = RankArray(axes: [
+      ("pp", strategy.pipelineDegree), ("dp_replicate", strategy.replicaCount / shard),
+      ("efsdp", shard * strategy.tensorDegree / (strategy.expertDegree * strategy.expertTensorDegree)),
+      ("ep", strategy.expertDegree), ("etp", strategy.expertTensorDegree),
+    ])
+    return [
+      "expert": ranks.groups(along: ["ep"]), "expert_tensor": ranks.groups(along: ["etp"]),
+      "expert_data": ranks.groups(along: ["dp_replicate", "efsdp"]),
+    ]
   }
 }

@@ -2,15 +2,18 @@ import Documents
 
 /// A model, and what torchtitan's own configuration of it sets, for those who read a user's files.
 ///
-/// Shapes are those of `models/llama3` and `models/qwen3` of 0.2.2 and 0.3.0, defaults those of their
+/// Shapes are those of `models/llama3`, `models/qwen3` and `models/deepseek_v3` of 0.2.2 and 0.3.0, defaults those of their
 /// `config_registry.py` in 0.3.0; in main they are the same numbers in tokens.
 struct TorchtitanFlavour {
   let model: ModelDescription?
   var sequencesPerStep = 8
   var sequenceLength = 2_048
   var tensorDegree = 1
+  var expertDegree = 1
+  var dispatcher = TorchtitanDispatcher.standard
   var schedule = "1F1B"
   var recompute = "selective"
+  var products: TorchtitanProducts?
 
   /// What stands where neither a flag nor a configuration that is known says otherwise.
   static let standard = TorchtitanFlavour(model: nil)
@@ -18,27 +21,45 @@ struct TorchtitanFlavour {
   /// The flavour of a model in the tables of 0.2.2: shapes alone.
   static func named(_ flavour: String, of family: String) -> ModelDescription? {
     // "8B_flex" and "8B_varlen" are the same model with another attention.
-    guard let shape = shapes["\(family) \(flavour.prefix { $0 != "_" })"] else { return nil }
-    return shape.description(name: "\(family)-\(flavour.prefix { $0 != "_" })", family: family)
+    let size = String(flavour.prefix { $0 != "_" })
+    if let mixture = mixture(size, of: family) { return mixture }
+    guard let shape = shapes["\(family) \(size)"] else { return nil }
+    return shape.description(name: "\(family)-\(size)", family: family)
   }
 
   /// The configuration function of 0.3.0 and later; nil where it is not known.
   static func function(_ name: String) -> TorchtitanFlavour? {
     func flavour(
-      _ family: String, _ size: String, sequences: Int, length: Int, tensor: Int = 1, recompute: String
+      _ family: String, _ size: String, sequences: Int, length: Int, tensor: Int = 1, recompute: String,
+      products: TorchtitanProducts? = nil
     ) -> TorchtitanFlavour {
       TorchtitanFlavour(
         model: named(size, of: family), sequencesPerStep: sequences, sequenceLength: length, tensorDegree: tensor,
-        recompute: recompute)
+        recompute: recompute, products: products)
+    }
+    func deepSeek(
+      _ size: String, experts: Int, _ dispatcher: TorchtitanDispatcher = .standard, products: TorchtitanProducts? = nil
+    ) -> TorchtitanFlavour {
+      TorchtitanFlavour(
+        model: named(size, of: TorchtitanModel.Family.deepSeekV3.rawValue), sequencesPerStep: 4, sequenceLength: 4_096,
+        expertDegree: experts, dispatcher: dispatcher, schedule: "Interleaved1F1B", products: products)
     }
     return switch name {
     case "llama3_8b": flavour("llama3", "8B", sequences: 1, length: 8_192, recompute: "selective")
+    case "llama3_8b_mxfp8":
+      flavour("llama3", "8B", sequences: 1, length: 8_192, recompute: "selective", products: .mxfp8)
     case "llama3_70b": flavour("llama3", "70B", sequences: 8, length: 8_192, tensor: 8, recompute: "full")
-    case "llama3_405b": flavour("llama3", "405B", sequences: 2, length: 8_192, tensor: 8, recompute: "full")
+    case "llama3_405b":
+      flavour("llama3", "405B", sequences: 2, length: 8_192, tensor: 8, recompute: "full", products: .float8)
     case "qwen3_0_6b": flavour("qwen3", "0.6B", sequences: 4, length: 4_096, recompute: "selective")
     case "qwen3_1_7b": flavour("qwen3", "1.7B", sequences: 4, length: 4_096, recompute: "selective")
     case "qwen3_14b": flavour("qwen3", "14B", sequences: 4, length: 4_096, recompute: "full")
     case "qwen3_32b": flavour("qwen3", "32B", sequences: 2, length: 4_096, recompute: "full")
+    case "qwen3_30b_a3b": flavour("qwen3", "30B-A3B", sequences: 2, length: 4_096, recompute: "full")
+    case "deepseek_v3_16b": deepSeek("16B", experts: 8)
+    case "deepseek_v3_16b_hybridep": deepSeek("16B", experts: 8, .hybridEP)
+    case "deepseek_v3_671b": deepSeek("671B", experts: 2)
+    case "deepseek_v3_671b_float8": deepSeek("671B", experts: 2, products: .float8)
     default: nil
     }
   }

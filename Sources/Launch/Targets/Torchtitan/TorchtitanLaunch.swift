@@ -19,7 +19,7 @@ struct TorchtitanLaunch {
   init(_ plan: Plan, dialect: TorchtitanDialect) {
     self.plan = plan
     self.dialect = dialect
-    var model = TorchtitanModel(plan.job)
+    var model = TorchtitanModel(plan.job, dispatcher: plan.strategy.dispatcher)
     if plan.strategy.pipelineDegree > 1 { model.modelParts = dialect.modelParts(of: plan.split) }
     self.model = model
     sharding = TorchtitanSharding(plan.strategy)
@@ -48,8 +48,23 @@ struct TorchtitanLaunch {
           : [
             "\(Self.scheduleName) has every stage's passes in order; SCHEDULE_CSV runs them instead of the schedule's name."
           ])
+        + productNotes
         + (plan.strategy.schedule.splitsBackward
           ? ["\(scheduleName) splits backward passes, which PyTorch does not do with torch.compile."] : []))
+  }
+
+  /// How FP8 is asked for, and what of it is not as it is priced.
+  private var productNotes: [String] {
+    guard let products = model.products else { return [] }
+    let converters =
+      dialect == .tables
+      ? "\(Self.tablesName) asks for products in \(plan.job.precision.rawValue)"
+      : "\(Self.moduleName).py converts products to \(plan.job.precision.rawValue), those of the router and of the head excepted"
+    let scales =
+      products == .float8 && dialect != .tables
+      ? ["torchtitan \(dialect.version) scales every row by its largest, which is priced as one scale for each tensor."]
+      : []
+    return ["\(converters); torchao has to be installed, and torch.compile is on, which FP8 is slow without."] + scales
   }
 
   // MARK: Settings and words
@@ -144,13 +159,13 @@ struct TorchtitanLaunch {
       words.append("--parallelism.no-enable_sequence_parallel")
     }
     if strategy.hosting != .none { words.append("--training.enable_cpu_offload") }
-    // CUDA graphs know no pipeline (`trainer.py`, `_validate_cuda_graphs`).
-    if hasPipeline { words.append("--training.disable_cuda_graphs") }
+    // CUDA graphs know no pipeline, and no experts whose tokens the host counts (`trainer.py`, `_validate_cuda_graphs`).
+    if hasPipeline || strategy.expertDegree > 1 { words.append("--training.disable_cuda_graphs") }
     return words + ["activation-checkpoint:\(strategy.recompute.rawValue)"]
   }
 
   /// Whether parameters, gradients and optimizer states are of bf16.
-  private var keepsAllInBF16: Bool { plan.job.precision == .bf16 && plan.job.optimizer.masterWeights == .none }
+  private var keepsAllInBF16: Bool { plan.job.precision.storage == .bf16 && plan.job.optimizer.masterWeights == .none }
 
   private var degrees: [(String, String)] {
     [
@@ -160,7 +175,7 @@ struct TorchtitanLaunch {
       ("tensor_parallel_degree", "\(plan.strategy.tensorDegree)"),
       ("pipeline_parallel_degree", "\(plan.strategy.pipelineDegree)"),
       ("context_parallel_degree", "\(plan.strategy.contextDegree)"),
-    ]
+    ] + (model.experts == nil ? [] : [("expert_parallel_degree", "\(plan.strategy.expertDegree)")])
   }
 
   private var scheduleName: String { TorchtitanDialect.name(of: plan.strategy.schedule) }
@@ -179,28 +194,44 @@ struct TorchtitanLaunch {
         ("module_fqns_per_model_part", "[\n" + parts.map { "  \($0),\n" }.joined() + "]"),
       ]
     }
-    let sections: [(String, [(String, String)])] = [
-      ("model", [("name", "\"\(model.family)\""), ("flavor", "\"planned\"")]),
-      ("experimental", [("custom_import", "\"\(Self.moduleName)\"")]),
-      (
-        "training",
-        [
-          ("local_batch_size", "\(strategy.microBatch * (hasPipeline ? plan.microBatchCount : 1))"),
-          ("global_batch_size", "\(job.globalBatch)"), ("seq_len", "\(job.sequenceLength)"),
-          ("mixed_precision_param", !job.precision.is16Bit ? "\"float32\"" : "\"bfloat16\""),
-          ("mixed_precision_reduce", "\"float32\""),
-        ] + (keepsAllInBF16 ? [("dtype", "\"bfloat16\"")] : [])
-          + (strategy.hosting == .none ? [] : [("enable_cpu_offload", "true")])
-      ),
-      ("parallelism", parallelism),
-      (
-        "activation_checkpoint",
-        [("mode", "\"\(strategy.recompute.rawValue)\"")]
-          + (strategy.recompute == .selective ? [("selective_ac_option", "\"op\"")] : [])
-      ),
-    ]
+    let sections: [(String, [(String, String)])] =
+      [
+        (
+          "model",
+          [("name", "\"\(model.family.rawValue)\""), ("flavor", "\"planned\"")]
+            + (converter.map { [("converters", "[\"\($0.name)\"]")] } ?? [])
+        ),
+        ("experimental", [("custom_import", "\"\(Self.moduleName)\"")]),
+        (
+          "training",
+          [
+            ("local_batch_size", "\(strategy.microBatch * (hasPipeline ? plan.microBatchCount : 1))"),
+            ("global_batch_size", "\(job.globalBatch)"), ("seq_len", "\(job.sequenceLength)"),
+            ("mixed_precision_param", !job.precision.is16Bit ? "\"float32\"" : "\"bfloat16\""),
+            ("mixed_precision_reduce", "\"float32\""),
+          ] + (keepsAllInBF16 ? [("dtype", "\"bfloat16\"")] : [])
+            + (strategy.hosting == .none ? [] : [("enable_cpu_offload", "true")])
+        ),
+        ("parallelism", parallelism),
+        (
+          "activation_checkpoint",
+          [("mode", "\"\(strategy.recompute.rawValue)\"")]
+            + (strategy.recompute == .selective ? [("selective_ac_option", "\"op\"")] : [])
+        ),
+      ] + (converter.map { [($0.name, $0.keys), ("compile", [("enable", "true")])] } ?? [])
     return sections.map { name, keys in
       "[\(name)]\n" + keys.map { "\($0.0) = \($0.1)\n" }.joined()
     }.joined(separator: "\n")
+  }
+
+  /// 0.2.2's converter of what blocks multiply in, and its table; gathers of weights stay in bf16.
+  private var converter: (name: String, keys: [(String, String)])? {
+    model.products.map {
+      switch $0 {
+      case .float8:
+        ("quantize.linear.float8", [("recipe_name", "\"tensorwise\""), ("filter_fqns", "[\"output\"]")])
+      case .mxfp8: ("quantize.linear.mx", [("recipe_name", "\"mxfp8_cublas\""), ("filter_fqns", "[\"output\"]")])
+      }
+    }
   }
 }

@@ -1,38 +1,46 @@
 import Documents
 import JSONText
 
-/// A model as torchtitan's Llama 3 and Qwen 3 families have it: the file `model.json` of a launch, which the
+/// A model as torchtitan's Llama 3, Qwen 3 and DeepSeek V3 families have it: the file `model.json` of a launch, which the
 /// configuration function beside it reads.
 struct TorchtitanModel: Equatable {
   static let fileName = "model.json"
 
-  /// torchtitan's word for the family.
-  let family: String
+  /// torchtitan's families, by its own words.
+  enum Family: String, CaseIterable {
+    case llama3, qwen3
+    case deepSeekV3 = "deepseek_v3"
+
+    /// The one whose blocks a model's are.
+    init(of model: ModelDescription) {
+      self = model.latent != nil ? .deepSeekV3 : model.hasQueryKeyNorm || model.experts != nil ? .qwen3 : .llama3
+    }
+  }
+
+  let family: Family
   let layers, hidden, heads, keyValueHeads, headSize, feedForward, vocabulary, positions: Int
-  let hasTiedEmbeddings: Bool
+  let hasTiedEmbeddings, hasQueryKeyNorm: Bool
   let normEpsilon, rotaryBase: Double
-  let scaling: Scaling?
+  let scaling: ModelDescription.RotaryScaling?
+  let latent: ModelDescription.LatentAttention?
+  /// YaRN's number of what scores of latent attention are multiplied by; 0 where that is 1/√(head size).
+  let scoreScaleNumber: Double
+  let experts: ModelDescription.Experts?
+  let dispatcher: Strategy.Dispatcher
+  let predictionDepth: Int
+  /// What blocks multiply in, where it is not what is stored.
+  let products: TorchtitanProducts?
   /// Module names of every virtual stage; empty without a pipeline.
   var modelParts: [[String]] = []
-
-  /// Llama 3.1's stretching of rotary frequencies, by torchtitan's names.
-  struct Scaling: Equatable {
-    let factor, lowFrequencyFactor, highFrequencyFactor: Double
-    let originalPositions: Int
-  }
 
   /// What was assumed of the model.
   let notes: [String]
 
   /// - Precondition: torchtitan's table offers the job.
-  init(_ job: TrainingJob) {
+  init(_ job: TrainingJob, dispatcher: Strategy.Dispatcher) {
     let model = job.model, details = model.details
-    scaling = details.rotaryScaling.map {
-      Scaling(
-        factor: $0.factor ?? 8, lowFrequencyFactor: $0.lowFrequencyFactor ?? 1,
-        highFrequencyFactor: $0.highFrequencyFactor ?? 4, originalPositions: $0.originalPositionCount ?? 8_192)
-    }
-    family = model.hasQueryKeyNorm ? "qwen3" : "llama3"
+    scaling = details.rotaryScaling
+    family = Family(of: model)
     layers = model.layerCount
     hidden = model.hiddenSize
     heads = model.headCount
@@ -42,8 +50,15 @@ struct TorchtitanModel: Equatable {
     vocabulary = model.vocabularySize
     positions = max(details.maximumPositionCount ?? 0, job.sequenceLength)
     hasTiedEmbeddings = model.hasTiedEmbeddings
+    hasQueryKeyNorm = model.hasQueryKeyNorm
     normEpsilon = details.normEpsilon ?? 1e-5
     rotaryBase = details.rotaryBase ?? 10_000
+    latent = model.latent
+    scoreScaleNumber = Self.scoreScaleNumber(of: model)
+    experts = model.experts
+    self.dispatcher = dispatcher
+    predictionDepth = model.predictionDepth
+    products = TorchtitanProducts(job.precision)
     var notes: [String] = []
     if details.normEpsilon == nil { notes.append("The model states no norm epsilon: 1e-05 was written.") }
     if details.rotaryBase == nil { notes.append("The model states no rotary base: 10000 was written.") }
@@ -53,57 +68,65 @@ struct TorchtitanModel: Equatable {
   /// The file.
   var json: JSON {
     object(
-      ("family", .string(family)), ("layers", .integer(layers)), ("hidden", .integer(hidden)),
+      ("family", .string(family.rawValue)), ("layers", .integer(layers)), ("hidden", .integer(hidden)),
       ("heads", .integer(heads)), ("kv_heads", .integer(keyValueHeads)), ("head_dim", .integer(headSize)),
-      ("ffn_hidden", .integer(feedForward)), ("vocab", .integer(vocabulary)), ("positions", .integer(positions)),
-      ("tied_embeddings", .boolean(hasTiedEmbeddings)), ("norm_epsilon", .number(normEpsilon)),
-      ("rotary_base", .number(rotaryBase)),
-      (
-        "rotary_scaling",
-        scaling.map {
-          object(
-            ("factor", .number($0.factor)), ("low_freq_factor", .number($0.lowFrequencyFactor)),
-            ("high_freq_factor", .number($0.highFrequencyFactor)),
-            ("original_max_position_embeddings", .integer($0.originalPositions)))
-        } ?? .null
-      ),
+      ("qk_norm", .boolean(hasQueryKeyNorm)), ("ffn_hidden", .integer(feedForward)), ("vocab", .integer(vocabulary)),
+      ("positions", .integer(positions)), ("tied_embeddings", .boolean(hasTiedEmbeddings)),
+      ("norm_epsilon", .number(normEpsilon)), ("rotary_base", .number(rotaryBase)),
+      ("rotary_scaling", scalingJSON ?? .null), ("latent_attention", latentJSON ?? .null),
+      ("experts", expertsJSON ?? .null), ("prediction_layers", .integer(predictionDepth)),
+      ("products", products.map { .string($0.rawValue) } ?? .null),
       ("model_parts", .array(modelParts.map { .strings($0) })))
   }
 }
 
-extension TorchtitanModel {
-  /// The model of a launch's `model.json`, with the modules of every virtual stage.
-  static func read(_ file: LaunchFile) throws(DocumentError) -> (model: ModelDescription, parts: [[String]]) {
+/// What a launch's `model.json` says.
+struct TorchtitanModelFile {
+  var model: ModelDescription
+  /// Module names of every virtual stage; empty without a pipeline.
+  var parts: [[String]] = []
+  var dispatcher: Strategy.Dispatcher?
+  var products: TorchtitanProducts?
+
+  init(_ file: LaunchFile) throws(DocumentError) {
     let field = try parse(Array(file.text.utf8), source: file.name)
     var fields = try field.fields()
-    let family = try fields.required("family").string()
+    let family = try fields.required("family").choice(of: TorchtitanModel.Family.self)
     func count(_ key: String) throws(DocumentError) -> Int { try fields.required(key).integer(in: 1...16_777_216) }
-    var scaling: ModelDescription.RotaryScaling?
-    if let section = fields.optional("rotary_scaling") {
-      var numbers = try section.fields()
-      scaling = ModelDescription.RotaryScaling(
-        .llama3, factor: try numbers.required("factor").positiveNumber(),
-        lowFrequencyFactor: try numbers.required("low_freq_factor").positiveNumber(),
-        highFrequencyFactor: try numbers.required("high_freq_factor").positiveNumber(),
-        originalPositionCount: try numbers.required("original_max_position_embeddings").integer(in: 1...1_000_000_000))
-    }
-    var parts: [[String]] = []
     for part in try fields.required("model_parts").array(count: 0...16_384) {
       var names: [String] = []
       for name in try part.array(count: 0...16_386) { names.append(try name.string()) }
       parts.append(names)
     }
+    products = try fields.optional("products")?.choice(of: TorchtitanProducts.self)
+    let latent = try fields.optional("latent_attention").map { (field) throws(DocumentError) in
+      try TorchtitanModel.latentAttention(field)
+    }
+    let mixture = try fields.optional("experts").map { (field) throws(DocumentError) in
+      try TorchtitanModel.experts(field)
+    }
+    dispatcher = mixture?.dispatcher
+    let scaling = try fields.optional("rotary_scaling").map { (field) throws(DocumentError) in
+      try TorchtitanModel.rotaryScaling(field, isLatent: latent != nil)
+    }
     do {
-      let model = try ModelDescription(
-        name: family, family: .llama, layerCount: count("layers"), hiddenSize: count("hidden"),
-        headCount: count("heads"), keyValueHeadCount: count("kv_heads"), headSize: count("head_dim"),
+      let headSize = try count("head_dim")
+      var details = ModelDescription.Details(
+        activation: .silu, normEpsilon: try fields.required("norm_epsilon").fractionOrZero(),
+        rotaryBase: try fields.required("rotary_base").positiveNumber(), rotaryScaling: scaling,
+        maximumPositionCount: try count("positions"))
+      if let latent {
+        details.particulars[.scoreScale] = TorchtitanModel.scoreScale(
+          number: latent.scoreScaleNumber, factor: scaling?.factor ?? 1, headSize: headSize)
+      }
+      model = try ModelDescription(
+        name: family.rawValue, family: .llama, layerCount: count("layers"), hiddenSize: count("hidden"),
+        headCount: count("heads"), keyValueHeadCount: count("kv_heads"), headSize: headSize,
         feedForwardSize: count("ffn_hidden"), vocabularySize: count("vocab"), hasGatedFeedForward: true,
-        hasTiedEmbeddings: fields.required("tied_embeddings").boolean(), hasQueryKeyNorm: family == "qwen3",
-        details: ModelDescription.Details(
-          activation: .silu, normEpsilon: fields.required("norm_epsilon").fractionOrZero(),
-          rotaryBase: fields.required("rotary_base").positiveNumber(), rotaryScaling: scaling,
-          maximumPositionCount: count("positions")))
-      return (model, parts)
+        hasTiedEmbeddings: fields.required("tied_embeddings").boolean(),
+        hasQueryKeyNorm: fields.optional("qk_norm")?.boolean() ?? (family == .qwen3), latent: latent?.attention,
+        experts: mixture?.experts,
+        predictionDepth: fields.optional("prediction_layers")?.integer(in: 0...16) ?? 0, details: details)
     } catch let contradiction as ModelDescription.Contradiction {
       throw field.conflict(contradiction.sentence)
     } catch let error as DocumentError {

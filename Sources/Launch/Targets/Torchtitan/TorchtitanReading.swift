@@ -3,20 +3,22 @@ import JSONText
 
 /// A run of torchtitan's, read from tables or flags of any dialect.
 struct TorchtitanReading {
-  private let settings: TorchtitanSettings
-  private let standard: TorchtitanFlavour
-  private let model: ModelDescription?
-  /// Module names that a launch's own `model.json` gives to virtual stages; empty where it gives none.
-  private let plannedParts: [[String]]
-  private var notes: [String] = []
+  let settings: TorchtitanSettings
+  let standard: TorchtitanFlavour
+  let model: ModelDescription?
+  /// What a launch's own `model.json` says; nil without one.
+  let planned: TorchtitanModelFile?
+  var notes: [String] = []
 
   init(_ files: [LaunchFile]) throws(DocumentError) {
     settings = try TorchtitanSettings(files)
     var standard = TorchtitanFlavour.standard
     var model: ModelDescription?
-    var parts: [[String]] = []
-    if let file = files.first(where: { $0.lastComponent == TorchtitanModel.fileName }) {
-      (model, parts) = try TorchtitanModel.read(file)
+    planned = try files.first { $0.lastComponent == TorchtitanModel.fileName }.map { (file) throws(DocumentError) in
+      try TorchtitanModelFile(file)
+    }
+    if let planned {
+      model = planned.model
     } else if let function = settings.function {
       if let known = TorchtitanFlavour.function(function) {
         standard = known
@@ -34,11 +36,9 @@ struct TorchtitanReading {
     }
     self.standard = standard
     self.model = model
-    plannedParts = parts
   }
 
   mutating func configuration(deviceCount: Int?) throws(DocumentError) -> RunConfiguration {
-    try refuseOtherAxes()
     let pipeline = try degree("pipeline_parallel_degree") ?? 1
     let tensor = try degree("tensor_parallel_degree") ?? standard.tensorDegree
     let context = try contextDegree()
@@ -48,7 +48,8 @@ struct TorchtitanReading {
       tensor: tensor, pipeline: pipeline, data: data, context: context, deviceCount: deviceCount, at: settings.whole)
     let batch = try Batch(settings, standard: standard, data: data, hasPipeline: pipeline > 1, notes: &notes)
     let stages = try Stages(
-      settings, standard: standard, layerCount: model?.layerCount, plannedParts: plannedParts, pipeline: pipeline,
+      settings, standard: standard, layerCount: model?.layerCount, plannedParts: planned?.parts ?? [],
+      pipeline: pipeline,
       notes: &notes)
     let dividesSequence = try settings.field("parallelism.enable_sequence_parallel")?.boolean() ?? true
     var strategy = Strategy(
@@ -56,6 +57,7 @@ struct TorchtitanReading {
       sharding: degrees.sharding(hasPipeline: pipeline > 1, notes: &notes), recompute: try recompute(),
       usesSequenceParallelism: dividesSequence && tensor > 1, usesFlashAttention: true, overlapsGradientReduce: true)
     if context > 1 { strategy.contextExchange = .allGather }
+    strategy = strategy.with(try experts(of: strategy))
     if try settings.field("training.enable_cpu_offload")?.boolean() == true {
       strategy.hosting = Hosting(updatePercent: 100, holdsWeights: true)
     }
@@ -68,16 +70,8 @@ struct TorchtitanReading {
       optimizer: try optimizer(), notes: notes)
   }
 
-  private func degree(_ key: String) throws(DocumentError) -> Int? {
+  func degree(_ key: String) throws(DocumentError) -> Int? {
     try settings.field("parallelism.\(key)")?.integer(in: StatedDegrees.bounds)
-  }
-
-  private func refuseOtherAxes() throws(DocumentError) {
-    for key in ["expert_parallel_degree"] {
-      if let field = settings.field("parallelism.\(key)"), try field.integer(in: StatedDegrees.bounds) > 1 {
-        throw field.conflict("\(key) above 1 is not supported yet")
-      }
-    }
   }
 
   /// Ranks that divide a sequence, in chunks from both its ends.
@@ -158,7 +152,7 @@ struct TorchtitanReading {
     return layerCounts.prefix(stageCount).map { StageChoice(recomputedLayerCount: $0 / interval) }
   }
 
-  private func keepsAllInBF16() throws(DocumentError) -> Bool {
+  func keepsAllInBF16() throws(DocumentError) -> Bool {
     guard let field = settings.field("training.dtype") else { return false }
     return try field.place(among: [.string("float32"), .string("bfloat16")]) == 1
   }
@@ -171,12 +165,6 @@ struct TorchtitanReading {
     if try keepsAllInBF16() { return Optimizer(moments: .bf16, masterWeights: .none) }
     let hasShortMoments = try settings.field("optimizer.implementation")?.string() == "fused_opt_states_bf16"
     return hasShortMoments ? Optimizer(moments: .bf16) : .adam
-  }
-
-  private mutating func precision() throws(DocumentError) -> Precision {
-    if try keepsAllInBF16() { return .bf16 }
-    guard let field = settings.field("training.mixed_precision_param") else { return .bf16 }
-    return try field.place(among: [.string("bfloat16"), .string("float32")]) == 0 ? .bf16 : .fp32
   }
 }
 

@@ -39,12 +39,22 @@ struct TorchtitanSettings {
     hasTables = true
     for section in sections {
       guard case .object(let members) = section.value else { continue }
-      for member in members {
-        values["\(section.key).\(member.key)"] = Field(
-          member.value, source: file.name, pointer: "/\(section.key)/\(member.key)")
-      }
+      read(members, below: section.key, of: file)
     }
     try renameOldKeys()
+  }
+
+  /// The values of a table, and of those in it, whose names make one key.
+  private mutating func read(_ members: [JSONMember], below prefix: String, of file: LaunchFile) {
+    for member in members {
+      let key = "\(prefix).\(member.key)"
+      if case .object(let inner) = member.value {
+        read(inner, below: key, of: file)
+      } else {
+        values[key] = Field(
+          member.value, source: file.name, pointer: "/" + key.replacing(".", with: "/"))
+      }
+    }
   }
 
   /// Keys that earlier tables had under another name.

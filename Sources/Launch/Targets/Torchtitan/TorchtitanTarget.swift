@@ -27,6 +27,9 @@ package enum TorchtitanTablesTarget: TorchtitanDialectTarget {
 extension TorchtitanDialectTarget {
   package static var capabilities: Capabilities { dialect.capabilities }
 
+  /// What a family of torchtitan's has not, its table says.
+  package static func unwritten(of model: ModelDescription) -> String? { nil }
+
   package static func command(for plan: Plan) -> RankCommand { TorchtitanLaunch(plan, dialect: dialect).command }
 
   /// - Parameter files: of any of the three dialects: tables (`.toml`), or a command line.
