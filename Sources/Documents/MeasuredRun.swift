@@ -97,7 +97,7 @@ extension MeasuredRun {
     job = Result { () throws(DocumentError) in
       var fields = isolated
       var job = try Self.job(
-        &fields, gradientByteCount: howRun?.gradientByteCount, isTorchtitan: software == "torchtitan")
+        &fields, gradientByteCount: howRun?.gradientByteCount, framework: software.flatMap(Capabilities.named))
       job.graphs = howRun?.graphs ?? .none
       if job.model.experts != nil { job.expertCapacity = howRun?.expertCapacity ?? .none }
       return job
@@ -105,17 +105,17 @@ extension MeasuredRun {
   }
 
   private static func job(
-    _ fields: inout Fields, gradientByteCount: Int?, isTorchtitan: Bool
+    _ fields: inout Fields, gradientByteCount: Int?, framework: Capabilities?
   ) throws(DocumentError) -> TrainingJob {
     let modelField = try fields.required("model")
     var shapes = try modelField.fields()
     let sequenceLength = try fields.required("sequence_length").integer(in: TrainingJob.Bounds.sequenceLength)
     let model = try ModelDescription(ofRun: &shapes, sequenceLength: sequenceLength)
     let precisionField = try fields.required("precision")
-    // FP8 by itself is a framework's first recipe: torchtitan's scales by a tensor's own largest.
+    // FP8 by itself is the recipe that a framework's users mean, Transformer Engine's first where no table says.
     let precision =
       try precisionField.string() == "fp8"
-      ? (isTorchtitan ? .fp8Current : .fp8Delayed) : precisionField.choice(of: Precision.self)
+      ? framework?.plainFP8 ?? .fp8Delayed : precisionField.choice(of: Precision.self)
     let gradients = try fields.optional("gradient_accumulation_precision")?.choice(of: Precision.self)
     // Adam where it is not stated, with the states that frameworks keep unless told otherwise.
     let optimizer = try fields.optional("optimizer").map { (field) throws(DocumentError) in
