@@ -1,5 +1,6 @@
 extension Capabilities {
-  /// DeepSpeed 0.19.6 (main, edaa7221, 2026-08-22): `runtime/config.py`, `runtime/zero/config.py`.
+  /// DeepSpeed 0.19.6 (main, edaa7221, 2026-08-22): `runtime/config.py`, `runtime/zero/config.py`,
+  /// `module_inject/auto_ep_config.py`.
   ///
   /// Pipelines (`PipelineModule`) and recomputation are model code. Tensor parallelism is that of models with a plan of
   /// their own (`tensor_parallel.autotp_size`), with every ZeRO stage (`runtime/engine.py`,
@@ -42,6 +43,12 @@ extension Capabilities {
       families: [.gpt, .llama, .bert], words: "any model code", particulars: Set(ModelDescription.Particular.allCases)),
     // Ulysses, which wraps attention in the model code (`sequence/layer.py`).
     contextExchanges: [ContextOffer(exchange: .allToAll, words: "sequence_parallel_size")],
+    // AutoEP, in models whose layers DeepSpeed replaces: consecutive ranks divide experts (`module_inject/auto_ep_folding.py`;
+    // `utils/groups.py`, `_create_expert_and_data_parallel`). Tensor groups beside it have every token on each of their
+    // ranks, which is not priced; its ZeRO 3 is `runtime/engine.py`'s (`_validate_zero3_moe_compatibility`).
+    experts: ExpertOffer(
+      words: "expert_parallel.autoep_size", dispatchers: [.allToAll], withoutTensorGroups: true,
+      dividesWeightsAmongAll: true, hasOtherExperts: false),
     // `_do_optimizer_sanity_check`: without ZeRO gradients have the weights' type.
     limits: Limits(accumulatesWholeGradientsInFP32: false, dividesSequencesWithoutTensorGroups: true))
 }

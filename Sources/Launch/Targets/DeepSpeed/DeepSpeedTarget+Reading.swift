@@ -42,7 +42,7 @@ extension DeepSpeedTarget {
     var fields = try field.fields()
     var notes: [String] = []
     let tensor = try tensorDegree(&fields)
-    try refuseOtherAxes(&fields)
+    let experts = try ExpertParallel(&fields)
     let context = try contextDegree(&fields)
     if context > 1, tensor > 1 {
       throw field.conflict("sequence_parallel_size beside tensor_parallel is not supported")
@@ -52,6 +52,7 @@ extension DeepSpeedTarget {
     let data = try batch.dataDegree(deviceCount: deviceCount, at: field)
     let mesh = try StatedDegrees.mesh(
       tensor: tensor, pipeline: 1, data: data, context: context, deviceCount: deviceCount, at: field)
+    let division = try experts.division(on: mesh)
     let zero = try ZeroOptimization(fields.optional("zero_optimization"), replicaCount: data * context, notes: &notes)
     let types = try NumberFormats(&fields, notes: &notes)
     let optimizer = try DeepSpeedOptimizer(&fields, precision: types.precision, notes: &notes).optimizer
@@ -68,6 +69,7 @@ extension DeepSpeedTarget {
       recompute: checkpointing == nil ? .none : .full, usesFlashAttention: true,
       overlapsGradientReduce: zero.overlaps)
     strategy.hosting = zero.hosting
+    strategy = strategy.with(division)
     if context > 1 {
       strategy.contextExchange = .allToAll
       notes.append("attention is model code: with sequence_parallel_size it is taken as Ulysses'")
@@ -93,16 +95,6 @@ extension DeepSpeedTarget {
 
   private static func contextDegree(_ fields: inout Fields) throws(DocumentError) -> Int {
     try fields.optional("sequence_parallel_size")?.integer(in: StatedDegrees.bounds) ?? 1
-  }
-
-  /// Refuses what no strategy says yet.
-  private static func refuseOtherAxes(_ fields: inout Fields) throws(DocumentError) {
-    if let section = fields.optional("expert_parallel") {
-      var experts = try section.fields()
-      if let enabled = experts.optional("enabled"), try enabled.boolean() {
-        throw enabled.conflict("expert parallelism is not supported yet")
-      }
-    }
   }
 }
 

@@ -3,14 +3,17 @@ import JSONText
 
 /// DeepSpeed 0.19: a JSON configuration for a training script of the user's.
 ///
-/// Keys are those of `runtime/config.py`, `runtime/zero/config.py` and `runtime/tensor_parallel/config.py` (main,
-/// edaa7221, 2026-08-22).
+/// Keys are those of `runtime/config.py`, `runtime/zero/config.py`, `runtime/tensor_parallel/config.py` and
+/// `module_inject/auto_ep_config.py` (main, edaa7221, 2026-08-22).
 package enum DeepSpeedTarget: LaunchTarget {
   package static let name = "deepspeed"
   package static let capabilities = Capabilities.deepSpeed
 
   static let configurationName = "deepspeed.json"
   static let argumentsName = "script-arguments.txt"
+
+  /// The model is the script's.
+  package static func unwritten(of model: ModelDescription) -> String? { nil }
 
   package static func command(for plan: Plan) -> RankCommand {
     var notes = [
@@ -35,6 +38,14 @@ package enum DeepSpeedTarget: LaunchTarget {
       notes.append(
         "The model code must exchange sequences for heads around attention: deepspeed.sequence.layer.DistributedAttention."
       )
+    }
+    if plan.strategy.expertDegree > 1 {
+      notes.append(
+        """
+        expert_parallel is AutoEP, which replaces layers with experts of a Hugging Face model (transformers 5 or later): Mixtral, \
+        Qwen 2 and 3 MoE, DeepSeek V2 and V3 by their model_type, others by moe_layer_pattern and its companions. It has no \
+        bias of scores that balances loads.
+        """)
     }
     if plan.strategy.usesFlashAttention { notes.append("The model code must use FlashAttention.") }
     return RankCommand(
@@ -84,6 +95,11 @@ package enum DeepSpeedTarget: LaunchTarget {
       (
         "tensor_parallel",
         strategy.tensorDegree > 1 ? object(("autotp_size", .integer(strategy.tensorDegree))) : nil
+      ),
+      (
+        "expert_parallel",
+        strategy.expertDegree > 1
+          ? object(("enabled", .boolean(true)), ("autoep_size", .integer(strategy.expertDegree))) : nil
       ),
       (
         "activation_checkpointing",
@@ -140,6 +156,14 @@ package enum DeepSpeedTarget: LaunchTarget {
       "pipeline": ranks.groups(along: []),
     ]
     if configuration.strategy.contextDegree > 1 { groups["context"] = ranks.groups(along: ["sequence"]) }
+    if configuration.strategy.expertDivision != .none {
+      // `utils/groups.py`, `_create_expert_and_data_parallel`: consecutive ranks, and those that hold the same experts.
+      let expert = configuration.strategy.expertDegree
+      let grid = RankArray(axes: [("data", configuration.strategy.mesh.worldSize / expert), ("expert", expert)])
+      groups["expert"] = grid.groups(along: ["expert"])
+      groups["expert_tensor"] = grid.groups(along: [])
+      groups["expert_data"] = grid.groups(along: ["data"])
+    }
     return groups
   }
 }
