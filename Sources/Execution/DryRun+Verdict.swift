@@ -4,8 +4,11 @@ import Training
 
 extension DryRun {
   /// Executes given programs of a miniature: its own, or others that a test made of them.
+  ///
+  /// - Parameter castingOfRank: of ranks that a test lets cast otherwise.
   init(
-    _ miniature: Miniature, options: Options, shape: IterationShape, programs: [RankProgram]
+    _ miniature: Miniature, options: Options, shape: IterationShape, programs: [RankProgram],
+    castingOfRank: [Int: (Casting?) -> Casting?] = [:]
   ) throws(Failure) {
     let job = miniature.model.job
     let arithmetic = options.emulatesPrecision ? job.precision : .fp32
@@ -16,15 +19,33 @@ extension DryRun {
         ? OptimizerSettings(rule: .sgd, clippingNorm: nil)
         : OptimizerSettings(optimizer, arithmetic: arithmetic, clippingNorm: clippingNorm)
     else { throw Failure(description: options.unsupported(for: job) ?? "") }
-    let setting = ExecutionSetting(
+    var setting = ExecutionSetting(
       shape: shape, optimizer: settings, seed: options.seed, arithmetic: arithmetic,
       errorFeedback: options.errorFeedback, keepsMastersBesideHost: miniature.model.framework.keepsMastersBesideHost,
       balancesExperts: options.balancesExperts)
-    let reference = setting.reference(microBatch: miniature.strategy.microBatch, stepCount: options.stepCount)
+    setting.casting = miniature.casting(seed: options.seed)
+    let tolerances = Self.tolerances(
+      of: arithmetic, optimizer.rule, quantisations: programs.quantisations,
+      outerFormat: miniature.strategy.outer.format, iterationCount: shape.iterationCount())
+    // Where sums alone make a difference, numbers that they may round either way are followed.
+    let record = RoundingRecord()
+    let follows = setting.casting != nil && arithmetic == .fp32 && programs.quantisations.isEmpty
+    if follows {
+      setting.casting?.windows = .init(
+        first: 2 * Float(tolerances.firstScalars), later: 2 * Float(tolerances.laterScalars))
+      setting = setting.rounding(.noted(record))
+    }
 
     let initial = setting.initialParameters
-    var run = MiniatureRun(setting: setting, programs: programs, usesThreads: options.usesThreads)
-    var steps: [Step] = []
+    var run = MiniatureRun(
+      setting: setting, programs: programs, usesThreads: options.usesThreads,
+      settingOfRank: castingOfRank.mapValues { change in
+        var other = setting
+        other.casting = change(setting.casting)
+        return other
+      })
+    var ran: [(loss: Double, norm: Double, parameters: [ModelPart: [Float]], replicasAgree: Bool, castsAgree: Bool)] =
+      []
     var passes = (idle: 0, busy: 0)
     let stretches = shape.stretches(count: options.stepCount)
     var loaded = Stretch.usual
@@ -39,23 +60,26 @@ extension DryRun {
       try iterate(stretches[index])
       let makespan = run.ranks.map(\.machine.clock).max() ?? 0
       passes = (makespan - (run.ranks.map(\.machine.passCount).min() ?? 0), makespan)
-      let expected = reference[index]
       let loss = run.loss, norm = run.gradientNorm
       if index == options.stepCount - 1 {
         sentInIterations = run.ranks.map(\.machine.sentBytes)
         if stretches.count > options.stepCount { try iterate(.closing) }
       }
       let parameters = run.parameters
-      let (error, part) = Self.largestError(parameters.values, reference: expected.parameters, since: initial)
-      steps.append(
-        Step(
-          loss: Comparison(executed: loss, reference: expected.loss),
-          gradientNorm: Comparison(executed: norm, reference: expected.gradientNorm),
-          parameterError: error, worstPart: part, replicasAgree: parameters.replicasAgree))
+      ran.append((loss, norm, parameters.values, parameters.replicasAgree, run.castWeightsAgree))
+    }
+    // After the run, whose roundings it may follow.
+    let reference = (follows ? setting.rounding(.followed(record.codes)) : setting)
+      .reference(microBatch: miniature.strategy.microBatch, stepCount: options.stepCount)
+    steps = zip(ran, reference).map { ran, expected in
+      let (error, part) = Self.largestError(ran.parameters, reference: expected.parameters, since: initial)
+      return Step(
+        loss: Comparison(executed: ran.loss, reference: expected.loss),
+        gradientNorm: Comparison(executed: ran.norm, reference: expected.gradientNorm),
+        parameterError: error, worstPart: part, replicasAgree: ran.replicasAgree, castsAgree: ran.castsAgree)
     }
     self.options = options
     self.optimizer = optimizer
-    self.steps = steps
     programStepCount = programs.reduce(0) { $0 + $1.steps.count }
     traffic =
       Self.traffic(
@@ -70,14 +94,12 @@ extension DryRun {
     } catch {
       throw Failure(description: "\(error)")
     }
-    tolerances =
-      shape.isZerothOrder
-      ? Self.tolerances(of: arithmetic, shape, reference: reference)
-      : Self.tolerances(
-        of: arithmetic, optimizer.rule, quantisations: programs.quantisations,
-        outerFormat: miniature.strategy.outer.format, iterationCount: shape.iterationCount())
-    disagreements = Self.disagreements(
-      steps: steps, traffic: traffic, memory: memory, bubble: bubble, tolerances: tolerances)
+    self.tolerances =
+      shape.isZerothOrder ? Self.tolerances(of: arithmetic, shape, reference: reference) : tolerances
+    disagreements =
+      Self.disagreements(
+        steps: steps, traffic: traffic, memory: memory, bubble: bubble, tolerances: self.tolerances)
+      + (record.conflictCount == 0 ? [] : ["ranks have rounded the same number differently"])
   }
 
   /// What may remain between sums in one order and in another: of losses and norms some units in the last place of the
@@ -252,6 +274,7 @@ extension DryRun {
         sentences.append("step \(index): \(name) differs from the serial reference's by \(error), more than \(limit)")
       }
       if !step.replicasAgree { sentences.append("step \(index): replicas hold different parameters") }
+      if !step.castsAgree { sentences.append("step \(index): replicas multiply by different weights") }
     }
     for row in traffic where row.executedBytes != row.countedBytes || row.disagreeingRankCount > 0 {
       sentences.append(
@@ -304,7 +327,8 @@ extension ExecutionSetting {
       paddedVocabularySize: shape.paddedVocabularySize, seed: seed, elementByteCount: job.precision.byteCount,
       arithmetic: arithmetic, dropsOut: !shape.isZerothOrder, corpus: corpus, balancesExperts: balancesExperts,
       expertCapacity: job.expertCapacity,
-      sources: TokenSources(division: strategy.contextDivision, tensorDegree: strategy.tensorDegree))
+      sources: TokenSources(division: strategy.contextDivision, tensorDegree: strategy.tensorDegree),
+      casting: referenceCasting)
   }
 
   /// What one rank makes of the same training.

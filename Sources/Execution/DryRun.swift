@@ -65,6 +65,8 @@ package struct DryRun: Sendable {
     package let worstPart: String
     /// Whether replicas that should hold the same parameters do, bit for bit: after outer steps those of all workers.
     package let replicasAgree: Bool
+    /// Whether ranks that hold the same weights have cast them to the same numbers.
+    package let castsAgree: Bool
   }
 
   /// Bytes of a kind that crossed a level of links in one iteration, over all ranks; of outer steps in one round.

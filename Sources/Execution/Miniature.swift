@@ -29,8 +29,9 @@ package struct Miniature: Sendable {
   package let split: Split
   /// What was shrunk, in a fixed order.
   package let changes: [Change]
-  /// The plan's precision where its blocks multiply in a narrow format: here they do so in what is stored. Nil elsewhere.
-  package let precisionNotExecuted: Precision?
+  /// The plan's precision where its blocks multiply in a narrow format, and whether here they do so as well: otherwise they
+  /// multiply what is stored. Nil elsewhere.
+  package let narrowProducts: (precision: Precision, areExecuted: Bool)?
   /// By how much the plan's messages are larger.
   package let messageScale: MessageScale
 
@@ -58,7 +59,7 @@ package struct Miniature: Sendable {
   /// - Parameter rankLimit: ranks to execute at most.
   package init(of plan: Plan, rankLimit: Int) throws(Refusal) {
     if let what = Self.notExecuted(plan) { throw .notExecuted(what) }
-    precisionNotExecuted = plan.job.precision.products == nil ? nil : plan.job.precision
+    narrowProducts = Self.narrowProducts(of: plan)
     var planned = plan.strategy
     if planned.recomputesModules { planned = planned.with(\.recompute, .none).with(\.recomputeModules, []) }
     let degrees = try MiniatureDegrees(of: plan, rankLimit: rankLimit)
@@ -94,7 +95,7 @@ package struct Miniature: Sendable {
           // Quantised exchanges are possible where twice their ranks divide a part.
           layerDivisor: strategy.sharding.quantisesGradients ? 2 * strategy.sharding.optimizerDegree : 1),
         sequenceLength: sequenceLength, globalBatch: strategy.batchDegree * strategy.microBatch * microBatchCount,
-        // Products of narrow formats are those of what is stored here.
+        // What is kept and sent is what is stored, whatever products are in.
         precision: plan.job.precision.storage, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32,
         optimizer: plan.job.optimizer)
       job.zerothOrder = plan.job.zerothOrder

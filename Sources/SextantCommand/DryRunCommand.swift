@@ -11,7 +11,8 @@ struct DryRunCommand: ParsableCommand {
       A small transformer is trained in one process, by ranks that compute and send what the plan says: its groups, \
       stages, schedule, layer ranges and collectives. Losses, gradient norms and parameters are compared with one rank \
       that trains alone, bytes sent and held with what the cost model counts for the same miniature, idle passes with \
-      the schedule. Exit code 3 when anything differs.
+      the schedule. Where the plan multiplies in FP8, MXFP8 or NVFP4, operands are rounded to that, by ranks and reference \
+      alike; where they are not, the report says so. Exit code 3 when anything differs.
 
       With --timed the same programs run at full size in virtual time: computation takes what the cost model says, flows \
       that take the same links at the same time share them. The report says how far that is from the plan's prediction, \
@@ -43,7 +44,7 @@ struct DryRunCommand: ParsableCommand {
   @Flag(help: "Give every rank a thread; the numbers are the same.")
   var threads = false
 
-  @Flag(help: "Round what is kept or sent to the plan's precision; otherwise fp32.")
+  @Flag(help: "Round what is kept or sent to what the plan stores; otherwise fp32.")
   var precisionEmulation = false
 
   @Flag(help: "Run one iteration at full size in virtual time instead of training in miniature.")

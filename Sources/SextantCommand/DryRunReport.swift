@@ -28,11 +28,19 @@ struct DryRunReport {
       let changes = miniature.changes.map { "\($0.what) \(Format.count($0.planned)) → \(Format.count($0.executed))" }
       text += "Smaller than planned: \(changes.joined(separator: ", ")).\n"
     }
-    if let precision = miniature.precisionNotExecuted {
+    if let products = miniature.narrowProducts {
+      let precision = products.precision.rawValue
       text +=
-        "Products are executed in \(job.precision.rawValue) and not in \(precision.rawValue): what is cast is not tried.\n"
+        products.areExecuted
+        ? "Operands of products are rounded to those of \(precision), in the ranks and in the reference.\n"
+        : "Products are executed in \(job.precision.rawValue) and not in \(precision): what is cast is not tried.\n"
     }
     return text + "\n" + [numbers, traffic, memory, bubble].joined(separator: "\n")
+  }
+
+  /// The precision that products are executed in.
+  private var products: Precision {
+    miniature.narrowProducts.flatMap { $0.areExecuted ? $0.precision : nil } ?? miniature.model.job.precision
   }
 
   private var isOuter: Bool { miniature.strategy.update == .outer }
@@ -162,6 +170,7 @@ struct DryRunReport {
       JSONMember("layer_counts", .array(miniature.split.layerCounts.map(JSON.integer))),
       JSONMember("optimizer", run.optimizer.json),
       JSONMember("emulates_precision", .boolean(run.options.emulatesPrecision)),
+      JSONMember("products", .string(products.rawValue)),
       JSONMember(
         "changes",
         .array(

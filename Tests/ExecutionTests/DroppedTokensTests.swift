@@ -137,7 +137,10 @@ import Training
     }
     // Nothing comes back through experts of what they have not taken, and what each counts is learned of the one token.
     var gradients = weights.map { $0.map { _ in Float(0) } }
-    _ = serial.backward(layer, expected, weights: weights, microBatch: microBatch, saved: saved, gradients: &gradients)
+    _ = serial.backward(
+      layer, expected, weights: PassWeights(weights, serial.layouts, nil, step: 0), microBatch: microBatch,
+      saved: saved,
+      gradients: &gradients)
     #expect(gradients[place + 1].contains { $0 != 0 } && gradients[place + 2].contains { $0 != 0 })
     #expect(gradients[place + 3].allSatisfy { $0 == 0 } && gradients[place + 4].allSatisfy { $0 == 0 })
   }

@@ -50,12 +50,16 @@ enum SmallPlans {
 
   static func plan(
     _ pattern: String, _ family: ModelDescription.Family, isTied: Bool, deviceCount: Int, layers: Int = 8,
-    layerCounts: [Int]? = nil, stageChoices: [StageChoice]? = nil
+    layerCounts: [Int]? = nil, stageChoices: [StageChoice]? = nil, precision: Precision = .bf16
   ) throws -> Plan {
     try statedPlan(
-      pattern, cluster: Shipped.smallCluster(deviceCount), model: model(family, isTied: isTied, layers: layers),
-      globalBatch: 48,
-      sequenceLength: 64, layerCounts: layerCounts, stageChoices: stageChoices)
+      pattern, cluster: cluster(deviceCount, precision), model: model(family, isTied: isTied, layers: layers),
+      globalBatch: 48, sequenceLength: 64, precision: precision, layerCounts: layerCounts, stageChoices: stageChoices)
+  }
+
+  /// Devices that multiply in a precision.
+  private static func cluster(_ deviceCount: Int, _ precision: Precision) throws -> ClusterDescription {
+    try Shipped.smallCluster(deviceCount, device: precision.products == nil ? "a100-sxm4-80gb" : "b200-sxm-180gb")
   }
 
   /// A random strategy, most of them possible.
@@ -82,7 +86,7 @@ extension SmallPlans {
   /// A plan of a model with experts.
   static func expertPlan(
     _ pattern: String, _ kind: SmallModels.ExpertKind, deviceCount: Int? = nil, globalBatch: Int = 48,
-    layers: Int = 8, capacity: ExpertCapacity = .none
+    layers: Int = 8, capacity: ExpertCapacity = .none, precision: Precision = .bf16
   ) throws -> Plan {
     let model = try ModelDescription(
       name: "small", family: .llama, layerCount: layers, hiddenSize: 64, headCount: 8,
@@ -90,8 +94,8 @@ extension SmallPlans {
       hasTiedEmbeddings: false, latent: kind == .latent ? SmallModels.latentAttention : nil,
       experts: SmallModels.experts(kind, count: 16, perToken: 4))
     return try statedPlan(
-      pattern, cluster: Shipped.smallCluster(deviceCount ?? worldSize(of: pattern)), model: model,
-      globalBatch: globalBatch, sequenceLength: 128, expertCapacity: capacity)
+      pattern, cluster: cluster(deviceCount ?? worldSize(of: pattern), precision), model: model,
+      globalBatch: globalBatch, sequenceLength: 128, precision: precision, expertCapacity: capacity)
   }
 
   /// Ranks of a strategy's pattern.

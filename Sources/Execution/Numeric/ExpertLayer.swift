@@ -9,6 +9,8 @@ struct ExpertLayer: Sendable {
   let layout: ParameterLayout
   let experts: Range<Int>
   let arithmetic: Precision
+  /// How operands of its products are cast, while it works on rows; nil where they are not.
+  private var casts: BlockCasts?
 
   /// - Parameters:
   ///   - degree: ranks that divide the width of each expert.
@@ -17,6 +19,16 @@ struct ExpertLayer: Sendable {
     self.experts = experts
     arithmetic = shard.arithmetic
     layout = ParameterLayout(experts: experts, ofLayer: layer, shard.model, degree: degree, index: index)
+  }
+
+  /// The same with operands cast as they are in a block's pass.
+  ///
+  /// - Parameter rows: of the expert that is gone through.
+  func casting(_ rows: CastRows, as casts: BlockCasts) -> ExpertLayer {
+    var layer = self
+    layer.casts = BlockCasts(
+      casting: casts.casting, step: casts.step, tensorIndex: layout.tensorIndex, all: rows, local: rows)
+    return layer
   }
 
   /// Rows of one expert through its products.
@@ -49,7 +61,8 @@ struct ExpertLayer: Sendable {
   ) -> (rows: Matrix, rowWeights: [Float]) {
     var ofRows: [Matrix] = [], ofWeights: [Float] = []
     for part in addends where !part.isEmpty {
-      let found = backward(
+      let layer = casts.map { casting($0.all.rows(part), as: $0) } ?? self
+      let found = layer.backward(
         expert, outputGradient: outputGradient.rows(part), rows: rows.rows(part), rowWeights: Array(rowWeights[part]),
         kept: FeedForward.Inner(
           activationInput: kept.activationInput.rows(part), gatedValue: kept.gatedValue?.rows(part),
@@ -66,8 +79,8 @@ struct ExpertLayer: Sendable {
     buffer: [Float], gradient: inout [Float]
   ) -> (rows: Matrix, rowWeights: [Float]) {
     let feedForward = feedForward(expert)
-    outputGradient.addTransposedProduct(with: kept.output, to: &gradient, feedForward.down)
-    var inner = outputGradient.times(buffer, feedForward.down)
+    feedForward.down.addWeightGradient(outputGradient, kept.output, to: &gradient)
+    var inner = feedForward.down.inputGradient(outputGradient, weights: buffer)
     let unweighted = feedForward.activated(kept.activationInput, gatedValue: kept.gatedValue)
     var ofWeights = (0..<rows.rowCount).map { row in
       (0..<inner.columnCount).reduce(Float(0)) { $0 + inner[row, $1] * unweighted[row, $1] }
@@ -88,15 +101,17 @@ struct ExpertLayer: Sendable {
     let ofRows = feedForward.innerBackward(
       inner, activationInput: kept.activationInput, gatedValue: kept.gatedValue, input: rows, weights: buffer,
       gradient: &gradient
-    ) { $0.addTransposedProduct(with: $1, to: &$2, $3) }
+    ) { $0.addWeightGradient($1, ofCast: $2, to: &$3) }
     return (arithmetic.rounded(ofRows), ofWeights)
   }
 
   private func feedForward(_ expert: Int) -> FeedForward {
-    guard let up = layout.range(of: .upWeight, expert: expert), let down = layout.range(of: .downWeight, expert: expert)
-    else { preconditionFailure("expert \(expert) is not one of \(experts)") }
+    func linear(_ name: ParameterName) -> LinearProducts {
+      LinearProducts(tensor: layout.tensor(name, expert: expert), casts: casts)
+    }
     return FeedForward(
-      up: up, upBias: layout.range(of: .upBias, expert: expert), gate: layout.range(of: .gateWeight, expert: expert),
-      gateBias: layout.range(of: .gateBias, expert: expert), down: down, arithmetic: arithmetic)
+      up: linear(.upWeight), upBias: layout.range(of: .upBias, expert: expert),
+      gate: layout.range(of: .gateWeight, expert: expert).map { _ in linear(.gateWeight) },
+      gateBias: layout.range(of: .gateBias, expert: expert), down: linear(.downWeight), arithmetic: arithmetic)
   }
 }

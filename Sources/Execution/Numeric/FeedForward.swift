@@ -4,12 +4,12 @@ import Glibc
 /// Two products and what lies between them, on some columns of the width: of a block, of its shared experts, or of one of
 /// its routed experts.
 struct FeedForward: Sendable {
-  /// Where weights lie in a flat buffer; without a gate nil, without biases nil.
-  let up: Range<Int>
+  /// Its products, and where biases lie in a flat buffer; without a gate nil, without biases nil.
+  let up: LinearProducts
   let upBias: Range<Int>?
-  let gate: Range<Int>?
+  let gate: LinearProducts?
   let gateBias: Range<Int>?
-  let down: Range<Int>
+  let down: LinearProducts
   let arithmetic: Precision
 
   /// What is kept between the products.
@@ -26,8 +26,9 @@ struct FeedForward: Sendable {
   ///
   /// - Parameter rowWeights: what each row of the output is multiplied by; nil is 1.
   func inner(_ input: Matrix, weights: [Float], rowWeights: [Float]? = nil) -> Inner {
-    let up = product(self.up, upBias, input, weights)
-    let gate = self.gate.map { product($0, gateBias, input, weights) }
+    let cast = self.up.cast(input, .input)
+    let up = product(self.up, upBias, cast, weights)
+    let gate = self.gate.map { product($0, gateBias, cast, weights) }
     var output = activated(gate ?? up, gatedValue: gate == nil ? nil : up)
     if let rowWeights { output.scaleRows(by: rowWeights) }
     return Inner(
@@ -35,7 +36,7 @@ struct FeedForward: Sendable {
   }
 
   /// The second product.
-  func outer(_ inner: Matrix, weights: [Float]) -> Matrix { inner.timesTransposed(weights, down) }
+  func outer(_ inner: Matrix, weights: [Float]) -> Matrix { down.output(inner, weights: weights) }
 
   /// The activation of what was kept, not rounded.
   func activated(_ activationInput: Matrix, gatedValue: Matrix?) -> Matrix {
@@ -48,12 +49,13 @@ struct FeedForward: Sendable {
   /// Of the activation and the first product.
   /// - Parameters:
   ///   - outputGradient: of what the activation has given.
-  ///   - add: takes a gradient of a linear layer's output, its input, and where its weight lies.
+  ///   - add: takes a linear layer, the gradient of its output, and its input as it is cast along tokens.
   /// - Returns: the gradient of the input.
   func innerBackward(
     _ outputGradient: Matrix, activationInput: Matrix, gatedValue: Matrix?, input: Matrix, weights: [Float],
-    gradient: inout [Float], add: (Matrix, Matrix, inout [Float], Range<Int>) -> Void
+    gradient: inout [Float], add: (LinearProducts, Matrix, Matrix, inout [Float]) -> Void
   ) -> Matrix {
+    let input = up.cast(input, .inputAlongTokens)
     guard let gate, let gatedValue else {
       var upGradient = activationInput.mapped(Activation.geluDerivative)
       upGradient *= outputGradient
@@ -69,19 +71,19 @@ struct FeedForward: Sendable {
     return inputGradient
   }
 
-  private func product(_ weight: Range<Int>, _ bias: Range<Int>?, _ input: Matrix, _ weights: [Float]) -> Matrix {
-    var output = input.timesTransposed(weights, weight)
+  private func product(_ layer: LinearProducts, _ bias: Range<Int>?, _ input: Matrix, _ weights: [Float]) -> Matrix {
+    var output = layer.output(ofCast: input, weights: weights)
     if let bias { output.addToRows(weights, bias) }
     return arithmetic.rounded(output)
   }
 
   private func productBackward(
-    _ weight: Range<Int>, _ bias: Range<Int>?, _ outputGradient: Matrix, _ input: Matrix, _ weights: [Float],
-    _ gradient: inout [Float], _ add: (Matrix, Matrix, inout [Float], Range<Int>) -> Void
+    _ layer: LinearProducts, _ bias: Range<Int>?, _ outputGradient: Matrix, _ input: Matrix, _ weights: [Float],
+    _ gradient: inout [Float], _ add: (LinearProducts, Matrix, Matrix, inout [Float]) -> Void
   ) -> Matrix {
-    add(outputGradient, input, &gradient, weight)
+    add(layer, outputGradient, input, &gradient)
     if let bias { outputGradient.addColumnSums(to: &gradient, bias) }
-    return outputGradient.times(weights, weight)
+    return layer.inputGradient(outputGradient, weights: weights)
   }
 }
 

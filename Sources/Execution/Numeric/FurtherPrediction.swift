@@ -19,7 +19,7 @@ struct FurtherPrediction: Sendable {
 
   /// How many tokens further on than the next it predicts, from 1.
   let depth: Int
-  let layer: TransformerLayer
+  private(set) var layer: TransformerLayer
   let head: OutputHead
 
   /// - Parameter block: its block's number, from that behind the last layer on.
@@ -31,6 +31,13 @@ struct FurtherPrediction: Sendable {
 
   private var shard: ModelShard { layer.shard }
   var layout: ParameterLayout { layer.layout }
+
+  /// The same with operands cast as they are of a micro-batch.
+  func on(_ microBatch: MicroBatch) -> FurtherPrediction {
+    var prediction = self
+    prediction.layer = layer.on(microBatch)
+    return prediction
+  }
 
   /// Rows of the tokens further on that this rank's part of the vocabulary holds, zero for others.
   ///
@@ -72,7 +79,7 @@ struct FurtherPrediction: Sendable {
   /// - Parameter joined: all tokens × twice the hidden size.
   /// - Returns: all tokens × this rank's columns of the block's input.
   func project(_ joined: Matrix, weights: [Float]) -> Matrix {
-    shard.rounded(joined.timesTransposed(weights, layout[.predictionWeight]))
+    shard.rounded(layer.linear(.predictionWeight).output(joined, weights: weights))
   }
 
   /// - Parameters:
@@ -84,8 +91,9 @@ struct FurtherPrediction: Sendable {
   ) -> Matrix {
     let t = shard.tensorDegree, width = shard.model.hiddenSize / t
     let own = t == 1 ? outputGradient : outputGradient.columns([Int](repeating: width, count: t))[shard.tensorIndex]
-    own.addTransposedProduct(with: joined, to: &gradient, layout[.predictionWeight])
-    return shard.rounded(own.times(weights, layout[.predictionWeight]))
+    let product = layer.linear(.predictionWeight)
+    product.addWeightGradient(own, joined, to: &gradient)
+    return shard.rounded(product.inputGradient(own, weights: weights))
   }
 
   /// - Parameter joinedGradient: local rows × twice the hidden size, summed over the tensor group.

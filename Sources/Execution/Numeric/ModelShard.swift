@@ -35,6 +35,8 @@ struct ModelShard: Sendable {
   let expertCapacity: ExpertCapacity
   /// The ranks among which the shard's tokens are divided where they are routed: many of the whole model on one rank.
   let sources: TokenSources
+  /// How operands of blocks' linear layers are cast; nil: not at all.
+  let casting: Casting?
 
   /// - Precondition: the tensor degree divides heads, key-value heads, feed-forward width, padded vocabulary and, under
   ///   sequence parallelism, the sequence; and ranks divide the sequence into twice as many chunks as they are.
@@ -43,7 +45,8 @@ struct ModelShard: Sendable {
     usesSequenceParallelism: Bool = false, usesFlashAttention: Bool = false, paddedVocabularySize: Int? = nil,
     seed: UInt64, elementByteCount: Int = 2, arithmetic: Precision = .fp32,
     dropsOut: Bool = true, corpus: [Int] = [], division: Strategy.ContextDivision = .none, contextIndex: Int = 0,
-    balancesExperts: Bool = false, expertCapacity: ExpertCapacity = .none, sources: TokenSources = .one
+    balancesExperts: Bool = false, expertCapacity: ExpertCapacity = .none, sources: TokenSources = .one,
+    casting: Casting? = nil
   ) {
     let vocabulary = paddedVocabularySize ?? model.paddedVocabularySize(multiple: 1, tensorDegree: tensorDegree)
     for size in [model.headCount, model.keyValueHeadCount, model.feedForwardSize, vocabulary] {
@@ -68,6 +71,7 @@ struct ModelShard: Sendable {
     self.balancesExperts = balancesExperts
     self.expertCapacity = expertCapacity
     self.sources = sources
+    self.casting = casting
     context = ContextPlace(division, index: contextIndex, sequenceLength: sequenceLength)
   }
 

@@ -84,6 +84,15 @@ struct ParameterLayout: Sendable {
     return range
   }
 
+  /// A tensor of the part.
+  /// - Precondition: the part has it.
+  func tensor(_ name: ParameterName, expert: Int? = nil) -> Tensor {
+    guard let tensor = tensors.first(where: { $0.name == name && $0.expert == expert }) else {
+      preconditionFailure("\(part) has no \(name)")
+    }
+    return tensor
+  }
+
   /// The layout of a part on one rank.
   /// - Parameter ownsOutputMatrix: of the head: whether its buffer holds an output matrix. False only for tied
   ///   embeddings on a single pipeline stage, where the embedding's buffer is used; true for an untied head and for the
@@ -203,7 +212,7 @@ struct ParameterLayout: Sendable {
 
 extension ModelPart {
   /// The part as a coordinate of a hash; of experts one that says where they begin.
-  fileprivate var coordinate: Int {
+  var coordinate: Int {
     switch self {
     case .embedding: 0
     case .head: 1

@@ -42,7 +42,7 @@ extension SerialReference {
     _ prediction: FurtherPrediction, _ input: Matrix, weights: [[Float]], microBatch: MicroBatch,
     saved: inout SavedActivations
   ) -> (loss: Double, normalised: Matrix) {
-    let place = place(of: prediction.layer), own = weights[place]
+    let place = place(of: prediction.layer), own = weights[place], prediction = prediction.on(microBatch)
     let joined = prediction.join(
       prediction.lookUp(weights[0], at: tokenTable, microBatch: microBatch), stream: input, weights: own,
       microBatch: microBatch, saved: &saved)
@@ -54,12 +54,13 @@ extension SerialReference {
 
   /// - Returns: the gradient of what the depth before gives.
   func backward(
-    _ prediction: FurtherPrediction, _ normalised: Matrix, later: Matrix?, weights: [[Float]], microBatch: MicroBatch,
-    saved: SavedActivations, gradients: inout [[Float]]
+    _ prediction: FurtherPrediction, _ normalised: Matrix, later: Matrix?, weights: PassWeights,
+    microBatch: MicroBatch, saved: SavedActivations, gradients: inout [[Float]]
   ) -> Matrix {
-    let place = place(of: prediction.layer), own = weights[place]
+    let place = place(of: prediction.layer), own = weights.backward[place], prediction = prediction.on(microBatch)
     let outputGradient = backward(
-      prediction.head, at: place, normalised, later: later, weights: weights, microBatch: microBatch, saved: saved,
+      prediction.head, at: place, normalised, later: later, weights: weights.backward, microBatch: microBatch,
+      saved: saved,
       gradients: &gradients)
     let inputGradient = backward(
       prediction.layer, outputGradient, weights: weights, microBatch: microBatch, saved: saved, gradients: &gradients)

@@ -113,12 +113,12 @@ struct SerialReference: Sendable {
   private func step(
     _ index: Int, sequences: Range<Int>, states: inout [OptimizerState], choices: inout [Int: [Int: [Int]]]
   ) -> (loss: Double, gradientNorm: Double) {
-    let weights = states.map { $0.masters.map(shard.arithmetic.rounded) }
+    let cast = PassWeights(states.map { $0.masters.map(shard.arithmetic.rounded) }, layouts, shard.casting, step: index)
     var gradients = layouts.map { [Float](repeating: 0, count: $0.count) }
     var loss = 0.0
     for first in stride(from: sequences.lowerBound, to: sequences.upperBound, by: microBatch) {
       let sequences = MicroBatch(step: index, sequences: Array(first..<first + microBatch))
-      loss += pass(sequences, weights: weights, gradients: &gradients, choices: &choices)
+      loss += pass(sequences, weights: cast, gradients: &gradients, choices: &choices)
     }
     var squares = 0.0
     for (layout, gradient) in zip(layouts, gradients) {
@@ -140,14 +140,15 @@ struct SerialReference: Sendable {
   /// - Returns: the sum of the tokens' losses.
   func pass(_ microBatch: MicroBatch, weights: [[Float]], gradients: inout [[Float]]) -> Double {
     var choices: [Int: [Int: [Int]]] = [:]
+    let weights = PassWeights(weights, layouts, shard.casting, step: microBatch.step)
     return pass(microBatch, weights: weights, gradients: &gradients, choices: &choices)
   }
 
   private func pass(
-    _ microBatch: MicroBatch, weights: [[Float]], gradients: inout [[Float]], choices: inout [Int: [Int: [Int]]]
+    _ microBatch: MicroBatch, weights: PassWeights, gradients: inout [[Float]], choices: inout [Int: [Int: [Int]]]
   ) -> Double {
     var saved = [SavedActivations](repeating: SavedActivations(), count: layouts.count)
-    let (loss, normalised) = forward(microBatch, weights: weights, saved: &saved)
+    let (loss, normalised) = forward(microBatch, weights: weights.forward, saved: &saved)
     for layer in layers + predictions.map(\.layer) where layer.router != nil {
       for (token, chosen) in zip(shard.tokenNumbers(microBatch), saved[places[layer.index]].taken) {
         choices[layer.index, default: [:]][token] = chosen
@@ -161,7 +162,7 @@ struct SerialReference: Sendable {
         saved: saved[place(of: prediction.layer)], gradients: &gradients)
     }
     var gradient = backward(
-      head, at: headPlace, normalised[0], later: later, weights: weights, microBatch: microBatch,
+      head, at: headPlace, normalised[0], later: later, weights: weights.backward, microBatch: microBatch,
       saved: saved[headPlace], gradients: &gradients)
     for layer in layers.reversed() {
       gradient = backward(

@@ -26,7 +26,7 @@ extension TransformerLayer {
     }
     context = gated(
       shard.arithmetic.rounded(context), by: attentionGate(input: input, weights: weights), saved: &saved)
-    return context.timesTransposed(weights, layout[.attentionOutputWeight])
+    return linear(.attentionOutputWeight).output(context, weights: weights)
   }
 
   /// Queries, keys and values of this rank's heads and tokens.
@@ -36,8 +36,9 @@ extension TransformerLayer {
     if let latent = shard.model.latent {
       return latentHeads(normalised, latent, weights: weights, microBatch: microBatch)
     }
+    let cast = linear(.queryWeight).cast(normalised, .input)
     let projections = Projection.allCases.map { projection in
-      var heads = projected(projection, normalised: normalised, weights: weights)
+      var heads = projected(projection, cast: cast, weights: weights)
       if let norm = headNorm(projection) { heads = norm.forwardPerHead(heads, weights: weights) }
       if projection != .value { rotary?.rotate(&heads, sequenceCount: microBatch.sequences.count) }
       return shard.arithmetic.rounded(heads)
@@ -78,8 +79,9 @@ extension TransformerLayer {
     sumGradient: Matrix, context: Matrix, weights: [Float], gradient: inout [Float],
     weightGradients: inout WeightGradients
   ) -> Matrix {
-    weightGradients.add(sumGradient, with: context, to: &gradient, layout[.attentionOutputWeight])
-    return sumGradient.times(weights, layout[.attentionOutputWeight])
+    let layer = linear(.attentionOutputWeight)
+    weightGradients.add(layer, sumGradient, with: context, to: &gradient)
+    return layer.inputGradient(sumGradient, weights: weights)
   }
 
   /// Of queries, keys and values, and of what gates heads' outputs.
@@ -100,6 +102,7 @@ extension TransformerLayer {
         gradients, ofGate: ofGate, normalised, latent, weights: weights, microBatch: microBatch, gradient: &gradient,
         weightGradients: &weightGradients)
     }
+    let alongTokens = linear(.queryWeight).cast(normalised, .inputAlongTokens)
     var normalisedGradient = ofGate ?? Matrix(rowCount: normalised.rowCount, columnCount: normalised.columnCount)
     for (projection, upstream) in zip(Projection.allCases, [gradients.query, gradients.key, gradients.value]) {
       var upstream = upstream
@@ -108,12 +111,13 @@ extension TransformerLayer {
       }
       if let norm = headNorm(projection) {
         // The norm's input is not kept: it is the projection once more.
-        let input = projected(projection, normalised: normalised, weights: weights)
+        let cast = linear(.queryWeight).cast(normalised, .input)
+        let input = projected(projection, cast: cast, weights: casts?.forwardWeights ?? weights)
         upstream = norm.backwardPerHead(upstream, input: input, weights: weights, gradient: &gradient)
       }
-      weightGradients.add(upstream, with: normalised, to: &gradient, layout[projection.weight])
+      weightGradients.add(linear(projection.weight), upstream, withCast: alongTokens, to: &gradient)
       if let bias = layout.range(of: projection.bias) { upstream.addColumnSums(to: &gradient, bias) }
-      normalisedGradient += upstream.times(weights, layout[projection.weight])
+      normalisedGradient += linear(projection.weight).inputGradient(upstream, weights: weights)
     }
     return normalisedGradient
   }
@@ -146,8 +150,8 @@ extension TransformerLayer {
     }
   }
 
-  private func projected(_ projection: Projection, normalised: Matrix, weights: [Float]) -> Matrix {
-    var heads = normalised.timesTransposed(weights, layout[projection.weight])
+  private func projected(_ projection: Projection, cast normalised: Matrix, weights: [Float]) -> Matrix {
+    var heads = linear(projection.weight).output(ofCast: normalised, weights: weights)
     if let bias = layout.range(of: projection.bias) { heads.addToRows(weights, bias) }
     return heads
   }

@@ -28,7 +28,7 @@ extension TransformerLayer {
 
   /// The rank's addend of the output projection.
   func attentionProjection(context: Matrix, weights: [Float]) -> Matrix {
-    shard.arithmetic.rounded(context.timesTransposed(weights, layout[.attentionOutputWeight]))
+    shard.arithmetic.rounded(linear(.attentionOutputWeight).output(context, weights: weights))
   }
 }
 

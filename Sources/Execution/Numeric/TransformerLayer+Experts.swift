@@ -16,8 +16,8 @@ extension TransformerLayer {
 
   /// What routed experts read of tokens: these, or narrow vectors that a matrix makes of them.
   func expertsInput(_ normalised: Matrix, weights: [Float]) -> Matrix {
-    guard let narrow = layout.range(of: .expertsNarrowWeight) else { return normalised }
-    return shard.rounded(normalised.timesTransposed(weights, narrow))
+    guard layout.range(of: .expertsNarrowWeight) != nil else { return normalised }
+    return shard.rounded(linear(.expertsNarrowWeight).output(normalised, weights: weights))
   }
 
   /// - Parameter upstream: the gradient of what experts read.
@@ -25,27 +25,28 @@ extension TransformerLayer {
   func expertsInputBackward(
     _ upstream: Matrix, normalised: Matrix, weights: [Float], gradient: inout [Float]
   ) -> Matrix {
-    guard let narrow = layout.range(of: .expertsNarrowWeight) else { return upstream }
-    let upstream = shard.rounded(upstream)
-    upstream.addTransposedProduct(with: normalised, to: &gradient, narrow)
-    return upstream.times(weights, narrow)
+    guard layout.range(of: .expertsNarrowWeight) != nil else { return upstream }
+    let upstream = shard.rounded(upstream), narrow = linear(.expertsNarrowWeight)
+    narrow.addWeightGradient(upstream, normalised, to: &gradient)
+    return narrow.inputGradient(upstream, weights: weights)
   }
 
   /// What a block adds for its tokens of the sums of what their experts have given; keeps narrow ones.
   func expertsOutput(_ sum: Matrix, weights: [Float], saved: inout SavedActivations) -> Matrix {
-    guard let wide = layout.range(of: .expertsWideWeight) else { return sum }
+    guard layout.range(of: .expertsWideWeight) != nil else { return sum }
     let sum = shard.rounded(sum)
     saved.keep(.narrowExpertsOutput, sum, elementByteCount: shard.elementByteCount)
-    return sum.timesTransposed(weights, wide)
+    return linear(.expertsWideWeight).output(sum, weights: weights)
   }
 
   /// - Returns: the gradient of what a token's experts have given together.
   func expertsOutputBackward(
     _ outputGradient: Matrix, weights: [Float], saved: SavedActivations, gradient: inout [Float]
   ) -> Matrix {
-    guard let wide = layout.range(of: .expertsWideWeight) else { return outputGradient }
-    outputGradient.addTransposedProduct(with: saved[.narrowExpertsOutput], to: &gradient, wide)
-    return shard.rounded(outputGradient.times(weights, wide))
+    guard layout.range(of: .expertsWideWeight) != nil else { return outputGradient }
+    let wide = linear(.expertsWideWeight)
+    wide.addWeightGradient(outputGradient, saved[.narrowExpertsOutput], to: &gradient)
+    return shard.rounded(wide.inputGradient(outputGradient, weights: weights))
   }
 
   // MARK: Shared experts
@@ -54,8 +55,9 @@ extension TransformerLayer {
 
   private var sharedExperts: FeedForward {
     FeedForward(
-      up: layout[.sharedUpWeight], upBias: nil, gate: layout.range(of: .sharedGateWeight), gateBias: nil,
-      down: layout[.sharedDownWeight], arithmetic: shard.arithmetic)
+      up: linear(.sharedUpWeight), upBias: nil,
+      gate: layout.range(of: .sharedGateWeight).map { _ in linear(.sharedGateWeight) }, gateBias: nil,
+      down: linear(.sharedDownWeight), arithmetic: shard.arithmetic)
   }
 
   /// This rank's columns of what all tokens go through.
@@ -79,7 +81,8 @@ extension TransformerLayer {
       of: sharedExperts, .shared, sumGradient: ofOutput, normalised: normalised, weights: weights, saved: saved,
       gradient: &gradient, weightGradients: &weightGradients)
     if let gates, let gate = layout.range(of: .sharedExpertsGate) {
-      let ungated = sharedExperts.outer(saved[.sharedOutput], weights: weights), width = normalised.columnCount
+      let ungated = sharedExperts.outer(saved[.sharedOutput], weights: casts?.forwardWeights ?? weights)
+      let width = normalised.columnCount
       var sums = [Float](repeating: 0, count: width)
       for row in gates.indices {
         var slope: Float = 0

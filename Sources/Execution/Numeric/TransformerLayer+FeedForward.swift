@@ -42,17 +42,18 @@ extension TransformerLayer {
     of feedForward: FeedForward, _ names: KeptNames, sumGradient: Matrix, normalised: Matrix, weights: [Float],
     saved: SavedActivations, gradient: inout [Float], weightGradients: inout WeightGradients
   ) -> Matrix {
-    weightGradients.add(sumGradient, with: saved[names.output], to: &gradient, feedForward.down)
+    weightGradients.add(feedForward.down, sumGradient, with: saved[names.output], to: &gradient)
     return feedForward.innerBackward(
-      sumGradient.times(weights, feedForward.down), activationInput: saved[names.input],
+      feedForward.down.inputGradient(sumGradient, weights: weights), activationInput: saved[names.input],
       gatedValue: feedForward.gate == nil ? nil : saved[names.value], input: normalised, weights: weights,
       gradient: &gradient
-    ) { weightGradients.add($0, with: $1, to: &$2, $3) }
+    ) { weightGradients.add($0, $1, withCast: $2, to: &$3) }
   }
 
   private var denseFeedForward: FeedForward {
     FeedForward(
-      up: layout[.upWeight], upBias: layout.range(of: .upBias), gate: layout.range(of: .gateWeight),
-      gateBias: layout.range(of: .gateBias), down: layout[.downWeight], arithmetic: shard.arithmetic)
+      up: linear(.upWeight), upBias: layout.range(of: .upBias),
+      gate: layout.range(of: .gateWeight).map { _ in linear(.gateWeight) }, gateBias: layout.range(of: .gateBias),
+      down: linear(.downWeight), arithmetic: shard.arithmetic)
   }
 }

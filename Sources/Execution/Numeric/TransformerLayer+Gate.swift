@@ -8,8 +8,8 @@ extension TransformerLayer {
   ///
   /// - Parameter input: what heads are made of, all tokens.
   func attentionGate(input: Matrix, weights: [Float]) -> Matrix? {
-    guard let weight = layout.range(of: .attentionGateWeight) else { return nil }
-    var gate = queryInput(input).timesTransposed(weights, weight)
+    guard layout.range(of: .attentionGateWeight) != nil else { return nil }
+    var gate = linear(.attentionGateWeight).output(queryInput(input), weights: weights)
     if let bias = layout.range(of: .attentionGateBias) { gate.addToRows(weights, bias) }
     return shard.rounded(gate)
   }
@@ -53,10 +53,11 @@ extension TransformerLayer {
     _ gateGradient: Matrix?, input: Matrix, weights: [Float], gradient: inout [Float],
     weightGradients: inout WeightGradients
   ) -> Matrix? {
-    guard let gateGradient, let weight = layout.range(of: .attentionGateWeight) else { return nil }
-    weightGradients.add(gateGradient, with: queryInput(input), to: &gradient, weight)
+    guard let gateGradient, layout.range(of: .attentionGateWeight) != nil else { return nil }
+    let layer = linear(.attentionGateWeight)
+    weightGradients.add(layer, gateGradient, with: queryInput(input), to: &gradient)
     if let bias = layout.range(of: .attentionGateBias) { gateGradient.addColumnSums(to: &gradient, bias) }
-    return gateGradient.times(weights, weight)
+    return layer.inputGradient(gateGradient, weights: weights)
   }
 
   /// Of what heads are made of, what queries are.

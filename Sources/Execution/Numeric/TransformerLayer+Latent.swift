@@ -12,12 +12,12 @@ extension TransformerLayer {
     _ normalised: Matrix, _ latent: ModelDescription.LatentAttention, weights: [Float], saved: inout SavedActivations
   ) -> Matrix {
     let width = shard.elementByteCount
-    let made = shard.rounded(normalised.timesTransposed(weights, layout[.keyValueDownWeight]))
+    let made = shard.rounded(linear(.keyValueDownWeight).output(normalised, weights: weights))
     let split = made.columns([latent.keyValueRank, latent.rotarySize])
     let keysValues = shard.rounded(narrowNorm(.keyValueDownNormWeight).forward(split[0], weights: weights))
     var queries = normalised
     if latent.queryRank != nil {
-      let narrow = shard.rounded(normalised.timesTransposed(weights, layout[.queryDownWeight]))
+      let narrow = shard.rounded(linear(.queryDownWeight).output(normalised, weights: weights))
       saved.keep(.narrowQueries, narrow, elementByteCount: width)
       queries = shard.rounded(narrowNorm(.queryDownNormWeight).forward(narrow, weights: weights))
     }
@@ -36,15 +36,15 @@ extension TransformerLayer {
     let ofKeysValues = narrowNorm(.keyValueDownNormWeight).backward(
       parts[1], input: made[0], weights: weights, gradient: &gradient)
     let ofMade = Matrix(besides: [ofKeysValues, parts[2]])
-    weightGradients.add(ofMade, with: normalised, to: &gradient, layout[.keyValueDownWeight])
-    var inputGradient = ofMade.times(weights, layout[.keyValueDownWeight])
+    weightGradients.add(linear(.keyValueDownWeight), ofMade, with: normalised, to: &gradient)
+    var inputGradient = linear(.keyValueDownWeight).inputGradient(ofMade, weights: weights)
     if latent.queryRank == nil {
       inputGradient += parts[0]
     } else {
       let ofNarrow = narrowNorm(.queryDownNormWeight).backward(
         parts[0], input: saved[.narrowQueries], weights: weights, gradient: &gradient)
-      weightGradients.add(ofNarrow, with: normalised, to: &gradient, layout[.queryDownWeight])
-      inputGradient += ofNarrow.times(weights, layout[.queryDownWeight])
+      weightGradients.add(linear(.queryDownWeight), ofNarrow, with: normalised, to: &gradient)
+      inputGradient += linear(.queryDownWeight).inputGradient(ofNarrow, weights: weights)
     }
     return shard.rounded(inputGradient)
   }
@@ -73,12 +73,12 @@ extension TransformerLayer {
     _ input: Matrix, _ latent: ModelDescription.LatentAttention, weights: [Float], microBatch: MicroBatch
   ) -> (query: Matrix, key: Matrix, value: Matrix) {
     let parts = input.columns(inputWidths(latent)), count = microBatch.sequences.count
-    var query = parts[0].timesTransposed(weights, layout[.queryWeight])
+    var query = linear(.queryWeight).output(parts[0], weights: weights)
     rotary?.rotate(&query, sequenceCount: count)
     var shared = parts[2]
     sharedRotary(latent)?.rotate(&shared, sequenceCount: count)
     let (n, r, v) = (latent.plainSize, latent.rotarySize, latent.valueSize)
-    let made = parts[1].timesTransposed(weights, layout[.keyValueUpWeight])
+    let made = linear(.keyValueUpWeight).output(parts[1], weights: weights)
     var key = Matrix(rowCount: made.rowCount, columnCount: shard.headCount * (n + r))
     var value = Matrix(rowCount: made.rowCount, columnCount: shard.headCount * v)
     for row in 0..<made.rowCount {
@@ -101,8 +101,8 @@ extension TransformerLayer {
     let (n, r, v) = (latent.plainSize, latent.rotarySize, latent.valueSize)
     var query = gradients.query
     rotary?.rotate(&query, sequenceCount: count, backward: true)
-    weightGradients.add(query, with: parts[0], to: &gradient, layout[.queryWeight])
-    var ofQueries = query.times(weights, layout[.queryWeight])
+    weightGradients.add(linear(.queryWeight), query, with: parts[0], to: &gradient)
+    var ofQueries = linear(.queryWeight).inputGradient(query, weights: weights)
     if let ofGate { ofQueries += ofGate }
     var shared = Matrix(rowCount: input.rowCount, columnCount: r)
     var made = Matrix(rowCount: input.rowCount, columnCount: shard.headCount * (n + v))
@@ -114,8 +114,8 @@ extension TransformerLayer {
       }
     }
     sharedRotary(latent)?.rotate(&shared, sequenceCount: count, backward: true)
-    weightGradients.add(made, with: parts[1], to: &gradient, layout[.keyValueUpWeight])
-    return Matrix(besides: [ofQueries, made.times(weights, layout[.keyValueUpWeight]), shared])
+    weightGradients.add(linear(.keyValueUpWeight), made, with: parts[1], to: &gradient)
+    return Matrix(besides: [ofQueries, linear(.keyValueUpWeight).inputGradient(made, weights: weights), shared])
   }
 
   /// Widths of what queries, and keys and values, are made of, and of the keys' shared part.

@@ -24,6 +24,8 @@ struct TransformerLayer: Sendable {
   let layout: ParameterLayout
   /// Nil unless positions are rotations.
   let rotary: RotaryPositions?
+  /// How operands of its products are cast, while it works on a micro-batch; nil where they are not.
+  var casts: BlockCasts?
 
   init(shard: ModelShard, index: Int) {
     self.shard = shard
@@ -33,6 +35,17 @@ struct TransformerLayer: Sendable {
       shard.usesRotaryPositions
       ? RotaryPositions(
         headSize: shard.model.headSize, turnedSize: shard.model.latent?.rotarySize, positions: shard.positions) : nil
+  }
+
+  /// The products of one of its linear layers.
+  func linear(_ name: ParameterName) -> LinearProducts { LinearProducts(tensor: layout.tensor(name), casts: casts) }
+
+  /// The same with operands cast as they are of a micro-batch.
+  /// - Parameter forwardWeights: see ``BlockCasts/forwardWeights``.
+  func on(_ microBatch: MicroBatch, forwardWeights: [Float]? = nil) -> TransformerLayer {
+    var layer = self
+    layer.casts = shard.casts(microBatch, forwardWeights: forwardWeights)
+    return layer
   }
 
   /// Norm of the half's input. Keeps input and output. Under latent attention what heads are made of, see

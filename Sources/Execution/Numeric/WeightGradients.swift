@@ -26,6 +26,18 @@ struct WeightGradients: Sendable {
     }
   }
 
+  /// The same of a linear layer whose operands may be cast.
+  mutating func add(_ layer: LinearProducts, _ outputGradient: Matrix, with input: Matrix, to gradient: inout [Float]) {
+    add(layer, outputGradient, withCast: layer.cast(input, .inputAlongTokens), to: &gradient)
+  }
+
+  /// The same with an input that is cast already.
+  mutating func add(
+    _ layer: LinearProducts, _ outputGradient: Matrix, withCast input: Matrix, to gradient: inout [Float]
+  ) {
+    add(layer.cast(outputGradient, .outputGradientAlongTokens), with: input, to: &gradient, layer.tensor.range)
+  }
+
   /// Adds what was put off, in the order of a whole backward pass.
   func addPutOff(to gradient: inout [Float]) {
     for it in products { it.outputGradient.addTransposedProduct(with: it.input, to: &gradient, it.range) }

@@ -20,9 +20,10 @@ extension RankState {
   // MARK: Forward
 
   mutating func expertsForward(
-    _ piece: ModelPiece, _ layer: TransformerLayer, weights: [Float], microBatch: MicroBatch,
+    _ piece: ModelPiece, _ layer: TransformerLayer, weights: [Float], microBatch index: Int,
     saved: inout SavedActivations
   ) {
+    let microBatch = microBatch(index)
     switch piece {
     case .sharedExperts: branch = layer.sharedProduct(normalised: branch, weights: weights, saved: &saved)
     case .router:
@@ -42,13 +43,17 @@ extension RankState {
         of: layer.expertsInput(normalised, weights: weights), taken: routing.taken)
       forwardExperts.weights = sentWeights(routing)
     case .experts:
-      let own = expertLayer(layer.index)
+      let own = expertLayer(layer.index, forward: true)
       let arrived = ArrivedRows(forwardExperts.rows, for: own.experts)
       let rowWeights = arrived.weights(forwardExperts.weights)
       var outputs: [Float] = []
       var kept: [FeedForward.Inner] = []
       for run in arrived.runs {
-        let found = own.layer.forward(
+        let tags = arrived.tags[run.range]
+        let expert = layer.casts.map {
+          own.layer.casting(castRows(tags, addends: run.addends, microBatch: index), as: $0)
+        }
+        let found = (expert ?? own.layer).forward(
           run.expert, rows: arrived.rows.rows(run.range), rowWeights: Array(rowWeights[run.range]), buffer: own.buffer)
         outputs += found.output.elements
         kept.append(found.kept)
@@ -81,7 +86,7 @@ extension RankState {
   // MARK: Backward
 
   mutating func expertsBackward(
-    _ piece: ModelPiece, _ layer: TransformerLayer, weights: [Float], saved: SavedActivations,
+    _ piece: ModelPiece, _ layer: TransformerLayer, weights: [Float], microBatch: Int, saved: SavedActivations,
     gradient: inout [Float], weightGradients: inout WeightGradients
   ) {
     switch piece {
@@ -92,7 +97,7 @@ extension RankState {
       backwardExperts.rows = sentRows(
         of: layer.expertsOutputBackward(branch, weights: weights, saved: saved, gradient: &gradient),
         taken: saved.taken)
-    case .experts: backwardThroughExperts(layer, saved)
+    case .experts: backwardThroughExperts(layer, microBatch, saved)
     case .router:
       guard let router = layer.router else { preconditionFailure("a block without experts has no router") }
       let normalised = layer.normalised(.feedForward, in: saved)
@@ -118,8 +123,10 @@ extension RankState {
     }
   }
 
-  private mutating func backwardThroughExperts(_ layer: TransformerLayer, _ saved: SavedActivations) {
-    let own = expertLayer(layer.index), part = index(of: own.part)
+  private mutating func backwardThroughExperts(
+    _ layer: TransformerLayer, _ microBatch: Int, _ saved: SavedActivations
+  ) {
+    let own = expertLayer(layer.index, forward: false), part = index(of: own.part)
     openGradient(of: own.part)
     let come = backwardExperts.rows.tags
     let upstream = ArrivedRows.rows(backwardExperts.rows, inTheOrderOf: saved.routes)
@@ -127,7 +134,11 @@ extension RankState {
     let rowWeights = saved[.expertWeights].elements
     var ofRows: [Float] = [], ofWeights: [Float] = []
     for run in arrived.runs {
-      let found = own.layer.backward(
+      let tags = arrived.tags[run.range]
+      let expert = layer.casts.map {
+        own.layer.casting(castRows(tags, addends: run.addends, microBatch: microBatch), as: $0)
+      }
+      let found = (expert ?? own.layer).backward(
         run.expert, outputGradient: upstream.rows(run.range), rows: arrived.rows.rows(run.range),
         rowWeights: Array(rowWeights[run.range]),
         kept: FeedForward.Inner(
@@ -153,13 +164,14 @@ extension RankState {
   // MARK: The rank's own
 
   /// The rank's experts of a layer, with their weights.
-  private func expertLayer(_ index: Int) -> (part: ModelPart, layer: ExpertLayer, experts: Range<Int>, buffer: [Float])
-  {
+  private mutating func expertLayer(
+    _ index: Int, forward: Bool
+  ) -> (part: ModelPart, layer: ExpertLayer, experts: Range<Int>, buffer: [Float]) {
     let block = ModelPart.block(index, of: setting.job.model)
     guard let part = setting.shape.experts(of: block, rank: number), let layer = expertLayers[index] else {
       preconditionFailure("layer \(index) has no experts on this rank")
     }
-    return (part, layer, layer.experts, parts[self.index(of: part)].weights)
+    return (part, layer, layer.experts, weights(part, forward: forward))
   }
 
   /// Rows of the rank's own tokens added up, in the order in which they have come: of a token's experts ascending. What

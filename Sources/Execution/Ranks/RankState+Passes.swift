@@ -97,7 +97,9 @@ extension RankState {
   private var recomputesCore: Bool { setting.strategy.recompute == .selective }
 
   /// The weights that a pass works on.
-  private func passWeights(_ part: ModelPart) -> [Float] { visits.perturbed[part] ?? parts[index(of: part)].weights }
+  private mutating func passWeights(_ part: ModelPart) -> [Float] {
+    visits.perturbed[part] ?? weights(part, forward: true)
+  }
 
   mutating func embeddingForward(_ piece: ModelPiece, _ microBatch: Int, _ saved: inout SavedActivations) {
     let weights = passWeights(.embedding)
@@ -113,7 +115,7 @@ extension RankState {
   mutating func layerForward(
     _ piece: ModelPiece, _ index: Int, _ microBatch: Int, _ saved: inout SavedActivations, keepsCore: Bool
   ) {
-    guard let layer = layers[index] else { preconditionFailure("layer \(index) is not on this rank") }
+    let layer = layer(index, on: microBatch)
     let weights = passWeights(.block(index, of: setting.job.model))
     switch piece {
     case .attentionNorm, .feedForwardNorm:
@@ -129,7 +131,7 @@ extension RankState {
         piece.half, sum: branch, input: stream, weights: weights, microBatch: self.microBatch(microBatch),
         saved: &saved)
     case .router, .experts, .expertsOutput, .sharedExperts:
-      expertsForward(piece, layer, weights: weights, microBatch: self.microBatch(microBatch), saved: &saved)
+      expertsForward(piece, layer, weights: weights, microBatch: microBatch, saved: &saved)
     default: preconditionFailure("\(piece) is no piece of a layer")
     }
   }
@@ -298,10 +300,11 @@ extension RankState {
   }
 
   mutating func layerBackward(
-    _ piece: ModelPiece, _ index: Int, _ visit: Visit, _ kept: SavedActivations, _ weights: inout WeightGradients
+    _ piece: ModelPiece, _ index: Int, _ visit: Visit, _ kept: SavedActivations,
+    _ weightGradients: inout WeightGradients
   ) {
-    guard let layer = layers[index] else { preconditionFailure("layer \(index) is not on this rank") }
-    let part = self.index(of: visit.part)
+    let layer = layer(index, on: visit.microBatch, backward: true)
+    let part = self.index(of: visit.part), weights = weights(visit.part, forward: false)
     var saved = setting.shape.recomputes(visit.part) ? rebuilt : kept
     switch piece {
     case .attentionOutput, .feedForwardOutput:
@@ -313,34 +316,35 @@ extension RankState {
       var coreBytes = 0
       if piece == .attentionCore, recomputesCore, !setting.strategy.usesFlashAttention {
         layer.rebuildCore(
-          microBatch: microBatch(visit.microBatch), weights: parts[part].weights, saved: &saved)
+          microBatch: microBatch(visit.microBatch), weights: weights, saved: &saved)
         coreBytes = saved.byteCount - kept.byteCount
       }
       memory.add(coreBytes, .workspace)
       branch = layer.productBackward(
-        piece.half, sumGradient: branch, normalised: columnInput, weights: parts[part].weights,
+        piece.half, sumGradient: branch, normalised: columnInput, weights: weights,
         microBatch: microBatch(visit.microBatch), saved: saved, gradient: &parts[part].gradient,
-        weightGradients: &weights)
+        weightGradients: &weightGradients)
       memory.add(-coreBytes, .workspace)
     case .attentionInput, .attentionFirst, .attentionNext, .attentionProjection:
       // Taken out, since attention is in the rank's own hands.
       var gradient: [Float] = []
       swap(&gradient, &parts[part].gradient)
       dividedBackward(
-        piece, layer, weights: parts[part].weights, microBatch: microBatch(visit.microBatch), saved: saved,
-        gradient: &gradient, weightGradients: &weights)
+        piece, layer, weights: weights, microBatch: microBatch(visit.microBatch), saved: saved,
+        gradient: &gradient, weightGradients: &weightGradients)
       swap(&gradient, &parts[part].gradient)
     case .router, .experts, .expertsOutput, .sharedExperts:
       var gradient: [Float] = []
       swap(&gradient, &parts[part].gradient)
       expertsBackward(
-        piece, layer, weights: parts[part].weights, saved: saved, gradient: &gradient, weightGradients: &weights)
+        piece, layer, weights: weights, microBatch: visit.microBatch, saved: saved, gradient: &gradient,
+        weightGradients: &weightGradients)
       swap(&gradient, &parts[part].gradient)
     case .attentionNorm, .feedForwardNorm:
       if piece == .feedForwardNorm { addHeldGradient() }
       stream = layer.normaliseBackward(
-        piece.half, normalisedGradient: branch, outputGradient: stream, weights: parts[part].weights, saved: saved,
-        gradient: &parts[part].gradient, weightGradients: &weights)
+        piece.half, normalisedGradient: branch, outputGradient: stream, weights: weights, saved: saved,
+        gradient: &parts[part].gradient, weightGradients: &weightGradients)
     default: preconditionFailure("\(piece) is no piece of a layer")
     }
   }

@@ -38,8 +38,8 @@ extension RankState {
   mutating func predictionForward(
     _ piece: ModelPiece, _ visit: Visit, _ saved: inout SavedActivations, keepsCore: Bool
   ) -> Double? {
-    let prediction = prediction(visit.part), microBatch = microBatch(visit.microBatch)
-    let weights = parts[index(of: visit.part)].weights
+    let microBatch = microBatch(visit.microBatch), prediction = prediction(visit.part).on(microBatch)
+    let weights = weights(visit.part, forward: true)
     switch piece {
     case .predictionEmbedding:
       let table = tokenTable
@@ -58,17 +58,18 @@ extension RankState {
   }
 
   mutating func predictionBackward(
-    _ piece: ModelPiece, _ visit: Visit, _ saved: SavedActivations, _ weights: inout WeightGradients
+    _ piece: ModelPiece, _ visit: Visit, _ saved: SavedActivations, _ weightGradients: inout WeightGradients
   ) {
-    let prediction = prediction(visit.part), part = index(of: visit.part)
+    let prediction = prediction(visit.part).on(microBatch(visit.microBatch)), part = index(of: visit.part)
+    let weights = weights(visit.part, forward: false)
     switch piece {
-    case .loss, .logits, .finalNorm: headBackward(piece, visit, saved, &weights)
+    case .loss, .logits, .finalNorm: headBackward(piece, visit, saved, &weightGradients)
     case .predictionProjection:
       predictionInHand.joined = prediction.projectBackward(
-        stream, joined: predictionInHand.joined, weights: parts[part].weights, gradient: &parts[part].gradient)
+        stream, joined: predictionInHand.joined, weights: weights, gradient: &parts[part].gradient)
     case .predictionInput:
       (stream, branch) = prediction.joinBackward(
-        predictionInHand.joined, weights: parts[part].weights, saved: saved, gradient: &parts[part].gradient)
+        predictionInHand.joined, weights: weights, saved: saved, gradient: &parts[part].gradient)
       predictionInHand = PredictionInHand()
     case .predictionEmbedding:
       let table = tokenTable
@@ -76,7 +77,7 @@ extension RankState {
       prediction.lookUpBackward(
         branch, microBatch: microBatch(visit.microBatch), gradient: &parts[table.part].gradient, at: table.range)
     default:
-      layerBackward(piece, prediction.layer.index, visit, saved, &weights)
+      layerBackward(piece, prediction.layer.index, visit, saved, &weightGradients)
       // To be gathered before the product runs backward.
       if piece == .attentionNorm { predictionInHand.joined = saved[.predictionInput] }
     }

@@ -17,6 +17,8 @@ struct ExecutionSetting: Sendable {
   var corpus: [Int] = []
   /// Whether tokens are dealt out to experts in turn.
   var balancesExperts = false
+  /// How operands of blocks' linear layers are cast; nil: not at all.
+  var casting: Casting?
 
   var job: TrainingJob { shape.job }
   var strategy: Strategy { shape.strategy }
@@ -31,7 +33,7 @@ struct ExecutionSetting: Sendable {
       usesFlashAttention: strategy.usesFlashAttention, paddedVocabularySize: shape.paddedVocabularySize, seed: seed,
       elementByteCount: job.precision.byteCount, arithmetic: arithmetic,
       dropsOut: !shape.isZerothOrder, corpus: corpus, division: strategy.contextDivision, contextIndex: contextIndex,
-      balancesExperts: balancesExperts, expertCapacity: job.expertCapacity)
+      balancesExperts: balancesExperts, expertCapacity: job.expertCapacity, casting: casting)
   }
 
   /// The sequences of a replica's micro-batch, out of the global batch.
@@ -114,6 +116,9 @@ struct RankState {
   var memory = MemoryAccount()
   /// Optimizer steps done.
   var step = 0
+  /// Of parts whose products are in a narrow format, where these are executed.
+  var castWeights: [ModelPart: CastWeights] = [:]
+  var castsInHand: CastsInHand?
 
   /// What attention has in hand where ranks divide sequences.
   var attention = DividedAttention()

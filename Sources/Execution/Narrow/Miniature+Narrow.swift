@@ -1,0 +1,62 @@
+import Documents
+import Training
+
+extension Miniature {
+  /// By how much the blocks of numbers that have a scale together are shorter than a format's, as rows are: of 16, 4 and 2 numbers
+  /// where the formats have 128, 32 and 16.
+  static let blockShare = 8
+
+  /// See ``narrowProducts``.
+  static func narrowProducts(of plan: Plan) -> (precision: Precision, areExecuted: Bool)? {
+    let precision = plan.job.precision
+    guard precision.products != nil else { return nil }
+    // Scales by earlier steps would have to be exchanged; losses without gradients, and workers, have no reference that casts.
+    return (precision, precision != .fp8Delayed && plan.strategy.update == .firstOrder)
+  }
+
+  /// How its ranks cast operands; nil where they do not.
+  func casting(seed: UInt64) -> Casting? {
+    guard let narrowProducts, narrowProducts.areExecuted else { return nil }
+    return Casting(rules: CastRules(narrowProducts.precision, blockShare: Self.blockShare), seed: seed)
+  }
+}
+
+extension ExecutionSetting {
+  /// How the reference casts: as many parts of operands as ranks have of them, each by itself.
+  var referenceCasting: Casting? {
+    casting.map {
+      var casting = $0
+      casting.parts = Casting.Parts(
+        tensor: strategy.tensorDegree, expert: strategy.expertTensorDegree,
+        rows: strategy.usesSequenceParallelism ? strategy.tensorDegree : 1)
+      return casting
+    }
+  }
+
+  /// The same with numbers near the middle between two of the format rounded in a way.
+  func rounding(_ choices: RoundingChoices) -> ExecutionSetting {
+    var setting = self
+    setting.casting?.choices = choices
+    return setting
+  }
+}
+
+extension MiniatureRun {
+  /// Whether ranks with the same weights have multiplied by the same numbers.
+  var castWeightsAgree: Bool {
+    var seen: [ModelPart: [Int: RankState.CastWeights]] = [:]
+    for rank in ranks {
+      let state = rank.machine.state
+      for (part, weights) in state.castWeights {
+        let place = state.parts[state.index(of: part)].layout.tensorIndex
+        if let other = seen[part]?[place] {
+          guard other.step == weights.step, other.forward == weights.forward, other.backward == weights.backward
+          else { return false }
+        } else {
+          seen[part, default: [:]][place] = weights
+        }
+      }
+    }
+    return true
+  }
+}

@@ -1,0 +1,186 @@
+import Documents
+import TestSupport
+import Testing
+import Training
+
+@testable import Execution
+
+/// Whole miniatures whose products are in a narrow format, against a reference that rounds likewise.
+@Suite struct NarrowDryRunTests {
+  static let precisions: [Precision] = [.fp8Current, .fp8Blockwise, .mxfp8, .nvfp4]
+
+  static let layouts: [(pattern: String, family: ModelDescription.Family)] = [
+    ("data=2", .llama), ("tensor=2", .gpt), ("tensor=2,sequence_parallel=true", .llama),
+    ("tensor=2,data=2,pipeline=2,sequence_parallel=true,zero_stage=1", .llama),
+    ("context=2,data=2", .llama), ("context=4,context_exchange=all-gather", .llama),
+    ("tensor=2,context=2,sequence_parallel=true,context_exchange=all-to-all", .llama),
+    ("tensor=4,pipeline=2,virtual_stages=2,recompute=full", .gpt), ("data=4,zero_stage=3,recompute=selective", .gpt),
+    ("pipeline=2,virtual_stages=2,schedule=zero-bubble,tensor=2,sequence_parallel=true", .llama),
+    ("pipeline=2,schedule=dualpipe-v", .llama),
+  ]
+
+  private static func run(
+    _ plan: Plan, steps: Int = 2, emulates: Bool = false, threads: Bool = false, balances: Bool = true,
+    castingOfRank: [Int: (Casting?) -> Casting?] = [:]
+  ) throws -> DryRun {
+    let miniature = try Miniature(of: plan, rankLimit: 8)
+    #expect(miniature.narrowProducts?.areExecuted == true)
+    return try DryRun(
+      miniature,
+      options: DryRun.Options(
+        stepCount: steps, usesThreads: threads, emulatesPrecision: emulates, balancesExperts: balances),
+      shape: miniature.shape, programs: miniature.shape.programs(), castingOfRank: castingOfRank)
+  }
+
+  private static func plan(
+    _ pattern: String, _ precision: Precision, _ family: ModelDescription.Family = .llama
+  ) throws -> Plan {
+    try SmallPlans.plan(
+      pattern, family, isTied: false, deviceCount: SmallPlans.worldSize(of: pattern), precision: precision)
+  }
+
+  // MARK: What holds
+
+  @Test(arguments: layouts, precisions)
+  func wholeMiniaturesHold(layout: (pattern: String, family: ModelDescription.Family), precision: Precision) throws {
+    let run = try Self.run(Self.plan(layout.pattern, precision, layout.family))
+    #expect(run.disagreements.isEmpty, "\(run.disagreements)")
+  }
+
+  static let expertLayouts = [
+    "data=4,expert=4", "data=4,expert=2,expert_tensor=2", "data=4,expert=2,moe_dispatcher=deepep,zero_stage=2",
+    "tensor=2,data=2,sequence_parallel=true,expert=4", "context=2,data=2,expert=4,zero_stage=1",
+    "data=4,expert=4,moe_dispatcher=allgather", "pipeline=2,data=2,expert=2,virtual_stages=4,moe_overlap=true",
+  ]
+
+  @Test(arguments: expertLayouts, precisions)
+  func mixturesHold(pattern: String, precision: Precision) throws {
+    for kind in [SmallModels.ExpertKind.grouped, .gated] {
+      let run = try Self.run(SmallPlans.expertPlan(pattern, kind, precision: precision), steps: 1)
+      #expect(run.disagreements.isEmpty, "\(kind): \(run.disagreements)")
+    }
+  }
+
+  /// Experts that are filled up, and those that routers send other numbers of tokens to.
+  @Test(arguments: precisions)
+  func expertsThatHaveUnlikeRowsHold(precision: Precision) throws {
+    for capacity in [ExpertCapacity.none, ExpertCapacity(factor: 1.25, pads: true)] {
+      for pattern in ["data=4,expert=4", "tensor=2,data=2,sequence_parallel=true,expert=4,recompute=full"] {
+        let plan = try SmallPlans.expertPlan(pattern, .plain, capacity: capacity, precision: precision)
+        let run = try Self.run(plan, steps: 1, balances: false)
+        #expect(run.disagreements.isEmpty, "\(pattern): \(run.disagreements)")
+      }
+    }
+  }
+
+  /// Latent attention, whose first products are of the rank's own rows, norms of heads, gated heads, experts of narrow
+  /// vectors, and further predictions.
+  @Test(
+    arguments: [
+      "tensor=2,data=2,sequence_parallel=true", "tensor=2,data=2", "context=2,data=2,recompute=full",
+      "pipeline=2,data=2,schedule=zero-bubble",
+    ], precisions)
+  func everyKindOfLayerHolds(pattern: String, precision: Precision) throws {
+    for (isLatent, narrowWidth) in [(true, nil), (false, nil), (false, 24), (true, 24)] as [(Bool, Int?)] {
+      let isSplit = pattern.contains("zero-bubble"), gathers = pattern.contains("sequence_parallel")
+      // Experts need tensor groups that divide sequences, and whole backward passes.
+      guard narrowWidth == nil || !isSplit && (gathers || !pattern.contains("tensor")) else { continue }
+      var form = ModelDescription.Form(norm: .rms, hasRotaryPositions: true)
+      form.hasOutputGate = !isLatent
+      var experts = narrowWidth.map { _ in SmallModels.experts(.gated, count: 16, perToken: 4) }
+      experts?.latentSize = narrowWidth
+      let model = try ModelDescription(
+        name: "small", family: .llama, layerCount: 8, hiddenSize: 128, headCount: 16,
+        keyValueHeadCount: isLatent ? 16 : 8, headSize: isLatent ? nil : 4, feedForwardSize: 160, vocabularySize: 101,
+        hasGatedFeedForward: true, hasTiedEmbeddings: false, hasQueryKeyNorm: !isLatent,
+        latent: isLatent ? SmallModels.latentAttention : nil, experts: experts,
+        predictionDepth: isSplit ? 0 : 1, form: form)
+      let plan = try statedPlan(
+        pattern, cluster: Shipped.smallCluster(4, device: "b200-sxm-180gb"), model: model, globalBatch: 48,
+        sequenceLength: 128, precision: precision)
+      let run = try Self.run(plan, steps: 1)
+      #expect(run.disagreements.isEmpty, "latent \(isLatent), narrow \(narrowWidth ?? 0): \(run.disagreements)")
+    }
+  }
+
+  /// Threads change nothing, and where what is kept is rounded as well limits are those of that rounding.
+  @Test(arguments: precisions)
+  func threadsAndRoundedArithmeticHold(precision: Precision) throws {
+    let plan = try Self.plan("tensor=2,data=2,pipeline=2,sequence_parallel=true", precision)
+    let turns = try Self.run(plan), threads = try Self.run(plan, threads: true)
+    #expect(turns.steps == threads.steps)
+    let emulated = try Self.run(plan, emulates: true)
+    #expect(emulated.disagreements.isEmpty, "\(emulated.disagreements)")
+  }
+
+  // MARK: What is executed
+
+  /// Casts change what is learned, each precision in its way, and by as much as few bits do.
+  @Test func castsAreReallyDone() throws {
+    let pattern = "tensor=2,data=2"
+    let wide = try DryRun(
+      Miniature(of: Self.plan(pattern, .bf16), rankLimit: 8), options: DryRun.Options(stepCount: 1)
+    ).steps[0]
+    var losses: Set<Double> = []
+    for precision in Self.precisions {
+      let step = try Self.run(Self.plan(pattern, precision), steps: 1).steps[0]
+      let moved = abs(step.loss.executed / wide.loss.executed - 1)
+      #expect(moved > 1e-5 && moved < 0.1, "\(precision): \(moved)")
+      losses.insert(step.loss.executed)
+      #expect(step.loss.relativeError < 1e-6 && step.gradientNorm.relativeError < 1e-5, "\(precision)")
+    }
+    #expect(losses.count == Self.precisions.count)
+  }
+
+  @Test func whatIsNotExecutedIsSaid() throws {
+    let miniature = try Miniature(of: Self.plan("data=4", .fp8Delayed), rankLimit: 8)
+    #expect(miniature.narrowProducts?.areExecuted == false)
+    #expect(miniature.casting(seed: 1) == nil)
+    #expect(try Miniature(of: Self.plan("data=4", .bf16), rankLimit: 8).narrowProducts == nil)
+  }
+
+  // MARK: Mutations
+
+  /// A rank that casts otherwise than the others is seen.
+  @Test(arguments: ["tensor=2,data=2", "data=4,zero_stage=1", "context=2,data=2"])
+  func aRankThatCastsOtherwiseIsSeen(pattern: String) throws {
+    let mutations: [(what: String, precision: Precision, change: (Casting?) -> Casting?)] = [
+      (
+        "another seed of chance", .nvfp4,
+        {
+          var casting = $0
+          casting?.seed += 1
+          return casting
+        }
+      ),
+      (
+        "shorter blocks", .nvfp4,
+        {
+          var casting = $0
+          casting?.rules = CastRules(.nvfp4, blockShare: 4)
+          return casting
+        }
+      ),
+      (
+        "the scale of a tensor where it is of blocks", .fp8Blockwise,
+        {
+          var casting = $0
+          casting?.rules = CastRules(.fp8Current)
+          return casting
+        }
+      ),
+      ("no cast", .fp8Current, { _ in nil }),
+    ]
+    for mutation in mutations {
+      let plan = try Self.plan(pattern, mutation.precision)
+      #expect(try Self.run(plan).disagreements.isEmpty)
+      for rank in [0, 3] {
+        let run = try Self.run(plan, castingOfRank: [rank: mutation.change])
+        #expect(
+          run.disagreements.contains {
+            $0.contains("differs from the serial reference's") || $0.contains("multiply by different weights")
+          }, "\(mutation.what) on rank \(rank): \(run.disagreements)")
+      }
+    }
+  }
+}
