@@ -39,8 +39,11 @@ struct DryRunReport {
   }
 
   /// The precision that products are executed in.
-  private var products: Precision {
-    miniature.narrowProducts.flatMap { $0.areExecuted ? $0.precision : nil } ?? miniature.model.job.precision
+  private var products: String {
+    guard let products = miniature.narrowProducts, products.areExecuted else {
+      return miniature.model.job.precision.rawValue
+    }
+    return products.precision.rawValue
   }
 
   private var isOuter: Bool { miniature.strategy.update == .outer }
@@ -170,7 +173,7 @@ struct DryRunReport {
       JSONMember("layer_counts", .array(miniature.split.layerCounts.map(JSON.integer))),
       JSONMember("optimizer", run.optimizer.json),
       JSONMember("emulates_precision", .boolean(run.options.emulatesPrecision)),
-      JSONMember("products", .string(products.rawValue)),
+      JSONMember("products", .string(products)),
       JSONMember(
         "changes",
         .array(
