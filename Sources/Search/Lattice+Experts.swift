@@ -35,15 +35,16 @@ extension Lattice {
   }
 
   /// How tokens may reach experts of such degrees; without ranks to send to there is one way.
+  ///
+  /// Gathering all tokens sends more than the others, and is looked at only where nothing else is offered; of the ways that
+  /// send a token once, which are priced alike, the first that is offered.
   private func dispatchers(width: Int, expertDegree: Int) -> [Strategy.Dispatcher] {
     if let fixed = pattern.dispatcher { return [fixed] }
-    guard let offered = capabilities?.experts?.dispatchers(width: width, expertDegree: expertDegree) else {
-      return Array(Self.searchedDispatchers.prefix(expertDegree == 1 ? 1 : Self.searchedDispatchers.count))
-    }
-    let searched = Self.searchedDispatchers.filter(offered.contains)
-    return Array((searched.isEmpty ? offered : searched).prefix(expertDegree == 1 ? 1 : offered.count))
+    let offered =
+      capabilities?.experts?.dispatchers(width: width, expertDegree: expertDegree, precision: model.job.precision)
+      ?? [.allToAll, .deepEP]
+    if expertDegree == 1 { return Array(offered.prefix(1)) }
+    let searched = offered.filter { $0 == .allToAll } + offered.filter(\.sendsOnce).prefix(1)
+    return searched.isEmpty ? offered : searched
   }
-
-  /// Gathering all tokens sends more than the others; HybridEP is priced as DeepEP is.
-  private static let searchedDispatchers = [Strategy.Dispatcher.allToAll, .deepEP]
 }

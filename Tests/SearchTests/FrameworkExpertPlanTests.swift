@@ -113,4 +113,19 @@ import Testing
     #expect(
       result.certificate.rejections.contains { $0.rule.contains("divides the width of experts by tensor groups") })
   }
+
+  /// DeepEP leaves no room for rows that FP8 is padded with: under torchtitan HybridEP is looked at in its place.
+  @Test func productsInFP8AreSearchedWithTheWaysThatTakeThem() throws {
+    let job = try TrainingJob(
+      model: try Shipped.catalog.model("qwen3-30b-a3b"), sequenceLength: 4_096, globalBatch: 256,
+      precision: .fp8Current)
+    let model = try CostModel(cluster: try Shipped.catalog.cluster("dgx-h100-4"), job: job)
+    func best(_ dispatcher: String) throws -> Strategy? {
+      let pattern = try StrategyPattern(text: "tensor=1,pipeline=1,expert=8\(dispatcher)", source: "test")
+      return PlanSearch(model: model, pattern: pattern, capabilities: .torchtitan).run().best.first?.strategy
+    }
+    #expect(try best("")?.dispatcher == .hybridEP)
+    #expect(try best(",moe_dispatcher=deepep") == nil)
+    #expect(try best(",moe_dispatcher=alltoall")?.dispatcher == .allToAll)
+  }
 }

@@ -44,6 +44,13 @@ extension Capabilities {
     package func dispatchers(width: Int, expertDegree: Int) -> [Strategy.Dispatcher] {
       widths == .asTensorGroupsOrWhole && expertDegree == 1 && width > 1 ? [.allGather] : dispatchers
     }
+
+    /// Those of them beside what blocks multiply in.
+    package func dispatchers(width: Int, expertDegree: Int, precision: Precision) -> [Strategy.Dispatcher] {
+      dispatchers(width: width, expertDegree: expertDegree).filter {
+        precision.products == nil || !unpadded.contains($0)
+      }
+    }
   }
 
   /// Why the framework does not divide experts so; nil if it does, or none are divided.
@@ -112,10 +119,12 @@ extension Capabilities {
         "\(label) sends tokens by \(dispatcher.rawValue) in bf16 and to several ranks only",
         nearest: "moe_dispatcher=alltoall")
     }
-    if job.precision.products != nil, experts?.unpadded.contains(dispatcher) == true {
+    let offered = experts?.dispatchers(
+      width: strategy.expertTensorDegree, expertDegree: strategy.expertDegree, precision: job.precision)
+    if job.precision.products != nil, let offered, !offered.contains(dispatcher) {
       return Refusal(
         "\(label) has no moe_dispatcher=\(dispatcher.rawValue) with products in \(job.precision.rawValue)",
-        nearest: "moe_dispatcher=alltoall")
+        nearest: offered.first.map { "moe_dispatcher=\($0.rawValue)" } ?? "expert=1")
     }
     if strategy.overlapsExperts, !job.precision.is16Bit {
       return Refusal("\(label) overlaps tokens' way in 16-bit training only", nearest: "moe_overlap=false")
