@@ -7,10 +7,10 @@ import Training
 
 /// Whole miniatures whose products are in a narrow format, against a reference that rounds likewise.
 @Suite struct NarrowDryRunTests {
-  static let precisions: [Precision] = [.fp8Current, .fp8Blockwise, .mxfp8, .nvfp4]
+  static let precisions: [Precision] = [.fp8Delayed, .fp8Current, .fp8Blockwise, .mxfp8, .nvfp4]
 
   static let layouts: [(pattern: String, family: ModelDescription.Family)] = [
-    ("data=2", .llama), ("tensor=2", .gpt), ("tensor=2,sequence_parallel=true", .llama),
+    ("data=2", .llama), ("data=3,zero_stage=2", .gpt), ("tensor=2", .gpt), ("tensor=2,sequence_parallel=true", .llama),
     ("tensor=2,data=2,pipeline=2,sequence_parallel=true,zero_stage=1", .llama),
     ("context=2,data=2", .llama), ("context=4,context_exchange=all-gather", .llama),
     ("tensor=2,context=2,sequence_parallel=true,context_exchange=all-to-all", .llama),
@@ -113,6 +113,28 @@ import Training
     #expect(emulated.disagreements.isEmpty, "\(emulated.disagreements)")
   }
 
+  /// Random plans, some for many steps or without Adam, hold as wide ones do.
+  @Test func sixtyRandomPlansHold() throws {
+    var random = SeededGenerator(seed: 23)
+    var count = 0
+    while count < 60 {
+      let (pattern, family, isTied, layerCounts, degrees) = SmallPlans.random(&random)
+      let precision = Self.precisions[count % Self.precisions.count]
+      guard
+        let plan = try? SmallPlans.plan(
+          pattern, family, isTied: isTied, deviceCount: degrees.worldSize, layers: degrees.layers,
+          layerCounts: layerCounts, precision: precision),
+        let miniature = try? Miniature(of: plan, rankLimit: 16), miniature.unsupported() == nil
+      else { continue }
+      count += 1
+      let run = try DryRun(
+        miniature,
+        options: DryRun.Options(
+          stepCount: count % 10 == 0 ? 12 : 2, optimizer: count % 4 == 0 ? .sgd : .planned, seed: UInt64(count)))
+      #expect(run.disagreements.isEmpty, "\(pattern) \(family) \(precision): \(run.disagreements)")
+    }
+  }
+
   // MARK: What is executed
 
   /// Casts change what is learned, each precision in its way, and by as much as few bits do.
@@ -133,9 +155,12 @@ import Training
   }
 
   @Test func whatIsNotExecutedIsSaid() throws {
-    let miniature = try Miniature(of: Self.plan("data=4", .fp8Delayed), rankLimit: 8)
-    #expect(miniature.narrowProducts?.areExecuted == false)
-    #expect(miniature.casting(seed: 1) == nil)
+    for (pattern, devices) in [("data=4,update=zeroth-order", 4), ("worker=2,data=4,update=outer", 8)] {
+      let plan = try SmallPlans.plan(pattern, .llama, isTied: false, deviceCount: devices, precision: .fp8Current)
+      let miniature = try Miniature(of: plan, rankLimit: 8)
+      #expect(miniature.narrowProducts?.areExecuted == false)
+      #expect(miniature.casting(seed: 1) == nil)
+    }
     #expect(try Miniature(of: Self.plan("data=4", .bf16), rankLimit: 8).narrowProducts == nil)
   }
 
@@ -170,6 +195,14 @@ import Training
         }
       ),
       ("no cast", .fp8Current, { _ in nil }),
+      (
+        "its own largest numbers alone", .fp8Delayed,
+        {
+          var casting = $0
+          casting?.sharesLargest = false
+          return casting
+        }
+      ),
     ]
     for mutation in mutations {
       let plan = try Self.plan(pattern, mutation.precision)

@@ -68,7 +68,7 @@ import Training
       let largest = block.map { abs(matrix.elements[$0]) }.max()!
       let scale: Float =
         switch rule.scale {
-        case .exact: largest / format.largest
+        case .exact, .earlier: largest / format.largest
         case .powerOfTwo: Float(sign: .plus, exponent: BlockScale.exponent(of: largest, format), significand: 1)
         case .e4m3: NarrowNumber.e4m3.rounded(largest / format.largest / ofTensor) * ofTensor
         }
@@ -265,6 +265,48 @@ import Training
     #expect(unmoved == Self.cast(other, rule, operand))
   }
 
+  // MARK: Earlier steps
+
+  /// A tensor is scaled by the largest of its earlier iterations: what is larger now is clipped, and before the first one the
+  /// scale is 1.
+  @Test func delayedScalesAreThoseOfEarlierIterations() throws {
+    let rule = try #require(CastRules(.fp8Delayed)[.input])
+    let matrix = Matrix(rowCount: 1, columnCount: 4, elements: [0.3, -1, 2.5, 1000])
+    func cast(earlier: Float) -> [Float] {
+      var cast = matrix
+      let largest = OperandCast(rule, of: .input, hash: CounterHash(seed: 1), earlier: earlier).apply(
+        OperandCast.Region(rows: [0], rowNumbers: [0], columns: 0..<4, firstColumn: 0), to: &cast.elements, width: 4)
+      #expect(largest == 1000)
+      return cast.elements
+    }
+    #expect(cast(earlier: 0) == [0.3125, -1, 2.5, 448])
+    #expect(cast(earlier: 448 * 4) == [0.3125, -1, 2.5, 1024])
+    #expect(cast(earlier: 2) == [0.3, -1, 2.5, 1000].map { NarrowNumber.e4m3.rounded($0 * 224) / 224 })
+    #expect(cast(earlier: 2)[3] == 2)
+    #expect(cast(earlier: .nan)[0].isNaN)
+    #expect(CastRules(.fp8Delayed)[.outputGradientAlongTokens]?.number == .e5m2)
+  }
+
+  @Test func historiesKeepTheLargestOfAllRanks() {
+    let history = ScaleHistory()
+    let (mine, other) = (
+      ScaleHistory.Tensor(part: 2, name: 1, operand: 0), ScaleHistory.Tensor(part: 2, name: 1, operand: 1)
+    )
+    history.see(3, of: mine)
+    history.see(2, of: mine)
+    #expect(history.largest(of: mine) == 0, "this iteration's are for the next one")
+    #expect(history.seen == [mine: 3])
+    history.endIteration([mine: 5, other: 4])
+    #expect(history.largest(of: mine) == 5 && history.largest(of: other) == 4 && history.seen.isEmpty)
+    for _ in 1..<ScaleHistory.length { history.endIteration([mine: 1]) }
+    #expect(history.largest(of: mine) == 5)
+    history.endIteration([mine: 1])
+    #expect(history.largest(of: mine) == 1, "the oldest is forgotten")
+    history.see(.nan, of: mine)
+    history.see(7, of: mine)
+    #expect(history.seen[mine]?.isNaN == true)
+  }
+
   @Test func whatIsNoNumberShows() throws {
     for precision in Self.precisions {
       let rule = try #require(CastRules(precision)[.input])
@@ -274,6 +316,6 @@ import Training
       let zeros = Matrix(rowCount: 3, columnCount: 40)
       #expect(Self.cast(zeros, rule, .input) == zeros)
     }
-    for precision in [Precision.fp32, .bf16, .fp8Delayed] { #expect(CastRules(precision)[.input] == nil) }
+    for precision in [Precision.fp32, .bf16, .fp16, .tf32] { #expect(CastRules(precision)[.input] == nil) }
   }
 }

@@ -2,6 +2,7 @@
 ///
 /// | kind | the largest magnitude A of a block becomes |
 /// |---|---|
+/// | ``Kind/earlier`` | what its tensor's largest of earlier iterations would have become M by; what is larger is clipped |
 /// | ``Kind/exact`` | the format's largest number M: A / M in fp32 |
 /// | ``Kind/powerOfTwo`` | M or less: the smallest power of two that is not less than A / M |
 /// | ``Kind/e4m3`` | about M: A / M in E4M3 of a scale in fp32 of the whole tensor, which is its own A / (448 · M) |
@@ -12,6 +13,7 @@
 /// of its scale takes away, 2⁻⁴ of it.
 struct BlockScale: Sendable, Equatable {
   enum Kind: Sendable, Hashable {
+    case earlier
     case exact
     case powerOfTwo
     case e4m3

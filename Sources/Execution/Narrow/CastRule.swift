@@ -48,6 +48,7 @@ struct CastRule: Sendable, Equatable {
 ///
 /// | precision | inputs | weights | gradients of outputs |
 /// |---|---|---|---|
+/// | `fp8-delayed` | E4M3 by tensor, of earlier steps | E4M3 likewise | E5M2 likewise |
 /// | `fp8-current-scaling` | E4M3 by tensor | E4M3 by tensor | E5M2 by tensor |
 /// | `fp8-blockwise` | E4M3 by 128 | E4M3 by 128 × 128 | E4M3 by 128 |
 /// | `mxfp8` | E4M3 by 32 | E4M3 by 32 | E4M3 by 32 |
@@ -68,9 +69,11 @@ struct CastRules: Sendable, Equatable {
   /// Nil where operands are multiplied as they are.
   subscript(operand: ProductOperand) -> CastRule? {
     switch precision {
-    case .fp32, .fp16, .bf16, .tf32, .fp8Delayed: return nil
-    case .fp8Current:
-      return CastRule(number: operand.isGradient ? .e5m2 : .e4m3, block: .tensor, scale: .exact)
+    case .fp32, .fp16, .bf16, .tf32: return nil
+    case .fp8Delayed, .fp8Current:
+      return CastRule(
+        number: operand.isGradient ? .e5m2 : .e4m3, block: .tensor,
+        scale: precision == .fp8Delayed ? .earlier : .exact)
     case .fp8Blockwise:
       let length = 128 / blockShare
       return CastRule(number: .e4m3, block: operand.isWeight ? .square(length) : .run(length), scale: .powerOfTwo)

@@ -8,6 +8,10 @@ struct Casting: Sendable {
   var seed: UInt64
   var choices: RoundingChoices = .free
   var windows = RoundingChoices.Windows()
+  /// Of a rank, or of the reference, where scales are those of earlier iterations.
+  var history: ScaleHistory?
+  /// Whether what ranks have seen is brought together at the end of an iteration; false only where a test forgets that.
+  var sharesLargest = true
   /// How many ranks' parts the reference has of a tensor at once, each of which is cast by itself; ranks have one.
   var parts = Parts()
 
@@ -18,6 +22,8 @@ struct Casting: Sendable {
     var expert = 1
     /// Of the rows that tensor groups divide, where these do so.
     var rows = 1
+    /// Of the batch: a rank's gradients are of the mean over its own tokens.
+    var batch = 1
   }
 
   /// First coordinate of what is rounded by chance, apart from those of data, parameters and dropout.
@@ -32,11 +38,28 @@ struct Casting: Sendable {
       .appending(name.rawValue).appending((isCastOnce ? operand.ofFirstProduct : operand).rawValue)
   }
 
+  /// The same with a history of its own, where scales need one.
+  func withHistory() -> Casting {
+    var casting = self
+    casting.history = rules[.input]?.scale == .earlier ? ScaleHistory() : nil
+    return casting
+  }
+
+  /// What is scaled by the same history.
+  private func historyKey(_ operand: ProductOperand, of tensor: ParameterLayout.Tensor) -> ScaleHistory.Tensor {
+    let isInput = operand.ofFirstProduct == .input
+    return ScaleHistory.Tensor(
+      part: tensor.origin.part.coordinate,
+      name: (isInput ? tensor.origin.name.firstOfSameInput : tensor.origin.name).rawValue,
+      operand: operand.ofFirstProduct.rawValue)
+  }
+
   private func cast(_ operand: ProductOperand, of tensor: ParameterLayout.Tensor, step: Int) -> OperandCast? {
     rules[operand].map {
       OperandCast(
         $0, of: operand, hash: hash(operand, of: tensor, step: step), choices: choices,
-        window: step == 0 ? windows.first : windows.later)
+        window: step == 0 ? windows.first : windows.later,
+        earlier: history?.largest(of: historyKey(operand, of: tensor)) ?? 0)
     }
   }
 
@@ -64,9 +87,10 @@ struct Casting: Sendable {
       let numbers = Array(firstRow..<firstRow + tensor.rowCount)
       for rows in (0..<tensor.rowCount).divided(tensor.division == .rows ? count : 1) {
         for columns in (0..<tensor.columnCount).divided(tensor.division == .columns ? count : 1) {
-          cast.apply(
+          let largest = cast.apply(
             OperandCast.Region(rows: Array(rows), rowNumbers: numbers, columns: columns, firstColumn: firstColumn),
             to: &buffer, offset: tensor.offset, width: tensor.columnCount)
+          history?.see(largest, of: historyKey(operand, of: tensor))
         }
       }
     }
@@ -87,11 +111,12 @@ struct Casting: Sendable {
     let isDivided = tensor.division == (operand.isGradient ? .rows : .columns)
     for group in rows.groups {
       for columns in (0..<matrix.columnCount).divided(isDivided ? partCount(tensor) : 1) {
-        cast.apply(
+        let largest = cast.apply(
           OperandCast.Region(
             rows: group, rowNumbers: rows.numbers, columns: columns,
             firstColumn: isDivided ? tensorIndex * matrix.columnCount : 0),
           to: &matrix.elements, width: matrix.columnCount)
+        history?.see(largest, of: historyKey(operand, of: tensor))
       }
     }
     return matrix

@@ -10,8 +10,8 @@ extension Miniature {
   static func narrowProducts(of plan: Plan) -> (precision: Precision, areExecuted: Bool)? {
     let precision = plan.job.precision
     guard precision.products != nil else { return nil }
-    // Scales by earlier steps would have to be exchanged; losses without gradients, and workers, have no reference that casts.
-    return (precision, precision != .fp8Delayed && plan.strategy.update == .firstOrder)
+    // Losses without gradients, and workers, have no reference that casts.
+    return (precision, plan.strategy.update == .firstOrder)
   }
 
   /// How its ranks cast operands; nil where they do not.
@@ -25,10 +25,11 @@ extension ExecutionSetting {
   /// How the reference casts: as many parts of operands as ranks have of them, each by itself.
   var referenceCasting: Casting? {
     casting.map {
-      var casting = $0
+      var casting = $0.withHistory()
       casting.parts = Casting.Parts(
         tensor: strategy.tensorDegree, expert: strategy.expertTensorDegree,
-        rows: strategy.usesSequenceParallelism ? strategy.tensorDegree : 1)
+        rows: strategy.usesSequenceParallelism ? strategy.tensorDegree : 1,
+        batch: strategy.batchDegree * strategy.contextDegree)
       return casting
     }
   }
@@ -42,6 +43,22 @@ extension ExecutionSetting {
 }
 
 extension MiniatureRun {
+  /// Brings together what ranks have seen of each tensor in the iteration, over all that have a part of it: an all-reduce of a
+  /// number for each tensor, as frameworks have it among the ranks of a stage. It is counted apart from what programs send.
+  func shareLargest() {
+    var all: [ScaleHistory.Tensor: Float] = [:]
+    let castings = ranks.compactMap(\.machine.state.setting.casting)
+    for casting in castings {
+      for (tensor, largest) in casting.history?.seen ?? [:] {
+        all[tensor] = ScaleHistory.larger(all[tensor] ?? 0, largest)
+      }
+    }
+    for casting in castings {
+      guard let history = casting.history else { continue }
+      history.endIteration(casting.sharesLargest ? all : history.seen)
+    }
+  }
+
   /// Whether ranks with the same weights have multiplied by the same numbers.
   var castWeightsAgree: Bool {
     var seen: [ModelPart: [Int: RankState.CastWeights]] = [:]

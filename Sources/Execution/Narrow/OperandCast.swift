@@ -23,15 +23,18 @@ struct OperandCast {
   let choices: RoundingChoices
   /// See ``RoundingChoices/Windows``; 0 of free choices.
   let window: Float
+  /// The largest magnitude of the tensor in earlier iterations, where that makes its scale.
+  let earlier: Float
 
   init(
     _ rule: CastRule, of operand: ProductOperand, hash: CounterHash, choices: RoundingChoices = .free,
-    window: Float = 0
+    window: Float = 0, earlier: Float = 0
   ) {
     self.rule = rule
     isAlongRows = operand.isSummedAlongRows
     self.hash = hash
     self.choices = choices
+    self.earlier = earlier
     if case .free = choices { self.window = 0 } else { self.window = window }
   }
 
@@ -39,10 +42,12 @@ struct OperandCast {
   ///   - elements: a buffer that holds the matrix.
   ///   - offset: where it begins there.
   ///   - width: of its rows.
-  func apply(_ region: Region, to elements: inout [Float], offset: Int = 0, width: Int) {
+  /// - Returns: the largest magnitude of the region, of what is cast; no number where one of it is none.
+  @discardableResult
+  func apply(_ region: Region, to elements: inout [Float], offset: Int = 0, width: Int) -> Float {
     let lineCount = isAlongRows ? region.columns.count : region.rows.count
     let length = isAlongRows ? region.rows.count : region.columns.count
-    guard lineCount > 0, length > 0 else { return }
+    guard lineCount > 0, length > 0 else { return 0 }
     // Numbers one after the other along the sum, line by line.
     var lines = [Float](unsafeUninitializedCapacity: lineCount * length) { lines, count in
       var next = 0
@@ -68,7 +73,7 @@ struct OperandCast {
         HadamardTransform.apply(to: &lines, line * length..<(line + 1) * length, length: rule.transformLength)
       }
     }
-    cast(&lines, lineCount: lineCount, length: length, region)
+    let largest = cast(&lines, lineCount: lineCount, length: length, region)
     var next = 0
     if isAlongRows {
       for column in region.columns {
@@ -85,12 +90,14 @@ struct OperandCast {
         }
       }
     }
+    return largest
   }
 
-  private func cast(_ lines: inout [Float], lineCount: Int, length: Int, _ region: Region) {
+  /// - Returns: the largest magnitude of all.
+  private func cast(_ lines: inout [Float], lineCount: Int, length: Int, _ region: Region) -> Float {
     lines.withUnsafeMutableBufferPointer { lines in
       let largest = Self.largest(lines, 0..<lineCount, 0..<length, length: length)
-      guard largest != 0 else { return }
+      guard largest != 0 else { return 0 }
       let (along, across) =
         switch rule.block {
         case .tensor: (length, lineCount)
@@ -123,6 +130,7 @@ struct OperandCast {
         }
       }
       if case .noted(let record) = choices { record.note(notes) }
+      return largest
     }
   }
 
@@ -137,6 +145,7 @@ struct OperandCast {
     guard largest > 0, largest.isFinite else { return BlockScale(exactOf: largest, rule.number) }
     let number = rule.number
     switch rule.scale {
+    case .earlier: return BlockScale(exactOf: earlier, number)
     case .exact: return BlockScale(exactOf: largest, number)
     case .powerOfTwo:
       let exponent = BlockScale.exponent(of: largest, number)

@@ -26,7 +26,7 @@ extension SerialReference {
     microBatch: MicroBatch, saved: SavedActivations, gradients: inout [[Float]]
   ) -> Matrix {
     var normalisedGradient = head.lossBackward(
-      scale: shard.lossScale / Float(tokenCount), normalised: normalised, buffer: weights[matrixPart],
+      scale: gradientScale / Float(tokenCount), normalised: normalised, buffer: weights[matrixPart],
       offset: matrixOffset, microBatch: microBatch, saved: saved, gradient: &gradients[matrixPart])
     if let later {
       normalisedGradient += later

@@ -124,18 +124,23 @@ struct SerialReference: Sendable {
     for (layout, gradient) in zip(layouts, gradients) {
       squares += layout.sumOfSquares(gradient: gradient[...], range: 0..<layout.count)
     }
-    let norm = squares.squareRoot() / Double(shard.lossScale)
-    let scale = OptimizerState.clippingScale(norm: norm, settings: settings) / shard.lossScale
+    if let history = shard.casting?.history { history.endIteration(history.seen) }
+    let norm = squares.squareRoot() / Double(gradientScale)
+    let scale = OptimizerState.clippingScale(norm: norm, settings: settings) / gradientScale
     for part in states.indices {
       states[part].update(gradient: gradients[part][...], scale: scale, step: index, settings: settings)
     }
     return (loss / Double(tokenCount), norm)
   }
 
+  /// What gradients are multiplied by until the norm and the update: where they are cast they are as large as on a rank, whose
+  /// are of the mean over its own tokens.
+  var gradientScale: Float { shard.lossScale * Float(shard.casting?.parts.batch ?? 1) }
+
   /// Tokens of the global batch, over which the loss is the mean.
   var tokenCount: Int { globalBatch * shard.sequenceLength }
 
-  /// Forward and backward of one micro-batch, gradients times ``ModelShard/lossScale``.
+  /// Forward and backward of one micro-batch, gradients times ``gradientScale``.
   /// - Parameter gradients: of all parts, added to.
   /// - Returns: the sum of the tokens' losses.
   func pass(_ microBatch: MicroBatch, weights: [[Float]], gradients: inout [[Float]]) -> Double {

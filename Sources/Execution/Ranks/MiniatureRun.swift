@@ -50,6 +50,7 @@ struct MiniatureRun {
     for rank in ranks.indices where network.leftOverCount(at: rank) > 0 {
       throw .leftOver(rank: rank, messageCount: network.leftOverCount(at: rank))
     }
+    shareLargest()
   }
 
   private mutating func takeTurns() throws(ExecutionFailure) {

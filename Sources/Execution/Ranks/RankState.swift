@@ -170,6 +170,8 @@ struct RankState {
   var hostMoves = HostMoves()
 
   init(setting: ExecutionSetting, place: Mesh.Coordinates, parts owned: [ModelPart]) {
+    var setting = setting
+    setting.casting = setting.casting?.withHistory()
     self.setting = setting
     self.place = place
     shard = setting.shard(tensorIndex: place[.tensor], contextIndex: place[.context])
