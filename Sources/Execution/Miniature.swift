@@ -29,9 +29,8 @@ package struct Miniature: Sendable {
   package let split: Split
   /// What was shrunk, in a fixed order.
   package let changes: [Change]
-  /// The plan's precision where its blocks multiply in a narrow format, and whether here they do so as well: otherwise they
-  /// multiply what is stored. Nil elsewhere.
-  package let narrowProducts: (precision: Precision, areExecuted: Bool)?
+  /// The plan's products where its blocks multiply in a narrow format; nil elsewhere.
+  package let narrowProducts: NarrowProducts?
   /// By how much the plan's messages are larger.
   package let messageScale: MessageScale
 
@@ -59,7 +58,7 @@ package struct Miniature: Sendable {
   /// - Parameter rankLimit: ranks to execute at most.
   package init(of plan: Plan, rankLimit: Int) throws(Refusal) {
     if let what = Self.notExecuted(plan) { throw .notExecuted(what) }
-    narrowProducts = Self.narrowProducts(of: plan)
+    narrowProducts = NarrowProducts(of: plan)
     var planned = plan.strategy
     if planned.recomputesModules { planned = planned.with(\.recompute, .none).with(\.recomputeModules, []) }
     let degrees = try MiniatureDegrees(of: plan, rankLimit: rankLimit)

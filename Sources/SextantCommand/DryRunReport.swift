@@ -34,6 +34,12 @@ struct DryRunReport {
         products.areExecuted
         ? "Operands of products are rounded to those of \(precision), in the ranks and in the reference.\n"
         : "Products are executed in \(job.precision.rawValue) and not in \(precision): what is cast is not tried.\n"
+      if let block = products.blockLength, !products.widthsOffBlocks.isEmpty {
+        let widths = products.widthsOffBlocks.map { "\($0.what) \(Format.count($0.count))" }
+        text +=
+          "On a rank of the plan not whole blocks of \(block) numbers, which frameworks want: "
+          + widths.joined(separator: ", ") + ".\n"
+      }
     }
     return text + "\n" + [numbers, traffic, memory, bubble].joined(separator: "\n")
   }

@@ -164,6 +164,26 @@ import Training
     #expect(try Miniature(of: Self.plan("data=4", .bf16), rankLimit: 8).narrowProducts == nil)
   }
 
+  /// Llama 2's feed-forward of 11,008 is 1,376 numbers on each of eight ranks: 43 blocks of 32, and no whole ones of 128.
+  @Test func widthsThatAreNoWholeBlocksAreNamed() throws {
+    func products(_ pattern: String, _ precision: Precision) throws -> NarrowProducts {
+      let plan = try statedPlan(
+        pattern, cluster: Shipped.smallCluster(8, device: "b200-sxm-180gb"), model: Shipped.catalog.model("llama-2-7b"),
+        globalBatch: 64, sequenceLength: 1000, precision: precision)
+      return try #require(NarrowProducts(of: plan))
+    }
+    let tokens = NarrowProducts.Width(what: "tokens of a micro-batch", count: 1000)
+    #expect(
+      try products("tensor=8,micro_batch=1", .fp8Blockwise).widthsOffBlocks == [
+        .init(what: "feed-forward", count: 1376), tokens,
+      ])
+    #expect(try products("tensor=8,micro_batch=1", .mxfp8).widthsOffBlocks == [tokens])
+    #expect(try products("tensor=8,micro_batch=4", .mxfp8).widthsOffBlocks == [])
+    #expect(try products("tensor=2,data=4,micro_batch=1", .nvfp4).widthsOffBlocks == [tokens])
+    #expect(try products("tensor=8,micro_batch=1", .fp8Current).widthsOffBlocks == [])
+    #expect(try products("tensor=8,micro_batch=1", .fp8Delayed).blockLength == nil)
+  }
+
   // MARK: Mutations
 
   /// A rank that casts otherwise than the others is seen.

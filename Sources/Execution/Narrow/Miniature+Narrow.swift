@@ -6,14 +6,6 @@ extension Miniature {
   /// where the formats have 128, 32 and 16.
   static let blockShare = 8
 
-  /// See ``narrowProducts``.
-  static func narrowProducts(of plan: Plan) -> (precision: Precision, areExecuted: Bool)? {
-    let precision = plan.job.precision
-    guard precision.products != nil else { return nil }
-    // Losses without gradients, and workers, have no reference that casts.
-    return (precision, plan.strategy.update == .firstOrder)
-  }
-
   /// How its ranks cast operands; nil where they do not.
   func casting(seed: UInt64) -> Casting? {
     guard let narrowProducts, narrowProducts.areExecuted else { return nil }
