@@ -37,17 +37,25 @@ import Testing
     #expect(DeepSpeedTarget.groups(of: run) == MegatronProgramTests.groups(of: plan), "\(pattern)")
   }
 
-  /// The example of `_create_expert_and_data_parallel`: 16 ranks, two to a group.
-  @Test func consecutiveRanksDivideExperts() throws {
+  /// The example of `_create_expert_and_data_parallel`, two of 16 ranks to a group; and what its
+  /// `expected_folding_group_tables` says of four.
+  @Test(arguments: [
+    (2, (0..<8).map { [2 * $0, 2 * $0 + 1] }, [[0, 2, 4, 6, 8, 10, 12, 14], [1, 3, 5, 7, 9, 11, 13, 15]]),
+    (
+      4, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]],
+      [[0, 4, 8, 12], [1, 5, 9, 13], [2, 6, 10, 14], [3, 7, 11, 15]]
+    ),
+  ])
+  func consecutiveRanksDivideExperts(degree: Int, expert: [[Int]], expertData: [[Int]]) throws {
     let text = """
-      {"train_micro_batch_size_per_gpu": 1, "expert_parallel": {"enabled": true, "autoep_size": 2},
+      {"train_micro_batch_size_per_gpu": 1, "expert_parallel": {"enabled": true, "autoep_size": \(degree)},
        "zero_optimization": {"stage": 2}}
       """
     let run = try DeepSpeedTarget.configuration(
       in: [LaunchFile(name: "ds.json", text: text)], deviceCount: 16)
     let groups = DeepSpeedTarget.groups(of: run)
-    #expect(groups["expert"] == (0..<8).map { [2 * $0, 2 * $0 + 1] })
-    #expect(groups["expert_data"] == [[0, 2, 4, 6, 8, 10, 12, 14], [1, 3, 5, 7, 9, 11, 13, 15]])
+    #expect(groups["expert"] == expert && groups["expert_data"] == expertData)
+    #expect(run.strategy.expertMesh.groups(along: .expert).map(\.ranks) == expert)
     #expect(run.strategy.dispatcher == .allToAll)
   }
 

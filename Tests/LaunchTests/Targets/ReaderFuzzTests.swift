@@ -32,6 +32,31 @@ import Testing
     #expect(readCount > 10 && refusedCount > 10, "\(readCount) read, \(refusedCount) refused")
   }
 
+  /// The same of mixtures of experts, whose files say more.
+  @Test(arguments: FuzzRun.seeds(120))
+  func mutatedMixturesAreReadOrRefusedInOneLine(seed: UInt64) throws {
+    let target: any LaunchTarget.Type = TorchtitanTarget.self
+    var random = SeededGenerator(seed: seed), plans = try MixturePlans(seed: Int(seed % 1_000), for: target)
+    var readCount = 0, refusedCount = 0
+    for _ in 0..<10 {
+      let files = try target.program(of: plans.next()).files
+      for _ in 0..<60 {
+        let mutated = files.map { LaunchFile(name: $0.name, text: Self.mutation(of: $0.text, &random)) }
+        do {
+          let run = try target.configuration(
+            in: mutated, deviceCount: [32, 32, 32, 16, 0].randomElement(using: &random))
+          if run.strategy.worldSize <= 4_096 { _ = target.groups(of: run) }
+          _ = try RunConfiguration(Field(run.json, source: "run"))
+          readCount += 1
+        } catch {
+          #expect(!"\(error)".contains("\n"), "\(error)")
+          refusedCount += 1
+        }
+      }
+    }
+    #expect(readCount > 10 && refusedCount > 10, "\(readCount) read, \(refusedCount) refused")
+  }
+
   private static let pieces = [
     "0", "-1", "1", "9223372036854775807", "1e400", "\"", "'", "[", "]", "{", "}", ":", ",", "=", "\n", "#", "null",
     "true",
