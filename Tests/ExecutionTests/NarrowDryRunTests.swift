@@ -154,15 +154,19 @@ import Training
     let wide = try DryRun(
       Miniature(of: Self.plan(pattern, .bf16), rankLimit: 8), options: DryRun.Options(stepCount: 1)
     ).steps[0]
-    var losses: Set<Double> = []
+    var norms: Set<Double> = []
     for precision in Self.precisions {
       let step = try Self.run(Self.plan(pattern, precision), steps: 1).steps[0]
       let moved = abs(step.loss.executed / wide.loss.executed - 1)
       #expect(moved > 1e-5 && moved < 0.1, "\(precision): \(moved)")
-      losses.insert(step.loss.executed)
+      // Scales of two of them are powers of two, and differ in what is far below its block's largest number alone: with this
+      // seed there is such.
+      let rare = try DryRun(
+        Miniature(of: Self.plan(pattern, precision), rankLimit: 8), options: DryRun.Options(stepCount: 1, seed: 9))
+      norms.insert(rare.steps[0].gradientNorm.executed)
       #expect(step.loss.relativeError < 1e-6 && step.gradientNorm.relativeError < 1e-5, "\(precision)")
     }
-    #expect(losses.count == Self.precisions.count)
+    #expect(norms.count == Self.precisions.count)
   }
 
   @Test func whatIsNotExecutedIsSaid() throws {

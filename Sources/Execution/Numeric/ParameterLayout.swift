@@ -127,6 +127,7 @@ struct ParameterLayout: Sendable {
     tensorDegree = degree
     tensorIndex = index
     layerCount = model.layerCount
+    hiddenSize = model.hiddenSize
     routedScale = Float(model.experts?.routedScale ?? 1)
     var offset = 0
     tensors = shapes.map { shape in
@@ -150,14 +151,21 @@ struct ParameterLayout: Sendable {
 
   /// Layers of the model, by which initial values of what is added to the residual stream are scaled.
   private let layerCount: Int
+  /// Of the model. Embeddings have a variance of its inverse.
+  private let hiddenSize: Int
   /// What the outputs of routed experts are multiplied by.
   private let routedScale: Float
 
   /// Values before the first step: a hash of seed, part, tensor and the coordinates in the full tensor, so that any
   /// division holds parts of the same tensors.
   ///
-  /// Uniform around 0 with variance 1 / inputs, for products into the residual stream divided by 2·layers (Radford et
-  /// al. 2019), those of routed experts by what a router multiplies all of them by as well; biases in ±0.1 and norm weights in 1 ± 0.1, so that a wrong bias or norm shows from the first step on.
+  /// Uniform around 0 with variance 1 / inputs. Products into the residual stream are divided by 2·layers (Radford et al.
+  /// 2019) and by the hidden size, so that all layers together add about as much as embeddings are; those of routed experts by
+  /// what a router multiplies all of them by as well. Biases are in ±0.1 and norm weights in 1 ± 0.1, so that a wrong bias or
+  /// norm shows from the first step on.
+  ///
+  /// Were what all layers add larger than embeddings by the root of the hidden size, the first layers would write the
+  /// stream anew: of some tens of layers a few numbers wide gradients would grow with every layer, and rounding with them.
   func initialValues(seed: UInt64) -> [Float] {
     var values: [Float] = []
     values.reserveCapacity(count)
@@ -195,18 +203,20 @@ struct ParameterLayout: Sendable {
       .attentionGateBias, .predictionStreamNormBias, .predictionTokenNormBias:
       (0, 0.1)
     case .downWeight where tensor.expert != nil:
-      (
-        0,
-        (3 / Float(tensor.columnCount * tensorDegree * 2 * layerCount)).squareRoot() / max(1, routedScale)
-      )
+      (0, reachIntoStream(inputCount: tensor.columnCount * tensorDegree) / max(1, routedScale))
     case .attentionOutputWeight, .downWeight, .sharedDownWeight:
-      (0, (3 / Float(tensor.columnCount * tensorDegree * 2 * layerCount)).squareRoot())
+      (0, reachIntoStream(inputCount: tensor.columnCount * tensorDegree))
     case .tokenEmbedding, .positionEmbedding, .queryWeight, .keyWeight, .valueWeight, .gateWeight, .upWeight,
       .outputMatrix, .routerWeight, .sharedGateWeight, .sharedUpWeight, .queryDownWeight, .keyValueDownWeight,
       .keyValueUpWeight, .attentionGateWeight, .expertsNarrowWeight, .expertsWideWeight, .predictionWeight:
       (0, (3 / Float(tensor.columnCount)).squareRoot())
     case .sharedExpertsGate: (0, (3 / Float(tensor.rowCount)).squareRoot())
     }
+  }
+
+  /// The largest magnitude of weights whose products are added to the residual stream.
+  private func reachIntoStream(inputCount: Int) -> Float {
+    (3 / Float(inputCount * 2 * layerCount * hiddenSize)).squareRoot()
   }
 }
 
