@@ -6,6 +6,8 @@ package struct StageLayers: Sendable {
   package let counts: LayerCounts
   /// Chunks that they make up.
   private let chunkCount: Int
+  /// Whether these may differ in how many they have.
+  private let isOpen: Bool
   /// The first layers by kind, as many as are asked for; of layers that are alike nobody has to look.
   private let order: Order
 
@@ -19,9 +21,12 @@ package struct StageLayers: Sendable {
   }
 
   /// Layers of which those of one kind are the first.
-  init(counts: LayerCounts, startsWith kind: LayerCounts.Kind, chunkCount: Int) {
+  ///
+  /// - Parameter isOpen: whether chunks may differ in how many they have.
+  init(counts: LayerCounts, startsWith kind: LayerCounts.Kind, chunkCount: Int, isOpen: Bool) {
     self.counts = counts
     self.chunkCount = chunkCount
+    self.isOpen = isOpen
     order = .kindFirst(kind)
   }
 
@@ -29,6 +34,7 @@ package struct StageLayers: Sendable {
   package init(_ range: Range<Int>, of kinds: LayerKinds, chunkCount: Int = 1) {
     counts = kinds.counts(in: range)
     self.chunkCount = chunkCount
+    isOpen = false
     order = .of(kinds, from: range.lowerBound)
   }
 
@@ -36,11 +42,12 @@ package struct StageLayers: Sendable {
   package init(of split: Split, stage: Int, _ kinds: LayerKinds) {
     counts = split.stage(stage, of: kinds).layers
     chunkCount = split.chunkCount
+    isOpen = false
     order = .ofChunks(split, stage: stage, kinds)
   }
 
   /// Layers of the longest chunk.
-  var longestChunk: Int {
+  package var longestChunk: Int {
     if case .ofChunks(let split, let stage, _) = order { return split.longestChunk(ofStage: stage) }
     return (counts.total + chunkCount - 1) / chunkCount
   }
@@ -52,23 +59,24 @@ package struct StageLayers: Sendable {
     let rest = count - own
     return StageLayers(
       counts: kind == .dense ? LayerCounts(dense: own, experts: rest) : LayerCounts(dense: rest, experts: own),
-      startsWith: kind, chunkCount: chunkCount)
+      startsWith: kind, chunkCount: chunkCount, isOpen: isOpen)
   }
 
   /// As the content of a stage that chooses so.
   @inline(__always)
   package func content(_ choice: StageChoice?) -> Split.Stage {
-    guard let choice else { return Split.Stage(layers: counts, recomputed: nil, choice: nil) }
+    if case .ofChunks(let split, let stage, let kinds) = order {
+      let choices = choice.map { [StageChoice](repeating: $0, count: split.stageCount) }
+      return split.with(choices: choices).stage(stage, of: kinds)
+    }
+    let chunks: Split.Stage.Chunks? = isOpen ? .open(endCount: nil) : nil
+    guard let choice else { return Split.Stage(layers: counts, recomputed: nil, choice: nil, chunks: chunks) }
     let count = min(choice.recomputedLayerCount * chunkCount, counts.total)
     let recomputed: LayerCounts =
       switch order {
-      case .kindFirst: first(count).counts
       case .of(let kinds, let from): kinds.counts(in: from..<from + count)
-      case .ofChunks(let split, let stage, let kinds):
-        split.with(choices: [StageChoice](repeating: choice, count: split.stageCount)).stage(stage, of: kinds)
-          .recomputed
-          ?? .none
+      case .kindFirst, .ofChunks: first(count).counts
       }
-    return Split.Stage(layers: counts, recomputed: recomputed, choice: choice)
+    return Split.Stage(layers: counts, recomputed: recomputed, choice: choice, chunks: chunks)
   }
 }

@@ -41,15 +41,40 @@
     package let recomputed: LayerCounts?
     /// What it trades for memory; nil where it does as the strategy says.
     package let choice: StageChoice?
+    /// What is known of chunks that are not alike; nil where they are, or where nothing is known.
+    package let chunks: Chunks?
+
+    /// Chunks that differ in what they keep.
+    package enum Chunks: Sendable, Hashable {
+      /// The layers of each, and those of them that are recomputed in full, if the stage has a choice.
+      case laid([Chunk])
+      /// How the layers lie in them is open, but for how many the model's first or last chunk has, where the stage has it
+      /// and that is known.
+      case open(endCount: Int?)
+    }
+
+    /// One of a stage's chunks.
+    package struct Chunk: Sendable, Hashable {
+      /// Its layers, by kind.
+      package let layers: LayerCounts
+      /// Those of them that are recomputed in full, where the stage has a choice.
+      package let recomputed: LayerCounts
+    }
 
     /// A stage of the layers of all its chunks; without a choice it does as the strategy says.
     ///
     /// - Parameter recomputed: of all its chunks, where it has a choice.
     @inline(__always)
-    package init(layers: LayerCounts, recomputed: LayerCounts?, choice: StageChoice?) {
+    package init(layers: LayerCounts, recomputed: LayerCounts?, choice: StageChoice?, chunks: Chunks? = nil) {
       self.layers = layers
       self.recomputed = recomputed
       self.choice = choice
+      self.chunks = chunks
+    }
+
+    /// The same with another choice that recomputes as much.
+    package func with(choice: StageChoice?) -> Stage {
+      Stage(layers: layers, recomputed: recomputed, choice: choice, chunks: chunks)
     }
 
     /// Layers of all its chunks.
@@ -59,8 +84,8 @@
 
   /// A stage's layers, all its chunks together, and its choice.
   package func stage(_ stage: Int, of kinds: LayerKinds) -> Stage {
-    let choice = choices?[stage]
-    if kinds.areAlike {
+    let choice = choices?[stage], isEqual = hasEqualChunks(ofStage: stage)
+    if kinds.areAlike, isEqual {
       let count = layerCount(ofStage: stage)
       return Stage(
         layers: kinds.counts(in: 0..<count),
@@ -68,14 +93,32 @@
         choice: choice)
     }
     var layers = LayerCounts.none, recomputed = LayerCounts.none
+    var chunks: [Stage.Chunk] = []
+    chunks.reserveCapacity(chunkCount)
     let ranges = layerRanges
     for chunk in 0..<chunkCount {
       let range = ranges[virtualStage(of: stage, chunk: chunk)]
-      layers = layers + kinds.counts(in: range)
       let count = min(range.count, choice?.recomputedLayerCount ?? 0)
-      recomputed = recomputed + kinds.counts(in: range.lowerBound..<range.lowerBound + count)
+      let each = Stage.Chunk(
+        layers: kinds.counts(in: range),
+        recomputed: kinds.counts(in: range.lowerBound..<range.lowerBound + count))
+      layers = layers + each.layers
+      recomputed = recomputed + each.recomputed
+      chunks.append(each)
     }
-    return Stage(layers: layers, recomputed: choice == nil ? nil : recomputed, choice: choice)
+    let areAlike = isEqual && chunks.allSatisfy { $0 == chunks[0] }
+    return Stage(
+      layers: layers, recomputed: choice == nil ? nil : recomputed, choice: choice,
+      chunks: areAlike ? nil : .laid(chunks))
+  }
+
+  /// Whether all chunks of a stage have as many layers.
+  private func hasEqualChunks(ofStage stage: Int) -> Bool {
+    let count = layerCounts[virtualStage(of: stage, chunk: 0)]
+    for chunk in 1..<max(1, chunkCount) where layerCounts[virtualStage(of: stage, chunk: chunk)] != count {
+      return false
+    }
+    return true
   }
 
   /// Layers of a stage, all its chunks together.
@@ -90,6 +133,12 @@
     var count = 0
     for chunk in 0..<chunkCount { count += min(ofChunk, layerCounts[virtualStage(of: stage, chunk: chunk)]) }
     return count
+  }
+
+  /// The first layer of each chunk of a stage.
+  package func starts(ofStage stage: Int) -> [Int] {
+    let ranges = layerRanges
+    return (0..<chunkCount).map { ranges[virtualStage(of: stage, chunk: $0)].lowerBound }
   }
 
   /// Layers of a stage's longest chunk.

@@ -229,8 +229,7 @@ extension DryRun {
       let onDevice = content.choice.map {
         StageChoice(recomputedLayerCount: $0.recomputedLayerCount, hostedLayerCount: $0.hostedLayerCount)
       }
-      let counted = memoryModel.stageMemory(
-        stage: stage, Split.Stage(layers: content.layers, recomputed: content.recomputed, choice: onDevice))
+      let counted = memoryModel.stageMemory(stage: stage, content.with(choice: onDevice))
       let offloaded = memoryModel.stageMemory(stage: stage, content).hostBytes
       // Where a stage's chunks are not alike, what is in flight depends on which of them it is of.
       let schedule = run.setting.shape.schedule

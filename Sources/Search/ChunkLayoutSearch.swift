@@ -10,10 +10,10 @@ import Documents
 /// swaps. All are evaluated by the schedule's own recurrence.
 struct ChunkLayoutSearch {
   /// Micro-batches times virtual stages that are evaluated for one strategy: a count, so that answers do not depend on speed.
-  private static let eventBudget = 2_000_000
+  private static let eventBudget = 4_000_000
   /// Layouts with the same ends are all looked at where that is no more than this.
-  private static let exhaustedEvents = eventBudget / 8
-  /// What it takes to find what a stage with given chunks can be, where it chooses and where it has no choice.
+  private static let exhaustedEvents = eventBudget / 4
+  /// What it takes to find what a stage with given chunks can be, where it chooses, and to look it up.
   private static let eventsPerChoice = 1_000, eventsPerStage = 50
 
   private let cost: IterationCost
@@ -24,14 +24,16 @@ struct ChunkLayoutSearch {
   private var best: LayerSplitter.BestSplit
   private var budget: Int
   private let eventsPerLayout: Int
-  /// Whether a stage is what its layers say, however they lie in its chunks.
-  private let isWithoutChoice: Bool
-  /// What stages of given layers are, where they have no choice.
-  private var known: [StageContent: StageOption?] = [:]
+  /// Whether stages choose.
+  private let stagesChoose: Bool
+  /// What stages of given chunks are.
+  private var known: [PlacedStage: (StageOption?, StageOption?)] = [:]
 
-  private struct StageContent: Hashable {
+  private struct PlacedStage: Hashable {
     let stage: Int
-    let layers: LayerCounts
+    let content: Split.Stage
+    /// The first layers of its chunks, where it matters which these are.
+    let starts: [Int]
   }
 
   /// As ``LayerSplitter/bestSplit(of:freedom:verdict:cutoffSeconds:deepSize:scratch:watch:)``.
@@ -60,10 +62,10 @@ struct ChunkLayoutSearch {
     self.scratch = scratch
     self.watch = watch
     budget = Self.eventBudget
-    isWithoutChoice = freedom == .none
+    stagesChoose = freedom != .none
     eventsPerLayout =
       cost.evaluatedPassCount * cost.strategy.virtualStageCount
-      + cost.strategy.pipelineDegree * (isWithoutChoice ? Self.eventsPerStage : Self.eventsPerChoice)
+      + cost.strategy.pipelineDegree * Self.eventsPerStage
     best = LayerSplitter.BestSplit(
       split: nil, iterationSeconds: .infinity, lowerBoundSeconds: .infinity, isExhausted: true)
   }
@@ -180,11 +182,13 @@ struct ChunkLayoutSearch {
   }
 
   private mutating func options(_ stage: Int, of split: Split) -> (StageOption?, StageOption?) {
-    guard isWithoutChoice else { return source.options(stage: stage, StageLayers(of: split, stage: stage, cost.kinds)) }
-    let content = StageContent(stage: stage, layers: cost.content(of: split, stage: stage).layers)
-    if let option = known[content] { return (option, nil) }
+    let placed = PlacedStage(
+      stage: stage, content: cost.content(of: split, stage: stage),
+      starts: cost.kinds.areAlike ? [] : split.starts(ofStage: stage))
+    if let options = known[placed] { return options }
+    if stagesChoose { budget -= Self.eventsPerChoice }
     let options = source.options(stage: stage, StageLayers(of: split, stage: stage, cost.kinds))
-    known[content] = options.0
+    known[placed] = options
     return options
   }
 

@@ -102,9 +102,9 @@ struct StageOptionSource {
       guard let count = cost.leastHostedLayerCount(stage: stage, stageLayers, within: limit) else { return nil }
       choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: count)
     } else if freedom.choosesOffload {
-      let chunk = layers / cost.strategy.virtualStageCount
       choice = StageChoice(
-        recomputedLayerCount: cost.strategy.recompute == .full ? chunk : 0, offloadsOptimizer: offloads)
+        recomputedLayerCount: cost.strategy.recompute == .full ? stageLayers.longestChunk : 0,
+        offloadsOptimizer: offloads)
     }
     let content = stageLayers.content(choice)
     let memory = cost.stageMemory(stage: stage, content)

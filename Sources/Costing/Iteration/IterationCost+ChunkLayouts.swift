@@ -131,8 +131,6 @@ private struct ChunkLayoutBound {
   /// Seconds of a layer that is not recomputed where stages choose, by kind, forward and backward; the least of all devices.
   private let denseSeconds: PassSeconds
   private let expertSeconds: PassSeconds
-  /// Whether recomputing a layer with experts saves no less than another one.
-  private let savesMostOfExperts: Bool
   /// Transfers before each stage, one way.
   private let transfersBefore: [Double]
   /// By stage and layers of both kinds.
@@ -159,10 +157,6 @@ private struct ChunkLayoutBound {
     }
     denseSeconds = least(.dense)
     expertSeconds = least(.experts)
-    let memory = cost.costs[0].memory
-    savesMostOfExperts =
-      memory.keptLayerActivationBytes.experts - memory.layerActivationBytes.experts
-      >= memory.keptLayerActivationBytes.dense - memory.layerActivationBytes.dense
     var before = [0.0]
     for stage in 0..<cost.lastStage { before.append(before[stage] + cost.transferSeconds(afterStage: stage)) }
     transfersBefore = before
@@ -192,7 +186,7 @@ private struct ChunkLayoutBound {
         var work = Double.infinity, tail = Double.infinity
         for count in dense {
           let layers = LayerCounts(dense: count, experts: least + added - count)
-          let known = leastSeconds(stage, layers, lastCount: layouts.lastCount)
+          let known = leastSeconds(stage, layers, layouts)
           (work, tail) = (min(work, known.work), min(tail, known.tail))
         }
         let ends = forwardBefore + m * work, tailAtEnd = stage == 0 ? tail : leastTail
@@ -288,9 +282,10 @@ private struct ChunkLayoutBound {
   }
 
   /// What a stage takes at least, with as little recomputed as its memory allows; infinite where it does not fit.
-  private mutating func leastSeconds(_ stage: Int, _ layers: LayerCounts, lastCount: Int) -> Least {
-    let isLast = stage == cost.lastStage, width = cost.layerCount + 1
-    let place = (isLast ? lastCount + 1 : 0) * (cost.lastStage + 1) + stage
+  private mutating func leastSeconds(_ stage: Int, _ layers: LayerCounts, _ layouts: ChunkLayouts) -> Least {
+    let isLast = stage == cost.lastStage, width = cost.layerCount + 1, lastCount = layouts.lastCount
+    let endCount = stage == 0 ? layouts.firstCount : isLast ? lastCount : nil
+    let place = (endCount.map { $0 + 1 } ?? 0) * (cost.lastStage + 1) + stage
     let key = (place * width + layers.dense) * width + layers.experts
     if let least = known[key] { return least }
     let own = cost[stage], keeping = freedom.choosesRecomputation, each = own.layers(keeping: keeping)
@@ -304,9 +299,12 @@ private struct ChunkLayoutBound {
     if chunks.dense > 0 { seconds += Double(chunks.dense) * each.dense.launched.sum }
     if chunks.experts > 0 { seconds += Double(chunks.experts) * each.experts.launched.sum }
     if stage == 0 { seconds += own.embedding.sum }
-    if let count = leastRecomputedCount(stage, layers) {
+    if let count = leastRecomputedCount(stage, layers, endCount: endCount) {
+      let sizes = ChunkSizes(
+        layers: layers.total, chunkCount: cost.strategy.virtualStageCount,
+        end: stage == 0 ? .first(endCount) : isLast ? .last(endCount) : nil)
       // What is recomputed of the chunk with the head may hide behind it.
-      seconds += Double(max(0, count - (isLast ? lastCount : 0))) * leastAddedSeconds(own)
+      seconds += Double(sizes.recomputedCount(count, exceptEnd: isLast)) * leastAddedSeconds(own)
     } else {
       seconds = .infinity
     }
@@ -332,20 +330,20 @@ private struct ChunkLayoutBound {
     return max(0, counts.dense == 0 ? added(.experts) : min(added(.dense), added(.experts)))
   }
 
-  /// The fewest layers of a stage that have to be recomputed, those first that save most; nil where none is enough.
-  private func leastRecomputedCount(_ stage: Int, _ layers: LayerCounts) -> Int? {
-    let expertsFirst = savesMostOfExperts
+  /// The fewest layers that each chunk of a stage, or all of a shorter one, has to recompute; nil where none is enough.
+  ///
+  /// - Parameter endCount: layers of the model's first or last chunk, where the stage has it.
+  private func leastRecomputedCount(_ stage: Int, _ layers: LayerCounts, endCount: Int?) -> Int? {
     let recomputesAll = !freedom.choosesRecomputation && cost.strategy.recompute == .full
     func fits(_ count: Int) -> Bool {
-      let first = min(count, expertsFirst ? layers.experts : layers.dense), rest = count - first
-      let recomputed =
-        expertsFirst ? LayerCounts(dense: rest, experts: first) : LayerCounts(dense: first, experts: rest)
-      // Of a choice only matters whether anything is recomputed.
       let choice = StageChoice(
-        recomputedLayerCount: recomputesAll ? 1 : min(1, count), offloadsOptimizer: freedom.choosesOffload)
+        recomputedLayerCount: recomputesAll ? layers.total : count, offloadsOptimizer: freedom.choosesOffload)
+      // How many layers of each kind are recomputed does not matter, unless it is none or all.
+      let recomputed =
+        count == 0 ? LayerCounts.none : count >= layers.total ? layers : LayerCounts(dense: 0, experts: count)
       let content = Split.Stage(
         layers: layers, recomputed: freedom.choosesRecomputation ? recomputed : nil,
-        choice: freedom == .none ? nil : choice)
+        choice: freedom == .none ? nil : choice, chunks: .open(endCount: endCount))
       return cost.holds(cost.stageMemory(stage: stage, content), stage: stage, within: limit)
     }
     return freedom.choosesRecomputation ? MemoryModel.leastCount(upTo: layers.total, fits) : fits(0) ? 0 : nil
@@ -359,7 +357,7 @@ private struct ChunkLayoutBound {
     for added in max(0, layouts.longerCount - elsewhere)...min(layouts.longerCount, v - 1) {
       for count in denseCounts(0, layouts, hasLonger: added > 0, layers: least + added) {
         let layers = LayerCounts(dense: count, experts: least + added - count)
-        seconds = min(seconds, leastSeconds(0, layers, lastCount: layouts.lastCount).tail)
+        seconds = min(seconds, leastSeconds(0, layers, layouts).tail)
       }
     }
     return seconds

@@ -103,7 +103,7 @@ extension MemoryModel {
   func extremes(of kinds: LayerKinds) -> [StageLayers] {
     let counts = kinds.counts
     return LayerCounts.Kind.allCases.filter { counts[$0] > 0 }.map {
-      StageLayers(counts: counts, startsWith: $0, chunkCount: strategy.virtualStageCount)
+      StageLayers(counts: counts, startsWith: $0, chunkCount: strategy.virtualStageCount, isOpen: laysOutChunks)
     }
   }
 

@@ -109,7 +109,7 @@ extension MemoryModel {
     let isFirst = stage == 0, isLast = stage == strategy.headStage
     let chunkCount = strategy.virtualStageCount
     let passesInFlight = inFlight.count(stage: stage)
-    // Of all chunks in the mean, where they differ.
+    // Of all chunks in the mean; so it is of a chunk's bytes beside those of activations.
     let layersInFlight = (passesInFlight * layers.total + chunkCount - 1) / chunkCount
     let recomputed = strategy.recompute == .full ? content.recomputed ?? layers : layers
     let stageActivations =
@@ -120,6 +120,15 @@ extension MemoryModel {
       activations = splitActivationBytes(
         stage: stage, chunkActivationBytes: chunkActivations,
         awaitingChunkBytes: awaitingLayerBytes.sum(recomputed) / chunkCount)
+    } else if strategy.schedule.isInterleaved, let chunks = content.chunks {
+      switch chunks {
+      case .laid(let chunks): activations = activationBytes(stage: stage, chunks, hasChoice: choice != nil)
+      case .open(let endCount):
+        activations = leastActivationBytes(
+          stage: stage, layers,
+          recomputedCount: recomputed == layers ? nil : recomputed == .none ? 0 : choice?.recomputedLayerCount,
+          endCount: endCount)
+      }
     } else {
       // The last chunk runs each backward pass right after the forward pass; its logits are part of the workspace.
       let head = isLast ? headActivationBytes : 0

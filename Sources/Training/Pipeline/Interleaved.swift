@@ -70,6 +70,7 @@ struct Interleaved: PassOrder {
   var passesInFlight: PassesInFlight {
     PassesInFlight(
       onFirstStage: 2 * (stageCount - 1) + (chunkCount - 1) * groupSize + (combines ? 2 : 1), fewerPerStage: 2,
-      passCount: microBatchCount * chunkCount, inFirstChunk: min(2 * groupSize, microBatchCount))
+      passCount: microBatchCount * chunkCount, inFirstChunk: min(2 * groupSize, microBatchCount),
+      chunkCount: chunkCount, groupSize: groupSize)
   }
 }

@@ -45,11 +45,17 @@
   /// Whether, and how, weight gradients are put off.
   package let splitting: Splitting
   private let stageCount: Int32
+  /// Chunks that stages alternate between, and micro-batches that they take through one before the next; 1 and 0 where they
+  /// do not.
+  private let chunkCount: Int32, groupSize: Int32
 
-  /// - Parameter stageCount: of the pipeline, where weight gradients are put off.
+  /// - Parameters:
+  ///   - stageCount: of the pipeline, where weight gradients are put off.
+  ///   - chunkCount: chunks that stages alternate between.
+  ///   - groupSize: micro-batches that they take through one before the next.
   package init(
     onFirstStage: Int, fewerPerStage: Int, passCount: Int, inFirstChunk: Int, splitting: Splitting = .none,
-    stageCount: Int = 0
+    stageCount: Int = 0, chunkCount: Int = 1, groupSize: Int = 0
   ) {
     self.onFirstStage = onFirstStage
     self.fewerPerStage = fewerPerStage
@@ -57,6 +63,8 @@
     self.inFirstChunk = inFirstChunk
     self.splitting = splitting
     self.stageCount = Int32(truncatingIfNeeded: stageCount)
+    self.chunkCount = Int32(truncatingIfNeeded: chunkCount)
+    self.groupSize = Int32(truncatingIfNeeded: groupSize)
   }
 
   /// The most passes in flight on a stage.
@@ -100,6 +108,25 @@
         if r < p - 1 { body(Moment(count: 2 * p, awaitingCount: 1)) }
         body(Moment(count: p, awaitingCount: r + 1))
       }
+    }
+  }
+
+  /// Of the first forward passes of a stage that alternates between chunks, how many go through one of them.
+  package func firstPasses(_ count: Int, throughChunk chunk: Int) -> Int {
+    let group = Int(groupSize), (groups, rest) = count.quotientAndRemainder(dividingBy: group * Int(chunkCount))
+    return groups * group + min(max(0, rest - chunk * group), group)
+  }
+
+  /// Forward passes of a stage before its first pair of a forward and a backward pass.
+  package func warmUpCount(stage stageIndex: Int) -> Int {
+    min(onFirstStage - fewerPerStage * stageIndex - 1, passCount)
+  }
+
+  /// The chunks of a forward pass and of the backward pass after it, pair by pair, as many as it takes until all comes again.
+  package func forEachPair(ofStage stageIndex: Int, _ body: (_ forwardChunk: Int, _ backwardChunk: Int) -> Void) {
+    let group = Int(groupSize), round = group * Int(chunkCount), begin = warmUpCount(stage: stageIndex)
+    for number in 0..<min(round, passCount - begin) {
+      body((begin + number) % round / group, Int(chunkCount) - 1 - number % round / group)
     }
   }
 }
