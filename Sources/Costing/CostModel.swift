@@ -241,6 +241,16 @@ package struct CostModel: Sendable {
         ? .unfit : cost.verdict(of: memory),
       tokensPerSecondPerDevice: tokens / seconds / devices,
       modelFLOPUtilization: flop / (seconds * devices * peak),
-      outerRound: cost.outerRound(of: split, localSeconds: seconds - timeSplit.outerSeconds))
+      outerRound: cost.outerRound(of: split, localSeconds: seconds - timeSplit.outerSeconds),
+      // Of training by losses alone, and of workers that step together now and then, no run was measured.
+      iterationSecondsRange: cost.strategy.update == .firstOrder
+        ? seconds / (1 + accuracy.errorBound)...seconds * (1 + accuracy.errorBound) : nil)
+  }
+
+  /// How far predictions are to be trusted: of several models of device, on the one of which least is known.
+  package var accuracy: DeviceProfile.Accuracy {
+    cluster.accuracy(
+      ofFramework: framework.name, hasExperts: job.model.experts != nil,
+      nodeCount: deviceCount > cluster.devicesPerNode ? 2 : 1)
   }
 }

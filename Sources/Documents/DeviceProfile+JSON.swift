@@ -21,6 +21,10 @@ extension DeviceProfile {
     var provenance: [Provenance] = []
     for entry in try fields.required("provenance").array(count: 0...64) { provenance.append(try Provenance(entry)) }
     self.provenance = provenance
+    accuracy =
+      try fields.optional("accuracy")?.array(count: 0...1_024).map { (entry) throws(DocumentError) in
+        try Accuracy(entry)
+      } ?? []
     try fields.finish()
   }
 
@@ -29,7 +33,8 @@ extension DeviceProfile {
     object(
       ("schema", .string(DocumentSchema.device.rawValue)), ("name", .string(name)), ("title", .string(title)),
       ("datasheet", datasheet.json), ("compute", compute.json), ("memory", memory.json), ("fabric", fabric.json),
-      ("frameworks", .array(frameworks.map(\.json))), ("provenance", .array(provenance.map(\.json))))
+      ("frameworks", .array(frameworks.map(\.json))), ("provenance", .array(provenance.map(\.json))),
+      ("accuracy", accuracy.isEmpty ? nil : .array(accuracy.map(\.json))))
   }
 }
 

@@ -15,6 +15,8 @@ package struct DeviceProfile: Sendable, Equatable {
   package var frameworks: [Framework]
   /// Where each group of coefficients came from, as (group, origin).
   package var provenance: [Provenance]
+  /// How far measured times were from predictions of runs that no fit had seen; empty where nobody looked.
+  package var accuracy: [Accuracy] = []
 
   /// Facts of the vendor's datasheet. Dense rates, without sparsity.
   package struct Datasheet: Sendable, Equatable {

@@ -46,7 +46,7 @@ package struct Plan: Sendable, Equatable {
   package let split: Split
   /// Which nodes are used, in which order.
   package let arrangement: NodeArrangement
-  package let prediction: Prediction
+  package var prediction: Prediction
   /// The collectives that are priced by measured collectives.
   package let measuredPrices: [MeasuredPrice]
   /// The plan's shard degrees and those of known schemes, side by side; empty where they are a ZeRO stage's.

@@ -132,6 +132,8 @@ package import JSONText
   }
 
   package let iterationSeconds: Double
+  /// Where nine in ten measured times of such runs lie, seconds (``DeviceProfile/Accuracy``); nil in a plan that does not say.
+  package var iterationSecondsRange: ClosedRange<Double>?
   package let timeSplit: TimeSplit
   /// By stage.
   package let stageMemory: [StageMemory]
@@ -177,8 +179,10 @@ package import JSONText
 
   package init(
     iterationSeconds: Double, timeSplit: TimeSplit, stageMemory: [StageMemory], verdict: Verdict,
-    tokensPerSecondPerDevice: Double, modelFLOPUtilization: Double, outerRound: OuterRound? = nil
+    tokensPerSecondPerDevice: Double, modelFLOPUtilization: Double, outerRound: OuterRound? = nil,
+    iterationSecondsRange: ClosedRange<Double>? = nil
   ) {
+    self.iterationSecondsRange = iterationSecondsRange
     self.outerRound = outerRound
     self.iterationSeconds = iterationSeconds
     self.timeSplit = timeSplit
@@ -201,6 +205,15 @@ extension Prediction {
   package init(_ field: Field) throws(DocumentError) {
     var fields = try field.fields()
     iterationSeconds = try fields.required("iteration_seconds").positiveResult()
+    let low = try fields.optional("iteration_seconds_low")?.positiveResult()
+    let highField = fields.optional("iteration_seconds_high")
+    let high = try highField?.positiveResult()
+    if let low, let high {
+      guard low <= high else {
+        throw (highField ?? field).conflict("expected no less than iteration_seconds_low, found \(high)")
+      }
+      iterationSecondsRange = low...high
+    }
     tokensPerSecondPerDevice = try fields.required("tokens_per_second_per_device").positiveResult()
     modelFLOPUtilization = try fields.required("model_flop_utilization").nonNegativeResult()
     verdict = try fields.required("verdict").choice(of: Verdict.self)
@@ -232,6 +245,8 @@ extension Prediction {
   package var json: JSON {
     object(
       ("iteration_seconds", .number(iterationSeconds)),
+      ("iteration_seconds_low", iterationSecondsRange.map { .number($0.lowerBound) }),
+      ("iteration_seconds_high", iterationSecondsRange.map { .number($0.upperBound) }),
       ("tokens_per_second_per_device", .number(tokensPerSecondPerDevice)),
       ("model_flop_utilization", .number(modelFLOPUtilization)), ("verdict", .string(verdict.rawValue)),
       ("time", .object(timeSplit.parts.map { JSONMember("\($0.name)_seconds", .number($0.seconds)) })),

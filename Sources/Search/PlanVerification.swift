@@ -39,6 +39,9 @@ package struct PlanVerification: Sendable {
   /// Where a plan states something else than another, in the first one's order.
   static func disagreements(of plan: Plan, with answer: Plan) -> [Disagreement] {
     var comparison = JSONComparison(wholeSeconds: answer.prediction.iterationSeconds)
+    var answer = answer
+    // Plans of earlier versions do not say how sure they are.
+    if plan.prediction.iterationSecondsRange == nil { answer.prediction.iterationSecondsRange = nil }
     comparison.compare(plan.json, with: answer.json)
     return comparison.disagreements
   }
@@ -52,7 +55,8 @@ package struct PlanVerification: Sendable {
     let given = try CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName)
       .arranged(Array(0..<plan.question.nodeCount))
     let model = given.arranged(plan.arrangement.nodeOrder)
-    let prediction = model.prediction(of: model.cost(of: plan.strategy), split: plan.split)
+    var prediction = model.prediction(of: model.cost(of: plan.strategy), split: plan.split)
+    if plan.prediction.iterationSecondsRange == nil { prediction.iterationSecondsRange = nil }
     var comparison = JSONComparison(wholeSeconds: prediction.iterationSeconds)
     comparison.compare(plan.prediction.json, with: prediction.json, at: "/prediction")
     guard comparison.disagreements.isEmpty else { return comparison.disagreements }

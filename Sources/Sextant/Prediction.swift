@@ -30,6 +30,9 @@ public struct Prediction: Sendable, Equatable {
 
   /// Of one optimizer step.
   public var iterationSeconds: Double { document.iterationSeconds }
+  /// Where nine in ten measured runs of its kind lie, seconds: what fits that had not seen a model's runs were off by on them.
+  /// Nil for training of which no run was measured.
+  public var iterationSecondsRange: ClosedRange<Double>? { document.iterationSecondsRange }
   /// What an iteration is made of, on the stage that ends last: compute, recompute, launch, tensor, pipeline, data,
   /// bubble, optimizer, fixed. The seconds add up to ``iterationSeconds``.
   public var secondsByCause: [(cause: String, seconds: Double)] {

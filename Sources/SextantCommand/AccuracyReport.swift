@@ -29,8 +29,8 @@ struct AccuracyReport {
       \(validation.cases.count) of \(validation.cases.count + validation.refused.count) records are predicted. Errors of the
       iteration time are of successful runs with a model FLOP utilisation of at least 10 %, noisy ones left out.
 
-      | source | runs | time median | mean | bias | order | memory median | failed runs seen | sound ones called unfit | regret median | mean |
-      |---|---|---|---|---|---|---|---|---|---|---|
+      | source | runs | time median | mean | bias | order | in range | memory median | failed runs seen | sound ones called unfit | regret median | mean |
+      |---|---|---|---|---|---|---|---|---|---|---|---|
 
       """
     for (name, part) in validation.grouped(by: .family) where isJudged(part) { text += row(name, part) }
@@ -60,6 +60,7 @@ struct AccuracyReport {
     func percent(_ share: Double?) -> String { share.map(Format.percent) ?? "" }
     let last = [
       part.timeErrors.rankCorrelation.map { String(format: "%.3f", $0) } ?? "",
+      percent(part.coveredShare),
       part.memoryErrors.count > 0 ? Format.percent(part.memoryErrors.medianAbsolute) : "",
       percent(confusion.failedRecognisedShare),
       confusion.failedRecognisedShare == nil ? "" : percent(confusion.succeededCalledUnfitShare),

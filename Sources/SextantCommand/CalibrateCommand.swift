@@ -13,7 +13,7 @@ struct CalibrateCommand: ParsableCommand {
       The profile's present values are where the fit starts and what it keeps where the runs cannot tell. Broken runs do \
       not move it and are listed. A record is used for what it has, a time, a peak or both; what cannot be used is listed \
       by id and line with the reason (--strict stops at it). With --folds it also says how well runs are predicted that were left out of the fit, \
-      whole models or cluster sizes at a time.
+      whole models or cluster sizes at a time, and the profile says how sure predictions are.
 
       Timed collectives (--collectives) tell the links without anything that training adds: they are fitted to first, and \
       what they tell is left alone by the fit to runs. A links document that profile import made of nccl-tests is taken as

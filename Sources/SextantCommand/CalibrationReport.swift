@@ -69,11 +69,28 @@ struct CalibrationReport {
 
   private var folds: String {
     guard let runs, !runs.folds.isEmpty else { return "" }
-    var table = Table(header: ["left out of the fit"] + Self.errorColumns)
-    for fold in runs.folds { table.add(row(fold.name, fold.validation)) }
-    let cases = runs.folds.flatMap(\.validation.cases)
-    table.add(row("all", Validation(cases: cases)))
-    return table.text
+    var table = Table(header: ["left out of the fit"] + Self.errorColumns + ["in range"])
+    for fold in runs.folds {
+      table.add(row(fold.name, fold.validation) + [fold.coveredShare.map(Format.percent) ?? ""])
+    }
+    table.add(row("all", Validation(cases: runs.folds.flatMap(\.validation.cases))) + [""])
+    return table.text + accuracy
+  }
+
+  /// How sure predictions are.
+  private var accuracy: String {
+    guard let entries = runs?.profile.accuracy, !entries.isEmpty else { return "" }
+    var table = Table(
+      header: ["nine in ten left-out runs", "models", "nodes", "runs", "within", "told apart from"],
+      leftColumns: [0, 1, 2])
+    for entry in entries {
+      table.add([
+        entry.framework ?? "all frameworks", entry.hasExperts.map { $0 ? "with experts" : "dense" } ?? "all",
+        entry.spansNodes.map { $0 ? "several" : "one" } ?? "any", "\(entry.runCount)",
+        Format.percent(entry.errorBound), entry.resolution.map(Format.percent) ?? "",
+      ])
+    }
+    return "\n" + table.text
   }
 
   private var outliers: String {

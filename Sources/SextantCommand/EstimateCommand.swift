@@ -13,7 +13,7 @@ struct EstimateCommand: ParsableCommand {
 
       With --runs every record of a file is predicted from what it states; what it does not state is assumed, and the \
       assumptions are listed. A record that cannot be predicted ends nothing: it is listed by id and line with the reason \
-      (--strict stops at it). With --json that is one line for each record: id, iteration_seconds, peak_bytes, fits, \
+      (--strict stops at it). With --json that is one line for each record: id, iteration_seconds with _low and _high, peak_bytes, fits, \
       parameters, assumptions, and in unused what of the measurement makes no sense; or id, source and error where a record \
       cannot be predicted.
       """)

@@ -46,7 +46,7 @@ struct EstimateReport {
       \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \
       MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.peakBytes)) of \
       \(Format.gigabytes(cluster.device.datasheet.memoryBytes)) (\(PlanReport.words(prediction.verdict)))
-
+      \(PredictionReport(prediction: prediction).range(by: estimate.model.accuracy))
       \(PredictionReport(prediction: prediction).text)
       """ + OuterReport.round(of: prediction, estimate.strategy)
         + HostMemoryReport(prediction: prediction, strategy: estimate.strategy, cluster: cluster).text

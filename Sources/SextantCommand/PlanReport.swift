@@ -31,8 +31,15 @@ struct PlanReport {
       \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \
       MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.stageMemory[stage].peakBytes)) of \
       \(Format.gigabytes(plan.smallestDevice(ofStage: stage).datasheet.memoryBytes)) (\(Self.words(prediction.verdict)))
-
+      \(PredictionReport(prediction: prediction).range(by: accuracy))
       """
+  }
+
+  /// How sure predictions of the job are.
+  private var accuracy: DeviceProfile.Accuracy {
+    plan.cluster.accuracy(
+      ofFramework: plan.question.coefficientName, hasExperts: plan.job.model.experts != nil,
+      nodeCount: plan.question.nodeCount)
   }
 
   private var bestSection: String {
@@ -47,15 +54,25 @@ struct PlanReport {
     // The fastest, if it is not the plan, stands before the second.
     let first = plan.alternatives.contains { $0.family == Documents.Plan.Alternative.fastest } ? 1 : 2
     let listed = plan.alternatives.filter { [nil, Documents.Plan.Alternative.fastest].contains($0.family) }
+    // Closer to the plan than measured runs of a job tell two strategies apart.
+    let resolution = accuracy.resolution ?? 0
+    var hasEqual = false
     for (index, other) in listed.enumerated() {
+      let isEqual = abs(other.iterationSeconds / own.iterationSeconds - 1) < resolution
+      hasEqual = hasEqual || isEqual
       table.add([
-        other.family == nil ? "\(index + first)" : "fastest", other.strategy.short(of: other.split),
+        (other.family == nil ? "\(index + first)" : "fastest") + (isEqual ? " ≈" : ""),
+        other.strategy.short(of: other.split),
         Format.seconds(other.iterationSeconds), Format.rate(other.tokensPerSecondPerDevice),
         Format.percent(other.modelFLOPUtilization),
         Format.gigabytes(other.peakBytes), other.verdict.rawValue,
       ])
     }
-    return "The best, per device\n" + table.text
+    let equality =
+      hasEqual
+      ? "  ≈ less than \(Format.percent(resolution)) from the plan: measured runs of one job do not tell so little apart\n"
+      : ""
+    return "The best, per device\n" + table.text + equality
   }
 
   private var stagesSection: String {

@@ -6,6 +6,22 @@ struct PredictionReport {
 
   var text: String { time + "\n" + memory }
 
+  /// How sure the time is; empty where nobody measured such runs.
+  ///
+  /// - Parameter accuracy: what told it.
+  func range(by accuracy: DeviceProfile.Accuracy) -> String {
+    guard let range = prediction.iterationSecondsRange else { return "" }
+    let origin =
+      accuracy.runCount == 0
+      ? "nobody has left runs of this device out of a fit, so as a sibling's coefficients would be off"
+      : "\(Format.count(accuracy.runCount)) runs left out of the fit"
+    return """
+      Nine in ten such runs take \(Format.seconds(range.lowerBound)) to \(Format.seconds(range.upperBound)): \
+      \(origin)
+
+      """
+  }
+
   private var time: String {
     var table = Table(header: ["", "", ""])
     for part in prediction.timeSplit.parts where part.seconds > 0 {

@@ -59,11 +59,18 @@ struct RunsReport {
           [
             JSONMember("id", .string(run.id)),
             JSONMember("iteration_seconds", .number(estimate.prediction.iterationSeconds)),
-            JSONMember("peak_bytes", .integer(estimate.reportedPeakBytes)),
-            JSONMember("fits", .string(estimate.prediction.verdict.rawValue)),
-            JSONMember("parameters", .integer(workload.job.model.parameterCount)),
-            JSONMember("assumptions", .array(workload.assumptions.map(JSON.string))),
           ]
+            + (estimate.prediction.iterationSecondsRange.map {
+              [
+                JSONMember("iteration_seconds_low", .number($0.lowerBound)),
+                JSONMember("iteration_seconds_high", .number($0.upperBound)),
+              ]
+            } ?? []) + [
+              JSONMember("peak_bytes", .integer(estimate.reportedPeakBytes)),
+              JSONMember("fits", .string(estimate.prediction.verdict.rawValue)),
+              JSONMember("parameters", .integer(workload.job.model.parameterCount)),
+              JSONMember("assumptions", .array(workload.assumptions.map(JSON.string))),
+            ]
             + (run.unusedParts.isEmpty
               ? [] : [JSONMember("unused", .array(run.unusedParts.map { .string($0.reason) }))])
         case .leftOut(let record):

@@ -11,7 +11,7 @@ struct ValidationReport {
 
   var text: String {
     var table = Table(header: [
-      grouping.rawValue, "runs", "time median", "mean", "bias", "order", "memory", "runs", "failed seen",
+      grouping.rawValue, "runs", "time median", "mean", "bias", "order", "in range", "memory", "runs", "failed seen",
       "called unfit",
       "regret median", "mean", "groups",
     ])
@@ -87,6 +87,7 @@ struct ValidationReport {
       name, "\(time.count)", judged ? Format.percent(time.medianAbsolute) : "",
       judged ? Format.percent(time.meanAbsolute) : "",
       judged ? signed(time.bias) : "", time.rankCorrelation.map { String(format: "%.3f", $0) } ?? "",
+      part.coveredShare.map(Format.percent) ?? "",
       memory.count > 0 ? Format.percent(memory.medianAbsolute) : "", memory.count > 0 ? "\(memory.count)" : "",
       confusion.failedRecognisedShare.map(Format.percent) ?? "",
       confusion.failedRecognisedShare == nil ? "" : confusion.succeededCalledUnfitShare.map(Format.percent) ?? "",
@@ -107,6 +108,7 @@ struct ValidationReport {
     }
     return .object([
       JSONMember("predicted", .integer(part.cases.count)), JSONMember("time", errors(part.timeErrors)),
+      JSONMember("covered_share", number(part.coveredShare)),
       JSONMember("memory", errors(part.memoryErrors)),
       JSONMember("failed_recognised_share", number(confusion.failedRecognisedShare)),
       JSONMember("succeeded_called_unfit_share", number(confusion.succeededCalledUnfitShare)),

@@ -51,7 +51,8 @@ func examplePlan() throws -> Plan {
       computeSeconds: 0.25, recomputeSeconds: 0, launchSeconds: 0, tensorSeconds: 0.125, pipelineSeconds: 0.0625,
       dataSeconds: 0,
       bubbleSeconds: 0.03125, optimizerSeconds: 0.015625, fixedSeconds: 0.015625),
-    stageMemory: [memory, memory], verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25)
+    stageMemory: [memory, memory], verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25,
+    iterationSecondsRange: 0.4...0.625)
   return Plan(
     toolVersion: "0.0.0",
     question: Plan.Question(

@@ -48,6 +48,8 @@ package struct Calibration: Sendable {
     package let name: String
     /// Predictions of what was left out.
     package let validation: Validation
+    /// Of its judged runs, the share that lies where nine in ten are expected by what the other groups tell; nil without any.
+    package fileprivate(set) var coveredShare: Double?
   }
 
   /// What came out.
@@ -163,7 +165,7 @@ package struct Calibration: Sendable {
     self.threadCount = threadCount
   }
 
-  /// Runs the fit, and again without each group of the folds.
+  /// Runs the fit, and again without each group of the folds, which tell how sure predictions are.
   /// - Throws: `CalibrationRefusal` when a fit does not converge or the runs contradict one another.
   package func run(folds grouping: Grouping?) throws(CalibrationRefusal) -> FittedProfile {
     var (profile, coefficients) = try fit(samples)
@@ -182,8 +184,15 @@ package struct Calibration: Sendable {
         let inside = zip(samples, names).filter { $0.1 == name }.map(\.0)
         let outside = zip(samples, names).filter { $0.1 != name }.map(\.0)
         guard outside.count(where: parts.contains(.time) ? \.hasTime : \.hasPeak) >= Self.leastCount else { continue }
-        folds.append(Fold(name: name, validation: self.validation(of: inside, profile: try fit(outside).profile)))
+        folds.append(
+          Fold(name: name, validation: self.validation(of: inside, profile: try fit(outside, near: profile).profile)))
       }
+      let groups = folds.map(\.validation)
+      for index in folds.indices {
+        let others = groups.indices.filter { $0 != index }.map { groups[$0] }
+        folds[index].coveredShare = groups[index].coveredShare(by: DeviceProfile.Accuracy.entries(of: others))
+      }
+      if parts.contains(.time) { profile.accuracy = DeviceProfile.Accuracy.entries(of: groups) }
     }
     return FittedProfile(
       profile: profile, coefficients: coefficients, validation: validation, outliers: outliers, leftOut: leftOut,
@@ -221,8 +230,10 @@ package struct Calibration: Sendable {
   }
 
   /// The profile that fits the samples best; coefficients they cannot tell as they were.
+  ///
+  /// - Parameter known: what fits about the same samples, where the search begins; nil begins at the priors.
   private func fit(
-    _ samples: [Sample]
+    _ samples: [Sample], near known: DeviceProfile? = nil
   ) throws(CalibrationRefusal) -> (profile: DeviceProfile, coefficients: [Fitted]) {
     var profile = base
     let timed = samples.filter(\.hasTime), measured = samples.filter(\.hasPeak)
@@ -230,7 +241,7 @@ package struct Calibration: Sendable {
     if parts.contains(.time) {
       coefficients += try fit(
         Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base).filter { !isHeld($0.name) },
-        of: &profile, to: timed, weights: timed.map(\.weight), what: "iteration times"
+        of: &profile, near: known, to: timed, weights: timed.map(\.weight), what: "iteration times"
       ) { sample, profile, scratch in
         guard let seconds = sample.run.measured.iterationSeconds,
           let predicted = try? sample.workload.iterationSeconds(device: profile, scratch: &scratch)
@@ -240,7 +251,7 @@ package struct Calibration: Sendable {
     }
     guard parts.contains(.memory), measured.count >= Self.leastCount else { return (profile, coefficients) }
     coefficients += try fit(
-      Coefficient.ofMemory(frameworkIndices: frameworkIndices, profile: base), of: &profile, to: measured,
+      Coefficient.ofMemory(frameworkIndices: frameworkIndices, profile: base), of: &profile, near: known, to: measured,
       weights: measured.map(\.memoryWeight), what: "memory peaks"
     ) { sample, profile, _ in
       guard let bytes = sample.run.measured.peakBytes, let peaks = try? sample.workload.peakBytes(device: profile)
@@ -258,12 +269,13 @@ package struct Calibration: Sendable {
 
   /// Fits some coefficients to some samples, and writes what they tell into the profile.
   private func fit(
-    _ coefficients: [Coefficient], of profile: inout DeviceProfile, to samples: [Sample], weights: [Double],
+    _ coefficients: [Coefficient], of profile: inout DeviceProfile, near known: DeviceProfile?, to samples: [Sample],
+    weights: [Double],
     what: String, residual: @Sendable (Sample, DeviceProfile, inout EvaluationScratch) -> Double
   ) throws(CalibrationRefusal) -> [Fitted] {
     let fit = CoefficientFit(
       coefficients: coefficients, prior: base, weights: weights, lossScale: Self.lossScale, what: what)
-    let solution = try fit.solve(from: profile) { residuals(samples, $0, residual) }
+    let solution = try fit.solve(from: profile, near: known) { residuals(samples, $0, residual) }
     profile = solution.profile
     return solution.coefficients
   }

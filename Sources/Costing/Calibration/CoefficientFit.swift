@@ -22,17 +22,18 @@ struct CoefficientFit {
   ///
   /// - Parameters:
   ///   - start: the profile whose other coefficients are used; `prior`, or what an earlier fit made of it.
+  ///   - known: where the search begins, the fit to about the same runs; nil is at the priors.
   ///   - residuals: log(predicted / measured) under a profile; not finite counts as a very bad fit.
   /// - Throws: `CalibrationRefusal` when the search does not end, or most residuals are outliers wherever it ends.
   func solve(
-    from start: DeviceProfile, residuals: (DeviceProfile) -> [Double]
+    from start: DeviceProfile, near known: DeviceProfile? = nil, residuals: (DeviceProfile) -> [Double]
   ) throws(CalibrationRefusal) -> (profile: DeviceProfile, coefficients: [Calibration.Fitted]) {
-    let first = try solve(coefficients, from: start, residuals: residuals)
+    let first = try solve(coefficients, from: start, near: known, residuals: residuals)
     // What is not told goes back to where it was, and the rest is fitted once more.
     let told = coefficients.indices.map {
       first.deviations[$0] < Calibration.identifiedShare * log(coefficients[$0].factor)
     }
-    let second = try solve(zip(coefficients, told).filter(\.1).map(\.0), from: start, residuals: residuals)
+    let second = try solve(zip(coefficients, told).filter(\.1).map(\.0), from: start, near: known, residuals: residuals)
     var profile = start
     var fitted: [Calibration.Fitted] = []
     var next = 0
@@ -59,12 +60,13 @@ struct CoefficientFit {
   }
 
   private func solve(
-    _ some: [Coefficient], from start: DeviceProfile, residuals: (DeviceProfile) -> [Double]
+    _ some: [Coefficient], from start: DeviceProfile, near known: DeviceProfile?, residuals: (DeviceProfile) -> [Double]
   ) throws(CalibrationRefusal) -> RobustLeastSquares.Solution {
     let solver = RobustLeastSquares(
       unknowns: some.map { $0.unknown(in: prior) }, lossScale: lossScale, iterationLimit: Self.stepLimit,
       weights: weights)
-    let solution = solver.solve { values in
+    let begin = known.map { known in some.map { log($0.get(known)) } }
+    let solution = solver.solve(from: begin) { values in
       var trial = start
       for (coefficient, value) in zip(some, values) { coefficient.set(&trial, exp(value)) }
       return residuals(trial)

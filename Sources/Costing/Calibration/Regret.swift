@@ -26,10 +26,8 @@ package struct Regret: Sendable {
   /// - Parameter cases: marked ones are left out; among the rest the choice is the fastest predicted of those that fit,
   ///   else of those that are risky, else of all.
   package init(_ cases: [Validation.Case]) {
-    var byName: [String: [Validation.Case]] = [:]
-    for item in cases where !item.run.isMarked { byName[Self.name(item), default: []].append(item) }
     var groups: [Group] = []
-    for (name, members) in byName.sorted(by: { $0.key < $1.key }) {
+    for (name, members) in Self.competing(cases) {
       let measured = members.compactMap { item in item.run.measured.iterationSeconds.map { tokens(item) / $0 } }
       guard measured.count >= 5, let best = measured.max() else { continue }
       let pool =
@@ -40,6 +38,13 @@ package struct Regret: Sendable {
       groups.append(Group(name: name, regret: regret, choiceID: choice.run.id))
     }
     self.groups = groups
+  }
+
+  /// Runs that compete, by what they have in common; marked ones are left out.
+  static func competing(_ cases: [Validation.Case]) -> [(name: String, members: [Validation.Case])] {
+    var byName: [String: [Validation.Case]] = [:]
+    for item in cases where !item.run.isMarked { byName[name(item), default: []].append(item) }
+    return byName.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
 
   private static func name(_ item: Validation.Case) -> String {

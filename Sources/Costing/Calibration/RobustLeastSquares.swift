@@ -38,9 +38,11 @@ struct RobustLeastSquares {
   /// What each residual counts; 1 where there are fewer weights than residuals.
   var weights: [Double] = []
 
-  /// - Parameter residuals: as many for any values within the bounds; not finite counts as a very bad fit.
-  func solve(_ residuals: ([Double]) -> [Double]) -> Solution {
-    var x = unknowns.map(\.prior)
+  /// - Parameters:
+  ///   - begin: where the search begins; nil is at the priors.
+  ///   - residuals: as many for any values within the bounds; not finite counts as a very bad fit.
+  func solve(from begin: [Double]? = nil, _ residuals: ([Double]) -> [Double]) -> Solution {
+    var x = begin.map { zip($0, unknowns).map { min(max($0, $1.lower), $1.upper) } } ?? unknowns.map(\.prior)
     var r = residuals(x)
     var loss = loss(r, x)
     var damping = 1e-3
