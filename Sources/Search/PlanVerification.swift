@@ -29,19 +29,18 @@ package struct PlanVerification: Sendable {
     let search = try PlanSearch(plan.question, stoppedAs: plan.certificate, threadCount: threadCount)
     let result = search.run()
     certificate = result.certificate
-    guard let answer = search.plan(of: result, toolVersion: plan.toolVersion) else {
+    guard var answer = search.plan(of: result, toolVersion: plan.toolVersion) else {
       disagreements = [Disagreement(path: "/strategy", stated: plan.strategy.text, computed: "no plan")]
       return
     }
+    // Plans of earlier versions do not say how sure they are.
+    if plan.prediction.iterationSecondsRange == nil { answer.prediction.iterationSecondsRange = nil }
     disagreements = Self.disagreements(of: plan, with: answer)
   }
 
   /// Where a plan states something else than another, in the first one's order.
   static func disagreements(of plan: Plan, with answer: Plan) -> [Disagreement] {
     var comparison = JSONComparison(wholeSeconds: answer.prediction.iterationSeconds)
-    var answer = answer
-    // Plans of earlier versions do not say how sure they are.
-    if plan.prediction.iterationSecondsRange == nil { answer.prediction.iterationSecondsRange = nil }
     comparison.compare(plan.json, with: answer.json)
     return comparison.disagreements
   }

@@ -83,7 +83,7 @@ extension DeviceProfile.Accuracy {
   }
 
   /// The difference of two predictions of a group's runs down to which nine in ten pairs were ordered rightly: of pairs by
-  /// their difference, largest first, the least of the first forty in a row of which fewer were.
+  /// their difference, largest first, the least of the first in a row, forty or a tenth of all, of which fewer were.
   private static func resolution(of cases: [Validation.Case]) -> Double? {
     var pairs: [(difference: Double, isRight: Bool)] = []
     for (_, members) in Regret.competing(cases) {
@@ -99,12 +99,14 @@ extension DeviceProfile.Accuracy {
     }
     guard pairs.count >= leastPairCount else { return nil }
     pairs.sort { $0.difference > $1.difference }
+    // Of many pairs some in a row are of one broken run.
+    let windowCount = max(leastPairCount, pairs.count / 10)
     var right = 0
     for (index, pair) in pairs.enumerated() {
       if pair.isRight { right += 1 }
-      guard index + 1 >= leastPairCount else { continue }
-      if index >= leastPairCount, pairs[index - leastPairCount].isRight { right -= 1 }
-      if Double(right) < coverage * Double(leastPairCount) {
+      guard index + 1 >= windowCount else { continue }
+      if index >= windowCount, pairs[index - windowCount].isRight { right -= 1 }
+      if Double(right) < coverage * Double(windowCount) {
         return exp(pair.difference) - 1
       }
     }
