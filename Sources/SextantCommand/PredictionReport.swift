@@ -13,7 +13,7 @@ struct PredictionReport {
     guard let range = prediction.iterationSecondsRange else { return "" }
     let origin =
       accuracy.runCount == 0
-      ? "nobody has left runs of this device out of a fit, so as a sibling's coefficients would be off"
+      ? "nobody has left such runs on this device out of a fit, so it is as far as a sibling's are off"
       : "\(Format.count(accuracy.runCount)) runs left out of the fit"
     return """
       Nine in ten such runs take \(Format.seconds(range.lowerBound)) to \(Format.seconds(range.upperBound)): \

@@ -114,7 +114,8 @@ import Testing
   @Test func `An edited plan is refused before anything is executed`() throws {
     let plan = try Self.planner().best(options: .init()).get()
     let text = plan.json.replacingOccurrences(
-      of: #""iteration_seconds": [0-9.e-]+,\n    "tokens"#, with: "\"iteration_seconds\": 1.0,\n    \"tokens",
+      of: #""iteration_seconds": [0-9.e-]+,\n    "iteration_seconds_low"#,
+      with: "\"iteration_seconds\": 1.0,\n    \"iteration_seconds_low",
       options: .regularExpression)
     let edited = try Plan.text(text)
     #expect(try edited.verification().disagreements.first?.path == "/prediction/iteration_seconds")
