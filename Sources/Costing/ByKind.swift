@@ -41,13 +41,13 @@ extension ByKind {
   }
 
   /// The most of the kinds that there are.
-  func most(among layers: LayerCounts, _ value: (Value) -> Double) -> Double {
+  func most<Number: Comparable>(among layers: LayerCounts, _ value: (Value) -> Number) -> Number {
     if layers.experts == 0 { return value(dense) }
     return layers.dense == 0 ? value(experts) : Swift.max(value(dense), value(experts))
   }
 
   /// The least of the kinds that there are.
-  func least(among layers: LayerCounts, _ value: (Value) -> Double) -> Double {
+  func least<Number: Comparable>(among layers: LayerCounts, _ value: (Value) -> Number) -> Number {
     if layers.experts == 0 { return value(dense) }
     return layers.dense == 0 ? value(experts) : Swift.min(value(dense), value(experts))
   }

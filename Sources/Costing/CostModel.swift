@@ -244,13 +244,18 @@ package struct CostModel: Sendable {
       outerRound: cost.outerRound(of: split, localSeconds: seconds - timeSplit.outerSeconds),
       // Of training by losses alone, and of workers that step together now and then, no run was measured.
       iterationSecondsRange: cost.strategy.update == .firstOrder
-        ? seconds / (1 + accuracy.errorBound)...seconds * (1 + accuracy.errorBound) : nil)
+        ? accuracy.range(around: seconds) : nil)
   }
 
   /// How far predictions are to be trusted: of several models of device, on the one of which least is known.
   package var accuracy: DeviceProfile.Accuracy {
-    cluster.accuracy(
-      ofFramework: framework.name, hasExperts: job.model.experts != nil,
-      nodeCount: deviceCount > cluster.devicesPerNode ? 2 : 1)
+    cluster.accuracy(for: runs)
+  }
+
+  /// Which measured runs are of the same kind.
+  var runs: DeviceProfile.Accuracy.Scope {
+    DeviceProfile.Accuracy.Scope(
+      framework: framework.name, hasExperts: job.model.experts != nil,
+      spansNodes: deviceCount > cluster.devicesPerNode)
   }
 }

@@ -85,8 +85,9 @@ struct CalibrationReport {
       leftColumns: [0, 1, 2])
     for entry in entries {
       table.add([
-        entry.framework ?? "all frameworks", entry.hasExperts.map { $0 ? "with experts" : "dense" } ?? "all",
-        entry.spansNodes.map { $0 ? "several" : "one" } ?? "any", "\(entry.runCount)",
+        entry.scope.framework ?? "all frameworks",
+        entry.scope.hasExperts.map { $0 ? "with experts" : "dense" } ?? "all",
+        entry.scope.spansNodes.map { $0 ? "several" : "one" } ?? "any", "\(entry.runCount)",
         Format.percent(entry.errorBound), entry.resolution.map(Format.percent) ?? "",
       ])
     }

@@ -38,8 +38,9 @@ struct PlanReport {
   /// How sure predictions of the job are.
   private var accuracy: DeviceProfile.Accuracy {
     plan.cluster.accuracy(
-      ofFramework: plan.question.coefficientName, hasExperts: plan.job.model.experts != nil,
-      nodeCount: plan.question.nodeCount)
+      for: DeviceProfile.Accuracy.Scope(
+        framework: plan.question.coefficientName, hasExperts: plan.job.model.experts != nil,
+        spansNodes: plan.question.nodeCount > 1))
   }
 
   private var bestSection: String {

@@ -40,7 +40,7 @@ import Testing
     let entries = try entries(factors: (1...50).map { 1 + Double($0) / 100 })
     #expect(entries.count == 1)
     #expect(entries[0].runCount == 50 && entries[0].errorBound == 0.46)
-    #expect(entries[0].framework == nil && entries[0].hasExperts == nil && entries[0].spansNodes == nil)
+    #expect(entries[0].scope == .all)
     // Quicker by as much is as far off.
     let quick = try self.entries(factors: (1...50).map { 1 / (1 + Double($0) / 100) })
     #expect(quick.map(\.errorBound) == [0.46])
@@ -78,7 +78,7 @@ import Testing
   @Test func `A range covers what lies in it`() throws {
     let two = Validation(cases: try cases(factors: [1.05, 1.2]))
     func accuracy(_ bound: Double) -> [DeviceProfile.Accuracy] {
-      [.init(framework: nil, hasExperts: nil, spansNodes: nil, runCount: 20, errorBound: bound, resolution: nil)]
+      [.init(.all, runCount: 20, errorBound: bound, resolution: nil)]
     }
     #expect(two.coveredShare(by: accuracy(0.1)) == 0.5)
     #expect(two.coveredShare(by: accuracy(0.21)) == 1)
@@ -88,14 +88,18 @@ import Testing
   @Test func `What states most holds, and a device of which nothing is known has its siblings'`() {
     func entry(_ framework: String?, _ hasExperts: Bool?, _ bound: Double) -> DeviceProfile.Accuracy {
       DeviceProfile.Accuracy(
-        framework: framework, hasExperts: hasExperts, spansNodes: nil, runCount: 20, errorBound: bound, resolution: nil)
+        .init(framework: framework, hasExperts: hasExperts, spansNodes: nil), runCount: 20, errorBound: bound,
+        resolution: nil)
     }
     let all = [entry(nil, nil, 0.1), entry(nil, true, 0.2), entry("nemo", nil, 0.3), entry("nemo", true, 0.4)]
+    func runs(_ framework: String, _ hasExperts: Bool) -> DeviceProfile.Accuracy.Scope {
+      DeviceProfile.Accuracy.Scope(framework: framework, hasExperts: hasExperts, spansNodes: true)
+    }
     func bound(_ framework: String, _ hasExperts: Bool) -> Double {
-      DeviceProfile.Accuracy.best(of: all, framework: framework, hasExperts: hasExperts, spansNodes: true).errorBound
+      DeviceProfile.Accuracy.best(of: all, for: runs(framework, hasExperts)).errorBound
     }
     #expect(bound("nemo", true) == 0.4 && bound("nemo", false) == 0.3)
     #expect(bound("other", true) == 0.2 && bound("other", false) == 0.1)
-    #expect(DeviceProfile.Accuracy.best(of: [], framework: "nemo", hasExperts: true, spansNodes: true) == .ofSiblings)
+    #expect(DeviceProfile.Accuracy.best(of: [], for: runs("nemo", true)) == .ofSiblings)
   }
 }

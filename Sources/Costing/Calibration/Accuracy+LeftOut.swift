@@ -10,33 +10,25 @@ extension DeviceProfile.Accuracy {
   ///   are not judged are left out.
   package static func entries(of groups: [Validation]) -> [Self] {
     let judged = groups.map { $0.cases.filter(\.isJudgedInTime) }
-    func entry(_ framework: String?, _ hasExperts: Bool?, _ spansNodes: Bool?) -> Self? {
-      let members = judged.map { group in
-        group.filter { item in
-          (framework ?? item.frameworkName) == item.frameworkName && (hasExperts ?? item.hasExperts) == item.hasExperts
-            && (spansNodes ?? item.spansNodes) == item.spansNodes
-        }
-      }
+    func entry(_ scope: Scope) -> Self? {
+      let members = judged.map { $0.filter { scope.includes($0.kind) } }
       let all = members.flatMap { $0 }
-      let isOfAll = framework == nil && hasExperts == nil && spansNodes == nil
-      guard all.count >= (isOfAll ? leastCount : leastCountOfPart) else { return nil }
+      guard all.count >= (scope == .all ? leastCount : leastCountOfPart) else { return nil }
       return Self(
-        framework: framework, hasExperts: hasExperts, spansNodes: spansNodes, runCount: all.count,
+        scope, runCount: all.count,
         errorBound: bound(of: members.map { $0.compactMap(\.distance) }).rounded(significantDigits: 2),
         resolution: resolution(of: all).map { $0.rounded(significantDigits: 2) })
     }
-    let frameworks: [String?] = [nil] + Set(judged.joined().map(\.frameworkName)).sorted()
+    let frameworks: [String?] = [nil] + Set(judged.joined().compactMap(\.kind.framework)).sorted()
     let choices: [Bool?] = [nil, false, true]
     var entries: [Self] = []
     for framework in frameworks {
       for hasExperts in choices {
         for spansNodes in choices {
-          guard let entry = entry(framework, hasExperts, spansNodes) else { continue }
+          let scope = Scope(framework: framework, hasExperts: hasExperts, spansNodes: spansNodes)
+          guard let entry = entry(scope) else { continue }
           // What says no more than a more general one is left out.
-          let isKnown = entries.contains {
-            $0.runCount == entry.runCount && ($0.framework ?? framework) == framework
-              && ($0.hasExperts ?? hasExperts) == hasExperts && ($0.spansNodes ?? spansNodes) == spansNodes
-          }
+          let isKnown = entries.contains { $0.runCount == entry.runCount && $0.scope.includes(scope) }
           if !isKnown { entries.append(entry) }
         }
       }
@@ -70,12 +62,14 @@ extension DeviceProfile.Accuracy {
       let place = Int((Double(errors.count + 1) * share).rounded(.up)) - 1
       return place < errors.count ? errors[place] : errors.last ?? 0
     }
+    let others = groups.indices.map { index in
+      groups.indices.filter { $0 != index }.flatMap { groups[$0] }.sorted()
+    }
     for percent in 90..<100 {
       let share = Double(percent) / 100
-      let kept = groups.indices.reduce(0) { count, index in
-        let others = groups.indices.filter { $0 != index }.flatMap { groups[$0] }.sorted()
-        let bound = bound(others, share)
-        return count + groups[index].count { $0 <= bound }
+      let kept = zip(groups, others).reduce(0) { count, group in
+        let bound = bound(group.1, share)
+        return count + group.0.count { $0 <= bound }
       }
       if Double(kept) >= coverage * Double(all.count) { return exp(bound(all, share)) - 1 }
     }
@@ -128,12 +122,7 @@ extension Validation {
   /// The same of what other runs tell.
   func coveredShare(by accuracy: [DeviceProfile.Accuracy]) -> Double? {
     covered { item in
-      let bound =
-        1
-        + DeviceProfile.Accuracy.best(
-          of: accuracy, framework: item.frameworkName, hasExperts: item.hasExperts, spansNodes: item.spansNodes
-        ).errorBound
-      return item.prediction.iterationSeconds / bound...item.prediction.iterationSeconds * bound
+      DeviceProfile.Accuracy.best(of: accuracy, for: item.kind).range(around: item.prediction.iterationSeconds)
     }
   }
 

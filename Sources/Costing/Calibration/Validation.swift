@@ -8,12 +8,9 @@ package struct Validation: Sendable {
     package let run: MeasuredRun
     /// What the model says.
     package let prediction: Prediction
-    /// The section of the device's profile that it was predicted with.
-    package let frameworkName: String
-    /// Whether the model has experts.
-    package let hasExperts: Bool
-    /// Whether the run took more than one node.
-    package let spansNodes: Bool
+    /// What kind of run it is: which section of the device's profile it was predicted with, whether the model has experts, and
+    /// whether it took more than one node.
+    let kind: DeviceProfile.Accuracy.Scope
     /// The strategy that the run used.
     package let strategy: Strategy
     /// The peak that the run's framework would report, bytes.
@@ -133,9 +130,7 @@ extension Validation.Case {
   init(run: MeasuredRun, estimate: Estimate) {
     self.run = run
     prediction = estimate.prediction
-    frameworkName = estimate.model.framework.name
-    hasExperts = estimate.model.job.model.experts != nil
-    spansNodes = estimate.model.deviceCount > estimate.model.cluster.devicesPerNode
+    kind = estimate.model.runs
     strategy = estimate.strategy
     reportedPeakBytes = estimate.reportedPeakBytes
     measuredUtilization = run.measured.iterationSeconds.map {

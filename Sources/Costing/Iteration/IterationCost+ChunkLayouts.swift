@@ -300,9 +300,7 @@ private struct ChunkLayoutBound {
     if chunks.experts > 0 { seconds += Double(chunks.experts) * each.experts.launched.sum }
     if stage == 0 { seconds += own.embedding.sum }
     if let count = leastRecomputedCount(stage, layers, endCount: endCount) {
-      let sizes = ChunkSizes(
-        layers: layers.total, chunkCount: cost.strategy.virtualStageCount,
-        end: stage == 0 ? .first(endCount) : isLast ? .last(endCount) : nil)
+      let sizes = ChunkSizes(ofStage: stage, of: cost.strategy, layers: layers.total, endCount: endCount)
       // What is recomputed of the chunk with the head may hide behind it.
       seconds += Double(sizes.recomputedCount(count, exceptEnd: isLast)) * leastAddedSeconds(own)
     } else {

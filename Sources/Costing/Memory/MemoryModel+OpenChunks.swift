@@ -22,18 +22,13 @@ extension MemoryModel {
     let ofEnds =
       (isFirst ? inFlight.firstPasses(passCount, throughChunk: 0) * embeddingActivationBytes : 0)
       + (isLast && !strategy.overlapsExperts ? headActivationBytes : 0)
-    let sizes = ChunkSizes(
-      layers: layers.total, chunkCount: strategy.virtualStageCount,
-      end: isFirst ? .first(endCount) : isLast ? .last(endCount) : nil)
+    let sizes = ChunkSizes(ofStage: stage, of: strategy, layers: layers.total, endCount: endCount)
     let isKept = recomputedCount != nil
     let each = isKept ? keptLayerActivationBytes : layerActivationBytes
     let recomputed = isKept ? layerActivationBytes : each
-    let light = layers.dense == 0 ? each.experts : layers.experts == 0 ? each.dense : min(each.dense, each.experts)
-    let leastRecomputed =
-      layers.dense == 0
-      ? recomputed.experts : layers.experts == 0 ? recomputed.dense : min(recomputed.dense, recomputed.experts)
+    let light = each.least(among: layers) { $0 }, leastRecomputed = recomputed.least(among: layers) { $0 }
     // Of layers of the kind that keeps more.
-    let more = max(0, min(abs(each.dense - each.experts), abs(recomputed.dense - recomputed.experts)))
+    let more = min(abs(each.dense - each.experts), abs(recomputed.dense - recomputed.experts))
     var heavy = layers.dense == 0 || layers.experts == 0 ? 0 : each.dense > each.experts ? layers.dense : layers.experts
     if (each.dense > each.experts) != (recomputed.dense > recomputed.experts) { heavy = 0 }
     var bytes = ofEnds
@@ -49,29 +44,21 @@ extension MemoryModel {
 
 /// How many layers the chunks of a stage have, where it has so many in all and its last chunks as many of these as may be.
 struct ChunkSizes {
-  /// The chunk that may differ from the others by more than one layer: the model's first, or its last; with its layers, if
-  /// these are known.
-  enum End {
-    case first(Int?), last(Int?)
-  }
-
   let chunkCount: Int
   private let end: (chunk: Int, count: Int)?
   /// Of the other chunks, and how many of them, the last, have one more.
   private let shortCount: Int, longerCount: Int
 
-  init(layers: Int, chunkCount: Int, end: End?) {
+  /// - Parameter endCount: layers of the model's first or last chunk, which may differ from the others by more than one, where
+  ///   the stage has it and they are known.
+  init(ofStage stage: Int, of strategy: Strategy, layers: Int, endCount known: Int?) {
+    let chunkCount = strategy.virtualStageCount
     self.chunkCount = chunkCount
     func others(_ count: Int) -> (quotient: Int, remainder: Int) {
       max(0, layers - count).quotientAndRemainder(dividingBy: chunkCount - 1)
     }
     let even = layers / chunkCount
-    switch end {
-    case nil:
-      self.end = nil
-      (shortCount, longerCount) = layers.quotientAndRemainder(dividingBy: chunkCount)
-      return
-    case .first(let known):
+    if stage == 0 {
       // One less than the shorter of the others have, or up to two more; equal ones may all be the longer ones.
       let count =
         known
@@ -79,12 +66,16 @@ struct ChunkSizes {
           let (quotient, remainder) = others($0)
           return $0 + 1 >= (remainder == 0 ? quotient - 1 : quotient)
         } ?? even
-      self.end = (0, count)
-    case .last(let known):
+      end = (0, count)
+    } else if stage == strategy.headStage {
       let count = known ?? (0...min(layers, even + 3)).last { $0 <= others($0).quotient + 2 } ?? 0
-      self.end = (chunkCount - 1, count)
+      end = (chunkCount - 1, count)
+    } else {
+      end = nil
+      (shortCount, longerCount) = layers.quotientAndRemainder(dividingBy: chunkCount)
+      return
     }
-    (shortCount, longerCount) = others(self.end?.count ?? 0)
+    (shortCount, longerCount) = others(end?.count ?? 0)
   }
 
   subscript(chunk: Int) -> Int {

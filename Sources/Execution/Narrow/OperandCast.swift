@@ -51,20 +51,9 @@ struct OperandCast {
     // Numbers one after the other along the sum, line by line.
     var lines = [Float](unsafeUninitializedCapacity: lineCount * length) { lines, count in
       var next = 0
-      if isAlongRows {
-        for column in region.columns {
-          for row in region.rows {
-            lines[next] = elements[offset + row * width + column]
-            next += 1
-          }
-        }
-      } else {
-        for row in region.rows {
-          for column in region.columns {
-            lines[next] = elements[offset + row * width + column]
-            next += 1
-          }
-        }
+      forEachPlace(of: region, offset: offset, width: width) { place in
+        lines[next] = elements[place]
+        next += 1
       }
       count = next
     }
@@ -75,22 +64,25 @@ struct OperandCast {
     }
     let largest = cast(&lines, lineCount: lineCount, length: length, region)
     var next = 0
+    forEachPlace(of: region, offset: offset, width: width) { place in
+      elements[place] = lines[next]
+      next += 1
+    }
+    return largest
+  }
+
+  /// Where a region's numbers are in a buffer, one after the other along the sum, line by line.
+  @inline(__always)
+  private func forEachPlace(of region: Region, offset: Int, width: Int, _ body: (Int) -> Void) {
     if isAlongRows {
       for column in region.columns {
-        for row in region.rows {
-          elements[offset + row * width + column] = lines[next]
-          next += 1
-        }
+        for row in region.rows { body(offset + row * width + column) }
       }
     } else {
       for row in region.rows {
-        for column in region.columns {
-          elements[offset + row * width + column] = lines[next]
-          next += 1
-        }
+        for column in region.columns { body(offset + row * width + column) }
       }
     }
-    return largest
   }
 
   /// - Returns: the largest magnitude of all.

@@ -15,18 +15,8 @@ import Testing
       let offered = try OfferedPlan(seed: 9_000 + seed, for: target.capabilities)
       guard let files = try? target.program(of: offered.plan).files else { continue }
       for _ in 0..<60 {
-        let mutated = files.map { file in
-          LaunchFile(name: file.name, text: Self.mutation(of: file.text, &random))
-        }
-        do {
-          let run = try target.configuration(in: mutated, deviceCount: Int.random(in: 0...3, using: &random) * 8)
-          if run.strategy.worldSize <= 4_096 { _ = target.groups(of: run) }
-          _ = try RunConfiguration(Field(run.json, source: "run"))
-          readCount += 1
-        } catch {
-          #expect(!"\(error)".contains("\n"), "\(error)")
-          refusedCount += 1
-        }
+        let isRead = Self.isRead(files, by: target, &random) { Int.random(in: 0...3, using: &$0) * 8 }
+        (readCount, refusedCount) = isRead ? (readCount + 1, refusedCount) : (readCount, refusedCount + 1)
       }
     }
     #expect(readCount > 10 && refusedCount > 10, "\(readCount) read, \(refusedCount) refused")
@@ -41,20 +31,28 @@ import Testing
     for _ in 0..<10 {
       let files = try target.program(of: plans.next()).files
       for _ in 0..<60 {
-        let mutated = files.map { LaunchFile(name: $0.name, text: Self.mutation(of: $0.text, &random)) }
-        do {
-          let run = try target.configuration(
-            in: mutated, deviceCount: [32, 32, 32, 16, 0].randomElement(using: &random))
-          if run.strategy.worldSize <= 4_096 { _ = target.groups(of: run) }
-          _ = try RunConfiguration(Field(run.json, source: "run"))
-          readCount += 1
-        } catch {
-          #expect(!"\(error)".contains("\n"), "\(error)")
-          refusedCount += 1
-        }
+        let isRead = Self.isRead(files, by: target, &random) { [32, 32, 32, 16, 0].randomElement(using: &$0) }
+        (readCount, refusedCount) = isRead ? (readCount + 1, refusedCount) : (readCount, refusedCount + 1)
       }
     }
     #expect(readCount > 10 && refusedCount > 10, "\(readCount) read, \(refusedCount) refused")
+  }
+
+  /// Whether files of which each is broken somewhere are read; otherwise they are refused in one line.
+  private static func isRead(
+    _ files: [LaunchFile], by target: any LaunchTarget.Type, _ random: inout SeededGenerator,
+    deviceCount: (inout SeededGenerator) -> Int?
+  ) -> Bool {
+    let mutated = files.map { LaunchFile(name: $0.name, text: mutation(of: $0.text, &random)) }
+    do {
+      let run = try target.configuration(in: mutated, deviceCount: deviceCount(&random))
+      if run.strategy.worldSize <= 4_096 { _ = target.groups(of: run) }
+      _ = try RunConfiguration(Field(run.json, source: "run"))
+      return true
+    } catch {
+      #expect(!"\(error)".contains("\n"), "\(error)")
+      return false
+    }
   }
 
   private static let pieces = [
