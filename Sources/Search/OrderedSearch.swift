@@ -81,24 +81,36 @@ struct OrderedSearch {
   private static let familyPatience = 256
 
   /// The best of every other family than the answer's, with its name; nil where nothing of that family fits.
-  mutating func families(
+  ///
+  /// Families are walked beside each other, each from what the walk to the best of all learned, so that none waits for
+  /// another.
+  func families(
     otherThan answer: PlanSearch.Completion, steps: inout SearchSteps
   ) -> [(name: String, completion: PlanSearch.Completion?)] {
-    var families: [(name: String, completion: PlanSearch.Completion?)] = []
-    for family in StrategyFamily.others(than: answer.strategy, stagesDiffer: answer.split.choices != nil) {
-      // A family without members is none of this job's.
-      guard family.isPossible(in: priced) else { continue }
-      let members = priced.order.filter {
-        family.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
-      }
-      let found = frontier.bestFirst(
-        among: members, resultCount: 1, completionLimit: search.options.completionLimit,
-        patience: Self.familyPatience, steps: &steps, progress: { _, _ in })
-      // Nothing is known of a family whose walk was stopped before its first completion.
-      if found.best.isEmpty, found.ending != .exhausted { continue }
-      families.append((family.name, found.best.first))
+    // A family without members is none of this job's.
+    let families = StrategyFamily.others(than: answer.strategy, stagesDiffer: answer.split.choices != nil)
+      .filter { $0.isPossible(in: priced) }
+    let walks = steps.takeBesideEachOther(families.count, threadCount: search.options.threadCount) {
+      (place, watch) throws(Stopped) in try walk(to: families[place], watch: watch)
     }
-    return families
+    // Nothing is known of a family whose walk came to the limit before it found anything.
+    return zip(families, walks).filter { !$1.best.isEmpty || $1.ending == .exhausted }.map { ($0.name, $1.best.first) }
+  }
+
+  /// The walk to the best of a family.
+  ///
+  /// - Throws: ``Stopped``.
+  private func walk(to family: StrategyFamily, watch: StopWatch) throws(Stopped) -> Frontier.Walk {
+    let members = priced.order.filter {
+      family.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
+    }
+    var steps = SearchSteps(interruption: { watch.isRequested ? .user : nil })
+    var frontier = frontier
+    let found = frontier.bestFirst(
+      among: members, resultCount: 1, completionLimit: search.options.completionLimit,
+      patience: Self.familyPatience, steps: &steps, progress: { _, _ in })
+    if steps.stop != nil { throw Stopped() }
+    return found
   }
 
   /// Why nothing fits in this order; nil where something might.

@@ -1,7 +1,5 @@
 import Costing
 import Documents
-import Foundation
-import Synchronization
 
 /// The lattice with a lower bound for every strategy that fits into memory with some split of its layers.
 struct PricedLattice: Sendable {
@@ -119,27 +117,11 @@ struct PricedLattice: Sendable {
       searchesHosting: searchesHosting)
     let meshes = pointLimit.map { lattice.meshes.thinned(to: max(1, $0 / Self.sampledPointsPerMesh)) } ?? lattice.meshes
     let mostPerMesh = pointLimit.map { max(1, $0 / max(1, meshes.count)) }
-    let results = Mutex([[PricedBranch]?](repeating: nil, count: meshes.count))
-    // Each branch is written to its own place, so that the order of threads leaves no trace.
-    let price = { @Sendable (index: Int) in
-      let branch = try? Self.price(
+    let branches = valuesBesideEachOther(meshes.count, threadCount: threadCount) { index in
+      try? Self.price(
         meshes[index], of: lattice, branchIndex: index, models: models, layerSplit: capabilities?.layerSplit ?? .any,
         searchesHosting: searchesHosting, pointLimit: mostPerMesh, sharing: other?.branches[index], watch: watch)
-      results.withLock { $0[index] = branch }
-    }
-    if threadCount > 1, meshes.count > 1 {
-      let next = Atomic(0)
-      DispatchQueue.concurrentPerform(iterations: min(threadCount, meshes.count)) { _ in
-        while true {
-          let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-          guard index < meshes.count else { return }
-          price(index)
-        }
-      }
-    } else {
-      for index in meshes.indices { price(index) }
-    }
-    let branches = results.withLock { $0 }.compactMap { $0 }
+    }.compactMap { $0 }
     guard branches.count == meshes.count else { throw Stopped() }
     return models.indices.map { place in
       PricedLattice(branches.map { $0[place] }, rejections: lattice.rejections)

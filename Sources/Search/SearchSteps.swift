@@ -37,6 +37,22 @@ struct SearchSteps {
       return nil
     }
   }
+
+  /// Does steps beside each other, and gives what those gave that come before the first that was stopped.
+  ///
+  /// - Parameter work: a step, by its place among them; on any thread.
+  mutating func takeBesideEachOther<Value: Sendable>(
+    _ stepCount: Int, threadCount: Int, _ work: @Sendable (_ place: Int, StopWatch) throws(Stopped) -> Value
+  ) -> [Value] {
+    guard stop == nil else { return [] }
+    let repeated = repeatedStop.map { max(0, min(stepCount, $0.stepCount - count)) } ?? stepCount
+    let watch = repeatedStop == nil ? StopWatch { [interruption] in interruption() != nil } : .never
+    let values = valuesBesideEachOther(repeated, threadCount: threadCount) { place in try? work(place, watch) }
+    let done = values.prefix { $0 != nil }.compactMap { $0 }
+    count += done.count
+    if done.count < stepCount { stop = repeatedStop?.interruption ?? interruption() ?? .user }
+    return done
+  }
 }
 
 /// The search was stopped: what is thrown from the middle of a step.

@@ -2,16 +2,16 @@ import Costing
 import Documents
 
 /// A family of strategies that differ from the winner in one respect, such as "no pipeline": to say why it lost.
-struct StrategyFamily {
+struct StrategyFamily: Sendable {
   let name: String
-  private let matches: (_ strategy: Strategy, _ stagesChoose: Bool) -> Bool
+  private let matches: @Sendable (_ strategy: Strategy, _ stagesChoose: Bool) -> Bool
 
-  init(name: String, contains: @escaping (Strategy) -> Bool) {
+  init(name: String, contains: @escaping @Sendable (Strategy) -> Bool) {
     self.name = name
     matches = { strategy, _ in contains(strategy) }
   }
 
-  private init(name: String, matches: @escaping (Strategy, Bool) -> Bool) {
+  private init(name: String, matches: @escaping @Sendable (Strategy, Bool) -> Bool) {
     self.name = name
     self.matches = matches
   }

@@ -72,33 +72,45 @@ package struct MicroBatchCost: Sendable {
       ?? UnrepeatedPasses(
         recipe, rates: rates, framework: framework, tensorGroup: group, context: context, experts: experts)
     self.unrepeated = unrepeated
-    /// A part as the strategy says: what is run again before its backward pass is as the forward pass that it is part of.
-    func repeating(_ part: Recipe.Part, of passes: Passes) -> Passes {
-      let again = Account(recipe, part, .recompute, on: rates)
+    // What another division of experts shares need not be looked at again.
+    let steps = ByKind(
+      dense: other == nil || recipe.predictionDepth > 0 && !recipe.predictsWithExperts
+        ? BlockSteps(recipe, .block) : nil,
+      experts: recipe.experts == nil ? nil : BlockSteps(recipe, .expertBlock))
+    let again = steps.map { block in
+      block.map {
+        let account = Account($0.again, on: rates)
+        return Passes(
+          forward: account, backward: account, group: group, context: context, experts: experts, framework: framework)
+      }
+    }
+    /// Passes as the strategy says: what is run again before the backward pass is as the forward pass that it is part of.
+    func repeating(_ passes: Passes, _ again: Passes?) -> Passes {
       var passes = passes
-      passes.addAgain(
-        Passes(forward: again, backward: again, group: group, context: context, experts: experts, framework: framework))
+      if let again { passes.addAgain(again) }
       return passes
     }
     keptLayers = unrepeated.layers
-    let dense = other?.layers.dense ?? repeating(.block, of: keptLayers.dense)
-    let routed = recipe.experts == nil ? dense : repeating(.expertBlock, of: keptLayers.experts)
+    let dense = other?.layers.dense ?? repeating(keptLayers.dense, again.dense)
+    let routed = recipe.experts == nil ? dense : repeating(keptLayers.experts, again.experts)
     layers = ByKind(dense: dense, experts: routed)
     combinedExposedSeconds = unrepeated.tokensWay.map { CombinedPasses(passes: routed, $0).exposedSeconds } ?? 0
     embedding = unrepeated.embedding
     var head = unrepeated.head
-    if let prediction = unrepeated.prediction.map({ repeating(.prediction, of: $0) }) {
+    if let prediction = unrepeated.prediction {
+      let prediction = repeating(prediction, recipe.predictsWithExperts ? again.experts : again.dense)
       for _ in 0..<recipe.predictionDepth { head.add(prediction) }
     }
     self.head = head
-    kept = KeptActivations(recipe, sharing: other?.kept)
+    kept = KeptActivations(recipe, steps: steps, sharing: other?.kept)
     // What frameworks select by themselves is a kernel or two, within what was measured of layers.
-    func launchedAgainShare(_ part: Recipe.Part) -> Double {
-      recipe.recompute == .full || recipe.runsModulesAgain ? recipe.launchedAgainShare(part) : 0
+    func launchedAgainShare(_ steps: BlockSteps?) -> Double {
+      guard let steps, recipe.recompute == .full || recipe.runsModulesAgain else { return 0 }
+      return Recipe.launchedAgainShare(forward: steps.forward, again: steps.again)
     }
-    let ofDense = other?.launchedAgainShare.dense ?? launchedAgainShare(.block)
+    let ofDense = other?.launchedAgainShare.dense ?? launchedAgainShare(steps.dense)
     self.launchedAgainShare = ByKind(
-      dense: ofDense, experts: recipe.experts == nil ? ofDense : launchedAgainShare(.expertBlock))
+      dense: ofDense, experts: recipe.experts == nil ? ofDense : launchedAgainShare(steps.experts))
   }
 }
 

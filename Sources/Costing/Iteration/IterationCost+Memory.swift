@@ -123,10 +123,12 @@ extension IterationCost {
   package func layerCapacities(
     within limit: MemoryLimit, freedom: StageFreedom, known: inout StageCapacities?
   ) -> [Int]? {
-    var capacities: [Int] = []
-    capacities.reserveCapacity(strategy.pipelineDegree)
+    var capacities = [Int](repeating: 0, count: strategy.pipelineDegree)
     var total = 0
-    for stage in 0...lastStage {
+    // The first stage tells most often that there is no room; the others from the last on, since none before holds more.
+    let laterHoldNoLess = costs.count == 1 && costs[0].memory.laterStagesHoldNoLess
+    for place in 0...lastStage {
+      let stage = place == 0 ? 0 : lastStage + 1 - place
       let capacity = layout.devices[stage].reduce(Int.max) { least, device in
         let cost = costs[device]
         return min(
@@ -137,8 +139,9 @@ extension IterationCost {
           })
       }
       if capacity == 0 { return nil }
-      capacities.append(capacity)
+      capacities[stage] = capacity
       total += capacity
+      if laterHoldNoLess, 0 < stage, stage < lastStage, total + (stage - 1) * capacity < layerCount { return nil }
     }
     return total >= layerCount ? capacities : nil
   }

@@ -24,37 +24,62 @@ struct KeptActivations: Sendable {
   private let ownHeadBytes: Int
   /// The softmax of the logits.
   let lossBytes: Int
+  /// Of what predicts a further token, without its block and its loss.
+  private let predictionEndsBytes: Int
   /// What attention holds besides while a block runs, where ranks divide the sequence.
   let contextWorkspaceBytes: Int
 
-  /// - Parameter other: of the same recipe with experts divided otherwise; nil where none was counted.
-  init(_ recipe: Recipe, sharing other: KeptActivations? = nil) {
+  /// - Parameters:
+  ///   - steps: of blocks of each kind, as far as they are known.
+  ///   - other: of the same recipe with experts divided otherwise; nil where none was counted.
+  init(_ recipe: Recipe, steps: ByKind<BlockSteps?> = ByKind(nil), sharing other: KeptActivations? = nil) {
     contextWorkspaceBytes = recipe.contextWorkspaceBytes
-    func bytes(_ steps: some Sequence<Recipe.Step>, where isCounted: (KeptTensor.Role) -> Bool = { _ in true }) -> Int {
-      var sum = 0
-      for case .piece(_, let operations) in steps {
-        for case .keep(let tensor) in operations where isCounted(tensor.role) { sum += tensor.byteCount }
-      }
-      return sum
-    }
-    func block(_ part: Recipe.Part) -> Block {
-      let forward = recipe.steps(part, .forward)
-      let kept = bytes(forward), recomputed = bytes(recipe.steps(part, .recompute))
-      let experts = forward.firstIndex { if case .piece(.experts, _) = $0 { true } else { false } }
-      // A pass that computes all of a block again keeps all of it, the input that is already there once more.
-      return Block(
-        bytes: kept, recomputedBytes: recomputed,
-        wholeBytes: recipe.recompute == .full ? recomputed : kept + recomputed,
-        lateBytes: experts.map { bytes(forward[($0 + 1)...]) } ?? 0)
-    }
-    let dense = other?.blocks.dense ?? block(.block)
-    blocks = ByKind(dense: dense, experts: recipe.experts == nil ? dense : block(.expertBlock))
-    embeddingBytes = other?.embeddingBytes ?? bytes(recipe.steps(.embedding, .forward))
+    let dense = other?.blocks.dense ?? Block(steps.dense ?? BlockSteps(recipe, .block), recipe.recompute)
+    let experts =
+      recipe.experts == nil ? dense : Block(steps.experts ?? BlockSteps(recipe, .expertBlock), recipe.recompute)
+    blocks = ByKind(dense: dense, experts: experts)
+    embeddingBytes = other?.embeddingBytes ?? recipe.steps(.embedding, .forward).keptBytes()
     let head = other == nil ? recipe.steps(.head, .forward) : []
-    ownHeadBytes = other?.ownHeadBytes ?? bytes(head) { $0 != .lossSoftmax }
-    headBytes =
-      ownHeadBytes + recipe.predictionDepth * bytes(recipe.steps(.prediction, .forward)) { $0 != .lossSoftmax }
-    lossBytes = other?.lossBytes ?? bytes(head) { $0 == .lossSoftmax }
+    ownHeadBytes = other?.ownHeadBytes ?? head.keptBytes { $0 != .lossSoftmax }
+    let ofPrediction = recipe.predictsWithExperts ? experts.bytes : dense.bytes
+    predictionEndsBytes =
+      other?.predictionEndsBytes
+      ?? max(0, recipe.steps(.prediction, .forward).keptBytes { $0 != .lossSoftmax } - ofPrediction)
+    headBytes = ownHeadBytes + recipe.predictionDepth * (predictionEndsBytes + ofPrediction)
+    lossBytes = other?.lossBytes ?? head.keptBytes { $0 == .lossSoftmax }
+  }
+}
+
+extension KeptActivations.Block {
+  fileprivate init(_ steps: BlockSteps, _ recompute: Strategy.Recompute) {
+    bytes = steps.forward.keptBytes()
+    recomputedBytes = steps.again.keptBytes()
+    // A pass that computes all of a block again keeps all of it, the input that is already there once more.
+    wholeBytes = recompute == .full ? recomputedBytes : bytes + recomputedBytes
+    let experts = steps.forward.firstIndex { if case .piece(.experts, _) = $0 { true } else { false } }
+    lateBytes = experts.map { steps.forward[($0 + 1)...].keptBytes() } ?? 0
+  }
+}
+
+/// The steps of a block that its bytes and its seconds are added up from: its forward pass, and what of it is run again before
+/// the backward pass.
+struct BlockSteps {
+  let forward, again: [Recipe.Step]
+
+  init(_ recipe: Recipe, _ part: Recipe.Part) {
+    forward = recipe.steps(part, .forward)
+    again = recipe.steps(part, .recompute)
+  }
+}
+
+extension Sequence where Element == Recipe.Step {
+  /// Bytes of the tensors that they keep.
+  fileprivate func keptBytes(where isCounted: (KeptTensor.Role) -> Bool = { _ in true }) -> Int {
+    var sum = 0
+    for case .piece(_, let operations) in self {
+      for case .keep(let tensor) in operations where isCounted(tensor.role) { sum += tensor.byteCount }
+    }
+    return sum
   }
 }
 

@@ -1,4 +1,5 @@
 package import Documents
+import Training
 
 /// Verdicts, and how many layers fit.
 extension MemoryModel {
@@ -17,6 +18,11 @@ extension MemoryModel {
     peakBytes <= limitBytes(.fits) ? .fits : peakBytes <= limitBytes(.risky) ? .risky : .unfit
   }
 
+  /// Whether of the stages without embedding and head each can hold as many layers as those before it: it keeps no more passes.
+  var laterStagesHoldNoLess: Bool {
+    inFlight.splitting == .none && !strategy.schedule.isV && inFlight.fewerPerStage >= 0
+  }
+
   /// The most layers that a stage which does as the strategy says can hold within a limit; 0 if not even one, `layerCount`
   /// at most.
   ///
@@ -24,10 +30,10 @@ extension MemoryModel {
   ///   straight line between what fits and what does not soon finds the step.
   func layerCapacity(stage: Int, limitBytes limit: Int, _ order: StageLayers, layerCount: Int) -> Int {
     func peakBytes(_ layers: Int) -> Int { stageMemory(stage: stage, order.first(layers).content(nil)).peakBytes }
+    var (unfit, unfitBytes) = (layerCount, peakBytes(layerCount))
+    guard unfitBytes > limit else { return layerCount }
     var (fitting, fittingBytes) = (1, peakBytes(1))
     guard fittingBytes <= limit else { return 0 }
-    var (unfit, unfitBytes) = (layerCount, peakBytes(layerCount))
-    guard unfitBytes > limit, layerCount > 1 else { return layerCount }
     while unfit - fitting > 1 {
       let share = Double(limit - fittingBytes) / Double(unfitBytes - fittingBytes)
       let middle = min(max(fitting + Int(share * Double(unfit - fitting)), fitting + 1), unfit - 1)

@@ -56,14 +56,18 @@ extension MemoryModel {
   func layerCapacity(
     stage: Int, limitBytes: Int, _ kinds: LayerKinds, freedom: StageFreedom, upTo most: Int = .max
   ) -> Int {
-    extremes(of: kinds).reduce(0) { capacity, layers in
-      // No order of them holds more.
-      capacity == most
-        ? capacity
-        : max(
-          capacity, layerCapacity(stage: stage, limitBytes: limitBytes, layers, of: kinds, freedom: freedom, upTo: most)
-        )
+    var capacity = 0
+    // No order of them holds more than all that are asked for, nor more than the other where not one more fits.
+    for layers in extremes(of: kinds) where capacity < most {
+      if capacity > 0, freedom == .none, !strategy.hasEqualStages || laysOutChunks,
+        stageMemory(stage: stage, layers.first(capacity + 1).content(nil)).peakBytes > limitBytes
+      {
+        continue
+      }
+      capacity = max(
+        capacity, layerCapacity(stage: stage, limitBytes: limitBytes, layers, of: kinds, freedom: freedom, upTo: most))
     }
+    return capacity
   }
 
   /// The same of layers in one order.

@@ -68,7 +68,7 @@ extension MemoryModel {
           + [(Int, Int?)](repeating: keptDense, count: kept.dense)
           + [(Int, Int?)](repeating: experts, count: recomputed.experts)
           + [(Int, Int?)](repeating: keptExperts, count: kept.experts),
-        headBytes: stage == strategy.headStage && index == chunks.count - 1 ? headActivationBytes : 0)
+        headBytes: stage == headStage && index == chunks.count - 1 ? headActivationBytes : 0)
     }
     let warmUpCount = inFlight.warmUpCount(stage: stage)
     var held = all.indices.reduce(0) { $0 + all[$1].bytes * inFlight.firstPasses(warmUpCount, throughChunk: $1) }

@@ -15,7 +15,7 @@ extension MemoryModel {
   ///   - endCount: layers of the model's first or last chunk, where the stage has it and they are known. Unless they are,
   ///     chunks recompute all layers or none.
   func leastActivationBytes(stage: Int, _ layers: LayerCounts, recomputedCount: Int?, endCount: Int?) -> Int {
-    let isFirst = stage == 0, isLast = stage == strategy.headStage
+    let isFirst = stage == 0, isLast = stage == headStage
     // Where passes run beside each other, one that begins gives room to another layer by layer.
     let passCount = min(
       inFlight.warmUpCount(stage: stage) + (strategy.overlapsExperts ? 0 : 1), inFlight.passCount)

@@ -51,12 +51,11 @@ extension MemoryModel {
   /// Of one of a stage's layers, the one that keeps most before a layer beside it gives up what is its own.
   private func largestLayerBytes(_ layers: LayerCounts, _ recomputed: LayerCounts) -> Int {
     let kept = layers - recomputed
-    return [
-      recomputed.dense > 0 ? layerActivationBytes.dense : 0,
-      recomputed.experts > 0 ? layerActivationBytes.experts - lateLayerBytes : 0,
-      kept.dense > 0 ? keptLayerActivationBytes.dense : 0,
-      kept.experts > 0 ? keptLayerActivationBytes.experts - lateLayerBytes : 0,
-    ].reduce(0, max)
+    let dense = max(
+      recomputed.dense > 0 ? layerActivationBytes.dense : 0, kept.dense > 0 ? keptLayerActivationBytes.dense : 0)
+    let experts = max(
+      recomputed.experts > 0 ? layerActivationBytes.experts : 0, kept.experts > 0 ? keptLayerActivationBytes.experts : 0)
+    return max(dense, experts - lateLayerBytes, 0)
   }
 
   /// Activations at the worst moment of a stage whose backward passes are split: all that forward has kept until the weights'
@@ -106,7 +105,7 @@ extension MemoryModel {
     if evaluationCount > 0 { return zerothOrderMemory(stage: stage, content) }
     let (layers, choice) = (content.layers, content.choice)
     let parameterCount = parameterCount(stage: stage, layers) + routedCount(stage: stage, layers)
-    let isFirst = stage == 0, isLast = stage == strategy.headStage
+    let isFirst = stage == 0, isLast = stage == headStage
     let chunkCount = strategy.virtualStageCount
     let passesInFlight = inFlight.count(stage: stage)
     // Of all chunks in the mean; so it is of a chunk's bytes beside those of activations.

@@ -43,6 +43,8 @@ package struct MemoryModel: Sendable {
 
   let parameters: RankParameters
   let strategy: Strategy
+  /// The strategy's stage with the head: asked for several times a peak, of which there are millions.
+  let headStage: Int
   /// How replicas divide weights, gradients and optimizer states.
   let sharding: Sharding
   /// How those divide them that hold the same routed experts.
@@ -152,6 +154,7 @@ package struct MemoryModel: Sendable {
       head: head.perRank(tensorDegree: t) + copy + model.predictionDepth * ofPrediction, prediction: ofPrediction,
       predictionRouted: prediction.map(routed) ?? 0, predictionDepth: model.predictionDepth, outputMatrix: outputMatrix)
     self.strategy = strategy
+    headStage = strategy.headStage
     sharding = strategy.sharding
     expertSharding = strategy.expertSharding
     self.buffers = buffers
@@ -234,12 +237,12 @@ package struct MemoryModel: Sendable {
   /// Parameters of one rank of a stage, without routed experts.
   func parameterCount(stage: Int, _ layers: LayerCounts) -> Int {
     parameters.layers.sum(layers) + (stage == 0 ? parameters.embedding : 0)
-      + (stage == strategy.headStage ? parameters.head : 0)
+      + (stage == headStage ? parameters.head : 0)
   }
 
   /// Routed experts' parameters of one rank of a stage.
   func routedCount(stage: Int, _ layers: LayerCounts) -> Int {
-    layers.experts * parameters.routed + (stage == strategy.headStage ? parameters.headRouted : 0)
+    layers.experts * parameters.routed + (stage == headStage ? parameters.headRouted : 0)
   }
 
   /// Parameters of a stage that one rank holds of what `degree` ranks divide, the largest shard: where gradients are
@@ -251,7 +254,7 @@ package struct MemoryModel: Sendable {
     func shard(_ parameters: Int) -> Int { (parameters + degree - 1) / degree }
     guard degree > 1, sharding.gradientDegree > 1 else { return shard(parameterCount(stage: stage, layers)) }
     return parameters.layers.map(shard).sum(layers) + (stage == 0 ? shard(parameters.embedding) : 0)
-      + (stage == strategy.headStage ? parameters.sumOfHead(shard) : 0)
+      + (stage == headStage ? parameters.sumOfHead(shard) : 0)
   }
 
   /// The same of routed experts, which `degree` ranks that hold the same ones divide.
@@ -259,7 +262,7 @@ package struct MemoryModel: Sendable {
     func shard(_ parameters: Int) -> Int { (parameters + degree - 1) / degree }
     guard degree > 1, expertSharding.gradientDegree > 1 else { return shard(routedCount(stage: stage, layers)) }
     return layers.experts * shard(parameters.routed)
-      + (stage == strategy.headStage ? parameters.predictionDepth * shard(parameters.predictionRouted) : 0)
+      + (stage == headStage ? parameters.predictionDepth * shard(parameters.predictionRouted) : 0)
   }
 
   /// What one rank of a stage holds of all parameters, divided as each kind of them is.

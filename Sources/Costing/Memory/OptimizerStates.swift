@@ -96,7 +96,7 @@ extension MemoryModel {
   func optimizerBytes(stage: Int, _ layers: LayerCounts) -> Int {
     optimizer.byteCount(
       shardCount: updatedCount(stage: stage, layers), layerCount: layers.total, isFirst: stage == 0,
-      isLast: stage == strategy.headStage)
+      isLast: stage == headStage)
   }
 
   /// What one device of a stage keeps for outer steps, bytes, wherever it lies: of what it updates.

@@ -115,9 +115,13 @@ extension Recipe {
   }
 
   /// Of the kernels and collectives of a block's forward pass, the share that is launched again before its backward pass.
-  package func launchedAgainShare(_ part: Part) -> Double {
-    func launches(_ pass: Pass) -> Int {
-      steps(part, pass).reduce(0) { count, step in
+  ///
+  /// - Parameters:
+  ///   - forward: the block's forward pass.
+  ///   - again: what of it is run again.
+  package static func launchedAgainShare(forward: [Step], again: [Step]) -> Double {
+    func launches(_ steps: [Step]) -> Int {
+      steps.reduce(0) { count, step in
         guard case .piece(_, let operations) = step else { return count + 1 }
         return count
           + operations.count { operation in
@@ -128,7 +132,7 @@ extension Recipe {
           }
       }
     }
-    let forward = launches(.forward)
-    return forward == 0 ? 0 : Double(launches(.recompute)) / Double(forward)
+    let forward = launches(forward)
+    return forward == 0 ? 0 : Double(launches(again)) / Double(forward)
   }
 }

@@ -96,7 +96,7 @@ package struct Recipe: Sendable {
   /// Layers that predict further tokens.
   package let predictionDepth: Int
   /// Whether their blocks have experts, as the last layer's.
-  let predictsWithExperts: Bool
+  package let predictsWithExperts: Bool
 
   /// - Parameters:
   ///   - vocabularySize: rows of the token table, padded.
