@@ -40,21 +40,13 @@ package enum QuantisationError {
       var others = 0.0
       for code in -codes..<codes {
         let centre = Double(code) * delta
-        others += squaredDistance(
-          from: code == -codes ? -largest : centre - delta / 2, to: code == codes - 1 ? largest : centre + delta / 2,
-          centre: centre)
+        others += NormalMoments(
+          from: code == -codes ? -largest : centre - delta / 2, to: code == codes - 1 ? largest : centre + delta / 2
+        ).squaredDistance(to: centre)
       }
       squares += share * (delta * delta / 2 + (n - 1) * others / inside(largest))
     }
     return (squares / n).squareRoot()
-  }
-
-  /// ∫ (x − c)² φ(x) dx over a cell, φ the normal density.
-  private static func squaredDistance(from lower: Double, to upper: Double, centre: Double) -> Double {
-    func density(_ x: Double) -> Double { exp(-x * x / 2) / (2 * Double.pi).squareRoot() }
-    let mass = (erf(upper / 2.0.squareRoot()) - erf(lower / 2.0.squareRoot())) / 2
-    return (1 + centre * centre) * mass - (upper * density(upper) - lower * density(lower))
-      - 2 * centre * (density(lower) - density(upper))
   }
 }
 
