@@ -14,6 +14,8 @@ package struct Allowance: Sendable, Equatable {
     /// Workers that train apart between outer steps, see ``OuterStep``: another optimisation, which is told less often what
     /// the others have found.
     case outer = "co2"
+    /// Products in a narrower format than the job's own, see ``ProductFormat``.
+    case lowPrecision = "low-precision"
   }
 
   /// The largest relative error of a quantised tensor that is accepted, see ``QuantisationError``; nil when collectives
@@ -27,6 +29,11 @@ package struct Allowance: Sendable, Equatable {
   /// The largest relative error of a mean of workers that is accepted, see ``OuterStep/Format/relativeError``; nil when
   /// nothing is to be rounded between workers.
   package var outerTolerance: Double? { outerPeriods == nil ? nil : tolerance }
+  /// The largest relative error of what products multiply that is accepted, see ``Precision/productError``; nil when they
+  /// are to be in the job's own precision.
+  package var productTolerance: Double? { narrowsProducts ? tolerance : nil }
+  /// Whether a plan chooses in which precision it multiplies.
+  package let narrowsProducts: Bool
   /// What is accepted of whatever is rounded.
   private let tolerance: Double?
 
@@ -37,13 +44,17 @@ package struct Allowance: Sendable, Equatable {
   ///   - quantisationTolerance: a relative error, no unit; nil allows no quantised collectives.
   ///   - zerothOrder: whether weights may move by losses alone.
   ///   - outerPeriods: iterations from one outer step of workers to the next; nil allows no workers.
-  ///   - outerTolerance: a relative error; nil is that of quantisation, if there is one.
+  ///   - outerTolerance: a relative error; nil is that of what else is rounded, if anything is.
+  ///   - productTolerance: a relative error; nil leaves products in the job's own precision. Of several tolerances the
+  ///     least holds for all.
   package init(
     quantisationTolerance: Double?, zerothOrder: Bool = false, outerPeriods: ClosedRange<Int>? = nil,
-    outerTolerance: Double? = nil
+    outerTolerance: Double? = nil, productTolerance: Double? = nil
   ) {
     quantises = quantisationTolerance != nil
-    tolerance = quantisationTolerance ?? (outerPeriods == nil ? nil : outerTolerance)
+    narrowsProducts = productTolerance != nil
+    let ofWorkers = outerPeriods == nil ? nil : outerTolerance
+    tolerance = [quantisationTolerance, ofWorkers, productTolerance].compactMap { $0 }.min()
     admitsZerothOrder = zerothOrder
     self.outerPeriods = outerPeriods
   }
@@ -51,7 +62,34 @@ package struct Allowance: Sendable, Equatable {
   /// What is allowed, in a fixed order.
   package var methods: [Method] {
     (quantisationTolerance == nil ? [] : [.zeroPlusPlus]) + (admitsZerothOrder ? [.zerothOrder] : [])
-      + (outerPeriods == nil ? [] : [.outer])
+      + (outerPeriods == nil ? [] : [.outer]) + (narrowsProducts ? [.lowPrecision] : [])
+  }
+
+  /// Why a plan of a job may not multiply in a precision; nil of the job's own, and of what changes its values by no more
+  /// than is accepted, all devices multiply in and the framework can be told.
+  ///
+  /// - Parameter capabilities: of the framework that is to run the plan; nil for none in particular.
+  package func exclusion(
+    of precision: Precision, job: TrainingJob, devices: [DeviceProfile], capabilities: Capabilities?
+  ) -> String? {
+    guard precision != job.precision else { return nil }
+    guard let productTolerance else { return "low-precision is not allowed" }
+    guard precision.products != nil, job.precision == .bf16 else { return "it is no format of products beside bf16" }
+    guard precision.productError <= productTolerance else {
+      let error = (precision.productError * 1e4).rounded() / 1e4
+      return "its relative error of \(error) is more than the \(productTolerance) that is accepted"
+    }
+    if let device = devices.first(where: { !$0.multiplies(in: precision) }) {
+      return "\(device.title) does not multiply in it by itself"
+    }
+    do { return try capabilities?.refusal(of: job.with(precision: precision))?.rule } catch { return error.sentence }
+  }
+
+  /// Why a job's precision cannot be chosen among; nil if it can, or nobody asks for that.
+  package func contradiction(_ own: Precision) -> String? {
+    !narrowsProducts || own == .bf16
+      ? nil
+      : "low-precision chooses among formats of products that are stored in bf16, and the job is in \(own.rawValue)"
   }
 
   /// Whether a strategy changes no values, or those only that may be changed, by as little as is accepted.
@@ -83,6 +121,7 @@ extension Allowance {
     }
     admitsZerothOrder = stated.contains(.zerothOrder)
     quantises = stated.contains(.zeroPlusPlus)
+    narrowsProducts = stated.contains(.lowPrecision)
     let isOuter = stated.contains(.outer)
     outerPeriods =
       isOuter
@@ -90,13 +129,13 @@ extension Allowance {
       : try fields.optional("outer_periods").map { (field) throws(DocumentError) in
         throw field.conflict("outer_periods are for co2, which is not listed")
       }
-    if quantises {
+    if quantises || narrowsProducts {
       tolerance = try fields.required("tolerance").fraction()
     } else if isOuter {
       tolerance = try fields.optional("tolerance")?.fraction()
     } else {
       tolerance = try fields.optional("tolerance").map { (field) throws(DocumentError) in
-        throw field.conflict("a tolerance is for zero++ and co2, which are not listed")
+        throw field.conflict("a tolerance is for zero++, co2 and low-precision, which are not listed")
       }
     }
     guard stated == methods else {

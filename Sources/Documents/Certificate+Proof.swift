@@ -30,6 +30,8 @@ extension Certificate {
 
     /// The strategy, see ``Strategy/text``.
     package let strategy: String
+    /// What it multiplies in, where a plan may choose; nil where that is the job's.
+    package private(set) var precision: Precision?
     /// Whether its stages choose for themselves.
     package let stagesChoose: Bool
     /// The best score that was found, seconds; nil when none was below what it had to beat.
@@ -53,9 +55,17 @@ extension Certificate {
     /// How much better the strategy might be than what was found of it, as a share; 0 where nothing was found.
     package var gap: Double { scoreSeconds.map { Swift.max(0, 1 - lowerBoundSeconds / $0) } ?? 0 }
 
+    /// The same of a strategy in one of several precisions.
+    package func `in`(_ precision: Precision?) -> Proof {
+      var proof = self
+      proof.precision = precision
+      return proof
+    }
+
     init(_ field: Field) throws(DocumentError) {
       var fields = try field.fields()
       strategy = try fields.required("strategy").string()
+      precision = try fields.optional("precision")?.choice(of: Precision.self)
       stagesChoose = try fields.required("stages_choose").boolean()
       scoreSeconds = try fields.optional("score_seconds")?.positiveResult()
       lowerBoundSeconds = try fields.required("lower_bound_seconds").nonNegativeResult()
@@ -66,7 +76,8 @@ extension Certificate {
 
     var json: JSON {
       object(
-        ("strategy", .string(strategy)), ("stages_choose", .boolean(stagesChoose)),
+        ("strategy", .string(strategy)), ("precision", precision.map { .string($0.rawValue) }),
+        ("stages_choose", .boolean(stagesChoose)),
         ("score_seconds", scoreSeconds.map(JSON.number)), ("lower_bound_seconds", .number(lowerBoundSeconds)),
         ("split", .string(split.rawValue)), ("order", .string(order.rawValue)))
     }

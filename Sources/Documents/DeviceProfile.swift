@@ -256,6 +256,20 @@ package struct DeviceProfile: Sendable, Equatable {
     }
   }
 
+  /// Whether matrix units multiply in a precision by themselves, so that a plan may choose it.
+  ///
+  /// Those that take MXFP8's scales of 32 numbers came with FP4 (Blackwell, CDNA 4): they multiply blocks of 128 as if they were
+  /// MXFP8's, for compatibility, and others do not multiply in that (Transformer Engine's features, low precision training). Where
+  /// a job states either, any device with FP8 is priced.
+  package func multiplies(in precision: Precision) -> Bool {
+    let takesScalesOf32 = datasheet.fp4FLOPPerSecond > 0
+    switch precision {
+    case .mxfp8: return peakFLOPPerSecond(precision) > 0 && takesScalesOf32
+    case .fp8Blockwise: return peakFLOPPerSecond(precision) > 0 && !takesScalesOf32
+    default: return peakFLOPPerSecond(precision) > 0
+    }
+  }
+
   /// What a framework multiplies in when it trains in a precision.
   package func productPrecision(of precision: Precision, framework: Framework) -> Precision {
     precision == .fp32 && framework.multipliesInTF32 && datasheet.tf32FLOPPerSecond > 0 ? .tf32 : precision

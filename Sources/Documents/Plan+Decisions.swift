@@ -31,6 +31,11 @@ extension Plan {
   /// The plan's decisions, in a fixed order; those that were open only.
   package var decisions: [Decision] {
     var decisions = [Decision("degrees"), Decision("micro_batch"), Decision("layer_split")]
+    if let chosenPrecision {
+      let error = chosenPrecision.productError
+      decisions.append(
+        error > 0 ? Decision("precision", .numericallyDifferent, relativeError: error) : Decision("precision"))
+    }
     if strategy.update == .zerothOrder { decisions.append(Decision("update", .algorithmicallyDifferent)) }
     if strategy.update == .outer {
       decisions.append(Decision("update", .algorithmicallyDifferent))

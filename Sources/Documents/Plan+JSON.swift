@@ -16,12 +16,14 @@ extension Plan {
     // Everything that a plan's inputs name is inside it, so nothing is looked up.
     let nothing = Catalog(root: nil)
     let cluster = try ClusterDescription(fields.required("cluster"), catalog: nothing, folder: ".")
-    let job = try TrainingJob(fields.required("job"), catalog: nothing, folder: ".")
+    let stated = try TrainingJob(fields.required("job"), catalog: nothing, folder: ".")
     question =
       try isFirstMajor
-      ? Question(firstMajor: &fields, job: job, cluster: cluster)
-      : Question(fields.required("question"), job: job, cluster: cluster)
+      ? Question(firstMajor: &fields, job: stated, cluster: cluster)
+      : Question(fields.required("question"), job: stated, cluster: cluster)
     let fixed = question.fixed, allowance = question.allowance
+    let precision = try question.chosenPrecision(&fields)
+    do { job = try stated.with(precision: precision) } catch { throw field.conflict(error.sentence) }
     let arrangementField = try fields.required("arrangement")
     arrangement = try NodeArrangement(arrangementField, cluster: cluster)
     guard arrangement.nodeOrder.count == question.nodeCount else {
@@ -69,7 +71,7 @@ extension Plan {
     certificate = try Certificate(fields.required("certificate"))
     var alternatives: [Alternative] = []
     for entry in try fields.required("alternatives").array(count: 0...1_000) {
-      alternatives.append(try Alternative(entry, job: job, host: cluster.host))
+      alternatives.append(try Alternative(entry, question: question))
     }
     self.alternatives = alternatives
     var impossible: [String] = []
@@ -119,14 +121,15 @@ extension Plan {
   package var json: JSON {
     let head = object(
       ("schema", .string(DocumentSchema.plan.rawValue)), ("tool_version", .string(toolVersion)),
-      ("strategy", strategy.json), ("layer_counts", .integers(split.layerCounts)),
+      ("precision", chosenPrecision.map { .string($0.rawValue) }), ("strategy", strategy.json),
+      ("layer_counts", .integers(split.layerCounts)),
       ("stage_choices", split.choices.map { .array($0.map(\.json)) }), ("prediction", prediction.json),
       ("measured_prices", measuredPrices.isEmpty ? nil : .array(measuredPrices.map(\.json))),
       ("sharding_options", shardingOptions.isEmpty ? nil : .array(shardingOptions.map(\.json))),
       ("arrangement", arrangement.json(cluster: cluster)), ("certificate", certificate.json),
       ("alternatives", .array(alternatives.map(\.json))),
       ("kinds_that_do_not_fit", .strings(impossibleFamilies)))
-    let inputs = object(("question", question.json), ("job", job.json), ("cluster", cluster.json))
+    let inputs = object(("question", question.json), ("job", question.job.json), ("cluster", cluster.json))
     guard case .object(let first) = head, case .object(let last) = inputs else { return head }
     return .object(first + derivedSections.map { JSONMember($0.key, $0.value) } + last)
   }
@@ -184,14 +187,15 @@ extension Plan {
 }
 
 extension Plan.Alternative {
-  init(_ field: Field, job: TrainingJob, host: ClusterDescription.Host?) throws(DocumentError) {
+  init(_ field: Field, question: Plan.Question) throws(DocumentError) {
     var fields = try field.fields()
     family = try fields.optional("kind")?.name()
     reason = try fields.required("reason").string()
+    precision = try question.chosenPrecision(&fields)
     strategy = try Strategy(fields.required("strategy"))
     split = try Split(
       layerCounts: fields.required("layer_counts"), choices: fields.optional("stage_choices"), strategy: strategy,
-      job: job, host: host)
+      job: question.job, host: question.cluster.host)
     iterationSeconds = try fields.required("iteration_seconds").positiveResult()
     tokensPerSecondPerDevice = try fields.required("tokens_per_second_per_device").positiveResult()
     modelFLOPUtilization = try fields.required("model_flop_utilization").nonNegativeResult()
@@ -207,6 +211,6 @@ extension Plan.Alternative {
       ("model_flop_utilization", .number(modelFLOPUtilization)), ("peak_bytes", .integer(peakBytes)),
       ("verdict", .string(verdict.rawValue)), ("layer_counts", .integers(split.layerCounts)),
       ("stage_choices", split.choices.map { .array($0.map(\.json)) }),
-      ("strategy", strategy.json))
+      ("precision", precision.map { .string($0.rawValue) }), ("strategy", strategy.json))
   }
 }

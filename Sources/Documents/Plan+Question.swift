@@ -11,6 +11,7 @@ extension Plan {
     package static let usualResultCount = 5, usualCompletionLimit = 20_000
 
     package let cluster: ClusterDescription
+    /// What is to be trained, in the precision that was stated: a plan's own may be narrower where that is allowed.
     package let job: TrainingJob
     /// Nodes of the cluster that are used.
     package let nodeCount: Int
@@ -46,6 +47,12 @@ extension Plan {
       self.completionLimit = completionLimit
     }
 
+    /// Why a plan may not multiply in a precision; nil if it may, see
+    /// ``Allowance/exclusion(of:job:devices:capabilities:)``.
+    package func exclusion(of precision: Precision) -> String? {
+      allowance.exclusion(of: precision, job: job, devices: cluster.devices, capabilities: capabilities)
+    }
+
     /// What the framework offers; nil for ``anyFramework``.
     package var capabilities: Capabilities? { Capabilities.named(framework) }
 
@@ -76,13 +83,15 @@ extension Plan.Question {
     }
     _ = try fields.optional("framework_version")?.name()
     let coefficientField = try fields.required("coefficients")
+    let allowedField = fields.optional("allowed")
+    let allowance = try allowedField.map { (field) throws(DocumentError) in try Allowance(field) } ?? .exact
+    if let allowedField, let reason = allowance.contradiction(job.precision) { throw allowedField.conflict(reason) }
     let margin = try fields.required("margin").number(in: Self.margins, expected: "a number from 0 to 0.5")
     try self.init(
       cluster: cluster, job: job, nodeCount: fields.required("nodes").integer(in: 1...cluster.nodeCount),
       framework: framework, coefficientName: Self.coefficientName(coefficientField, cluster: cluster),
-      fixed: StrategyPattern(fields.required("fixed")),
-      allowance: fields.optional("allowed").map { (field) throws(DocumentError) in try Allowance(field) } ?? .exact,
-      margin: margin, resultCount: fields.required("results").integer(in: 1...100),
+      fixed: StrategyPattern(fields.required("fixed")), allowance: allowance, margin: margin,
+      resultCount: fields.required("results").integer(in: 1...100),
       completionLimit: fields.required("completion_limit").integer(in: 1...1_000_000_000))
     if let version = fields.optional("framework_version"), try version.string() != capabilities?.version {
       throw version.error(expected: capabilities.map { "\"\($0.version)\", the version that is known" } ?? "none")
@@ -97,6 +106,24 @@ extension Plan.Question {
       throw field.error(expected: "a framework of the device profile")
     }
     return name
+  }
+
+  /// The `precision` of a plan or of an alternative: stated where it may be chosen, and nowhere else.
+  func chosenPrecision(_ fields: inout Fields) throws(DocumentError) -> Precision? {
+    guard allowance.narrowsProducts else {
+      if let field = fields.optional("precision") {
+        throw field.conflict("it is the job's own: low-precision is not allowed")
+      }
+      return nil
+    }
+    guard let field = fields.optional("precision") else {
+      throw fields.whole.conflict("low-precision is allowed, but precision is missing")
+    }
+    let precision = try field.choice(of: Precision.self)
+    if let reason = exclusion(of: precision) {
+      throw field.conflict("\(precision.rawValue) cannot be chosen: \(reason)")
+    }
+    return precision
   }
 
   var json: JSON {

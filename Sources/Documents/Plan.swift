@@ -6,6 +6,8 @@ package struct Plan: Sendable, Equatable {
     package let strategy: Strategy
     /// Its layers and what its stages trade for memory.
     package let split: Split
+    /// What it multiplies in, where a plan may choose; nil where that is the job's.
+    package let precision: Precision?
     package let iterationSeconds: Double
     package let peakBytes: Int
     package let tokensPerSecondPerDevice: Double
@@ -19,14 +21,18 @@ package struct Plan: Sendable, Equatable {
     package static let firstOrder = "first-order training"
     /// The family of workers with outer steps, where the plan has none.
     package static let outer = "outer steps of workers"
+    /// The family of all that multiply in a precision, where the plan does in another.
+    package static func products(in precision: Precision) -> String { "products in \(precision.rawValue)" }
     /// Why it lost, as a sentence.
     package let reason: String
 
     package init(
-      strategy: Strategy, split: Split, prediction: Prediction, family: String?, reason: String
+      strategy: Strategy, split: Split, precision: Precision? = nil, prediction: Prediction, family: String?,
+      reason: String
     ) {
       self.strategy = strategy
       self.split = split
+      self.precision = precision
       iterationSeconds = prediction.iterationSeconds
       peakBytes = prediction.peakBytes
       tokensPerSecondPerDevice = prediction.tokensPerSecondPerDevice
@@ -41,6 +47,8 @@ package struct Plan: Sendable, Equatable {
   package let toolVersion: String
   /// What was asked: everything that decides the answer.
   package let question: Question
+  /// What is trained, in the precision that the plan multiplies in: whoever prices, runs or launches a plan reads it here.
+  package let job: TrainingJob
   package let strategy: Strategy
   /// The layers of each stage, and what it trades for memory.
   package let split: Split
@@ -57,13 +65,16 @@ package struct Plan: Sendable, Equatable {
   /// Families of strategies of which nothing fits.
   package let impossibleFamilies: [String]
 
+  /// - Parameter job: the question's in the precision that was chosen; nil for the question's own.
   package init(
-    toolVersion: String, question: Question, strategy: Strategy, split: Split, arrangement: NodeArrangement,
-    prediction: Prediction, measuredPrices: [MeasuredPrice] = [], shardingOptions: [ShardingOption] = [],
+    toolVersion: String, question: Question, job: TrainingJob? = nil, strategy: Strategy, split: Split,
+    arrangement: NodeArrangement, prediction: Prediction, measuredPrices: [MeasuredPrice] = [],
+    shardingOptions: [ShardingOption] = [],
     certificate: Certificate, alternatives: [Alternative], impossibleFamilies: [String]
   ) {
     self.toolVersion = toolVersion
     self.question = question
+    self.job = job ?? question.job
     self.strategy = strategy
     self.split = split
     self.arrangement = arrangement
@@ -76,7 +87,8 @@ package struct Plan: Sendable, Equatable {
   }
 
   package var cluster: ClusterDescription { question.cluster }
-  package var job: TrainingJob { question.job }
+  /// What the plan multiplies in, where it may choose; nil where that is the job's.
+  package var chosenPrecision: Precision? { question.allowance.narrowsProducts ? job.precision : nil }
   /// The framework whose coefficients were used.
   package var coefficientName: String { question.coefficientName }
 

@@ -29,12 +29,15 @@ extension Strategy {
   package var short: String { short(Self.keys) }
 
   /// A table cell with what its stages recompute: `1/32` layers in place of `full` where that is not all of them.
-  package func short(of split: Split) -> String {
+  ///
+  /// - Parameter precision: what it multiplies in, where a plan may choose.
+  package func short(of split: Split, in precision: Precision? = nil) -> String {
     let recomputed = recomputedShare(of: split).map { "\($0.count)/\($0.all)" }
-    return Self.keys.compactMap { key in
+    let parts = Self.keys.compactMap { key in
       let short = key.short(self)
       return key.property == \Strategy.recompute ? recomputed ?? short : short
-    }.joined(separator: " ")
+    }
+    return (parts + [precision?.rawValue].compactMap { $0 }).joined(separator: " ")
   }
 
   /// How many layers are recomputed of how many, where stages choose for themselves and not all layers are.

@@ -127,7 +127,8 @@ extension Sweep {
     case .none(let reason): members.append(("no_plan", .string(reason)))
     case .plan(let plan):
       members += [
-        ("strategy", plan.strategy.json), ("iteration_seconds", .number(plan.prediction.iterationSeconds)),
+        ("precision", plan.chosenPrecision.map { .string($0.rawValue) }), ("strategy", plan.strategy.json),
+        ("iteration_seconds", .number(plan.prediction.iterationSeconds)),
         ("tokens_per_second", row.tokensPerSecond.map(JSON.number)),
         ("tokens_per_second_per_device", row.tokensPerSecondPerDevice.map(JSON.number)),
         ("peak_bytes", .integer(plan.prediction.peakBytes)),

@@ -54,14 +54,15 @@ package import JSONText
     return other
   }
 
-  /// The same job of another model, with other sequences, or with gradients accumulated otherwise.
+  /// The same job of another model, with other sequences, in another precision, or with gradients accumulated otherwise.
   package func with(
     model other: ModelDescription? = nil, sequenceLength length: Int? = nil, globalBatch batch: Int? = nil,
-    accumulatesGradientsInFP32 inFP32: Bool? = nil
+    precision another: Precision? = nil, accumulatesGradientsInFP32 inFP32: Bool? = nil
   ) throws(Contradiction) -> TrainingJob {
     var job = try TrainingJob(
       model: other ?? model, sequenceLength: length ?? sequenceLength, globalBatch: batch ?? globalBatch,
-      precision: precision, accumulatesGradientsInFP32: inFP32 ?? accumulatesGradientsInFP32, optimizer: optimizer)
+      precision: another ?? precision, accumulatesGradientsInFP32: inFP32 ?? accumulatesGradientsInFP32,
+      optimizer: optimizer)
     job.zerothOrder = zerothOrder
     job.outer = outer
     job.expertLoad = expertLoad

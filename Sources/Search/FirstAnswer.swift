@@ -25,7 +25,7 @@ extension PlanSearch {
     let answer = searches.compactMap { firstAnswer(in: $0) }.stablySorted(by: \.scoreSeconds).first
     return Result(
       best: answer.map { [$0] } ?? [], fastest: nil,
-      arrangement: answer.map { NodeArranger(model: model).arrangement(of: $0, wasSearched: false) },
+      arrangement: answer.map { NodeArranger(model: model(of: $0)).arrangement(of: $0, wasSearched: false) },
       certificate: certificate(
         of: searches, orderCount: orders.count, answer: answer, fastest: answer, plainerCount: 0, steps: steps),
       families: [], shortage: nil, changes: nil)
@@ -52,7 +52,8 @@ extension PlanSearch {
       let score = seconds * (verdict == .fits ? 1 : Self.headroomSurcharge)
       if score < best?.scoreSeconds ?? .infinity {
         best = Completion(
-          strategy: strategy, split: split, nodeOrder: model.nodeOrder, iterationSeconds: seconds, scoreSeconds: score)
+          strategy: strategy, precision: model.job.precision, split: split, nodeOrder: model.nodeOrder,
+          iterationSeconds: seconds, scoreSeconds: score)
       }
       eventCount += cost.evaluatedPassCount
       if eventCount >= Self.eventLimit { break }

@@ -156,7 +156,8 @@ struct Frontier {
     let score = seconds * (verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
     guard score < cutoffSeconds else { return nil }
     return PlanSearch.Completion(
-      strategy: strategy, split: split, nodeOrder: nodeOrder, iterationSeconds: seconds, scoreSeconds: score)
+      strategy: strategy, precision: model.job.precision, split: split, nodeOrder: nodeOrder, iterationSeconds: seconds,
+      scoreSeconds: score)
   }
 
   /// The best split of a candidate, unless none scores below the cutoff.
@@ -233,8 +234,8 @@ struct Frontier {
           let named = named(candidate.strategy, placed.split)
         else { continue }
         result.completion = PlanSearch.Completion(
-          strategy: named, split: placed.split, nodeOrder: placed.nodeOrder, iterationSeconds: placed.seconds,
-          scoreSeconds: score)
+          strategy: named, precision: model.job.precision, split: placed.split, nodeOrder: placed.nodeOrder,
+          iterationSeconds: placed.seconds, scoreSeconds: score)
       }
     }
     if arranger.isNeeded {

@@ -5,6 +5,8 @@ package import Documents
 package struct MemoryShortage: Sendable, Equatable {
   /// The strategy whose tightest stage needs least.
   package let strategy: Strategy
+  /// What it multiplies in.
+  package let precision: Precision
   /// A split with which it needs least.
   package let split: Split
   /// The stage that needs most.
@@ -67,6 +69,7 @@ package struct MemoryShortage: Sendable, Equatable {
     }
     guard let nearest else { return nil }
     strategy = nearest.unfit.strategy
+    precision = model.job.precision
     let cost = model.cost(of: strategy)
     let split = try Self.split(
       of: cost, freedom: nearest.unfit.freedom, excessBytes: nearest.excessBytes, watch: watch)

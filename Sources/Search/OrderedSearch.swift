@@ -1,7 +1,7 @@
 import Costing
 import Documents
 
-/// The search with the nodes in one order, as far as it went.
+/// The search in one precision and with the nodes in one order, as far as it went.
 struct OrderedSearch {
   private let search: PlanSearch
   /// Whose bounds hold for every order of the nodes that may be chosen.
@@ -12,7 +12,7 @@ struct OrderedSearch {
   /// The walk to the best of all.
   private(set) var main = Frontier.Walk()
 
-  /// The search's model with the nodes in this order.
+  /// The search's model in this precision and with the nodes in this order.
   let model: CostModel
   /// Whether the whole lattice was priced, so that its bounds hold.
   let isWhole: Bool
@@ -38,9 +38,10 @@ struct OrderedSearch {
   /// Prices the lattice in some orders of the nodes together.
   ///
   /// - Parameters:
-  ///   - models: the search's, each in some order of its nodes; one, or several of which no links were measured.
+  ///   - models: the search's in one precision, each in some order of its nodes; one, or several of which no links were
+  ///     measured.
   ///   - pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
-  ///   - other: the search in another order of the nodes.
+  ///   - other: the search in the same precision and another order of the nodes.
   /// - Returns: in the order of the models.
   /// - Throws: ``Stopped``.
   static func priced(
@@ -90,27 +91,38 @@ struct OrderedSearch {
     // A family without members is none of this job's.
     let families = StrategyFamily.others(than: answer.strategy, stagesDiffer: answer.split.choices != nil)
       .filter { $0.isPossible(in: priced) }
-    let walks = steps.takeBesideEachOther(families.count, threadCount: search.options.threadCount) {
-      (place, watch) throws(Stopped) in try walk(to: families[place], watch: watch)
+    let found = steps.takeBesideEachOther(families.count, threadCount: search.options.threadCount) {
+      (place, watch) throws(Stopped) in try best(of: families[place], watch: watch)
     }
-    // Nothing is known of a family whose walk came to the limit before it found anything.
-    return zip(families, walks).filter { !$1.best.isEmpty || $1.ending == .exhausted }.map { ($0.name, $1.best.first) }
+    return zip(families, found).filter { $1.completion != nil || $1.isKnown }.map { ($0.name, $1.completion) }
   }
 
-  /// The walk to the best of a family.
+  /// The best of a family, as ``best(among:steps:)`` has it.
   ///
   /// - Throws: ``Stopped``.
-  private func walk(to family: StrategyFamily, watch: StopWatch) throws(Stopped) -> Frontier.Walk {
+  private func best(
+    of family: StrategyFamily, watch: StopWatch
+  ) throws(Stopped) -> (completion: PlanSearch.Completion?, isKnown: Bool) {
     let members = priced.order.filter {
       family.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
     }
     var steps = SearchSteps(interruption: { watch.isRequested ? .user : nil })
-    var frontier = frontier
+    var own = self
+    let found = own.best(among: members, steps: &steps)
+    if steps.stop != nil { throw Stopped() }
+    return found
+  }
+
+  /// The best of some candidates, least bound first.
+  ///
+  /// - Returns: whether it is known where there is none: not if the walk was stopped, or came to its limit, before it found any.
+  mutating func best(
+    among members: [Int], steps: inout SearchSteps
+  ) -> (completion: PlanSearch.Completion?, isKnown: Bool) {
     let found = frontier.bestFirst(
       among: members, resultCount: 1, completionLimit: search.options.completionLimit,
       patience: Self.familyPatience, steps: &steps, progress: { _, _ in })
-    if steps.stop != nil { throw Stopped() }
-    return found
+    return (found.best.first, found.ending == .exhausted)
   }
 
   /// Why nothing fits in this order; nil where something might.
@@ -119,15 +131,17 @@ struct OrderedSearch {
   func shortage(watch: StopWatch) throws(Stopped) -> MemoryShortage? {
     guard main.best.isEmpty, main.ending == .exhausted else { return nil }
     return try MemoryShortage(
-      priced: priced, model: search.model, pattern: search.pattern, allowance: search.allowance,
-      capabilities: search.capabilities, watch: watch)
+      priced: priced, model: search.model(in: model.job.precision), pattern: search.pattern,
+      allowance: search.allowance, capabilities: search.capabilities, watch: watch)
   }
 }
 
 extension PlanSearch {
   /// Counts add up, and no strategy beats the least of the bounds.
   ///
-  /// - Parameter steps: of the search; where it was stopped before all orders were priced, nothing is known of the rest.
+  /// - Parameters:
+  ///   - orderCount: orders of the nodes that are to be searched, of all precisions.
+  ///   - steps: of the search; where it was stopped before all orders were priced, nothing is known of the rest.
   func certificate(
     of searches: [OrderedSearch], orderCount: Int, answer: Completion?, fastest: Completion?, plainerCount: Int,
     steps: SearchSteps
@@ -153,6 +167,12 @@ extension PlanSearch {
       programCount: sum(\.main.programCount), plainerCount: plainerCount,
       stoppedAfter: steps.stop == nil ? nil : steps.count,
       // Of several orders, strategies would be told apart by no word.
-      proofs: searches.count == 1 ? searches[0].main.proofs : [])
+      proofs: orderCount == models.count ? searches.flatMap(proofs) : [])
+  }
+
+  /// What is proven in a precision, which is named where there are several.
+  private func proofs(of search: OrderedSearch) -> [Certificate.Proof] {
+    let precision = allowance.narrowsProducts ? search.model.job.precision : nil
+    return precision == nil ? search.main.proofs : search.main.proofs.map { $0.in(precision) }
   }
 }

@@ -7,22 +7,23 @@ import Documents
 /// |---|---|
 /// | 1 | gradients in every step before outer steps of workers, and these before losses alone |
 /// | 2 | fewer workers |
-/// | 3 | exact collectives before quantised ones |
-/// | 4 | one copy of the weights before a secondary one |
-/// | 5 | a ZeRO stage before shard levels |
-/// | 6 | less of the update, no weights, no activations and no outer states on the host |
-/// | 7 | optimizer states on the device before offload |
-/// | 8 | stages that recompute alike before stages that choose |
-/// | 9 | equal layers on all stages before others |
-/// | 10 | a lower tensor degree |
-/// | 11 | plain 1F1B before interleaving |
-/// | 12 | a lower pipeline degree |
-/// | 13 | a lower ZeRO stage |
-/// | 14 | less recomputation |
-/// | 15 | no sequence parallelism |
-/// | 16 | losses divided among fewer replicas |
-/// | 17 | a lower context degree, then keys and values around a ring before the other exchanges |
-/// | 18 | undivided experts' width, a plainer way of tokens, no overlap of it, then a lower expert degree |
+/// | 3 | products in the job's own precision, then in the format that changes least of what they multiply |
+/// | 4 | exact collectives before quantised ones |
+/// | 5 | one copy of the weights before a secondary one |
+/// | 6 | a ZeRO stage before shard levels |
+/// | 7 | less of the update, no weights, no activations and no outer states on the host |
+/// | 8 | optimizer states on the device before offload |
+/// | 9 | stages that recompute alike before stages that choose |
+/// | 10 | equal layers on all stages before others |
+/// | 11 | a lower tensor degree |
+/// | 12 | plain 1F1B before interleaving |
+/// | 13 | a lower pipeline degree |
+/// | 14 | a lower ZeRO stage |
+/// | 15 | less recomputation |
+/// | 16 | no sequence parallelism |
+/// | 17 | losses divided among fewer replicas |
+/// | 18 | a lower context degree, then keys and values around a ring before the other exchanges |
+/// | 19 | undivided experts' width, a plainer way of tokens, no overlap of it, then a lower expert degree |
 ///
 /// Of what is equally plain the fastest is taken. How late workers hear from each other comes last of all: the answer has the
 /// least delay that is within the margin, see ``PlanSearch/withLeastDelay(_:within:)``.
@@ -30,9 +31,10 @@ struct Plainness: Hashable, Comparable {
   private let places: [Int]
 
   /// - Parameters:
+  ///   - productError: of what products multiply, see ``Precision/productError``; 0 in the job's own precision.
   ///   - freedom: what the stages choose.
   ///   - hasEqualLayers: whether all virtual stages have as many layers.
-  init(_ strategy: Strategy, freedom: StageFreedom, hasEqualLayers: Bool) {
+  init(_ strategy: Strategy, productError: Double = 0, freedom: StageFreedom, hasEqualLayers: Bool) {
     let sharding = strategy.sharding, hosting = strategy.hosting
     let update =
       switch strategy.update {
@@ -41,7 +43,7 @@ struct Plainness: Hashable, Comparable {
       case .zerothOrder: 2
       }
     places = [
-      update, strategy.workerDegree,
+      update, strategy.workerDegree, Int((productError * 1e4).rounded()),
       sharding.isQuantised || strategy.outer.format.isRounded ? 1 : 0,
       OuterStep.Format.allCases.firstIndex(of: strategy.outer.format) ?? 0,
       sharding.secondaryDegree == nil ? 0 : 1, strategy.hasShardLevels ? 1 : 0, hosting.updatePercent,
@@ -110,12 +112,15 @@ extension PlanSearch {
   private func entries(within limitSeconds: Double, among searches: [OrderedSearch]) -> [Entry] {
     let layerCount = model.job.model.layerCount
     return searches.enumerated().flatMap { place, search in
-      search.priced.order.prefix { search.priced.candidates[$0].boundSeconds <= limitSeconds }.flatMap { index in
+      let precision = search.model.job.precision
+      let productError = precision == model.job.precision ? 0 : precision.productError
+      return search.priced.order.prefix { search.priced.candidates[$0].boundSeconds <= limitSeconds }.flatMap { index in
         let candidate = search.priced.candidates[index], strategy = candidate.strategy
         func entry(evenSplit: Split?, hasEqualLayers: Bool) -> Entry {
           Entry(
             place: place, index: index, evenSplit: evenSplit, boundSeconds: candidate.boundSeconds,
-            plainness: Plainness(strategy, freedom: candidate.freedom, hasEqualLayers: hasEqualLayers))
+            plainness: Plainness(
+              strategy, productError: productError, freedom: candidate.freedom, hasEqualLayers: hasEqualLayers))
         }
         let laysOutChunks = strategy.laysOutChunks(of: model.job.model)
         if strategy.hasEqualStages, !laysOutChunks { return [entry(evenSplit: nil, hasEqualLayers: true)] }

@@ -17,15 +17,16 @@ extension PlanSearch {
   /// The plan of a result of this search; nil when nothing was found.
   package func plan(of result: Result, toolVersion: String) -> Plan? {
     guard let winner = result.best.first, let arrangement = result.arrangement else { return nil }
-    let prediction = Self.prediction(of: winner, model: model)
+    let prediction = prediction(of: winner), model = model(of: winner)
     func alternative(_ completion: Completion, family: String?) -> Plan.Alternative {
-      let other = Self.prediction(of: completion, model: model)
+      let other = self.prediction(of: completion)
       return Plan.Alternative(
-        strategy: completion.strategy, split: completion.split, prediction: other, family: family,
+        strategy: completion.strategy, split: completion.split,
+        precision: allowance.narrowsProducts ? completion.precision : nil, prediction: other, family: family,
         reason: Self.reason(for: other, losingTo: prediction))
     }
     return Plan(
-      toolVersion: toolVersion, question: question, strategy: winner.strategy, split: winner.split,
+      toolVersion: toolVersion, question: question, job: model.job, strategy: winner.strategy, split: winner.split,
       arrangement: arrangement, prediction: prediction,
       measuredPrices: model.measuredPrices(of: winner.strategy),
       shardingOptions: ShardingComparison.options(
@@ -37,8 +38,8 @@ extension PlanSearch {
       impossibleFamilies: result.families.filter { $0.completion == nil }.map(\.name))
   }
 
-  private static func prediction(of completion: Completion, model: CostModel) -> Prediction {
-    let arranged = model.arranged(completion.nodeOrder)
+  private func prediction(of completion: Completion) -> Prediction {
+    let arranged = model(of: completion).arranged(completion.nodeOrder)
     return arranged.prediction(
       of: arranged.cost(of: completion.strategy), split: completion.split)
   }

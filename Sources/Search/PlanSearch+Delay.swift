@@ -31,7 +31,7 @@ extension PlanSearch {
   private func withLeastPeriod(
     _ completion: Completion, with other: Strategy? = nil, within limitSeconds: Double
   ) -> Completion? {
-    let strategy = other ?? completion.strategy, model = model.arranged(completion.nodeOrder)
+    let strategy = other ?? completion.strategy, model = model(of: completion).arranged(completion.nodeOrder)
     let cost = model.cost(of: strategy)
     let surcharge = cost.verdict(of: cost.stageMemory(of: completion.split)) == .fits ? 1 : Self.headroomSurcharge
     var scratch = EvaluationScratch()
@@ -39,8 +39,8 @@ extension PlanSearch {
       let strategy = strategy.with(\.outer.period, period)
       let seconds = model.cost(of: strategy).iterationSeconds(of: completion.split, scratch: &scratch)
       return Completion(
-        strategy: strategy, split: completion.split, nodeOrder: completion.nodeOrder, iterationSeconds: seconds,
-        scoreSeconds: seconds * surcharge)
+        strategy: strategy, precision: completion.precision, split: completion.split, nodeOrder: completion.nodeOrder,
+        iterationSeconds: seconds, scoreSeconds: seconds * surcharge)
     }
     let longest = strategy.outer.period
     var low = pattern[dynamicMember: \.outer.period] ?? allowance.outerPeriods?.lowerBound ?? longest, high = longest

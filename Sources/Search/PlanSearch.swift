@@ -9,6 +9,8 @@ package import Documents
 /// ``Plainness``. Results do not depend on the number of threads: bounds are computed into places of their
 /// own, and everything after that is in one order.
 ///
+/// Where a plan may choose its precision, every precision is searched, see ``model(in:)``.
+///
 /// Outer steps of workers are searched with the longest period that is allowed; the answer has the least delay that the
 /// margin leaves, see ``withLeastDelay(_:within:)``.
 package struct PlanSearch: Sendable {
@@ -56,6 +58,8 @@ package struct PlanSearch: Sendable {
   package struct Completion: Sendable, Equatable {
     /// The strategy that was completed.
     package let strategy: Strategy
+    /// What it multiplies in.
+    package let precision: Precision
     /// The best split of its layers that was found.
     package let split: Split
     /// The nodes it was placed on, in order, by their index in the cluster.
@@ -85,6 +89,8 @@ package struct PlanSearch: Sendable {
   }
 
   let model: CostModel
+  /// The same in every precision that a plan may have, the job's own first.
+  let models: [CostModel]
   /// What is fixed.
   package let pattern: StrategyPattern
   /// What may change values.
@@ -108,11 +114,13 @@ package struct PlanSearch: Sendable {
     self.pattern = pattern
     self.allowance = allowance
     self.options = options
+    models = Self.models(of: model, allowance: allowance, capabilities: capabilities)
   }
 
   /// Runs the search.
   ///
-  /// Orders of the nodes come one after another: what is found in one order is what the next have to beat.
+  /// Precisions, and orders of the nodes in each, come one after another: what is found in one is what the next have to
+  /// beat.
   ///
   /// - Parameters:
   ///   - interruption: asked often and on any thread; an answer ends the search within a fraction of a second with the
@@ -142,12 +150,13 @@ package struct PlanSearch: Sendable {
   private func result(
     steps: inout SearchSteps, explains: Bool, progress: (_ done: Int, _ total: Int) -> Void
   ) -> Result {
-    let orders = model.cluster.isMixed ? deviceOrders : [model]
+    let orders = models.flatMap { deviceOrders(of: $0) }
     var searches: [OrderedSearch] = []
     var found: [(place: Int, completion: Completion)] = []
     for batch in pricedTogether(orders) {
+      let other = searches.first { $0.model.job.precision == batch[0].job.precision }
       let begun = steps.take { (watch) throws(Stopped) in
-        try OrderedSearch.priced(self, models: batch, sharing: searches.first, watch: watch)
+        try OrderedSearch.priced(self, models: batch, sharing: other, watch: watch)
       }
       guard let begun else { break }
       for var search in begun {
@@ -170,7 +179,11 @@ package struct PlanSearch: Sendable {
       plainerCount = plainest.lookCount
     }
     let next = found.map(\.completion).filter { $0 != answer?.completion && $0 != fastest?.completion }
-    let families = answer.map { searches[$0.place].families(otherThan: $0.completion, steps: &steps) } ?? []
+    let families =
+      answer.map {
+        searches[$0.place].families(otherThan: $0.completion, steps: &steps)
+          + otherPrecisions(than: $0.completion, among: &searches, steps: &steps)
+      } ?? []
     if let found = answer, let fastest {
       let limit = fastest.completion.scoreSeconds * (1 + options.margin)
       answer = (found.place, withLeastDelay(found.completion, within: limit))
@@ -189,7 +202,7 @@ package struct PlanSearch: Sendable {
     return Result(
       best: Array(best.prefix(options.resultCount)),
       fastest: isFastest ? nil : fastest?.completion,
-      arrangement: answer.map { NodeArranger(model: model).arrangement(of: $0.completion) },
+      arrangement: answer.map { NodeArranger(model: model(of: $0.completion)).arrangement(of: $0.completion) },
       certificate: certificate(
         of: searches, orderCount: orders.count, answer: answer?.completion, fastest: fastest?.completion,
         plainerCount: plainerCount, steps: steps),

@@ -64,8 +64,9 @@ package struct PlanVerification: Sendable {
       at: "/measured_prices")
     let arrangement = NodeArranger(model: given).arrangement(
       of: PlanSearch.Completion(
-        strategy: plan.strategy, split: plan.split, nodeOrder: plan.arrangement.nodeOrder,
-        iterationSeconds: prediction.iterationSeconds, scoreSeconds: prediction.iterationSeconds),
+        strategy: plan.strategy, precision: plan.job.precision, split: plan.split,
+        nodeOrder: plan.arrangement.nodeOrder, iterationSeconds: prediction.iterationSeconds,
+        scoreSeconds: prediction.iterationSeconds),
       wasSearched: plan.arrangement.reason != .stopped)
     comparison.compare(
       plan.arrangement.json(cluster: plan.cluster), with: arrangement.json(cluster: plan.cluster), at: "/arrangement")

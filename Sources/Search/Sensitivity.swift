@@ -40,6 +40,14 @@ package struct Sensitivity: Sendable {
     func seconds(_ model: CostModel, _ strategy: Strategy, _ split: Split) -> Double {
       model.cost(of: strategy).iterationSeconds(of: split, scratch: &scratch)
     }
+    /// Of the alternatives that multiply in another precision than the plan.
+    var others: [Precision: CostModel] = [:]
+    for precision in Precision.allCases
+    where precision != plan.job.precision && plan.alternatives.contains(where: { $0.precision == precision }) {
+      guard let job = try? plan.job.with(precision: precision) else { continue }
+      others[precision] = try CostModel(cluster: plan.cluster, job: job, frameworkName: plan.coefficientName)
+        .arranged(plan.arrangement.nodeOrder)
+    }
     func score(_ model: CostModel, of alternative: Plan.Alternative) -> Double {
       seconds(model, alternative.strategy, alternative.split)
         * (alternative.verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
@@ -48,17 +56,21 @@ package struct Sensitivity: Sendable {
     /// The alternative that scores least, if it scores less than the plan.
     func winner(_ resource: CostModel.Resource, _ factor: Double, among indices: [Int]) -> Int? {
       let scaled = model.scaling(resource, by: factor)
+      let scaledOthers = others.mapValues { $0.scaling(resource, by: factor) }
       var least = seconds(scaled, plan.strategy, plan.split) * surcharge * (1 - 1e-9)
       var winner: Int?
       for index in indices {
-        let other = score(scaled, of: plan.alternatives[index])
+        let alternative = plan.alternatives[index]
+        let other = score(alternative.precision.flatMap { scaledOthers[$0] } ?? scaled, of: alternative)
         if other < least { (least, winner) = (other, index) }
       }
       return winner
     }
     // What already scores less where nothing changes, on these nodes, is no alternative to turn to.
     let rivals = plan.alternatives.indices.filter {
-      Self.canBePriced(plan.alternatives[$0], model: model) && winner(.computation, 1, among: [$0]) == nil
+      let alternative = plan.alternatives[$0]
+      return Self.canBePriced(alternative, model: alternative.precision.flatMap { others[$0] } ?? model)
+        && winner(.computation, 1, among: [$0]) == nil
     }
     let own = seconds(model, plan.strategy, plan.split)
     entries = CostModel.Resource.all(of: plan.cluster).map { resource in

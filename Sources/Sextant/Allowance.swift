@@ -49,6 +49,16 @@ public struct Allowance: Sendable, Equatable {
         quantisationTolerance: nil, outerPeriods: periods, outerTolerance: tolerance))
   }
 
+  /// Products of blocks in a narrower format than the job's bf16, FP8 or FP4: the plan chooses among those that all devices
+  /// multiply in and the framework can be told. Weights, gradients and what is sent stay in bf16.
+  ///
+  /// - Parameter tolerance: the largest relative error of what is multiplied that is accepted, from 1e-9 to 1: 0.03 admits
+  ///   FP8 by blocks, 0.06 all FP8, 0.15 FP4 as well.
+  public static func lowPrecision(tolerance: Double) throws(SextantError) -> Allowance {
+    try check(tolerance: tolerance)
+    return Allowance(document: Documents.Allowance(quantisationTolerance: nil, productTolerance: tolerance))
+  }
+
   private static func check(tolerance: Double) throws(SextantError) {
     guard (1e-9...1).contains(tolerance) else {
       throw SextantError(
@@ -56,7 +66,8 @@ public struct Allowance: Sendable, Equatable {
     }
   }
 
-  /// What either of two allows; of two ranges of periods, what either holds and all between.
+  /// What either of two allows; of two ranges of periods, what either holds and all between. Of one method the larger
+  /// tolerance holds, and of several methods' the least, for all.
   public func and(_ other: Allowance) -> Allowance {
     let tolerances = [document.quantisationTolerance, other.document.quantisationTolerance].compactMap { $0 }
     let periods = [document.outerPeriods, other.document.outerPeriods].compactMap { $0 }
@@ -67,7 +78,15 @@ public struct Allowance: Sendable, Equatable {
       document: Documents.Allowance(
         quantisationTolerance: tolerances.max(),
         zerothOrder: document.admitsZerothOrder || other.document.admitsZerothOrder, outerPeriods: between,
-        outerTolerance: [document.outerTolerance, other.document.outerTolerance].compactMap { $0 }.max()))
+        outerTolerance: [document.outerTolerance, other.document.outerTolerance].compactMap { $0 }.max(),
+        productTolerance: [document.productTolerance, other.document.productTolerance].compactMap { $0 }.max()))
+  }
+
+  /// Refuses to choose a precision for a job whose own is none to choose from.
+  func check(_ precision: Documents.Precision) throws(SextantError) {
+    if let reason = document.contradiction(precision) {
+      throw SextantError(.argument, location: "precision", expected: reason)
+    }
   }
 
   /// Refuses to fix what only an allowance may choose.

@@ -7,10 +7,13 @@ struct ComparisonSteps {
   private let plan: Documents.Plan
   private let capabilities: Capabilities?
   private let parts: [Part]
+  /// What prices the plan's precision, where that is another than what runs has.
+  private let narrow: CostModel?
 
   /// A part of a strategy and its split that changes as one. The data degree is what the others leave.
   private enum Part: String, CaseIterable {
-    case update, tensor, pipeline, virtualStages = "virtual_stages", microBatch = "micro_batch", sharding = "zero_stage"
+    case update, precision, tensor, pipeline, virtualStages = "virtual_stages", microBatch = "micro_batch", sharding =
+      "zero_stage"
     case context, recompute, sequenceParallel = "sequence_parallel", flashAttention = "flash_attention", layers
   }
 
@@ -19,10 +22,17 @@ struct ComparisonSteps {
     self.plan = plan
     self.capabilities = capabilities
     let from = running.strategy, to = plan.strategy
+    let narrow =
+      plan.job.precision == plan.question.job.precision
+      ? nil
+      : try? CostModel(cluster: plan.cluster, job: plan.job, frameworkName: plan.coefficientName)
+        .arranged(running.model.nodeOrder)
+    self.narrow = narrow
     parts = Part.allCases.filter { part in
       switch part {
       // What runs trains by gradients, with workers at most by a change.
       case .update: to.update == .outer
+      case .precision: narrow != nil
       case .tensor: from.tensorDegree != to.tensorDegree
       case .pipeline: from.pipelineDegree != to.pipelineDegree
       case .virtualStages: from.schedule != to.schedule
@@ -63,8 +73,9 @@ struct ComparisonSteps {
 
     func change(_ part: Part, seconds own: Double?, needs: [Part], reason: String?) -> Comparison.Change {
       Comparison.Change(
-        key: part.rawValue, from: words(part, running.strategy, running.split),
-        to: words(part, plan.strategy, plan.split), iterationSeconds: own, gainSeconds: own.map { seconds - $0 },
+        key: part.rawValue, from: words(part, running.strategy, running.split, running.model.job.precision),
+        to: words(part, plan.strategy, plan.split, plan.job.precision), iterationSeconds: own,
+        gainSeconds: own.map { seconds - $0 },
         needs: needs.map(\.rawValue), reason: reason)
     }
   }
@@ -76,16 +87,18 @@ struct ComparisonSteps {
   /// Seconds of what runs with some of its parts as the plan has them, if it can be run and fits.
   private func attempt(_ changed: [Part]) -> Result<Double, Failure> {
     let strategy = strategy(with: changed)
+    let model = changed.contains(.precision) ? narrow ?? running.model : running.model
     let estimate: Costing.Estimate
     do {
       estimate = try Costing.Estimate(
-        model: running.model, strategy: strategy, split: split(of: strategy, with: changed))
+        model: model, strategy: strategy, split: split(of: strategy, with: changed))
     } catch {
       return .failure(Failure(description: "\(error)"))
     }
     let refusal =
       capabilities?.refusal(of: estimate.strategy.ofOneWorker)
-      ?? capabilities?.refusal(of: estimate.strategy.ofOneWorker, job: running.model.job)
+      ?? capabilities?.refusal(of: estimate.strategy.ofOneWorker, job: model.job)
+      ?? (changed.contains(.precision) ? capabilities?.refusal(of: model.job) : nil)
     if let refusal {
       return .failure(Failure(description: "\(refusal)"))
     }
@@ -137,12 +150,15 @@ struct ComparisonSteps {
     return (keepsChoices ?? true ? split : split.with(choices: nil)).laid(by: strategy)
   }
 
-  private func words(_ part: Part, _ strategy: Documents.Strategy, _ split: Split) -> String {
+  private func words(
+    _ part: Part, _ strategy: Documents.Strategy, _ split: Split, _ precision: Documents.Precision
+  ) -> String {
     switch part {
     case .update:
       strategy.update == .outer
         ? "outer (\(strategy.workerDegree.counted("worker")), every \(strategy.outer.period.counted("iteration")))"
         : strategy.update.rawValue
+    case .precision: precision.rawValue
     case .tensor: "\(strategy.tensorDegree)"
     case .pipeline: "\(strategy.pipelineDegree)"
     case .virtualStages:

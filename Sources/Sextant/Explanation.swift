@@ -13,6 +13,8 @@ public struct Explanation: Sendable {
     package let document: Documents.Plan.Alternative
     /// How it divides the training.
     public var strategy: Strategy { Strategy(document.strategy) }
+    /// What it multiplies in, where a plan may choose; nil where that is the job's.
+    public var precision: Precision? { document.precision.map { Precision($0) } }
     /// Of one optimizer step.
     public var iterationSeconds: Double { document.iterationSeconds }
     /// Of the fullest device.

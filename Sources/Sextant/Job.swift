@@ -144,6 +144,22 @@ extension Precision {
   /// What weights and gradients may be in beside fp32: itself but for formats of products alone, whose weights are bf16.
   var storage: Precision { documents.products == nil ? self : .bf16 }
 
+  /// The same as a document's.
+  init(_ document: Documents.Precision) {
+    self =
+      switch document {
+      case .bf16: .bf16
+      case .fp16: .fp16
+      case .fp32: .fp32
+      case .tf32: .tf32
+      case .fp8Delayed: .fp8Delayed
+      case .fp8Current: .fp8Current
+      case .fp8Blockwise: .fp8Blockwise
+      case .mxfp8: .mxfp8
+      case .nvfp4: .nvfp4
+      }
+  }
+
   /// The same, as documents have it.
   fileprivate var documents: Documents.Precision {
     switch self {

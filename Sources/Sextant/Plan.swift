@@ -33,6 +33,9 @@ public struct Plan: Sendable, Equatable {
 
   /// How the training is divided.
   public var strategy: Strategy { Strategy(document.strategy) }
+  /// What it multiplies in: the job's own precision, or a narrower one where ``Allowance/lowPrecision(tolerance:)`` lets it
+  /// choose.
+  public var precision: Precision { Precision(document.job.precision) }
   /// Layers of each virtual stage: `chunk · stages + stage`, in the model's order.
   public var layerCounts: [Int] { document.split.layerCounts }
   /// The nodes that are used, in the order of ranks.

@@ -106,6 +106,7 @@ public struct Planner: Sendable {
       throw SextantError(
         .argument, location: "margin", expected: "expected a fraction from 0 to 0.5", found: "\(options.margin)")
     }
+    try allowance.check(model.job.precision)
     let pattern = fixed?.pattern ?? StrategyPattern()
     if let fixed { try allowance.check(pattern, source: fixed.source) }
     let search = PlanSearch(

@@ -4,7 +4,18 @@ import Documents
 struct DecisionsReport {
   let plan: Plan
 
-  var text: String { classes + launch }
+  var text: String { classes + precisions + launch }
+
+  /// Where the plan chose its precision, among which, and why not among others.
+  private var precisions: String {
+    guard plan.chosenPrecision != nil else { return "" }
+    let own = plan.question.job.precision
+    let others = Precision.allCases.filter { $0.products != nil && $0 != own }
+    let exclusions = others.map { (name: $0.rawValue, reason: plan.question.exclusion(of: $0)) }
+    let searched = [own.rawValue] + exclusions.filter { $0.reason == nil }.map(\.name)
+    return "Precisions to choose from: \(searched.joined(separator: ", "))\n"
+      + exclusions.map { name, reason in reason.map { "  not \(name): \($0)\n" } ?? "" }.joined()
+  }
 
   private var classes: String {
     let exact = plan.decisions.filter { $0.effect == .exact }.map { words($0.name) }
@@ -58,6 +69,7 @@ struct DecisionsReport {
   private func words(_ name: String) -> String {
     switch name {
     case "micro_batch": "micro-batch"
+    case "precision": "products in \(plan.job.precision.rawValue)"
     case "update":
       plan.strategy.update == .outer
         ? "workers train apart from each other between outer steps (CO2)"

@@ -12,11 +12,12 @@ struct InfeasibilityReport {
       return "no feasible plan: \(no)"
     }
     let memory = shortage.stageMemory
+    let precision = shortage.precision == no.model.job.precision ? "" : " in \(shortage.precision.rawValue)"
     let largest = memory.parts.sorted { $0.bytes > $1.bytes }.prefix(3)
       .map { "\($0.name) \(Format.gigabytes($0.bytes))" }.joined(separator: ", ")
     return """
       no feasible plan: none of \(Format.count(no.result.certificate.memoryRejectedCount)) strategies fits; the nearest, \
-      \(shortage.strategy.short), needs \(Format.gigabytes(memory.peakBytes)) on stage \
+      \(shortage.strategy.short)\(precision), needs \(Format.gigabytes(memory.peakBytes)) on stage \
       \(shortage.stageIndex) (\(largest)), \(Format.gigabytes(shortage.excessBytes)) over the \
       \(Format.gigabytes(shortage.limitBytes)) that may be used; would fit with \(changes(shortage))
       """

@@ -55,7 +55,7 @@ struct OuterReport {
     if let other = plan.alternatives.first(where: { $0.family == name }) {
       let faster = plan.prediction.tokensPerSecondPerDevice / other.tokensPerSecondPerDevice
       text += """
-          best plan: \(other.strategy.short(of: other.split)), \(Format.rate(other.tokensPerSecondPerDevice)) tokens/s per device, \
+          best plan: \(other.strategy.short(of: other.split, in: other.precision)), \(Format.rate(other.tokensPerSecondPerDevice)) tokens/s per device, \
         peak \(Format.gigabytes(other.peakBytes))
           here: \(Format.percent(faster)) of its tokens/s
 

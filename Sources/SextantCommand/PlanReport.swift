@@ -26,7 +26,7 @@ struct PlanReport {
     let prediction = plan.prediction
     let stage = plan.tightestStageIndex
     return """
-      \(plan.strategy.words(of: plan.split)), \(Format.count(plan.microBatchCount, of: "micro-batch"))
+      \(plan.strategy.words(of: plan.split))\(precision), \(Format.count(plan.microBatchCount, of: "micro-batch"))
       \(Format.seconds(prediction.iterationSeconds)) an iteration, \
       \(Format.rate(prediction.tokensPerSecondPerDevice)) tokens/s per device, \
       MFU \(Format.percent(prediction.modelFLOPUtilization)), peak \(Format.gigabytes(prediction.stageMemory[stage].peakBytes)) of \
@@ -34,6 +34,8 @@ struct PlanReport {
       \(PredictionReport(prediction: prediction).range(by: accuracy))
       """
   }
+
+  private var precision: String { plan.chosenPrecision.map { ", products in \($0.rawValue)" } ?? "" }
 
   /// How sure predictions of the job are.
   private var accuracy: DeviceProfile.Accuracy {
@@ -48,7 +50,7 @@ struct PlanReport {
       header: ["", "strategy", "time", "tokens/s", "MFU", "peak", "memory"], leftColumns: [0, 1, 6])
     let own = plan.prediction
     table.add([
-      "1", plan.strategy.short(of: plan.split), Format.seconds(own.iterationSeconds),
+      "1", plan.strategy.short(of: plan.split, in: plan.chosenPrecision), Format.seconds(own.iterationSeconds),
       Format.rate(own.tokensPerSecondPerDevice),
       Format.percent(own.modelFLOPUtilization), Format.gigabytes(own.peakBytes), own.verdict.rawValue,
     ])
@@ -63,7 +65,7 @@ struct PlanReport {
       hasEqual = hasEqual || isEqual
       table.add([
         (other.family == nil ? "\(index + first)" : "fastest") + (isEqual ? " ≈" : ""),
-        other.strategy.short(of: other.split),
+        other.strategy.short(of: other.split, in: other.precision),
         Format.seconds(other.iterationSeconds), Format.rate(other.tokensPerSecondPerDevice),
         Format.percent(other.modelFLOPUtilization),
         Format.gigabytes(other.peakBytes), other.verdict.rawValue,
@@ -206,7 +208,9 @@ struct PlanReport {
     let families = plan.alternatives.filter { ![nil, Documents.Plan.Alternative.fastest].contains($0.family) }
     guard !families.isEmpty || !plan.impossibleFamilies.isEmpty else { return "" }
     var table = Table(header: ["", "", ""], leftColumns: [0, 1, 2])
-    for other in families { table.add([other.family ?? "", other.strategy.short(of: other.split), other.reason]) }
+    for other in families {
+      table.add([other.family ?? "", other.strategy.short(of: other.split, in: other.precision), other.reason])
+    }
     for name in plan.impossibleFamilies { table.add([name, "", "does not fit into memory"]) }
     return "The best of every other family, and why it lost" + table.text
   }

@@ -27,7 +27,7 @@ struct QuestionReport {
   /// - Parameter defaults: what of it nobody stated, where that is known.
   init(of plan: Documents.Plan, defaults: [Planner.Default] = []) {
     cluster = plan.cluster
-    job = plan.job
+    job = plan.question.job
     nodeOrder = plan.arrangement.nodeOrder
     framework = plan.question.framework
     self.defaults = defaults

@@ -22,6 +22,7 @@ struct SensitivityReport {
   }
 
   private func label(_ other: Documents.Plan.Alternative) -> String {
-    other.strategy.short + (other.split.choices == nil ? "" : ", stages differ")
+    [other.strategy.short, other.precision?.rawValue].compactMap { $0 }.joined(separator: " ")
+      + (other.split.choices == nil ? "" : ", stages differ")
   }
 }

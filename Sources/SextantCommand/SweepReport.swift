@@ -52,7 +52,8 @@ struct SweepReport {
         let isStopped = [.timeLimit, .interrupted].contains(plan.certificate.ending)
         table.add(
           columns.map { $0.cell(row, plan) } + [
-            plan.strategy.short(of: plan.split) + (isStopped ? " (stopped)" : ""), marks(ofRow: index),
+            plan.strategy.short(of: plan.split, in: plan.chosenPrecision) + (isStopped ? " (stopped)" : ""),
+            marks(ofRow: index),
           ])
       case .none(let reason):
         let asked = [row.nodeCount, row.deviceCount, row.globalBatch].map { Format.count($0) }

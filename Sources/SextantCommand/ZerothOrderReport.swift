@@ -47,7 +47,7 @@ struct ZerothOrderReport {
       let less = Double(own.peakBytes) / Double(max(1, other.peakBytes))
       let rate = Format.rate(other.tokensPerSecondPerDevice), peak = Format.gigabytes(other.peakBytes)
       text += """
-          best plan: \(other.strategy.short(of: other.split)), \(rate) tokens/s per device, peak \(peak)
+          best plan: \(other.strategy.short(of: other.split, in: other.precision)), \(rate) tokens/s per device, peak \(peak)
           here: \(Format.percent(faster)) of its tokens/s, \(Format.percent(less)) of its memory
 
         """

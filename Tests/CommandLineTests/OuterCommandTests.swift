@@ -70,7 +70,7 @@ import Testing
       (["--allow", "co2", "--outer-period", "2000000"], "expected periods from 1 to 1000000"),
       (["--allow", "co2", "--outer-period", "1...2...3"], "not \"1...2...3\""),
       (["--allow", "co2,co3", "--outer-period", "12"], "not \"co3\""),
-      (["--tolerance", "0.02"], "--tolerance is for --allow zero++ and --allow co2"),
+      (["--tolerance", "0.02"], "--tolerance is for --allow zero++, co2 and low-precision"),
       (["--fix", "worker=3"], "/worker: changes the optimisation: it needs co2 allowed"),
       (["--fix", "outer_period=12"], "/outer_period: changes the optimisation"),
       (["--allow", "co2", "--outer-period", "12", "--outer-momentum", "1"], "--outer-momentum: expected a number"),

@@ -26,7 +26,7 @@ import Testing
     let allowed = ["--tolerance", "0.02", "--allow", "zero++", "--allow", "zero++"]
     try await Workspace().sextant(plan + allowed).succeeded()
     try await Workspace().sextant(plan + ["--tolerance", "0.02", "--allow", "zero++", "--allow", "zero--"])
-      .failed(64, "--allow knows zero++, zeroth-order, co2, not \"zero--\"")
+      .failed(64, "--allow knows zero++, zeroth-order, co2, low-precision, not \"zero--\"")
   }
 
   @Test(arguments: [

@@ -22,7 +22,8 @@ import Testing
     try await failed(Self.request(fix: ",update=zeroth-order"), "needs zeroth-order allowed")
     try await failed(Self.request("--allow", "zero++,co2", "--tolerance", "0.1"), "--outer-period has to say")
     try await failed(
-      Self.request("--allow", "fp4", "--tolerance", "0.1"), "--allow knows zero++, zeroth-order, co2, not \"fp4\"")
+      Self.request("--allow", "fp4", "--tolerance", "0.1"),
+      "--allow knows zero++, zeroth-order, co2, low-precision, not \"fp4\"")
     try await failed(Self.request("--allow", "zero++"), "--tolerance has to say by how much")
     try await failed(Self.request("--tolerance", "0.1"), "--tolerance is for --allow zero++")
     for tolerance in ["0", "-1", "2", "nan"] {

@@ -32,6 +32,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
     examples.append(("the plan of workers", try exampleOuterPlan().json))
     examples.append(("the plan of divided sequences", try exampleContextPlan().json))
     examples.append(("the plan of divided experts", try exampleExpertPlan().json))
+    examples.append(("the plan of narrower products", try exampleNarrowPlan().json))
   }
   return examples
 }
@@ -172,6 +173,37 @@ func exampleExpertPlan() throws -> Plan {
       iterationSeconds: 0.5, timeSplit: plan.prediction.timeSplit, stageMemory: [plan.prediction.stageMemory[0]],
       verdict: .fits, tokensPerSecondPerDevice: 512, modelFLOPUtilization: 0.25),
     certificate: plan.certificate, alternatives: [], impossibleFamilies: [])
+}
+
+/// A plan that multiplies in a narrower format than its job states.
+func exampleNarrowPlan() throws -> Plan {
+  let plan = try examplePlan()
+  let rates = "/datasheet/peak_flop_per_second"
+  let device = try DeviceProfile(
+    Field(
+      plan.cluster.device.json.replacing("\(rates)/fp8", with: .number(180e12))
+        .replacing("\(rates)/fp4", with: .number(360e12)), source: "device"))
+  return Plan(
+    toolVersion: "0.0.0",
+    question: Plan.Question(
+      cluster: plan.cluster.replacing(device: device), job: plan.job, coefficientName: "megatron-lm",
+      allowance: Allowance(quantisationTolerance: nil, productTolerance: 0.06)),
+    job: try plan.job.with(precision: .mxfp8), strategy: plan.strategy, split: plan.split,
+    arrangement: plan.arrangement, prediction: plan.prediction,
+    certificate: Certificate(
+      ending: .exhausted, lowerBoundSeconds: 0.5, scoreSeconds: 0.5, enumeratedCount: 10, rejections: [],
+      memoryRejectedCount: 2, closedByBoundCount: 7, completedCount: 1, unprovenCount: 0,
+      proofs: [
+        Certificate.Proof(
+          strategy: "t2 p2", stagesChoose: true, scoreSeconds: 0.5, lowerBoundSeconds: 0.5, split: .exhausted,
+          order: .alike
+        ).in(.mxfp8)
+      ]),
+    alternatives: [
+      Plan.Alternative(
+        strategy: plan.strategy, split: plan.split, precision: .bf16, prediction: plan.prediction,
+        family: Plan.Alternative.products(in: .bf16), reason: "slower")
+    ], impossibleFamilies: [Plan.Alternative.products(in: .fp8Delayed)])
 }
 
 /// A plan of two workers with outer steps.

@@ -17,7 +17,7 @@ import Testing
       toolVersion: "0.0.0",
       rows: [
         row(1, devices: 8, batch: 16, .none("does not fit")), row(2, devices: 16, batch: 32, .plan(plan)),
-        row(4, devices: 32, batch: 48, .plan(plan)), row(4, devices: 32, batch: 48, .plan(plan)),
+        row(4, devices: 32, batch: 48, .plan(try exampleNarrowPlan())), row(4, devices: 32, batch: 48, .plan(plan)),
       ], askedCount: 6, pricePerDeviceHour: price, tokenCount: tokens)
   }
 

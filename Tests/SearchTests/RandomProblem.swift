@@ -10,9 +10,13 @@ struct RandomProblem {
 
   /// - Parameters:
   ///   - isMixed: whether some nodes have a slower device with another memory.
+  ///   - device: the shipped profile whose rates and framework the device has.
   ///   - hasExperts: whether some or all of the layers have experts.
   ///   - needsHost: whether states are too many for the devices, and hosts have room for some of them or all.
-  init(seed: UInt64, isMixed: Bool = false, needsHost: Bool = false, hasExperts: Bool = false) throws {
+  init(
+    seed: UInt64, isMixed: Bool = false, needsHost: Bool = false, hasExperts: Bool = false,
+    device name: String = "a100-sxm4-80gb"
+  ) throws {
     var random = SeededGenerator(seed: seed)
     func pick<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random) ?? values[0] }
     let nodes = isMixed ? pick([2, 3, 4]) : pick([1, 2, 4]), perNode = pick([2, 4])
@@ -40,7 +44,7 @@ struct RandomProblem {
     let overlaps = Bool.random(using: &random)
     let flash = Bool.random(using: &random)
     let profile = try JSON(
-      parsing: readFile(at: Shipped.root + "/Profiles/a100-sxm4-80gb.json", maximumByteCount: 1 << 20))
+      parsing: readFile(at: Shipped.root + "/Profiles/\(name).json", maximumByteCount: 1 << 20))
     let device = try DeviceProfile(
       Field(
         profile.replacing("/datasheet/memory_bytes", with: .integer(memory))

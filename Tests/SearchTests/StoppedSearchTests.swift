@@ -150,7 +150,7 @@ import Testing
     let result = search.run()
     var alone: [PlanSearch.Completion] = []
     var completedCount = 0
-    for order in search.deviceOrders {
+    for order in search.deviceOrders(of: search.model) {
       var steps = SearchSteps(interruption: { nil })
       var walked = try OrderedSearch.priced(search, models: [order])[0]
       walked.walk(below: .infinity, steps: &steps) { _, _ in }

@@ -16,6 +16,7 @@ import Testing
     let globalBatch: Int
     let fixed: String
     var tolerance: Double?
+    var productTolerance: Double?
     var framework: String?
     var testDescription: String { what }
 
@@ -27,7 +28,7 @@ import Testing
           precision: cluster.hasPrefix("v100") ? .fp16 : .bf16))
       return PlanSearch(
         model: model, pattern: try StrategyPattern(text: fixed, source: "fixed"),
-        allowance: Allowance(quantisationTolerance: tolerance),
+        allowance: Allowance(quantisationTolerance: tolerance, productTolerance: productTolerance),
         capabilities: framework.flatMap(Capabilities.named),
         options: .init(resultCount: 3, margin: 0.01, repeatedStop: repeatedStop))
     }
@@ -43,6 +44,9 @@ import Testing
     Question(
       what: "quantisation", cluster: "v100-edr-16", model: "gpt2", globalBatch: 256,
       fixed: "tensor=1,pipeline=1,zero_stage=3,quantise_weights=true", tolerance: 0.2),
+    Question(
+      what: "narrower products", cluster: "dgx-h100-1", model: "llama-3-8b", globalBatch: 16, fixed: "pipeline=1",
+      productTolerance: 0.06, framework: "megatron-lm"),
     Question(
       what: "measured links", cluster: "a100-hdr-16", model: "gpt2", globalBatch: 64, fixed: "pipeline=4,tensor=1"),
   ]

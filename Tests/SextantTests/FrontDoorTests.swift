@@ -166,4 +166,33 @@ import Testing
     guard case .failure(let no) = answer else { return #expect(Bool(false), "a plan of 500 iterations a round") }
     #expect(no.reason == .noStrategy)
   }
+
+  @Test func `A plan chooses the format of its products where that is allowed`() throws {
+    let job = try Job(model: .named("llama-3-8b"), globalBatch: 16, sequence: 4_096)
+    let planner = try Planner(cluster: .named("dgx-h100-1"), job: job)
+    let fixed = try Strategy("pipeline=1,virtual_stages=1")
+    let plan = try planner.best(fixing: fixed, allowing: .lowPrecision(tolerance: 0.06)).get()
+    // A little slower than with scales of earlier steps, and more exact.
+    #expect(plan.precision == .fp8Blockwise)
+    #expect(try Plan.text(plan.json) == plan)
+    #expect(try plan.explanation().alternatives.contains { $0.precision == .bf16 })
+    let own = try planner.best(fixing: fixed).get()
+    #expect(own.precision == .bf16)
+    #expect(own.prediction.iterationSeconds > plan.prediction.iterationSeconds)
+    #expect(try planner.best(fixing: fixed, allowing: .lowPrecision(tolerance: 0.01)).get().precision == .bf16)
+    let both = try Allowance.zeroPlusPlus(tolerance: 0.2).and(.lowPrecision(tolerance: 0.06))
+    #expect(try planner.best(fixing: fixed, allowing: both).get().precision == .fp8Blockwise)
+    // Two tolerances of one method, and the least of what two methods accept.
+    #expect(try both == Allowance.lowPrecision(tolerance: 0.03).and(both).and(.lowPrecision(tolerance: 0.06)))
+    #expect(throws: SextantError.self) { try Allowance.lowPrecision(tolerance: 0) }
+    for precision in [Precision.fp16, .fp32, .mxfp8] {
+      let other = try Planner(
+        cluster: .named("dgx-h100-1"),
+        job: Job(model: .named("llama-3-8b"), globalBatch: 16, sequence: 4_096, precision: precision))
+      let error = #expect(throws: SextantError.self) {
+        _ = try other.best(allowing: .lowPrecision(tolerance: 0.06))
+      }
+      #expect(error?.description.contains("and the job is in \(precision.rawValue)") == true)
+    }
+  }
 }
