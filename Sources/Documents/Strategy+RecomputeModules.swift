@@ -98,11 +98,6 @@ extension Strategy {
   /// Whether single modules are computed again, and not what a framework selects by itself.
   package var recomputesModules: Bool { recompute == .selective && !recomputeModules.isEmpty }
 
-  /// What of the strategy is priced, and not executed in miniature; nil where all of it is.
-  package var pricedOnly: String? {
-    recomputesModules ? "layers that recompute single modules (\(recomputeModules.words))" : nil
-  }
-
   /// The rule of modules that the strategy breaks for a job; nil if it keeps all.
   func recomputeModulesViolation(_ job: TrainingJob) -> RecomputeModulesViolation? {
     guard !recomputeModules.isEmpty else { return nil }

@@ -1,17 +1,5 @@
 import Documents
 
-extension Strategy {
-  /// Whether what single modules compute again takes exchanges. Where it takes none it changes nothing but what is held, and is
-  /// executed as none.
-  fileprivate func recomputesAcrossRanks(_ model: ModelDescription) -> Bool {
-    guard recomputesModules else { return false }
-    if !recomputeModules.isDisjoint(with: [.feedForward, .sharedExperts]), tensorDegree > 1 { return true }
-    if recomputeModules.contains(.experts), expertDegree * expertTensorDegree > 1 || tensorDegree > 1 { return true }
-    if recomputeModules.contains(.attentionCore), contextDegree > 1 { return true }
-    return recomputeModules.contains(.latentProjections) && model.latent?.queryRank == nil && tensorDegree > 1
-  }
-}
-
 /// The experts of a miniature, and what is not executed.
 extension Miniature {
   /// What of a plan is priced and not executed; nil where all of it is.
@@ -22,7 +10,7 @@ extension Miniature {
       if model.positionCount > 0 { return "further predictions beside learned positions" }
       if plan.strategy.update == .zerothOrder { return "further predictions without gradients" }
     }
-    return plan.strategy.recomputesAcrossRanks(model) ? plan.strategy.pricedOnly : nil
+    return nil
   }
 
   /// Width of what experts read, where they do not read tokens as they are.

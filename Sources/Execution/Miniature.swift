@@ -59,8 +59,7 @@ package struct Miniature: Sendable {
   package init(of plan: Plan, rankLimit: Int) throws(Refusal) {
     if let what = Self.notExecuted(plan) { throw .notExecuted(what) }
     narrowProducts = NarrowProducts(of: plan)
-    var planned = plan.strategy
-    if planned.recomputesModules { planned = planned.with(\.recompute, .none).with(\.recomputeModules, []) }
+    let planned = plan.strategy
     let degrees = try MiniatureDegrees(of: plan, rankLimit: rankLimit)
     let p = degrees.pipeline, v = planned.virtualStageCount
     let stages = degrees.keptStages(of: planned.pipelineDegree)

@@ -36,7 +36,7 @@ struct RoutedTraffic: Sendable {
         let tokens = shard.tokenNumbers(
           MicroBatch(step: 0, sequences: setting.sequences(of: place, microBatch: microBatch)))
         for case .experts(let layer, _) in layers {
-          let forwards = setting.shape.recomputes(.block(layer, of: setting.job.model)) ? 2 : 1
+          let forwards = setting.shape.sendsTokensAgain(.block(layer, of: setting.job.model)) ? 2 : 1
           for step in choices {
             if let room = Self.filled(setting, experts, tokenCount: tokens.count) {
               for expert in 0..<experts.count {

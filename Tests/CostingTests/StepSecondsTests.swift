@@ -46,4 +46,25 @@ import Training
     // Programs run a pass of their own under full recomputation only.
     #expect(steps.steps(.block, .recompute).isEmpty == (recompute != .full))
   }
+
+  /// The exchanges of single modules that are run again take what they add to a layer's backward pass.
+  @Test(arguments: [(1, false), (4, false), (4, true)])
+  func stepsOfModulesAddUpToWhatTheyAdd(tensor: (degree: Int, isSequenceParallel: Bool)) throws {
+    let cluster = try Fixture.node(of: 8, device: Fixture.device(framework: Self.accumulating))
+    let model = try CostModel(cluster: cluster, job: Fixture.job(Fixture.gpt()))
+    var strategy = Strategy(
+      mesh: [.tensor: tensor.degree, .data: 8 / tensor.degree], recompute: .selective,
+      usesSequenceParallelism: tensor.isSequenceParallel, usesFlashAttention: false)
+    strategy.recomputeModules = .feedForward
+    let layout = model.layoutCost(strategy.mesh)
+    let cost = model.microBatchCosts(layout: layout, [MicroBatchKey(strategy)])[0][0]
+    let again = model.stepSeconds(of: strategy, layout: layout)[0].steps(.block, .recompute)
+    func sum(computing: Bool) -> Double {
+      again.reduce(0) { Self.computes($1.step) == computing ? $0 + $1.seconds : $0 }
+    }
+    #expect(agrees(sum(computing: true), cost.layer.recomputeSeconds, relative: 1e-12))
+    let added = cost.layer.backwardTensorSeconds - cost.keptLayers.dense.backwardTensorSeconds
+    #expect(agrees(sum(computing: false), added, relative: 1e-12))
+    #expect(tensor.degree == 1 ? added == 0 : added > 0 && added < 0.6 * cost.layer.forwardTensorSeconds)
+  }
 }

@@ -32,7 +32,8 @@ import Training
 
   private static func recipe(
     _ model: ModelDescription, _ modules: Strategy.RecomputeModules, recompute: Strategy.Recompute = .selective,
-    tensor t: Int = 1, flash: Bool = true, expert: Int = 4, context: Int = 1
+    tensor t: Int = 1, flash: Bool = true, expert: Int = 4, context: Int = 1,
+    exchange: Strategy.ContextExchange = .ring
   ) throws -> Recipe {
     let job = try TrainingJob(model: model, sequenceLength: 128, globalBatch: 32)
     var strategy = Strategy(
@@ -40,6 +41,7 @@ import Training
       usesSequenceParallelism: t > 1, usesFlashAttention: flash)
     if model.experts != nil { strategy.expertDegree = expert }
     strategy.recomputeModules = modules
+    strategy.contextExchange = exchange
     return Recipe(job: job, strategy: strategy, vocabularySize: 1_024)
   }
 
@@ -92,7 +94,9 @@ import Training
       let plain = try Self.recipe(Self.model(), [], recompute: .none, tensor: t, flash: flash)
       for part in [Recipe.Part.block, .expertBlock] {
         let kept = Self.bytes(recipe, part, .forward) + Self.bytes(recipe, part, .recompute)
-        #expect(kept == Self.bytes(plain, part, .forward), "\(modules.words), \(part)")
+        // Of keys that are made again, the part that all heads share, of all tokens of a tensor group.
+        let gathered = t > 1 && modules.contains(.latentProjections) ? Self.T * 2 * Self.r : 0
+        #expect(kept == Self.bytes(plain, part, .forward) + gathered, "\(modules.words), \(part)")
         #expect(Self.bytes(recipe, part, .backward, isKept: false) == kept, "\(modules.words), \(part)")
       }
     }
@@ -125,6 +129,26 @@ import Training
     #expect(
       Self.collectives(recipe, .block, .recompute) == Self.collectives(recipe, .block, .forward)
         && !Self.collectives(recipe, .block, .recompute).isEmpty)
+  }
+
+  /// What backward reads as it has come in an exchange is not brought back by products: keys and values that went round,
+  /// everything that was exchanged for heads; unless the exchange is made again, too.
+  @Test func whatWasExchangedIsNotMadeAgain() throws {
+    let model = try Self.model(hasExperts: false), queries = 2 * Self.a * (Self.n + Self.r)
+    let all = 2 * queries + 2 * Self.a * Self.v
+    for (exchange, freed) in [
+      (Strategy.ContextExchange.ring, queries), (.allGather, all), (.allToAll, 0),
+    ] {
+      let plain = try Self.recipe(model, [], recompute: .none, context: 2, exchange: exchange)
+      let alone = try Self.recipe(model, .latentProjections, context: 2, exchange: exchange)
+      #expect(
+        Self.bytes(plain, .block, .forward) - Self.bytes(alone, .block, .forward) == freed * Self.T, "\(exchange)")
+      #expect(Self.bytes(alone, .block, .recompute) == freed * Self.T, "\(exchange)")
+      let core = try Self.recipe(model, .attentionCore, context: 2, exchange: exchange)
+      let both = try Self.recipe(model, [.latentProjections, .attentionCore], context: 2, exchange: exchange)
+      #expect(
+        Self.bytes(core, .block, .forward) - Self.bytes(both, .block, .forward) == all * Self.T, "\(exchange)")
+    }
   }
 
   @Test func withoutNamesTheCoreIsComputedAgainWhereItIsNotFused() throws {

@@ -37,8 +37,14 @@ package struct StepSeconds: Sendable {
         case .prediction, .head: cost.head
         }
       let isForward = pass == .forward || pass == .recompute
-      let exposed = isForward ? costs.forwardTensorSeconds : costs.backwardTensorSeconds
-      let exposedContext = isForward ? costs.forwardContextSeconds : costs.backwardContextSeconds
+      var exposed = isForward ? costs.forwardTensorSeconds : costs.backwardTensorSeconds
+      var exposedContext = isForward ? costs.forwardContextSeconds : costs.backwardContextSeconds
+      if pass == .recompute, let kind = part.layerKind {
+        // As much as a layer's backward pass takes longer than that of one of which nothing is run again.
+        let (layer, kept) = (cost.layers[kind], cost.keptLayers[kind])
+        exposed = layer.backwardTensorSeconds - kept.backwardTensorSeconds
+        exposedContext = layer.backwardContextSeconds - kept.backwardContextSeconds
+      }
       func collectiveSeconds(_ it: TensorCollective) -> Double {
         switch it.traffic {
         case .tensor: group.seconds(of: it.kind, byteCount: Double(it.byteCount))
@@ -89,6 +95,17 @@ extension CostModel {
           recipe, rates: rates, framework: device.framework, tensorGroup: links.tensorGroup, context: context,
           experts: experts),
         rates: rates, tensorGroup: links.tensorGroup, context: context, experts: experts)
+    }
+  }
+}
+
+extension Recipe.Part {
+  /// Of layers, their kind.
+  fileprivate var layerKind: LayerCounts.Kind? {
+    switch self {
+    case .block: .dense
+    case .expertBlock: .experts
+    case .embedding, .prediction, .head: nil
     }
   }
 }

@@ -93,7 +93,8 @@ private struct TrafficFold {
     stageLayers = contents.map(\.layers)
     recomputedLayers = contents.map { content in
       // What frameworks select by themselves has no collectives.
-      content.recomputed ?? (strategy.recompute == .full || strategy.recomputesModules ? content.layers : .none)
+      strategy.recompute == .full
+        ? content.recomputed ?? content.layers : strategy.recomputesModules ? content.layers : .none
     }
     microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
     recipe = Recipe(

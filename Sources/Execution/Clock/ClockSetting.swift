@@ -100,13 +100,11 @@ final class ClockSetting: Sendable {
   /// The pieces and collectives of a pass, and the share of its time that each takes.
   func steps(of part: ModelPart, _ step: PipelineStep, stage: Int) -> [(step: Recipe.Step, share: Double)] {
     let own = steps[cost.paces[stage]]
-    let again: [Recipe.Pass] =
-      shape.recomputes(part) || shape.strategy.recomputesModules && part.isLayer ? [.recompute] : []
     let passes: [Recipe.Pass] =
       switch step.pass {
       case .forward: [.forward]
-      case .backward: again + [.backward]
-      case .inputGradient: again + [.inputGradient]
+      case .backward: shape.passesBack(through: part)
+      case .inputGradient: shape.passesBack(through: part, .inputGradient)
       case .weightGradient: [.weightGradient]
       }
     let timed = passes.flatMap { own.steps(shape.recipe(of: part), $0) }
@@ -173,8 +171,4 @@ final class ClockSetting: Sendable {
           fromRank: from, toRank: to, senderCount: senders,
           bytesPerSecond: Double(byteCount) / seconds.bytesSeconds) : [])
   }
-}
-
-extension ModelPart {
-  fileprivate var isLayer: Bool { if case .layer = self { true } else { false } }
 }

@@ -81,7 +81,7 @@ struct ExpertLayer: Sendable {
     let feedForward = feedForward(expert)
     feedForward.down.addWeightGradient(outputGradient, kept.output, to: &gradient)
     var inner = feedForward.down.inputGradient(outputGradient, weights: buffer)
-    let unweighted = feedForward.activated(kept.activationInput, gatedValue: kept.gatedValue)
+    let unweighted = FeedForward.activated(kept.activationInput, gatedValue: kept.gatedValue)
     var ofWeights = (0..<rows.rowCount).map { row in
       (0..<inner.columnCount).reduce(Float(0)) { $0 + inner[row, $1] * unweighted[row, $1] }
     }

@@ -29,7 +29,7 @@ struct FeedForward: Sendable {
     let cast = self.up.cast(input, .input)
     let up = product(self.up, upBias, cast, weights)
     let gate = self.gate.map { product($0, gateBias, cast, weights) }
-    var output = activated(gate ?? up, gatedValue: gate == nil ? nil : up)
+    var output = Self.activated(gate ?? up, gatedValue: gate == nil ? nil : up)
     if let rowWeights { output.scaleRows(by: rowWeights) }
     return Inner(
       activationInput: gate ?? up, gatedValue: gate == nil ? nil : up, output: arithmetic.rounded(output))
@@ -39,7 +39,7 @@ struct FeedForward: Sendable {
   func outer(_ inner: Matrix, weights: [Float]) -> Matrix { down.output(inner, weights: weights) }
 
   /// The activation of what was kept, not rounded.
-  func activated(_ activationInput: Matrix, gatedValue: Matrix?) -> Matrix {
+  static func activated(_ activationInput: Matrix, gatedValue: Matrix?) -> Matrix {
     guard let gatedValue else { return activationInput.mapped(Activation.gelu) }
     var output = activationInput.mapped(Activation.swish)
     output *= gatedValue

@@ -37,6 +37,8 @@ struct ModelShard: Sendable {
   let sources: TokenSources
   /// How operands of blocks' linear layers are cast; nil: not at all.
   let casting: Casting?
+  /// Whether heads of narrow vectors are made once more before backward.
+  let makesHeadsAgain: Bool
 
   /// - Precondition: the tensor degree divides heads, key-value heads, feed-forward width, padded vocabulary and, under
   ///   sequence parallelism, the sequence; and ranks divide the sequence into twice as many chunks as they are.
@@ -46,7 +48,7 @@ struct ModelShard: Sendable {
     seed: UInt64, elementByteCount: Int = 2, arithmetic: Precision = .fp32,
     dropsOut: Bool = true, corpus: [Int] = [], division: Strategy.ContextDivision = .none, contextIndex: Int = 0,
     balancesExperts: Bool = false, expertCapacity: ExpertCapacity = .none, sources: TokenSources = .one,
-    casting: Casting? = nil
+    casting: Casting? = nil, makesHeadsAgain: Bool = false
   ) {
     let vocabulary = paddedVocabularySize ?? model.paddedVocabularySize(multiple: 1, tensorDegree: tensorDegree)
     for size in [model.headCount, model.keyValueHeadCount, model.feedForwardSize, vocabulary] {
@@ -72,6 +74,7 @@ struct ModelShard: Sendable {
     self.expertCapacity = expertCapacity
     self.sources = sources
     self.casting = casting
+    self.makesHeadsAgain = makesHeadsAgain
     context = ContextPlace(division, index: contextIndex, sequenceLength: sequenceLength)
   }
 

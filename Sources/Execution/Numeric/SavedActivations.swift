@@ -11,6 +11,8 @@ struct SavedActivations: Sendable {
     case attentionNormOutput
     /// Latent attention: narrow vectors as they are made, of the rank's rows, and as their norms leave them, of all tokens.
     case narrowQueries, narrowKeysValues, gatheredQueries, gatheredKeysValues
+    /// The part of keys that all heads share, of all tokens: where heads are made once more.
+    case gatheredSharedKeys
     /// After query norm and rotation, this rank's heads.
     case query
     case key
@@ -108,6 +110,40 @@ struct SavedActivations: Sendable {
     var kept = SavedActivations()
     kept.tensors = tensors.filter { $0.name != .lossSoftmax }
     return kept
+  }
+
+  /// With a tensor in place of one of the same name, of as many bytes.
+  mutating func replace(_ tensor: Tensor) {
+    guard let index = tensors.firstIndex(where: { $0.name == tensor.name }) else {
+      preconditionFailure("\(tensor.name) was not kept")
+    }
+    precondition(tensor.byteCount == tensors[index].byteCount, "\(tensor.name) is of another size than what was kept")
+    tensors[index] = tensor
+  }
+
+  /// With all of other activations, but what is here already.
+  func completed(by other: SavedActivations) -> SavedActivations {
+    var all = self
+    all.tensors += other.tensors.filter { !contains($0.name) }
+    if choices.isEmpty { (all.choices, all.taken) = (other.choices, other.taken) }
+    if routes.isEmpty { all.routes = other.routes }
+    return all
+  }
+
+  /// What has some names, and all else.
+  func divided(by names: Set<Name>) -> (named: SavedActivations, rest: SavedActivations) {
+    var named = SavedActivations(), rest = SavedActivations()
+    for tensor in tensors {
+      if names.contains(tensor.name) { named.tensors.append(tensor) } else { rest.tensors.append(tensor) }
+    }
+    // Where tokens go is known of a router's scores, and where rows belong of the rows that have come.
+    if names.contains(.routerScores) {
+      (named.choices, named.taken) = (choices, taken)
+    } else {
+      (rest.choices, rest.taken) = (choices, taken)
+    }
+    if names.contains(.expertRows) { named.routes = routes } else { rest.routes = routes }
+    return (named, rest)
   }
 
   /// Under full recompute: a layer keeps its input only, and its forward pieces run again in backward; a further prediction

@@ -122,11 +122,17 @@ extension TransformerLayer {
     return normalisedGradient
   }
 
-  /// Keeps the unfused attention core of kept queries and keys once more: what selective recompute holds while the
-  /// layer runs backward. Does nothing where the core is fused or was kept.
+  /// Keeps what backward needs of the attention core of kept queries, keys and values once more: what selective recompute
+  /// holds while the layer runs backward. Does nothing where that was kept.
   func rebuildCore(microBatch: MicroBatch, weights: [Float], saved: inout SavedActivations) {
-    guard !shard.usesFlashAttention, !saved.contains(.softmax) else { return }
-    keep(core(microBatch, weights).probabilities(query: saved[.query], key: saved[.key]), in: &saved)
+    let core = core(microBatch, weights)
+    if shard.usesFlashAttention {
+      guard !saved.contains(.logSumExp) else { return }
+      let fused = core.fusedContext(query: saved[.query], key: saved[.key], value: saved[.value])
+      saved.keep(.logSumExp, fused.logSumExp, elementByteCount: 4)
+    } else if !saved.contains(.softmax) {
+      keep(core.probabilities(query: saved[.query], key: saved[.key]), in: &saved)
+    }
   }
 
   /// The three column-parallel products of attention.

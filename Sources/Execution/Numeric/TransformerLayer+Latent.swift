@@ -56,6 +56,23 @@ extension TransformerLayer {
       saved.keep(.gatheredQueries, parts[0], elementByteCount: shard.elementByteCount)
     }
     saved.keep(.gatheredKeysValues, parts[1], elementByteCount: shard.elementByteCount)
+    if shard.makesHeadsAgain, shard.usesSequenceParallelism {
+      saved.keep(.gatheredSharedKeys, parts[2], elementByteCount: shard.elementByteCount)
+    }
+  }
+
+  /// What heads are made of once more, of what is kept.
+  /// - Parameter normalised: all tokens × hidden, where queries are made of them.
+  func inputAgain(
+    _ latent: ModelDescription.LatentAttention, normalised: Matrix, in saved: SavedActivations
+  ) -> Matrix {
+    // Each rank has its own rows of what keys and values are made of, unless the group divides the sequence.
+    let shared =
+      shard.usesSequenceParallelism
+      ? saved[.gatheredSharedKeys] : saved[.narrowKeysValues].columns([latent.keyValueRank, latent.rotarySize])[1]
+    return Matrix(besides: [
+      latent.queryRank == nil ? normalised : saved[.gatheredQueries], saved[.gatheredKeysValues], shared,
+    ])
   }
 
   /// What heads were made of, of what is kept; but the keys' shared part, whose gradient needs no value.

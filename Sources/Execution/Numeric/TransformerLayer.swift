@@ -53,11 +53,18 @@ struct TransformerLayer: Sendable {
   /// - Parameter input: local rows × hidden.
   /// - Returns: local rows × hidden; to be gathered over the tensor group under sequence parallelism.
   func normalise(_ half: Half, input: Matrix, weights: [Float], saved: inout SavedActivations) -> Matrix {
-    let output = shard.arithmetic.rounded(norm(half).forward(input, weights: weights))
     saved.keep(half.normInput, input, elementByteCount: shard.elementByteCount)
-    saved.keep(half.normOutput, output, elementByteCount: shard.elementByteCount)
+    let output = keepNormalised(half, weights: weights, saved: &saved)
     guard half == .attention, let latent = shard.model.latent else { return output }
     return narrowed(output, latent, weights: weights, saved: &saved)
+  }
+
+  /// The norm of a half's kept input, which is kept beside it.
+  @discardableResult
+  func keepNormalised(_ half: Half, weights: [Float], saved: inout SavedActivations) -> Matrix {
+    let output = shard.arithmetic.rounded(norm(half).forward(saved[half.normInput], weights: weights))
+    saved.keep(half.normOutput, output, elementByteCount: shard.elementByteCount)
+    return output
   }
 
   /// Column-parallel products, core, and row-parallel product without its bias.
@@ -185,6 +192,9 @@ struct TransformerLayer: Sendable {
 
   /// The kept norm output of a half, local rows: what is gathered once more in backward.
   func normalised(_ half: Half, in saved: SavedActivations) -> Matrix { saved[half.normOutput] }
+
+  /// Whether a half's norm output is there.
+  func hasNormalised(_ half: Half, in saved: SavedActivations) -> Bool { saved.contains(half.normOutput) }
 
   private func norm(_ half: Half) -> Normalisation {
     switch half {

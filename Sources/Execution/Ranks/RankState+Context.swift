@@ -28,6 +28,16 @@ struct DividedAttention: Sendable {
   /// Shifts of gradients so far, and what the last has brought.
   var gradientShiftCount = 0
   var arrivedGradient: [Float] = []
+  /// Whether heads were kept before they were exchanged, for the exchange to be made again.
+  var hasKeptHeads = false
+
+  init() {}
+
+  /// Begins with the heads of the rank's tokens.
+  init(_ heads: (query: Matrix, key: Matrix, value: Matrix)) {
+    (query, key, value) = heads
+    blocks[0] = key.elements + value.elements
+  }
 }
 
 extension RankState {
@@ -42,12 +52,12 @@ extension RankState {
     let width = shard.elementByteCount, division = context.division
     switch piece {
     case .attentionInput:
-      attention = DividedAttention()
       if let latent = shard.model.latent { layer.keepNarrow(branch, latent, saved: &saved) }
-      let heads = layer.attentionInput(normalised: branch, weights: weights, microBatch: microBatch)
-      (attention.query, attention.key, attention.value) = (heads.query, heads.key, heads.value)
+      attention = DividedAttention(
+        layer.attentionInput(normalised: branch, weights: weights, microBatch: microBatch))
       attention.gate = layer.attentionGate(input: branch, weights: weights)
-      attention.blocks[0] = heads.key.elements + heads.value.elements
+      attention.hasKeptHeads = runsDividedCoreAgain
+      if attention.hasKeptHeads { keepHeads(key: attention.key, value: attention.value, &saved) }
     case .attentionFirst, .attentionNext:
       let step = attention.stepCount
       let isLast = division.gathers || step == division.sequenceDegree - 1
@@ -63,9 +73,11 @@ extension RankState {
       attention.stepCount += 1
       guard isLast else { return }
       // Of what goes round the last is kept: backward begins with it. Of what is gathered the rank's own.
-      saved.keep(.query, attention.query, elementByteCount: width)
-      saved.keep(.key, division.gathers ? attention.key : keys.key, elementByteCount: width)
-      saved.keep(.value, division.gathers ? attention.value : keys.value, elementByteCount: width)
+      if !attention.hasKeptHeads {
+        keepHeads(
+          key: division.gathers ? attention.key : keys.key, value: division.gathers ? attention.value : keys.value,
+          &saved)
+      }
       saved.keep(.logSumExp, attention.result.logSumExp, elementByteCount: 4)
       attention.result.context = shard.rounded(attention.result.context)
       if division.headDegree > 1 {
@@ -77,6 +89,12 @@ extension RankState {
       attention = DividedAttention()
     default: preconditionFailure("\(piece) is no piece of divided attention")
     }
+  }
+
+  private func keepHeads(key: Matrix, value: Matrix, _ saved: inout SavedActivations) {
+    saved.keep(.query, attention.query, elementByteCount: shard.elementByteCount)
+    saved.keep(.key, key, elementByteCount: shard.elementByteCount)
+    saved.keep(.value, value, elementByteCount: shard.elementByteCount)
   }
 
   // MARK: Backward

@@ -53,6 +53,8 @@ extension RankState {
     let visit = Visit(part: part, microBatch: microBatch)
     var saved = kept.removeValue(forKey: visit) ?? SavedActivations()
     let bytesBefore = saved.byteCount
+    let givenUp = piece.isOfBlock ? namesOfModules(part) : []
+    if !givenUp.isEmpty { saved = saved.completed(by: passing) }
     switch part {
     case .embedding: embeddingForward(piece, microBatch, &saved)
     case .layer(let layer): layerForward(piece, layer, microBatch, &saved, keepsCore: !recomputesCore)
@@ -62,6 +64,7 @@ extension RankState {
       let loss = predictionForward(piece, visit, &saved, keepsCore: !recomputesCore)
       if let loss { take(loss, of: microBatch) }
     }
+    if !givenUp.isEmpty { saved = giveUp(givenUp, of: saved, after: piece) }
     if setting.shape.recomputes(part), piece.isOfBlock {
       // Alive while the layer runs; its input alone is kept.
       memory.add(saved.byteCount - bytesBefore, .workspace)
@@ -94,7 +97,10 @@ extension RankState {
     if place[.tensor] == 0 { lossSum += loss }
   }
 
-  private var recomputesCore: Bool { setting.strategy.recompute == .selective }
+  /// Whether an attention core that is not fused is made once more within its backward piece.
+  private var recomputesCore: Bool {
+    setting.strategy.recompute == .selective && !setting.strategy.recomputesModules
+  }
 
   /// The weights that a pass works on.
   private mutating func passWeights(_ part: ModelPart) -> [Float] {
@@ -166,26 +172,6 @@ extension RankState {
     let name = setting.shape.headOwnsMatrix ? ParameterName.outputMatrix : .tokenEmbedding
     let index = index(of: part)
     return (index, parts[index].layout.range(of: name)?.lowerBound ?? 0)
-  }
-
-  // MARK: Forward again
-
-  private mutating func recompute(_ piece: ModelPiece, _ part: ModelPart, _ microBatch: Int) {
-    guard let layer = part.blockIndex else { preconditionFailure("only blocks run again") }
-    if piece == .attentionNorm {
-      let input = kept[Visit(part: part, microBatch: microBatch)]?[.attentionNormInput]
-      guard let input else { preconditionFailure("\(part) has no kept input") }
-      waitingGradient = stream
-      stream = input
-      rebuilt = SavedActivations()
-    }
-    let bytesBefore = rebuilt.byteCount
-    var saved = rebuilt
-    rebuilt = SavedActivations()
-    layerForward(piece, layer, microBatch, &saved, keepsCore: true)
-    rebuilt = saved
-    memory.add(rebuilt.byteCount - bytesBefore, .workspace)
-    if piece == .feedForwardOutput { stream = waitingGradient }
   }
 
   // MARK: Backward
@@ -305,7 +291,7 @@ extension RankState {
   ) {
     let layer = layer(index, on: visit.microBatch, backward: true)
     let part = self.index(of: visit.part), weights = weights(visit.part, forward: false)
-    var saved = setting.shape.recomputes(visit.part) ? rebuilt : kept
+    var saved = rebuilt.completed(by: kept)
     switch piece {
     case .attentionOutput, .feedForwardOutput:
       branch = layer.finishBackward(
@@ -385,7 +371,7 @@ extension RankState {
 
 extension ModelPiece {
   /// The half of a block that the piece is of.
-  fileprivate var half: TransformerLayer.Half {
+  var half: TransformerLayer.Half {
     switch self {
     case .attentionNorm, .attentionCore, .attentionOutput: .attention
     default: .feedForward

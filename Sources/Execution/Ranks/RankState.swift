@@ -33,7 +33,8 @@ struct ExecutionSetting: Sendable {
       usesFlashAttention: strategy.usesFlashAttention, paddedVocabularySize: shape.paddedVocabularySize, seed: seed,
       elementByteCount: job.precision.byteCount, arithmetic: arithmetic,
       dropsOut: !shape.isZerothOrder, corpus: corpus, division: strategy.contextDivision, contextIndex: contextIndex,
-      balancesExperts: balancesExperts, expertCapacity: job.expertCapacity, casting: casting)
+      balancesExperts: balancesExperts, expertCapacity: job.expertCapacity, casting: casting,
+      makesHeadsAgain: strategy.recomputesModules && strategy.recomputeModules.contains(.latentProjections))
   }
 
   /// The sequences of a replica's micro-batch, out of the global batch.
@@ -147,7 +148,9 @@ struct RankState {
   /// Between the input and the weight gradient of a micro-batch: what the second adds, and bytes that are held for it beside
   /// what forward has kept.
   var awaiting: [Visit: (weights: WeightGradients, byteCount: Int)] = [:]
-  /// Of the layer that runs again.
+  /// What the rest of a block's forward pass may read, and modules bring back before its backward pass.
+  var passing = SavedActivations()
+  /// Of the layer that runs again, or of modules of it.
   var rebuilt = SavedActivations()
   /// The gradient that waits while a layer runs again.
   var waitingGradient = Matrix(rowCount: 0, columnCount: 0)

@@ -8,7 +8,8 @@ package enum Computation: Sendable, Hashable {
   case endPass(PipelineStep)
   /// One piece of the forward pass of a micro-batch, keeping what its backward needs.
   case forward(ModelPiece, ModelPart, microBatch: Int)
-  /// The same again in the backward pass, from the layer's kept input (``Strategy/Recompute/full``).
+  /// The same again in the backward pass: from the layer's kept input (``Strategy/Recompute/full``), or of single modules from
+  /// what is kept before them.
   case recompute(ModelPiece, ModelPart, microBatch: Int)
   /// One piece of the backward pass: consumes what its forward kept, adds to the part's gradient.
   case backward(ModelPiece, ModelPart, microBatch: Int)

@@ -103,6 +103,35 @@ package struct IterationShape: Sendable {
     }
   }
 
+  /// Whether anything of a part is computed again before its backward pass: all of it, or modules of a block.
+  package func runsAgain(_ part: ModelPart) -> Bool {
+    recomputes(part) || strategy.recomputesModules && part.blockIndex != nil
+  }
+
+  /// What a pass that goes back through a part consists of.
+  ///
+  /// - Parameter own: a backward pass, or the input gradient of one.
+  package func passesBack(through part: ModelPart, _ own: Recipe.Pass = .backward) -> [Recipe.Pass] {
+    runsAgain(part) ? [.recompute, own] : [own]
+  }
+
+  /// What modules of a part bring back before its backward pass, and its forward pass does not keep.
+  package func rolesOfModules(_ part: ModelPart) -> [KeptTensor.Role] {
+    guard strategy.recomputesModules, part.blockIndex != nil else { return [] }
+    return steps(recipe(of: part), .recompute).flatMap { step -> [KeptTensor.Role] in
+      guard case .piece(_, let operations) = step else { return [] }
+      return operations.compactMap { if case .keep(let tensor) = $0 { tensor.role } else { nil } }
+    }
+  }
+
+  /// Whether tokens go to a block's experts, and back, once more before its backward pass.
+  package func sendsTokensAgain(_ part: ModelPart) -> Bool {
+    runsAgain(part)
+      && steps(recipe(of: part), .recompute).contains {
+        if case .collective(let it) = $0 { it.traffic == .expert } else { false }
+      }
+  }
+
   /// Whether a stage's optimizer states lie in the host's memory but for the step.
   package func offloadsOptimizer(stage: Int) -> Bool { split.choices?[stage].offloadsOptimizer ?? false }
 

@@ -119,7 +119,7 @@ extension ProgramCheck {
     case .inputGradient: own = .inputGradient
     }
     return parts.reversed().flatMap { part in
-      (shape.recomputes(part) ? steps(.recompute, of: part) : []) + steps(own, of: part)
+      shape.passesBack(through: part, own).flatMap { steps($0, of: part) }
     }
   }
 

@@ -79,6 +79,11 @@ extension ProgramLowering {
     waitForReductions(before: right)
     gatherNow(right, .backward)
     gatherNow(left, .forward)
+    if shape.runsAgain(right) {
+      follow(lanes.backward)
+      perform([.recompute], of: right, in: backward)
+      lanes.backward = latestStep
+    }
     run(back, \.before, of: right, in: backward, &lanes.backward)
     run(back, \.out, of: right, in: backward, &lanes.backward)
     run(out, \.before, of: left, in: forward, &lanes.forward)
@@ -114,7 +119,7 @@ extension ProgramLowering {
     follow(lane)
     waitForReductions(before: part)
     gatherNow(part, .backward)
-    perform(shape.recomputes(part) ? [.recompute, .backward] : [.backward], of: part, in: step)
+    perform(shape.passesBack(through: part), of: part, in: step)
     dropWeights(after: part, .backward)
     reduceGradient(of: part)
     lane = latestStep

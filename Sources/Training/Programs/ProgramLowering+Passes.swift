@@ -33,7 +33,7 @@ extension ProgramLowering {
     for part in parts {
       gatherAhead(&ahead, of: part, .backward)
       waitForReductions(before: part)
-      perform(shape.recomputes(part) ? [.recompute, .backward] : [.backward], of: part, in: step)
+      perform(shape.passesBack(through: part), of: part, in: step)
       dropWeights(after: part, .backward)
       reduceGradient(of: part)
     }
@@ -45,7 +45,7 @@ extension ProgramLowering {
     receive(step)
     compute(.beginPass(step))
     for part in passParts(step).reversed() {
-      perform(shape.recomputes(part) ? [.recompute, .inputGradient] : [.inputGradient], of: part, in: step)
+      perform(shape.passesBack(through: part, .inputGradient), of: part, in: step)
     }
     send(step, after: compute(.endPass(step)))
   }

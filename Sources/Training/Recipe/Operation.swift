@@ -107,7 +107,9 @@ package struct KeptTensor: Sendable, Equatable {
     case latentInput
     /// Narrow vectors of latent attention, as they are made and as their norms leave them.
     case narrowVectors
-    case queriesKeysValues
+    case queries
+    /// Of ranks that hand these round, the last that have come.
+    case keysValues
     /// Of a fused core the fp32 log-sum-exp, otherwise the softmax, its dropout mask and its output.
     case attentionScores
     /// The core's output by heads, where sequences are exchanged for heads: its backward pass needs that, and the

@@ -267,7 +267,7 @@ extension Recipe {
       // Of a gated output also what gates it, and what it was before.
       let gated = gateSize > 0 ? [kept(.gatedOutput, 2 * gateSize)] : []
       return input + keptNarrow
-        + [kept(.queriesKeysValues, querySize + keyValueSize + valueSize), attentionScores] + byHeads + gated
+        + [kept(.queries, querySize), kept(.keysValues, keyValueSize + valueSize), attentionScores] + byHeads + gated
         // A fused core reads its output again as well.
         + [
           KeptTensor(

@@ -35,7 +35,9 @@ extension Recipe {
   }
 
   /// What queries, keys and values are made of, and they themselves.
-  private static let inputRoles: [KeptTensor.Role] = [.columnInput, .latentInput, .narrowVectors, .queriesKeysValues]
+  private static let inputRoles: [KeptTensor.Role] = [
+    .columnInput, .latentInput, .narrowVectors, .queries, .keysValues,
+  ]
   /// What the core keeps.
   private static let coreRoles: [KeptTensor.Role] = [.attentionScores, .attentionOutput]
 

@@ -11,8 +11,9 @@ extension Recipe {
   func keptOfEverySecondProduct(_ tensor: KeptTensor) -> [Operation] {
     func keep(_ byteCount: Int) -> [Operation] { [.keep(KeptTensor(role: tensor.role, byteCount: byteCount))] }
     return switch tensor.role {
-    // Queries and values.
-    case .queriesKeysValues: keep(tokenCount * (querySize + keyValueSize) * elementByteCount)
+    case .queries: [.keep(tensor)]
+    // Values without keys.
+    case .keysValues: keep(tokenCount * keyValueSize * elementByteCount)
     // The attention core's output, and what its backward needs of it.
     case .attentionScores, .attentionOutput, .gatedOutput, .projectionInput: [.keep(tensor)]
     // The gate, or what is activated, and the output of a gated part.
@@ -52,7 +53,7 @@ extension Recipe {
         .attentionCore,
         [
           product(hidden, keyValueSize, dividesOutputs: true), .elementWise(byteCount: rotated, .forward),
-          keep(.queriesKeysValues, rows: tokenCount, keyValueSize), product(querySize, hidden, dividesOutputs: false),
+          keep(.keysValues, rows: tokenCount, keyValueSize), product(querySize, hidden, dividesOutputs: false),
         ]),
       .piece(.attentionOutput, output(.forward) + ofOutput),
       .piece(

@@ -39,13 +39,15 @@ extension Recipe {
     ]
   }
 
-  /// Narrow vectors as they are made, and as their norms leave them.
+  /// Narrow vectors as they are made, and as their norms leave them. Where keys are made of them again, their shared part, too,
+  /// as it was gathered: no gradient needs that otherwise.
   var keptNarrow: [KeptTensor] {
     guard let (queries, keysValues, rotary) = narrowWidths else { return [] }
+    let gathered = modules.contains(.latentProjections) && rowCount < tokenCount ? tokenCount * rotary : 0
     return [
       KeptTensor(
         role: .narrowVectors,
-        byteCount: rowCount * (queries + keysValues + rotary) * elementByteCount
+        byteCount: (rowCount * (queries + keysValues + rotary) + gathered) * elementByteCount
           + operandBytes(tokenCount * (queries + keysValues)))
     ]
   }

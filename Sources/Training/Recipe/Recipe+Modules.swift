@@ -12,10 +12,14 @@ import Documents
 /// | `core_attn` | fused: 4·a, otherwise scores, mask and what is left of them | the core, and the exchanges of a divided sequence |
 /// | `moe_act` | k·f·e, the product | the activation |
 /// | `layernorm` | h·e of each norm that is a kernel of its own | these norms |
-/// | `mla_up_proj` | (2·a·(n + r) + a·v)·e | products of narrow vectors, rotation |
+/// | `mla_up_proj` | (2·a·(n + r) + a·v)·e; where keys and values go round ranks a·(n + r)·e | products of narrow vectors, rotation |
 /// | `mlp` | 3·F·e in layers with one feed-forward part, 2·F·e without a gate | that part, with its collectives |
 /// | `shared_experts` | 3·f_s·e | shared experts, with their collectives |
 /// | `moe` | 9·E, (h + 3·f)·k·e and what shared experts keep | router, both ways of tokens, all experts |
+///
+/// What `mla_up_proj` gives is not given up where backward reads it as it has come in an exchange: keys and values that went
+/// round, and all of it where sequences were exchanged for heads; unless `core_attn` exchanges it once more. Under sequence
+/// parallelism the part of keys that all heads share is kept as it was gathered for it, r·e.
 ///
 /// A norm before a product of a column-parallel layer is one kernel with it, whose output nothing can give up: what is a
 /// kernel of its own is the norm before latent attention, and that before experts. What `moe` starts from is what that norm
@@ -37,17 +41,21 @@ extension Recipe {
       guard recipe.latent != nil else { return }
       steps.append(.piece(.attentionNorm, [recipe.norm(.forward), .keep(recipe.attentionInput)]))
     },
-    Module(module: .latentProjections, drops: [.queriesKeysValues]) { recipe, _, steps in
+    Module(module: .latentProjections, drops: [.queries, .keysValues]) { recipe, _, steps in
       // Narrow vectors are kept as they were gathered, but where queries are made of what is not narrow.
-      if recipe.latent?.queryRank == nil { recipe.gatherRows(of: .branch, &steps) }
+      if recipe.latent?.queryRank == nil {
+        recipe.takeUp(.attentionNorm, unless: .norms, &steps)
+        recipe.gatherRows(of: .branch, &steps)
+      }
       steps.append(
         .piece(
           .attentionInput,
           recipe.attentionColumns.map { .product($0, .forward) } + recipe.rotation(.forward)
-            + recipe.keep(recipe.keptByCore(.attention), isAgain: true, only: [.queriesKeysValues])))
+            + recipe.keep(recipe.keptByCore(.attention), isAgain: true, only: [.queries, .keysValues])))
     },
     Module(module: .attentionCore, drops: [.attentionScores, .attentionOutput]) { recipe, _, steps in
       if recipe.context.degree > 1 {
+        recipe.takeUp(.attentionInput, unless: .latentProjections, &steps)
         recipe.dividedCoreForward(isAgain: true, &steps)
       } else {
         steps.append(
@@ -63,6 +71,7 @@ extension Recipe {
             + (recipe.modules.contains(.experts) ? [] : [.keep(recipe.expertsInput)])))
     },
     Module(module: .feedForward, isOfExperts: false, drops: [.activation]) { recipe, _, steps in
+      recipe.takeUp(.feedForwardNorm, &steps)
       recipe.gatherOperandRows(of: .branch, &steps)
       steps.append(
         .piece(
@@ -72,7 +81,9 @@ extension Recipe {
       recipe.completeSum(of: .branch, &steps)
     },
     Module(module: .sharedExperts, isOfExperts: true, drops: [.sharedActivation]) { recipe, experts, steps in
-      if let experts { recipe.sharedForward(experts, isAgain: true, &steps) }
+      guard let experts else { return }
+      recipe.takeUp(.feedForwardNorm, unless: .norms, &steps)
+      recipe.sharedForward(experts, isAgain: true, &steps)
     },
     Module(module: .expertActivation, isOfExperts: true, drops: [.activatedRows]) { recipe, experts, steps in
       if let experts { steps.append(.piece(.experts, recipe.activationAgain(experts))) }
@@ -81,13 +92,15 @@ extension Recipe {
       module: .experts, isOfExperts: true,
       drops: [.routing, .expertsLatent, .expertRows, .expertActivation, .activatedRows, .sharedActivation]
     ) { recipe, experts, steps in
-      if let experts { recipe.expertsForward(experts, isAgain: true, &steps) }
+      guard let experts else { return }
+      recipe.takeUp(.feedForwardNorm, unless: .norms, &steps)
+      recipe.expertsForward(experts, isAgain: true, &steps)
     },
   ]
 
   /// What modules of a block are computed again: those that are named, or where none is the attention core, of which a fused
   /// one keeps nothing that could be given up.
-  private var modules: Strategy.RecomputeModules {
+  var modules: Strategy.RecomputeModules {
     guard recompute == .selective, selective == .attentionCore else { return [] }
     if namedModules.isEmpty { return usesFlashAttention ? [] : .attentionCore }
     // With all of the feed-forward part these two are run again.
@@ -100,8 +113,22 @@ extension Recipe {
 
   /// What forward does not keep of any block, since modules bring it back.
   static func droppedRoles(of recipe: Recipe) -> [KeptTensor.Role] {
-    let modules = recipe.modules
-    return rows.filter { modules.contains($0.module) }.flatMap(\.drops)
+    let modules = recipe.modules, exchanged = recipe.exchangedRoles
+    return rows.filter { modules.contains($0.module) }.flatMap(\.drops).filter { !exchanged.contains($0) }
+  }
+
+  /// What backward reads of queries, keys and values as it has come in an exchange that is not run again.
+  private var exchangedRoles: [KeptTensor.Role] {
+    guard context.degree > 1, !modules.contains(.attentionCore) else { return [] }
+    return context.headDegree > 1 ? [.queries, .keysValues] : context.gathers ? [] : [.keysValues]
+  }
+
+  /// Takes up what forward has kept of a piece's output, for an exchange to begin with: nothing is computed.
+  ///
+  /// - Parameter module: one that computes it just before.
+  private func takeUp(_ piece: ModelPiece, unless module: Strategy.RecomputeModules? = nil, _ steps: inout [Step]) {
+    guard module.map(modules.contains) != true else { return }
+    steps.append(.piece(piece, []))
   }
 
   /// What is run again of a block before its backward pass, in the order of a forward pass.
