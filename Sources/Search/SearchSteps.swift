@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The steps of a search: the lattice of an order of the nodes priced, a strategy completed.
 ///
 /// A step is done or not done: one in whose middle the search is stopped counts for nothing. So the number of steps
@@ -47,7 +49,14 @@ struct SearchSteps {
     guard stop == nil else { return [] }
     let repeated = repeatedStop.map { max(0, min(stepCount, $0.stepCount - count)) } ?? stepCount
     let watch = repeatedStop == nil ? StopWatch { [interruption] in interruption() != nil } : .never
-    let values = valuesBesideEachOther(repeated, threadCount: threadCount) { place in try? work(place, watch) }
+    let isOver = Atomic(false)
+    let values = valuesBesideEachOther(repeated, threadCount: threadCount) { place -> Value? in
+      // Of what comes after a step that was stopped nothing is wanted.
+      if isOver.load(ordering: .relaxed) { return nil }
+      let value = try? work(place, watch)
+      if value == nil { isOver.store(true, ordering: .relaxed) }
+      return value
+    }
     let done = values.prefix { $0 != nil }.compactMap { $0 }
     count += done.count
     if done.count < stepCount { stop = repeatedStop?.interruption ?? interruption() ?? .user }

@@ -54,7 +54,8 @@ extension MemoryModel {
     let dense = max(
       recomputed.dense > 0 ? layerActivationBytes.dense : 0, kept.dense > 0 ? keptLayerActivationBytes.dense : 0)
     let experts = max(
-      recomputed.experts > 0 ? layerActivationBytes.experts : 0, kept.experts > 0 ? keptLayerActivationBytes.experts : 0)
+      recomputed.experts > 0 ? layerActivationBytes.experts : 0, kept.experts > 0 ? keptLayerActivationBytes.experts : 0
+    )
     return max(dense, experts - lateLayerBytes, 0)
   }
 
