@@ -1,10 +1,9 @@
 /// Layers of interleaved chunks that need not be of one size.
 extension Strategy {
   /// Whether chunks of a model's layers may differ: of a model whose layers are of two kinds, or whose last stage has
-  /// predictions beside the head, and of any whose layers do not make equal chunks. What single modules that are computed
-  /// again take of a layer the bounds of such chunks do not know.
+  /// predictions beside the head, and of any whose layers do not make equal chunks.
   package func laysOutChunks(of model: ModelDescription) -> Bool {
-    guard schedule.isInterleaved, recomputeModules.isEmpty else { return false }
+    guard schedule.isInterleaved else { return false }
     return !model.hasAlikeLayers || model.layerCount % (pipelineDegree * virtualStageCount) != 0
   }
 }

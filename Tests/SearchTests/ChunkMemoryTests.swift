@@ -25,10 +25,15 @@ import Training
       (9, 4, 0, 2, 4, 6),
     ] {
       let job = try job(layers: layers, dense: dense, predictions: predictions, batch: batch)
-      for (recompute, overlaps) in [(Strategy.Recompute.none, false), (.full, false), (.none, true)] {
+      let ways: [(Strategy.Recompute, Strategy.RecomputeModules, Bool)] = [
+        (.none, [], false), (.full, [], false), (.none, [], true), (.selective, [.expertActivation, .norms], false),
+        (.selective, [.expertActivation, .feedForward], true), (.selective, [.norms, .experts], false),
+      ]
+      for (recompute, modules, overlaps) in ways {
         var strategy = Strategy(
           mesh: [.pipeline: pipeline, .expert: 1], schedule: .init(chunkCount: chunks), microBatch: 1,
           recompute: recompute, usesFlashAttention: true)
+        strategy.recomputeModules = modules
         strategy.overlapsExperts = overlaps
         let memory = MemoryModel(job: job, device: device, framework: device.frameworks[0], strategy: strategy)
         let schedule = try PipelineSchedule(
