@@ -76,6 +76,15 @@ extension ClusterDescription {
     devices.map { DeviceProfile.Accuracy.best(of: $0.accuracy, for: runs) }
       .max { $0.errorBound < $1.errorBound } ?? .ofSiblings
   }
+
+  /// The difference of predictions down to which measured strategies of one job were ordered rightly, see
+  /// ``DeviceProfile/Accuracy/resolution``: by the entry with one that states most of what holds, and of several models of
+  /// device the largest; nil where too few runs competed.
+  package func resolution(for runs: DeviceProfile.Accuracy.Scope) -> Double? {
+    devices.compactMap { device in
+      DeviceProfile.Accuracy.best(of: device.accuracy.filter { $0.resolution != nil }, for: runs).resolution
+    }.max()
+  }
 }
 
 extension DeviceProfile.Accuracy {

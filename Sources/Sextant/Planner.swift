@@ -72,8 +72,9 @@ public struct Planner: Sendable {
     /// Strategies to complete at most: a count, so that equal questions have equal answers.
     public var completionLimit = 20_000
     /// Share, 0 to 0.5, by which the plan may be slower than the fastest to be plainer: fewer mechanisms, then lower
-    /// degrees. The fastest is then among the alternatives.
-    public var margin = Documents.Plan.Question.usualMargin
+    /// degrees. The fastest is then among the alternatives. Nil for 0.01, or for the difference down to which measured runs
+    /// of such jobs do not tell strategies apart, where that is known and more.
+    public var margin: Double?
     /// Threads that price strategies; nil for as many as there are cores. The plan does not depend on it.
     public var threads: Int?
     /// Stop after this time with the best so far; such a plan says so, and another run may end elsewhere.
@@ -81,6 +82,16 @@ public struct Planner: Sendable {
 
     /// The best five, on all cores, without a limit of time.
     public init() {}
+  }
+
+  /// The margin where nobody says: times that are closer than measured runs of such jobs tell apart are called equal.
+  private var usualMargin: Double {
+    let resolution = model.cluster.resolution(
+      for: DeviceProfile.Accuracy.Scope(
+        framework: framework.coefficientName, hasExperts: model.job.model.experts != nil,
+        spansNodes: model.cluster.nodeCount > 1))
+    return min(
+      max(Documents.Plan.Question.usualMargin, resolution ?? 0), Documents.Plan.Question.margins.upperBound)
   }
 
   /// Searches all strategies that agree with what is fixed, and change values by no more than is allowed.
@@ -102,9 +113,10 @@ public struct Planner: Sendable {
           "expected one of \(Self.frameworkNames.joined(separator: ", ")), of which it is known what they can run",
         found: framework.coefficientName)
     }
-    guard Documents.Plan.Question.margins.contains(options.margin) else {
+    let margin = options.margin ?? usualMargin
+    guard Documents.Plan.Question.margins.contains(margin) else {
       throw SextantError(
-        .argument, location: "margin", expected: "expected a fraction from 0 to 0.5", found: "\(options.margin)")
+        .argument, location: "margin", expected: "expected a fraction from 0 to 0.5", found: "\(margin)")
     }
     try allowance.check(model.job.precision)
     let pattern = fixed?.pattern ?? StrategyPattern()
@@ -112,7 +124,7 @@ public struct Planner: Sendable {
     let search = PlanSearch(
       model: model, pattern: pattern, allowance: allowance.document, capabilities: framework.capabilities,
       options: PlanSearch.Options(
-        resultCount: options.resultCount, completionLimit: options.completionLimit, margin: options.margin,
+        resultCount: options.resultCount, completionLimit: options.completionLimit, margin: margin,
         threadCount: options.threads ?? coreCount))
     let deadline = options.timeLimitSeconds.map { ContinuousClock.now + .seconds($0) }
     let found = search.run(

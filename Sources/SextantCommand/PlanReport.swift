@@ -38,11 +38,13 @@ struct PlanReport {
   private var precision: String { plan.chosenPrecision.map { ", products in \($0.rawValue)" } ?? "" }
 
   /// How sure predictions of the job are.
-  private var accuracy: DeviceProfile.Accuracy {
-    plan.cluster.accuracy(
-      for: DeviceProfile.Accuracy.Scope(
-        framework: plan.question.coefficientName, hasExperts: plan.job.model.experts != nil,
-        spansNodes: plan.question.nodeCount > 1))
+  private var accuracy: DeviceProfile.Accuracy { plan.cluster.accuracy(for: runs) }
+
+  /// Which measured runs are of the plan's kind.
+  private var runs: DeviceProfile.Accuracy.Scope {
+    DeviceProfile.Accuracy.Scope(
+      framework: plan.question.coefficientName, hasExperts: plan.job.model.experts != nil,
+      spansNodes: plan.question.nodeCount > 1)
   }
 
   private var bestSection: String {
@@ -58,7 +60,7 @@ struct PlanReport {
     let first = plan.alternatives.contains { $0.family == Documents.Plan.Alternative.fastest } ? 1 : 2
     let listed = plan.alternatives.filter { [nil, Documents.Plan.Alternative.fastest].contains($0.family) }
     // Closer to the plan than measured runs of a job tell two strategies apart.
-    let resolution = accuracy.resolution ?? 0
+    let resolution = plan.cluster.resolution(for: runs) ?? 0
     var hasEqual = false
     for (index, other) in listed.enumerated() {
       let isEqual = abs(other.iterationSeconds / own.iterationSeconds - 1) < resolution
