@@ -213,9 +213,9 @@ package struct Calibration: Sendable {
       let runCount = samples.count(where: isMemory ? \.hasPeak : \.hasTime)
       let families = Set(validation.cases.map(\.run.family)).sorted().joined(separator: ", ")
       let what = told.map { String($0.name.dropFirst(name.count + 1)) }.joined(separator: ", ")
-      let origin =
-        "\(what): fitted to \(runCount) runs (\(families)), median error \((errors.medianAbsolute * 1000).rounded() / 10) %; "
-        + "the rest as before"
+      let percent = (errors.medianAbsolute * 1000).rounded() / 10
+      let error = errors.count == 0 ? "none of which is judged" : "median error \(percent) %"
+      let origin = "\(what): fitted to \(runCount) runs (\(families)), \(error); the rest as before"
       provenance.removeAll { $0.group == name }
       provenance.append(DeviceProfile.Provenance(group: name, origin: origin))
     }
