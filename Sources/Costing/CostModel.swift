@@ -253,7 +253,7 @@ package struct CostModel: Sendable {
   }
 
   /// Which measured runs are of the same kind.
-  var runs: DeviceProfile.Accuracy.Scope {
+  package var runs: DeviceProfile.Accuracy.Scope {
     DeviceProfile.Accuracy.Scope(
       framework: framework.name, hasExperts: job.model.experts != nil,
       spansNodes: deviceCount > cluster.devicesPerNode)

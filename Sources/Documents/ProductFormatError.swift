@@ -46,23 +46,17 @@ package enum ProductFormatError {
   ///   - blockLength: numbers that share a scale.
   ///   - isStochastic: whether a number becomes its lower or upper neighbour by chance, right on average.
   private static func ofE2M1(blockLength: Int, isStochastic: Bool) -> Double {
-    let n = Double(blockLength), step = 1.0 / 16
+    let n = Double(blockLength)
     let ratios = (0..<significandCount).map { index in
       let m = exp2((Double(index) + 0.5) / Double(significandCount))
       return (8 * m).rounded() / (8 * m)
     }
-    func inside(_ a: Double) -> Double { erf(a / 2.0.squareRoot()) }
-    var squares = 0.0, below = 0.0
-    for index in 1...(9 * 16) {
-      let upper = pow(inside(Double(index) * step), n)
-      let share = upper - below
-      below = upper
-      guard share > 1e-12 else { continue }
-      let largest = (Double(index) - 0.5) * step
+    var squares = 0.0
+    LargestMagnitude.forEach(of: blockLength, stepsPerUnit: 16) { largest, share, inside in
       for ratio in ratios {
         let scale = ratio * largest / 6
         let own = castError(of: largest / scale, isStochastic: isStochastic) * scale * scale
-        let others = squaredErrors(below: largest, scale: scale, isStochastic: isStochastic) / inside(largest)
+        let others = squaredErrors(below: largest, scale: scale, isStochastic: isStochastic) / inside
         squares += share / Double(significandCount) * (own + (n - 1) * others)
       }
     }

@@ -25,17 +25,8 @@ package enum QuantisationError {
   ///   - groupLength: numbers that share a step.
   package static func relative(bits: Int, groupLength: Int) -> Double {
     let n = Double(groupLength), codes = 1 << (bits - 1)
-    // Φ(a) − Φ(−a), and to the n-th power the distribution of the largest magnitude.
-    func inside(_ a: Double) -> Double { erf(a / 2.0.squareRoot()) }
-    let step = 1.0 / 64
     var squares = 0.0
-    var below = 0.0
-    for index in 1...(9 * 64) {
-      let upper = pow(inside(Double(index) * step), n)
-      let share = upper - below
-      below = upper
-      guard share > 1e-12 else { continue }
-      let largest = (Double(index) - 0.5) * step
+    LargestMagnitude.forEach(of: groupLength, stepsPerUnit: 64) { largest, share, inside in
       let delta = largest / Double(codes)
       var others = 0.0
       for code in -codes..<codes {
@@ -44,7 +35,7 @@ package enum QuantisationError {
           from: code == -codes ? -largest : centre - delta / 2, to: code == codes - 1 ? largest : centre + delta / 2
         ).squaredDistance(to: centre)
       }
-      squares += share * (delta * delta / 2 + (n - 1) * others / inside(largest))
+      squares += share * (delta * delta / 2 + (n - 1) * others / inside)
     }
     return (squares / n).squareRoot()
   }

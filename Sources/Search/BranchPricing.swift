@@ -9,8 +9,7 @@ extension PricedLattice {
     /// Chunks a stage, and how backward passes are split, in one number.
     let schedule: Int
     let zeroStage: Strategy.ZeroStage
-    let choosesRecomputation: Bool
-    let choosesOffload: Bool
+    let freedom: StageFreedom
     let hosting: Hosting
     let perturbationDegree: Int
     /// The update, and of outer steps all that bears on memory, in one number: points are looked up by the million.
@@ -23,8 +22,7 @@ extension PricedLattice {
         8 * schedule.chunkCount + (schedule.splitsBackward ? 1 : 0) + (schedule.isV ? 2 : 0)
         + (schedule == .dualPipeV ? 4 : 0)
       zeroStage = point.strategy.zeroStage
-      choosesRecomputation = point.freedom.choosesRecomputation
-      choosesOffload = point.freedom.choosesOffload
+      freedom = point.freedom
       hosting = point.strategy.hosting
       perturbationDegree = point.strategy.perturbationDegree
       let outer = point.strategy.outer
@@ -40,8 +38,7 @@ extension PricedLattice {
   /// Points of a mesh that differ in their micro-batch only.
   private struct TokenClass: Hashable {
     let strategy: Strategy
-    let choosesRecomputation: Bool
-    let choosesOffload: Bool
+    let freedom: StageFreedom
 
     /// Nil where more tokens at a time may need less memory: with fewer passes in flight than order alone would keep, or
     /// where how the host runs ahead of the device changes; and where parts lie on the host, or devices differ.
@@ -56,8 +53,7 @@ extension PricedLattice {
         stageCount: p, microBatchCount: microBatchCount, combines: strategy.overlapsExperts)
       guard inFlight.splitting == .none, inFlight.onFirstStage <= inFlight.passCount else { return nil }
       self.strategy = strategy.with(\.microBatch, 1)
-      choosesRecomputation = point.freedom.choosesRecomputation
-      choosesOffload = point.freedom.choosesOffload
+      freedom = point.freedom
     }
   }
 

@@ -5,7 +5,7 @@ import Documents
 /// them repeats nothing.
 struct Frontier {
   /// What one walk found.
-  struct Walk: Sendable {
+  struct Walk {
     var best: [PlanSearch.Completion] = []
     var ending = Certificate.Ending.exhausted
     /// No candidate of the walk scores less.

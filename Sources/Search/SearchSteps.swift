@@ -24,6 +24,11 @@ struct SearchSteps {
     self.repeatedStop = repeatedStop
   }
 
+  /// What is asked in the middle of a step: nobody where another search is repeated.
+  private var watch: StopWatch {
+    repeatedStop == nil ? StopWatch { [interruption] in interruption() != nil } : .never
+  }
+
   /// Does a step; nil when the search is stopped before its end.
   mutating func take<Value>(_ work: (StopWatch) throws(Stopped) -> Value) -> Value? {
     if stop == nil {
@@ -31,7 +36,7 @@ struct SearchSteps {
     }
     guard stop == nil else { return nil }
     do throws(Stopped) {
-      let value = try work(repeatedStop == nil ? StopWatch { [interruption] in interruption() != nil } : .never)
+      let value = try work(watch)
       count += 1
       return value
     } catch {
@@ -48,7 +53,7 @@ struct SearchSteps {
   ) -> [Value] {
     guard stop == nil else { return [] }
     let repeated = repeatedStop.map { max(0, min(stepCount, $0.stepCount - count)) } ?? stepCount
-    let watch = repeatedStop == nil ? StopWatch { [interruption] in interruption() != nil } : .never
+    let watch = watch
     let isOver = Atomic(false)
     let values = valuesBesideEachOther(repeated, threadCount: threadCount) { place -> Value? in
       // Of what comes after a step that was stopped nothing is wanted.

@@ -86,12 +86,8 @@ public struct Planner: Sendable {
 
   /// The margin where nobody says: times that are closer than measured runs of such jobs tell apart are called equal.
   private var usualMargin: Double {
-    let resolution = model.cluster.resolution(
-      for: DeviceProfile.Accuracy.Scope(
-        framework: framework.coefficientName, hasExperts: model.job.model.experts != nil,
-        spansNodes: model.cluster.nodeCount > 1))
-    return min(
-      max(Documents.Plan.Question.usualMargin, resolution ?? 0), Documents.Plan.Question.margins.upperBound)
+    let resolution = model.cluster.resolution(for: model.runs) ?? 0
+    return min(max(Documents.Plan.Question.usualMargin, resolution), Documents.Plan.Question.margins.upperBound)
   }
 
   /// Searches all strategies that agree with what is fixed, and change values by no more than is allowed.

@@ -1,6 +1,5 @@
 import Costing
 import Documents
-import JSONText
 import Search
 import TestSupport
 import Testing
@@ -71,36 +70,12 @@ struct OptimalityTests {
     let offer = Capabilities.megatronLM
     while solved < 20 {
       seed += 1
-      let problem = try RandomProblem(seed: seed, hasExperts: true), shape = problem.model.job.model
-      guard problem.model.cluster.deviceCount <= 4, shape.layerCount <= 5, problem.model.cluster.host == nil,
-        let roomy = PlanSearch(model: problem.model, pattern: pattern, capabilities: offer).run().best.first,
-        let peak = problem.model.cost(of: roomy.strategy).stageMemory(of: roomy.split).map({ $0.peakBytes }).max()
-      else { continue }
-      // Somewhat less memory than the best plan would have.
-      let device = problem.model.cluster.device
-      let bytes = Int(Double(peak) * 0.97 / device.limitFraction(of: problem.model.framework))
-      let tight = try DeviceProfile(
-        Field(device.json.replacing("/datasheet/memory_bytes", with: .integer(bytes)), source: "device"))
-      let model = try CostModel(cluster: problem.model.cluster.replacing(device: tight), job: problem.model.job)
-      // What costs little, feed-forward parts besides, the whole way of tokens: each with all that the model has.
-      let sharedWidth = shape.experts?.sharedFeedForwardSize ?? 0
-      var feedForward: Strategy.RecomputeModules = shape.denseLayerCount > 0 ? .feedForward : []
-      if sharedWidth > 0 { feedForward.insert(.sharedExperts) }
-      let core: Strategy.RecomputeModules = model.hasFlashAttention ? [] : .attentionCore
-      let sets = Set<Strategy.RecomputeModules>(
-        [
-          [.expertActivation, .norms], feedForward.union([.expertActivation, .norms]),
-          feedForward.subtracting(.sharedExperts).union([.norms, .experts]),
-        ].map { core.union($0) })
-      let divisions = [1, 2, 4].map {
-        Strategy.ExpertDivision(expertDegree: $0, tensorDegree: 1, dispatcher: .allToAll)
+      let problem = try RandomProblem(seed: seed, hasExperts: true)
+      guard let tight = try TightModules(problem, mostLayers: 5, pattern: pattern, capabilities: offer) else {
+        continue
       }
-      // The same degrees, so that memory is found elsewhere than in smaller micro-batches and other layouts.
-      var pattern = pattern
-      (pattern.tensorDegree, pattern.pipelineDegree) = (roomy.strategy.tensorDegree, roomy.strategy.pipelineDegree)
-      (pattern.microBatch, pattern.expertDegree) = (roomy.strategy.microBatch, roomy.strategy.expertDegree)
-      pattern.zeroStage = roomy.strategy.zeroStage
-      let truth = BruteForce(model, experts: divisions, modules: Array(sets)) {
+      let model = tight.model, pattern = tight.pattern
+      let truth = BruteForce(model, experts: tight.divisions, modules: tight.sets) {
         pattern.matches($0) && offer.refusal(of: $0) == nil && offer.refusal(of: $0, job: model.job) == nil
       }
       let result = PlanSearch(model: model, pattern: pattern, capabilities: offer).run()

@@ -1,7 +1,7 @@
 import Documents
 
 /// What stages may decide for themselves.
-package struct StageFreedom: Sendable, Equatable {
+package struct StageFreedom: Sendable, Hashable {
   /// How many layers are recomputed in full, from none to all.
   package let choosesRecomputation: Bool
   /// Whether optimizer states are offloaded.
