@@ -8,6 +8,11 @@ extension MeasuredRun {
   ///
   /// - Returns: the cluster, and a sentence for each thing that the record does not state.
   package func cluster(catalog: Catalog) throws(DocumentError) -> (cluster: ClusterDescription, assumptions: [String]) {
+    if machine.deviceCount == machine.nodeCount * machine.devicesPerNode,
+      let runs = try machine.mixedNodes(catalog: catalog)
+    {
+      return try mixedCluster(runs)
+    }
     var assumptions: [String] = []
     var deviceName = machine.device
     // Where a source states the chip but not its memory, the larger is taken.

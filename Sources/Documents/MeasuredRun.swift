@@ -18,6 +18,8 @@ package struct MeasuredRun: Sendable {
     package let intraLinkCount: Int?
     /// Nominal, one direction.
     package let interBytesPerSecondPerNode: Double?
+    /// The same of each kind of node where words state several; else empty.
+    package let interBytesPerSecondPerKind: [Double]
   }
 
   /// What came out: a time, a peak, both, or that the run failed.
@@ -151,6 +153,7 @@ extension MeasuredRun.Machine {
     intraBytesPerSecondPerDevice = try fields.optional("intra_bytes_per_second_per_device")?.positiveNumber()
     intraLinkCount = Self.linkCount(inWords: try fields.optional("intra")?.string() ?? "")
     interBytesPerSecondPerNode = try fields.optional("inter_bytes_per_second_per_node")?.positiveNumber()
+    interBytesPerSecondPerKind = Self.rates(inWords: try fields.optional("inter")?.string() ?? "")
   }
 }
 

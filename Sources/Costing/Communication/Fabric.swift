@@ -57,7 +57,8 @@ package struct Fabric: Sendable {
   ///   - device: the device that uses them; nil is the cluster's first.
   ///   - snapshotIndex: which of the measurements to take; nil takes the median of all.
   package init(_ cluster: ClusterDescription, device: DeviceProfile? = nil, snapshotIndex: Int? = nil) {
-    let fabric = (device ?? cluster.device).fabric
+    let device = device ?? cluster.device
+    let fabric = device.fabric
     var levels: [Level] = []
     var innerSpan = 1
     for level in cluster.levels {
@@ -70,7 +71,9 @@ package struct Fabric: Sendable {
         Level(
           span: level.span, innerSpan: innerSpan,
           bytesPerSecond: min(
-            level.bytesPerSecond * share, below?.bytesPerSecond ?? .infinity,
+            // A level inside nodes that differ is described by the fastest of them.
+            cluster.isMixed && level.span <= cluster.devicesPerNode
+              ? min(level.bytesPerSecond, device.datasheet.scaleUpBytesPerSecond) * share : level.bytesPerSecond * share, below?.bytesPerSecond ?? .infinity,
             level.wideArea?.bytesPerSecond ?? .infinity),
           sharedBytesPerSecond: shared,
           equalShareBytesPerSecond: min(shared / Double(innerSpan), below?.equalShareBytesPerSecond ?? .infinity),
