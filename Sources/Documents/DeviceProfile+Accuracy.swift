@@ -59,9 +59,9 @@ extension DeviceProfile {
     }
 
     /// Where a device's runs have told nothing: what nine in ten runs stay within that a sibling's coefficients predict. Of
-    /// 109 runs on B200, B300 and GB200, predicted with their datasheets and all else as H100's runs tell, half are within
-    /// 18 % and nine in ten within 31 %.
-    package static let ofSiblings = Accuracy(.all, runCount: 0, errorBound: 0.31, resolution: nil)
+    /// 109 runs on B200, B300 and GB200, predicted from H100's by the rules for devices that only a datasheet describes
+    /// (`docs/clusters-and-devices.md`), half are within 8 % and nine in ten within 21 %.
+    package static let ofSiblings = Accuracy(.all, runCount: 0, errorBound: 0.21, resolution: nil)
 
     /// The entry of a list that states most of what holds of some runs; ``ofSiblings`` where none does.
     package static func best(of all: [Accuracy], for runs: Scope) -> Accuracy {
