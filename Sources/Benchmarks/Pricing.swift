@@ -22,7 +22,7 @@ struct Pricing {
     while ContinuousClock.now - start < .seconds(1) {
       for sample in samples {
         let cost = model.cost(of: sample.strategy, layout: sample.layout, microBatches: sample.microBatches)
-        if cost.layerCapacities(within: MemoryLimit(.fits), freedom: .none) != nil { sum += cost.boundSeconds }
+        if cost.memory.layerCapacities(within: MemoryLimit(.fits), freedom: .none) != nil { sum += cost.boundSeconds }
         count += 1
       }
     }

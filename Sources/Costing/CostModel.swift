@@ -136,65 +136,47 @@ package struct CostModel: Sendable {
   ///   - layout: of the mesh whose strategies run them.
   ///   - keys: whose passes are asked for. What of them is the same is priced once.
   package func microBatchCosts(layout: LayoutCost, _ keys: [MicroBatchKey]) -> [[MicroBatchCost]] {
-    var costs = [[MicroBatchCost]](repeating: [], count: keys.count)
-    for (device, links) in zip(devices, layout.links) {
-      var unrepeated: [MicroBatchKey: UnrepeatedPasses] = [:]
-      var withoutExperts: [MicroBatchKey: MicroBatchCost] = [:]
-      for (place, key) in keys.enumerated() {
-        let cost = microBatchCost(
-          layout: layout, key, device: device, links: links, known: &unrepeated,
-          sharing: withoutExperts[key.withoutExperts])
-        withoutExperts[key.withoutExperts] = cost
-        costs[place].append(cost)
-      }
-    }
-    return costs
+    var pricing = MicroBatchPricing(self, layout: layout, keys)
+    return keys.indices.map { pricing.costs($0) }
   }
 
-  /// The passes of a micro-batch on a model of device.
+  /// What a strategy's devices hold, from parts that were computed before.
   ///
   /// - Parameters:
-  ///   - known: what was priced of the mesh's passes of which nothing is run again.
-  ///   - other: the same micro-batch with experts divided otherwise; nil where none was priced.
-  private func microBatchCost(
-    layout: LayoutCost, _ key: MicroBatchKey, device: DeviceModel, links: LayoutLinks,
-    known: inout [MicroBatchKey: UnrepeatedPasses], sharing other: MicroBatchCost?
-  ) -> MicroBatchCost {
-    let framework = device.framework, tensorDegree = layout.mesh.degree(of: .tensor)
-    let recipe = Recipe(
-      job: job, tensorDegree: tensorDegree, microBatch: key.microBatch, recompute: key.recompute,
-      sequenceParallel: key.usesSequenceParallelism, flashAttention: key.usesFlashAttention,
-      vocabularySize: job.model.paddedVocabularySize(
-        multiple: framework.vocabularyMultiple, tensorDegree: tensorDegree),
-      keepsActivatedGate: framework.memory.keepsActivatedGate, selective: framework.memory.selective,
-      context: key.context,
-      experts: RoutedExperts(
-        job, tensorDegree: tensorDegree, key.experts, devicesPerNode: links.domainSize), modules: key.modules)
-    let rates = ComputeRates(device.speed, framework: framework, job: job)
-    let context = links.contextGroups(key.context)
-    let experts = links.expertGroups(of: Strategy(mesh: layout.mesh).with(key.experts), recipe)
-    let unrepeated =
-      known[key.withoutRecomputation]
-      ?? UnrepeatedPasses(
-        recipe, rates: rates, framework: framework, tensorGroup: links.tensorGroup, context: context, experts: experts,
-        sharing: other?.unrepeated)
-    known[key.withoutRecomputation] = unrepeated
-    return MicroBatchCost(
-      recipe, rates: rates, framework: framework, tensorGroup: links.tensorGroup, context: context, experts: experts,
-      unrepeated: unrepeated, sharing: other)
+  ///   - kept: of its micro-batches, by model of device.
+  ///   - microBatches: what these cost; asked for where a framework's memory depends on who sets the pace of a layer.
+  /// - Precondition: the strategy breaks no rule, and the parts are its own.
+  package func memory(
+    of strategy: Strategy, layout: LayoutCost, kept: [KeptActivations], microBatches: () -> [MicroBatchCost]
+  ) -> IterationMemory {
+    IterationMemory(
+      strategy: strategy, layout: layout,
+      models: devices.indices.map { index in
+        devices[index].memoryModel(of: strategy, job: job, links: layout.links[index], kept: kept[index]) {
+          microBatches()[index]
+        }
+      },
+      host: host)
+  }
+
+  /// The cost of a strategy whose memory is known.
+  ///
+  /// - Parameter microBatches: what its micro-batches cost, by model of device.
+  package func cost(of memory: IterationMemory, microBatches: [MicroBatchCost]) -> IterationCost {
+    IterationCost(
+      memory: memory, job: job,
+      costs: devices.indices.map {
+        devices[$0].stageCost(
+          of: memory.models[$0], job: job, links: memory.layout.links[$0], microBatch: microBatches[$0], host: host)
+      })
   }
 
   /// The cost of a strategy from parts that were computed before.
   /// - Precondition: the strategy breaks no rule, and the parts are its own.
   package func cost(of strategy: Strategy, layout: LayoutCost, microBatches: [MicroBatchCost]) -> IterationCost {
-    let host = host
-    return IterationCost(
-      strategy: strategy, job: job, layout: layout,
-      costs: devices.indices.map {
-        devices[$0].stageCost(
-          of: strategy, job: job, links: layout.links[$0], microBatch: microBatches[$0], host: host)
-      },
-      host: host)
+    cost(
+      of: memory(of: strategy, layout: layout, kept: microBatches.map(\.kept)) { microBatches },
+      microBatches: microBatches)
   }
 
   /// The cost of one strategy.
@@ -223,7 +205,7 @@ package struct CostModel: Sendable {
     var scratch = EvaluationScratch()
     let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
     let timeSplit = cost.timeSplit(of: split, scratch: &scratch)
-    let memory = cost.stageMemory(of: split)
+    let memory = cost.memory.stageMemory(of: split)
     let tokens = Double(job.globalBatch) * Double(job.sequenceLength)
     let devices = Double(deviceCount)
     let peak = meanPeakFLOPPerSecond
@@ -237,8 +219,8 @@ package struct CostModel: Sendable {
       stageMemory: memory,
       // One stage without a layer still computes the loss; with more, frameworks that make them do not start.
       verdict: (0..<split.stageCount).dropFirst().dropLast().count(where: { split.layerCount(ofStage: $0) == 0 }) > 1
-        || !cost.hostHolds(memory)
-        ? .unfit : cost.verdict(of: memory),
+        || !cost.memory.hostHolds(memory)
+        ? .unfit : cost.memory.verdict(of: memory),
       tokensPerSecondPerDevice: tokens / seconds / devices,
       modelFLOPUtilization: flop / (seconds * devices * peak),
       outerRound: cost.outerRound(of: split, localSeconds: seconds - timeSplit.outerSeconds),

@@ -48,27 +48,44 @@ struct DeviceModel: Sendable {
     return LayoutLinks(mesh, on: fabric, rings: bestRings.fabric.assumingLinks(bytesPerSecond: rate))
   }
 
-  /// A stage of a strategy on this device, from parts that were computed before.
-  func stageCost(
-    of strategy: Strategy, job: TrainingJob, links: LayoutLinks, microBatch: MicroBatchCost,
-    host: ClusterDescription.Host?
-  ) -> StageCost {
-    let groups = links.shardGroups(strategy.sharding)
+  /// What a strategy's stages hold on this device.
+  ///
+  /// - Parameters:
+  ///   - kept: of its micro-batches.
+  ///   - microBatch: what one costs; asked for where the framework's memory depends on who sets the pace of a layer.
+  func memoryModel(
+    of strategy: Strategy, job: TrainingJob, links: LayoutLinks, kept: KeptActivations, microBatch: () -> MicroBatchCost
+  ) -> MemoryModel {
+    MemoryModel(
+      job: job, device: profile, framework: framework, strategy: strategy,
+      deviceBoundShare: framework.memory.pendingActivationFactor == 0
+        ? 1 : deviceBoundShare(of: strategy, job: job, links: links, microBatch: microBatch()),
+      isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
+        && strategy.pipelineDegree > 1 && strategy.replicaCount > 1
+        && strategy.mesh.blockSize(below: .worker) > links.devicesPerNode,
+      buffers: links.shardGroups(strategy.sharding).buffers, kept: kept)
+  }
+
+  /// How far the device and not its host sets the pace of a layer, 0…1.
+  private func deviceBoundShare(
+    of strategy: Strategy, job: TrainingJob, links: LayoutLinks, microBatch: MicroBatchCost
+  ) -> Double {
     let kind: LayerCounts.Kind = job.model.experts == nil ? .dense : .experts
     let floor = StageCost.launchFloorSeconds(
       strategy: strategy, job: job, againShare: microBatch.launchedAgainShare[kind], kind: kind, framework: framework,
       devicesPerNode: links.devicesPerNode)
     let passes = microBatch.layers[kind]
-    let memory = MemoryModel(
-      job: job, device: profile, framework: framework, strategy: strategy,
-      deviceBoundShare: framework.deviceBoundShare(
-        device: passes.forwardSeconds + passes.backwardSeconds, host: floor),
-      isFragile: framework.hasFragileReplicatedPipelines && strategy.zeroStage == .none
-        && strategy.pipelineDegree > 1 && strategy.replicaCount > 1
-        && strategy.mesh.blockSize(below: .worker) > links.devicesPerNode,
-      buffers: groups.buffers, kept: microBatch.kept)
+    return framework.deviceBoundShare(device: passes.forwardSeconds + passes.backwardSeconds, host: floor)
+  }
+
+  /// A stage of a strategy on this device, from parts that were computed before.
+  func stageCost(
+    of memory: MemoryModel, job: TrainingJob, links: LayoutLinks, microBatch: MicroBatchCost,
+    host: ClusterDescription.Host?
+  ) -> StageCost {
+    let strategy = memory.strategy
     return StageCost(
-      job: job, microBatch: microBatch, links: links, memory: memory, groups: groups,
+      job: job, microBatch: microBatch, links: links, memory: memory, groups: links.shardGroups(strategy.sharding),
       expertGroups: job.model.experts == nil ? nil : links.expertShardGroups(of: strategy), speed: speed,
       perturbation: strategy.update.hasGradients
         ? nil : PerturbationSpeed(profile, speed, weightByteCount: job.precision.byteCount),

@@ -81,7 +81,9 @@ extension MeasuredRun.Machine {
     let parts = words.split(separator: "/ ").map { $0.trimmingPrefix { $0 == " " } }
     let rates = parts.compactMap { part -> Double? in
       let words = part.split(separator: " ")
-      guard words.count > 1, words[1] == "Gb/s", let rate = Double(words[0]), rate > 0, rate.isFinite else { return nil }
+      guard words.count > 1, words[1] == "Gb/s", let rate = Double(words[0]), rate > 0, rate.isFinite else {
+        return nil
+      }
       return rate * 1e9 / 8
     }
     return rates.count == parts.count && rates.count > 1 ? rates : []

@@ -35,15 +35,39 @@ extension PricedLattice {
     }
   }
 
+  /// A strategy of a mesh to look others up by: hashed by what points differ in most, since it has more parts than are worth
+  /// it.
+  private struct Sought: Hashable {
+    let strategy: Strategy
+
+    func hash(into hasher: inout Hasher) {
+      var digest = strategy.microBatch
+      func add(_ value: Int) { digest = digest &* 0x1_0001 &+ value }
+      add(strategy.schedule.chunkCount)
+      add(strategy.zeroStage.rawValue)
+      add(strategy.recompute == .none ? 0 : strategy.recompute == .full ? 1 : 2)
+      add(Int(strategy.recomputeModules.rawValue))
+      add(strategy.expertDegree)
+      add(strategy.overlapsExperts ? 1 : 0)
+      add(strategy.dispatcher.sendsOnce ? 1 : 0)
+      if strategy.hasShardLevels {
+        let sharding = strategy.sharding
+        for degree in [sharding.weightDegree, sharding.gradientDegree, sharding.optimizerDegree] { add(degree) }
+      }
+      hasher.combine(digest)
+    }
+  }
+
   /// Points of a mesh that differ in their micro-batch only.
   private struct TokenClass: Hashable {
-    let strategy: Strategy
+    let strategy: Sought
     let freedom: StageFreedom
 
     /// Nil where more tokens at a time may need less memory: with fewer passes in flight than order alone would keep, or
     /// where how the host runs ahead of the device changes; and where parts lie on the host, or devices differ.
     init?(_ point: Lattice.Point, model: CostModel) {
-      let strategy = point.strategy, p = strategy.pipelineDegree
+      var strategy = point.strategy
+      let p = strategy.pipelineDegree
       guard strategy.update != .zerothOrder, !strategy.usesHost, !point.freedom.choosesHostedLayers,
         !model.cluster.isMixed
       else { return nil }
@@ -52,7 +76,8 @@ extension PricedLattice {
       let inFlight = strategy.schedule.passesInFlight(
         stageCount: p, microBatchCount: microBatchCount, combines: strategy.overlapsExperts)
       guard inFlight.splitting == .none, inFlight.onFirstStage <= inFlight.passCount else { return nil }
-      self.strategy = strategy.with(\.microBatch, 1)
+      strategy.microBatch = 1
+      self.strategy = Sought(strategy: strategy)
       freedom = point.freedom
     }
   }
@@ -62,26 +87,29 @@ extension PricedLattice {
     let model: CostModel
     let layerSplit: Capabilities.LayerSplit
     let searchesHosting: Bool
-    /// Whether any strategy of the lattice recomputes modules.
+    /// Whether any strategy of the mesh recomputes modules.
     let searchesModules: Bool
+    /// Whether any has shard levels.
+    let searchesShardLevels: Bool
     let branchIndex: Int
     var priced: PricedBranch
     /// Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
     private var leastMemory: [MemoryClass: [Prediction.Verdict]] = [:]
     /// Of strategies that do not simply fit, the verdicts that are left to those with larger micro-batches.
     private var fewestTokens: [TokenClass: [Prediction.Verdict]] = [:]
-    private var enough: [Strategy: [HostUse]] = [:]
+    private var enough: [Sought: [HostUse]] = [:]
     /// Of strategies without modules, sets of them that fit; where stages have equal layers, more only adds time.
-    private var enoughModules: [Strategy: [Strategy.RecomputeModules]] = [:]
+    private var enoughModules: [Sought: [Strategy.RecomputeModules]] = [:]
 
     init(
-      model: CostModel, layerSplit: Capabilities.LayerSplit, searchesHosting: Bool, searchesModules: Bool,
+      model: CostModel, layerSplit: Capabilities.LayerSplit, searchesHosting: Bool, branch: Lattice.Branch,
       branchIndex: Int, priced: PricedBranch
     ) {
       self.model = model
       self.layerSplit = layerSplit
       self.searchesHosting = searchesHosting
-      self.searchesModules = searchesModules
+      searchesModules = branch.microBatchKeys.contains { !$0.modules.isEmpty }
+      searchesShardLevels = branch.points.contains { $0.strategy.hasShardLevels }
       self.branchIndex = branchIndex
       self.priced = priced
     }
@@ -92,56 +120,70 @@ extension PricedLattice {
         microBatchCostIndex: point.microBatchCostIndex)
     }
 
+    /// What is known of a point in another order.
+    struct Shared {
+      var memory: IterationMemory?
+      var cost: IterationCost?
+    }
+
     /// - Parameters:
-    ///   - shared: the point's cost in another order, then in this one.
+    ///   - shared: the point in another order, then in this one.
+    ///   - microBatches: those of the mesh, in any order.
     ///   - known: what stages hold, of the point in other orders.
-    mutating func price(_ point: Lattice.Point, cost shared: inout IterationCost?, known: inout StageCapacities?) {
+    mutating func price(
+      _ point: Lattice.Point, shared: inout Shared, microBatches: inout MicroBatchPricing,
+      known: inout StageCapacities?
+    ) {
       if searchesHosting, point.strategy.usesHost,
-        enough[point.strategy.bare]?.contains(where: { $0.isPart(of: HostUse(point.strategy)) }) == true
+        enough[Sought(strategy: point.strategy.bare)]?.contains(where: { $0.isPart(of: HostUse(point.strategy)) })
+          == true
       {
         // The same with less on the host fits, and recomputes nothing: more only adds time.
         priced.rejections["more on the host than has to be", default: 0] += 1
         return
       }
       if point.strategy.recomputesModules,
-        enoughModules[point.strategy.withoutModules]?.contains(where: {
+        enoughModules[Sought(strategy: point.strategy.withoutModules)]?.contains(where: {
           $0.isSubset(of: point.strategy.recomputeModules.covered)
         }) == true
       {
         priced.rejections["more recomputed than has to be", default: 0] += 1
         return
       }
-      let memoryClass = MemoryClass(point), tokenClass = TokenClass(point, model: model)
+      let memoryClass = searchesShardLevels ? MemoryClass(point) : nil
+      let tokenClass = TokenClass(point, model: model)
       var verdicts = tokenClass.flatMap { fewestTokens[$0] } ?? PricedLattice.verdicts
       // Both are what is left of all, from the best on.
-      if point.strategy.hasShardLevels, let least = leastMemory[memoryClass], least.count < verdicts.count {
+      if let memoryClass, point.strategy.hasShardLevels, let least = leastMemory[memoryClass],
+        least.count < verdicts.count
+      {
         verdicts = least
       }
       if verdicts.isEmpty {
-        if !point.strategy.hasShardLevels { leastMemory[memoryClass] = [] }
+        if let memoryClass, !point.strategy.hasShardLevels { leastMemory[memoryClass] = [] }
         priced.unfit.append(unfit(point))
         return
       }
-      let costs = priced.costs
-      let cost =
-        shared?.on(costs.layout)
-        ?? costs.cost(of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
-      shared = cost
-      let own = (layerSplit.split(of: point.strategy, model.job.model).map { [$0] } ?? cost.fewSplits)?.map {
+      let layout = priced.costs.layout
+      let memory =
+        shared.memory?.on(layout)
+        ?? microBatches.memory(of: point.strategy, point.microBatchCostIndex, layout: layout, model: model)
+      shared.memory = memory
+      let own = (layerSplit.split(of: point.strategy, model.job.model).map { [$0] } ?? memory.fewSplits)?.map {
         // The bound, and every reader of plans, wants a layer on every stage.
-        $0.layerCounts.contains(0) ? .unfit : cost.verdict(of: cost.stageMemory(of: $0))
+        $0.layerCounts.contains(0) ? .unfit : memory.verdict(of: memory.stageMemory(of: $0))
       }
       let verdict =
         if let own {
           verdicts.first { limit in own.contains { $0 == .fits || $0 == limit } }
         } else {
-          cost.bestVerdict(noBetterThan: verdicts[0], freedom: point.freedom, known: &known)
+          memory.bestVerdict(noBetterThan: verdicts[0], freedom: point.freedom, known: &known)
         }
       let left = verdict.map { $0 == .fits ? PricedLattice.verdicts : [.risky] } ?? []
-      if !point.strategy.hasShardLevels { leastMemory[memoryClass] = left }
+      if let memoryClass, !point.strategy.hasShardLevels { leastMemory[memoryClass] = left }
       if let tokenClass, left.count < PricedLattice.verdicts.count { fewestTokens[tokenClass] = left }
-      if point.strategy.usesHost, let limit = cost.hostLimitBytes {
-        let needed = cost.leastHostBytes
+      if point.strategy.usesHost, let limit = memory.hostLimitBytes {
+        let needed = memory.leastHostBytes
         if needed > limit {
           priced.rejections["nodes' memory is too small for what the host would hold", default: 0] += 1
           if verdict != nil, needed < priced.leastHostShort?.hostBytes ?? .max {
@@ -155,15 +197,20 @@ extension PricedLattice {
         return
       }
       if searchesHosting, verdict == .fits, point.freedom == .none, point.strategy.recompute == .none,
-        cost.hasEqualStages
+        memory.hasEqualStages
       {
-        enough[point.strategy.bare, default: []].append(HostUse(point.strategy))
+        enough[Sought(strategy: point.strategy.bare), default: []].append(HostUse(point.strategy))
       }
-      if searchesModules, verdict == .fits, point.freedom == .none, cost.hasEqualStages,
+      if searchesModules, verdict == .fits, point.freedom == .none, memory.hasEqualStages,
         point.strategy.recompute == .none || point.strategy.recomputesModules
       {
-        enoughModules[point.strategy.withoutModules, default: []].append(point.strategy.recomputeModules.covered)
+        enoughModules[Sought(strategy: point.strategy.withoutModules), default: []].append(
+          point.strategy.recomputeModules.covered)
       }
+      let cost =
+        shared.cost?.on(layout)
+        ?? model.cost(of: memory, microBatches: microBatches.costs(point.microBatchCostIndex))
+      shared.cost = cost
       // The limit of a risky split bounds both; with more room less is recomputed.
       var bound = cost.boundSeconds(freedom: point.freedom, within: MemoryLimit(.risky), known: &known)
       if verdict == .fits, point.freedom.choosesRecomputation {
@@ -201,8 +248,18 @@ extension Strategy {
   var usesHost: Bool { hosting != .none || outer.isHosted }
 
   /// With no module recomputed.
-  fileprivate var withoutModules: Strategy { with(\.recompute, .none).with(\.recomputeModules, []) }
+  fileprivate var withoutModules: Strategy {
+    var copy = self
+    copy.recompute = .none
+    copy.recomputeModules = []
+    return copy
+  }
 
   /// With everything on the devices, and nothing recomputed.
-  fileprivate var bare: Strategy { withoutModules.with(\.hosting, .none).with(\.outer.isHosted, false) }
+  fileprivate var bare: Strategy {
+    var copy = withoutModules
+    copy.hosting = .none
+    copy.outer.isHosted = false
+    return copy
+  }
 }

@@ -44,10 +44,10 @@ extension PlanSearch {
       let cost = search.cost(of: candidate)
       let split =
         (capabilities?.layerSplit ?? .any).split(of: model.job.model, among: strategy)
-        ?? cost.fewSplits?.first
+        ?? cost.memory.fewSplits?.first
         ?? .even(layerCount: layerCount, stageCount: strategy.pipelineDegree, chunkCount: strategy.virtualStageCount)
-      let memory = cost.stageMemory(of: split), verdict = cost.verdict(of: memory)
-      guard verdict != .unfit, cost.hostHolds(memory) else { continue }
+      let memory = cost.memory.stageMemory(of: split), verdict = cost.memory.verdict(of: memory)
+      guard verdict != .unfit, cost.memory.hostHolds(memory) else { continue }
       let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
       let score = seconds * (verdict == .fits ? 1 : Self.headroomSurcharge)
       if score < best?.scoreSeconds ?? .infinity {

@@ -150,8 +150,8 @@ struct Frontier {
       let arranged = try arranger.cost(of: strategy, split: split, watch: watch)
       (cost, nodeOrder) = (arranged.cost, arranged.nodeOrder)
     }
-    let memory = cost.stageMemory(of: split), verdict = cost.verdict(of: memory)
-    guard verdict != .unfit, cost.hostHolds(memory) else { return nil }
+    let memory = cost.memory.stageMemory(of: split), verdict = cost.memory.verdict(of: memory)
+    guard verdict != .unfit, cost.memory.hostHolds(memory) else { return nil }
     let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
     let score = seconds * (verdict == .fits ? 1 : PlanSearch.headroomSurcharge)
     guard score < cutoffSeconds else { return nil }
@@ -283,7 +283,7 @@ struct Frontier {
   }
 
   private func isRisky(_ cost: IterationCost, _ split: Split) -> Bool {
-    cost.verdict(of: cost.stageMemory(of: split)) != .fits
+    cost.memory.verdict(of: cost.memory.stageMemory(of: split)) != .fits
   }
 }
 

@@ -60,7 +60,7 @@ struct LayerSplitter {
     of cost: IterationCost, freedom: StageFreedom, verdict: Prediction.Verdict, cutoffSeconds: Double,
     deepSize: Int = deepSize, scratch: inout EvaluationScratch, watch: StopWatch
   ) throws(Stopped) -> BestSplit? {
-    if let splits = cost.fewSplits {
+    if let splits = cost.memory.fewSplits {
       return best(of: splits, cost, verdict: verdict, scratch: &scratch)
     }
     let limitOfMemory = MemoryLimit(verdict)
@@ -102,7 +102,7 @@ struct LayerSplitter {
   ) -> BestSplit? {
     let limit = MemoryLimit(verdict)
     let fitting = splits.filter { split in
-      cost.stageMemory(of: split).enumerated().allSatisfy { cost.holds($1, stage: $0, within: limit) }
+      cost.memory.stageMemory(of: split).enumerated().allSatisfy { cost.memory.holds($1, stage: $0, within: limit) }
     }
     guard !fitting.isEmpty else { return nil }
     var best = BestSplit(split: nil, iterationSeconds: .infinity, lowerBoundSeconds: .infinity, isExhausted: true)
@@ -287,7 +287,7 @@ extension StageOptions {
   }
 }
 
-extension IterationCost {
+extension IterationMemory {
   /// The splits that the strategy may have, where those are few: with split backward passes. Nil where every composition of
   /// the layers is one, or all stages are alike.
   var fewSplits: [Split]? {

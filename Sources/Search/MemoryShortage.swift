@@ -56,37 +56,38 @@ package struct MemoryShortage: Sendable, Equatable {
     // With shard levels a strategy never needs less than with its ZeRO stage, which
     // is in the lattice unless degrees are fixed.
     let statesSharding = pattern.statesSharding
+    var branches = priced.branches
     for unfit in priced.unfit where statesSharding || !unfit.strategy.hasShardLevels {
-      let cost = priced.cost(of: unfit, model: model)
+      let memory = branches[unfit.branchIndex].memory(of: unfit, model: model)
       // Only strategies that need less than the nearest so far are looked at more closely.
       if let nearest,
-        try Self.split(of: cost, freedom: unfit.freedom, excessBytes: nearest.excessBytes - 1, watch: watch) == nil
+        try Self.split(of: memory, freedom: unfit.freedom, excessBytes: nearest.excessBytes - 1, watch: watch) == nil
       {
         continue
       }
-      guard let excess = try Self.leastExcessBytes(of: cost, freedom: unfit.freedom, watch: watch) else { continue }
+      guard let excess = try Self.leastExcessBytes(of: memory, freedom: unfit.freedom, watch: watch) else { continue }
       nearest = (unfit, excess)
     }
     guard let nearest else { return nil }
     strategy = nearest.unfit.strategy
     precision = model.job.precision
-    let cost = model.cost(of: strategy)
+    let memory = branches[nearest.unfit.branchIndex].memory(of: nearest.unfit, model: model)
     let split = try Self.split(
-      of: cost, freedom: nearest.unfit.freedom, excessBytes: nearest.excessBytes, watch: watch)
+      of: memory, freedom: nearest.unfit.freedom, excessBytes: nearest.excessBytes, watch: watch)
     guard let split else { return nil }
     self.split = split
-    let memory = cost.stageMemory(of: split)
-    let limits = memory.indices.map { cost.limitBytes(MemoryLimit(.risky), stage: $0) }
+    let stages = memory.stageMemory(of: split)
+    let limits = stages.indices.map { memory.limitBytes(MemoryLimit(.risky), stage: $0) }
     // The first of the stages that are furthest over what their devices may hold.
     stageIndex =
-      memory.indices.max { (memory[$0].peakBytes - limits[$0], $1) < (memory[$1].peakBytes - limits[$1], $0) } ?? 0
-    stageMemory = memory[stageIndex]
+      stages.indices.max { (stages[$0].peakBytes - limits[$0], $1) < (stages[$1].peakBytes - limits[$1], $0) } ?? 0
+    stageMemory = stages[stageIndex]
     limitBytes = limits[stageIndex]
     // A profile that allows next to nothing of the memory asks for more than can be counted.
     let share = model.cluster.device.limitFraction(of: model.framework)
     let needed = (Double(stageMemory.peakBytes) / share).rounded(.up)
     neededDeviceBytes = Int(exactly: needed) ?? .max
-    neededHostBytes = priced.leastHostShort.map { IterationCost.neededHostBytes($0.hostBytes) }
+    neededHostBytes = priced.leastHostShort.map { IterationMemory.neededHostBytes($0.hostBytes) }
     sufficientNodeCount = try Self.nodeMultiples.map { $0 * model.nodeOrder.count }
       .firstToFit { (nodes) throws(Stopped) in
         guard let larger = model.cluster.resized(nodeCount: nodes) else { return false }
@@ -118,10 +119,10 @@ package struct MemoryShortage: Sendable, Equatable {
   /// The fewest bytes beyond the devices' limits with which some split fits, by bisection: what fits within a limit
   /// fits within a larger one. Nil if none does, because hosts do not hold what stages would have to offload.
   private static func leastExcessBytes(
-    of cost: IterationCost, freedom: StageFreedom, watch: StopWatch
+    of memory: IterationMemory, freedom: StageFreedom, watch: StopWatch
   ) throws(Stopped) -> Int? {
     func fits(_ excess: Int) throws(Stopped) -> Bool {
-      try split(of: cost, freedom: freedom, excessBytes: excess, watch: watch) != nil
+      try split(of: memory, freedom: freedom, excessBytes: excess, watch: watch) != nil
     }
     var enough = 1
     while try !fits(enough) {
@@ -139,36 +140,36 @@ package struct MemoryShortage: Sendable, Equatable {
   /// A split within a given number of bytes beyond the devices' limits: the stages take what they can hold, later ones
   /// leaving room for what comes before, and offload only where they must.
   private static func split(
-    of cost: IterationCost, freedom: StageFreedom, excessBytes: Int, watch: StopWatch
+    of memory: IterationMemory, freedom: StageFreedom, excessBytes: Int, watch: StopWatch
   ) throws(Stopped) -> Split? {
     try watch.check()
     let limit = MemoryLimit(.risky, extraBytes: excessBytes)
-    if let splits = cost.fewSplits {
+    if let splits = memory.fewSplits {
       return splits.first { split in
-        cost.stageMemory(of: split).enumerated().allSatisfy { cost.holds($1, stage: $0, within: limit) }
+        memory.stageMemory(of: split).enumerated().allSatisfy { memory.holds($1, stage: $0, within: limit) }
       }
     }
-    guard let source = StageOptionSource(cost, freedom: freedom, limit: limit, isTimed: false) else { return nil }
-    let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
+    guard let source = StageOptionSource(memory, freedom: freedom, limit: limit) else { return nil }
+    let p = memory.strategy.pipelineDegree, v = memory.strategy.virtualStageCount
     var capacities: [Int] = []
     for stage in 0..<p {
       let capacity = try source.capacity(stage: stage, watch: watch)
       guard capacity > 0 else { return nil }
       capacities.append(capacity)
     }
-    guard capacities.reduce(0, +) >= cost.layerCount else { return nil }
-    var counts = [Int](repeating: cost.strategy.hasEqualStages ? cost.layerCount / p : 1, count: p)
-    var left = cost.layerCount - counts.reduce(0, +)
+    guard capacities.reduce(0, +) >= memory.layerCount else { return nil }
+    var counts = [Int](repeating: memory.strategy.hasEqualStages ? memory.layerCount / p : 1, count: p)
+    var left = memory.layerCount - counts.reduce(0, +)
     for stage in counts.indices where left > 0 {
       let more = min(left, capacities[stage] - counts[stage])
       counts[stage] += more
       left -= more
     }
     let split =
-      cost.strategy.hasEqualStages
-      ? Split.even(layerCount: cost.layerCount, stageCount: p, chunkCount: v) : Split(counts)
+      memory.strategy.hasEqualStages
+      ? Split.even(layerCount: memory.layerCount, stageCount: p, chunkCount: v) : Split(counts)
     let chosen = counts.indices.compactMap {
-      source.options(stage: $0, StageLayers(of: split, stage: $0, cost.kinds)).0
+      source.options(stage: $0, StageLayers(of: split, stage: $0, memory.kinds)).0
     }
     guard chosen.count == p, source.hosts.hold(chosen) else { return nil }
     return split.with(choices: StageOption.choices(chosen))

@@ -33,7 +33,8 @@ extension PlanSearch {
   ) -> Completion? {
     let strategy = other ?? completion.strategy, model = model(of: completion).arranged(completion.nodeOrder)
     let cost = model.cost(of: strategy)
-    let surcharge = cost.verdict(of: cost.stageMemory(of: completion.split)) == .fits ? 1 : Self.headroomSurcharge
+    let surcharge =
+      cost.memory.verdict(of: cost.memory.stageMemory(of: completion.split)) == .fits ? 1 : Self.headroomSurcharge
     var scratch = EvaluationScratch()
     func completed(period: Int) -> Completion {
       let strategy = strategy.with(\.outer.period, period)

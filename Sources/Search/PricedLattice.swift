@@ -19,8 +19,8 @@ struct PricedLattice: Sendable {
   /// What the candidates of one mesh share.
   struct BranchCosts: Sendable {
     let layout: LayoutCost
-    /// By key, then by model of device.
-    let microBatches: [[MicroBatchCost]]
+    /// Those of every strategy that fits are priced.
+    var microBatches: MicroBatchPricing
 
     /// - Parameter other: the same mesh's with the nodes in another order, of which all but the order is taken.
     init(_ branch: Lattice.Branch, model: CostModel, sharing other: BranchCosts? = nil) {
@@ -31,12 +31,17 @@ struct PricedLattice: Sendable {
       }
       let layout = model.layoutCost(branch.mesh)
       self.layout = layout
-      microBatches = model.microBatchCosts(layout: layout, branch.microBatchKeys)
+      microBatches = MicroBatchPricing(model, layout: layout, branch.microBatchKeys)
+    }
+
+    /// What a strategy that fits with no split holds, from the parts it shares.
+    mutating func memory(of unfit: Unfit, model: CostModel) -> IterationMemory {
+      microBatches.memory(of: unfit.strategy, unfit.microBatchCostIndex, layout: layout, model: model)
     }
 
     /// The whole cost of a strategy of the mesh, from the parts it shares.
     func cost(of strategy: Strategy, microBatchCostIndex: Int, model: CostModel) -> IterationCost {
-      model.cost(of: strategy, layout: layout, microBatches: microBatches[microBatchCostIndex])
+      model.cost(of: strategy, layout: layout, microBatches: microBatches.costs(once: microBatchCostIndex))
     }
   }
 
@@ -151,25 +156,25 @@ struct PricedLattice: Sendable {
       priced.enumeratedCount = branch.points.count
       orders.append(
         BranchPricing(
-          model: model, layerSplit: layerSplit, searchesHosting: searchesHosting,
-          searchesModules: branch.microBatchKeys.contains { !$0.modules.isEmpty }, branchIndex: branchIndex,
-          priced: priced))
+          model: model, layerSplit: layerSplit, searchesHosting: searchesHosting, branch: branch,
+          branchIndex: branchIndex, priced: priced))
     }
+    var microBatches = orders[0].priced.costs.microBatches
     var known = models.count > 1 ? StageCapacities(deviceCount: models[0].cluster.devices.count) : nil
     for (number, point) in branch.points.enumerated() {
       if number % Self.pointsPerLook == 0 { try watch.check() }
       known?.begin(stageCount: point.strategy.pipelineDegree)
       // What a stage costs on a model of device is the same in all orders.
-      var cost: IterationCost?
-      for place in orders.indices { orders[place].price(point, cost: &cost, known: &known) }
+      var shared = BranchPricing.Shared()
+      for place in orders.indices {
+        orders[place].price(point, shared: &shared, microBatches: &microBatches, known: &known)
+      }
     }
-    return orders.map(\.priced)
-  }
-
-  /// What a strategy that fits with no split costs, from the parts it shares.
-  func cost(of unfit: Unfit, model: CostModel) -> IterationCost {
-    branches[unfit.branchIndex].cost(
-      of: unfit.strategy, microBatchCostIndex: unfit.microBatchCostIndex, model: model)
+    return orders.map {
+      var branch = $0.priced
+      branch.costs.microBatches = microBatches
+      return branch
+    }
   }
 
   /// The whole cost of a candidate, from the parts it shares.
@@ -200,5 +205,17 @@ extension Array {
   /// So many elements at most, evenly spaced.
   fileprivate func thinned(to limit: Int) -> [Element] {
     count <= limit ? self : (0..<limit).map { self[$0 * count / limit] }
+  }
+}
+
+extension MicroBatchPricing {
+  /// What a strategy of the mesh holds.
+  ///
+  /// - Parameter index: of its micro-batches.
+  mutating func memory(
+    of strategy: Strategy, _ index: Int, layout: LayoutCost, model: CostModel
+  ) -> IterationMemory {
+    let kept = kept(index)
+    return model.memory(of: strategy, layout: layout, kept: kept) { costs(index) }
   }
 }

@@ -20,11 +20,11 @@ extension PlanSearch {
     let lattice = Lattice(model: model, pattern: pattern, allowance: allowance)
     return lattice.meshes.flatMap { mesh -> [PricingSample] in
       let branch = lattice.branch(mesh).branch
-      let costs = PricedLattice.BranchCosts(branch, model: model)
+      var costs = PricedLattice.BranchCosts(branch, model: model)
       return branch.points.map {
         PricingSample(
           strategy: $0.strategy, freedom: $0.freedom, layout: costs.layout,
-          microBatches: costs.microBatches[$0.microBatchCostIndex])
+          microBatches: costs.microBatches.costs($0.microBatchCostIndex))
       }
     }
   }

@@ -205,8 +205,8 @@ struct Trials {
         guard pointsLeft > 0 else { return false }
         pointsLeft -= 1
         let cost = costs.cost(of: point.strategy, microBatchCostIndex: point.microBatchCostIndex, model: model)
-        if cost.layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom) != nil,
-          !point.strategy.usesHost || cost.leastHostBytes <= cost.hostLimitBytes ?? 0
+        if cost.memory.layerCapacities(within: MemoryLimit(.risky), freedom: point.freedom) != nil,
+          !point.strategy.usesHost || cost.memory.leastHostBytes <= cost.memory.hostLimitBytes ?? 0
         {
           return true
         }

@@ -24,35 +24,41 @@ struct StageOptionSource {
   let memoryCapacities: [Int]
   let hosts: SharedHosts
 
-  private let cost: IterationCost
+  private let memory: IterationMemory
+  /// Nil where nobody asks how long the options take.
+  private let cost: IterationCost?
   private let freedom: StageFreedom
   private let limit: MemoryLimit
-  private let isTimed: Bool
   /// The most devices of each stage on a node.
   private let devicesPerNode: [Int]
 
-  /// - Parameter isTimed: whether anybody asks how long the options take.
   /// - Returns: nil when the devices do not hold the layers.
-  init?(_ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit, isTimed: Bool = true) {
-    guard let memoryCapacities = cost.layerCapacities(within: limit, freedom: freedom) else { return nil }
+  init?(_ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit) {
+    self.init(cost.memory, timedBy: cost, freedom: freedom, limit: limit)
+  }
+
+  /// - Parameter cost: the same strategy's; nil where nobody asks how long the options take.
+  /// - Returns: nil when the devices do not hold the layers.
+  init?(_ memory: IterationMemory, timedBy cost: IterationCost? = nil, freedom: StageFreedom, limit: MemoryLimit) {
+    guard let memoryCapacities = memory.layerCapacities(within: limit, freedom: freedom) else { return nil }
     self.memoryCapacities = memoryCapacities
+    self.memory = memory
     self.cost = cost
     self.freedom = freedom
     self.limit = limit
-    self.isTimed = isTimed
-    let shares = freedom.choosesOffload || cost.strategy.hosting != .none ? cost.hostShares : []
+    let shares = freedom.choosesOffload || memory.strategy.hosting != .none ? memory.hostShares : []
     // A node's devices of one stage alone.
-    var devicesPerNode = [Int](repeating: 0, count: cost.strategy.pipelineDegree)
+    var devicesPerNode = [Int](repeating: 0, count: memory.strategy.pipelineDegree)
     for share in shares {
       for part in share { devicesPerNode[part.stage] = max(devicesPerNode[part.stage], part.deviceCount) }
     }
     self.devicesPerNode = devicesPerNode
-    hosts = SharedHosts(shares: shares.filter { $0.count > 1 }, limitBytes: cost.hostLimitBytes ?? 0)
+    hosts = SharedHosts(shares: shares.filter { $0.count > 1 }, limitBytes: memory.hostLimitBytes ?? 0)
   }
 
   /// Numbers of layers that a stage may have.
   func layerCounts(stage: Int) -> ClosedRange<Int> {
-    (cost.hasEqualStages ? memoryCapacities[stage] : 1)...memoryCapacities[stage]
+    (memory.hasEqualStages ? memoryCapacities[stage] : 1)...memoryCapacities[stage]
   }
 
   /// The most layers of a stage that its devices hold, and its node what it offloads; 0 if none.
@@ -66,7 +72,7 @@ struct StageOptionSource {
     let counts = layerCounts(stage: stage)
     func holds(_ layers: Int) throws(Stopped) -> Bool {
       try watch.check()
-      return cost.fewestBytesLayers(layers, ofStage: stage).contains { options(stage: stage, $0).0 != nil }
+      return memory.fewestBytesLayers(layers, ofStage: stage).contains { options(stage: stage, $0).0 != nil }
     }
     if try holds(counts.upperBound) { return counts.upperBound }
     guard try holds(counts.lowerBound) else { return 0 }
@@ -94,27 +100,27 @@ struct StageOptionSource {
     var choice: StageChoice?
     if freedom.choosesRecomputation {
       guard
-        let count = cost.leastRecomputedLayerCount(
+        let count = memory.leastRecomputedLayerCount(
           stage: stage, stageLayers, offloadsOptimizer: offloads, within: limit)
       else { return nil }
       choice = StageChoice(recomputedLayerCount: count, offloadsOptimizer: offloads)
     } else if freedom.choosesHostedLayers {
-      guard let count = cost.leastHostedLayerCount(stage: stage, stageLayers, within: limit) else { return nil }
+      guard let count = memory.leastHostedLayerCount(stage: stage, stageLayers, within: limit) else { return nil }
       choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: count)
     } else if freedom.choosesOffload {
       choice = StageChoice(
-        recomputedLayerCount: cost.strategy.recompute == .full ? stageLayers.longestChunk : 0,
+        recomputedLayerCount: memory.strategy.recompute == .full ? stageLayers.longestChunk : 0,
         offloadsOptimizer: offloads)
     }
     let content = stageLayers.content(choice)
-    let memory = cost.stageMemory(stage: stage, content)
-    guard cost.holds(memory, stage: stage, within: limit), memory.hostBytes * devicesPerNode[stage] <= hosts.limitBytes
+    let held = memory.stageMemory(stage: stage, content)
+    guard memory.holds(held, stage: stage, within: limit), held.hostBytes * devicesPerNode[stage] <= hosts.limitBytes
     else { return nil }
-    guard isTimed else {
+    guard let cost else {
       return StageOption(
         layers: layers, expertLayers: content.layers.experts, choice: choice, forwardSeconds: 0, backwardSeconds: 0,
         firstSeconds: 0, tail: .none,
-        tailSeconds: 0, hostBytes: memory.hostBytes)
+        tailSeconds: 0, hostBytes: held.hostBytes)
     }
     let passes = cost.passSeconds(stage: stage, content)
     let tail = cost.tail(stage: stage, content)
@@ -122,7 +128,7 @@ struct StageOptionSource {
       layers: layers, expertLayers: content.layers.experts, choice: choice, forwardSeconds: passes.forward,
       backwardSeconds: passes.backward,
       firstSeconds: cost.firstSeconds(stage: stage, content, passes: passes), tail: tail,
-      tailSeconds: cost.tailSeconds(stage: stage, tail), hostBytes: memory.hostBytes)
+      tailSeconds: cost.tailSeconds(stage: stage, tail), hostBytes: held.hostBytes)
   }
 }
 

@@ -75,7 +75,9 @@ import Training
   /// A rank keeps 1/CP of the activations, and all of the weights; gathers hold the whole sequence's keys and values.
   @Test func memoryIsDividedWhereTokensAre() throws {
     let model = try model(), split = Split([4])
-    func memory(_ strategy: Strategy) -> Prediction.StageMemory { model.cost(of: strategy).stageMemory(of: split)[0] }
+    func memory(_ strategy: Strategy) -> Prediction.StageMemory {
+      model.cost(of: strategy).memory.stageMemory(of: split)[0]
+    }
     let whole = memory(strategy(.ring, context: 1)), ring = memory(strategy(.ring, context: 4))
     #expect(ring.weightBytes == whole.weightBytes && ring.gradientBytes == whole.gradientBytes)
     #expect(ring.activationBytes * 4 == whole.activationBytes)

@@ -36,7 +36,8 @@ struct MeasuredClusterTests {
   }
 
   /// A record of three nodes with V100 and one with T4, whose cluster has other words.
-  private func mixture(_ device: String, links: String = "", devices: Int = 16) throws -> (ClusterDescription, [String]) {
+  private func mixture(_ device: String, links: String = "", devices: Int = 16) throws -> (ClusterDescription, [String])
+  {
     let text = """
       {"schema": "sextant.run/1", "id": "mix", "family": "invented",
        "model": {"name": "gpt", "family": "gpt", "layers": 24, "hidden": 1024, "heads": 16, "kv_heads": 16,
@@ -55,7 +56,8 @@ struct MeasuredClusterTests {
     #expect(cluster.devices.map(\.name) == ["v100-sxm2-16gb", "t4-16gb"])
     #expect(cluster.deviceOfNode == [0, 0, 0, 1])
     // The slowest kind's network, which a node's devices share.
-    #expect(cluster.levels.map(\.bytesPerSecond) == [150e9, 1.25e9] && cluster.levels[1].sharedBytesPerSecond == 1.25e9)
+    #expect(
+      cluster.levels.map(\.bytesPerSecond) == [150e9, 1.25e9] && cluster.levels[1].sharedBytesPerSecond == 1.25e9)
     #expect(assumptions.count == 2 && assumptions[0].contains("3 with v100-sxm2-16gb, 1 with t4-16gb"))
     // Within a node each device reaches what it has itself.
     let rates = cluster.devices.map { Fabric(cluster, device: $0).levels[0].bytesPerSecond }

@@ -41,7 +41,7 @@ import Testing
                   stage: stage, limitBytes: cost[stage].memory.limitBytes(limit), cost.kinds, freedom: freedom)
               }
               let expected = each.contains(0) || each.reduce(0, +) < cost.layerCount ? nil : each
-              #expect(cost.layerCapacities(within: limit, freedom: freedom) == expected, "\(strategy.text)")
+              #expect(cost.memory.layerCapacities(within: limit, freedom: freedom) == expected, "\(strategy.text)")
               if expected == nil { unfit += 1 } else { fitting += 1 }
             }
           }

@@ -56,7 +56,7 @@ import Testing
     ] as [(String, Double)])
   func memoryOfOneDevice(name: String, gigabytes: Double) throws {
     let one = try Self.cost(name, replicas: 1, batch: 1, cluster: Self.box(devices: 1))
-    let peak = one.cost.stageMemory(stage: 0, Split.Stage(layerCount: one.cost.layerCount)).peakBytes
+    let peak = one.cost.memory.stageMemory(stage: 0, Split.Stage(layerCount: one.cost.layerCount)).peakBytes
     #expect(abs(Double(peak) / 1e9 / gigabytes - 1) < 0.1, "\(peak) bytes")
   }
 

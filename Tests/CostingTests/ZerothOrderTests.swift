@@ -100,7 +100,7 @@ import Testing
   @Test func memoryIsOfWhatIsThereAtOnce() throws {
     let block = (12 * 512 * 512 + 13 * 512) * 2, table = (1024 + 256) * 512 * 2, head = 1024 * 512 * 2
     let stream = 256 * 512 * 2
-    let hosted = try Self.cost(Self.strategy(hosted: true)).stageMemory(stage: 0, Split.Stage(layerCount: 4))
+    let hosted = try Self.cost(Self.strategy(hosted: true)).memory.stageMemory(stage: 0, Split.Stage(layerCount: 4))
     #expect(hosted.gradientBytes == 0)
     #expect(hosted.optimizerBytes == 0)
     // The final norm's gain and bias are resident with the table.
@@ -118,13 +118,13 @@ import Testing
           framework: Fixture.framework())
       ).blocks.dense.bytes
     #expect(hosted.workspaceBytes == 3 * block + max(atHead, atBlock, table))
-    let resident = try Self.cost(Self.strategy()).stageMemory(stage: 0, Split.Stage(layerCount: 4))
+    let resident = try Self.cost(Self.strategy()).memory.stageMemory(stage: 0, Split.Stage(layerCount: 4))
     #expect(resident.weightBytes == hosted.weightBytes + 4 * block)
     #expect(resident.workspaceBytes == hosted.workspaceBytes - 3 * block)
     #expect(resident.hostBytes == 0)
     // A member of a pair evaluates one loss.
     let pair = try Self.cost(Self.strategy(data: 2, perturbation: 2, hosted: true))
-      .stageMemory(stage: 0, Split.Stage(layerCount: 4))
+      .memory.stageMemory(stage: 0, Split.Stage(layerCount: 4))
     #expect(pair.activationBytes == hosted.activationBytes / 2)
   }
 
@@ -132,10 +132,10 @@ import Testing
   /// loss.
   @Test func theHeadHoldsLogitsOfEveryLoss() throws {
     let vocabulary = 32_768, table = vocabulary * 512 * 2, logits = 256 * vocabulary
-    let both = try Self.cost(Self.strategy(), vocabularySize: vocabulary).stageMemory(
+    let both = try Self.cost(Self.strategy(), vocabularySize: vocabulary).memory.stageMemory(
       stage: 0, Split.Stage(layerCount: 4))
     #expect(both.workspaceBytes == table + 2 * logits * 2 + logits * 10)
-    let one = try Self.cost(Self.strategy(data: 2, perturbation: 2), vocabularySize: vocabulary).stageMemory(
+    let one = try Self.cost(Self.strategy(data: 2, perturbation: 2), vocabularySize: vocabulary).memory.stageMemory(
       stage: 0, Split.Stage(layerCount: 4))
     #expect(one.workspaceBytes == table + logits * 2 + logits * 10)
   }

@@ -201,8 +201,8 @@ struct BruteForce {
         let fitting = stages.indices.map { stage -> [StageChoice?] in
           let all: [StageChoice?] = choices.map { $0(longest[stage]) } ?? [nil]
           return all.filter { choice in
-            let memory = cost.stageMemory(stage: stage, stages[stage].content(choice))
-            return cost.holds(memory, stage: stage, within: limit)
+            let memory = cost.memory.stageMemory(stage: stage, stages[stage].content(choice))
+            return cost.memory.holds(memory, stage: stage, within: limit)
           }
         }
         var combinations: [[StageChoice?]] = [[]]
@@ -228,10 +228,10 @@ struct BruteForce {
         }
         for combination in combinations where combination.count == p {
           let whole = Split(split, stageCount: p, choices: choices == nil ? nil : combination.compactMap { $0 })
-          let memory = cost.stageMemory(of: whole)
+          let memory = cost.memory.stageMemory(of: whole)
           fitsDevices = true
-          guard cost.hostHolds(memory) else { continue }
-          let isRisky = cost.verdict(of: memory) == .risky
+          guard cost.memory.hostHolds(memory) else { continue }
+          let isRisky = cost.memory.verdict(of: memory) == .risky
           let seconds = cost.iterationSeconds(of: whole, scratch: &scratch)
           best = min(best ?? .infinity, isRisky ? seconds * PlanSearch.headroomSurcharge : seconds)
         }

@@ -62,7 +62,7 @@ import Testing
       for (strategy, freedom) in points where freedom != .none && strategy.pipelineDegree > 1 {
         let cost = model.cost(of: strategy)
         guard
-          let source = StageOptionSource(cost, freedom: freedom, limit: MemoryLimit(.risky), isTimed: false)
+          let source = StageOptionSource(cost.memory, freedom: freedom, limit: MemoryLimit(.risky))
         else { continue }
         for stage in 0..<strategy.pipelineDegree {
           let counts = source.layerCounts(stage: stage)

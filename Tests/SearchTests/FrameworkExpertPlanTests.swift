@@ -61,7 +61,7 @@ import Testing
                     ? BruteForce.compositions(of: layers, into: pipeline).map { Split($0) }
                     : [.even(layerCount: layers, stageCount: pipeline, chunkCount: chunks)]
                   for split in splits {
-                    let verdict = cost.verdict(of: cost.stageMemory(of: split))
+                    let verdict = cost.memory.verdict(of: cost.memory.stageMemory(of: split))
                     guard verdict != .unfit else { continue }
                     let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
                     let score = verdict == .risky ? seconds * PlanSearch.headroomSurcharge : seconds

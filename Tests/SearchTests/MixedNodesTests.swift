@@ -105,8 +105,8 @@ import Testing
     #expect(verification.disagreements.isEmpty, "\(verification.disagreements)")
     // What a stage may take is what its own device has.
     let cost = model.arranged(best.nodeOrder).cost(of: best.strategy)
-    #expect(cost.limitBytes(MemoryLimit(.risky), stage: stageOfOld) < 42_949_672_960)
-    #expect(cost.limitBytes(MemoryLimit(.risky), stage: 1 - stageOfOld) > 60_000_000_000)
+    #expect(cost.memory.limitBytes(MemoryLimit(.risky), stage: stageOfOld) < 42_949_672_960)
+    #expect(cost.memory.limitBytes(MemoryLimit(.risky), stage: 1 - stageOfOld) > 60_000_000_000)
   }
 
   /// As slow as its slowest device, and no better than what the smallest holds.

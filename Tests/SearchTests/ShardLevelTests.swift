@@ -72,7 +72,7 @@ struct ShardLevelTests {
           layerCount: problem.model.job.model.layerCount, stageCount: p, chunkCount: strategy.virtualStageCount)
         func memory(_ strategy: Strategy) -> [Prediction.StageMemory] {
           problem.model.cost(of: strategy, layout: sample.layout, microBatches: sample.microBatches)
-            .stageMemory(of: split)
+            .memory.stageMemory(of: split)
         }
         let own = memory(strategy), least = memory(whole)
         for (stage, pair) in zip(own, least).enumerated() {

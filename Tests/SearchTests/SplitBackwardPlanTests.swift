@@ -67,7 +67,7 @@ import Testing
                       ? Self.splits(of: layers, strategy)
                       : [.even(layerCount: layers, stageCount: pipeline, chunkCount: schedule.chunkCount)]
                   for split in splits {
-                    let verdict = cost.verdict(of: cost.stageMemory(of: split))
+                    let verdict = cost.memory.verdict(of: cost.memory.stageMemory(of: split))
                     guard verdict != .unfit else { continue }
                     let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
                     best = min(best ?? .infinity, verdict == .risky ? seconds * PlanSearch.headroomSurcharge : seconds)

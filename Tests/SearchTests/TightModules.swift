@@ -23,7 +23,7 @@ struct TightModules {
     let shape = problem.model.job.model
     guard problem.model.cluster.deviceCount <= 4, shape.layerCount <= mostLayers, problem.model.cluster.host == nil,
       let roomy = PlanSearch(model: problem.model, pattern: fixed, capabilities: capabilities).run().best.first,
-      let peak = problem.model.cost(of: roomy.strategy).stageMemory(of: roomy.split).map({ $0.peakBytes }).max()
+      let peak = problem.model.cost(of: roomy.strategy).memory.stageMemory(of: roomy.split).map({ $0.peakBytes }).max()
     else { return nil }
     let device = problem.model.cluster.device
     let bytes = Int(Double(peak) * 0.97 / device.limitFraction(of: problem.model.framework))

@@ -167,8 +167,8 @@ import Testing
       }
       for choices in all {
         let split = Split(counts, choices: choices)
-        let memory = cost.stageMemory(of: split), verdict = cost.verdict(of: memory)
-        guard verdict != .unfit, cost.hostHolds(memory) else { continue }
+        let memory = cost.memory.stageMemory(of: split), verdict = cost.memory.verdict(of: memory)
+        guard verdict != .unfit, cost.memory.hostHolds(memory) else { continue }
         scores.append(
           cost.iterationSeconds(of: split, scratch: &scratch)
             * (verdict == .fits ? 1 : PlanSearch.headroomSurcharge))

@@ -111,7 +111,7 @@ package struct RunWorkload: Sendable {
     let model = try model(device: device)
     do {
       let (strategy, split) = try Estimate.completed(pattern, model: model)
-      let memory = model.cost(of: strategy).stageMemory(of: split)
+      let memory = model.cost(of: strategy).memory.stageMemory(of: split)
       return (model.framework.reportedPeakBytes(of: memory), memory.map(\.peakBytes).max() ?? 0)
     } catch {
       throw Refusal("\(error)")

@@ -73,7 +73,8 @@ package struct Fabric: Sendable {
           bytesPerSecond: min(
             // A level inside nodes that differ is described by the fastest of them.
             cluster.isMixed && level.span <= cluster.devicesPerNode
-              ? min(level.bytesPerSecond, device.datasheet.scaleUpBytesPerSecond) * share : level.bytesPerSecond * share, below?.bytesPerSecond ?? .infinity,
+              ? min(level.bytesPerSecond, device.datasheet.scaleUpBytesPerSecond) * share
+              : level.bytesPerSecond * share, below?.bytesPerSecond ?? .infinity,
             level.wideArea?.bytesPerSecond ?? .infinity),
           sharedBytesPerSecond: shared,
           equalShareBytesPerSecond: min(shared / Double(innerSpan), below?.equalShareBytesPerSecond ?? .infinity),

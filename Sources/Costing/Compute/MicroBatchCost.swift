@@ -4,8 +4,8 @@ import Training
 /// Seconds of one micro-batch on one rank, by part of the model and by cause.
 ///
 /// Depends on tensor degree, micro-batch, recomputation, sequence parallelism and attention kernel only, so it is
-/// computed once for the many strategies that share those.
-package struct MicroBatchCost: Sendable {
+/// computed once for the many strategies that share those, and referred to by all of them.
+package final class MicroBatchCost: Sendable {
   /// A forward and a backward pass of one part of the model, by cause.
   package struct Passes: Sendable, Equatable {
     /// Computation of the forward pass.
@@ -41,9 +41,9 @@ package struct MicroBatchCost: Sendable {
   }
 
   /// A transformer block, by kind.
-  private(set) var layers: ByKind<Passes>
+  let layers: ByKind<Passes>
   /// One of which nothing is recomputed.
-  private(set) var keptLayers: ByKind<Passes>
+  let keptLayers: ByKind<Passes>
   /// Of the ways of tokens through a layer, both passes, what is exposed where two micro-batches run beside each other; 0 in
   /// a model without experts.
   private let combinedExposedSeconds: Double
@@ -60,12 +60,13 @@ package struct MicroBatchCost: Sendable {
   let unrepeated: UnrepeatedPasses
 
   /// - Parameters:
+  ///   - kept: the recipe's; nil where nobody has counted them yet.
   ///   - known: the same passes of a recipe that differs in what is recomputed alone; nil where none was priced.
   ///   - other: the same micro-batch with experts divided otherwise; nil where none was priced.
   init(
     _ recipe: Recipe, rates: ComputeRates, framework: DeviceProfile.Framework, tensorGroup group: CommunicationGroup,
-    context: ContextGroups, experts: ExpertGroups, unrepeated known: UnrepeatedPasses? = nil,
-    sharing other: MicroBatchCost? = nil
+    context: ContextGroups, experts: ExpertGroups, kept: KeptActivations? = nil,
+    unrepeated known: UnrepeatedPasses? = nil, sharing other: MicroBatchCost? = nil
   ) {
     let unrepeated =
       known
@@ -91,8 +92,8 @@ package struct MicroBatchCost: Sendable {
       return passes
     }
     keptLayers = unrepeated.layers
-    let dense = other?.layers.dense ?? repeating(keptLayers.dense, again.dense)
-    let routed = recipe.experts == nil ? dense : repeating(keptLayers.experts, again.experts)
+    let dense = other?.layers.dense ?? repeating(unrepeated.layers.dense, again.dense)
+    let routed = recipe.experts == nil ? dense : repeating(unrepeated.layers.experts, again.experts)
     layers = ByKind(dense: dense, experts: routed)
     combinedExposedSeconds = unrepeated.tokensWay.map { CombinedPasses(passes: routed, $0).exposedSeconds } ?? 0
     embedding = unrepeated.embedding
@@ -102,7 +103,7 @@ package struct MicroBatchCost: Sendable {
       for _ in 0..<recipe.predictionDepth { head.add(prediction) }
     }
     self.head = head
-    kept = KeptActivations(recipe, steps: steps, sharing: other?.kept)
+    self.kept = kept ?? KeptActivations(recipe, sharing: other?.kept)
     // What frameworks select by themselves is a kernel or two, within what was measured of layers.
     func launchedAgainShare(_ steps: BlockSteps?) -> Double {
       guard let steps, recipe.recompute == .full || recipe.runsModulesAgain else { return 0 }
@@ -111,6 +112,18 @@ package struct MicroBatchCost: Sendable {
     let ofDense = other?.launchedAgainShare.dense ?? launchedAgainShare(steps.dense)
     self.launchedAgainShare = ByKind(
       dense: ofDense, experts: recipe.experts == nil ? ofDense : launchedAgainShare(steps.experts))
+  }
+
+  /// Another with layers of its own.
+  private init(_ other: MicroBatchCost, layers: ByKind<Passes>, keptLayers: ByKind<Passes>) {
+    self.layers = layers
+    self.keptLayers = keptLayers
+    combinedExposedSeconds = other.combinedExposedSeconds
+    embedding = other.embedding
+    head = other.head
+    kept = other.kept
+    launchedAgainShare = other.launchedAgainShare
+    unrepeated = other.unrepeated
   }
 }
 
@@ -126,9 +139,8 @@ extension MicroBatchCost {
       passes.backwardExpertSeconds *= factor
       return passes
     }
-    var copy = self
-    copy.layers = ByKind(dense: layers.dense, experts: combined(layers.experts))
-    copy.keptLayers = ByKind(dense: keptLayers.dense, experts: combined(keptLayers.experts))
-    return copy
+    return MicroBatchCost(
+      self, layers: ByKind(dense: layers.dense, experts: combined(layers.experts)),
+      keptLayers: ByKind(dense: keptLayers.dense, experts: combined(keptLayers.experts)))
   }
 }

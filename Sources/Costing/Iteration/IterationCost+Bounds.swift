@@ -66,9 +66,9 @@ extension IterationCost {
     if strategy.schedule.splitsBackward { return splitBackwardBoundSeconds }
     let p = strategy.pipelineDegree
     func least(_ stage: Int, offloads: Bool) -> Int? {
-      let layers = p == 1 ? [allLayers] : fewestBytesLayers(layerCount / p, ofStage: stage)
+      let layers = p == 1 ? [allLayers] : memory.fewestBytesLayers(layerCount / p, ofStage: stage)
       return layers.compactMap {
-        leastRecomputedLayerCount(stage: stage, $0, offloadsOptimizer: offloads, within: limit)
+        memory.leastRecomputedLayerCount(stage: stage, $0, offloadsOptimizer: offloads, within: limit)
       }.min()
     }
     if p == 1 {
@@ -83,12 +83,11 @@ extension IterationCost {
         keeping: true, firstRecomputed: least(0, offloads: freedom.choosesOffload),
         lastRecomputed: least(lastStage, offloads: freedom.choosesOffload))
     }
-    var left = layerCount
-    for stage in 0..<p where left > 0 {
-      left -= keptLayerCapacity(
-        stage: stage, within: limit, layerCount: layerCount - (p - 1), offloadsOptimizer: freedom.choosesOffload,
+    let left =
+      layerCount
+      - memory.keptLayerCount(
+        upTo: layerCount, within: limit, layerCount: layerCount - (p - 1), offloadsOptimizer: freedom.choosesOffload,
         known: &known)
-    }
     // A recomputed layer adds at least this, on a stage that waits for its launches or on one that does not; the head
     // may run while the last stage would wait.
     let each = leastOfAll { cost in
@@ -102,7 +101,7 @@ extension IterationCost {
     }
     let waiting = waitingSeconds(self[lastStage].keptLayers)
     let work = workSeconds(
-      keeping: true, addedSeconds: max(0, Double(max(0, left)) * each + self[lastStage].head.sum - waiting))
+      keeping: true, addedSeconds: max(0, Double(left) * each + self[lastStage].head.sum - waiting))
     if laysOutChunks { return chunkLayoutBoundSeconds(keeping: true, workSeconds: work) }
     return pipelineBoundSeconds(keeping: true, workSeconds: work, recomputedCount: 0)
   }

@@ -342,7 +342,7 @@ private struct ChunkLayoutBound {
       let content = Split.Stage(
         layers: layers, recomputed: freedom.choosesRecomputation ? recomputed : nil,
         choice: freedom == .none ? nil : choice, chunks: .open(endCount: endCount))
-      return cost.holds(cost.stageMemory(stage: stage, content), stage: stage, within: limit)
+      return cost.memory.holds(cost.memory.stageMemory(stage: stage, content), stage: stage, within: limit)
     }
     return freedom.choosesRecomputation ? MemoryModel.leastCount(upTo: layers.total, fits) : fits(0) ? 0 : nil
   }

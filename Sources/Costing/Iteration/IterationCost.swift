@@ -8,17 +8,12 @@ package import Documents
 /// Ranks of a stage wait for each other in every collective, so that a stage on several models of device runs at the pace
 /// of the slowest, and each of its devices has to hold what the layout gives it.
 package struct IterationCost: Sendable {
-  /// The strategy that is priced.
-  package let strategy: Strategy
+  /// What its devices hold.
+  package private(set) var memory: IterationMemory
   /// Micro-batches of each pipeline in an iteration.
   package let microBatchCount: Int
-  /// Which layers have experts.
-  package let kinds: LayerKinds
   /// Bytes of activations that one rank sends across a stage boundary, one direction.
   package let boundaryByteCount: Int
-  /// The nodes' memory and its link to a device; nil if the cluster does not say.
-  let host: ClusterDescription.Host?
-  package private(set) var layout: LayoutCost
   /// A stage of the strategy on each model of device.
   let costs: [StageCost]
   /// By stage, the model of device that takes longest for a layer, by its place in the cluster's order.
@@ -27,20 +22,16 @@ package struct IterationCost: Sendable {
   let outer: OuterCost?
 
   /// - Parameter costs: in the order of the layout's models of device.
-  init(
-    strategy: Strategy, job: TrainingJob, layout: LayoutCost, costs: [StageCost], host: ClusterDescription.Host?
-  ) {
-    self.strategy = strategy
-    self.layout = layout
+  init(memory: IterationMemory, job: TrainingJob, costs: [StageCost]) {
+    let strategy = memory.strategy
+    self.memory = memory
     self.costs = costs
-    self.host = host
     microBatchCount = costs[0].microBatchCount
-    kinds = layout.kinds
     // Each rank of a tensor group holds all of a stage's output, or its part along the sequence; either way it sends
     // only its part, and without sequence parallelism the receivers gather the rest among themselves
     // (Narayanan et al. 2021, section 4.1).
     boundaryByteCount = strategy.boundaryActivationBytes(job: job) / strategy.tensorDegree
-    paces = Self.paces(layout, costs, kinds)
+    paces = Self.paces(memory.layout, costs, memory.kinds)
     // All devices wait for the slowest.
     outer =
       strategy.update == .outer
@@ -65,20 +56,32 @@ package struct IterationCost: Sendable {
   /// else is the same.
   package func on(_ layout: LayoutCost) -> Self {
     var moved = self
-    moved.layout = layout
+    moved.memory = memory.on(layout)
     moved.paces = Self.paces(layout, costs, kinds)
     return moved
   }
+
+  /// The strategy that is priced.
+  @inline(__always)
+  package var strategy: Strategy { memory.strategy }
+
+  /// Its mesh on the cluster.
+  @inline(__always)
+  package var layout: LayoutCost { memory.layout }
+
+  /// Which layers have experts.
+  @inline(__always)
+  package var kinds: LayerKinds { memory.layout.kinds }
 
   /// A stage on the device that sets its pace.
   @inline(__always)
   package subscript(stage: Int) -> StageCost { costs[paces[stage]] }
 
   /// Whether the strategy's chunks may differ in their layers.
-  package var laysOutChunks: Bool { costs[0].memory.laysOutChunks }
+  package var laysOutChunks: Bool { memory.laysOutChunks }
 
   /// Whether all stages have as many layers, or as nearly as can be.
-  package var hasEqualStages: Bool { strategy.hasEqualStages && !laysOutChunks }
+  package var hasEqualStages: Bool { memory.hasEqualStages }
 
   /// Layers of the model.
   package var layerCount: Int { kinds.layerCount }
@@ -86,11 +89,6 @@ package struct IterationCost: Sendable {
   /// All layers on one stage.
   package var allLayers: StageLayers {
     StageLayers(0..<layerCount, of: kinds, chunkCount: strategy.virtualStageCount)
-  }
-
-  /// So many layers of a stage, made up in each way that may take least of its devices.
-  package func fewestBytesLayers(_ count: Int, ofStage stage: Int) -> [StageLayers] {
-    self[stage].memory.extremes(of: kinds).map { $0.first(count) }
   }
 
   /// What a stage of a split holds.

@@ -2,7 +2,7 @@ import Documents
 import Training
 
 /// Bytes that one rank keeps of one micro-batch from forward to backward: the tensors that a recipe's steps keep, added up.
-struct KeptActivations: Sendable {
+package struct KeptActivations: Sendable {
   /// Of a block.
   struct Block: Sendable {
     /// Of its forward pass.
@@ -29,14 +29,12 @@ struct KeptActivations: Sendable {
   /// What attention holds besides while a block runs, where ranks divide the sequence.
   let contextWorkspaceBytes: Int
 
-  /// - Parameters:
-  ///   - steps: of blocks of each kind, as far as they are known.
-  ///   - other: of the same recipe with experts divided otherwise; nil where none was counted.
-  init(_ recipe: Recipe, steps: ByKind<BlockSteps?> = ByKind(nil), sharing other: KeptActivations? = nil) {
+  /// - Parameter other: of the same recipe with experts divided otherwise; nil where none was counted.
+  init(_ recipe: Recipe, sharing other: KeptActivations? = nil) {
     contextWorkspaceBytes = recipe.contextWorkspaceBytes
-    let dense = other?.blocks.dense ?? Block(steps.dense ?? BlockSteps(recipe, .block), recipe.recompute)
+    let dense = other?.blocks.dense ?? Block(BlockSteps(recipe, .block), recipe.recompute)
     let experts =
-      recipe.experts == nil ? dense : Block(steps.experts ?? BlockSteps(recipe, .expertBlock), recipe.recompute)
+      recipe.experts == nil ? dense : Block(BlockSteps(recipe, .expertBlock), recipe.recompute)
     blocks = ByKind(dense: dense, experts: experts)
     embeddingBytes = other?.embeddingBytes ?? recipe.steps(.embedding, .forward).keptBytes()
     let head = other == nil ? recipe.steps(.head, .forward) : []

@@ -7,7 +7,9 @@ import Training
 /// Static state after Rajbhandari et al. 2020 (ZeRO), activations after Korthikanti et al. 2022, written out for any
 /// head count, feed-forward width and precision. For a GPT block of 16-bit numbers with dropout the two agree:
 /// `s·b·h·(10 + 24/t + 5·a·s/(h·t))` bytes without, and `s·b·h/t·(34 + 5·a·s/h)` with sequence parallelism.
-package struct MemoryModel: Sendable {
+///
+/// A reference, since the stages of a strategy and its price share it, and it is large.
+package final class MemoryModel: Sendable {
   /// Parameters of one rank.
   struct RankParameters: Sendable {
     /// Of a layer, without its routed experts.
@@ -117,7 +119,7 @@ package struct MemoryModel: Sendable {
   /// - Parameter isFragile: whether the framework often fails with the strategy whatever memory it needs: it then never
   ///   simply fits.
   /// - Parameter devicesPerNode: groups that stay inside a given number of consecutive ranks quantise nothing.
-  package init(
+  package convenience init(
     job: TrainingJob, device: DeviceProfile, framework: DeviceProfile.Framework, strategy: Strategy,
     deviceBoundShare: Double = 1, isFragile: Bool = false, devicesPerNode: Int = .max
   ) {

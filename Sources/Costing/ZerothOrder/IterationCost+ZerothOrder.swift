@@ -43,20 +43,6 @@ extension IterationCost {
       : visits.busy(content, isFirst: isFirst, isLast: isLast, updates: false).most
   }
 
-  /// The fewest layers on the host with which a stage keeps a limit; nil if no number does.
-  package func leastHostedLayerCount(stage: Int, _ layers: StageLayers, within limit: MemoryLimit) -> Int? {
-    guard strategy.hosting.holdsWeights else { return 0 }
-    var least = 0
-    for cost in onEachDevice(stage) {
-      guard
-        let count = cost.memory.leastHostedLayerCount(
-          stage: stage, layers, limitBytes: cost.memory.limitBytes(limit))
-      else { return nil }
-      least = max(least, count)
-    }
-    return least
-  }
-
   /// No split of the layers takes less, seconds: without a pipeline the time itself, with as many layers on the host as
   /// there have to be; in one all stages' computation of a micro-batch, and as often as there are further micro-batches an
   /// equal share of it.
@@ -67,7 +53,7 @@ extension IterationCost {
     if p == 1 {
       var choice: StageChoice?
       if let limit, strategy.hosting.holdsWeights {
-        guard let hosted = leastHostedLayerCount(stage: 0, allLayers, within: limit) else {
+        guard let hosted = memory.leastHostedLayerCount(stage: 0, allLayers, within: limit) else {
           return .infinity
         }
         choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: hosted)

@@ -1,7 +1,7 @@
 package import Documents
 
 /// What the nodes' memory has to hold.
-extension IterationCost {
+extension IterationMemory {
   /// Bytes of a node's memory that a run may take; nil if the cluster does not describe its hosts.
   package var hostLimitBytes: Int? { host?.usableMemoryBytes }
 
