@@ -9,10 +9,10 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
-// Optimised in debug builds too: arithmetic that tests wait for. SwiftPM refuses a versioned dependency that has such flags,
+// Optimised in debug builds too: what tests wait for. SwiftPM refuses a versioned dependency that has such flags,
 // so the package leaves them out where SwiftPM has checked it out for another.
 let isDependency = Context.packageDirectory.contains("/checkouts/")
-let arithmetic = settings + (isDependency ? [] : [.unsafeFlags(["-O"], .when(configuration: .debug))])
+let optimised = settings + (isDependency ? [] : [.unsafeFlags(["-O"], .when(configuration: .debug))])
 
 // Floors, ground floor first: a target imports only from floors below its own (docs/architecture.md).
 let package = Package(
@@ -34,17 +34,17 @@ let package = Package(
     .systemLibrary(name: "CGLPK", providers: [.apt(["libglpk-dev"])]),
 
     // Floor 1: strict JSON text; mixed-integer programs as values.
-    .target(name: "JSONText", dependencies: ["CJSONC"], swiftSettings: settings),
+    .target(name: "JSONText", dependencies: ["CJSONC"], swiftSettings: optimised),
     .target(name: "IntegerProgramming", dependencies: ["CGLPK"], swiftSettings: settings),
 
     // Floor 2: the nouns, every file kind with its checks and its codec.
-    .target(name: "Documents", dependencies: ["JSONText"], swiftSettings: settings),
+    .target(name: "Documents", dependencies: ["JSONText"], swiftSettings: optimised),
 
     // Floor 3: what a rank does in an iteration, as lists: schedules, collectives, programs.
-    .target(name: "Training", dependencies: ["Documents"], swiftSettings: settings),
+    .target(name: "Training", dependencies: ["Documents"], swiftSettings: optimised),
 
     // Floor 4: seconds and bytes of a strategy on a cluster.
-    .target(name: "Costing", dependencies: ["Documents", "JSONText", "Training"], swiftSettings: arithmetic),
+    .target(name: "Costing", dependencies: ["Documents", "JSONText", "Training"], swiftSettings: optimised),
 
     // Floor 4: measured links, by our own tools and from the outputs of others.
     .target(
@@ -61,7 +61,7 @@ let package = Package(
     // Floor 5: the best plan with a bound, or the reason why there is none.
     .target(
       name: "Search", dependencies: ["Documents", "Training", "Costing", "IntegerProgramming"],
-      swiftSettings: arithmetic),
+      swiftSettings: optimised),
 
     // Floor 5: a plan's programs run, in miniature on numbers and at full size on a clock.
     .target(
@@ -69,7 +69,7 @@ let package = Package(
       dependencies: [
         "Documents", "JSONText", "Training", "Costing", .product(name: "HeapModule", package: "swift-collections"),
       ],
-      swiftSettings: arithmetic),
+      swiftSettings: optimised),
 
     // Floor 5: a plan as the files of a framework and a launcher, and the way back.
     .target(
@@ -105,7 +105,7 @@ let package = Package(
 
     .target(
       name: "TestSupport", dependencies: ["Costing", "Documents", "JSONText"], path: "Tests/TestSupport",
-      swiftSettings: settings),
+      swiftSettings: optimised),
     // Second accounts in textbook form, which tests compare the product with.
     .target(
       name: "Oracles", dependencies: ["Documents", "Training", "Costing"], path: "Tests/Oracles",
@@ -116,7 +116,8 @@ let package = Package(
     .testTarget(
       name: "DocumentsTests", dependencies: ["Documents", "JSONText", "TestSupport"], exclude: ["Inputs"],
       swiftSettings: settings),
-    .testTarget(name: "TrainingTests", dependencies: ["Documents", "Training", "TestSupport"], swiftSettings: settings),
+    .testTarget(
+      name: "TrainingTests", dependencies: ["Documents", "Training", "TestSupport"], swiftSettings: settings),
     .testTarget(
       name: "CostingTests", dependencies: ["Costing", "Documents", "JSONText", "Training", "Oracles", "TestSupport"],
       exclude: ["Inputs"], swiftSettings: settings),
@@ -136,7 +137,7 @@ let package = Package(
     .testTarget(
       name: "GoldenTests",
       dependencies: ["Documents", "JSONText", "Training", "Costing", "Search", "Execution", "TestSupport"],
-      exclude: ["Inputs", "Recorded"], swiftSettings: arithmetic),
+      exclude: ["Inputs", "Recorded"], swiftSettings: optimised),
     .testTarget(
       name: "ProfilingTests", dependencies: ["Profiling", "Documents", "JSONText", "TestSupport"],
       swiftSettings: settings),

@@ -1,42 +1,19 @@
-import Foundation
-import JSONText
-import TestSupport
-
-/// The checkout that the tests are part of.
-enum Checkout {
-  static let root = Shipped.root
-  static let inputs = "\(root)/Tests/DocumentsTests/Inputs"
-
-  /// The names, without `.json`, of the JSON files in a folder of the checkout, sorted; none if there is no folder.
-  static func names(in folder: String) -> [String] {
-    let entries = (try? FileManager.default.contentsOfDirectory(atPath: "\(root)/\(folder)")) ?? []
-    return entries.filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) }.sorted()
-  }
-
-  static func json(_ path: String) throws -> JSON {
-    try JSON(parsing: readFile(at: "\(root)/\(path)", maximumByteCount: 1 << 26))
-  }
-}
+package import JSONText
 
 /// Checks documents against the JSON Schemas (draft 2020-12) of `docs/schemas`.
 ///
 /// Knows the keywords that those schemas use; any other is a complaint, so that none is passed over.
-struct SchemaChecker {
+package struct SchemaChecker {
   private let schemas: [String: JSON]
 
-  init() throws {
-    var schemas: [String: JSON] = [:]
-    for name in Checkout.names(in: "docs/schemas") {
-      schemas["\(name).json"] = try Checkout.json("docs/schemas/\(name).json")
-    }
-    self.schemas = schemas
-  }
+  /// - Parameter schemas: by the name of their file.
+  package init(_ schemas: [String: JSON]) { self.schemas = schemas }
 
   /// The schema of a kind of document, such as `cluster`.
-  func schema(ofKind kind: String) -> JSON? { schemas["\(kind).schema.json"] }
+  package func schema(ofKind kind: String) -> JSON? { schemas["\(kind).schema.json"] }
 
   /// The first thing that is wrong with a document of a kind; nil if nothing is.
-  func complaint(about value: JSON, ofKind kind: String) -> String? {
+  package func complaint(about value: JSON, ofKind kind: String) -> String? {
     let file = "\(kind).schema.json"
     guard let schema = schemas[file] else { return "there is no \(file)" }
     return complaint(about: value, at: "", schema, file)
@@ -152,40 +129,6 @@ extension JSON {
       true
     case ("integer", .number(let number)): number == number.rounded()
     default: false
-    }
-  }
-}
-
-// MARK: - What a schema describes
-
-extension JSON {
-  /// The bounds of all numbers that a schema describes.
-  var bounds: [Double] {
-    switch self {
-    case .object(let keywords):
-      keywords.flatMap { keyword in
-        ["minimum", "maximum", "exclusiveMinimum"].contains(keyword.key) ? [keyword.value.double] : keyword.value.bounds
-      }
-    case .array(let schemas): schemas.flatMap(\.bounds)
-    default: []
-    }
-  }
-
-  /// The properties of all objects that a schema describes in its own file, but not the conditions of a oneOf on
-  /// properties that are described elsewhere.
-  var describedProperties: [(key: String, property: JSON)] {
-    guard case .object(let keywords) = self else {
-      if case .array(let schemas) = self { return schemas.flatMap(\.describedProperties) }
-      return []
-    }
-    return keywords.flatMap { keyword -> [(key: String, property: JSON)] in
-      switch (keyword.key, keyword.value) {
-      case ("properties", .object(let properties)):
-        return properties.flatMap { [($0.key, $0.value)] + $0.value.describedProperties }
-      case ("oneOf", .array(let branches)) where member("properties") != nil:
-        return branches.filter { $0.member("type") != nil }.flatMap(\.describedProperties)
-      default: return keyword.value.describedProperties
-      }
     }
   }
 }
