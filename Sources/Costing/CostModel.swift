@@ -103,10 +103,25 @@ package struct CostModel: Sendable {
     if strategy.recomputesModules, framework.memory.selective != .attentionCore {
       return .recomputeModules(.beside(what: "a framework that selects by operation"))
     }
+    if let violation = tensorOverlapViolation(strategy) { return violation }
     // What is slow lies between nodes, and what a node's devices share they share with their own worker.
     let workerSize = strategy.mesh.blockSize(below: .worker)
     return strategy.workerDegree > 1 && workerSize % cluster.devicesPerNode != 0
       ? .workersSplitNode(ranks: workerSize, devicesPerNode: cluster.devicesPerNode) : nil
+  }
+
+  /// Where the tensor group's exchanges are to run beside products: why its ranks do not reach into each other's memory; nil
+  /// where they do.
+  package func tensorOverlapViolation(_ strategy: Strategy) -> StrategyViolation? {
+    let domain = cluster.domainSize, tensor = strategy.tensorDegree
+    return strategy.overlapsTensorExchange && domain % tensor != 0
+      ? .tensorOverlapLeavesDomain(tensor: tensor, domain: domain) : nil
+  }
+
+  /// Whether tensor groups' exchanges beside products, asked for, hide anything on all of the devices: one whose profile knows of
+  /// nothing that hides may not be able to.
+  package var hidesTensorExchangesWhereAsked: Bool {
+    devices.allSatisfy { $0.framework.tensorOverlapFraction > 0 && $0.framework.overlapsTensorExchangesWhereAsked }
   }
 
   /// The groups and boundaries of a mesh; shared by the strategies that have it.

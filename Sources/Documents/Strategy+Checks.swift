@@ -14,6 +14,8 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case interleavingNeedsGroups(microBatches: Int, stages: Int)
   case sequenceDoesNotDivide(sequence: Int, tensor: Int)
   case sequenceParallelismNeedsTensor
+  case tensorOverlapNeedsSequenceParallelism
+  case tensorOverlapLeavesDomain(tensor: Int, domain: Int)
   case noFlashAttention
   case shardedGradientsInPipeline(zeroStage: Int)
   case shardsNotNested(weights: Int, gradients: Int, optimizer: Int, replicas: Int)
@@ -71,6 +73,10 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
       "sequence length \(sequence) does not divide among the tensor degree \(tensor)"
     case .sequenceParallelismNeedsTensor:
       "sequence parallelism needs a tensor degree of at least 2"
+    case .tensorOverlapNeedsSequenceParallelism:
+      "overlap_tensor_exchange needs sequence_parallel: products run beside gathers and scatters, not beside all-reduces"
+    case .tensorOverlapLeavesDomain(let tensor, let domain):
+      "overlap_tensor_exchange needs tensor groups within the \(domain) devices that share their links, not of \(tensor)"
     case .noFlashAttention:
       "the device has no FlashAttention"
     case .shardedGradientsInPipeline(let stage):
@@ -133,6 +139,8 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .interleavingNeedsGroups: "micro-batches make no equal groups for interleaved stages"
     case .sequenceDoesNotDivide: "sequence does not divide among the tensor group"
     case .sequenceParallelismNeedsTensor: "sequence parallelism without tensor parallelism"
+    case .tensorOverlapNeedsSequenceParallelism: "overlapped tensor exchanges without sequence parallelism"
+    case .tensorOverlapLeavesDomain: "overlapped exchanges of tensor groups that leave their devices' own links"
     case .noFlashAttention: "no FlashAttention on the device"
     case .shardedGradientsInPipeline: "ZeRO 2 or 3 with a pipeline"
     case .shardsNotNested: "shard degrees are not nested"
@@ -203,6 +211,7 @@ extension Strategy {
         return .sequenceDoesNotDivide(sequence: job.sequenceLength, tensor: tensorDegree)
       }
     }
+    if overlapsTensorExchange, !usesSequenceParallelism { return .tensorOverlapNeedsSequenceParallelism }
     if usesFlashAttention, !hasFlashAttention { return .noFlashAttention }
     if let violation = contextViolation(job) { return .context(violation) }
     if let violation = expertViolation(job) { return .experts(violation) }

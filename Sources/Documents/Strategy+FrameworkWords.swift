@@ -62,6 +62,10 @@ extension Strategy {
     ("sequence_parallel", ["sp", "enable_sequence_parallel"]),
     ("flash_attention", ["fa", "use_flash_attn", "flash_attn", "attention_backend"]),
     ("overlap_gradient_reduce", ["overlap_grad_reduce", "overlap_comm"]),
+    (
+      "overlap_tensor_exchange",
+      ["tp_comm_overlap", "enable_async_tensor_parallel", "tp_linear_async_communication", "tp_overlap_comm"]
+    ),
     ("offload_optimizer", ["optimizer_cpu_offload", "cpu_offload", "enable_cpu_offload"]),
     ("schedule", ["pipeline_parallel_schedule", "pp_engine"]),
     ("quantise_weights", ["zero_quantized_weights"]),

@@ -224,6 +224,13 @@ extension Strategy {
       "Whether gradient reductions run under the last backward pass.",
       phrase: { $0.overlapsGradientReduce ? "overlapped gradient reduction" : nil }),
     .part(
+      "overlap_tensor_exchange", \.overlapsTensorExchange, .booleans, plainest: false,
+      """
+      Whether the tensor group's gathers and scatters run beside the products next to them, where the framework has to be \
+      asked for that.
+      """,
+      phrase: { $0.overlapsTensorExchange ? "overlapped tensor exchanges" : nil }),
+    .part(
       "host_update_percent", \.hosting.updatePercent, .integers(0...100), plainest: 0,
       "Hundredths of what a rank updates that its host updates, with the states in its memory.",
       phrase: { $0.hosting.updatePercent > 0 ? "\($0.hosting.updatePercent) % of the update on the host" : nil },

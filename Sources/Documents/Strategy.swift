@@ -38,6 +38,8 @@
   package var usesFlashAttention = false
   /// Whether gradient reductions run under the last backward pass.
   package var overlapsGradientReduce = false
+  /// Whether the tensor group's exchanges run beside the products next to them, where the framework has to be asked for that.
+  package var overlapsTensorExchange = false
   /// How attention sees the whole sequence where ranks divide it.
   package var contextExchange = ContextExchange.ring
   /// What lies on the host and not on the devices.

@@ -47,7 +47,8 @@ extension Lattice {
               }
               let key = MicroBatchKey(
                 microBatch: microBatch, recompute: .none, sequenceParallel: sequenceParallel,
-                flashAttention: strategy.usesFlashAttention)
+                flashAttention: strategy.usesFlashAttention,
+                overlapsTensorExchange: strategy.overlapsTensorExchange)
               let index = keys.firstIndex(of: key) ?? keys.count
               if index == keys.count { keys.append(key) }
               points.append(

@@ -14,6 +14,7 @@ import Documents
 /// | shard degrees | ZeRO 0 to 3, and every nesting of the cluster's own levels, see ``ShardingChoices`` |
 /// | recompute | none, full; selective where attention is not fused, or selective is by operation; and sets of modules, see ``searchedModules(of:)`` |
 /// | sequence parallelism | on and off with tensor parallelism |
+/// | overlap of tensor exchanges | wherever it can be asked for and hides anything, since nothing takes longer with it |
 /// | stages | all alike, or each with its own number of recomputed layers and its own offload of the optimizer |
 /// | on the host | nothing; where that is asked for, or nothing fits without, the update, or quarters of it, weights, activations |
 /// | FlashAttention, overlap of gradient reduction | what device and framework have, unless fixed |
@@ -66,6 +67,8 @@ struct Lattice {
   private let mayOffload: Bool
   /// What may lie on the host and not on the devices, the least first.
   private let hostings: [Hosting]
+  /// Whether tensor groups' exchanges beside products, asked for, hide anything.
+  let hidesTensorExchanges: Bool
 
   /// - Parameters:
   ///   - pattern: what is fixed; strategies that do not match are not part of the lattice.
@@ -90,6 +93,7 @@ struct Lattice {
     self.outer = outer
     shardingChoices = ShardingChoices(cluster: model.cluster, pattern: pattern, allowance: allowance)
     hasFlashAttention = model.hasFlashAttention
+    hidesTensorExchanges = model.hidesTensorExchangesWhereAsked
     hasHost = model.cluster.host != nil
     interleavesLargerGroups = model.framework.interleavesLargerGroups
     mayOffload =
@@ -260,11 +264,13 @@ struct Lattice {
     for microBatch in microBatches {
       for (recompute, modules) in recomputed {
         for sequenceParallel in sequenceParallelisms {
+          let overlapsTensor = overlapsTensorExchange(
+            Strategy(mesh: mesh, microBatch: microBatch, usesSequenceParallelism: sequenceParallel))
           for exchange in exchanges {
             let key = MicroBatchKey(
               microBatch: microBatch, recompute: recompute, sequenceParallel: sequenceParallel,
               flashAttention: base.usesFlashAttention, context: exchange.contextDivision,
-              experts: exchange.expertDivision, modules: modules)
+              experts: exchange.expertDivision, modules: modules, overlapsTensorExchange: overlapsTensor)
             for choice in shardings {
               for schedule in schedules {
                 var strategy = base.on(mesh, zeroStage: choice.zeroStage, sharding: choice.sharding)
@@ -273,6 +279,7 @@ struct Lattice {
                 strategy.recompute = recompute
                 strategy.recomputeModules = modules
                 strategy.usesSequenceParallelism = sequenceParallel
+                strategy.overlapsTensorExchange = overlapsTensor
                 strategy.contextExchange = exchange.contextExchange
                 strategy.contextInnerDegree = exchange.contextInnerDegree
                 strategy = strategy.with(exchange.expertDivision)
@@ -281,12 +288,14 @@ struct Lattice {
                   if let violation = strategy.violation(
                     job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention,
                     interleavesLargerGroups: interleavesLargerGroups, hasHost: hasHost) ?? strategy.exclusion
+                    ?? model.tensorOverlapViolation(strategy)
                   {
                     rejections[violation.rule, default: 0] += 1
                     continue
                   }
                   if let refusal = capabilities?.refusal(ofContext: strategy) ?? capabilities?.refusal(
                     ofExperts: strategy)
+                    ?? capabilities?.refusal(ofTensorOverlap: strategy)
                     ?? capabilities?.refusal(of: strategy, job: job)
                   {
                     rejections[refusal.rule, default: 0] += 1

@@ -14,7 +14,8 @@ struct ComparisonSteps {
   private enum Part: String, CaseIterable {
     case update, precision, tensor, pipeline, virtualStages = "virtual_stages", microBatch = "micro_batch", sharding =
       "zero_stage"
-    case context, recompute, sequenceParallel = "sequence_parallel", flashAttention = "flash_attention", layers
+    case context, recompute, sequenceParallel = "sequence_parallel", tensorOverlap = "overlap_tensor_exchange"
+    case flashAttention = "flash_attention", layers
   }
 
   init(running: Costing.Estimate, plan: Documents.Plan, capabilities: Capabilities?) {
@@ -41,6 +42,7 @@ struct ComparisonSteps {
       case .context: from.contextDegree != to.contextDegree || from.contextDivision != to.contextDivision
       case .recompute: from.recompute != to.recompute || from.recomputeModules != to.recomputeModules
       case .sequenceParallel: from.usesSequenceParallelism != to.usesSequenceParallelism
+      case .tensorOverlap: from.overlapsTensorExchange != to.overlapsTensorExchange
       case .flashAttention: from.usesFlashAttention != to.usesFlashAttention
       case .layers:
         running.split != plan.split && running.split.layerCounts.count == plan.split.layerCounts.count
@@ -125,6 +127,10 @@ struct ComparisonSteps {
       usesFlashAttention: taken(.flashAttention).usesFlashAttention,
       overlapsGradientReduce: from.overlapsGradientReduce)
     strategy.recomputeModules = taken(.recompute).recomputeModules
+    // It goes with what it is an overlap of, unless it is what is tried.
+    strategy.overlapsTensorExchange =
+      changed.contains(.tensorOverlap)
+      ? to.overlapsTensorExchange : from.overlapsTensorExchange && strategy.usesSequenceParallelism && tensor > 1
     strategy.contextExchange = divided.contextExchange
     strategy.contextInnerDegree = divided.contextInnerDegree
     if changed.contains(.update) {
@@ -170,6 +176,7 @@ struct ComparisonSteps {
       strategy.contextDegree == 1 ? "1" : "\(strategy.contextDegree) (\(strategy.contextExchange.rawValue))"
     case .recompute: strategy.recomputesModules ? strategy.recomputeModules.words : strategy.recompute.rawValue
     case .sequenceParallel: "\(strategy.usesSequenceParallelism)"
+    case .tensorOverlap: "\(strategy.overlapsTensorExchange)"
     case .flashAttention: "\(strategy.usesFlashAttention)"
     case .layers:
       split.layerCounts.map(String.init).joined(separator: " ")

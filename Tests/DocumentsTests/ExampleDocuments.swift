@@ -160,7 +160,10 @@ func exampleContextPlan() throws -> Plan {
 /// A plan whose experts are divided by two ranks, which two others hold as well.
 func exampleExpertPlan() throws -> Plan {
   let plan = try examplePlan()
-  var strategy = Strategy(mesh: [.data: 4], microBatch: 2, zeroStage: .optimizer, usesFlashAttention: true)
+  var strategy = Strategy(
+    mesh: [.tensor: 2, .data: 2], microBatch: 2, zeroStage: .optimizer, usesSequenceParallelism: true,
+    usesFlashAttention: true)
+  strategy.overlapsTensorExchange = true
   strategy.expertDegree = 2
   let job = try TrainingJob(
     model: ModelDescription(contentsOf: "\(Checkout.inputs)/examples/model-experts.json"), sequenceLength: 128,

@@ -28,6 +28,7 @@ import Testing
         secondaryDegree: pick([nil, nil, 2]), quantisesWeights: pick([false, true]),
         quantisesGradients: pick([false, true]))
     }
+    strategy.overlapsTensorExchange = pick([false, true])
     strategy.contextExchange = pick(Strategy.ContextExchange.allCases)
     strategy.contextInnerDegree = pick([1, 2])
     strategy.expertDegree = pick([1, 1, 2, 8])
@@ -76,6 +77,7 @@ import Testing
     ("flash_attention", { .boolean($0.usesFlashAttention) }),
     ("schedule", { .string($0.schedule.name) }),
     ("overlap_gradient_reduce", { .boolean($0.overlapsGradientReduce) }),
+    ("overlap_tensor_exchange", { .boolean($0.overlapsTensorExchange) }),
     ("host_update_percent", { .integer($0.hosting.updatePercent) }),
     ("host_weights", { .boolean($0.hosting.holdsWeights) }),
     ("host_activations", { .boolean($0.hosting.holdsActivations) }),
@@ -216,7 +218,7 @@ import Testing
       ]
       + [
         "quantise_weights", "quantise_gradients", "sequence_parallel", "flash_attention", "overlap_gradient_reduce",
-        "offload_optimizer", "fsdp",
+        "overlap_tensor_exchange", "offload_optimizer", "fsdp",
       ].map { ($0, "true or false", ["2"]) })
   func aValueOutOfRangeIsRefused(key: String, expected: String, values: [String]) {
     for value in values {
@@ -278,7 +280,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("tp", "tensor"), ("TP", "tensor"), ("--tensor-model-parallel-size", "tensor"),
+    ("--tp-comm-overlap", "overlap_tensor_exchange"), ("tp", "tensor"), ("TP", "tensor"),
+    ("--tensor-model-parallel-size", "tensor"),
     ("tensor_model_parallel_size", "tensor"), ("parallelism.tensor_parallel_degree", "tensor"),
     ("tensor_parallel.autotp_size", "tensor"), ("pp", "pipeline"), ("pipeline-model-parallel-size", "pipeline"),
     ("dp", "data"), ("data_parallel_shard_degree", "data"), ("cp", "context"), ("--context-parallel-size", "context"),

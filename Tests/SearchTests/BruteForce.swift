@@ -72,6 +72,9 @@ struct BruteForce {
                   microBatch: microBatch, sharding: sharding, recompute: recompute,
                   usesSequenceParallelism: sequenceParallel, usesFlashAttention: hasFlash,
                   overlapsGradientReduce: model.framework.overlapsGradientReduce)
+                // Without it nothing is faster (`TensorOverlapPlanTests`).
+                strategy.overlapsTensorExchange =
+                  sequenceParallel && model.hidesTensorExchangesWhereAsked && cluster.domainSize % tensor == 0
                 strategy.hosting = hosting
                 strategy.recomputeModules = modules
                 strategy = strategy.with(experts)

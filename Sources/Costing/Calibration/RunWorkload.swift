@@ -26,7 +26,10 @@ package struct RunWorkload: Sendable {
       if framework == nil { assumptions.append("framework coefficients of \(cluster.device.frameworks[0].name)") }
 
       // With one rank in the tensor group the flag has nothing to divide.
-      if pattern.tensorDegree == 1 { pattern.usesSequenceParallelism = false }
+      if pattern.tensorDegree == 1 {
+        pattern.usesSequenceParallelism = false
+        pattern.overlapsTensorExchange = nil
+      }
       // A record that does not state FlashAttention is older than it, or plain, or of a framework that has no other.
       let habits = framework ?? cluster.device.frameworks[0]
       if pattern.usesFlashAttention == nil, pattern.contextDegree ?? 1 > 1 {
@@ -48,6 +51,16 @@ package struct RunWorkload: Sendable {
         assumptions.append(
           "gradient reduction is \(habits.overlapsGradientReduce ? "" : "not ")overlapped, as \(habits.name) does by default"
         )
+      }
+      if pattern.overlapsTensorExchange == nil, pattern.usesSequenceParallelism == true,
+        habits.tensorOverlapFraction > 0, habits.overlapsTensorExchangesWhereAsked
+      {
+        let isAsked = Self.overlappingFamilies.contains(run.family)
+        if isAsked { pattern.overlapsTensorExchange = true }
+        assumptions.append(
+          isAsked
+            ? "tensor exchanges are overlapped, as the source says of all of its runs"
+            : "tensor exchanges are not overlapped, as \(habits.name) does by default")
       }
       if !run.statesGradients, job.precision.is16Bit, let inFP32 = framework?.accumulatesInFP32,
         inFP32 != job.accumulatesGradientsInFP32
@@ -72,6 +85,10 @@ package struct RunWorkload: Sendable {
       throw Refusal("\(error)")
     }
   }
+
+  /// Sources that say beside their tables that tensor groups' exchanges ran beside products: of `megatron-h100` the configuration
+  /// of benchmarks in Megatron-LM's README.
+  private static let overlappingFamilies: Set = ["megatron-h100"]
 
   /// The cost model of this workload.
   /// - Parameter device: a profile in place of the cluster's own; nil keeps that.

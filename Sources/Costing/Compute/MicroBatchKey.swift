@@ -11,11 +11,13 @@ package struct MicroBatchKey: Sendable, Hashable {
   package private(set) var experts: Strategy.ExpertDivision
   /// What selective recomputation computes again; the empty set is what a framework selects by itself.
   package private(set) var modules: Strategy.RecomputeModules
+  /// Whether the tensor group's exchanges run beside products where that has to be asked for.
+  package let overlapsTensorExchange: Bool
 
   package init(
     microBatch: Int, recompute: Strategy.Recompute, sequenceParallel: Bool, flashAttention: Bool,
     context: Strategy.ContextDivision = .none, experts: Strategy.ExpertDivision = .none,
-    modules: Strategy.RecomputeModules = []
+    modules: Strategy.RecomputeModules = [], overlapsTensorExchange: Bool = false
   ) {
     self.microBatch = microBatch
     self.recompute = recompute
@@ -24,6 +26,7 @@ package struct MicroBatchKey: Sendable, Hashable {
     self.context = context
     self.experts = experts
     self.modules = modules
+    self.overlapsTensorExchange = overlapsTensorExchange
   }
 
   /// Of a strategy.
@@ -31,7 +34,8 @@ package struct MicroBatchKey: Sendable, Hashable {
     self.init(
       microBatch: strategy.microBatch, recompute: strategy.recompute,
       sequenceParallel: strategy.usesSequenceParallelism, flashAttention: strategy.usesFlashAttention,
-      context: strategy.contextDivision, experts: strategy.expertDivision, modules: strategy.recomputeModules)
+      context: strategy.contextDivision, experts: strategy.expertDivision, modules: strategy.recomputeModules,
+      overlapsTensorExchange: strategy.overlapsTensorExchange)
   }
 
   /// With nothing recomputed.

@@ -85,18 +85,19 @@ package struct MicroBatchPricing: Sendable {
 
   private mutating func price(_ key: MicroBatchKey, device index: Int, kept: KeptActivations) -> MicroBatchCost {
     let device = model.devices[index], links = layout.links[index], recipe = recipe(key, device: index)
-    let rates = ComputeRates(device.speed, framework: device.framework, job: model.job)
+    let framework = device.framework.asked(toOverlapTensorExchanges: key.overlapsTensorExchange)
+    let rates = ComputeRates(device.speed, framework: framework, job: model.job)
     let context = links.contextGroups(key.context)
     let experts = links.expertGroups(of: Strategy(mesh: layout.mesh).with(key.experts), recipe)
     let other = known[index].costs[key.withoutExperts]
     let unrepeated =
       known[index].unrepeated[key.withoutRecomputation]
       ?? UnrepeatedPasses(
-        recipe, rates: rates, framework: device.framework, tensorGroup: links.tensorGroup, context: context,
+        recipe, rates: rates, framework: framework, tensorGroup: links.tensorGroup, context: context,
         experts: experts, sharing: other?.unrepeated)
     known[index].unrepeated[key.withoutRecomputation] = unrepeated
     let cost = MicroBatchCost(
-      recipe, rates: rates, framework: device.framework, tensorGroup: links.tensorGroup, context: context,
+      recipe, rates: rates, framework: framework, tensorGroup: links.tensorGroup, context: context,
       experts: experts, kept: kept, unrepeated: unrepeated, sharing: other)
     known[index].costs[key.withoutExperts] = cost
     return cost

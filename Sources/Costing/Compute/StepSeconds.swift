@@ -84,15 +84,15 @@ extension CostModel {
   /// - Precondition: the layout is the strategy's own.
   package func stepSeconds(of strategy: Strategy, layout: LayoutCost) -> [StepSeconds] {
     zip(devices, layout.links).map { device, links in
-      let recipe = Recipe(
-        job: job, strategy: strategy, framework: device.framework, devicesPerNode: links.domainSize)
+      let framework = device.framework.asked(toOverlapTensorExchanges: strategy.overlapsTensorExchange)
+      let recipe = Recipe(job: job, strategy: strategy, framework: framework, devicesPerNode: links.domainSize)
       let experts = links.expertGroups(of: strategy, recipe)
-      let rates = ComputeRates(device.speed, framework: device.framework, job: job)
+      let rates = ComputeRates(device.speed, framework: framework, job: job)
       let context = links.contextGroups(strategy.contextDivision)
       return StepSeconds(
         recipe,
         cost: MicroBatchCost(
-          recipe, rates: rates, framework: device.framework, tensorGroup: links.tensorGroup, context: context,
+          recipe, rates: rates, framework: framework, tensorGroup: links.tensorGroup, context: context,
           experts: experts),
         rates: rates, tensorGroup: links.tensorGroup, context: context, experts: experts)
     }

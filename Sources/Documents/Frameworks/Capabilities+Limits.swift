@@ -2,7 +2,12 @@
 extension Capabilities {
   /// Why the framework does not run a strategy for a job, each of which it runs; nil if it does.
   package func refusal(of strategy: Strategy, job: TrainingJob) -> Refusal? {
-    if let refusal = refusal(ofHosting: strategy, job: job) ?? refusal(ofExperts: strategy, job: job) { return refusal }
+    if let refusal = refusal(ofHosting: strategy, job: job) ?? refusal(ofExperts: strategy, job: job)
+      ?? refusal(
+        ofTensorOverlap: strategy, model: job.model, precision: job.precision, sequenceLength: job.sequenceLength)
+    {
+      return refusal
+    }
     if job.model.form.hasSinks, strategy.contextDegree > 1, strategy.contextExchange != .allToAll {
       return Refusal(
         "\(label) divides sequences of models with sinks of attention by all-to-all only",

@@ -89,6 +89,7 @@ extension Capabilities {
     return refusal(of: strategy.mesh) ?? refusal(ofContext: strategy) ?? refusal(ofExperts: strategy) ?? refusal(
       of: strategy.schedule)
       ?? refusal(ofSequenceParallelism: strategy.usesSequenceParallelism, on: strategy.mesh)
+      ?? refusal(ofTensorOverlap: strategy)
       ?? refusal(of: strategy.recompute) ?? refusal(of: strategy.recomputeModules)
       ?? refusal(of: strategy.sharding, on: strategy.mesh)
   }

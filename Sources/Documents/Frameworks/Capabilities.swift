@@ -27,6 +27,8 @@ package struct Capabilities: Sendable {
   package var hosting: HostingOffer?
   package let shardings: [ShardingOffer]
   package let sequenceParallelism: SequenceParallelism
+  /// When tensor groups' exchanges run beside the products next to them; nil where never.
+  package var tensorOverlap: TensorOverlapOffer?
   package let precisions: [Precision]
   /// What its users mean by FP8 where they name no recipe.
   package var plainFP8 = Precision.fp8Delayed

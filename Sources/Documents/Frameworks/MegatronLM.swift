@@ -17,7 +17,8 @@ extension Capabilities {
       ShardingOffer(form: .optimizer, words: "distributed optimizer"),
       ShardingOffer(form: .optimizerInParts, words: "distributed optimizer in several instances"),
     ],
-    sequenceParallelism: .optional, precisions: megatronPrecisions, gradientAccumulation: .either,
+    sequenceParallelism: .optional, tensorOverlap: megatronTensorOverlap, precisions: megatronPrecisions,
+    gradientAccumulation: .either,
     optimizers: [
       OptimizerOffer(words: "adam", rules: [.adam]),
       OptimizerOffer(
@@ -56,6 +57,16 @@ extension Capabilities {
     ],
     models: megatronModels, contextExchanges: megatronContextExchanges,
     limits: Limits(overlapsShardedGradientsAlways: true))
+
+  /// Transformer Engine's buffers of bf16, or of the bytes of FP8 (`initialize_ub` and `fill_userbuffers_buffer_for_all_gather` of
+  /// `pytorch/module/base.py` at d0067d0): tensors of a scale, and of MXFP8's blocks 128 rows at a time; others have none.
+  /// `core/extensions/transformer_engine.py` switches the overlap off at the first product that is no layer's usual four, which
+  /// latent attention and further predictions have. Experts' own products are never overlapped, but exchange nothing with tensor
+  /// groups by these buffers either. Megatron-FSDP takes the flag too, but asks not to be used beside tensor groups, whose
+  /// exchanges want their kernels in order (`CUDA_DEVICE_MAX_CONNECTIONS`), and no run tells what it then hides.
+  private static let megatronTensorOverlap = TensorOverlapOffer(
+    words: "tp-comm-overlap", precisions: [.bf16, .fp8Delayed, .fp8Current, .mxfp8], rowsOfBlocks: 128,
+    ofUsualProductsOnly: true)
 
   private static let megatronContextExchanges = [
     ContextOffer(exchange: .ring, words: "cp-comm-type p2p"),

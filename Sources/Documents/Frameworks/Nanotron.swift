@@ -17,7 +17,9 @@ extension Capabilities {
       ShardingOffer(form: .replicated, words: "zero_stage: 0"),
       ShardingOffer(form: .optimizer, words: "zero_stage: 1"),
     ],
-    sequenceParallelism: .optional, precisions: [.bf16], gradientAccumulation: .fp32,
+    sequenceParallelism: .optional,
+    tensorOverlap: TensorOverlapOffer(words: "tp_linear_async_communication", isAlways: true), precisions: [.bf16],
+    gradientAccumulation: .fp32,
     optimizers: [OptimizerOffer(words: "adamW", rules: [.adam]), OptimizerOffer(words: "sgd", rules: [.sgd])],
     models: Models(
       families: [.llama], words: "the Llama and Qwen 2 families",

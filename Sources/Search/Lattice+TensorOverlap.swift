@@ -1,0 +1,21 @@
+import Costing
+import Documents
+
+/// Exchanges of tensor groups beside products.
+extension Lattice {
+  /// Whether a strategy's tensor exchanges run beside the products next to them: as it is fixed; else wherever that hides anything
+  /// and the framework can be told, since it changes nothing else and nothing takes longer with it.
+  ///
+  /// - Parameter strategy: mesh, micro-batch and sequence parallelism count.
+  func overlapsTensorExchange(_ strategy: Strategy) -> Bool {
+    if let fixed = pattern.overlapsTensorExchange { return fixed }
+    guard hidesTensorExchanges, strategy.usesSequenceParallelism, strategy.tensorDegree > 1 else { return false }
+    let overlapped = strategy.with(\.overlapsTensorExchange, true)
+    guard model.tensorOverlapViolation(overlapped) == nil else { return false }
+    guard let capabilities else { return true }
+    return capabilities.refusal(ofTensorOverlap: overlapped) == nil
+      && capabilities.refusal(
+        ofTensorOverlap: overlapped, model: model.job.model, precision: model.job.precision,
+        sequenceLength: model.job.sequenceLength) == nil
+  }
+}
