@@ -66,6 +66,10 @@ import Testing
       ("replicas divide", table.shardings.map(words).joined(separator: "; ")),
       ("sequence parallelism", table.sequenceParallelism.rawValue),
       (
+        "tensor exchanges beside products",
+        table.tensorOverlap.map(words) ?? ""
+      ),
+      (
         "sequences divided among ranks",
         table.contextExchanges.map { "\($0.words) (`\($0.exchange.rawValue)`)" }.joined(separator: "; ")
           + (table.limits.dividesStatesAlongSequences ? ", which divide states as well" : "")
@@ -93,6 +97,14 @@ import Testing
       if !words.contains(particular.words) { words.append(particular.words) }
     }
     return words.joined(separator: "; ")
+  }
+
+  private static func words(_ offer: Capabilities.TensorOverlapOffer) -> String {
+    if offer.isAlways { return "\(offer.words), always with sequence parallelism" }
+    return "\(offer.words), with sequence parallelism"
+      + (offer.precisions == Precision.allCases
+        ? "" : " in \(offer.precisions.map(\.rawValue).joined(separator: ", "))")
+      + (offer.ofUsualProductsOnly ? ", not with latent attention or further predictions" : "")
   }
 
   private static func words(_ offer: Capabilities.ExpertOffer) -> String {

@@ -227,6 +227,18 @@ enum MegatronTargets {
     #expect(Capabilities.megatronLM.refusal(of: opt)?.description.contains("ReLU") == true)
   }
 
+  /// Twelve of 1,024 tokens of 4,096 numbers of two bytes.
+  @Test func theBuffersOfOverlappedExchangesAreSaid() throws {
+    var plans = try RandomPlans(seed: 7)
+    let plain = try MegatronLMTarget.program(of: plans.plan(of: "tensor=4,pipeline=2,data=4,sequence_parallel=true"))
+    let program = try MegatronLMTarget.program(
+      of: plans.plan(of: "tensor=4,pipeline=2,data=4,sequence_parallel=true,overlap_tensor_exchange=true"))
+    #expect(!MegatronTargets.words(plain, stage: 0).contains("--tp-comm-overlap"))
+    #expect(MegatronTargets.words(program, stage: 0).contains("--tp-comm-overlap"))
+    #expect(program.notes.contains { $0.hasPrefix("--tp-comm-overlap keeps buffers of up to 96 MiB on each device,") })
+    #expect(plain.notes.allSatisfy { !$0.contains("tp-comm-overlap") })
+  }
+
   // MARK: The oracle itself
 
   /// Each of these changes of a good command line breaks a rule.
@@ -243,7 +255,7 @@ enum MegatronTargets {
       ["--num-virtual-stages-per-pipeline-rank", "3"], ["--use-megatron-fsdp"], ["--fp16"],
       ["--recompute-granularity", "selective"], ["--overlap-param-gather"], ["--padded-vocab-size", "1"],
       ["--num-distributed-optimizer-instances", "2"], ["--pipeline-model-parallel-layout", "Et*2|t*3L"],
-      ["--squared-relu"], ["--max-position-embeddings", "8"], ["--data-path", "x"], ["--min-lr", "1"],
+      ["--tp-comm-overlap"], ["--squared-relu"], ["--max-position-embeddings", "8"], ["--data-path", "x"], ["--min-lr", "1"],
     ] {
       let line = try MegatronCommandLine(good + more)
       #expect(line.complaint(worldSize: 32, environment: one) != nil, "\(more)")

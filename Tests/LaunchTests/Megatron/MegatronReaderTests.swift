@@ -34,6 +34,35 @@ import Testing
     #expect(run.accumulatesGradientsInFP32 == true)
   }
 
+  // MARK: Exchanges of tensor groups
+
+  @Test func exchangesBesideProductsAreReadWhereTheyThenRunSo() throws {
+    let shape = "\(Self.shape) --global-batch-size 64 --tensor-model-parallel-size 4 --sequence-parallel"
+    #expect(try !read("\(shape) --bf16").strategy.overlapsTensorExchange)
+    let run = try read("\(shape) --bf16 --tp-comm-overlap")
+    #expect(run.strategy.overlapsTensorExchange && run.notes.allSatisfy { !$0.contains("tp-comm-overlap") })
+    #expect(try read("\(shape) --bf16 --fp8-format hybrid --tp-comm-overlap").strategy.overlapsTensorExchange)
+    for flags in [
+      "--fp16", "--bf16 --fp8-format e4m3 --fp8-recipe blockwise", "--bf16 --fp4-format e2m1",
+      "--bf16 --use-megatron-fsdp --ckpt-format fsdp_dtensor",
+    ] {
+      let other = try read("\(shape) \(flags) --tp-comm-overlap")
+      #expect(!other.strategy.overlapsTensorExchange, "\(flags)")
+      #expect(other.notes.contains { $0.hasPrefix("--tp-comm-overlap is passed over: megatron") }, "\(flags)")
+    }
+  }
+
+  @Test(arguments: ["--tensor-model-parallel-size 4", "--sequence-parallel"])
+  func exchangesBesideProductsNeedGroupsThatDivideTheSequence(flags: String) throws {
+    let error = #expect(throws: DocumentError.self) {
+      try read("\(Self.shape) --global-batch-size 64 --bf16 --tp-comm-overlap \(flags)")
+    }
+    #expect(
+      error?.description
+        == "arguments.txt: --tp-comm-overlap: --tp-comm-overlap needs --sequence-parallel, and a tensor degree of at least 2"
+    )
+  }
+
   // MARK: Samples
 
   @Test func aTestCaseOfMegatronIsRead() throws {

@@ -11,7 +11,7 @@ extension MegatronCommandLine {
     let checks = [
       requiredComplaint, degreeComplaint(worldSize), connectionsComplaint(environment), pipelineComplaint(worldSize),
       stateComplaint(worldSize), optimizerComplaint, recomputationComplaint, modelComplaint, vocabularyComplaint,
-      trainingComplaint, expertComplaint(worldSize), attentionComplaint,
+      trainingComplaint, expertComplaint(worldSize), attentionComplaint, overlapComplaint,
     ]
     return checks.compactMap(\.self).first
   }
@@ -53,6 +53,19 @@ extension MegatronCommandLine {
       return connections == "1" ? "two streams need more than one connection" : nil
     }
     return tensor * context > 1 && connections != "1" ? "tensor parallelism needs one connection" : nil
+  }
+
+  /// Besides the validator, what Transformer Engine refuses when it makes and fills its buffers (`pytorch/module/base.py`).
+  private var overlapComplaint: String? {
+    guard has("--tp-comm-overlap") else { return nil }
+    if !has("--sequence-parallel") { return "tensor exchanges overlap with sequence parallelism only" }
+    if isFullySharded { return "Megatron-FSDP asks for no tensor groups in order" }
+    if !has("--bf16") || has("--fp4-format") || text("--fp8-recipe") == "blockwise" {
+      return "buffers hold bf16, or FP8 of a scale a tensor or of MXFP8"
+    }
+    let rows = (integer("--seq-length") ?? 0) * (integer("--micro-batch-size") ?? 0) / (context * tensor)
+    if text("--fp8-recipe") == "mxfp8", rows % 128 != 0 { return "blocks of 128 rows" }
+    return has("--multi-latent-attention") ? "latent attention switches it off" : nil
   }
 
   /// The stages of a layout, unrolled by the two substitutions that the parser makes.

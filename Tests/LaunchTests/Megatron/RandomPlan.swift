@@ -81,6 +81,7 @@ struct RandomPlans {
       usesSequenceParallelism: tensor > 1 && pick([true, false]),
       usesFlashAttention: costs.hasFlashAttention && pick([true, true, false]),
       overlapsGradientReduce: pick([true, false]))
+    strategy.overlapsTensorExchange = strategy.usesSequenceParallelism && pick([true, false])
     strategy.sharding = sharding(replicaCount: data)
     strategy.hosting = Hosting(updatePercent: pick([0, 0, 25, 100]), holdsActivations: pick([false, false, true]))
     guard costs.violation(of: strategy) == nil else { return nil }

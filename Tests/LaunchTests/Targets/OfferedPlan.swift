@@ -64,6 +64,8 @@ struct OfferedPlan: CustomStringConvertible {
       mesh: mesh, schedule: pick(schedules), microBatch: microBatch, sharding: sharding,
       recompute: pick([.none, .full]), usesSequenceParallelism: tensor > 1 && flip(), usesFlashAttention: true,
       overlapsGradientReduce: true)
+    strategy.overlapsTensorExchange =
+      strategy.usesSequenceParallelism && table.tensorOverlap.map { !$0.isAlways } ?? false && flip()
     if context > 1, let exchange {
       strategy.contextExchange = exchange
       if exchange == .allToAllRing { strategy.contextInnerDegree = 2 }

@@ -25,13 +25,27 @@ struct MegatronArguments {
   }
 
   /// What is not as the plan has it, or is for the user to know.
-  var notes: [String] {
+  var notes: [String] { [predictionNote, tensorOverlapNote].compactMap(\.self) }
+
+  private var predictionNote: String? {
     let model = plan.job.model
-    guard model.predictionDepth > 0, words.contains("block") || stageWords.joined().contains("block") else { return [] }
-    return [
+    guard model.predictionDepth > 0, words.contains("block") || stageWords.joined().contains("block") else {
+      return nil
+    }
+    return
       "Megatron-LM recomputes no layer that predicts further tokens where single layers of a stage are recomputed: the last "
-        + "stage keeps more than the plan says."
-    ]
+      + "stage keeps more than the plan says."
+  }
+
+  /// Transformer Engine makes a buffer for each of the products that exchange anything, twelve in all, of a micro-batch's tokens on
+  /// the whole group (`initialize_ub`, `pytorch/module/base.py`).
+  private var tensorOverlapNote: String? {
+    guard strategy.overlapsTensorExchange else { return nil }
+    let tokens = strategy.microBatch * plan.job.sequenceLength / strategy.contextDegree
+    let mebibytes = (12 * tokens * plan.job.model.hiddenSize * plan.job.precision.byteCount) >> 20
+    return
+      "--tp-comm-overlap keeps buffers of up to \(mebibytes) MiB on each device, which the plan does not count, and wants "
+      + "CUDA's multicast between a node's devices: without it, set UB_SKIPMC=1."
   }
 
   // MARK: Batch and degrees
@@ -66,7 +80,8 @@ struct MegatronArguments {
     [
       "--tensor-model-parallel-size", "\(strategy.tensorDegree)",
       "--pipeline-model-parallel-size", "\(strategy.pipelineDegree)",
-    ] + (strategy.usesSequenceParallelism ? ["--sequence-parallel"] : []) + context
+    ] + (strategy.usesSequenceParallelism ? ["--sequence-parallel"] : [])
+      + (strategy.overlapsTensorExchange ? ["--tp-comm-overlap"] : []) + context
       + (plan.job.model.experts == nil ? [] : strategy.expertDivision.megatronWords)
   }
 

@@ -41,7 +41,6 @@ extension MegatronReader {
   ]
 
   private static let passedOver = [
-    ("--tp-comm-overlap", "overlap of tensor groups' exchanges with products"),
     ("--rampup-batch-size", "a batch that grows at first"),
     ("--fp8-param-gather", "weights that lie in FP8 alone"),
     ("--fp4-param-gather", "weights that lie in FP4 alone"),
@@ -63,6 +62,22 @@ extension MegatronReader {
     if let graphs = flags["--cuda-graph-impl"], graphs.value != .string("none") {
       note("--cuda-graph-impl is passed over: CUDA graphs are not modelled")
     }
+  }
+
+  /// Whether tensor groups' exchanges run beside products: where that is asked for and a table says that they can.
+  mutating func overlapsTensorExchange(
+    _ strategy: Strategy, of table: Capabilities, model: ModelDescription?, precision: Precision, sequenceLength: Int
+  ) throws(DocumentError) -> Bool {
+    guard let field = flags["--tp-comm-overlap"] else { return false }
+    guard strategy.usesSequenceParallelism else {
+      throw field.conflict("--tp-comm-overlap needs --sequence-parallel, and a tensor degree of at least 2")
+    }
+    let asked = strategy.with(\.overlapsTensorExchange, true)
+    let refusal =
+      table.refusal(ofTensorOverlap: asked)
+      ?? table.refusal(ofTensorOverlap: asked, model: model, precision: precision, sequenceLength: sequenceLength)
+    if let refusal { note("--tp-comm-overlap is passed over: \(refusal.rule)") }
+    return refusal == nil
   }
 
   /// Interleaved stages take groups of as many micro-batches as there are stages unless told otherwise.

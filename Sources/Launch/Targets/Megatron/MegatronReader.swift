@@ -114,6 +114,9 @@ struct MegatronReader {
     try noteGroupSize(strategy, microBatchCount: globalBatch / (microBatch * dataDegree))
     noteWhatIsPassedOver()
     let model = try model(layerCount: layerCount)
+    strategy.overlapsTensorExchange = try overlapsTensorExchange(
+      strategy, of: isFullySharded ? .megatronFSDP : .megatronLM, model: model, precision: precision,
+      sequenceLength: sequenceLength)
     let optimizer = try optimizer(precision)
     strategy.hosting = try hosting(layerCount: layerCount)
     return RunConfiguration(
