@@ -13,7 +13,8 @@ package struct Estimate: Sendable {
   package let prediction: Prediction
 
   /// - Parameter pattern: what is stated of the strategy; the rest is at its plainest, see
-  ///   ``StrategyPattern/completed(deviceCount:flashAttention:overlap:)``.
+  ///   ``StrategyPattern/completed(deviceCount:flashAttention:overlap:)``, or where there is such a thing as the framework does
+  ///   by default.
   /// - Throws: the rule that the strategy breaks.
   package init(model: CostModel, pattern: StrategyPattern) throws(StrategyViolation) {
     (strategy, split) = try Self.completed(pattern, model: model)
@@ -26,9 +27,12 @@ package struct Estimate: Sendable {
   static func completed(
     _ pattern: StrategyPattern, model: CostModel
   ) throws(StrategyViolation) -> (strategy: Strategy, split: Split) {
-    let strategy = pattern.completed(
+    var strategy = pattern.completed(
       deviceCount: model.deviceCount, flashAttention: model.hasFlashAttention,
       overlap: model.framework.overlapsGradientReduce)
+    if pattern.holdsNarrowWeights == nil, model.framework.memory.holdsNarrowWeights {
+      strategy = strategy.withNarrowWeights(model.job)
+    }
     if let violation = model.violation(of: strategy) { throw violation }
     return (strategy, model.framework.layerSplit.split(of: model.job.model, among: strategy))
   }

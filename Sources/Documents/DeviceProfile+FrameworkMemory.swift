@@ -32,8 +32,8 @@ extension DeviceProfile.Framework {
     /// Whole activations for each layer in flight that are no longer needed but not free either, since a collective of
     /// a tensor group may still read them: while the host launches ahead of the device.
     package var pendingActivationFactor: Double
-    /// Whether layers' weights lie in the narrow format that they are multiplied in and not also as they are stored, where a
-    /// job has such a format (Megatron-LM's `--fp8-param-gather`).
+    /// Whether weights of products lie in the narrow format that they are multiplied in where nobody says whether they do
+    /// (``Strategy/holdsNarrowWeights``): a framework's recipes have it so (Megatron-LM's `--fp8-param-gather`).
     package var holdsNarrowWeights = false
     /// What a run of this framework reports as its memory.
     package var reportedMemory: ReportedMemory

@@ -47,21 +47,39 @@ extension ModelDescription {
       + ParameterCount(sharded: 0, replicated: form.block.normCount * normParameterCount)
   }
 
-  /// Attention with its biases, the norms of queries and keys, and sinks.
-  private var attentionParameters: ParameterCount {
-    let h = hiddenSize, q = querySize, kv = keyValueSize
-    var sharded = h * (q + 2 * kv) + q * h
+  /// Of one transformer block, the matrices of its linear layers: those whose products may be in a narrow format, see
+  /// ``ProductFormat``. Routers, gates of one number a token, norms and biases are none of them.
+  package func layerProductParameters(_ feedForward: LayerKind.FeedForward) -> ParameterCount {
+    attentionProducts + (feedForward == .dense ? denseProducts : expertProducts)
+  }
+
+  /// The same of a layer that predicts a further token.
+  package var predictionProductParameters: ParameterCount {
+    layerProductParameters(kind(ofLayer: layerCount - 1).feedForward) + predictionProduct
+  }
+
+  /// The matrices of attention.
+  private var attentionProducts: ParameterCount {
+    let h = hiddenSize, q = querySize
+    var sharded = h * (q + 2 * keyValueSize) + q * h
     var replicated = 0
     if let latent {
-      // What makes the narrow vectors is whole on every rank, and so are their norms.
-      let (made, width) = latent.queryRank.map { (h * $0 + $0, $0) } ?? (0, h)
+      // What makes the narrow vectors is whole on every rank.
+      let (made, width) = latent.queryRank.map { (h * $0, $0) } ?? (0, h)
       let narrow = latent.keyValueRank
       sharded = width * q + narrow * headCount * (latent.plainSize + latent.valueSize) + contextSize * h
-      replicated = made + h * (narrow + latent.rotarySize) + narrow
+      replicated = made + h * (narrow + latent.rotarySize)
     }
-    if form.hasOutputGate {
-      sharded += (latent?.queryRank ?? h) * contextSize + (hasQueryKeyValueBias ? contextSize : 0)
-    }
+    if form.hasOutputGate { sharded += (latent?.queryRank ?? h) * contextSize }
+    return ParameterCount(sharded: sharded, replicated: replicated)
+  }
+
+  /// Attention with its biases, the norms of queries and keys and of narrow vectors, and sinks.
+  private var attentionParameters: ParameterCount {
+    let h = hiddenSize, q = querySize, kv = keyValueSize
+    var sharded = 0, replicated = 0
+    if let latent { replicated += (latent.queryRank ?? 0) + latent.keyValueRank }
+    if form.hasOutputGate, hasQueryKeyValueBias { sharded += contextSize }
     if hasQueryKeyValueBias { sharded += q + 2 * kv }
     // The bias of a row-parallel layer is added after the reduction: every rank holds it whole.
     if hasAttentionOutputBias { replicated += h }
@@ -73,14 +91,28 @@ extension ModelDescription {
     case .allHeads: replicated += q + kv
     case nil: break
     }
-    return ParameterCount(sharded: sharded, replicated: replicated)
+    return attentionProducts + ParameterCount(sharded: sharded, replicated: replicated)
+  }
+
+  private var denseProducts: ParameterCount {
+    ParameterCount(sharded: (hasGatedFeedForward ? 3 : 2) * hiddenSize * feedForwardSize, replicated: 0)
   }
 
   private var denseParameters: ParameterCount {
+    guard hasFeedForwardBias else { return denseProducts }
     let gates = hasGatedFeedForward ? 2 : 1
-    let h = hiddenSize, f = feedForwardSize
+    return denseProducts + ParameterCount(sharded: gates * feedForwardSize, replicated: hiddenSize)
+  }
+
+  /// Routed experts, shared ones, and what makes narrow vectors of tokens, and tokens of those: whole on every rank.
+  private var expertProducts: ParameterCount {
+    guard let experts else { return ParameterCount(sharded: 0, replicated: 0) }
+    let matrices = hasGatedFeedForward ? 3 : 2
+    let h = hiddenSize
     return ParameterCount(
-      sharded: gates * h * f + f * h + (hasFeedForwardBias ? gates * f : 0), replicated: hasFeedForwardBias ? h : 0)
+      sharded: matrices * h * experts.sharedFeedForwardSize,
+      replicated: experts.latentSize.map { 2 * h * $0 } ?? 0,
+      ofExperts: experts.count * matrices * (experts.latentSize ?? h) * experts.feedForwardSize)
   }
 
   /// Router, routed experts and shared ones.
@@ -89,21 +121,25 @@ extension ModelDescription {
     let gates = hasGatedFeedForward ? 2 : 1
     let h = hiddenSize, f = experts.feedForwardSize, count = experts.count
     let width = experts.latentSize ?? h
-    return ParameterCount(
-      sharded: (gates + 1) * h * experts.sharedFeedForwardSize,
-      // What makes narrow vectors of tokens, and tokens of those, is whole on every rank.
-      replicated: count * (h + (experts.hasRouterBias ? 1 : 0) + (experts.hasCorrectionBias ? 1 : 0))
-        + (experts.hasSharedGate ? h : 0) + (experts.latentSize.map { 2 * h * $0 } ?? 0),
-      ofExperts: count * ((gates + 1) * width * f + (experts.hasBias ? gates * f : 0)),
-      ofExpertOutputs: experts.hasBias ? count * width : 0)
+    return expertProducts
+      + ParameterCount(
+        sharded: 0,
+        replicated: count * (h + (experts.hasRouterBias ? 1 : 0) + (experts.hasCorrectionBias ? 1 : 0))
+          + (experts.hasSharedGate ? h : 0), ofExperts: experts.hasBias ? count * gates * f : 0,
+        ofExpertOutputs: experts.hasBias ? count * width : 0)
   }
 
   /// One layer that predicts a further token (multi-token prediction, DeepSeek-AI 2024, section 2.2): a block of the last
   /// layer's kind, a matrix that brings two vectors of the hidden size to one, and three norms. Embedding and head are the
   /// model's own.
   package var predictionLayerParameters: ParameterCount {
-    layerParameters(kind(ofLayer: layerCount - 1).feedForward)
-      + ParameterCount(sharded: 2 * hiddenSize * hiddenSize, replicated: 3 * normParameterCount)
+    layerParameters(kind(ofLayer: layerCount - 1).feedForward) + predictionProduct
+      + ParameterCount(sharded: 0, replicated: 3 * normParameterCount)
+  }
+
+  /// The matrix of a further prediction that brings two vectors to one.
+  private var predictionProduct: ParameterCount {
+    ParameterCount(sharded: 2 * hiddenSize * hiddenSize, replicated: 0)
   }
 
   /// Rows and columns of a matrix.

@@ -36,6 +36,8 @@ extension Plan {
       decisions.append(
         error > 0 ? Decision("precision", .numericallyDifferent, relativeError: error) : Decision("precision"))
     }
+    // Shards are rounded from fp32 at once, and not to bf16 before.
+    if strategy.holdsNarrowWeights { decisions.append(Decision("narrow_weights", .numericallyDifferent)) }
     if strategy.update == .zerothOrder { decisions.append(Decision("update", .algorithmicallyDifferent)) }
     if strategy.update == .outer {
       decisions.append(Decision("update", .algorithmicallyDifferent))

@@ -20,6 +20,20 @@ package struct ProductFormat: Sendable, Hashable {
   package let weightScaleBytes: Double
   /// Times that a tensor is read to be cast.
   package let readCount: Double
+  /// Bits of a weight on its way to other replicas where these keep weights of products in the format alone; nil where nobody
+  /// does.
+  ///
+  /// Megatron-LM's buffers of parameters hold a byte for each weight in FP8 and half of one in FP4
+  /// (`param_and_grad_buffer.py`); weights of MXFP8, with scales along rows and along columns, are gathered in bf16 through
+  /// the buffer of gradients, and then cast (`--reuse-grad-buf-for-mxfp8-param-ag`). Scales come apart and are not counted.
+  package let gatheredWeightBitCount: Int?
+
+  /// Whether all of a tensor has one scale.
+  package var scalesTensors: Bool { scaleBytes == 0 }
+
+  /// Bytes of a number of weights on their way to other replicas that keep them in the format alone.
+  /// - Precondition: weights are kept so.
+  package func gatheredByteCount(weightCount: Int) -> Int { (weightCount * (gatheredWeightBitCount ?? 0) + 7) / 8 }
 
   /// Bytes of a number of an activation that is kept for backward, with its scale.
   package var keptBytes: Double { Double(bitCount) / 8 + scaleBytes }
@@ -38,12 +52,19 @@ extension Precision {
   package var products: ProductFormat? {
     switch self {
     case .fp32, .fp16, .bf16, .tf32: nil
-    case .fp8Delayed: ProductFormat(bitCount: 8, scaleBytes: 0, weightScaleBytes: 0, readCount: 1)
-    case .fp8Current: ProductFormat(bitCount: 8, scaleBytes: 0, weightScaleBytes: 0, readCount: 2)
+    case .fp8Delayed:
+      ProductFormat(bitCount: 8, scaleBytes: 0, weightScaleBytes: 0, readCount: 1, gatheredWeightBitCount: 8)
+    case .fp8Current:
+      ProductFormat(bitCount: 8, scaleBytes: 0, weightScaleBytes: 0, readCount: 2, gatheredWeightBitCount: 8)
     case .fp8Blockwise:
-      ProductFormat(bitCount: 8, scaleBytes: 4.0 / 128, weightScaleBytes: 4.0 / 16_384, readCount: 1)
-    case .mxfp8: ProductFormat(bitCount: 8, scaleBytes: 1.0 / 32, weightScaleBytes: 1.0 / 32, readCount: 1)
-    case .nvfp4: ProductFormat(bitCount: 4, scaleBytes: 1.0 / 16, weightScaleBytes: 1.0 / 256, readCount: 2)
+      ProductFormat(
+        bitCount: 8, scaleBytes: 4.0 / 128, weightScaleBytes: 4.0 / 16_384, readCount: 1, gatheredWeightBitCount: nil)
+    case .mxfp8:
+      ProductFormat(
+        bitCount: 8, scaleBytes: 1.0 / 32, weightScaleBytes: 1.0 / 32, readCount: 1, gatheredWeightBitCount: 16)
+    case .nvfp4:
+      ProductFormat(
+        bitCount: 4, scaleBytes: 1.0 / 16, weightScaleBytes: 1.0 / 256, readCount: 2, gatheredWeightBitCount: 4)
     }
   }
 }

@@ -41,6 +41,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case context(ContextViolation)
   case experts(ExpertViolation)
   case recomputeModules(RecomputeModulesViolation)
+  case narrowWeights(NarrowWeightsViolation)
 
   package var description: String {
     switch self {
@@ -109,6 +110,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .context(let violation): violation.description
     case .experts(let violation): violation.description
     case .recomputeModules(let violation): violation.description
+    case .narrowWeights(let violation): violation.description
     case .zerothOrderHasNo(let what): "zeroth-order training has no \(what)"
     case .quantisedTiedMatrix:
       "INT8 between workers gives two stages that share a matrix steps of their own, so that its copies drift apart"
@@ -164,6 +166,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .context(let violation): violation.rule
     case .experts(let violation): violation.rule
     case .recomputeModules(let violation): violation.rule
+    case .narrowWeights(let violation): violation.rule
     case .zerothOrderHasNo: "what zeroth-order training does not have"
     }
   }
@@ -216,6 +219,7 @@ extension Strategy {
     if let violation = contextViolation(job) { return .context(violation) }
     if let violation = expertViolation(job) { return .experts(violation) }
     if let violation = recomputeModulesViolation(job) { return .recomputeModules(violation) }
+    if let violation = narrowWeightsViolation(job) { return .narrowWeights(violation) }
     if model.layerCount < pipelineDegree, !allowsEmptyStages {
       return .tooFewLayers(layers: model.layerCount, stages: pipelineDegree)
     }

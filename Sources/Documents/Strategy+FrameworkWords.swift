@@ -53,6 +53,10 @@ extension Strategy {
       ["zero", "z", "zero_optimization.stage", "stage", "zero1", "zero2", "zero3", "use_distributed_optimizer"]
     ),
     (
+      "narrow_weights",
+      ["fp8_param_gather", "fp8_param", "fp4_param_gather", "fp4_param", "enable_fsdp_float8_all_gather"]
+    ),
+    (
       "recompute",
       [
         "ac", "recompute_granularity", "recompute_activations", "recompute_layer", "activation_checkpoint",

@@ -245,6 +245,11 @@ extension Strategy {
       "Whether what layers keep for their backward passes lies in the host's memory in between.",
       phrase: { $0.hosting.holdsActivations ? "activations on the host" : nil },
       short: { $0.hosting.holdsActivations ? "ha" : nil }),
+    .part(
+      "narrow_weights", \.holdsNarrowWeights, .booleans, plainest: false,
+      "Whether weights of products lie, and are gathered, in the narrow format that they are multiplied in.",
+      phrase: { $0.holdsNarrowWeights ? "weights held in the format of products" : nil },
+      short: { $0.holdsNarrowWeights ? "nw" : nil }),
     StrategyKey(
       name: "offload_optimizer", values: .choices([.boolean(false)]),
       summary:

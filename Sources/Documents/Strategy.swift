@@ -44,6 +44,8 @@
   package var contextExchange = ContextExchange.ring
   /// What lies on the host and not on the devices.
   package var hosting = Hosting.none
+  /// Whether weights of products lie, and are gathered, in the narrow format that they are multiplied in.
+  package var holdsNarrowWeights = false
   /// How an iteration moves the weights. Zeroth-order training has a schedule of its own.
   package var update = Update.firstOrder {
     didSet {

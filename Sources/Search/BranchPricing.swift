@@ -255,11 +255,13 @@ extension Strategy {
     return copy
   }
 
-  /// With everything on the devices, and nothing recomputed.
+  /// With everything on the devices, and nothing recomputed; weights as they are stored, since they are narrow wherever less is
+  /// on the host if they are where more is.
   fileprivate var bare: Strategy {
     var copy = withoutModules
     copy.hosting = .none
     copy.outer.isHosted = false
+    copy.holdsNarrowWeights = false
     return copy
   }
 }

@@ -67,7 +67,9 @@ extension Lattice {
     else { return [] }
     return firstOrderPoints(worker, job: job, keys: &keys, rejections: &rejections).flatMap { point in
       outer.steps.compactMap { step in
-        let strategy = point.strategy.of(workers: workers, step: step)
+        var strategy = point.strategy.of(workers: workers, step: step)
+        // Outer steps move weights as they are stored.
+        if pattern.holdsNarrowWeights == nil { strategy.holdsNarrowWeights = false }
         if let violation = strategy.violation(
           job: model.job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention,
           interleavesLargerGroups: interleavesLargerGroups, hasHost: hasHost)

@@ -16,6 +16,7 @@ import Documents
 /// | sequence parallelism | on and off with tensor parallelism |
 /// | overlap of tensor exchanges | wherever it can be asked for and hides anything, since nothing takes longer with it |
 /// | stages | all alike, or each with its own number of recomputed layers and its own offload of the optimizer |
+/// | narrow weights | held wherever device and framework have them, unless fixed: less is kept and gathered, and nothing takes longer |
 /// | on the host | nothing; where that is asked for, or nothing fits without, the update, or quarters of it, weights, activations |
 /// | FlashAttention, overlap of gradient reduction | what device and framework have, unless fixed |
 ///
@@ -69,6 +70,8 @@ struct Lattice {
   private let hostings: [Hosting]
   /// Whether tensor groups' exchanges beside products, asked for, hide anything.
   let hidesTensorExchanges: Bool
+  /// Whether nobody says how weights of products lie that may lie in a narrow format.
+  private let searchesNarrowWeights: Bool
 
   /// - Parameters:
   ///   - pattern: what is fixed; strategies that do not match are not part of the lattice.
@@ -82,6 +85,7 @@ struct Lattice {
     self.capabilities = capabilities
     self.model = model
     job = model.job
+    searchesNarrowWeights = pattern.holdsNarrowWeights == nil && model.job.precision.products != nil
     self.pattern = pattern
     let update = pattern.update, isOneWorker = OuterChoices.areNone(in: pattern)
     searchesZerothOrder = allowance.admitsZerothOrder && update ?? .zerothOrder == .zerothOrder && isOneWorker
@@ -285,6 +289,7 @@ struct Lattice {
                 strategy = strategy.with(exchange.expertDivision)
                 for hosting in hostings {
                   strategy.hosting = hosting
+                  strategy = withNarrowWeights(strategy)
                   if let violation = strategy.violation(
                     job: job, deviceCount: mesh.worldSize, hasFlashAttention: hasFlashAttention,
                     interleavesLargerGroups: interleavesLargerGroups, hasHost: hasHost) ?? strategy.exclusion
@@ -319,6 +324,14 @@ struct Lattice {
       }
     }
     return points
+  }
+
+  /// A strategy with weights of products in the format that they are multiplied in, where that is not fixed and can be had.
+  private func withNarrowWeights(_ strategy: Strategy) -> Strategy {
+    guard searchesNarrowWeights else { return strategy }
+    let narrow = strategy.with(\.holdsNarrowWeights, false).withNarrowWeights(job)
+    return capabilities?.refusal(ofNarrowWeights: narrow, job: job) == nil
+      ? narrow : strategy.with(\.holdsNarrowWeights, false)
   }
 
   /// What stages of a strategy may decide for themselves, beside all doing as it says.

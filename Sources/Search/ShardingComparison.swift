@@ -22,7 +22,9 @@ package enum ShardingComparison {
     var options: [ShardingOption] = []
     for (name, sharding) in schemes(of: strategy, devicesPerNode: model.cluster.devicesPerNode) {
       guard !options.contains(where: { $0.sharding == sharding }) else { continue }
-      let other = strategy.with(\.sharding, sharding)
+      var other = strategy.with(\.sharding, sharding)
+      // Not every scheme's gathers may be narrow.
+      if other.narrowWeightsViolation(model.job) != nil { other.holdsNarrowWeights = false }
       guard model.violation(of: other) == nil,
         other.contradiction(of: split, optimizer: model.job.optimizer, host: model.cluster.host) == nil
       else {

@@ -15,7 +15,7 @@ struct ComparisonSteps {
     case update, precision, tensor, pipeline, virtualStages = "virtual_stages", microBatch = "micro_batch", sharding =
       "zero_stage"
     case context, recompute, sequenceParallel = "sequence_parallel", tensorOverlap = "overlap_tensor_exchange"
-    case flashAttention = "flash_attention", layers
+    case flashAttention = "flash_attention", narrowWeights = "narrow_weights", layers
   }
 
   init(running: Costing.Estimate, plan: Documents.Plan, capabilities: Capabilities?) {
@@ -44,6 +44,7 @@ struct ComparisonSteps {
       case .sequenceParallel: from.usesSequenceParallelism != to.usesSequenceParallelism
       case .tensorOverlap: from.overlapsTensorExchange != to.overlapsTensorExchange
       case .flashAttention: from.usesFlashAttention != to.usesFlashAttention
+      case .narrowWeights: from.holdsNarrowWeights != to.holdsNarrowWeights
       case .layers:
         running.split != plan.split && running.split.layerCounts.count == plan.split.layerCounts.count
       }
@@ -131,6 +132,7 @@ struct ComparisonSteps {
     strategy.overlapsTensorExchange =
       changed.contains(.tensorOverlap)
       ? to.overlapsTensorExchange : from.overlapsTensorExchange && strategy.usesSequenceParallelism && tensor > 1
+    strategy.holdsNarrowWeights = taken(.narrowWeights).holdsNarrowWeights
     strategy.contextExchange = divided.contextExchange
     strategy.contextInnerDegree = divided.contextInnerDegree
     if changed.contains(.update) {
@@ -178,6 +180,7 @@ struct ComparisonSteps {
     case .sequenceParallel: "\(strategy.usesSequenceParallelism)"
     case .tensorOverlap: "\(strategy.overlapsTensorExchange)"
     case .flashAttention: "\(strategy.usesFlashAttention)"
+    case .narrowWeights: "\(strategy.holdsNarrowWeights)"
     case .layers:
       split.layerCounts.map(String.init).joined(separator: " ")
         + (split.choices.map { choices in

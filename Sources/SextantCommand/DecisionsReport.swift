@@ -70,6 +70,7 @@ struct DecisionsReport {
     switch name {
     case "micro_batch": "micro-batch"
     case "precision": "products in \(plan.job.precision.rawValue)"
+    case "narrow_weights": "weights cast before they are gathered, and held so"
     case "update":
       plan.strategy.update == .outer
         ? "workers train apart from each other between outer steps (CO2)"

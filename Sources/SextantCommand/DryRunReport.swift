@@ -34,6 +34,11 @@ struct DryRunReport {
         products.areExecuted
         ? "Operands of products are rounded to those of \(precision), in the ranks and in the reference.\n"
         : "Products are executed in \(job.precision.rawValue) and not in \(precision): what is cast is not tried.\n"
+      if products.weightsAreGatheredNarrow {
+        text +=
+          "Weights are gathered in \(job.precision.rawValue) and cast afterwards: that the plan casts before is not tried, "
+          + "and its bytes are larger here.\n"
+      }
       if let block = products.blockLength, !products.widthsOffBlocks.isEmpty {
         let widths = products.widthsOffBlocks.map { "\($0.what) \(Format.count($0.count))" }
         text +=

@@ -110,22 +110,115 @@ import Testing
     #expect(ratio > 1.1 && ratio < (precision == .nvfp4 ? 4 : 2), "\(ratio)")
   }
 
-  /// A layer's weight is there in bf16 and twice in the narrow format, or in this alone where the framework gathers it so.
+  /// A layer's weight is there in bf16 and twice in the narrow format, or in this alone where the strategy holds it so; norms are
+  /// in bf16 alone.
   @Test func weightsHaveNarrowCopies() throws {
-    let device = try Shipped.catalog.device("b200-sxm-180gb")
-    var framework = try #require(device.framework(named: "megatron-lm"))
-    let strategy = Strategy(mesh: [.data: 8], zeroStage: .optimizer, usesFlashAttention: true)
-    func weights(_ precision: Precision) throws -> Int {
-      let memory = MemoryModel(
-        job: try Self.job("llama-3-8b", precision), device: device, framework: framework, strategy: strategy)
-      let layers = LayerCounts(dense: 32, experts: 0)
-      return memory.stageMemory(stage: 0, Split.Stage(layers: layers, recomputed: nil, choice: nil)).weightBytes
+    func weights(_ precision: Precision, holds: Bool = false) throws -> Int {
+      var strategy = Strategy(mesh: [.data: 8], zeroStage: .optimizer, usesFlashAttention: true)
+      strategy.holdsNarrowWeights = holds
+      return try Self.memory(precision, strategy).weightBytes
     }
-    let ofLayers = try Shipped.catalog.model("llama-3-8b").layerParameters(.dense).perRank(tensorDegree: 1) * 32
+    let ofLayers = try Shipped.catalog.model("llama-3-8b").layerProductParameters(.dense).total * 32
     #expect(try weights(.fp8Current) - weights(.bf16) == 2 * ofLayers)
     #expect(try weights(.mxfp8) - weights(.bf16) == ofLayers * 2 * 33 / 32)
-    framework.memory.holdsNarrowWeights = true
-    #expect(try weights(.fp8Current) == weights(.bf16))
+    #expect(try weights(.fp8Current, holds: true) == weights(.bf16))
+    #expect(try weights(.mxfp8) - weights(.mxfp8, holds: true) == 2 * ofLayers)
+    #expect(try weights(.nvfp4) - weights(.nvfp4, holds: true) == 2 * ofLayers)
+  }
+
+  private static func memory(_ precision: Precision, _ strategy: Strategy) throws -> Prediction.StageMemory {
+    let device = try Shipped.catalog.device("b200-sxm-180gb")
+    let memory = MemoryModel(
+      job: try Self.job("llama-3-8b", precision), device: device,
+      framework: try #require(device.framework(named: "megatron-lm")), strategy: strategy)
+    return memory.stageMemory(
+      stage: 0, Split.Stage(layers: LayerCounts(dense: 32, experts: 0), recomputed: nil, choice: nil))
+  }
+
+  /// Where replicas divide weights, shards stay as they are stored. Of the layer in use, gathered narrow, there is one copy more
+  /// instead of two, and it and the one on its way are half as large.
+  @Test func gatheredLayersAreNarrow() throws {
+    var strategy = Strategy(mesh: [.data: 8], zeroStage: .weights, recompute: .full, usesFlashAttention: true)
+    let plain = try Self.memory(.fp8Current, strategy)
+    strategy.holdsNarrowWeights = true
+    let narrow = try Self.memory(.fp8Current, strategy)
+    let ofLayer = try Shipped.catalog.model("llama-3-8b").layerProductParameters(.dense).total
+    #expect(plain.weightBytes - narrow.weightBytes == ofLayer)
+    // The head's logits are the worst moment's workspace, with one layer on its way.
+    let saved = plain.workspaceBytes - narrow.workspaceBytes
+    #expect(saved == ofLayer || saved == 2 * ofLayer)
+    #expect(plain.gradientBytes == narrow.gradientBytes && plain.optimizerBytes == narrow.optimizerBytes)
+  }
+
+  /// Bytes of gathers by hand: over N replicas N − 1 of N shards of each tensor, a byte of each weight of a product and two
+  /// of everything else; gradients as they were.
+  @Test(arguments: [
+    (Precision.fp8Delayed, Strategy.ZeroStage.optimizer), (.fp8Current, .optimizer), (.mxfp8, .optimizer),
+    (.nvfp4, .optimizer), (.fp8Current, .gradients), (.fp8Current, .weights),
+  ])
+  func gathersOfNarrowWeights(precision: Precision, stage: Strategy.ZeroStage) throws {
+    let cluster = try Shipped.catalog.cluster("dgx-b200-4"), replicas = cluster.deviceCount
+    let model = try CostModel(cluster: cluster, job: Self.job("llama-3-8b", precision))
+    let plain = Strategy(
+      mesh: [.data: replicas], zeroStage: stage, recompute: .full, usesFlashAttention: true,
+      overlapsGradientReduce: true)
+    let narrow = plain.with(\.holdsNarrowWeights, true)
+    #expect(model.violation(of: narrow) == nil)
+    func bytes(_ strategy: Strategy) -> Int {
+      let traffic = model.traffic(of: strategy, split: Split([32]))
+      return cluster.levels.indices.reduce(0) { $0 + traffic.byteCount(.data, level: $1) }
+    }
+    let products = try Shipped.catalog.model("llama-3-8b").layerProductParameters(.dense).total * 32
+    let bits = precision == .nvfp4 ? 4 : precision == .mxfp8 ? 16 : 8
+    // Of ZeRO 3 before both passes of every micro-batch.
+    let uses = stage == .weights ? 2 * 512 / replicas : 1
+    #expect(bytes(plain) - bytes(narrow) == uses * (replicas - 1) * products * (16 - bits) / 8)
+  }
+
+  /// Nothing takes longer and nothing is larger: why the search has no points without.
+  @Test(
+    arguments: [Precision.fp8Delayed, .fp8Current, .mxfp8, .nvfp4],
+    [
+      ("llama-3-8b", "zero_stage=1"), ("llama-3-8b", "zero_stage=2"), ("llama-3-8b", "zero_stage=3"),
+      ("llama-3-8b", "tensor=2,pipeline=2,zero_stage=1"), ("llama-3-8b", "tensor=4,pipeline=8"),
+      ("llama-3-8b", "tensor=2,data=16,zero_stage=3,weight_shards=4,gradient_shards=8,optimizer_shards=16"),
+      ("mixtral-8x7b", "expert=8,zero_stage=1"),
+      ("mixtral-8x7b", "tensor=2,sequence_parallel=true,expert=4,zero_stage=3"),
+      ("llama-3-8b", "pipeline=4,virtual_stages=4,zero_stage=1,recompute=full"),
+      ("llama-3-8b", "zero_stage=1,host_update_percent=100"),
+    ])
+  func narrowWeightsCostNothing(precision: Precision, question: (model: String, pattern: String)) throws {
+    let model = try CostModel(
+      cluster: Shipped.catalog.cluster("dgx-b200-4"), job: Self.job(question.model, precision))
+    let plain = try Estimate(
+      model: model, pattern: StrategyPattern(text: question.pattern, source: "test"))
+    let strategy = plain.strategy.withNarrowWeights(model.job)
+    guard strategy.holdsNarrowWeights else {
+      #expect(strategy.zeroStage == .weights && [.mxfp8, .nvfp4].contains(precision))
+      return
+    }
+    let narrow = model.prediction(of: model.cost(of: strategy), split: plain.split)
+    #expect(narrow.iterationSeconds <= plain.prediction.iterationSeconds)
+    for (less, more) in zip(narrow.stageMemory, plain.prediction.stageMemory) {
+      #expect(less.peakBytes < more.peakBytes)
+    }
+    let gathers = strategy.replicaCount > 1 && precision != .mxfp8
+    #expect(!gathers || narrow.iterationSeconds < plain.prediction.iterationSeconds || strategy.pipelineDegree > 1)
+  }
+
+  /// Frameworks whose recipes have them do so where nobody says otherwise, and where they can.
+  @Test func recipesHoldThemUnlessToldOtherwise() throws {
+    let cluster = try Shipped.catalog.cluster("dgx-b200-4")
+    func holds(_ framework: String, _ precision: Precision, _ pattern: String) throws -> Bool {
+      let model = try CostModel(cluster: cluster, job: Self.job("llama-3-8b", precision), frameworkName: framework)
+      let pattern = try StrategyPattern(text: pattern, source: "test")
+      return try Estimate(model: model, pattern: pattern).strategy.holdsNarrowWeights
+    }
+    #expect(try holds("nemo", .fp8Current, "zero_stage=1") && holds("megatron-bridge", .mxfp8, "zero_stage=1"))
+    #expect(try !holds("nemo", .fp8Current, "zero_stage=1,narrow_weights=false"))
+    #expect(try !holds("nemo", .fp8Current, "zero_stage=0") && !holds("nemo", .bf16, "zero_stage=1"))
+    #expect(try !holds("megatron-lm", .fp8Current, "zero_stage=1"))
+    #expect(try holds("megatron-lm", .fp8Current, "zero_stage=1,narrow_weights=true"))
   }
 
   /// Devices without units for a format refuse it by name.

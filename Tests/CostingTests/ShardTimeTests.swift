@@ -234,13 +234,13 @@ import Training
     }
     func gather(_ group: ShardGroup, _ count: Int, isQuantised: Bool = true) -> Double {
       let volume = group.gatherVolume(
-        elementCount: count, byteCount: 2, isQuantised: isQuantised && sharding.quantisesWeights)
+        elementCount: count, byteCount: 2 * count, isQuantised: isQuantised && sharding.quantisesWeights)
       return sent(group, volume)
     }
     func reduce(_ group: ShardGroup, _ count: Int, bytes: Int) -> Double {
       sent(
         group,
-        group.reduceVolume(elementCount: count, byteCount: bytes, isQuantised: sharding.quantisesGradients))
+        group.reduceVolume(elementCount: count, byteCount: bytes * count, isQuantised: sharding.quantisesGradients))
     }
     let w = sharding.weightDegree, g = sharding.gradientDegree, o = sharding.optimizerDegree
     var expected = 0.0

@@ -37,6 +37,7 @@ import Testing
     strategy.overlapsExperts = pick([false, true])
     strategy.hosting = Hosting(
       updatePercent: pick([0, 0, 50]), holdsWeights: pick([false, true]), holdsActivations: pick([false, true]))
+    strategy.holdsNarrowWeights = pick([false, true])
     strategy.perturbationDegree = pick([1, 1, 2])
     if strategy.recompute == .selective { strategy.recomputeModules = pick([[], .norms, [.experts, .feedForward]]) }
     // It brings the schedule with it, which has no chunks.
@@ -81,6 +82,7 @@ import Testing
     ("host_update_percent", { .integer($0.hosting.updatePercent) }),
     ("host_weights", { .boolean($0.hosting.holdsWeights) }),
     ("host_activations", { .boolean($0.hosting.holdsActivations) }),
+    ("narrow_weights", { .boolean($0.holdsNarrowWeights) }),
   ]
 
   static func text(_ scalar: JSON) -> String {

@@ -22,6 +22,7 @@ import Training
         let layer = ParameterLayout(.layer(0), shard: shard)
         #expect(layer.count == model.layerParameters(.dense).perRank(tensorDegree: degree), "\(model.name)")
         #expect(layer.replicatedRange.count == model.layerParameters(.dense).replicated, "\(model.name)")
+        #expect(Self.productCount(layer) == model.layerProductParameters(.dense).perRank(tensorDegree: degree))
         let embedding = ParameterLayout(.embedding, shard: shard)
         #expect(
           embedding.count == model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: degree))
@@ -29,6 +30,37 @@ import Training
         #expect(head.count == model.headParameters(vocabularySize: vocabulary).perRank(tensorDegree: degree))
         let copy = ParameterLayout(.head, shard: shard, ownsOutputMatrix: true)
         #expect(copy.count == vocabulary / degree * model.hiddenSize + head.replicatedRange.count)
+      }
+    }
+  }
+
+  /// Elements of the matrices that a rank casts.
+  private static func productCount(_ layout: ParameterLayout) -> Int {
+    layout.tensors.filter(\.name.isOfLinearLayer).reduce(0) { $0 + $1.range.count }
+  }
+
+  /// What is counted as weights of products is what ranks cast: of latent attention, gated heads, experts of every kind and
+  /// further predictions.
+  @Test(arguments: [1, 2])
+  func productsAreWhatIsCast(degree: Int) throws {
+    for kind in SmallModels.ExpertKind.allCases {
+      for width in [nil, 6] {
+        let model = try SmallModels.mixture(kind, narrowWidth: width)
+        let shard = ModelShard(
+          model: model, sequenceLength: 8, tensorDegree: degree, tensorIndex: degree - 1, seed: 4)
+        let counted = model.layerProductParameters(.experts)
+        let layer = (0..<model.layerCount).first { model.kind(ofLayer: $0).feedForward == .experts }
+        #expect(
+          try Self.productCount(ParameterLayout(.layer(#require(layer)), shard: shard))
+            == counted.perRank(tensorDegree: degree), "\(kind)")
+        let experts = ParameterLayout(experts: 0..<1, ofLayer: try #require(layer), model, degree: degree)
+        #expect(
+          try Self.productCount(experts)
+            == counted.ofExpertsPerRank(expertDegree: #require(model.experts).count, expertTensorDegree: degree))
+        guard model.predictionDepth > 0 else { continue }
+        #expect(
+          Self.productCount(ParameterLayout(.prediction(model.layerCount), shard: shard))
+            == model.predictionProductParameters.perRank(tensorDegree: degree), "\(kind)")
       }
     }
   }

@@ -125,7 +125,8 @@ import Training
           exchange.content == .weights || exchange.content == .gradient && exchange.format == .weights
         else { continue }
         let expected = question.cost[0].seconds(
-          of: exchange, elementCount: alone.setting.shape.elementCount(of: exchange, part: part, stage: 0))
+          of: exchange, elementCount: alone.setting.shape.elementCount(of: exchange, part: part, stage: 0),
+          narrowCount: 0)
         #expect(abs(slice.endSeconds - slice.metSeconds - expected) <= 1e-9 * expected)
         count += 1
       }

@@ -77,6 +77,15 @@ import Testing
       ),
       ("experts divided among ranks", table.experts.map(words) ?? ""),
       ("precision", table.precisions.map(\.rawValue).joined(separator: ", ")),
+      (
+        "weights in the format of products",
+        table.narrowWeights.map { offer in
+          "\(offer.words) (\(offer.precisions.map(\.rawValue).joined(separator: ", ")))"
+            + (offer.withoutGathers ? "" : ", where replicas divide states")
+            + (offer.withHostUpdate.isEmpty
+              ? "" : ", updated by the host in \(offer.withHostUpdate.map(\.rawValue).joined(separator: ", "))")
+        } ?? ""
+      ),
       ("FP8 without a recipe", table.precisions.contains(table.plainFP8) ? table.plainFP8.rawValue : ""),
       ("gradients accumulated in", table.gradientAccumulation.rawValue),
       ("optimizers", table.optimizers.map(words).joined(separator: "; ")),

@@ -85,6 +85,9 @@ struct BruteForce {
                   strategy.workerDegree = workers
                   strategy.outer = step
                 }
+                // Held wherever that breaks no rule: nothing is slower or larger for it, see `narrowWeightsCostNothing`.
+                strategy.holdsNarrowWeights = true
+                if model.violation(of: strategy) != nil { strategy.holdsNarrowWeights = false }
                 guard isTried(strategy), model.violation(of: strategy) == nil, strategy.exclusion == nil,
                   strategy.outerExclusion(model.job.model) == nil
                 else { continue }

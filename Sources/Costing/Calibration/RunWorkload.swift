@@ -62,6 +62,10 @@ package struct RunWorkload: Sendable {
             ? "tensor exchanges are overlapped, as the source says of all of its runs"
             : "tensor exchanges are not overlapped, as \(habits.name) does by default")
       }
+      if pattern.holdsNarrowWeights == nil, habits.memory.holdsNarrowWeights, job.precision.products != nil {
+        assumptions.append(
+          "weights lie in the format of products where replicas divide states, as \(habits.name) has them")
+      }
       if !run.statesGradients, job.precision.is16Bit, let inFP32 = framework?.accumulatesInFP32,
         inFP32 != job.accumulatesGradientsInFP32
       {

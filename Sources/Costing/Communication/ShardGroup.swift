@@ -28,13 +28,13 @@ struct ShardGroup: Sendable, Equatable {
     return ShardGroup(group: group.slower(other.group), hops: hops.slower(others))
   }
 
-  /// The volume of an exchange of `elementCount` elements, of `byteCount` bytes each where nothing is quantised.
+  /// The volume of an exchange of `elementCount` elements, of `byteCount` bytes together where nothing is quantised.
   func volume(of exchange: Exchange, elementCount: Int, byteCount: Int) -> ShardVolume {
     let isQuantised = exchange.quantisation != nil
     return switch exchange.kind {
     case .allGather: gatherVolume(elementCount: elementCount, byteCount: byteCount, isQuantised: isQuantised)
     case .reduceScatter: reduceVolume(elementCount: elementCount, byteCount: byteCount, isQuantised: isQuantised)
-    case .allReduce, .allToAll, .shift, .shiftBack: ShardVolume(bytes: Double(elementCount * byteCount))
+    case .allReduce, .allToAll, .shift, .shiftBack: ShardVolume(bytes: Double(byteCount))
     }
   }
 
@@ -47,23 +47,23 @@ struct ShardGroup: Sendable, Equatable {
     }
   }
 
-  /// The volume of a gather of `elementCount` elements.
+  /// The volume of a gather of `elementCount` elements, of `byteCount` bytes together where nothing is quantised.
   ///
   /// Quantised, each rank reads its shard and writes codes, and reads the codes that all have sent, its own as well.
   func gatherVolume(elementCount: Int, byteCount: Int, isQuantised: Bool) -> ShardVolume {
-    let plain = Double(elementCount * byteCount)
+    let plain = Double(byteCount)
     guard isQuantised, let quantisation = hops?.quantisation else { return ShardVolume(bytes: plain) }
     let quantised = Double(quantisation.gatheredByteCount(elementCount: elementCount))
     return ShardVolume(
       bytes: quantised, kernelBytes: (plain + quantised) / Double(quantisation.rankCount) + quantised + plain)
   }
 
-  /// The volume of a reduction of `elementCount` elements to shards.
+  /// The volume of a reduction of `elementCount` elements to shards, of `byteCount` bytes together likewise.
   ///
   /// Quantised, a rank makes and reads codes twice, sums in fp32: its whole tensor for its node, what the node has summed for the
   /// others.
   func reduceVolume(elementCount: Int, byteCount: Int, isQuantised: Bool) -> ShardVolume {
-    let plain = Double(elementCount * byteCount)
+    let plain = Double(byteCount)
     guard isQuantised, let exchange = hops?.quantisation.exchange(elementCount: elementCount) else {
       return ShardVolume(bytes: plain)
     }

@@ -56,12 +56,14 @@ final class ExchangeBuffers: Sendable {
 
   /// While a part of the model runs backward: its weights are gathered, and its gradient is reduced.
   ///
-  /// - Parameter nextCount: parameters of the part whose weights are on their way.
-  func passBytes(parameterCount: Int, nextCount: Int, weightByteCount: Int) -> Int {
+  /// - Parameters:
+  ///   - nextCount: parameters of the part whose weights are on their way.
+  ///   - savedBytes: by which less is gathered of both than as weights are stored.
+  func passBytes(parameterCount: Int, nextCount: Int, weightByteCount: Int, savedBytes: Int = 0) -> Int {
     var count = 0, gathered = 0, exchanged = 0
     for use in uses {
       count += parameterCount + nextCount
-      gathered += use.codeBytes(parameterCount: parameterCount)
+      gathered += use.codeBytes(parameterCount: parameterCount) - savedBytes
     }
     // The gradient before it is reduced to the shard, and between two reductions what the first leaves of it.
     for reduction in reductions {

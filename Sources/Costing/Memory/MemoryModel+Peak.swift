@@ -4,14 +4,20 @@ import Training
 /// The peak of a stage: states that are always there, and the worst of the moments that come and go.
 extension MemoryModel {
   /// What is held, beyond shards, of a part of the model that runs backward, a layer's weights on their way.
-  private func unshardedBytes(parameterCount: Int) -> Int {
+  ///
+  /// - Parameter narrowCount: those of its parameters that are weights of products.
+  private func unshardedBytes(parameterCount: Int, narrowCount: Int) -> Int {
     // Undivided weights that come from the host need room like those that are gathered.
     let fetched =
       strategy.hosting.holdsWeights && sharding.weightDegree == 1
       ? (parameterCount + parameters.layer) * weightByteCount : 0
+    let gatheredCount = narrowCount + products.layers.dense
+    let savedBytes =
+      gatheredFormat.map { gatheredCount * weightByteCount - $0.gatheredByteCount(weightCount: gatheredCount) } ?? 0
     return fetched
       + buffers.passBytes(
-        parameterCount: parameterCount, nextCount: parameters.layer, weightByteCount: weightByteCount)
+        parameterCount: parameterCount, nextCount: parameters.layer, weightByteCount: weightByteCount,
+        savedBytes: savedBytes)
   }
 
   /// What comes and goes at the stage's worst moment within a micro-batch, bytes, its activations among them.
@@ -25,16 +31,24 @@ extension MemoryModel {
     let ofLayer = recomputes ? layerWorkspaceBytes : keptLayerWorkspaceBytes
     var workspace = 0
     if layers.dense > 0 || layers.experts == 0 {
-      workspace = ofLayer.dense + unshardedBytes(parameterCount: parameters.layer)
+      workspace = ofLayer.dense + unshardedBytes(parameterCount: parameters.layer, narrowCount: products.layers.dense)
     }
     if layers.experts > 0 {
       workspace = max(
-        workspace, ofLayer.experts + unshardedBytes(parameterCount: parameters.layers.experts + parameters.routed))
+        workspace,
+        ofLayer.experts
+          + unshardedBytes(
+            parameterCount: parameters.layers.experts + parameters.routed,
+            narrowCount: products.layers.experts + products.routed))
     }
     if isLast {
       workspace = max(
         workspace + (parameters.predictionDepth > 0 ? earlierLossBytes : 0),
-        logitsWorkspaceBytes + earlierLossBytes + unshardedBytes(parameterCount: endingCount))
+        logitsWorkspaceBytes + earlierLossBytes
+          + unshardedBytes(
+            parameterCount: endingCount,
+            // Of routed experts one further prediction's are there at a time.
+            narrowCount: parameters.predictionDepth * products.prediction + products.predictionRouted))
     }
     guard framework.separatesMicroBatchGradients else { return activationBytes + workspace }
     let gradients = parameterCount * weightByteCount
@@ -144,7 +158,7 @@ extension MemoryModel {
       }
       if isFirst { activations += inFlight.inFirstChunk * embeddingActivationBytes }
     }
-    var weights = weightBytes(stage: stage, layers) + narrowWeightBytes(layers)
+    var weights = weightBytes(stage: stage, layers) + narrowWeightBytes(stage: stage, layers)
     var gradients = gradientBytes(stage: stage, layers)
     var optimizer = optimizerBytes(stage: stage, layers)
     var hostBytes = 0

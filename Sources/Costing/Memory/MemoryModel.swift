@@ -43,7 +43,21 @@ package final class MemoryModel: Sendable {
     }
   }
 
+  /// Those of them that are weights of products; none where these are in what is stored.
+  struct RankProducts: Sendable {
+    /// Of a layer, without its routed experts.
+    var layers = ByKind(0)
+    /// Routed experts of a layer that has them.
+    var routed = 0
+    /// Of one further prediction, and its routed experts.
+    var prediction = 0
+    var predictionRouted = 0
+  }
+
   let parameters: RankParameters
+  let products: RankProducts
+  /// The format in which weights of products are gathered; nil where they are as all others.
+  let gatheredFormat: ProductFormat?
   let strategy: Strategy
   /// The strategy's stage with the head: asked for several times a peak, of which there are millions.
   let headStage: Int
@@ -93,8 +107,8 @@ package final class MemoryModel: Sendable {
   /// A micro-batch's logits, in the precision of the weights.
   let logitsByteCount: Int
   let weightByteCount: Int
-  /// Bytes that a layer's weight takes in the narrow format that it is multiplied in, beside ``weightByteCount`` or in its
-  /// place; 0 where there is none.
+  /// Bytes that a weight of a product takes in the narrow format that it is multiplied in, beside those that it was gathered
+  /// or stored in, or in their place; 0 where there is none.
   let narrowWeightBytes: Double
   let gradientByteCount: Int
   let optimizer: OptimizerStates
@@ -155,6 +169,20 @@ package final class MemoryModel: Sendable {
       embedding: model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: t),
       head: head.perRank(tensorDegree: t) + copy + model.predictionDepth * ofPrediction, prediction: ofPrediction,
       predictionRouted: prediction.map(routed) ?? 0, predictionDepth: model.predictionDepth, outputMatrix: outputMatrix)
+    var products = RankProducts()
+    if job.precision.products != nil {
+      let layers = ByKind(
+        dense: model.layerProductParameters(.dense), experts: model.layerProductParameters(.experts))
+      products.layers = layers.map { $0.perRank(tensorDegree: t) }
+      products.routed = routed(layers.experts)
+      if model.predictionDepth > 0 {
+        let prediction = model.predictionProductParameters
+        products.prediction = prediction.perRank(tensorDegree: t)
+        products.predictionRouted = routed(prediction)
+      }
+    }
+    self.products = products
+    gatheredFormat = strategy.gatheredFormat(job)
     self.strategy = strategy
     headStage = strategy.headStage
     sharding = strategy.sharding
@@ -165,8 +193,12 @@ package final class MemoryModel: Sendable {
       stageCount: strategy.pipelineDegree, microBatchCount: microBatchCount, combines: strategy.overlapsExperts)
     weightByteCount = job.precision.byteCount
     narrowWeightBytes =
-      job.precision.products.map {
-        $0.weightCopyBytes - (framework.memory.holdsNarrowWeights ? Double(job.precision.byteCount) : 0)
+      job.precision.products.map { format in
+        guard strategy.holdsNarrowWeights else { return format.weightCopyBytes }
+        // What is gathered for a use is one of the two copies; what stays lies in both, and not as it is stored.
+        return format.weightCopyBytes
+          - (strategy.sharding.weightDegree > 1
+            ? Double(format.gatheredWeightBitCount ?? 0) / 8 : Double(job.precision.byteCount))
       } ?? 0
     evaluationCount = strategy.update == .zerothOrder ? strategy.evaluationCount(job) : 0
     streamByteCount =
@@ -231,6 +263,15 @@ package final class MemoryModel: Sendable {
     }
   }
 
+  /// Bytes on the wire of elements of an exchange where nothing is quantised.
+  ///
+  /// - Parameter narrowCount: those of them that are weights of products.
+  func byteCount(of exchange: Exchange, elementCount: Int, narrowCount: Int) -> Int {
+    exchange.byteCount(
+      elementCount: elementCount, elementByteCount: byteCount(exchange.format), narrowCount: narrowCount,
+      format: gatheredFormat)
+  }
+
   /// Whole bytes of a count times a coefficient; a coefficient of 1 leaves the count as it is.
   static func scaled(_ count: Int, by factor: Double) -> Int {
     factor == 1 ? count : Int((Double(count) * factor).rounded(.up))
@@ -287,14 +328,31 @@ package final class MemoryModel: Sendable {
     return count * weightByteCount
   }
 
-  /// Bytes that layers' weights take in a narrow format: of all layers of the stage, or where weights are gathered for each
+  /// Weights of products of one rank of a stage, without routed experts.
+  func productCount(stage: Int, _ layers: LayerCounts) -> Int {
+    products.layers.sum(layers) + (stage == headStage ? parameters.predictionDepth * products.prediction : 0)
+  }
+
+  /// Routed experts' weights of one rank of a stage.
+  func routedProductCount(stage: Int, _ layers: LayerCounts) -> Int {
+    layers.experts * products.routed
+      + (stage == headStage ? parameters.predictionDepth * products.predictionRouted : 0)
+  }
+
+  /// Bytes that weights of products take in a narrow format: of all layers of the stage, or where weights are gathered for each
   /// use of the largest that is there at a time.
-  func narrowWeightBytes(_ layers: LayerCounts) -> Int {
+  func narrowWeightBytes(stage: Int, _ layers: LayerCounts) -> Int {
     guard narrowWeightBytes != 0 else { return 0 }
-    let ofLayer = ByKind(dense: parameters.layers.dense, experts: parameters.layers.experts + parameters.routed)
-    let count =
-      sharding.weightDegree > 1
-      ? max(layers.dense > 0 ? ofLayer.dense : 0, layers.experts > 0 ? ofLayer.experts : 0) : ofLayer.sum(layers)
+    let count: Int
+    if sharding.weightDegree > 1 {
+      let ofPrediction = products.prediction + products.predictionRouted
+      count = max(
+        layers.dense > 0 ? products.layers.dense : 0,
+        layers.experts > 0 ? products.layers.experts + products.routed : 0,
+        stage == headStage ? ofPrediction : 0)
+    } else {
+      count = productCount(stage: stage, layers) + routedProductCount(stage: stage, layers)
+    }
     return Int((Double(count) * narrowWeightBytes).rounded(.up))
   }
 

@@ -30,10 +30,13 @@ extension StageCost {
   /// then among those that hold the gradient once. Making and reading the codes of quantised collectives keeps the device busy
   /// like computation.
   ///
-  /// - Parameter borrowedCount: parameters of another part that the passes need as well.
+  /// - Parameters:
+  ///   - products: those of both kinds of parameters that are weights of products.
+  ///   - borrowedCount: parameters of another part that the passes need as well, none of them of products.
   static func withShardTraffic(
-    _ passes: MicroBatchCost.Passes, parameterCount: Int, routedCount: Int = 0, borrowedCount: Int = 0,
-    memory: MemoryModel, groups: ShardGroups, expertGroups: ShardGroups? = nil, framework: DeviceProfile.Framework,
+    _ passes: MicroBatchCost.Passes, parameterCount: Int, routedCount: Int = 0,
+    products: (shared: Int, routed: Int) = (0, 0), borrowedCount: Int = 0, memory: MemoryModel, groups: ShardGroups,
+    expertGroups: ShardGroups? = nil, framework: DeviceProfile.Framework,
     secondsPerMemoryByte: Double
   ) -> MicroBatches {
     let sharding = memory.sharding
@@ -45,14 +48,18 @@ extension StageCost {
     func traffic(_ moment: Moment, _ parameterCount: Int) -> ShardTraffic {
       guard parameterCount > 0 else { return .none }
       return groups.exchanges(at: moment).reduce(routed(moment)) {
-        $0 + Self.traffic(of: $1, parameterCount: parameterCount, memory: memory, groups: groups)
+        $0
+          + Self.traffic(
+            of: $1, parameterCount: parameterCount, narrowCount: products.shared, memory: memory, groups: groups)
       }
     }
     /// The same of routed experts, among those ranks that hold the same ones.
     func routed(_ moment: Moment) -> ShardTraffic {
       guard let expertGroups, routedCount > 0, memory.expertSharding.gradientDegree > 1 else { return .none }
       return expertGroups.exchanges(at: moment).reduce(.none) {
-        $0 + Self.traffic(of: $1, parameterCount: routedCount, memory: memory, groups: expertGroups)
+        $0
+          + Self.traffic(
+            of: $1, parameterCount: routedCount, narrowCount: products.routed, memory: memory, groups: expertGroups)
       }
     }
     let later = traffic(.laterUse, parameterCount + borrowedCount)
@@ -74,13 +81,15 @@ extension StageCost {
   }
 
   /// What replicas exchange of a part with a given number of parameters, on the slowest of their groups.
+  ///
+  /// - Parameter narrowCount: those of them that are weights of products.
   static func traffic(
-    of exchange: Exchange, parameterCount: Int, memory: MemoryModel, groups: ShardGroups
+    of exchange: Exchange, parameterCount: Int, narrowCount: Int, memory: MemoryModel, groups: ShardGroups
   ) -> ShardTraffic {
     let group = groups.slowest[exchange]
     let volume = group.volume(
-      of: exchange, elementCount: (parameterCount + exchange.divisor - 1) / exchange.divisor,
-      byteCount: memory.byteCount(exchange.format))
+      of: exchange, elementCount: (parameterCount + exchange.divisor - 1) / exchange.divisor, narrowCount: narrowCount,
+      memory)
     return ShardTraffic(seconds: group.seconds(of: exchange, volume), kernelBytes: volume.kernelBytes)
   }
 
@@ -94,5 +103,18 @@ extension StageCost {
     static func + (left: Self, right: Self) -> Self {
       ShardTraffic(seconds: left.seconds + right.seconds, kernelBytes: left.kernelBytes + right.kernelBytes)
     }
+  }
+}
+
+extension ShardGroup {
+  /// The volume of an exchange of `elementCount` elements.
+  ///
+  /// - Parameter narrowCount: weights of products among what has not been divided yet.
+  func volume(of exchange: Exchange, elementCount: Int, narrowCount: Int, _ memory: MemoryModel) -> ShardVolume {
+    volume(
+      of: exchange, elementCount: elementCount,
+      byteCount: memory.byteCount(
+        of: exchange, elementCount: elementCount,
+        narrowCount: (narrowCount + exchange.divisor - 1) / exchange.divisor))
   }
 }

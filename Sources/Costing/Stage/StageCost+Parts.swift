@@ -57,10 +57,13 @@ extension StageCost {
   /// Seconds on the links of an exchange in a micro-batch, of a part's weights or gradients, over the slowest of all
   /// stages' groups: in every micro-batch they wait for each other.
   ///
-  /// - Parameter elementCount: of the whole part.
-  package func seconds(of exchange: Exchange, elementCount: Int) -> Double {
+  /// - Parameters:
+  ///   - elementCount: of the whole part.
+  ///   - narrowCount: those that are weights of products.
+  package func seconds(of exchange: Exchange, elementCount: Int, narrowCount: Int) -> Double {
     traffic(
-      of: exchange, elementCount: elementCount, in: exchange.isOfExperts ? expertGroups ?? groups : groups
+      of: exchange, elementCount: elementCount, narrowCount: narrowCount,
+      in: exchange.isOfExperts ? expertGroups ?? groups : groups
     ).seconds
   }
 
@@ -130,21 +133,24 @@ extension StageCost {
   /// of the shorter of the two that the framework does not hide.
   private func slowdown(of seconds: Double, at moments: [Moment], _ part: StagePart) -> Double {
     var onLinks = 0.0, kernels = 0.0, isAlone = true
-    func add(_ groups: ShardGroups, _ elementCount: Int) {
+    func add(_ groups: ShardGroups, _ elementCount: Int, _ narrowCount: Int) {
       for exchange in moments.flatMap(groups.exchanges(at:)) {
         guard elementCount > 0 else { continue }
-        let traffic = traffic(of: exchange, elementCount: elementCount, in: groups)
+        let traffic = traffic(of: exchange, elementCount: elementCount, narrowCount: narrowCount, in: groups)
         onLinks += traffic.seconds
         kernels += traffic.kernelBytes * secondsPerMemoryByte
         isAlone = false
       }
     }
-    add(groups, parameterCount(of: part))
+    add(groups, parameterCount(of: part), productCount(of: part))
     // Among those that hold the same routed experts.
     if let expertGroups {
       switch part {
-      case .layer(.experts, _): add(expertGroups, memory.parameters.routed)
-      case .head: add(expertGroups, memory.parameters.headRouted)
+      case .layer(.experts, _): add(expertGroups, memory.parameters.routed, memory.products.routed)
+      case .head:
+        add(
+          expertGroups, memory.parameters.headRouted,
+          memory.parameters.predictionDepth * memory.products.predictionRouted)
       case .embedding, .layer(.dense, _): break
       }
     }
@@ -154,8 +160,19 @@ extension StageCost {
     return kernels + (1 - overlap) * min(seconds + kernels, onLinks)
   }
 
-  private func traffic(of exchange: Exchange, elementCount: Int, in groups: ShardGroups) -> ShardTraffic {
-    Self.traffic(of: exchange, parameterCount: elementCount, memory: memory, groups: groups)
+  private func traffic(
+    of exchange: Exchange, elementCount: Int, narrowCount: Int, in groups: ShardGroups
+  ) -> ShardTraffic {
+    Self.traffic(
+      of: exchange, parameterCount: elementCount, narrowCount: narrowCount, memory: memory, groups: groups)
+  }
+
+  private func productCount(of part: StagePart) -> Int {
+    switch part {
+    case .embedding: 0
+    case .layer(let kind, _): memory.products.layers[kind]
+    case .head: memory.parameters.predictionDepth * memory.products.prediction
+    }
   }
 
   private func parameterCount(of part: StagePart) -> Int {

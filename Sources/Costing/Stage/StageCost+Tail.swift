@@ -107,7 +107,7 @@ extension StageCost {
           isRouted
           ? group.volume(
             of: exchange, elementCount: memory.routedShardCount(stage: stage, layers, degree: exchange.divisor),
-            byteCount: memory.byteCount(exchange.format))
+            narrowCount: memory.routedProductCount(stage: stage, layers), memory)
           : stepVolume(of: exchange, in: group, stage: stage, layers)
         kernelBytes += moved.kernelBytes
         // Every further bucket pays latency and launch again; an all-reduce goes round twice.
@@ -147,18 +147,17 @@ extension StageCost {
   /// The volume of an exchange of the step: of all parameters at once where gradients are whole, otherwise part by part.
   private func stepVolume(of exchange: Exchange, in group: ShardGroup, stage: Int, _ layers: LayerCounts) -> ShardVolume
   {
-    let byteCount = memory.byteCount(exchange.format)
     guard exchange.isPartByPart, memory.sharding.isQuantised else {
       // As many bytes, where none are quantised.
       return group.volume(
-        of: exchange,
-        elementCount: memory.shardCount(stage: stage, layers, degree: exchange.divisor),
-        byteCount: byteCount)
+        of: exchange, elementCount: memory.shardCount(stage: stage, layers, degree: exchange.divisor),
+        narrowCount: memory.productCount(stage: stage, layers), memory)
     }
     let parameters = memory.parameters
+    // What is quantised is never narrow before.
     func part(_ count: Int) -> ShardVolume {
       group.volume(
-        of: exchange, elementCount: (count + exchange.divisor - 1) / exchange.divisor, byteCount: byteCount)
+        of: exchange, elementCount: (count + exchange.divisor - 1) / exchange.divisor, narrowCount: 0, memory)
     }
     var sum = part(parameters.layers.dense) * layers.dense
     if layers.experts > 0 { sum = sum + part(parameters.layers.experts) * layers.experts }

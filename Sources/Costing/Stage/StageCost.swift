@@ -68,12 +68,12 @@ package final class StageCost: Sendable {
 
     let m = memory.microBatchCount
     func part(
-      _ passes: MicroBatchCost.Passes, _ parameterCount: Int, routedCount: Int = 0, borrowedCount: Int = 0,
-      activationBytes: Int = 0
+      _ passes: MicroBatchCost.Passes, _ parameterCount: Int, routedCount: Int = 0,
+      products: (shared: Int, routed: Int) = (0, 0), borrowedCount: Int = 0, activationBytes: Int = 0
     ) -> MicroBatches {
       let shared = Self.withShardTraffic(
-        passes, parameterCount: parameterCount, routedCount: routedCount, borrowedCount: borrowedCount, memory: memory,
-        groups: groups, expertGroups: expertGroups, framework: framework,
+        passes, parameterCount: parameterCount, routedCount: routedCount, products: products,
+        borrowedCount: borrowedCount, memory: memory, groups: groups, expertGroups: expertGroups, framework: framework,
         secondsPerMemoryByte: speed.secondsPerMemoryByte)
       guard let host, strategy.hosting != .none else { return shared }
       let bytes = HostPassBytes(
@@ -88,16 +88,18 @@ package final class StageCost: Sendable {
       }
       return LayerSeconds(device: layers.mean(of: m), launchFloorSeconds: floor, launched: launched.mean(of: m))
     }
-    let parameters = memory.parameters
+    let parameters = memory.parameters, products = memory.products
     /// Layers of every kind, before launches.
     func every(_ passes: ByKind<MicroBatchCost.Passes>, _ activationBytes: ByKind<Int>) -> ByKind<MicroBatches> {
-      let dense = part(passes.dense, parameters.layers.dense, activationBytes: activationBytes.dense)
+      let dense = part(
+        passes.dense, parameters.layers.dense, products: (products.layers.dense, 0),
+        activationBytes: activationBytes.dense)
       guard memory.hasRoutedExperts else { return ByKind(dense) }
       return ByKind(
         dense: dense,
         experts: part(
           passes.experts, parameters.layers.experts, routedCount: parameters.routed,
-          activationBytes: activationBytes.experts))
+          products: (products.layers.experts, products.routed), activationBytes: activationBytes.experts))
     }
     func launched(_ layers: ByKind<MicroBatches>, again share: ByKind<Double>) -> ByKind<LayerSeconds> {
       func floor(_ kind: LayerCounts.Kind) -> Double {
@@ -123,6 +125,9 @@ package final class StageCost: Sendable {
     // A tied head on the embedding's own stage gathers the embedding once more, and so do further predictions; its gradient waits for the embedding's.
     let heads = part(
       microBatch.head, parameters.head, routedCount: parameters.headRouted,
+      products: (
+        parameters.predictionDepth * products.prediction, parameters.predictionDepth * products.predictionRouted
+      ),
       borrowedCount: strategy.sharesTokenTable(of: job.model) ? parameters.embedding : 0)
     head = heads.mean(of: m)
     unevenMicroBatches =

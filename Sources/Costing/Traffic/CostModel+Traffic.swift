@@ -248,17 +248,22 @@ private struct TrafficFold {
         for ranks in exchange.groups(of: sharding, in: grid) {
           let place = grid.coordinates(ofRank: ranks.first), stage = place[.pipeline]
           let isLast = stage == strategy.headStage
-          var parts = [(memory.parameters.routed, stageLayers[stage].experts)]
-          if isLast { parts.append((memory.parameters.predictionRouted, memory.parameters.predictionDepth)) }
+          var parts = [(memory.parameters.routed, memory.products.routed, stageLayers[stage].experts)]
+          if isLast {
+            parts.append(
+              (memory.parameters.predictionRouted, memory.products.predictionRouted, memory.parameters.predictionDepth))
+          }
           let times = exchange.isPartByPart ? moment.count(microBatchCount: gatheringCount, useCount: 2) : 1
-          if !exchange.isPartByPart { parts = [(parts.reduce(0) { $0 + $1.0 * $1.1 }, 1)] }
-          for (parameters, copies) in parts where parameters * copies > 0 {
-            let elements = sharding.elementCount(
-              over: family, ofReplica: grid.replica(at: place), replicaCount: grid.replicaCount,
-              elementCount: parameters)
+          if !exchange.isPartByPart {
+            parts = [(parts.reduce(0) { $0 + $1.0 * $1.2 }, parts.reduce(0) { $0 + $1.1 * $1.2 }, 1)]
+          }
+          for (parameters, products, copies) in parts where parameters * copies > 0 {
+            func divided(_ count: Int) -> Int {
+              sharding.elementCount(
+                over: family, ofReplica: grid.replica(at: place), replicaCount: grid.replicaCount, elementCount: count)
+            }
             countCollective(
-              exchange.kind, of: .exchanged(exchange, nil, nil), elements,
-              bytes: exchange.elementByteCount(model.job), times: times * copies, exchange.traffic, over: ranks)
+              exchange, divided(parameters), narrowCount: divided(products), times: times * copies, over: ranks)
           }
         }
       }
@@ -267,27 +272,43 @@ private struct TrafficFold {
 
   private mutating func count(_ exchange: Exchange, at moment: Moment, among ranks: RankGroup) {
     let place = mesh.coordinates(ofRank: ranks.first), kind = exchange.traffic
-    let devicesPerNode = model.cluster.devicesPerNode, bytes = exchange.elementByteCount(model.job)
+    let devicesPerNode = model.cluster.devicesPerNode
     if exchange.content == .progress {
       countProgress(exchange, among: ranks)
       return
     }
     for tensor in tensors(of: exchange, at: moment, stage: place[.pipeline]) where tensor.elementCount > 0 {
-      let elements =
+      func divided(_ count: Int) -> Int {
         exchange.family.map {
           strategy.sharding.elementCount(
-            over: $0, ofReplica: mesh.replica(at: place), replicaCount: strategy.replicaCount,
-            elementCount: tensor.elementCount)
-        } ?? tensor.elementCount
+            over: $0, ofReplica: mesh.replica(at: place), replicaCount: strategy.replicaCount, elementCount: count)
+        } ?? count
+      }
+      let elements = divided(tensor.elementCount)
       if let hops = exchange.hops(of: elements, in: ranks, devicesPerNode: devicesPerNode) {
         count(hops, times: tensor.times, kind)
         continue
       }
-      let words = exchange.gatheredWordCount(of: elements, in: ranks, devicesPerNode: devicesPerNode)
+      if let words = exchange.gatheredWordCount(of: elements, in: ranks, devicesPerNode: devicesPerNode) {
+        countCollective(
+          exchange.kind, of: .exchanged(exchange, nil, nil), words, bytes: Quantisation.wordByteCount,
+          times: tensor.times, kind, over: ranks)
+        continue
+      }
       countCollective(
-        exchange.kind, of: .exchanged(exchange, nil, nil), words ?? elements,
-        bytes: words == nil ? bytes : Quantisation.wordByteCount, times: tensor.times, kind, over: ranks)
+        exchange, elements, narrowCount: divided(tensor.narrowCount), times: tensor.times, over: ranks)
     }
+  }
+
+  /// An exchange where nothing is quantised, element by element, or byte by byte where some elements have fewer than others.
+  private mutating func countCollective(
+    _ exchange: Exchange, _ elements: Int, narrowCount: Int, times: Int, over group: RankGroup
+  ) {
+    let isOfBytes = exchange.gathersWeights && memory.gatheredFormat != nil && narrowCount > 0
+    let bytes = memory.byteCount(of: exchange, elementCount: elements, narrowCount: narrowCount)
+    countCollective(
+      exchange.kind, of: .exchanged(exchange, nil, nil), isOfBytes ? bytes : elements,
+      bytes: isOfBytes ? 1 : exchange.elementByteCount(model.job), times: times, exchange.traffic, over: group)
   }
 
   /// What workers have moved by, of the elements whose optimizer states a rank keeps: one all-reduce, or two hops.
@@ -321,23 +342,33 @@ private struct TrafficFold {
   }
 
   /// The tensors on a rank of a stage that an exchange is of, and how often in an iteration.
-  private func tensors(of exchange: Exchange, at moment: Moment, stage: Int) -> [(elementCount: Int, times: Int)] {
+  private func tensors(
+    of exchange: Exchange, at moment: Moment, stage: Int
+  ) -> [(elementCount: Int, narrowCount: Int, times: Int)] {
     switch exchange.content {
-    case .scalars: return [(isZerothOrder ? model.job.zerothOrder.evaluationCount : 2, 1)]
-    case .anchorStep: return [(model.job.outer.penalty.asksForAnchorStep ? 1 : 0, 1)]
+    case .scalars: return [(isZerothOrder ? model.job.zerothOrder.evaluationCount : 2, 0, 1)]
+    case .anchorStep: return [(model.job.outer.penalty.asksForAnchorStep ? 1 : 0, 0, 1)]
     case .progress: return []
     case .tiedMatrixGradient:
-      return strategy.copiesTokenTable(of: model.job.model) ? [(memory.parameters.outputMatrix, 1)] : []
+      return strategy.copiesTokenTable(of: model.job.model) ? [(memory.parameters.outputMatrix, 0, 1)] : []
     case .weights, .updatedWeights, .gradient, .partialGradient:
       func elements(_ part: Part) -> Int {
         exchange.content == .partialGradient ? part.partlyComputed : part.parameters
       }
       let parts = parts(ofStage: stage)
-      guard exchange.isPartByPart else { return [(parts.reduce(0) { $0 + elements($1) * $1.copies }, 1)] }
+      guard exchange.isPartByPart else {
+        return [
+          (
+            parts.reduce(0) { $0 + elements($1) * $1.copies }, parts.reduce(0) { $0 + $1.products * $1.copies }, 1
+          )
+        ]
+      }
       return parts.map { part in
         // Of the passes that need weights there are the forward ones alone.
         let uses = isZerothOrder ? part.uses / 2 : part.uses
-        return (elements(part), part.copies * moment.count(microBatchCount: gatheringCount, useCount: uses))
+        return (
+          elements(part), part.products, part.copies * moment.count(microBatchCount: gatheringCount, useCount: uses)
+        )
       }
     }
   }
@@ -347,6 +378,8 @@ private struct TrafficFold {
   /// A part of the model: what is gathered and reduced at once where gradients are sharded.
   private struct Part {
     let parameters: Int
+    /// Those that are weights of products.
+    var products = 0
     /// Of those that every rank of the tensor group holds: how many gradients it computes only in part.
     let partlyComputed: Int
     let copies: Int
@@ -362,13 +395,13 @@ private struct TrafficFold {
     let vocabulary = shape.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
     var parts = [
       Part(
-        parameters: memory.parameters.layer, partlyComputed: partly(shape.layerParameters(.dense)) + ofHeads,
-        copies: stageLayers[stage].dense, uses: 2)
+        parameters: memory.parameters.layer, products: memory.products.layers.dense,
+        partlyComputed: partly(shape.layerParameters(.dense)) + ofHeads, copies: stageLayers[stage].dense, uses: 2)
     ]
     if stageLayers[stage].experts > 0 {
       parts.append(
         Part(
-          parameters: memory.parameters.layers.experts,
+          parameters: memory.parameters.layers.experts, products: memory.products.layers.experts,
           partlyComputed: partly(shape.layerParameters(.experts)) + ofHeads, copies: stageLayers[stage].experts, uses: 2
         ))
     }
@@ -389,7 +422,7 @@ private struct TrafficFold {
       if shape.predictionDepth > 0 {
         parts.append(
           Part(
-            parameters: memory.parameters.prediction,
+            parameters: memory.parameters.prediction, products: memory.products.prediction,
             partlyComputed: partly(shape.predictionLayerParameters) + ofHeads, copies: shape.predictionDepth, uses: 2))
       }
     }

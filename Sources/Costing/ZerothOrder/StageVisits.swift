@@ -49,7 +49,8 @@ package struct StageVisits: Sendable {
           parameterCount: parameterCount, directionCount: job.zerothOrder.directionCount),
         perturbSeconds: speed.perturbSeconds(parameterCount: count), forwardSeconds: forwardSeconds,
         gatherSeconds: gathers.reduce(0) {
-          $0 + StageCost.traffic(of: $1, parameterCount: count, memory: memory, groups: groups).seconds
+          $0
+            + StageCost.traffic(of: $1, parameterCount: count, narrowCount: 0, memory: memory, groups: groups).seconds
         },
         transferSeconds: host.map { Double(parameterCount) * slice / $0.bytesPerSecond } ?? 0)
     }

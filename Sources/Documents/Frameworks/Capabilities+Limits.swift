@@ -5,6 +5,7 @@ extension Capabilities {
     if let refusal = refusal(ofHosting: strategy, job: job) ?? refusal(ofExperts: strategy, job: job)
       ?? refusal(
         ofTensorOverlap: strategy, model: job.model, precision: job.precision, sequenceLength: job.sequenceLength)
+      ?? refusal(ofNarrowWeights: strategy, job: job)
     {
       return refusal
     }

@@ -40,6 +40,8 @@ package struct Capabilities: Sendable {
   package var contextExchanges: [ContextOffer] = []
   /// How it divides experts; nil where it trains no models with any.
   package var experts: ExpertOffer?
+  /// How replicas gather weights of products in a narrow format; nil where they do not.
+  package var narrowWeights: NarrowWeightsOffer?
   /// What only some strategies of some jobs break.
   package var limits = Limits()
 

@@ -30,6 +30,9 @@ extension Capabilities {
     experts: ExpertOffer(
       words: "expert-model-parallel-size, expert-tensor-parallel-size",
       dispatchers: [.allToAll, .allGather, .deepEP, .hybridEP], widths: .any, overlaps: true),
+    narrowWeights: NarrowWeightsOffer(
+      words: "fp8-param-gather, fp4-param-gather", precisions: [.fp8Delayed, .fp8Current, .mxfp8, .nvfp4],
+      withHostUpdate: [.fp8Delayed]),
     limits: Limits(interleavesUnevenChunks: true))
 
   /// Megatron-LM with Megatron-FSDP, version 1: the same sources, and `core/distributed/fsdp/mcore_fsdp_adapter.py`.

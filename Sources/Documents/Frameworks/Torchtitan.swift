@@ -76,6 +76,9 @@ extension Capabilities {
         .embeddingNorm, .headBias,
       ]),
     contextExchanges: torchtitanContextExchanges,
+    // Of one scale a tensor: each row's own is cast after the gather.
+    narrowWeights: NarrowWeightsOffer(
+      words: "enable_fsdp_float8_all_gather", precisions: [.fp8Current], withoutGathers: false),
     limits: Limits(
       hasUnfusedAttention: false, attentionWindows: .never, tiesEmbeddingsInPipeline: false,
       compilesNarrowProducts: true, dividesStatesAlongSequences: true, shardedChunkCount: 3))

@@ -27,7 +27,9 @@ extension ClockSetting {
       // Both hops of a quantised reduction are in the price; the second carries it.
       guard hop != .inside else { return FlowPrice() }
       price = FlowPrice(
-        bytesSeconds: cost[stage].seconds(of: exchange, elementCount: elementCount(exchange, part, stage)))
+        bytesSeconds: cost[stage].seconds(
+          of: exchange, elementCount: shape.elementCount(of: exchange, part: part, stage: stage),
+          narrowCount: shape.narrowCount(of: exchange, part: part, stage: stage)))
     case .updatedWeights:
       let routed = tails[stage].routedGatherShare
       price = FlowPrice(
@@ -77,18 +79,18 @@ extension ClockSetting {
     return FlowPrice(latencySeconds: latency, bytesSeconds: group.allReduceSeconds(byteCount: bytes) - latency)
   }
 
-  /// Elements of the whole tensor on a stage.
-  private func elementCount(_ exchange: Exchange, _ part: ModelPart?, _ stage: Int) -> Int {
-    shape.elementCount(of: exchange, part: part, stage: stage)
+  /// Bytes of the whole tensor on a stage.
+  private func byteCount(_ exchange: Exchange, _ part: ModelPart?, _ stage: Int) -> Int {
+    shape.byteCount(of: exchange, part: part, stage: stage)
   }
 
-  /// The share of one collective in what a stage exchanges at a moment that is priced as a whole: by its elements, and
+  /// The share of one collective in what a stage exchanges at a moment that is priced as a whole: by its bytes, and
   /// by how many exchanges follow each other.
   private func share(of part: ModelPart?, _ exchange: Exchange, at moment: Moment, _ stage: Int) -> Double {
     let alike = shape.exchanges(at: moment).count {
       $0.content == exchange.content && $0.isOfExperts == exchange.isOfExperts
     }
-    return Double(elementCount(exchange, part, stage)) / Double(elementCount(exchange, nil, stage)) / Double(alike)
+    return Double(byteCount(exchange, part, stage)) / Double(byteCount(exchange, nil, stage)) / Double(alike)
   }
 }
 

@@ -188,6 +188,20 @@ package struct IterationShape: Sendable {
     }
   }
 
+  /// Those of a part's parameters on one rank that are weights of products, see
+  /// ``Documents/ModelDescription/layerProductParameters(_:)``.
+  package func productParameterCount(of part: ModelPart) -> Int {
+    let model = job.model, t = strategy.tensorDegree
+    return switch part {
+    case .embedding, .head: 0
+    case .layer(let index): model.layerProductParameters(feedForward(ofLayer: index)).perRank(tensorDegree: t)
+    case .experts(_, let experts):
+      model.layerProductParameters(.experts).ofExpertsPerRank(
+        expertDegree: 1, expertTensorDegree: strategy.expertTensorDegree) / (model.experts?.count ?? 1) * experts.count
+    case .prediction: model.predictionProductParameters.perRank(tensorDegree: t)
+    }
+  }
+
   /// Parameters of a part that every rank of a tensor group holds whole but has seen a part of the tokens or heads for:
   /// their gradients are sums over the group. Under sequence parallelism all replicated ones; otherwise the norms of
   /// queries and keys alone.

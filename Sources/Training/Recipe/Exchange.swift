@@ -97,6 +97,30 @@ package struct Exchange: Sendable, Hashable {
     }
   }
 
+  /// Whether it gathers weights from the shards that replicas hold or have updated.
+  package var gathersWeights: Bool {
+    switch content {
+    case .weights, .updatedWeights: family != .secondary
+    case .gradient, .partialGradient, .tiedMatrixGradient, .scalars, .progress, .anchorStep: false
+    }
+  }
+
+  /// Bytes on the wire of elements where nothing is quantised.
+  ///
+  /// Weights that are held in a narrow format are gathered in it, all that one collective gathers at once: as PyTorch's FSDP
+  /// has them, each shard in its part of one buffer of bytes.
+  ///
+  /// - Parameters:
+  ///   - narrowCount: those of them that are weights of products.
+  ///   - format: in which such are gathered; nil where as all others are.
+  package func byteCount(
+    elementCount: Int, elementByteCount: Int, narrowCount: Int, format: ProductFormat?
+  ) -> Int {
+    let plain = elementCount * elementByteCount
+    guard gathersWeights, let format else { return plain }
+    return plain - narrowCount * elementByteCount + format.gatheredByteCount(weightCount: narrowCount)
+  }
+
   /// What its bytes count as.
   package var traffic: TrafficKind {
     switch ranks {

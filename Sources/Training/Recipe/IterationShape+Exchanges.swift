@@ -78,6 +78,25 @@ extension IterationShape {
     }
   }
 
+  /// Bytes on the wire of all that an exchange is of, on the ranks of a stage.
+  ///
+  /// - Parameter part: nil for everything that a rank holds, of routed experts or of all else.
+  package func byteCount(of exchange: Exchange, part: ModelPart?, stage: Int) -> Int {
+    exchange.byteCount(
+      elementCount: elementCount(of: exchange, part: part, stage: stage),
+      elementByteCount: exchange.elementByteCount(job),
+      narrowCount: narrowCount(of: exchange, part: part, stage: stage), format: strategy.gatheredFormat(job))
+  }
+
+  /// Of the elements of an exchange those that are gathered in the format that they are multiplied in.
+  package func narrowCount(of exchange: Exchange, part: ModelPart?, stage: Int) -> Int {
+    guard exchange.gathersWeights, strategy.gatheredFormat(job) != nil else { return 0 }
+    if let part { return productParameterCount(of: part) }
+    return parameters(ofStage: stage).entries.reduce(0) {
+      $0 + ($1.part.isOfExperts == exchange.isOfExperts ? productParameterCount(of: $1.part) : 0)
+    }
+  }
+
   /// Of a tensor of a given number of elements, those that an exchange is of, as one of its ranks sees them: what all
   /// members of its group together hold.
   package func elementCount(of exchange: Exchange, rank: Int, whole elementCount: Int) -> Int {
@@ -100,17 +119,18 @@ extension IterationShape {
   ///
   /// - Parameter part: one that the rank holds; nil for everything that it holds.
   package func collectives(of exchange: Exchange, part: ModelPart?, rank: Int) -> [Collective] {
-    let whole = elementCount(
-      of: exchange, part: part, stage: mesh.coordinate(ofRank: rank, along: .pipeline))
+    let stage = mesh.coordinate(ofRank: rank, along: .pipeline)
+    let whole = elementCount(of: exchange, part: part, stage: stage)
     guard whole > 0 else { return [] }
     let group = exchange.group(containing: rank, sharding: sharding(of: exchange), in: mesh(of: exchange))
     let count = elementCount(of: exchange, rank: rank, whole: whole)
     func collective(
       _ kind: CollectiveKind, over group: RankGroup, elementCount: Int, _ quantisation: Quantisation? = nil,
-      hop: Exchange.Hop? = nil
+      hop: Exchange.Hop? = nil, isOfBytes: Bool = false
     ) -> Collective {
       let operand = Operand.exchanged(exchange, part, hop)
-      let elementByteCount = quantisation == nil ? exchange.elementByteCount(job) : Quantisation.wordByteCount
+      let elementByteCount =
+        isOfBytes ? 1 : quantisation == nil ? exchange.elementByteCount(job) : Quantisation.wordByteCount
       let route = routes.route(
         of: CollectiveRoutes.Question(kind, of: operand, over: group, byteCount: elementCount * elementByteCount))
       return Collective(
@@ -136,6 +156,13 @@ extension IterationShape {
     }
     if let words = exchange.gatheredWordCount(of: count, in: group, devicesPerNode: devicesPerNode) {
       return [collective(.allGather, over: group, elementCount: words, exchange.quantisation)]
+    }
+    let narrow = narrowCount(of: exchange, part: part, stage: stage)
+    if narrow > 0 {
+      let bytes = exchange.byteCount(
+        elementCount: count, elementByteCount: exchange.elementByteCount(job),
+        narrowCount: elementCount(of: exchange, rank: rank, whole: narrow), format: strategy.gatheredFormat(job))
+      return [collective(exchange.kind, over: group, elementCount: bytes, isOfBytes: true)]
     }
     return [collective(exchange.kind, over: group, elementCount: count)]
   }

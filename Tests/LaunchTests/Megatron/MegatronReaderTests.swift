@@ -63,6 +63,28 @@ import Testing
     )
   }
 
+  // MARK: Weights
+
+  @Test(arguments: [
+    ("--fp8-format hybrid --fp8-param-gather", true), ("--fp8-format hybrid", false),
+    ("--fp8-format hybrid --fp8-recipe tensorwise --fp8-param-gather", true),
+    (
+      "--fp8-format e4m3 --fp8-recipe mxfp8 --fp8-param-gather --reuse-grad-buf-for-mxfp8-param-ag "
+        + "--overlap-grad-reduce --overlap-param-gather", true
+    ),
+    ("--fp8-format e4m3 --fp8-recipe blockwise --fp8-param-gather", false),
+    ("--fp4-format e2m1 --fp4-param-gather", true), ("", false),
+    (
+      "--fp8-format hybrid --fp8-param-gather --use-precision-aware-optimizer --optimizer-cpu-offload "
+        + "--overlap-cpu-optimizer-d2h-h2d", true
+    ),
+  ])
+  func weightsInTheFormatOfProductsAreRead(flags: String, holds: Bool) throws {
+    let run = try read("\(Self.shape) --global-batch-size 64 --bf16 --use-distributed-optimizer \(flags)")
+    #expect(run.strategy.holdsNarrowWeights == holds)
+    #expect(run.notes.contains { $0.contains("param-gather") } == flags.contains("blockwise"), "\(run.notes)")
+  }
+
   // MARK: Samples
 
   @Test func aTestCaseOfMegatronIsRead() throws {
@@ -271,6 +293,24 @@ import Testing
     ("\(shape) --bf16 --fp8-format hybrid --fp8-recipe custom", "--fp8-recipe", "blockwise"),
     ("\(shape) --bf16 --fp8-format e4m3 --fp4-format e2m1", "--fp4-format", "exclude each other"),
     ("\(shape) --bf16 --fp8-format hybrid --fp8-output-proj", "--fp8-output-proj", "output head in FP8"),
+    ("\(shape) --bf16 --fp8-param-gather", "--fp8-param-gather", "of products in FP8, not in bf16"),
+    (
+      "\(shape) --bf16 --fp8-format hybrid --fp8-param-gather", "--fp8-param-gather",
+      "wants --use-distributed-optimizer"
+    ),
+    (
+      "\(shape) --bf16 --use-distributed-optimizer --fp8-format hybrid --fp4-param-gather", "--fp4-param-gather",
+      "another format than products in fp8-delayed"
+    ),
+    (
+      "\(shape) --bf16 --use-distributed-optimizer --fp8-format e4m3 --fp8-recipe mxfp8 --fp8-param-gather",
+      "--fp8-param-gather", "wants --reuse-grad-buf-for-mxfp8-param-ag"
+    ),
+    (
+      "\(shape) --bf16 --use-distributed-optimizer --fp8-format hybrid --fp8-recipe tensorwise --fp8-param-gather "
+        + "--use-precision-aware-optimizer --optimizer-cpu-offload", "--fp8-param-gather",
+      "of the recipe delayed only"
+    ),
     ("\(shape) --pipeline-model-parallel-size 4 --num-layers 7", "", "7 layers do not divide"),
     ("\(shape) --pipeline-model-parallel-size 2 --use-megatron-fsdp", "--use-megatron-fsdp", "no pipeline"),
     ("\(shape) --pipeline-model-parallel-size 2 --use-tp-pp-dp-mapping", "--use-tp-pp-dp-mapping", "order of ranks"),

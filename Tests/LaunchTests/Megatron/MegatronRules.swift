@@ -169,6 +169,20 @@ extension MegatronCommandLine {
     if has("--bf16"), has("--fp16") { return "two precisions" }
     if has("--fp8-format"), has("--fp4-format") || !has("--bf16") { return "FP8 beside FP4, or without bf16" }
     if has("--fp8-recipe"), !has("--fp8-format") { return "a recipe of FP8 without its format" }
+    if has("--fp8-param-gather") {
+      if !has("--fp8-format") || !has("--use-distributed-optimizer") {
+        return "weights in FP8 without products in it, or without the distributed optimizer"
+      }
+      if has("--optimizer-cpu-offload"), text("--fp8-recipe") != "delayed" {
+        return "hosts update weights in FP8 under delayed scaling only"
+      }
+      if (text("--fp8-recipe") == "mxfp8") != has("--reuse-grad-buf-for-mxfp8-param-ag") {
+        return "weights in MXFP8 are gathered through the buffer of gradients, and no others"
+      }
+    } else if has("--reuse-grad-buf-for-mxfp8-param-ag") {
+      return "the buffer of gradients is reused for weights in MXFP8 alone"
+    }
+    if has("--fp4-param-gather"), !has("--fp4-format") { return "weights in FP4 without products in it" }
     // Blocks' scales cover E4M3; Transformer Engine has these recipes for that format alone.
     if ["mxfp8", "blockwise"].contains(text("--fp8-recipe") ?? ""), text("--fp8-format") != "e4m3" {
       return "scales of blocks are of E4M3"

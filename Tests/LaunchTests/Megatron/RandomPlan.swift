@@ -84,6 +84,7 @@ struct RandomPlans {
     strategy.overlapsTensorExchange = strategy.usesSequenceParallelism && pick([true, false])
     strategy.sharding = sharding(replicaCount: data)
     strategy.hosting = Hosting(updatePercent: pick([0, 0, 25, 100]), holdsActivations: pick([false, false, true]))
+    if pick([false, true]) { strategy = strategy.withNarrowWeights(job) }
     guard costs.violation(of: strategy) == nil else { return nil }
     let layers = layerCounts(model.layerCount, stages: pipeline, chunks: chunks)
     var choices: [StageChoice]?

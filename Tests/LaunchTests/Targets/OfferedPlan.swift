@@ -87,6 +87,7 @@ struct OfferedPlan: CustomStringConvertible {
       globalBatch: data * microBatch * microBatchCount,
       precision: pick([.bf16, .bf16, .fp16] + table.precisions.filter { $0.products != nil }),
       accumulatesGradientsInFP32: flip(), optimizer: optimizer(&random, of: table))
+    if flip() { strategy = strategy.withNarrowWeights(job) }
     let split = split(counts, of: job.model, strategy: strategy, for: table)
     guard table.refusal(of: strategy, split: split, job: job) == nil, strategy.exclusion == nil else { return nil }
     let cluster = try Shipped.smallCluster(

@@ -65,7 +65,7 @@ struct MegatronArguments {
     var words = ["--micro-batch-size", "\(strategy.microBatch)", "--global-batch-size", "\(job.globalBatch)"]
     guard job.precision.is16Bit else { return words }
     words.append("--\(job.precision.storage.rawValue)")
-    words += job.precision.megatronRecipe
+    words += job.precision.megatronRecipe + (strategy.holdsNarrowWeights ? job.precision.megatronNarrowWeights : [])
     if job.accumulatesGradientsInFP32 {
       words.append("--accumulate-allreduce-grads-in-fp32")
       // Megatron-FSDP's own gradients have the weights' format unless it is told.
@@ -129,7 +129,9 @@ struct MegatronArguments {
   private var sharding: [String] {
     let sharding = strategy.sharding, replicas = strategy.replicaCount
     guard isFullySharded else {
-      guard strategy.zeroStage >= .optimizer || isPrecisionAware else { return ["--ckpt-format", "torch_dist"] }
+      guard strategy.zeroStage >= .optimizer || isPrecisionAware || strategy.holdsNarrowWeights else {
+        return ["--ckpt-format", "torch_dist"]
+      }
       let instances = replicas / sharding.optimizerDegree
       return ["--use-distributed-optimizer"]
         + (instances > 1 ? ["--num-distributed-optimizer-instances", "\(instances)"] : [])

@@ -42,8 +42,6 @@ extension MegatronReader {
 
   private static let passedOver = [
     ("--rampup-batch-size", "a batch that grows at first"),
-    ("--fp8-param-gather", "weights that lie in FP8 alone"),
-    ("--fp4-param-gather", "weights that lie in FP4 alone"),
     ("--moe-shared-expert-overlap", "shared experts under the way of tokens"),
     ("--moe-expert-capacity-factor", "tokens that an expert has no place for"),
     ("--moe-expert-rank-capacity-factor", "tokens that a rank has no place for"),

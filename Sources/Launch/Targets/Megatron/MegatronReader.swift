@@ -119,6 +119,7 @@ struct MegatronReader {
       sequenceLength: sequenceLength)
     let optimizer = try optimizer(precision)
     strategy.hosting = try hosting(layerCount: layerCount)
+    strategy.holdsNarrowWeights = try holdsNarrowWeights(precision, optimizer, isFullySharded: isFullySharded)
     return RunConfiguration(
       framework: isFullySharded ? MegatronFSDPTarget.name : MegatronLMTarget.name, strategy: strategy,
       layerCounts: layerCounts, choices: recomputation.choices, model: model, sequenceLength: sequenceLength,
@@ -166,6 +167,41 @@ struct MegatronReader {
     return Precision.megatronFP8Recipes.first { $0.word == recipe }?.precision
   }
 
+  /// Whether weights lie and are gathered in the format of products alone; as `validate_args` has it, of what divides states,
+  /// and with hosts that update under delayed scaling only.
+  private mutating func holdsNarrowWeights(
+    _ precision: Precision, _ optimizer: Optimizer, isFullySharded: Bool
+  ) throws(DocumentError) -> Bool {
+    let flag = precision == .nvfp4 ? "--fp4-param-gather" : "--fp8-param-gather"
+    let other = precision == .nvfp4 ? "--fp8-param-gather" : "--fp4-param-gather"
+    if let field = flags[other] {
+      throw field.conflict("\(other) is of another format than products in \(precision.rawValue)")
+    }
+    guard let field = flags[flag] else { return false }
+    guard precision.products != nil else {
+      throw field.conflict("\(flag) is of products in FP8, not in \(precision.rawValue)")
+    }
+    if isFullySharded {
+      note("\(flag) is passed over: Megatron-FSDP's weights are taken as they are stored")
+      return false
+    }
+    if !flags.has("--use-distributed-optimizer") { throw field.conflict("\(flag) wants --use-distributed-optimizer") }
+    if precision == .fp8Blockwise {
+      note("\(flag) is passed over: weights of the recipe blockwise are taken as gathered in bf16")
+      return false
+    }
+    if precision == .mxfp8, !flags.has(Precision.megatronGradientBufferFlag) {
+      throw field.conflict("\(flag) with mxfp8 wants \(Precision.megatronGradientBufferFlag)")
+    }
+    if flags.has("--optimizer-cpu-offload"), precision != .fp8Delayed {
+      throw field.conflict("\(flag) with --optimizer-cpu-offload is of the recipe delayed only")
+    }
+    guard optimizer.masterWeights == .fp32 else {
+      throw field.conflict("\(flag) wants master weights in fp32, not \(optimizer.words)")
+    }
+    return true
+  }
+
   /// Under bf16 gradients are accumulated in fp32 unless told otherwise; Megatron-FSDP has a flag of its own.
   private func accumulatesInFP32(_ precision: Precision, isFullySharded: Bool) throws(DocumentError) -> Bool {
     if precision == .fp32 { return true }
@@ -208,8 +244,10 @@ struct MegatronReader {
         note("--zero-stage is Megatron-DeepSpeed's: how states are divided is read from it")
         return divided(Strategy.ZeroStage(rawValue: stage) ?? .none)
       }
-      // The precision-aware optimizer is a distributed one, of a single replica too.
-      let isAlone = replicaCount == 1 && flags.has("--use-precision-aware-optimizer")
+      // The precision-aware optimizer is a distributed one, of a single replica too, and so is that of narrow weights.
+      let isAlone =
+        replicaCount == 1
+        && ["--use-precision-aware-optimizer", "--fp8-param-gather", "--fp4-param-gather"].contains(where: flags.has)
       return divided(flags.has("--use-distributed-optimizer") && !isAlone ? .optimizer : .none)
     }
     let kinds = ["no_shard", "optim", "optim_grads", "optim_grads_params"]

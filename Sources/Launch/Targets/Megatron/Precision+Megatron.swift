@@ -16,4 +16,19 @@ extension Precision {
     let format = self == .fp8Delayed || self == .fp8Current ? "hybrid" : "e4m3"
     return ["--fp8-format", format, "--fp8-recipe", recipe.word]
   }
+
+  /// Flags of weights that lie in that alone; none where products are in what is stored.
+  ///
+  /// Weights of MXFP8, which have scales of both directions, fit in no buffer of parameters and are gathered through that of
+  /// gradients.
+  var megatronNarrowWeights: [String] {
+    switch self {
+    case .fp32, .fp16, .bf16, .tf32: []
+    case .nvfp4: ["--fp4-param-gather"]
+    case .mxfp8: ["--fp8-param-gather", Self.megatronGradientBufferFlag]
+    case .fp8Delayed, .fp8Current, .fp8Blockwise: ["--fp8-param-gather"]
+    }
+  }
+
+  static let megatronGradientBufferFlag = "--reuse-grad-buf-for-mxfp8-param-ag"
 }

@@ -224,12 +224,18 @@ struct TorchtitanLaunch {
     }.joined(separator: "\n")
   }
 
-  /// 0.2.2's converter of what blocks multiply in, and its table; gathers of weights stay in bf16.
+  /// 0.2.2's converter of what blocks multiply in, and its table. Shards that are cast before they are gathered are of no named
+  /// recipe, and want the largest numbers of all tensors in one all-reduce.
   private var converter: (name: String, keys: [(String, String)])? {
     model.products.map {
       switch $0 {
       case .float8:
-        ("quantize.linear.float8", [("recipe_name", "\"tensorwise\""), ("filter_fqns", "[\"output\"]")])
+        (
+          "quantize.linear.float8",
+          (plan.strategy.holdsNarrowWeights
+            ? [("enable_fsdp_float8_all_gather", "true"), ("precompute_float8_dynamic_scale_for_fsdp", "true")]
+            : [("recipe_name", "\"tensorwise\"")]) + [("filter_fqns", "[\"output\"]")]
+        )
       case .mxfp8: ("quantize.linear.mx", [("recipe_name", "\"mxfp8_cublas\""), ("filter_fqns", "[\"output\"]")])
       }
     }

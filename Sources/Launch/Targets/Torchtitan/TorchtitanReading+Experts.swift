@@ -65,12 +65,22 @@ extension TorchtitanReading {
       default: notes.append("the converter \(name.oneLine) is not modelled")
       }
     }
-    if found == .float8 {
-      let key = "enable_fsdp_float8_all_gather"
-      if try settings.field("quantize.linear.float8.\(key)")?.boolean() == true {
-        notes.append("\(key) is not modelled: weights are taken as gathered in bf16")
-      }
-    }
     return found
+  }
+
+  /// Whether shards are cast before they are gathered: FSDP's, of one scale a tensor, which no recipe names in 0.2.2
+  /// (`components/quantization/float8.py`).
+  mutating func holdsNarrowWeights(_ strategy: Strategy, _ precision: Precision) throws(DocumentError) -> Bool {
+    let table = "quantize.linear.float8.", key = "enable_fsdp_float8_all_gather"
+    guard precision == .fp8Current, let field = settings.field(table + key), try field.boolean() else { return false }
+    // Routed experts are of another converter, whose weights are gathered as they are stored.
+    if model?.experts != nil {
+      notes.append("\(key) of a mixture is not modelled: weights are taken as gathered in bf16")
+      return false
+    }
+    if settings.field(table + "recipe_name") != nil {
+      throw field.conflict("\(key) goes with no recipe_name")
+    }
+    return strategy.zeroStage > .none
   }
 }

@@ -61,12 +61,14 @@ struct TorchtitanReading {
     if try settings.field("training.enable_cpu_offload")?.boolean() == true {
       strategy.hosting = Hosting(updatePercent: 100, holdsWeights: true)
     }
+    let precision = try precision()
+    strategy.holdsNarrowWeights = try holdsNarrowWeights(strategy, precision)
     return RunConfiguration(
       framework: settings.hasTables ? Capabilities.torchtitan02.name : Capabilities.torchtitan.name,
       strategy: strategy,
       layerCounts: stages.layerCounts, choices: try choices(stages.layerCounts, stageCount: pipeline), model: model,
       sequenceLength: batch.sequenceLength,
-      globalBatch: batch.globalBatch, precision: try precision(), accumulatesGradientsInFP32: try !keepsAllInBF16(),
+      globalBatch: batch.globalBatch, precision: precision, accumulatesGradientsInFP32: try !keepsAllInBF16(),
       optimizer: try optimizer(), notes: notes)
   }
 
