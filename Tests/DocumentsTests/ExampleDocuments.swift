@@ -20,6 +20,7 @@ func exampleDocuments(of kind: DocumentSchema) throws -> [(name: String, json: J
       JSONMember("moe_overlap", .boolean(false)), JSONMember("recompute_modules", .array([])),
       JSONMember("fsdp", .boolean(false)), JSONMember("host_update_percent", .integer(0)),
       JSONMember("host_weights", .boolean(false)), JSONMember("host_activations", .boolean(false)),
+      JSONMember("narrow_weights", .boolean(false)),
       JSONMember("update", .string("first-order")), JSONMember("perturbation", .integer(1)),
     ]
     let plan = try examplePlan().json

@@ -38,6 +38,10 @@ struct LatticeTests {
     let job = try TrainingJob(
       model: Shipped.catalog.model("mixtral-8x7b"), sequenceLength: 1_024, globalBatch: 64)
     let mixture = try CostModel(cluster: Shipped.catalog.cluster("dgx-a100-4"), job: job)
+    let narrow = try CostModel(
+      cluster: Shipped.catalog.cluster("dgx-h100-1"),
+      job: TrainingJob(
+        model: Shipped.catalog.model("llama-3-8b"), sequenceLength: 1_024, globalBatch: 64, precision: .fp8Current))
     for key in Strategy.keys where key.isHeld {
       for value in values(key) {
         // Zeroth-order training brings its schedule along, and no word states it alone.
@@ -45,7 +49,9 @@ struct LatticeTests {
         let pattern = try StrategyPattern(text: "\(key.name)=\(value)", source: "--fix")
         // A model without experts has none to divide.
         let isOfExperts = key.name.hasPrefix("expert") || key.name.hasPrefix("moe_")
-        let fixed = strategies(pattern, of: isOfExperts ? mixture : nil)
+        // Weights lie in the format of products where that is narrower.
+        let own = key.name == "narrow_weights" ? narrow : isOfExperts ? mixture : nil
+        let fixed = strategies(pattern, of: own)
         #expect(!fixed.isEmpty && fixed.allSatisfy(pattern.matches), "\(key.name)=\(value)")
       }
     }
