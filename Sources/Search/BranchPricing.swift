@@ -11,6 +11,7 @@ extension PricedLattice {
     let zeroStage: Strategy.ZeroStage
     let freedom: StageFreedom
     let hosting: Hosting
+    let holdsNarrowWeights: Bool
     let perturbationDegree: Int
     /// The update, and of outer steps all that bears on memory, in one number: points are looked up by the million.
     let update: Int
@@ -24,6 +25,7 @@ extension PricedLattice {
       zeroStage = point.strategy.zeroStage
       freedom = point.freedom
       hosting = point.strategy.hosting
+      holdsNarrowWeights = point.strategy.holdsNarrowWeights
       perturbationDegree = point.strategy.perturbationDegree
       let outer = point.strategy.outer
       update =

@@ -183,7 +183,8 @@ import Testing
     // Weights in FP8 alone would have delayed scaling ahead by more than the margin.
     func plan(_ fixed: String) throws -> Plan {
       let search = PlanSearch(
-        model: model, pattern: try StrategyPattern(text: "virtual_stages=1,narrow_weights=false\(fixed)", source: "test"),
+        model: model,
+        pattern: try StrategyPattern(text: "virtual_stages=1,narrow_weights=false\(fixed)", source: "test"),
         allowance: Self.allowing(0.06), capabilities: .megatronLM, options: .init(margin: 0.01, threadCount: 2))
       return try #require(search.plan(toolVersion: "test"))
     }

@@ -255,7 +255,8 @@ enum MegatronTargets {
       ["--num-virtual-stages-per-pipeline-rank", "3"], ["--use-megatron-fsdp"], ["--fp16"],
       ["--recompute-granularity", "selective"], ["--overlap-param-gather"], ["--padded-vocab-size", "1"],
       ["--num-distributed-optimizer-instances", "2"], ["--pipeline-model-parallel-layout", "Et*2|t*3L"],
-      ["--tp-comm-overlap"], ["--squared-relu"], ["--max-position-embeddings", "8"], ["--data-path", "x"], ["--min-lr", "1"],
+      ["--tp-comm-overlap"], ["--squared-relu"], ["--max-position-embeddings", "8"], ["--data-path", "x"],
+      ["--min-lr", "1"],
     ] {
       let line = try MegatronCommandLine(good + more)
       #expect(line.complaint(worldSize: 32, environment: one) != nil, "\(more)")
