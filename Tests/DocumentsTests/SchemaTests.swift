@@ -1,5 +1,6 @@
 import Documents
 import JSONText
+import TestSupport
 import Testing
 
 /// The JSON Schemas of `docs/schemas` and the readers say the same of every document.

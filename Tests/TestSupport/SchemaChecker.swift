@@ -105,15 +105,15 @@ package struct SchemaChecker {
 
 extension JSON {
   /// The value of a member of an object; nil for another value or key.
-  func member(_ key: String) -> JSON? {
+  package func member(_ key: String) -> JSON? {
     guard case .object(let members) = self else { return nil }
     return members.first { $0.key == key }?.value
   }
 
-  var word: String? { if case .string(let word) = self { word } else { nil } }
+  package var word: String? { if case .string(let word) = self { word } else { nil } }
 
   /// The number; not a number for anything else.
-  var double: Double {
+  package var double: Double {
     switch self {
     case .integer(let integer): Double(integer)
     case .number(let number): number
@@ -122,7 +122,7 @@ extension JSON {
   }
 
   /// The names of JSON Schema; an integer is any number without a fraction.
-  func isOfType(_ type: String) -> Bool {
+  fileprivate func isOfType(_ type: String) -> Bool {
     switch (type, self) {
     case ("null", .null), ("boolean", .boolean), ("string", .string), ("array", .array), ("object", .object),
       ("number", .integer), ("number", .number), ("integer", .integer):
