@@ -37,11 +37,15 @@ import Testing
     #expect(launched.contains { $0.contains("--fp8-recipe") && $0.contains("delayed") })
 
     let json = try JSON(parsing: Array(folder.text(of: "plan.json").utf8))
-    // Another format that may be chosen is judged by its own time; one that may not be, or in which weights are not gathered,
-    // is refused.
+    // Another format that may be chosen is judged by its own time; one that may not be, or in which exchanges are not beside
+    // products or weights not gathered, is refused.
     try folder.write(json.replacing("/precision", with: .string("fp8-blockwise")), to: "edited.json")
     try await folder.sextant("explain", "edited.json").failed(65, "/strategy: weights of fp8-blockwise are gathered as")
-    let wide = json.replacing("/strategy/narrow_weights", with: .boolean(false))
+    let stored = json.replacing("/strategy/narrow_weights", with: .boolean(false))
+    try folder.write(stored.replacing("/precision", with: .string("fp8-blockwise")), to: "edited.json")
+    try await folder.sextant("explain", "edited.json").failed(
+      65, "/strategy: megatron-lm (core 0.20) overlaps no tensor exchanges in fp8-blockwise")
+    let wide = stored.replacing("/strategy/overlap_tensor_exchange", with: .boolean(false))
     try folder.write(wide.replacing("/precision", with: .string("fp8-blockwise")), to: "edited.json")
     try await folder.sextant("explain", "edited.json").failed(65, "/decisions")
     let decisions = json.replacing("/precision", with: .string("fp8-current-scaling"))

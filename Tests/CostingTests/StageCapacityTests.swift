@@ -11,9 +11,10 @@ import Testing
     ("deepseek-v3", "dgx-h100-32"), ("qwen3-30b-a3b", "dgx-h100-4"), ("llama-3-70b", "dgx-a100-4"),
   ]
 
-  /// That a strategy does not fit is told by its last stages where none before holds more: each stage by itself says the
-  /// same, with whole and interleaved schedules, stages that choose, and chunks that differ.
-  @Test(arguments: questions) func theLastStagesSayWhatAllDo(model: String, cluster: String) throws {
+  /// Whether a strategy fits, and how much of it, is told by a few stages where none between the ends holds less than the one
+  /// before it: each stage by itself says the same, with whole and interleaved schedules, stages that choose, and chunks that
+  /// differ.
+  @Test(arguments: questions) func aFewStagesSayWhatAllDo(model: String, cluster: String) throws {
     let job = try TrainingJob(model: Shipped.catalog.model(model), sequenceLength: 4_096, globalBatch: 512)
     let costs = try CostModel(cluster: Shipped.catalog.cluster(cluster), job: job, frameworkName: "megatron-lm")
     let experts = job.model.experts != nil
@@ -43,7 +44,28 @@ import Testing
               let expected = each.contains(0) || each.reduce(0, +) < cost.layerCount ? nil : each
               #expect(cost.memory.layerCapacities(within: limit, freedom: freedom) == expected, "\(strategy.text)")
               if expected == nil { unfit += 1 } else { fitting += 1 }
+              var known: StageCapacities?
+              let kept = (0..<p).map { stage in
+                cost[stage].memory.keptLayerCapacity(
+                  stage: stage, limitBytes: cost[stage].memory.limitBytes(limit), cost.kinds,
+                  layerCount: cost.layerCount - (p - 1), offloadsOptimizer: false)
+              }
+              #expect(
+                cost.memory.keptLayerCount(
+                  upTo: cost.layerCount, within: limit, layerCount: cost.layerCount - (p - 1),
+                  offloadsOptimizer: false, known: &known) == min(cost.layerCount, kept.reduce(0, +)),
+                "\(strategy.text)")
             }
+            var known: StageCapacities?
+            let holds = [Prediction.Verdict.fits, .risky].map {
+              cost.memory.layerCapacities(within: MemoryLimit($0), freedom: freedom) != nil
+            }
+            #expect(
+              cost.memory.bestVerdict(noBetterThan: .fits, freedom: freedom, known: &known)
+                == (holds[0] ? .fits : holds[1] ? .risky : nil), "\(strategy.text)")
+            #expect(
+              cost.memory.bestVerdict(noBetterThan: .risky, freedom: freedom, known: &known)
+                == (holds[1] ? .risky : nil), "\(strategy.text)")
           }
         }
       }

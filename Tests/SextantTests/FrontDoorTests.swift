@@ -170,7 +170,13 @@ import Testing
   @Test func `A plan chooses the format of its products where that is allowed`() throws {
     let job = try Job(model: .named("llama-3-8b"), globalBatch: 16, sequence: 4_096)
     let planner = try Planner(cluster: .named("dgx-h100-1"), job: job)
-    let fixed = try Strategy("pipeline=1,virtual_stages=1")
+    // What tensors with a single scale gain by exchanges beside products and gathers of single bytes is more than the margin.
+    let scaled = try planner.best(
+      fixing: Strategy("pipeline=1,virtual_stages=1"), allowing: .lowPrecision(tolerance: 0.06)
+    ).get()
+    #expect(scaled.precision == .fp8Delayed)
+    let fixed = try Strategy(
+      "pipeline=1,virtual_stages=1,overlap_tensor_exchange=false,narrow_weights=false")
     let plan = try planner.best(fixing: fixed, allowing: .lowPrecision(tolerance: 0.06)).get()
     // A little slower than with scales of earlier steps, and more exact.
     #expect(plan.precision == .fp8Blockwise)
