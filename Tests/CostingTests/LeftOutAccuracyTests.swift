@@ -100,6 +100,9 @@ import Testing
     }
     #expect(bound("nemo", true) == 0.4 && bound("nemo", false) == 0.3)
     #expect(bound("other", true) == 0.2 && bound("other", false) == 0.1)
+    // Where a device tells nothing, a framework that siblings' runs were under is better known than another.
     #expect(DeviceProfile.Accuracy.best(of: [], for: runs("nemo", true)) == .ofSiblings)
+    #expect(DeviceProfile.Accuracy.best(of: [], for: runs("other", true)) == .ofFrameworks)
+    #expect(DeviceProfile.Accuracy.ofSiblings.errorBound < DeviceProfile.Accuracy.ofFrameworks.errorBound)
   }
 }
