@@ -56,7 +56,8 @@ extension MeasuredRun {
           "\(domain) devices of each domain of \(device.datasheet.scaleUpDomainSize ?? domain) are used")
       }
       let cluster = try ClusterDescription(
-        name: id, device: device, nodeCount: machine.nodeCount, devicesPerNode: perNode, domainSize: domain,
+        name: id, [Machine.NodeRun(nodeCount: machine.nodeCount, device: device)], devicesPerNode: perNode,
+        domainSize: domain,
         // Of a node's links to the network a run on some of its devices has its part only.
         bytesPerSecondInNode: intra, nodeBytesPerSecond: nodeRate,
         networkBytesPerSecond: nodeRate / Double(machine.devicesPerNode))
@@ -76,10 +77,13 @@ extension MeasuredRun {
 extension ClusterDescription {
   /// A cluster of one level inside a node, one of domains of nodes where devices have them, and one between, whose links a
   /// node's devices share.
-  fileprivate init(
-    name: String, device: DeviceProfile, nodeCount: Int, devicesPerNode: Int, domainSize: Int? = nil,
+  ///
+  /// - Parameter runs: consecutive nodes with the same device.
+  init(
+    name: String, _ runs: [MeasuredRun.Machine.NodeRun], devicesPerNode: Int, domainSize: Int? = nil,
     bytesPerSecondInNode: Double, nodeBytesPerSecond: Double, networkBytesPerSecond: Double
   ) throws(Contradiction) {
+    let nodeCount = runs.reduce(0) { $0 + $1.nodeCount }
     var levels: [Level] = []
     if devicesPerNode > 1 || nodeCount == 1 {
       levels.append(Level(name: "node", span: devicesPerNode, bytesPerSecond: bytesPerSecondInNode))
@@ -96,8 +100,9 @@ extension ClusterDescription {
           sharedBytesPerSecond: nodeBytesPerSecond * Double((domainSize ?? devicesPerNode) / devicesPerNode)))
     }
     try self.init(
-      name: name, device: device, nodeNames: (0..<nodeCount).map { "node-\($0)" }, devicesPerNode: devicesPerNode,
-      levels: levels)
+      name: name, devices: runs.map(\.device),
+      deviceOfNode: runs.enumerated().flatMap { [Int](repeating: $0.offset, count: $0.element.nodeCount) },
+      nodeNames: Self.countingNames(nodeCount), devicesPerNode: devicesPerNode, levels: levels)
   }
 }
 
@@ -107,7 +112,7 @@ extension MeasuredCollective {
     let nodeRate =
       interBytesPerSecondPerNode ?? device.datasheet.scaleOutBytesPerSecond * Double(devicesPerNode)
     return try ClusterDescription(
-      name: source, device: device, nodeCount: nodeCount, devicesPerNode: devicesPerNode,
+      name: source, [MeasuredRun.Machine.NodeRun(nodeCount: nodeCount, device: device)], devicesPerNode: devicesPerNode,
       bytesPerSecondInNode: intraBytesPerSecondPerDevice ?? device.datasheet.scaleUpBytesPerSecond,
       nodeBytesPerSecond: nodeRate, networkBytesPerSecond: nodeRate / Double(devicesPerNode))
   }

@@ -49,24 +49,12 @@ extension MeasuredRun {
         min($0, $1.device.datasheet.scaleOutBytesPerSecond * Double(machine.devicesPerNode))
       }
     let order = runs.map { "\($0.nodeCount) with \($0.device.name)" }.joined(separator: ", ")
-    var levels: [ClusterDescription.Level] = []
-    if machine.devicesPerNode > 1 {
-      // Each device reaches no more of it than it has.
-      levels.append(
-        .init(
-          name: "node", span: machine.devicesPerNode,
-          bytesPerSecond: runs.reduce(0) { max($0, $1.device.datasheet.scaleUpBytesPerSecond) }))
-    }
-    levels.append(
-      .init(
-        name: "network", span: machine.nodeCount * machine.devicesPerNode,
-        bytesPerSecond: nodeRate, sharedBytesPerSecond: nodeRate))
     do {
       let cluster = try ClusterDescription(
-        name: id, devices: runs.map(\.device),
-        deviceOfNode: runs.enumerated().flatMap { [Int](repeating: $0.offset, count: $0.element.nodeCount) },
-        nodeNames: ClusterDescription.countingNames(machine.nodeCount), devicesPerNode: machine.devicesPerNode,
-        levels: levels)
+        name: id, runs, devicesPerNode: machine.devicesPerNode,
+        // Each device reaches no more of it than it has.
+        bytesPerSecondInNode: runs.reduce(0) { max($0, $1.device.datasheet.scaleUpBytesPerSecond) },
+        nodeBytesPerSecond: nodeRate, networkBytesPerSecond: nodeRate)
       return (cluster, ["nodes stand in the order \(order)", "every node sends \(nodeRate) bytes/s"])
     } catch {
       throw DocumentError(source: id, location: "/cluster", expected: error.sentence, found: nil)

@@ -13,9 +13,8 @@ extension Lattice {
     let overlapped = strategy.with(\.overlapsTensorExchange, true)
     guard model.tensorOverlapViolation(overlapped) == nil else { return false }
     guard let capabilities else { return true }
-    return capabilities.refusal(ofTensorOverlap: overlapped) == nil
-      && capabilities.refusal(
-        ofTensorOverlap: overlapped, model: model.job.model, precision: model.job.precision,
-        sequenceLength: model.job.sequenceLength) == nil
+    return capabilities.refusal(
+      ofTensorOverlap: overlapped, model: model.job.model, precision: model.job.precision,
+      sequenceLength: model.job.sequenceLength) == nil
   }
 }

@@ -20,13 +20,14 @@ extension Capabilities {
     return Refusal("\(label) has no overlap of tensor exchanges", nearest: Self.notOverlapped)
   }
 
-  /// Why the framework does not overlap them in a model's training; nil if it does, or nobody asks.
+  /// Why the framework does not overlap them, or not in a model's training; nil if it does, or nobody asks.
   ///
   /// - Parameter model: nil where nothing is known of it.
   package func refusal(
     ofTensorOverlap strategy: Strategy, model: ModelDescription?, precision: Precision, sequenceLength: Int
   ) -> Refusal? {
-    guard strategy.overlapsTensorExchange, let offer = tensorOverlap else { return nil }
+    guard strategy.overlapsTensorExchange else { return nil }
+    guard let offer = tensorOverlap else { return self.refusal(ofTensorOverlap: strategy) }
     func refusal(_ what: String) -> Refusal {
       Refusal("\(label) overlaps no tensor exchanges \(what)", nearest: Self.notOverlapped)
     }

@@ -71,9 +71,8 @@ extension MegatronReader {
       throw field.conflict("--tp-comm-overlap needs --sequence-parallel, and a tensor degree of at least 2")
     }
     let asked = strategy.with(\.overlapsTensorExchange, true)
-    let refusal =
-      table.refusal(ofTensorOverlap: asked)
-      ?? table.refusal(ofTensorOverlap: asked, model: model, precision: precision, sequenceLength: sequenceLength)
+    let refusal = table.refusal(
+      ofTensorOverlap: asked, model: model, precision: precision, sequenceLength: sequenceLength)
     if let refusal { note("--tp-comm-overlap is passed over: \(refusal.rule)") }
     return refusal == nil
   }
