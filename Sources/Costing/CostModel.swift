@@ -113,9 +113,9 @@ package struct CostModel: Sendable {
   /// Where the tensor group's exchanges are to run beside products: why its ranks do not reach into each other's memory; nil
   /// where they do.
   package func tensorOverlapViolation(_ strategy: Strategy) -> StrategyViolation? {
+    guard strategy.overlapsTensorExchange else { return nil }
     let domain = cluster.domainSize, tensor = strategy.tensorDegree
-    return strategy.overlapsTensorExchange && domain % tensor != 0
-      ? .tensorOverlapLeavesDomain(tensor: tensor, domain: domain) : nil
+    return domain % tensor != 0 ? .tensorOverlapLeavesDomain(tensor: tensor, domain: domain) : nil
   }
 
   /// Whether tensor groups' exchanges beside products, asked for, hide anything on all of the devices: one whose profile knows of

@@ -84,28 +84,38 @@ struct OrderedSearch {
   /// The best of every other family than the answer's, with its name; nil where nothing of that family fits.
   ///
   /// Families are walked beside each other, each from what the walk to the best of all learned, so that none waits for
-  /// another.
+  /// another; those with the same members, as without tensor groups and without sequence parallelism often are, once.
   func families(
     otherThan answer: PlanSearch.Completion, steps: inout SearchSteps
   ) -> [(name: String, completion: PlanSearch.Completion?)] {
     // A family without members is none of this job's.
     let families = StrategyFamily.others(than: answer.strategy, stagesDiffer: answer.split.choices != nil)
       .filter { $0.isPossible(in: priced) }
-    let found = steps.takeBesideEachOther(families.count, threadCount: search.options.threadCount) {
-      (place, watch) throws(Stopped) in try best(of: families[place], watch: watch)
+    let members = valuesBesideEachOther(families.count, threadCount: search.options.threadCount) { place in
+      priced.order.filter { families[place].contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom) }
     }
-    return zip(families, found).filter { $1.completion != nil || $1.isKnown }.map { ($0.name, $1.completion) }
+    var walks: [[Int]] = []
+    let walkOfFamily = members.map { members in
+      if let place = walks.firstIndex(of: members) { return place }
+      walks.append(members)
+      return walks.count - 1
+    }
+    let found = steps.takeBesideEachOther(walks.count, threadCount: search.options.threadCount) {
+      [walks] (place, watch) throws(Stopped) in try best(of: walks[place], watch: watch)
+    }
+    return zip(families, walkOfFamily).compactMap { family, place in
+      // Of what comes after a stop nothing is known.
+      guard place < found.count, found[place].completion != nil || found[place].isKnown else { return nil }
+      return (family.name, found[place].completion)
+    }
   }
 
-  /// The best of a family, as ``best(among:steps:)`` has it.
+  /// The best of some candidates, as ``best(among:steps:)`` has it.
   ///
   /// - Throws: ``Stopped``.
   private func best(
-    of family: StrategyFamily, watch: StopWatch
+    of members: [Int], watch: StopWatch
   ) throws(Stopped) -> (completion: PlanSearch.Completion?, isKnown: Bool) {
-    let members = priced.order.filter {
-      family.contains(priced.candidates[$0].strategy, priced.candidates[$0].freedom)
-    }
     var steps = SearchSteps(interruption: { watch.isRequested ? .user : nil })
     var own = self
     let found = own.best(among: members, steps: &steps)

@@ -10,8 +10,19 @@ extension IterationMemory {
   package func bestVerdict(
     noBetterThan best: Prediction.Verdict, freedom: StageFreedom, known: inout StageCapacities?
   ) -> Prediction.Verdict? {
-    // Most strategies fit with even shares or not at all: neither takes the search for what each stage can hold.
-    if known == nil, holdEvenShares(within: MemoryLimit(best), freedom: freedom) { return best }
+    // Most strategies fit with even shares or, with no stage that holds one, not at all: neither takes the search for what
+    // each stage can hold.
+    if known == nil {
+      let first = evenShareVerdict(stage: 0, freedom: freedom, noBetterThan: best)
+      let bounding = laterStagesHoldNoLess && lastStage > 2
+      func all(_ stages: [Int], have verdict: Prediction.Verdict?) -> Bool {
+        (stages + [lastStage]).allSatisfy {
+          evenShareVerdict(stage: $0, freedom: freedom, noBetterThan: best) == verdict
+        }
+      }
+      let others = bounding ? [first == nil ? lastStage - 1 : 1] : Array(0...lastStage).dropFirst().dropLast()
+      if first == best || first == nil, lastStage == 0 || all(others, have: first) { return first }
+    }
     guard holdAllLayers(within: MemoryLimit(.risky), freedom: freedom, known: &known) else { return nil }
     guard best == .fits, holdAllLayers(within: MemoryLimit(.fits), freedom: freedom, known: &known) else {
       return .risky
@@ -22,17 +33,21 @@ extension IterationMemory {
   /// Whether of the stages between the first and the last each holds as many layers as the one before it.
   private var laterStagesHoldNoLess: Bool { models.count == 1 && models[0].laterStagesHoldNoLess }
 
-  /// Whether each stage can hold as many layers as it has where they are split evenly, rounded up.
-  private func holdEvenShares(within limit: MemoryLimit, freedom: StageFreedom) -> Bool {
+  /// The best verdict of a stage with as many layers as it has where they are split evenly, rounded up; nil where it does not
+  /// hold them: if none does, all together do not hold all layers.
+  private func evenShareVerdict(
+    stage: Int, freedom: StageFreedom, noBetterThan best: Prediction.Verdict
+  ) -> Prediction.Verdict? {
     let share = (layerCount + lastStage) / (lastStage + 1)
-    func holdsShare(_ stage: Int) -> Bool {
-      layout.devices[stage].allSatisfy {
-        models[$0].layerCapacity(
-          stage: stage, limitBytes: models[$0].limitBytes(limit), kinds, freedom: freedom, upTo: share) >= share
-      }
+    var worst = best
+    for device in layout.devices[stage] {
+      guard
+        let verdict = models[device].bestVerdict(
+          stage: stage, layerCount: share, of: kinds, freedom: freedom, noBetterThan: best)
+      else { return nil }
+      if verdict == .risky { worst = .risky }
     }
-    if laterStagesHoldNoLess, lastStage > 2 { return holdsShare(0) && holdsShare(1) && holdsShare(lastStage) }
-    return (0...lastStage).allSatisfy(holdsShare)
+    return worst
   }
 
   /// The most layers that a stage can hold within a limit, whatever it chooses, on each of its devices.

@@ -23,16 +23,17 @@ extension MemoryModel {
     inFlight.splitting == .none && !strategy.schedule.isV && inFlight.fewerPerStage >= 0
   }
 
-  /// The most layers that a stage which does as the strategy says can hold within a limit; 0 if not even one, `layerCount`
-  /// at most.
+  /// The most layers, up to `most`, with which a peak keeps a limit; 0 if not even the least does.
   ///
   /// - Complexity: a few evaluations: bytes never fall with layers and grow along at most a few lines, so that the
   ///   straight line between what fits and what does not soon finds the step.
-  func layerCapacity(stage: Int, limitBytes limit: Int, _ order: StageLayers, layerCount: Int) -> Int {
-    func peakBytes(_ layers: Int) -> Int { stageMemory(stage: stage, order.first(layers).content(nil)).peakBytes }
-    var (unfit, unfitBytes) = (layerCount, peakBytes(layerCount))
-    guard unfitBytes > limit else { return layerCount }
-    var (fitting, fittingBytes) = (1, peakBytes(1))
+  static func mostLayers(
+    from least: Int, to most: Int, within limit: Int, peakBytes: (_ layerCount: Int) -> Int
+  ) -> Int {
+    var (unfit, unfitBytes) = (most, peakBytes(most))
+    guard unfitBytes > limit else { return most }
+    guard least < most else { return 0 }
+    var (fitting, fittingBytes) = (least, peakBytes(least))
     guard fittingBytes <= limit else { return 0 }
     while unfit - fitting > 1 {
       let share = Double(limit - fittingBytes) / Double(unfitBytes - fittingBytes)

@@ -50,55 +50,82 @@ extension MemoryModel {
     return enough
   }
 
-  /// The most layers a stage can hold within a limit, whatever it chooses; 0 if not as many as it must.
-  ///
-  /// - Parameter most: layers that are asked for at most.
-  func layerCapacity(
-    stage: Int, limitBytes: Int, _ kinds: LayerKinds, freedom: StageFreedom, upTo most: Int = .max
-  ) -> Int {
-    var capacity = 0
-    // No order of them holds more than all that are asked for, nor more than the other where not one more fits.
-    for layers in extremes(of: kinds) where capacity < most {
-      if capacity > 0, freedom == .none, !strategy.hasEqualStages || laysOutChunks,
-        stageMemory(stage: stage, layers.first(capacity + 1).content(nil)).peakBytes > limitBytes
-      {
-        continue
-      }
-      capacity = max(
-        capacity, layerCapacity(stage: stage, limitBytes: limitBytes, layers, of: kinds, freedom: freedom, upTo: most))
+  /// What a stage of so many layers chooses at either end of what it may: between none and all, memory is no less than at the
+  /// better of the two.
+  private struct Extreme {
+    let recomputesLayers: Bool, offloadsOptimizer: Bool, hostsLayers: Bool
+
+    func choice(layerCount: Int, chunkCount: Int) -> StageChoice {
+      StageChoice(
+        recomputedLayerCount: recomputesLayers ? (layerCount + chunkCount - 1) / chunkCount : 0,
+        offloadsOptimizer: offloadsOptimizer, hostedLayerCount: hostsLayers ? layerCount : 0)
     }
-    return capacity
   }
 
-  /// The same of layers in one order.
-  private func layerCapacity(
-    stage: Int, limitBytes: Int, _ layers: StageLayers, of kinds: LayerKinds, freedom: StageFreedom,
-    upTo limit: Int
-  ) -> Int {
+  /// Those of a freedom, least memory last; nil alone where a stage does as the strategy says.
+  private func extremes(of freedom: StageFreedom) -> [Extreme?] {
+    if freedom == .none { return [nil] }
+    // Few layers may need less where none is on the host, and no buffers are.
+    if freedom.choosesHostedLayers {
+      return [true, false].map { Extreme(recomputesLayers: false, offloadsOptimizer: false, hostsLayers: $0) }
+    }
+    return (freedom.choosesOffload ? [false, true] : [false]).flatMap { offloads in
+      (freedom.choosesRecomputation ? [false, true] : [strategy.recompute == .full]).map {
+        Extreme(recomputesLayers: $0, offloadsOptimizer: offloads, hostsLayers: false)
+      }
+    }
+  }
+
+  /// The peak of a stage with the first of some layers, at one end of what it may choose.
+  private func peakBytes(stage: Int, _ layers: StageLayers, first count: Int, _ extreme: Extreme?) -> Int {
+    let choice = extreme?.choice(layerCount: count, chunkCount: strategy.virtualStageCount)
+    return stageMemory(stage: stage, layers.first(count).content(choice)).peakBytes
+  }
+
+  /// The best verdict that so many layers can have on a stage, whatever kinds they are of and whatever it chooses; nil where
+  /// they do not fit.
+  func bestVerdict(
+    stage: Int, layerCount: Int, of kinds: LayerKinds, freedom: StageFreedom, noBetterThan best: Prediction.Verdict
+  ) -> Prediction.Verdict? {
+    let limit = limitBytes(best), mostBytes = limitBytes(.risky)
+    var found: Prediction.Verdict?
+    for extreme in extremes(of: freedom) {
+      for layers in extremes(of: kinds) {
+        let bytes = peakBytes(stage: stage, layers, first: layerCount, extreme)
+        if bytes <= limit { return best }
+        if bytes <= mostBytes { found = .risky }
+      }
+    }
+    return found
+  }
+
+  /// The most layers a stage can hold within a limit, whatever it chooses; 0 if not as many as it must.
+  func layerCapacity(stage: Int, limitBytes: Int, _ kinds: LayerKinds, freedom: StageFreedom) -> Int {
     let p = strategy.pipelineDegree, layerCount = kinds.layerCount
     let isFixed = strategy.hasEqualStages && !laysOutChunks
     var most = isFixed ? (layerCount + p - 1) / p : layerCount - (p - 1)
     if laysOutChunks {
       most = min(most, ChunkLayouts.mostLayers(ofStageOf: strategy, layerCount: layerCount))
     }
-    if !isFixed { most = min(most, limit) }
-    if freedom.choosesHostedLayers {
-      // Few layers may need less where none is on the host, and no buffers are.
-      func capacity(hosted: (_ layers: Int) -> Int) -> Int {
-        layerCapacity(limitBytes: limitBytes, layerCount: most, least: isFixed ? most : 1) { count in
-          let choice = StageChoice(recomputedLayerCount: 0, hostedLayerCount: hosted(count))
-          return stageMemory(stage: stage, layers.first(count).content(choice)).peakBytes
-        }
-      }
-      return max(capacity { $0 }, capacity { _ in 0 })
-    }
-    if freedom == .none {
-      // By a straight line where any number of layers may do, which takes fewer evaluations.
-      guard isFixed else { return layerCapacity(stage: stage, limitBytes: limitBytes, layers, layerCount: most) }
-      return stageMemory(stage: stage, layers.first(most).content(nil)).peakBytes <= limitBytes ? most : 0
-    }
     return layerCapacity(
-      stage: stage, limitBytes: limitBytes, layers, layerCount: most, freedom: freedom, least: isFixed ? most : 1)
+      stage: stage, limitBytes: limitBytes, kinds, extremes(of: freedom), from: isFixed ? most : 1, to: most)
+  }
+
+  /// The most layers, from `least` to `most`, that a stage can hold at one of some ends of what it may choose; 0 if not even
+  /// the least.
+  private func layerCapacity(
+    stage: Int, limitBytes: Int, _ kinds: LayerKinds, _ extremes: [Extreme?], from least: Int, to most: Int
+  ) -> Int {
+    var capacity = 0
+    for extreme in extremes {
+      for layers in self.extremes(of: kinds) {
+        func bytes(_ count: Int) -> Int { peakBytes(stage: stage, layers, first: count, extreme) }
+        // Nothing holds more than all that are asked for, nor more than another where not one more fits.
+        if capacity > 0, capacity == most || bytes(capacity + 1) > limitBytes { continue }
+        capacity = max(capacity, Self.mostLayers(from: least, to: most, within: limitBytes, peakBytes: bytes))
+      }
+    }
+    return capacity
   }
 
   /// All layers of a model, those of either kind first: so many of the first are the least that as many layers of a stage can
@@ -115,61 +142,7 @@ extension MemoryModel {
   func keptLayerCapacity(
     stage: Int, limitBytes: Int, _ kinds: LayerKinds, layerCount: Int, offloadsOptimizer: Bool
   ) -> Int {
-    let choice = StageChoice(recomputedLayerCount: 0, offloadsOptimizer: offloadsOptimizer)
-    return extremes(of: kinds).reduce(0) { most, layers in
-      max(
-        most,
-        layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: 1) {
-          stageMemory(stage: stage, layers.first($0).content(choice)).peakBytes
-        })
-    }
-  }
-
-  /// The most layers of one stage, from `least` to `layerCount`; 0 if not even the least.
-  private func layerCapacity(
-    stage: Int, limitBytes: Int, _ order: StageLayers, layerCount: Int, freedom: StageFreedom, least: Int
-  ) -> Int {
-    var capacity = 0
-    for offloads in freedom.choosesOffload ? [false, true] : [false] {
-      // Between none and all, memory is no less than at the better of the two.
-      for isRecomputed in freedom.choosesRecomputation ? [false, true] : [strategy.recompute == .full] {
-        capacity = max(
-          capacity,
-          layerCapacity(limitBytes: limitBytes, layerCount: layerCount, least: least) { layers in
-            let chunkCount = strategy.virtualStageCount
-            let recomputed = isRecomputed ? (layers + chunkCount - 1) / chunkCount : 0
-            let choice = StageChoice(recomputedLayerCount: recomputed, offloadsOptimizer: offloads)
-            return stageMemory(stage: stage, order.first(layers).content(choice)).peakBytes
-          })
-        if capacity == layerCount { return capacity }
-      }
-    }
-    return capacity
-  }
-
-  /// The most layers with which a peak that grows along a line, or from one line to a steeper one, keeps a limit.
-  private func layerCapacity(
-    limitBytes: Int, layerCount: Int, least: Int, peakBytes: (_ layerCount: Int) -> Int
-  ) -> Int {
-    if peakBytes(layerCount) <= limitBytes { return layerCount }
-    guard least < layerCount, peakBytes(least) <= limitBytes else { return 0 }
-    var enough = least, over = layerCount
-    // Almost a line: where it crosses the limit, and the next, are tried before halves.
-    let low = Double(peakBytes(least)), high = Double(peakBytes(layerCount))
-    let crossing = Double(least) + Double(layerCount - least) * (Double(limitBytes) - low) / (high - low)
-    var next = crossing.isFinite ? Int(crossing) : (enough + over) / 2
-    while over - enough > 1 {
-      next = min(max(next, enough + 1), over - 1)
-      if peakBytes(next) <= limitBytes {
-        enough = next
-        next += 1
-        if next == over { break }
-        if next > Int(crossing) + 1 { next = (enough + over) / 2 }
-      } else {
-        over = next
-        next = over == Int(crossing) + 1 ? enough + 1 : (enough + over) / 2
-      }
-    }
-    return enough
+    let extreme = Extreme(recomputesLayers: false, offloadsOptimizer: offloadsOptimizer, hostsLayers: false)
+    return layerCapacity(stage: stage, limitBytes: limitBytes, kinds, [extreme], from: 1, to: layerCount)
   }
 }
