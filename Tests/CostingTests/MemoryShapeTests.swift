@@ -41,8 +41,7 @@ import Testing
         for limit in limits {
           let scanned = peaks.lastIndex { $0 <= limit }.map { $0 + 1 } ?? 0
           #expect(
-            memory.layerCapacity(stage: stage, limitBytes: limit, memory.extremes(of: .alike(12))[0], layerCount: 12)
-              == scanned,
+            MemoryModel.mostLayers(from: 1, to: 12, within: limit) { peaks[$0 - 1] } == scanned,
             "\(memory.strategy), stage \(stage), limit \(limit)")
         }
       }
