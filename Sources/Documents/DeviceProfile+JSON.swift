@@ -219,6 +219,13 @@ extension DeviceProfile.Framework {
     usesFlashAttention = try fields.required("flash_attention").boolean()
     multipliesInTF32 = try fields.optional("fp32_in_tf32")?.boolean() ?? false
     accumulatesInFP32 = try fields.optional("accumulates_in_fp32")?.boolean()
+    for entry in try fields.optional("releases")?.array(count: 0...64) ?? [] {
+      let release = try Release(entry)
+      guard releases.last.map({ Release.isEarlier($0.name, than: release.name) }) ?? true else {
+        throw entry.error(expected: "a later release than the one before")
+      }
+      releases.append(release)
+    }
     memory = try Memory(try fields.required("memory"))
     vocabularyMultiple = try fields.required("vocabulary_multiple").integer(in: 1...Self.largestVocabularyMultiple)
     try fields.finish()
@@ -254,9 +261,23 @@ extension DeviceProfile.Framework {
       ("interleaves_larger_groups", interleavesLargerGroups ? .boolean(true) : nil),
       ("flash_attention", .boolean(usesFlashAttention)),
       ("fp32_in_tf32", multipliesInTF32 ? .boolean(true) : nil),
-      ("accumulates_in_fp32", accumulatesInFP32.map(JSON.boolean)), ("memory", memory.json),
+      ("accumulates_in_fp32", accumulatesInFP32.map(JSON.boolean)),
+      ("releases", releases.isEmpty ? nil : .array(releases.map(\.json))), ("memory", memory.json),
       ("vocabulary_multiple", .integer(vocabularyMultiple)))
   }
+}
+
+extension DeviceProfile.Framework.Release {
+  init(_ field: Field) throws(DocumentError) {
+    var fields = try field.fields()
+    let nameField = try fields.required("release")
+    name = try nameField.name()
+    guard Self.isName(name) else { throw nameField.error(expected: "numbers between points, such as 26.02") }
+    passFactor = try fields.required("pass_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
+    try fields.finish()
+  }
+
+  var json: JSON { object(("release", .string(name)), ("pass_factor", .number(passFactor))) }
 }
 
 extension DeviceProfile.Provenance {

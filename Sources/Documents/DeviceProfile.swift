@@ -215,6 +215,8 @@ package struct DeviceProfile: Sendable, Equatable {
     package var accumulatesInFP32: Bool?
     /// Whether it multiplies fp32 numbers as TF32 where the device can, though nobody asked.
     package var multipliesInTF32 = false
+    /// What passes took under each release that was measured, earliest first; empty where nobody told them apart.
+    package var releases: [Release] = []
     /// What it keeps in memory.
     package var memory: Memory
     /// The vocabulary is padded to a multiple of this times the tensor degree.
@@ -280,9 +282,11 @@ package struct DeviceProfile: Sendable, Equatable {
     datasheet.hasFlashAttention && precision.is16Bit
   }
 
-  /// The framework of a name, compared without case and by prefix (`Megatron-LM (2022)` is `megatron-lm`); nil if none.
+  /// The framework of a name, compared without case and by prefix (`Megatron-LM (2022)` is `megatron-lm`), under the release
+  /// that it ends with; nil if none.
   package func framework(named name: String) -> Framework? {
     let wanted = name.lowercased()
-    return frameworks.first { wanted == $0.name } ?? frameworks.first { wanted.hasPrefix($0.name) }
+    if let exact = frameworks.first(where: { wanted == $0.name }) { return exact }
+    return frameworks.first { wanted.hasPrefix($0.name) }?.under(release: Framework.Release.named(in: wanted))
   }
 }

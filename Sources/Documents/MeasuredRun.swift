@@ -41,6 +41,8 @@ package struct MeasuredRun: Sendable {
   package let family: String
   package let group: String?
   package let framework: String?
+  /// The release that the framework's words end with.
+  package var release: String? { framework.flatMap(DeviceProfile.Framework.Release.named) }
   package let tier: String?
   /// The workload, or the complaint why it cannot be described: a kind of attention, a size that was not stated.
   package let job: Result<TrainingJob, DocumentError>

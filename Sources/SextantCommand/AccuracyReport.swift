@@ -13,7 +13,7 @@ struct AccuracyReport {
   /// Groupings that have a table of their own beside the one by source.
   private static let groupings: [(grouping: Grouping, title: String)] = [
     (.device, "device"), (.nodes, "nodes"), (.tensor, "tensor degree"), (.pipeline, "pipeline degree"),
-    (.zeroStage, "ZeRO stage"),
+    (.zeroStage, "ZeRO stage"), (.release, "release"),
   ]
 
   /// A page with its figures replaced; nil when it has no markers, or not in their order.

@@ -17,7 +17,8 @@ struct CalibrateCommand: ParsableCommand {
 
       Timed collectives (--collectives) tell the links without anything that training adds: they are fitted to first, and \
       what they tell is left alone by the fit to runs. A links document that profile import made of nccl-tests is taken as
-      of the device, on links as its datasheet has them. A fit that does not converge, or records that contradict one \
+      of the device, on links as its datasheet has them. Releases of a framework are told next, by layouts that were \
+      measured under several, on whatever device. A fit that does not converge, or records that contradict one \
       another, are refused, and nothing is written.
 
       Example: sextant calibrate --runs runs.jsonl --device h100-sxm5-80gb --folds model --output mine.json
@@ -33,7 +34,7 @@ struct CalibrateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The device profile to start from.", valueName: "name|file"))
   var device: String
 
-  @Option(help: "Leave out one family, model, nodes, device, tensor, pipeline, data or zero_stage at a time.")
+  @Option(help: "Leave out one family, model, nodes, device, release, tensor, pipeline, data or zero_stage at a time.")
   var folds: Grouping?
 
   @Option(help: "Fit only the coefficients of time, or of memory; without it both.")
@@ -98,6 +99,10 @@ struct CalibrateCommand: ParsableCommand {
     }
     do {
       if !runs.isEmpty {
+        // Software first: its releases are told by layouts that ran under several, on any device.
+        if part != .memory {
+          report.releases = try ReleaseFit(records.records(), device: report.profile, held: Set(keep)).run()
+        }
         let calibration = try Calibration(
           runs: records.records(), unreadable: records.leftOut(), device: report.profile,
           held: report.heldCoefficients.union(keep),

@@ -11,13 +11,15 @@ struct CalibrationReport {
   var collectives: (outcome: CollectiveFit.FittedLinks, otherDeviceCount: Int)?
   /// Records of timed collectives that could not be read.
   var unread: [LeftOutRecord] = []
+  /// What layouts under several releases told of these.
+  var releases: ReleaseFit.FittedReleases?
   /// The fit to runs.
   var runs: Calibration.FittedProfile?
 
   init(profile: DeviceProfile) { base = profile }
 
   /// The profile as fitted so far.
-  var profile: DeviceProfile { runs?.profile ?? collectives?.outcome.profile ?? base }
+  var profile: DeviceProfile { runs?.profile ?? releases?.profile ?? collectives?.outcome.profile ?? base }
 
   /// What timed collectives told: not the business of a fit to runs.
   var heldCoefficients: Set<String> {
@@ -27,6 +29,7 @@ struct CalibrationReport {
   var text: String {
     [
       collectives.map { table(of: $0.outcome.coefficients) } ?? "", collectiveErrors,
+      releases.map { table(of: $0.coefficients) } ?? "",
       runs.map { table(of: $0.coefficients) } ?? "", errors, folds, outliers, leftOut,
     ].filter { !$0.isEmpty }.joined(separator: "\n")
   }

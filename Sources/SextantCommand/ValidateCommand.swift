@@ -23,7 +23,7 @@ struct ValidateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Files of run records, one JSON object a line.", valueName: "file"))
   var runs: [String]
 
-  @Option(help: "Group by family, model, nodes, device, tensor, pipeline, data or zero_stage.")
+  @Option(help: "Group by family, model, nodes, device, release, tensor, pipeline, data or zero_stage.")
   var by: Grouping = .family
 
   @Option(help: "List so many of the worst predictions.")

@@ -75,7 +75,13 @@ package struct SchemaChecker {
       return unless(elements.indices.allSatisfy { !elements[..<$0].contains(elements[$0]) })
     case ("minLength", .integer(let least), .string(let text)): return unless(text.unicodeScalars.count >= least)
     case ("maxLength", .integer(let most), .string(let text)): return unless(text.unicodeScalars.count <= most)
-    // The one pattern in use: no control characters.
+    // Numbers between points.
+    case ("pattern", .string(#"^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$"#), .string(let text)):
+      let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+      return unless(
+        (2...4).contains(parts.count)
+          && parts.allSatisfy { (1...4).contains($0.count) && $0.allSatisfy { ("0"..."9").contains($0) } })
+    // No control characters.
     case ("pattern", .string(#"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"#), .string(let text)):
       let controls = Array(0x7F...0x9F) + [0x2028, 0x2029]
       return unless(text.unicodeScalars.allSatisfy { $0.value >= 0x20 && !controls.contains(Int($0.value)) })
@@ -86,7 +92,8 @@ package struct SchemaChecker {
     case ("required", _, _), ("dependentRequired", _, _), ("properties", _, _),
       ("additionalProperties", .boolean(false), _), ("items", _, _),
       ("minItems", _, _), ("maxItems", _, _), ("uniqueItems", _, _), ("minLength", _, _), ("maxLength", _, _),
-      ("pattern", .string(#"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"#), _), ("minimum", _, _), ("maximum", _, _),
+      ("pattern", .string(#"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"#), _),
+      ("pattern", .string(#"^[0-9]{1,4}(\.[0-9]{1,4}){1,3}$"#), _), ("minimum", _, _), ("maximum", _, _),
       ("exclusiveMinimum", _, _):
       return nil  // It is about another type than the value's.
     default: return "\(file): the keyword \(keyword.key) is not known to this checker"

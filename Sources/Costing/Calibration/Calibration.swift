@@ -160,7 +160,7 @@ package struct Calibration: Sendable {
     }
     self.parts = parts
     base = device
-    let used = Set(members.map { $0.workload.frameworkName ?? device.frameworks[0].name })
+    let used = Set(members.map { $0.workload.coefficientName(in: device) })
     frameworkIndices = device.frameworks.indices.filter { used.contains(device.frameworks[$0].name) }
     self.threadCount = threadCount
   }
@@ -184,8 +184,10 @@ package struct Calibration: Sendable {
         let inside = zip(samples, names).filter { $0.1 == name }.map(\.0)
         let outside = zip(samples, names).filter { $0.1 != name }.map(\.0)
         guard outside.count(where: parts.contains(.time) ? \.hasTime : \.hasPeak) >= Self.leastCount else { continue }
-        folds.append(
-          Fold(name: name, validation: self.validation(of: inside, profile: try fit(outside, near: profile).profile)))
+        var others = try fit(outside, near: profile).profile
+        // A release that is left out is priced as the one before it.
+        if grouping == .release { others.forget(release: name) }
+        folds.append(Fold(name: name, validation: self.validation(of: inside, profile: others)))
       }
       let groups = folds.map(\.validation)
       for index in folds.indices {
@@ -240,7 +242,9 @@ package struct Calibration: Sendable {
     var coefficients: [Fitted] = []
     if parts.contains(.time) {
       coefficients += try fit(
-        Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base).filter { !isHeld($0.name) },
+        Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base).filter {
+          !Self.isHeld($0.name, by: held)
+        },
         of: &profile, near: known, to: timed, weights: timed.map(\.weight), what: "iteration times"
       ) { sample, profile, scratch in
         guard let seconds = sample.run.measured.iterationSeconds,
@@ -263,7 +267,7 @@ package struct Calibration: Sendable {
   }
 
   /// Whether a coefficient is left as it is: by its own name, or by that of a group that it is in.
-  private func isHeld(_ name: String) -> Bool {
+  static func isHeld(_ name: String, by held: Set<String>) -> Bool {
     held.contains { name == $0 || name.hasPrefix($0 + "/") }
   }
 
@@ -287,7 +291,7 @@ package struct Calibration: Sendable {
     frameworkIndices.flatMap { index -> [Fitted] in
       let framework = profile.frameworks[index]
       var failed: [Double] = [], succeeded: [Double] = []
-      for sample in samples where sample.workload.frameworkName ?? profile.frameworks[0].name == framework.name {
+      for sample in samples where sample.workload.coefficientName(in: profile) == framework.name {
         guard let peaks = try? sample.workload.peakBytes(device: profile) else { continue }
         let share = Double(peaks.largest) / Double(profile.datasheet.memoryBytes)
         guard share >= Self.crashShare else { continue }

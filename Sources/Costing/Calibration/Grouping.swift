@@ -2,7 +2,7 @@ import Documents
 
 /// By what measured runs are put together when errors are shown.
 package enum Grouping: String, Sendable, CaseIterable {
-  case family, model, nodes, device, tensor, pipeline, data
+  case family, model, nodes, device, release, tensor, pipeline, data
   case zeroStage = "zero_stage"
 
   /// The name of a case's group, such as `tensor 8`.
@@ -12,6 +12,7 @@ package enum Grouping: String, Sendable, CaseIterable {
     case .model: (try? item.run.job.get())?.model.name ?? "unknown"
     case .nodes: "\(item.run.machine.nodeCount) node\(item.run.machine.nodeCount == 1 ? "" : "s")"
     case .device: item.run.machine.device
+    case .release: item.run.release ?? "not stated"
     case .tensor: "tensor \(item.strategy.tensorDegree)"
     case .pipeline: "pipeline \(item.strategy.pipelineDegree)"
     case .data: "data \(item.strategy.dataDegree)"

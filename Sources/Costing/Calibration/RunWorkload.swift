@@ -8,7 +8,8 @@ package struct RunWorkload: Sendable {
   package let job: TrainingJob
   /// The strategy as far as it is stated.
   package let pattern: StrategyPattern
-  /// The framework of the device profile that the record names; nil where it names none that is known.
+  /// What the record names the framework, with its release, where the device profile has it; nil where it names none that is
+  /// known.
   package let frameworkName: String?
   /// A sentence for each thing that the record does not state.
   package let assumptions: [String]
@@ -80,7 +81,7 @@ package struct RunWorkload: Sendable {
       self.cluster = cluster
       self.pattern = pattern
       self.assumptions = assumptions
-      frameworkName = framework?.name
+      frameworkName = framework == nil ? nil : run.framework
     } catch let refusal as Refusal {
       throw refusal
     } catch let error as DocumentError {
@@ -88,6 +89,11 @@ package struct RunWorkload: Sendable {
     } catch {
       throw Refusal("\(error)")
     }
+  }
+
+  /// The name of the framework in a device profile whose coefficients price the record.
+  func coefficientName(in device: DeviceProfile) -> String {
+    (frameworkName.flatMap { device.framework(named: $0) } ?? device.frameworks[0]).name
   }
 
   /// Sources that say beside their tables that tensor groups' exchanges ran beside products: of `megatron-h100` the configuration
