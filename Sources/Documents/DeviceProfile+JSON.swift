@@ -51,6 +51,7 @@ extension DeviceProfile.Datasheet {
     fp8FLOPPerSecond = try peaks.optional("fp8")?.positiveNumber() ?? 0
     fp4FLOPPerSecond = try peaks.optional("fp4")?.positiveNumber() ?? 0
     try peaks.finish()
+    multipliesFP8FromOneCopy = try fields.optional("fp8_from_one_copy")?.boolean() ?? false
     hasFlashAttention = try fields.required("flash_attention").boolean()
     scaleUpBytesPerSecond = try fields.required("scale_up_bytes_per_second").positiveNumber()
     scaleOutBytesPerSecond = try fields.required("scale_out_bytes_per_second").positiveNumber()
@@ -73,6 +74,7 @@ extension DeviceProfile.Datasheet {
           ("fp8", fp8FLOPPerSecond > 0 ? .number(fp8FLOPPerSecond) : nil),
           ("fp4", fp4FLOPPerSecond > 0 ? .number(fp4FLOPPerSecond) : nil))
       ),
+      ("fp8_from_one_copy", multipliesFP8FromOneCopy ? .boolean(true) : nil),
       ("flash_attention", .boolean(hasFlashAttention)),
       ("scale_up_bytes_per_second", .number(scaleUpBytesPerSecond)),
       ("scale_out_bytes_per_second", .number(scaleOutBytesPerSecond)),

@@ -31,6 +31,9 @@ package struct DeviceProfile: Sendable, Equatable {
     /// Of 8-bit and of 4-bit floating-point numbers; zero where the device has no matrix units for them.
     package var fp8FLOPPerSecond = 0.0
     package var fp4FLOPPerSecond = 0.0
+    /// Whether its units multiply FP8 along the rows and along the columns of one copy of a tensor; otherwise a transposed one
+    /// lies beside it.
+    package var multipliesFP8FromOneCopy = false
     /// Whether FlashAttention kernels exist for it.
     package let hasFlashAttention: Bool
     /// One direction, one device, to the others of its node; used where a run record states no rate.

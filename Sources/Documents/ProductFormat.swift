@@ -38,13 +38,21 @@ package struct ProductFormat: Sendable, Hashable {
   /// Bytes of a number of an activation that is kept for backward, with its scale.
   package var keptBytes: Double { Double(bitCount) / 8 + scaleBytes }
 
-  /// Bytes that the cast of a number of bf16 moves: it is read, and written along its rows and along its columns, since
-  /// the two passes multiply along either.
-  package var castBytes: Double { 2 * readCount + 2 * keptBytes }
+  /// Copies that products of both passes want of a tensor, one along its rows and one along its columns, since they multiply
+  /// along either; one where the device multiplies along any and the tensor has one scale.
+  package func copyCount(on datasheet: DeviceProfile.Datasheet) -> Double {
+    scalesTensors && datasheet.multipliesFP8FromOneCopy ? 1 : 2
+  }
 
-  /// Bytes that the copies of a weight take beside it: one along its rows, one along its columns, made in the first
-  /// micro-batch of an iteration and kept for the others.
-  package var weightCopyBytes: Double { 2 * (Double(bitCount) / 8 + weightScaleBytes) }
+  /// Bytes that the cast of a number of bf16 moves: it is read, and every copy is written.
+  package func castBytes(on datasheet: DeviceProfile.Datasheet) -> Double {
+    2 * readCount + copyCount(on: datasheet) * keptBytes
+  }
+
+  /// Bytes that the copies of a weight take beside it, made in the first micro-batch of an iteration and kept for the others.
+  package func weightCopyBytes(on datasheet: DeviceProfile.Datasheet) -> Double {
+    copyCount(on: datasheet) * (Double(bitCount) / 8 + weightScaleBytes)
+  }
 }
 
 extension Precision {

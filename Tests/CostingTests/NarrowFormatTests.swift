@@ -82,7 +82,9 @@ import Testing
     let z = rate.halfSize, peak = device.peakFLOPPerSecond(precision) * rate.peakFraction
     let product = 2 * (8_192 + z) * (4_096 + z) * (14_336 + z) / peak
     let readCount = precision == .fp8Current || precision == .nvfp4 ? 2.0 : 1
-    let castBytes = 2 * readCount + 2 * format.keptBytes
+    // B200 multiplies along either dimension of a tensor with one scale.
+    let copyCount = format.scalesTensors ? 1.0 : 2
+    let castBytes = 2 * readCount + copyCount * format.keptBytes
     let cast = castBytes / (device.datasheet.memoryBytesPerSecond * device.compute.memoryFraction)
     let products = speed.products(of: layer)
     #expect(agrees(products.forwardSeconds(layer), product + 1_024 * 4_096 * cast, relative: 1e-12))
@@ -110,24 +112,32 @@ import Testing
     #expect(ratio > 1.1 && ratio < (precision == .nvfp4 ? 4 : 2), "\(ratio)")
   }
 
-  /// A layer's weight is there in bf16 and twice in the narrow format, or in this alone where the strategy holds it so; norms are
-  /// in bf16 alone.
+  /// A layer's weight is there in bf16 and twice in the narrow format, or in this alone where the strategy holds it so; once
+  /// where the device multiplies along rows and columns of one copy and the tensor has one scale. Norms are in bf16 alone.
   @Test func weightsHaveNarrowCopies() throws {
-    func weights(_ precision: Precision, holds: Bool = false) throws -> Int {
+    func weights(_ precision: Precision, holds: Bool = false, on device: String = "b200-sxm-180gb") throws -> Int {
       var strategy = Strategy(mesh: [.data: 8], zeroStage: .optimizer, usesFlashAttention: true)
       strategy.holdsNarrowWeights = holds
-      return try Self.memory(precision, strategy).weightBytes
+      return try Self.memory(precision, strategy, on: device).weightBytes
     }
     let ofLayers = try Shipped.catalog.model("llama-3-8b").layerProductParameters(.dense).total * 32
-    #expect(try weights(.fp8Current) - weights(.bf16) == 2 * ofLayers)
+    for (device, copyCount) in [("b200-sxm-180gb", 1), ("h100-sxm5-80gb", 2), ("rtx-5090-32gb", 2)] {
+      let copies = copyCount * ofLayers
+      for precision in [Precision.fp8Current, .fp8Delayed] {
+        #expect(try weights(precision, on: device) - weights(.bf16, on: device) == copies)
+        #expect(
+          try weights(precision, holds: true, on: device) - weights(.bf16, on: device) == copies - 2 * ofLayers)
+      }
+    }
     #expect(try weights(.mxfp8) - weights(.bf16) == ofLayers * 2 * 33 / 32)
-    #expect(try weights(.fp8Current, holds: true) == weights(.bf16))
     #expect(try weights(.mxfp8) - weights(.mxfp8, holds: true) == 2 * ofLayers)
     #expect(try weights(.nvfp4) - weights(.nvfp4, holds: true) == 2 * ofLayers)
   }
 
-  private static func memory(_ precision: Precision, _ strategy: Strategy) throws -> Prediction.StageMemory {
-    let device = try Shipped.catalog.device("b200-sxm-180gb")
+  private static func memory(
+    _ precision: Precision, _ strategy: Strategy, on name: String = "b200-sxm-180gb"
+  ) throws -> Prediction.StageMemory {
+    let device = try Shipped.catalog.device(name)
     let memory = MemoryModel(
       job: try Self.job("llama-3-8b", precision), device: device,
       framework: try #require(device.framework(named: "megatron-lm")), strategy: strategy)
@@ -135,8 +145,8 @@ import Testing
       stage: 0, Split.Stage(layers: LayerCounts(dense: 32, experts: 0), recomputed: nil, choice: nil))
   }
 
-  /// Where replicas divide weights, shards stay as they are stored. Of the layer in use, gathered narrow, there is one copy more
-  /// instead of two, and it and the one on its way are half as large.
+  /// Where replicas divide weights, shards stay as they are stored. Of the layer in use, gathered narrow, there is one copy less
+  /// beside it, and it and the one on its way are half as large.
   @Test func gatheredLayersAreNarrow() throws {
     var strategy = Strategy(mesh: [.data: 8], zeroStage: .weights, recompute: .full, usesFlashAttention: true)
     let plain = try Self.memory(.fp8Current, strategy)

@@ -43,7 +43,7 @@ struct ProductSpeed: Sendable {
       secondsPerFLOP: factor / (profile.peakFLOPPerSecond(precision) * rate.peakFraction), halfSize: rate.halfSize,
       // To fill the same units takes as many rows for each time that they are faster.
       groupedHalfRows: Self.groupedHalfRows * 16 / Double(format.bitCount),
-      castSecondsPerElement: format.castBytes * secondsPerMemoryByte)
+      castSecondsPerElement: format.castBytes(on: profile.datasheet) * secondsPerMemoryByte)
   }
 
   /// The same, faster by a factor in products and in casts.

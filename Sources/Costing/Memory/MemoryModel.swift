@@ -194,9 +194,10 @@ package final class MemoryModel: Sendable {
     weightByteCount = job.precision.byteCount
     narrowWeightBytes =
       job.precision.products.map { format in
-        guard strategy.holdsNarrowWeights else { return format.weightCopyBytes }
-        // What is gathered for a use is one of the two copies; what stays lies in both, and not as it is stored.
-        return format.weightCopyBytes
+        let copies = format.weightCopyBytes(on: device.datasheet)
+        guard strategy.holdsNarrowWeights else { return copies }
+        // What is gathered for a use is one of the copies; what stays lies in all of them, and not as it is stored.
+        return copies
           - (strategy.sharding.weightDegree > 1
             ? Double(format.gatheredWeightBitCount ?? 0) / 8 : Double(job.precision.byteCount))
       } ?? 0
