@@ -67,6 +67,17 @@ struct ReleaseFitTests {
     }
   }
 
+  @Test("Releases that no layout connects with the newest are left out")
+  func connection() throws {
+    let device = try Shipped.catalog.device("h100-sxm5-80gb")
+    let apart = [
+      try run("x", release: "24.01", layout: 9, seconds: 5), try run("y", release: "24.02", layout: 9, seconds: 4),
+    ]
+    let outcome = try #require(try ReleaseFit(runs() + apart, device: device).run())
+    let bridge = try #require(outcome.profile.frameworks.first { $0.name == "megatron-bridge" })
+    #expect(bridge.releases.map(\.name) == ["25.09", "26.02", "26.02.01", "26.10"])
+  }
+
   @Test("Seven runs, and releases that are to stay as they are, tell nothing")
   func refusals() throws {
     let device = try Shipped.catalog.device("h100-sxm5-80gb")

@@ -55,7 +55,7 @@ package struct ReleaseFit: Sendable {
     var coefficients: [Calibration.Fitted] = []
     for index in base.frameworks.indices {
       let framework = base.frameworks[index], group = "frameworks/\(framework.name)/releases"
-      let samples = samples(of: framework.name)
+      let samples = connected(samples(of: framework.name))
       guard samples.count >= Calibration.leastCount, !Calibration.isHeld(group, by: held) else { continue }
       let names = Set(samples.map(\.release)).sorted { DeviceProfile.Framework.Release.isEarlier($0, than: $1) }
       let fitted = try fit(samples, names, before: framework)
@@ -103,6 +103,16 @@ package struct ReleaseFit: Sendable {
         after: isTold ? exp(solution.values[place]).rounded(significantDigits: 4) : 1,
         relativeDeviation: exp(solution.deviations[place]) - 1, isIdentified: isTold)
     }
+  }
+
+  /// Those that layouts connect with the newest release: of others nothing tells how far from it they are.
+  private func connected(_ samples: [Sample]) -> [Sample] {
+    var reached = Set([samples.map(\.release).max { DeviceProfile.Framework.Release.isEarlier($0, than: $1) } ?? ""])
+    let layouts = Dictionary(grouping: samples, by: \.layout).values.map { Set($0.map(\.release)) }
+    while let next = layouts.first(where: { !$0.isDisjoint(with: reached) && !$0.isSubset(of: reached) }) {
+      reached.formUnion(next)
+    }
+    return samples.filter { reached.contains($0.release) }
   }
 
   /// Runs of a framework whose layout was measured under several releases.

@@ -62,7 +62,7 @@ extension MemoryModel {
     }
   }
 
-  /// Those of a freedom, least memory last; nil alone where a stage does as the strategy says.
+  /// Those of a freedom; nil alone where a stage does as the strategy says.
   private func extremes(of freedom: StageFreedom) -> [Extreme?] {
     if freedom == .none { return [nil] }
     // Few layers may need less where none is on the host, and no buffers are.
