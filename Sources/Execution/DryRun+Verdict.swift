@@ -179,7 +179,9 @@ extension DryRun {
     choices: [[Int: [Int: [Int]]]]
   ) -> [Traffic] {
     let model = miniature.model
-    var counted = model.traffic(of: miniature.strategy, split: miniature.split, routes: miniature.routes)
+    var counted = model.traffic(
+      of: miniature.strategy, split: miniature.split, routes: miniature.routes,
+      gatheredFormat: miniature.gatheredFormat)
     if let routed = RoutedTraffic(run.setting, choices: choices) {
       counted.removeAll(.expert)
       for from in run.ranks.indices {

@@ -176,7 +176,9 @@ extension Miniature {
   }
 
   /// What its programs are lowered from.
-  var shape: IterationShape { IterationShape(model, strategy: strategy, split: split, routes: routes) }
+  var shape: IterationShape {
+    IterationShape(model, strategy: strategy, split: split, routes: routes, gatheredFormat: gatheredFormat)
+  }
 
   /// The routes that the plan's messages would take over the miniature's groups: its own are so small that all would go by the
   /// way of least latency.

@@ -79,7 +79,7 @@ package struct Miniature: Sendable {
         ? planned.sharding.shrunk(from: planned.replicaCount, to: degrees.mesh.replicaCount) : nil
     ).with(\.microBatch, min(planned.microBatch, 2)).with(\.contextInnerDegree, degrees.contextInner)
       .with(\.expertDegree, degrees.expert)
-      // What is kept and sent is what is stored, see ``NarrowProducts/weightsAreGatheredNarrow``.
+      // What is kept is what is stored; what is gathered is in ``NarrowProducts/gatheredFormat``.
       .with(\.holdsNarrowWeights, false)
     strategy.outer.period = min(planned.outer.period, Self.longestRound)
     do {

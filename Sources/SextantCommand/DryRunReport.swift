@@ -34,10 +34,10 @@ struct DryRunReport {
         products.areExecuted
         ? "Operands of products are rounded to those of \(precision), in the ranks and in the reference.\n"
         : "Products are executed in \(job.precision.rawValue) and not in \(precision): what is cast is not tried.\n"
-      if products.weightsAreGatheredNarrow {
+      if let bits = products.gatheredFormat?.gatheredWeightBitCount, strategy.replicaCount > 1 {
         text +=
-          "Weights are gathered in \(job.precision.rawValue) and cast afterwards: that the plan casts before is not tried, "
-          + "and its bytes are larger here.\n"
+          "Weights of products are cast before replicas gather them, \(Format.count(bits, of: "bit")) each; on a device they are "
+          + "counted as they are stored.\n"
       }
       if let block = products.blockLength, !products.widthsOffBlocks.isEmpty {
         let widths = products.widthsOffBlocks.map { "\($0.what) \(Format.count($0.count))" }

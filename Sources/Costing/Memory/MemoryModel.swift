@@ -52,6 +52,24 @@ package final class MemoryModel: Sendable {
     /// Of one further prediction, and its routed experts.
     var prediction = 0
     var predictionRouted = 0
+
+    /// None.
+    init() {}
+
+    init(of model: ModelDescription, _ strategy: Strategy) {
+      let t = strategy.tensorDegree
+      func routed(_ count: ParameterCount) -> Int {
+        count.ofExpertsPerRank(
+          expertDegree: strategy.expertDegree, expertTensorDegree: strategy.expertTensorDegree)
+      }
+      let ofKinds = ByKind(
+        dense: model.layerProductParameters(.dense), experts: model.layerProductParameters(.experts))
+      layers = ofKinds.map { $0.perRank(tensorDegree: t) }
+      self.routed = routed(ofKinds.experts)
+      guard model.predictionDepth > 0 else { return }
+      prediction = model.predictionProductParameters.perRank(tensorDegree: t)
+      predictionRouted = routed(model.predictionProductParameters)
+    }
   }
 
   let parameters: RankParameters
@@ -169,19 +187,7 @@ package final class MemoryModel: Sendable {
       embedding: model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: t),
       head: head.perRank(tensorDegree: t) + copy + model.predictionDepth * ofPrediction, prediction: ofPrediction,
       predictionRouted: prediction.map(routed) ?? 0, predictionDepth: model.predictionDepth, outputMatrix: outputMatrix)
-    var products = RankProducts()
-    if job.precision.products != nil {
-      let layers = ByKind(
-        dense: model.layerProductParameters(.dense), experts: model.layerProductParameters(.experts))
-      products.layers = layers.map { $0.perRank(tensorDegree: t) }
-      products.routed = routed(layers.experts)
-      if model.predictionDepth > 0 {
-        let prediction = model.predictionProductParameters
-        products.prediction = prediction.perRank(tensorDegree: t)
-        products.predictionRouted = routed(prediction)
-      }
-    }
-    self.products = products
+    products = job.precision.products == nil ? RankProducts() : RankProducts(of: model, strategy)
     gatheredFormat = strategy.gatheredFormat(job)
     self.strategy = strategy
     headStage = strategy.headStage

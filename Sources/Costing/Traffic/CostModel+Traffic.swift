@@ -53,11 +53,18 @@ extension CostModel {
   ///
   /// Optimizer states on their way to a host and back are not counted: no rank sends them to another.
   ///
-  /// - Parameter routes: which way collectives go; nil is the cheapest.
+  /// - Parameters:
+  ///   - routes: which way collectives go; nil is the cheapest.
+  ///   - gatheredFormat: the format in which weights of products are gathered; nil for the strategy's own, see
+  ///     ``Documents/Strategy/gatheredFormat(_:)``.
   /// - Precondition: the strategy breaks no rule, see ``violation(of:)``.
   /// - Complexity: O(ranks · largest degree).
-  package func traffic(of strategy: Strategy, split: Split, routes: CollectiveRoutes? = nil) -> TrafficCount {
-    var fold = TrafficFold(model: self, strategy: strategy, split: split, routes: routes ?? cheapestRoutes)
+  package func traffic(
+    of strategy: Strategy, split: Split, routes: CollectiveRoutes? = nil, gatheredFormat: ProductFormat? = nil
+  ) -> TrafficCount {
+    var fold = TrafficFold(
+      model: self, strategy: strategy, split: split, routes: routes ?? cheapestRoutes,
+      gatheredFormat: gatheredFormat ?? strategy.gatheredFormat(job))
     fold.countTensor()
     fold.countContext()
     fold.countExperts()

@@ -13,10 +13,17 @@ struct TrafficFold {
   let microBatchCount: Int
   let recipe: Recipe
   let routes: CollectiveRoutes
+  /// The format in which weights of products are gathered; nil where they are as all others.
+  let gatheredFormat: ProductFormat?
+  let products: MemoryModel.RankProducts
   var count: TrafficCount
 
-  init(model: CostModel, strategy: Strategy, split: Split, routes: CollectiveRoutes) {
+  init(
+    model: CostModel, strategy: Strategy, split: Split, routes: CollectiveRoutes, gatheredFormat: ProductFormat?
+  ) {
     self.routes = routes
+    self.gatheredFormat = gatheredFormat
+    products = gatheredFormat == nil ? .init() : .init(of: model.job.model, strategy)
     self.model = model
     self.strategy = strategy
     mesh = strategy.mesh
@@ -181,10 +188,10 @@ struct TrafficFold {
         for ranks in exchange.groups(of: sharding, in: grid) {
           let place = grid.coordinates(ofRank: ranks.first), stage = place[.pipeline]
           let isLast = stage == strategy.headStage
-          var parts = [(memory.parameters.routed, memory.products.routed, stageLayers[stage].experts)]
+          var parts = [(memory.parameters.routed, products.routed, stageLayers[stage].experts)]
           if isLast {
             parts.append(
-              (memory.parameters.predictionRouted, memory.products.predictionRouted, memory.parameters.predictionDepth))
+              (memory.parameters.predictionRouted, products.predictionRouted, memory.parameters.predictionDepth))
           }
           let times = exchange.isPartByPart ? moment.count(microBatchCount: gatheringCount, useCount: 2) : 1
           if !exchange.isPartByPart {
@@ -237,11 +244,13 @@ struct TrafficFold {
   private mutating func countCollective(
     _ exchange: Exchange, _ elements: Int, narrowCount: Int, times: Int, over group: RankGroup
   ) {
-    let isOfBytes = exchange.gathersWeights && memory.gatheredFormat != nil && narrowCount > 0
-    let bytes = memory.byteCount(of: exchange, elementCount: elements, narrowCount: narrowCount)
+    let isOfBytes = exchange.gathersWeights && gatheredFormat != nil && narrowCount > 0
+    let elementBytes = exchange.elementByteCount(model.job)
+    let bytes = exchange.byteCount(
+      elementCount: elements, elementByteCount: elementBytes, narrowCount: narrowCount, format: gatheredFormat)
     countCollective(
       exchange.kind, of: .exchanged(exchange, nil, nil), isOfBytes ? bytes : elements,
-      bytes: isOfBytes ? 1 : exchange.elementByteCount(model.job), times: times, exchange.traffic, over: group)
+      bytes: isOfBytes ? 1 : elementBytes, times: times, exchange.traffic, over: group)
   }
 
   /// What workers have moved by, of the elements whose optimizer states a rank keeps: one all-reduce, or two hops.
@@ -328,13 +337,13 @@ struct TrafficFold {
     let vocabulary = shape.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
     var parts = [
       Part(
-        parameters: memory.parameters.layer, products: memory.products.layers.dense,
+        parameters: memory.parameters.layer, products: products.layers.dense,
         partlyComputed: partly(shape.layerParameters(.dense)) + ofHeads, copies: stageLayers[stage].dense, uses: 2)
     ]
     if stageLayers[stage].experts > 0 {
       parts.append(
         Part(
-          parameters: memory.parameters.layers.experts, products: memory.products.layers.experts,
+          parameters: memory.parameters.layers.experts, products: products.layers.experts,
           partlyComputed: partly(shape.layerParameters(.experts)) + ofHeads, copies: stageLayers[stage].experts, uses: 2
         ))
     }
@@ -355,7 +364,7 @@ struct TrafficFold {
       if shape.predictionDepth > 0 {
         parts.append(
           Part(
-            parameters: memory.parameters.prediction, products: memory.products.prediction,
+            parameters: memory.parameters.prediction, products: products.prediction,
             partlyComputed: partly(shape.predictionLayerParameters) + ofHeads, copies: shape.predictionDepth, uses: 2))
       }
     }

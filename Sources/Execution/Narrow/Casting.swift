@@ -10,8 +10,11 @@ struct Casting: Sendable {
   var windows = RoundingChoices.Windows()
   /// Of a rank, or of the reference, where scales are those of earlier iterations.
   var history: ScaleHistory?
-  /// Whether what ranks have seen is brought together at the end of an iteration; false only where a test forgets that.
+  /// Whether a rank heeds what others have seen: at the end of an iteration, and of weights that they divide; false only where a
+  /// test forgets that.
   var sharesLargest = true
+  /// Whether weights are cast from the optimizer's own, before they are gathered, and not from what is stored and was gathered.
+  var castsMasters = false
   /// How many ranks' parts the reference has of a tensor at once, each of which is cast by itself; ranks have one.
   var parts = Parts()
 
@@ -82,19 +85,47 @@ struct Casting: Sendable {
     for tensor in layout.tensors where tensor.name.isOfLinearLayer {
       guard let cast = cast(operand, of: tensor, step: step) else { return buffer }
       let count = partCount(tensor)
-      let firstRow = tensor.division == .rows ? layout.tensorIndex * tensor.rowCount : 0
-      let firstColumn = tensor.division == .columns ? layout.tensorIndex * tensor.columnCount : 0
-      let numbers = Array(firstRow..<firstRow + tensor.rowCount)
       for rows in (0..<tensor.rowCount).divided(tensor.division == .rows ? count : 1) {
         for columns in (0..<tensor.columnCount).divided(tensor.division == .columns ? count : 1) {
           let largest = cast.apply(
-            OperandCast.Region(rows: Array(rows), rowNumbers: numbers, columns: columns, firstColumn: firstColumn),
-            to: &buffer, offset: tensor.offset, width: tensor.columnCount)
+            region(of: tensor, layout, rows: rows, columns: columns), to: &buffer, offset: tensor.offset,
+            width: tensor.columnCount)
           history?.see(largest, of: historyKey(operand, of: tensor))
         }
       }
     }
     return buffer
+  }
+
+  /// Casts weights of a part of which a rank has some, and others the others: those of linear layers.
+  ///
+  /// - Parameters:
+  ///   - buffer: of the part, with zeros for weights that the rank does not have.
+  ///   - blocks: their blocks, which take up the scales.
+  ///   - largest: by block the largest magnitude of all its weights.
+  func castShard(
+    _ buffer: inout [Float], _ layout: ParameterLayout, _ blocks: inout WeightBlocks, largest: [Float], step: Int
+  ) {
+    var scales: [BlockScale] = []
+    for (tensor, range) in zip(layout.tensors.filter(\.name.isOfLinearLayer), blocks.ranges) {
+      guard let cast = cast(.weight, of: tensor, step: step) else { return }
+      let seen = cast.apply(
+        region(of: tensor, layout, rows: 0..<tensor.rowCount, columns: 0..<tensor.columnCount), to: &buffer,
+        offset: tensor.offset, width: tensor.columnCount, blocksLargest: largest[range], scales: &scales)
+      history?.see(seen, of: historyKey(.weight, of: tensor))
+    }
+    blocks.scales = scales
+  }
+
+  /// A part of a weight.
+  private func region(
+    of tensor: ParameterLayout.Tensor, _ layout: ParameterLayout, rows: Range<Int>, columns: Range<Int>
+  ) -> OperandCast.Region {
+    let firstRow = tensor.division == .rows ? layout.tensorIndex * tensor.rowCount : 0
+    let firstColumn = tensor.division == .columns ? layout.tensorIndex * tensor.columnCount : 0
+    return OperandCast.Region(
+      rows: Array(rows), rowNumbers: Array(firstRow..<firstRow + tensor.rowCount), columns: columns,
+      firstColumn: firstColumn)
   }
 
   /// Activations or their gradients as they are multiplied.

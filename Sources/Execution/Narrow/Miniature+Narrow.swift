@@ -6,10 +6,15 @@ extension Miniature {
   /// where the formats have 128, 32 and 16.
   static let blockShare = 8
 
+  /// The format in which its replicas gather weights of products; nil where they gather them as all others.
+  var gatheredFormat: ProductFormat? { narrowProducts?.gatheredFormat }
+
   /// How its ranks cast operands; nil where they do not.
   func casting(seed: UInt64) -> Casting? {
     guard let narrowProducts, narrowProducts.areExecuted else { return nil }
-    return Casting(rules: CastRules(narrowProducts.precision, blockShare: Self.blockShare), seed: seed)
+    var casting = Casting(rules: CastRules(narrowProducts.precision, blockShare: Self.blockShare), seed: seed)
+    casting.castsMasters = gatheredFormat != nil
+    return casting
   }
 }
 

@@ -12,9 +12,9 @@ package struct NarrowProducts: Sendable, Equatable {
   package let precision: Precision
   /// Whether a miniature's products are in the format as well: otherwise they are of what is stored.
   package let areExecuted: Bool
-  /// Whether the plan's replicas gather weights that are cast already. A miniature's gather them as they are stored, and cast
-  /// them afterwards.
-  package let weightsAreGatheredNarrow: Bool
+  /// The format in which replicas gather weights of products that they have cast; nil where they gather weights as they are
+  /// stored, and cast them afterwards.
+  package let gatheredFormat: ProductFormat?
   /// Numbers along a sum that have a scale together; nil where those of a whole tensor have.
   package let blockLength: Int?
   /// What on a rank is not a multiple of them: Transformer Engine's blocks are whole ones.
@@ -26,7 +26,7 @@ package struct NarrowProducts: Sendable, Equatable {
     guard precision.products != nil else { return nil }
     // Losses without gradients, and workers, have no reference that casts.
     areExecuted = plan.strategy.update == .firstOrder
-    weightsAreGatheredNarrow = plan.strategy.holdsNarrowWeights
+    gatheredFormat = plan.strategy.gatheredFormat(plan.job)
     guard case .run(let length) = CastRules(precision)[.input]?.block else {
       blockLength = nil
       widthsOffBlocks = []

@@ -45,6 +45,21 @@ struct OperandCast {
   /// - Returns: the largest magnitude of the region, of what is cast; no number where one of it is none.
   @discardableResult
   func apply(_ region: Region, to elements: inout [Float], offset: Int = 0, width: Int) -> Float {
+    var scales: [BlockScale] = []
+    return apply(region, to: &elements, offset: offset, width: width, blocksLargest: nil, scales: &scales)
+  }
+
+  /// The same of a matrix of which a rank has but some numbers, and others the others.
+  ///
+  /// - Parameters:
+  ///   - elements: with zeros for numbers that the rank does not have.
+  ///   - blocksLargest: the largest magnitude of every block, of all that ranks have of it; nil where all of it is here.
+  ///   - scales: to which those of the blocks are appended, if these are given.
+  @discardableResult
+  func apply(
+    _ region: Region, to elements: inout [Float], offset: Int = 0, width: Int, blocksLargest: ArraySlice<Float>?,
+    scales: inout [BlockScale]
+  ) -> Float {
     let lineCount = isAlongRows ? region.columns.count : region.rows.count
     let length = isAlongRows ? region.rows.count : region.columns.count
     guard lineCount > 0, length > 0 else { return 0 }
@@ -62,7 +77,8 @@ struct OperandCast {
         HadamardTransform.apply(to: &lines, line * length..<(line + 1) * length, length: rule.transformLength)
       }
     }
-    let largest = cast(&lines, lineCount: lineCount, length: length, region)
+    let largest = cast(
+      &lines, lineCount: lineCount, length: length, region, blocksLargest: blocksLargest, scales: &scales)
     var next = 0
     forEachPlace(of: region, offset: offset, width: width) { place in
       elements[place] = lines[next]
@@ -86,25 +102,34 @@ struct OperandCast {
   }
 
   /// - Returns: the largest magnitude of all.
-  private func cast(_ lines: inout [Float], lineCount: Int, length: Int, _ region: Region) -> Float {
+  private func cast(
+    _ lines: inout [Float], lineCount: Int, length: Int, _ region: Region, blocksLargest: ArraySlice<Float>?,
+    scales: inout [BlockScale]
+  ) -> Float {
     lines.withUnsafeMutableBufferPointer { lines in
-      let largest = Self.largest(lines, 0..<lineCount, 0..<length, length: length)
-      guard largest != 0 else { return 0 }
-      let (along, across) =
-        switch rule.block {
-        case .tensor: (length, lineCount)
-        case .run(let count): (count, 1)
-        case .square(let count): (count, count)
-        }
+      let largest =
+        blocksLargest?.reduce(0, ScaleHistory.larger)
+        ?? Self.largest(lines, 0..<lineCount, 0..<length, length: length)
+      guard largest != 0 else {
+        scales += (blocksLargest ?? []).map { _ in .one }
+        return 0
+      }
+      let (along, across) = rule.block.lengths(along: length, across: lineCount)
       let number = rule.number, isStochastic = rule.isStochastic, isFree = window == 0
       var notes: [(key: UInt64, code: Float)] = []
+      let firstScale = scales.count
       for firstLine in stride(from: 0, to: lineCount, by: across) {
         let blockLines = firstLine..<min(firstLine + across, lineCount)
         for first in stride(from: 0, to: length, by: along) {
           let block = first..<min(first + along, length)
-          let scale = scale(
-            ofLargest: Self.largest(lines, blockLines, block, length: length), tensor: largest, notes: &notes
-          ) { key(region, line: firstLine, at: first).appending(-1) }
+          // Of given blocks as many have their scale as were gone through before.
+          let ofBlock =
+            blocksLargest.map { $0[$0.startIndex + scales.count - firstScale] }
+            ?? Self.largest(lines, blockLines, block, length: length)
+          let scale = scale(ofLargest: ofBlock, tensor: largest, notes: &notes) {
+            key(region, line: firstLine, at: first).appending(-1)
+          }
+          if blocksLargest != nil { scales.append(scale) }
           let window = self.window * largest * scale.factor
           for line in blockLines {
             for at in block {

@@ -113,7 +113,11 @@ struct SerialReference: Sendable {
   private func step(
     _ index: Int, sequences: Range<Int>, states: inout [OptimizerState], choices: inout [Int: [Int: [Int]]]
   ) -> (loss: Double, gradientNorm: Double) {
-    let cast = PassWeights(states.map { $0.masters.map(shard.arithmetic.rounded) }, layouts, shard.casting, step: index)
+    let stored = zip(layouts, states).map { layout, state in
+      shard.casting?.castsMasters == true
+        ? layout.stored(state.masters, shard.arithmetic) : state.masters.map(shard.arithmetic.rounded)
+    }
+    let cast = PassWeights(stored, layouts, shard.casting, step: index)
     var gradients = layouts.map { [Float](repeating: 0, count: $0.count) }
     var loss = 0.0
     for first in stride(from: sequences.lowerBound, to: sequences.upperBound, by: microBatch) {

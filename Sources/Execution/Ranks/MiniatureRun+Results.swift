@@ -47,7 +47,9 @@ extension MiniatureRun {
         let place = part.layout.tensorIndex
         var shard =
           shards[part.part]?[place] ?? (part.layout, [Float](repeating: .nan, count: part.layout.count))
-        for (element, value) in zip(part.owned, state.keptParameters(index)) {
+        for (element, value) in zip(
+          part.order?.elements[part.owned] ?? Array(part.owned)[...], state.keptParameters(index))
+        {
           if shard.values[element].isNaN { shard.values[element] = value }
           // Replicas that do not shard hold the same numbers.
           if shard.values[element].bitPattern != value.bitPattern { agree = false }

@@ -27,6 +27,8 @@ struct MiniatureRun {
           prepared, shares: shares, all: all, setting: settingOfRank[prepared.program.rank] ?? setting))
     }
     network = Network(rankCount: programs.count, usesThreads: usesThreads, delay: delay)
+    // What was cast before the first iteration counts for the cast at its end.
+    if setting.gathersNarrow { shareLargest() }
   }
 
   /// Turns that the ranks have taken in the last iteration, with those in which all have waited.

@@ -34,6 +34,10 @@ struct NumericMachine: Machine {
   private(set) var passCount = 0
 
   private var running: [Running?]
+  /// Of a gather of weights that are cast before, what ranks tell each other of them.
+  var told: [ToldLargest?]
+  /// Bytes of that in the iterations so far: apart from those that are counted, see ``MiniatureRun/shareLargest()``.
+  var toldBytes = 0
   /// Of a routed exchange that has begun, what has come from each rank of its group so far.
   var routed: [RoutedRows?]?
   /// The clock when a pass' input was sent, and when a pass ended here.
@@ -50,6 +54,7 @@ struct NumericMachine: Machine {
       setting: setting, place: setting.shape.mesh.coordinates(ofRank: number), parts: prepared.program.parts)
     sentBytes = [Int](repeating: 0, count: setting.shape.mesh.worldSize * TrafficKind.allCases.count)
     running = [Running?](repeating: nil, count: prepared.streams.count)
+    told = [ToldLargest?](repeating: nil, count: prepared.streams.count)
     let schedule = setting.shape.schedule, stage = state.place[.pipeline], passes = schedule.steps(ofStage: stage)
     var partners: [PipelineStep: PipelineStep] = [:]
     for index in passes.indices.dropLast() where schedule.isPaired(index, ofStage: stage) {
@@ -79,6 +84,7 @@ struct NumericMachine: Machine {
     case .receive(let transfer): return transfer.peer
     case .collective(let collective) where state.isRagged(collective): return awaitedSender(of: collective)
     case .collective(let collective):
+      if let told = told[step.stream.index] { return told.awaitedRank }
       guard let running = running[step.stream.index], let share = shares[index], running.round < share.rounds.count
       else { return nil }
       let round = share.rounds[running.round]
@@ -197,6 +203,7 @@ struct NumericMachine: Machine {
       now = begun
       running[stream] = nil
     } else {
+      guard try tellLargest(of: collective, index, of: program, network) else { return false }
       now = Running(buffer: state.load(collective.operand, of: collective, chunk: share.chunk))
       guard now.buffer.count == collective.elementCount else {
         throw .size(

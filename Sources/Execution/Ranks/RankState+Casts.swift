@@ -25,6 +25,12 @@ extension RankState {
   mutating func weights(_ part: ModelPart, forward: Bool) -> [Float] {
     let index = index(of: part)
     guard let casting = shard.casting else { return parts[index].weights }
+    if parts[index].narrow != nil {
+      // They were cast before they were gathered, alike for both directions.
+      let weights = parts[index].weights
+      castWeights[part] = CastWeights(step: step, forward: weights, backward: weights)
+      return weights
+    }
     if let known = castWeights[part], known.step == step { return forward ? known.forward : known.backward }
     let weights = parts[index].weights, layout = parts[index].layout
     let both = casting.weights(weights, layout, step: step)

@@ -29,6 +29,7 @@ extension RankState {
     case .exchanged(let exchange, let part, let hop):
       switch exchange.content {
       case .weights, .updatedWeights:
+        if gathersNarrow(exchange, part) { return placed(narrowShard(exchange, of: part, byteCount: chunk.count)) }
         let shard = gatheredShard(exchange, of: part)
         guard let quantisation = collective.quantisation else { return placed(shard) }
         return placed(quantised(shard, quantisation, wordCount: chunk.count))
@@ -64,7 +65,12 @@ extension RankState {
     case .arrived(let pass): arrived[pass] = activation(buffer, of: collective, chunk: chunk)
     case .exchanged(let exchange, let part, let hop):
       switch exchange.content {
-      case .weights, .updatedWeights: storeWeights(dequantised(buffer, of: collective), exchange, of: part)
+      case .weights, .updatedWeights:
+        if gathersNarrow(exchange, part) {
+          storeNarrow(buffer, exchange, of: part)
+        } else {
+          storeWeights(dequantised(buffer, of: collective), exchange, of: part)
+        }
       case .gradient:
         if let hop, let quantisation = collective.quantisation {
           hopStore(buffer, exchange, of: part, hop, of: collective, quantisation)

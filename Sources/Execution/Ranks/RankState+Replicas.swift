@@ -40,8 +40,10 @@ extension RankState {
   }
 
   /// Some of the weights that this rank keeps of a part.
-  private func keptWeights(_ index: Int, _ range: Range<Int>) -> [Float] {
-    guard parts[index].shardsWeights else { return Array(parts[index].weights[range]) }
+  func keptWeights(_ index: Int, _ range: Range<Int>) -> [Float] {
+    guard parts[index].shardsWeights else {
+      return parts[index].order?.elements[range].map { parts[index].weights[$0] } ?? Array(parts[index].weights[range])
+    }
     let first = range.lowerBound - parts[index].ranges.weights.lowerBound
     return Array(parts[index].weightShard[first..<first + range.count])
   }
@@ -49,7 +51,11 @@ extension RankState {
   /// Replaces some of the weights that this rank keeps of a part.
   mutating func keepWeights(_ values: [Float], _ index: Int, _ range: Range<Int>) {
     guard parts[index].shardsWeights else {
-      parts[index].weights.replaceSubrange(range, with: values)
+      if let order = parts[index].order {
+        for (element, value) in zip(order.elements[range], values) { parts[index].weights[element] = value }
+      } else {
+        parts[index].weights.replaceSubrange(range, with: values)
+      }
       return
     }
     let first = range.lowerBound - parts[index].ranges.weights.lowerBound
@@ -97,12 +103,19 @@ extension RankState {
   mutating func takeGradient(_ exchange: Exchange, of part: ModelPart?) -> [Float] {
     guard let part else {
       let parts = indices(of: nil, exchange).map { self.parts[$0] }
-      return exchange.divisor > 1 ? parts.flatMap { $0.gradient[$0.owned] } : parts.flatMap(\.gradient)
+      guard exchange.divisor == 1 else { return parts.flatMap { $0.gradient($0.owned) } }
+      guard let order = parts.lazy.compactMap(\.order).first else { return parts.flatMap(\.gradient) }
+      // Shard after shard.
+      return (0..<order.shardCount).flatMap { shard in
+        parts.flatMap { part in part.gradient(part.order?.places(ofShards: shard..<shard + 1) ?? 0..<0) }
+      }
     }
     let index = index(of: part)
     switch exchange.family {
     case .weights, .gradients:
-      let gradient = exchange.divisor == 1 ? parts[index].gradient : parts[index].reduced
+      let gradient =
+        exchange.divisor > 1
+        ? parts[index].reduced : parts[index].order?.ordered(parts[index].gradient) ?? parts[index].gradient
       parts[index].gradient = []
       parts[index].reduced = []
       return setting.arithmetic == .fp32 ? gradient : gradient.map(setting.arithmetic.rounded)
@@ -117,7 +130,11 @@ extension RankState {
       var next = 0
       for index in indices(of: nil, exchange) {
         let range = parts[index].sharding.optimizerDegree == 1 ? 0..<parts[index].layout.count : parts[index].owned
-        parts[index].gradient.replaceSubrange(range, with: values[next..<next + range.count])
+        if let order = parts[index].order {
+          for (element, value) in zip(order.elements[range], values[next...]) { parts[index].gradient[element] = value }
+        } else {
+          parts[index].gradient.replaceSubrange(range, with: values[next..<next + range.count])
+        }
         next += range.count
       }
       return

@@ -54,7 +54,7 @@ extension RankState {
   /// The accumulated gradient of what this rank updates of a part.
   private func ownedGradient(_ index: Int) -> ArraySlice<Float> {
     parts[index].shardsGradients
-      ? parts[index].gradientShard[parts[index].ownedInGradientShard] : parts[index].gradient[parts[index].owned]
+      ? parts[index].gradientShard[parts[index].ownedInGradientShard] : parts[index].gradient(parts[index].owned)
   }
 
   /// Sum of squares of numbers of the elements that this rank updates, each parameter of the model on exactly one rank.
@@ -68,9 +68,13 @@ extension RankState {
       let gradient = values(index)
       // The embedding's stage answers for a matrix that two stages hold.
       let copy = part.layout.tokenTableCopy ?? 0..<0
-      for range in part.owned.without(copy) where !range.isEmpty {
-        let first = gradient.startIndex + range.lowerBound - part.owned.lowerBound
-        squares += part.layout.sumOfSquares(gradient: gradient[first..<first + range.count], range: range)
+      var next = gradient.startIndex
+      for run in part.order?.runs(of: part.owned) ?? [part.owned] {
+        for range in run.without(copy) where !range.isEmpty {
+          let first = next + range.lowerBound - run.lowerBound
+          squares += part.layout.sumOfSquares(gradient: gradient[first..<first + range.count], range: range)
+        }
+        next += run.count
       }
     }
     return squares
@@ -99,11 +103,21 @@ extension RankState {
       for element in parts[index].gradientShard.indices { parts[index].gradientShard[element] = 0 }
     }
     step += 1
+    for index in parts.indices where parts[index].narrow != nil {
+      parts[index].narrow?.isCast = false
+      // Nobody has another part of them, and nobody gathers them.
+      if parts[index].sharding.optimizerDegree == 1 { castShard(index, largest: ownLargest(index)) }
+    }
     if isOuter { rounds.scalars.append(scalars) }
   }
 }
 
 extension RankState.Part {
+  /// The gradient of some elements of shards.
+  func gradient(_ places: Range<Int>) -> ArraySlice<Float> {
+    order.map { $0.elements[places].map { gradient[$0] }[...] } ?? gradient[places]
+  }
+
   /// The elements that this rank updates, counted from the first of its shard of the gradient.
   var ownedInGradientShard: Range<Int> {
     owned.lowerBound - ranges.gradients.lowerBound..<owned.upperBound - ranges.gradients.lowerBound

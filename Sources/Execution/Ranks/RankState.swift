@@ -54,6 +54,11 @@ struct RankState {
     let layout: ParameterLayout
     /// What this rank keeps of the part's weights, gradient and optimizer states.
     let ranges: ShardRanges
+    /// The order in which the elements of shards lie: where weights are gathered as they are multiplied. Otherwise they lie as in
+    /// the layout.
+    let order: ShardOrder?
+    /// How weights that are gathered so are cast; nil where there are none.
+    var narrow: NarrowWeights?
     /// As passes use them. Where weights are sharded empty but between gather and drop.
     var weights: [Float]
     /// Where they are sharded or lie on the host, the weights of `ranges.weights`.
@@ -215,6 +220,7 @@ struct RankState {
     // Where whole gradients are kept, everything on the rank is cut at once, otherwise each part: routed experts and all
     // else apart from each other.
     var offsets = [0, 0]
+    let orders = shardOrders(of: layouts)
     for layout in layouts {
       let sharding = setting.shape.sharding(of: layout.part), mesh = setting.shape.mesh(of: layout.part)
       let replica = mesh.replica(ofRank: number), scope = layout.part.isOfExperts ? 1 : 0
@@ -222,7 +228,10 @@ struct RankState {
         sharding.ranges(ofReplica: replica, replicaCount: mesh.replicaCount, elementCount: elementCount)
       }
       var ranges = ranges(of: layout.count)
-      if sharding.gradientDegree == 1 {
+      let order = orders[layout.part]
+      if let order {
+        ranges = order.ranges(sharding)
+      } else if sharding.gradientDegree == 1 {
         let all = layouts.reduce(0) { $0 + ($1.part.isOfExperts == layout.part.isOfExperts ? $1.count : 0) }
         let offset = offsets[scope]
         let common = sharding.ranges(ofReplica: replica, replicaCount: mesh.replicaCount, elementCount: all).optimizer
@@ -234,13 +243,15 @@ struct RankState {
       offsets[scope] += layout.count
       let shardsWeights = sharding.weightDegree > 1, shardsGradients = sharding.gradientDegree > 1
       let initial = layout.initialValues(seed: shard.seed)
-      let weights = initial.map(setting.arithmetic.rounded)
+      let (weights, narrow) = initialWeights(initial, of: layout)
+      let ordered = order?.ordered(weights) ?? weights
       partIndex[layout.part] = parts.count
       let isHosted = setting.shape.isHosted(layout.part)
       if isZerothOrder {
         parts.append(
           Part(
-            part: layout.part, layout: layout, ranges: ranges, weights: shardsWeights || isHosted ? [] : weights,
+            part: layout.part, layout: layout, ranges: ranges, order: nil,
+            weights: shardsWeights || isHosted ? [] : weights,
             weightShard: shardsWeights || isHosted ? Array(weights[ranges.weights]) : [], gradient: [],
             gradientShard: [], optimizer: DividedOptimizer(masters: [], settings: setting.optimizer),
             sharding: sharding, replica: replica))
@@ -249,11 +260,12 @@ struct RankState {
       }
       parts.append(
         Part(
-          part: layout.part, layout: layout, ranges: ranges, weights: shardsWeights ? [] : weights,
-          weightShard: shardsWeights ? Array(weights[ranges.weights]) : [],
+          part: layout.part, layout: layout, ranges: ranges, order: order, narrow: narrow,
+          weights: shardsWeights ? [] : weights, weightShard: shardsWeights ? Array(ordered[ranges.weights]) : [],
           gradient: shardsGradients ? [] : [Float](repeating: 0, count: layout.count),
           gradientShard: shardsGradients ? [Float](repeating: 0, count: ranges.gradients.count) : [],
-          optimizer: DividedOptimizer(masters: Array(initial[ranges.optimizer]), settings: setting.optimizer),
+          optimizer: DividedOptimizer(
+            masters: Array((order?.ordered(initial) ?? initial)[ranges.optimizer]), settings: setting.optimizer),
           sharding: sharding, replica: replica))
     }
     if isZerothOrder { return }

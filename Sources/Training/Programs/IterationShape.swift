@@ -15,6 +15,8 @@ package struct IterationShape: Sendable {
   package let devicesPerNode: Int
   /// How the collectives of each group are routed.
   package let routes: CollectiveRoutes
+  /// The format in which weights of products are gathered; nil where they are as all others.
+  package let gatheredFormat: ProductFormat?
   /// Which layers have experts.
   let kinds: LayerKinds
   /// By layer.
@@ -24,13 +26,16 @@ package struct IterationShape: Sendable {
   /// By moment.
   let exchanges: [[Exchange]]
 
-  /// - Parameter domainSize: consecutive ranks whose devices reach each other over links of their own; nil for a node's.
+  /// - Parameters:
+  ///   - domainSize: consecutive ranks whose devices reach each other over links of their own; nil for a node's.
+  ///   - gatheredFormat: nil for the strategy's own, see ``Documents/Strategy/gatheredFormat(_:)``.
   /// - Precondition: the strategy breaks no rule for the job (``Strategy/violation(job:deviceCount:hasFlashAttention:allowsEmptyStages:interleavesLargerGroups:)``),
   ///   the split has the strategy's stages and chunks, the schedule is of the strategy's stages and micro-batches.
   package init(
     job: TrainingJob, strategy: Strategy, split: Split,
     schedule: PipelineSchedule, paddedVocabularySize: Int, maximumGradientNorm: Double? = 1,
-    devicesPerNode: Int = .max, domainSize: Int? = nil, routes: CollectiveRoutes = CollectiveRoutes()
+    devicesPerNode: Int = .max, domainSize: Int? = nil, routes: CollectiveRoutes = CollectiveRoutes(),
+    gatheredFormat: ProductFormat? = nil
   ) {
     precondition(
       split.stageCount == schedule.stageCount && split.chunkCount == schedule.chunkCount,
@@ -44,6 +49,7 @@ package struct IterationShape: Sendable {
     self.maximumGradientNorm = maximumGradientNorm
     self.devicesPerNode = devicesPerNode
     self.routes = routes
+    self.gatheredFormat = gatheredFormat ?? strategy.gatheredFormat(job)
     kinds = LayerKinds(of: job.model)
     let recipe = Recipe(
       job: job, strategy: strategy, vocabularySize: paddedVocabularySize,

@@ -108,7 +108,8 @@ package struct Exchange: Sendable, Hashable {
   /// Bytes on the wire of elements where nothing is quantised.
   ///
   /// Weights that are held in a narrow format are gathered in it, all that one collective gathers at once: as PyTorch's FSDP
-  /// has them, each shard in its part of one buffer of bytes.
+  /// has them, each shard in its part of one buffer of bytes. Narrow weights and all others are divided apart, and shards of
+  /// either are filled up to the longest.
   ///
   /// - Parameters:
   ///   - narrowCount: those of them that are weights of products.
@@ -116,9 +117,10 @@ package struct Exchange: Sendable, Hashable {
   package func byteCount(
     elementCount: Int, elementByteCount: Int, narrowCount: Int, format: ProductFormat?
   ) -> Int {
-    let plain = elementCount * elementByteCount
-    guard gathersWeights, let format else { return plain }
-    return plain - narrowCount * elementByteCount + format.gatheredByteCount(weightCount: narrowCount)
+    guard gathersWeights, narrowCount > 0, let format else { return elementCount * elementByteCount }
+    let narrow = (narrowCount + rankCount - 1) / rankCount
+    let others = (elementCount - narrowCount + rankCount - 1) / rankCount
+    return rankCount * (format.gatheredByteCount(weightCount: narrow) + others * elementByteCount)
   }
 
   /// What its bytes count as.

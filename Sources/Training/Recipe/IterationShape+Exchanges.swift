@@ -85,12 +85,12 @@ extension IterationShape {
     exchange.byteCount(
       elementCount: elementCount(of: exchange, part: part, stage: stage),
       elementByteCount: exchange.elementByteCount(job),
-      narrowCount: narrowCount(of: exchange, part: part, stage: stage), format: strategy.gatheredFormat(job))
+      narrowCount: narrowCount(of: exchange, part: part, stage: stage), format: gatheredFormat)
   }
 
   /// Of the elements of an exchange those that are gathered in the format that they are multiplied in.
   package func narrowCount(of exchange: Exchange, part: ModelPart?, stage: Int) -> Int {
-    guard exchange.gathersWeights, strategy.gatheredFormat(job) != nil else { return 0 }
+    guard exchange.gathersWeights, gatheredFormat != nil else { return 0 }
     if let part { return productParameterCount(of: part) }
     return parameters(ofStage: stage).entries.reduce(0) {
       $0 + ($1.part.isOfExperts == exchange.isOfExperts ? productParameterCount(of: $1.part) : 0)
@@ -161,7 +161,7 @@ extension IterationShape {
     if narrow > 0 {
       let bytes = exchange.byteCount(
         elementCount: count, elementByteCount: exchange.elementByteCount(job),
-        narrowCount: elementCount(of: exchange, rank: rank, whole: narrow), format: strategy.gatheredFormat(job))
+        narrowCount: elementCount(of: exchange, rank: rank, whole: narrow), format: gatheredFormat)
       return [collective(exchange.kind, over: group, elementCount: bytes, isOfBytes: true)]
     }
     return [collective(exchange.kind, over: group, elementCount: count)]
