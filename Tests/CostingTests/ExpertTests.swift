@@ -48,6 +48,35 @@ import Training
     }
   }
 
+  /// Seconds of exchanges by hand: an all-to-all has a latency for each peer, and its weights are a message of their own; one kernel
+  /// that sends to all at once has the slowest hop's, and weights travel in its messages.
+  @Test(arguments: [Strategy.Dispatcher.allToAll, .hybridEP])
+  func latenciesOfWaysOfTokens(dispatcher: Strategy.Dispatcher) throws {
+    let cluster = try Shipped.catalog.cluster("gb200-nvl72-64")
+    let job = try TrainingJob(
+      model: Self.model("qwen3-235b-a22b"), sequenceLength: 4_096, globalBatch: 1_024, precision: .bf16)
+    var strategy = Strategy(mesh: [.data: cluster.deviceCount], zeroStage: .optimizer, usesFlashAttention: true)
+    strategy.expertDegree = 32
+    strategy.dispatcher = dispatcher
+    let links = LayoutLinks(strategy.mesh, on: Fabric(cluster))
+    let recipe = Recipe(job: job, strategy: strategy, vocabularySize: job.model.vocabularySize, devicesPerNode: 64)
+    let groups = links.expertGroups(of: strategy, recipe)
+    let fabric = cluster.device.fabric, peers = 31.0, share = peers / 32 / (900e9 * fabric.scaleUpEfficiency)
+    var seen = 0
+    for case .collective(let collective) in recipe.steps(.expertBlock, .forward) where collective.ranks == .expertGroup
+    {
+      let ofBytes = Double(collective.byteCount) * share
+      let isWeights = collective.operand == .routed(.weights)
+      let expected =
+        dispatcher == .allToAll
+        ? fabric.collectiveSeconds + peers * fabric.scaleUpLatencySeconds + ofBytes
+        : isWeights ? ofBytes : fabric.collectiveSeconds + fabric.scaleUpLatencySeconds + ofBytes
+      #expect(agrees(groups.seconds(of: collective), expected, relative: 1e-9), "\(collective)")
+      seen += 1
+    }
+    #expect(seen == 3)
+  }
+
   /// DeepSeek-V3: a token's experts are from 4 of 8 groups, which lie on 8 nodes.
   @Test func groupsOfExpertsLimitNodesAndRanks() throws {
     let (recipe, experts) = try Self.experts("deepseek-v3", 64, .deepEP, devicesPerNode: 8)

@@ -14,7 +14,7 @@ import Training
 ///
 /// In an all-to-all, of S bytes that a rank has for all, itself included, every other rank gets 1/n straight from it:
 /// Σ over levels (ranks that are reached through the level) · (α + S/n/B), B what the device's own link to the level, or its
-/// part of a shared one, allows.
+/// part of a shared one, allows. A kernel that writes to all at once has the slowest hop's α once.
 ///
 /// Each takes γ besides, once for every collective that it is made of: the launch of its kernel, and the ranks finding
 /// each other. Measured all-reduces of 1 MB on eight A100 take 90 µs, of which their fourteen steps are a small part.
@@ -99,8 +99,19 @@ package struct CommunicationGroup: Sendable, Equatable {
   func allToAllSeconds(byteCount: Double) -> Double {
     guard rankCount > 1 else { return 0 }
     if let price = measured?.price(of: .allToAll) { return price.seconds(byteCount: byteCount) }
-    return collectiveSeconds + allToAllLatencySeconds + byteCount * allToAllSecondsPerByte
+    return collectiveSeconds + allToAllLatencySeconds + addedAllToAllSeconds(byteCount: byteCount)
   }
+
+  /// The same by one kernel that writes to all peers at once, as DeepEP's and HybridEP's do: one hop's latency in place of one
+  /// of each peer's.
+  func fusedAllToAllSeconds(byteCount: Double) -> Double {
+    guard rankCount > 1 else { return 0 }
+    if let price = measured?.price(of: .allToAll) { return price.seconds(byteCount: byteCount) }
+    return collectiveSeconds + latencySeconds + addedAllToAllSeconds(byteCount: byteCount)
+  }
+
+  /// What so many bytes more make an all-to-all longer, seconds.
+  func addedAllToAllSeconds(byteCount: Double) -> Double { byteCount * allToAllSecondsPerByte }
 
   /// Seconds for every rank to send its neighbour in a ring so many bytes: α + S/B, a transfer and no collective.
   func shiftSeconds(byteCount: Double) -> Double {

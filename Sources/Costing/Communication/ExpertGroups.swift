@@ -4,10 +4,13 @@ import Training
 /// The slowest groups of ranks among which tokens go to their experts and back.
 struct ExpertGroups: Sendable {
   private let experts, inside, across, tensor, tokens: CommunicationGroup
+  /// Whether one kernel sends a token to all ranks that have any of its experts, its weights with it.
+  private let sendsOnce: Bool
 
-  static let none = ExpertGroups { _ in .alone }
+  static let none = ExpertGroups(sendsOnce: false) { _ in .alone }
 
-  private init(_ group: (TensorCollective.Ranks) -> CommunicationGroup) {
+  private init(sendsOnce: Bool, _ group: (TensorCollective.Ranks) -> CommunicationGroup) {
+    self.sendsOnce = sendsOnce
     experts = group(.expertGroup)
     inside = group(.expertsInside)
     across = group(.expertsAcross)
@@ -17,12 +20,22 @@ struct ExpertGroups: Sendable {
 
   /// - Parameter nodeCount: nodes that the ranks of a group which divide experts lie on.
   init(_ strategy: Strategy, nodeCount: Int, links: LayoutLinks) {
-    self.init { links.slowest(strategy.expertSpacing($0, nodeCount: nodeCount)) }
+    self.init(sendsOnce: strategy.dispatcher.sendsOnce) {
+      links.slowest(strategy.expertSpacing($0, nodeCount: nodeCount))
+    }
   }
 
   /// Seconds on the links of one collective, whatever hides it.
   func seconds(of collective: TensorCollective) -> Double {
-    group(of: collective.ranks).seconds(of: collective.kind, byteCount: Double(collective.byteCount))
+    let group = group(of: collective.ranks), byteCount = Double(collective.byteCount)
+    guard sendsOnce, collective.kind == .allToAll else {
+      return group.seconds(of: collective.kind, byteCount: byteCount)
+    }
+    switch collective.operand {
+    // What is sent anyway has them in its messages.
+    case .routed(.weights), .routed(.weightsGradient): return group.addedAllToAllSeconds(byteCount: byteCount)
+    default: return group.fusedAllToAllSeconds(byteCount: byteCount)
+    }
   }
 
   /// Seconds of a block's exchanges in one pass: nothing hides them.
