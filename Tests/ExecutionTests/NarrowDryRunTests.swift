@@ -125,15 +125,20 @@ import Training
   }
 
   /// Random plans, some for many steps or without Adam, hold as wide ones do.
-  @Test func thirtyRandomPlansHold() throws {
-    var random = SeededGenerator(seed: 23)
+  @Test func thirtyRandomPlansHold() throws { try Self.checkRandomPlans(30, of: Self.precisions, seed: 23) }
+
+  /// - Parameter added: keys that each plan has beside its own.
+  static func checkRandomPlans(
+    _ planCount: Int, of precisions: [Precision], seed: UInt64, adding added: String = ""
+  ) throws {
+    var random = SeededGenerator(seed: seed)
     var count = 0
-    while count < 30 {
+    while count < planCount {
       let (pattern, family, isTied, layerCounts, degrees) = SmallPlans.random(&random)
-      let precision = Self.precisions[count % Self.precisions.count]
+      let precision = precisions[count % precisions.count]
       guard
         let plan = try? SmallPlans.plan(
-          pattern, family, isTied: isTied, deviceCount: degrees.worldSize, layers: degrees.layers,
+          pattern + added, family, isTied: isTied, deviceCount: degrees.worldSize, layers: degrees.layers,
           layerCounts: layerCounts, precision: precision),
         let miniature = try? Miniature(of: plan, rankLimit: 16), miniature.unsupported() == nil
       else { continue }

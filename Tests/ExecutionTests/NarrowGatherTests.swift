@@ -176,24 +176,7 @@ import Training
   }
 
   @Test func randomPlansHold() throws {
-    var random = SeededGenerator(seed: 31)
-    var count = 0
-    while count < 20 {
-      let (pattern, family, isTied, layerCounts, degrees) = SmallPlans.random(&random)
-      let precision = Self.precisions[count % Self.precisions.count]
-      guard
-        let plan = try? SmallPlans.plan(
-          pattern + ",narrow_weights=true", family, isTied: isTied, deviceCount: degrees.worldSize,
-          layers: degrees.layers, layerCounts: layerCounts, precision: precision),
-        let miniature = try? Miniature(of: plan, rankLimit: 16), miniature.unsupported() == nil
-      else { continue }
-      count += 1
-      let run = try DryRun(
-        miniature,
-        options: DryRun.Options(
-          stepCount: count % 10 == 0 ? 12 : 2, optimizer: count % 4 == 0 ? .sgd : .planned, seed: UInt64(count)))
-      #expect(run.disagreements.isEmpty, "\(pattern) \(family) \(precision): \(run.disagreements)")
-    }
+    try NarrowDryRunTests.checkRandomPlans(20, of: Self.precisions, seed: 31, adding: ",narrow_weights=true")
   }
 
   // MARK: What is sent

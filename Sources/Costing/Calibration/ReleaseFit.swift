@@ -27,8 +27,7 @@ package struct ReleaseFit: Sendable {
   /// One run of a layout that was measured under several releases.
   private struct Sample {
     let release: String
-    /// Less the mean of the layout.
-    var logSeconds: Double
+    let logSeconds: Double
     let layout: Int
   }
 
@@ -87,11 +86,12 @@ package struct ReleaseFit: Sendable {
     let places = samples.map { sample in names.firstIndex(of: sample.release) ?? 0 }
     let members = Dictionary(grouping: samples.indices, by: { samples[$0].layout })
     let solution = solver.solve { values in
-      func effect(_ index: Int) -> Double { places[index] < values.count ? values[places[index]] : 0 }
+      let left = samples.indices.map { index in
+        samples[index].logSeconds - (places[index] < values.count ? values[places[index]] : 0)
+      }
       return samples.indices.map { index in
-        let others = members[samples[index].layout] ?? []
-        let mean = others.reduce(0) { $0 + effect($1) } / Double(others.count)
-        return samples[index].logSeconds - (effect(index) - mean)
+        let layout = members[samples[index].layout] ?? []
+        return left[index] - layout.reduce(0) { $0 + left[$1] } / Double(layout.count)
       }
     }
     guard solution.hasConverged else { throw .notConverged("releases", steps: CoefficientFit.stepLimit) }
@@ -126,15 +126,7 @@ package struct ReleaseFit: Sendable {
       if place == layouts.count { layouts.append((run, [])) }
       layouts[place].members.append(Sample(release: release, logSeconds: log(seconds), layout: place))
     }
-    return layouts.flatMap { layout -> [Sample] in
-      guard Set(layout.members.map(\.release)).count > 1 else { return [] }
-      let mean = layout.members.reduce(0) { $0 + $1.logSeconds } / Double(layout.members.count)
-      return layout.members.map {
-        var sample = $0
-        sample.logSeconds -= mean
-        return sample
-      }
-    }
+    return layouts.map(\.members).filter { Set($0.map(\.release)).count > 1 }.flatMap { $0 }
   }
 }
 

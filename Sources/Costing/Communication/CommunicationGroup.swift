@@ -96,18 +96,14 @@ package struct CommunicationGroup: Sendable, Equatable {
   }
 
   /// Seconds for every rank to send every other its part of `byteCount` bytes, of which one part stays with the sender.
-  func allToAllSeconds(byteCount: Double) -> Double {
+  ///
+  /// - Parameter isOneKernel: whether one kernel writes to all peers at once, as DeepEP's and HybridEP's do: the slowest hop's latency
+  ///   counts once, in place of one of each peer's.
+  func allToAllSeconds(byteCount: Double, isOneKernel: Bool = false) -> Double {
     guard rankCount > 1 else { return 0 }
     if let price = measured?.price(of: .allToAll) { return price.seconds(byteCount: byteCount) }
-    return collectiveSeconds + allToAllLatencySeconds + addedAllToAllSeconds(byteCount: byteCount)
-  }
-
-  /// The same by one kernel that writes to all peers at once, as DeepEP's and HybridEP's do: one hop's latency in place of one
-  /// of each peer's.
-  func fusedAllToAllSeconds(byteCount: Double) -> Double {
-    guard rankCount > 1 else { return 0 }
-    if let price = measured?.price(of: .allToAll) { return price.seconds(byteCount: byteCount) }
-    return collectiveSeconds + latencySeconds + addedAllToAllSeconds(byteCount: byteCount)
+    return collectiveSeconds + (isOneKernel ? latencySeconds : allToAllLatencySeconds)
+      + addedAllToAllSeconds(byteCount: byteCount)
   }
 
   /// What so many bytes more make an all-to-all longer, seconds.

@@ -34,7 +34,7 @@ struct ExpertGroups: Sendable {
     switch collective.operand {
     // What is sent anyway has them in its messages.
     case .routed(.weights), .routed(.weightsGradient): return group.addedAllToAllSeconds(byteCount: byteCount)
-    default: return group.fusedAllToAllSeconds(byteCount: byteCount)
+    default: return group.allToAllSeconds(byteCount: byteCount, isOneKernel: true)
     }
   }
 

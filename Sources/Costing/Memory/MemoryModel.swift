@@ -58,10 +58,7 @@ package final class MemoryModel: Sendable {
 
     init(of model: ModelDescription, _ strategy: Strategy) {
       let t = strategy.tensorDegree
-      func routed(_ count: ParameterCount) -> Int {
-        count.ofExpertsPerRank(
-          expertDegree: strategy.expertDegree, expertTensorDegree: strategy.expertTensorDegree)
-      }
+      func routed(_ count: ParameterCount) -> Int { MemoryModel.routedPerRank(count, strategy) }
       let ofKinds = ByKind(
         dense: model.layerProductParameters(.dense), experts: model.layerProductParameters(.experts))
       layers = ofKinds.map { $0.perRank(tensorDegree: t) }
@@ -176,10 +173,7 @@ package final class MemoryModel: Sendable {
     let outputMatrix = vocabulary / t * model.hiddenSize
     let copy = strategy.copiesTokenTable(of: model) ? outputMatrix : 0
     let layers = ByKind(dense: model.layerParameters(.dense), experts: model.layerParameters(.experts))
-    func routed(_ count: ParameterCount) -> Int {
-      count.ofExpertsPerRank(
-        expertDegree: strategy.expertDegree, expertTensorDegree: strategy.expertTensorDegree)
-    }
+    func routed(_ count: ParameterCount) -> Int { Self.routedPerRank(count, strategy) }
     let prediction = model.predictionDepth == 0 ? nil : model.predictionLayerParameters
     let ofPrediction = prediction?.perRank(tensorDegree: t) ?? 0
     parameters = RankParameters(
@@ -277,6 +271,11 @@ package final class MemoryModel: Sendable {
     exchange.byteCount(
       elementCount: elementCount, elementByteCount: byteCount(exchange.format), narrowCount: narrowCount,
       format: gatheredFormat)
+  }
+
+  /// Routed experts' part of a count that one rank has.
+  private static func routedPerRank(_ count: ParameterCount, _ strategy: Strategy) -> Int {
+    count.ofExpertsPerRank(expertDegree: strategy.expertDegree, expertTensorDegree: strategy.expertTensorDegree)
   }
 
   /// Whole bytes of a count times a coefficient; a coefficient of 1 leaves the count as it is.
