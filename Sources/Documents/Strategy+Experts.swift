@@ -176,6 +176,12 @@ extension Strategy {
     return job.model.predictionDepth > 1 ? "one layer at most that predicts further tokens" : nil
   }
 
+  /// Whether tensor groups have to divide the sequence as well: of a model with experts their ranks would send every token as
+  /// often as there are of them.
+  package static func needsSequenceParallelism(_ model: ModelDescription, on mesh: Mesh) -> Bool {
+    model.experts != nil && mesh.degree(of: .tensor) > 1
+  }
+
   /// The rule of experts that the strategy breaks for a job; nil if it keeps all.
   func expertViolation(_ job: TrainingJob) -> ExpertViolation? {
     guard let experts = job.model.experts else { return expertDivision == .none ? nil : .noExperts }
@@ -194,8 +200,9 @@ extension Strategy {
     if stageSize % (expertDegree * expertTensorDegree) != 0 {
       return .gridDoesNotFill(ranks: stageSize, expert: expertDegree, tensor: expertTensorDegree)
     }
-    // Ranks of a tensor group would send every token as often as there are of them.
-    if tensorDegree > 1, !usesSequenceParallelism { return .tensorWithoutSequenceParallelism }
+    if !usesSequenceParallelism, Self.needsSequenceParallelism(job.model, on: mesh) {
+      return .tensorWithoutSequenceParallelism
+    }
     if expertTensorDegree > 1, dispatcher.sendsOnce { return .sentOnceWithDividedWidth(dispatcher.rawValue) }
     for degree in [sharding.weightDegree, sharding.gradientDegree, sharding.optimizerDegree]
     where degree > 1 && degree * tensorDegree % (expertDegree * expertTensorDegree) != 0 {

@@ -66,15 +66,17 @@ extension PricedLattice {
     let freedom: StageFreedom
 
     /// Nil where more tokens at a time may need less memory: with fewer passes in flight than order alone would keep, or
-    /// where how the host runs ahead of the device changes; and where parts lie on the host, or devices differ.
-    init?(_ point: Lattice.Point, model: CostModel) {
+    /// where how the host runs ahead of the device changes; and where parts lie on the host.
+    ///
+    /// - Parameters:
+    ///   - globalBatch: the job's.
+    ///   - runsAhead: whether a host that runs ahead of its device adds to what is kept.
+    init?(_ point: Lattice.Point, globalBatch: Int, runsAhead: Bool) {
       var strategy = point.strategy
       let p = strategy.pipelineDegree
-      guard strategy.update != .zerothOrder, !strategy.usesHost, !point.freedom.choosesHostedLayers,
-        !model.cluster.isMixed
-      else { return nil }
-      let microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
-      guard p == 1 || microBatchCount > p || model.framework.memory.pendingActivationFactor == 0 else { return nil }
+      guard strategy.update != .zerothOrder, !strategy.usesHost, !point.freedom.choosesHostedLayers else { return nil }
+      let microBatchCount = strategy.microBatchCount(globalBatch: globalBatch)
+      guard p == 1 || microBatchCount > p || !runsAhead else { return nil }
       let inFlight = strategy.schedule.passesInFlight(
         stageCount: p, microBatchCount: microBatchCount, combines: strategy.overlapsExperts)
       guard inFlight.splitting == .none, inFlight.onFirstStage <= inFlight.passCount else { return nil }
@@ -94,6 +96,10 @@ extension PricedLattice {
     /// Whether any has shard levels.
     let searchesShardLevels: Bool
     let branchIndex: Int
+    // Of the model what every point asks for, since a copy of all of it costs more than the answer.
+    private let globalBatch: Int
+    private let runsAhead: Bool
+    private let isMixed: Bool
     var priced: PricedBranch
     /// Of all shardings of a stage ZeRO's own needs least memory: with levels no verdict is better.
     private var leastMemory: [MemoryClass: [Prediction.Verdict]] = [:]
@@ -114,6 +120,9 @@ extension PricedLattice {
       searchesShardLevels = branch.points.contains { $0.strategy.hasShardLevels }
       self.branchIndex = branchIndex
       self.priced = priced
+      globalBatch = model.job.globalBatch
+      runsAhead = model.framework.memory.pendingActivationFactor != 0
+      isMixed = model.cluster.isMixed
     }
 
     private func unfit(_ point: Lattice.Point) -> Unfit {
@@ -153,7 +162,7 @@ extension PricedLattice {
         return
       }
       let memoryClass = searchesShardLevels ? MemoryClass(point) : nil
-      let tokenClass = TokenClass(point, model: model)
+      let tokenClass = isMixed ? nil : TokenClass(point, globalBatch: globalBatch, runsAhead: runsAhead)
       var verdicts = tokenClass.flatMap { fewestTokens[$0] } ?? PricedLattice.verdicts
       // Both are what is left of all, from the best on.
       if let memoryClass, point.strategy.hasShardLevels, let least = leastMemory[memoryClass],

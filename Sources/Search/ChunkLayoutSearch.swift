@@ -43,7 +43,8 @@ struct ChunkLayoutSearch {
   ) throws(Stopped) -> LayerSplitter.BestSplit? {
     let limit = MemoryLimit(verdict)
     guard let source = StageOptionSource(cost, freedom: freedom, limit: limit) else { return nil }
-    let layouts = cost.chunkLayouts(freedom: freedom, within: limit)
+    let layouts = cost.chunkLayouts(
+      freedom: freedom, within: limit, below: cost.localSeconds(within: cutoffSeconds))
     guard !layouts.isEmpty else { return nil }
     var search = ChunkLayoutSearch(
       cost: cost, source: source, freedom: freedom, cutoffSeconds: cutoffSeconds, scratch: scratch, watch: watch)

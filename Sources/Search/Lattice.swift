@@ -145,9 +145,8 @@ struct Lattice {
     // Fused attention as the mesh's strategies have it, since without they hold more.
     let fuses = base.usesFlashAttention && hasFlashAttention
     func plainest(_ mesh: Mesh) -> Strategy {
-      // Tensor groups of a model with experts divide the sequence as well.
       Strategy(mesh: mesh).with(\.usesFlashAttention, fuses).with(
-        \.usesSequenceParallelism, model.job.model.experts != nil && mesh.degree(of: .tensor) > 1
+        \.usesSequenceParallelism, Strategy.needsSequenceParallelism(model.job.model, on: mesh)
       ).withPlainestExchange(
         job: model.job, pattern: pattern, capabilities: capabilities)
     }
@@ -257,7 +256,12 @@ struct Lattice {
       }
     }
     let schedules = offered(schedules(mesh)) { $0.refusal(of: $1) }
-    let sequenceParallelisms = offered(sequenceParallelisms(mesh)) { $0.refusal(ofSequenceParallelism: $1, on: mesh) }
+    var sequenceParallelisms = offered(sequenceParallelisms(mesh)) { $0.refusal(ofSequenceParallelism: $1, on: mesh) }
+    sequenceParallelisms.removeAll { isUsed in
+      guard Strategy.needsSequenceParallelism(job.model, on: mesh), !isUsed else { return false }
+      rejections[ExpertViolation.tensorWithoutSequenceParallelism.rule, default: 0] += 1
+      return true
+    }
     let recomputations = offered(recomputations) { $0.refusal(of: $1) }
     let divisions = expertDivisions(mesh)
     let exchanges = contextExchanges(mesh).flatMap { exchange in divisions.map { exchange.with($0) } }

@@ -72,7 +72,14 @@ struct LayerSplitter {
       guard let source = StageOptionSource(cost, freedom: freedom, limit: limitOfMemory) else { return nil }
       return bestOfEvenSplits(of: cost, source, scratch: &scratch)
     }
-    guard let options = try StageOptions(cost, freedom: freedom, limit: limitOfMemory, watch: watch) else { return nil }
+    guard
+      let options = try StageOptions(
+        cost, freedom: freedom, limit: limitOfMemory, below: cost.localSeconds(within: cutoffSeconds), watch: watch)
+    else {
+      // They may fit, but not below the cutoff.
+      return cutoffSeconds.isFinite
+        ? BestSplit(split: nil, iterationSeconds: .infinity, lowerBoundSeconds: cutoffSeconds, isExhausted: true) : nil
+    }
     var known: (chosen: [StageOption], seconds: Double)?
     var useful = options
     var limit = Double.infinity

@@ -76,27 +76,31 @@ struct PricedLattice: Sendable {
   let order: [Int]
   let branches: [BranchCosts]
   /// Strategies that fit with no split, in the lattice's order.
-  let unfit: [Unfit]
+  let unfit: FlattenSequence<[[Unfit]]>
   /// Of those that want for memory of the nodes alone, the one that wants least; nil where none does.
   let leastHostShort: HostShort?
   let rejections: [String: Int]
   let enumeratedCount: Int
 
-  var memoryRejectedCount: Int { unfit.count }
+  let memoryRejectedCount: Int
 
   /// - Parameters:
   ///   - branches: in the lattice's order.
   ///   - rejections: where enumeration was cut above them.
   private init(_ branches: [PricedBranch], rejections: [String: Int]) {
-    candidates = branches.flatMap(\.candidates)
-    unfit = branches.flatMap(\.unfit)
+    // Room is made once: there are a hundred thousand of them.
+    var candidates: [Candidate] = []
+    candidates.reserveCapacity(branches.reduce(0) { $0 + $1.candidates.count })
+    for branch in branches { candidates += branch.candidates }
+    self.candidates = candidates
+    unfit = branches.map(\.unfit).joined()
+    memoryRejectedCount = branches.reduce(0) { $0 + $1.unfit.count }
     leastHostShort = branches.compactMap(\.leastHostShort).min { $0.hostBytes < $1.hostBytes }
     self.branches = branches.map(\.costs)
     var rejections = rejections
     for branch in branches { rejections.merge(branch.rejections, uniquingKeysWith: +) }
     self.rejections = rejections
     enumeratedCount = branches.reduce(0) { $0 + $1.enumeratedCount } + rejections.values.reduce(0, +)
-    let candidates = candidates
     order = candidates.indices.sorted {
       (candidates[$0].boundSeconds, $0) < (candidates[$1].boundSeconds, $1)
     }

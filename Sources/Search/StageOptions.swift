@@ -54,10 +54,13 @@ struct StageOptions {
   /// Options between two questions whether to stop.
   private static let optionsPerLook = 64
 
+  /// - Parameter limitSeconds: of splits that take as long on a worker nothing is asked: stages that would be busy for as
+  ///   long have no options.
   /// - Returns: nil when the layers do not fit.
   /// - Throws: ``Stopped``.
   init?(
-    _ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit, watch: StopWatch = .never
+    _ cost: IterationCost, freedom: StageFreedom, limit: MemoryLimit, below limitSeconds: Double = .infinity,
+    watch: StopWatch = .never
   ) throws(Stopped) {
     guard let source = StageOptionSource(cost, freedom: freedom, limit: limit) else { return nil }
     let p = cost.strategy.pipelineDegree
@@ -66,8 +69,11 @@ struct StageOptions {
     var table = [StageOption?](repeating: nil, count: p * (most + 1) * variants.count * 2)
     var capacities = [Int](repeating: 0, count: p)
     var hasAlternatives = false
+    let busySeconds = cost.leastBusySeconds(keeping: freedom.choosesRecomputation)
     for stage in 0..<p {
       for layers in source.layerCounts(stage: stage) {
+        // More layers only take longer.
+        if Double(layers) * busySeconds >= limitSeconds { break }
         if layers % Self.optionsPerLook == 0 { try watch.check() }
         for variant in 0..<variants.count {
           guard let content = variants.layers(layers, variant: variant, stage: stage) else { continue }

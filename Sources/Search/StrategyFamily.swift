@@ -4,20 +4,20 @@ import Documents
 /// A family of strategies that differ from the winner in one respect, such as "no pipeline": to say why it lost.
 struct StrategyFamily: Sendable {
   let name: String
-  private let matches: @Sendable (_ strategy: Strategy, _ stagesChoose: Bool) -> Bool
+  private let matches: @Sendable (_ strategy: Strategy, _ freedom: StageFreedom) -> Bool
 
   init(name: String, contains: @escaping @Sendable (Strategy) -> Bool) {
     self.name = name
     matches = { strategy, _ in contains(strategy) }
   }
 
-  private init(name: String, matches: @escaping @Sendable (Strategy, Bool) -> Bool) {
+  private init(name: String, matches: @escaping @Sendable (Strategy, StageFreedom) -> Bool) {
     self.name = name
     self.matches = matches
   }
 
   /// Whether a point of the lattice is of this family.
-  func contains(_ strategy: Strategy, _ freedom: StageFreedom) -> Bool { matches(strategy, freedom != .none) }
+  func contains(_ strategy: Strategy, _ freedom: StageFreedom) -> Bool { matches(strategy, freedom) }
 
   /// Whether any strategy of the lattice is of this family, whether it fits or not.
   func isPossible(in priced: PricedLattice) -> Bool {
@@ -70,7 +70,7 @@ struct StrategyFamily: Sendable {
       families.append(
         StrategyFamily(
           name: "recompute \(recompute.rawValue)" + (stagesDiffer ? " everywhere" : ""),
-          matches: { $0.recompute == recompute && !$1 }))
+          matches: { $0.recompute == recompute && $1 == .none }))
     }
     families.append(
       winner.usesSequenceParallelism

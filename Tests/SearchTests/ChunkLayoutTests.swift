@@ -1,9 +1,10 @@
 import Costing
 import Documents
 import JSONText
-import Search
 import TestSupport
 import Testing
+
+@testable import Search
 
 /// Interleaved chunks that differ in their layers: which layouts are searched, bounds, plans that have them.
 @Suite struct ChunkLayoutTests {
@@ -62,6 +63,36 @@ import Testing
     }
     // They say something: some layout takes hardly longer.
     #expect(looked > 1_000 && closest > 0.98, "\(looked) layouts, \(closest)")
+  }
+
+  @Test func `What has to beat a cutoff is found if it does, and ruled out if not`() throws {
+    for (layers, dense, pipeline, chunks, recompute) in [
+      (9, 3, 4, 2, Strategy.Recompute.none), (13, 2, 4, 2, .full), (9, 1, 2, 4, .none), (9, 3, 4, 1, .none),
+      (13, 2, 8, 1, .full),
+    ] {
+      let model = try Self.model(layers: layers, dense: dense, batch: 16)
+      let strategy = Self.strategy(pipeline, chunks, recompute: recompute)
+      let freedom = StageFreedom(choosesRecomputation: recompute == .full, choosesOffload: false)
+      let cost = model.cost(of: strategy)
+      var scratch = EvaluationScratch()
+      func best(below cutoffSeconds: Double) throws -> LayerSplitter.BestSplit {
+        try #require(
+          try LayerSplitter.bestSplit(
+            of: cost, freedom: freedom, verdict: .risky, cutoffSeconds: cutoffSeconds, scratch: &scratch,
+            watch: .never))
+      }
+      let all = try best(below: .infinity)
+      let seconds = all.iterationSeconds
+      #expect(all.isExhausted && seconds.isFinite)
+      let narrow = try best(below: seconds * (1 + 1e-9))
+      #expect(narrow.split == all.split && narrow.isExhausted, "\(strategy.text)")
+      // Nothing below half of it: of that there is not even a stage, or a layout.
+      for share in [1 - 1e-9, 0.5, 1e-3] {
+        let none = try best(below: seconds * share)
+        #expect(none.isExhausted && none.iterationSeconds >= seconds * share, "\(strategy.text) \(share)")
+        #expect(none.lowerBoundSeconds >= seconds * share)
+      }
+    }
   }
 
   @Test func `The path of rounds is part of the bound where the last chunk is long`() throws {

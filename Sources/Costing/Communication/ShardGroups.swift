@@ -40,6 +40,8 @@ final class ShardGroups: Sendable {
   }
 
   let sharding: Sharding
+  /// Ranks from one replica to the next.
+  let spacing: Int
   /// What its exchanges need of memory.
   let buffers: ExchangeBuffers
   /// What replicas exchange, by moment.
@@ -52,6 +54,7 @@ final class ShardGroups: Sendable {
   /// - Precondition: the degrees divide each other, see ``Sharding``.
   init(_ sharding: Sharding, in layout: LayoutLinks) {
     self.sharding = sharding
+    spacing = layout.mesh.replicas.stride
     buffers = ExchangeBuffers(sharding, in: layout.mesh, devicesPerNode: layout.devicesPerNode)
     exchanges = Moment.allCases.map { moment in
       sharding.exchanges(at: moment, in: layout.mesh).filter { $0.family != nil }

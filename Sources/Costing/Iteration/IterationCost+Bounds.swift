@@ -142,6 +142,17 @@ extension IterationCost {
     return leastOfAll { $0.layers(keeping: keeping).least(among: counts) { seconds($0.launched) } }
   }
 
+  /// For each of its layers a stage is busy in an iteration for so many seconds at least, rounding aside; 0 where weights move
+  /// without gradients, whose stages are bound otherwise.
+  ///
+  /// - Parameter keeping: whether stages may keep what the strategy recomputes.
+  package func leastBusySeconds(keeping: Bool) -> Double {
+    guard strategy.update.hasGradients else { return 0 }
+    // The last stage's may hide their launches under the head.
+    let least = leastOfAll { $0.layers(keeping: keeping).least(among: kinds.counts) { $0.device.sum } }
+    return Double(microBatchCount) * least * (1 - 1e-9)
+  }
+
   /// So many layers that no others of a model take less of a stage.
   private func quickest(_ count: Int, on cost: StageCost, keeping: Bool) -> LayerCounts {
     let counts = kinds.counts, layers = cost.layers(keeping: keeping)

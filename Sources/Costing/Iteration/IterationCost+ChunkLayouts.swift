@@ -81,12 +81,15 @@ extension IterationCost {
   /// - Parameters:
   ///   - freedom: what stages may decide for themselves.
   ///   - limit: of the stages' memory; what does not keep it has no bound.
-  package func chunkLayouts(freedom: StageFreedom, within limit: MemoryLimit) -> [ChunkLayouts] {
+  ///   - limitSeconds: of layouts that take as long on a worker nothing more is asked: their bounds may be any above.
+  package func chunkLayouts(
+    freedom: StageFreedom, within limit: MemoryLimit, below limitSeconds: Double = .infinity
+  ) -> [ChunkLayouts] {
     var bound = ChunkLayoutBound(self, freedom: freedom, limit: limit)
     var all: [ChunkLayouts] = []
     forEachChunkLayouts { layouts in
       var layouts = layouts
-      layouts.boundSeconds = bound.seconds(layouts)
+      layouts.boundSeconds = bound.seconds(layouts, below: limitSeconds)
       if layouts.boundSeconds.isFinite { all.append(layouts) }
     }
     return all.enumerated().sorted { ($0.element.boundSeconds, $0.offset) < ($1.element.boundSeconds, $1.offset) }
@@ -163,14 +166,18 @@ private struct ChunkLayoutBound {
   }
 
   /// No layout with these ends takes less, seconds.
-  mutating func seconds(_ layouts: ChunkLayouts) -> Double {
+  ///
+  /// - Parameter limitSeconds: a bound that is no less is as good as the largest.
+  mutating func seconds(_ layouts: ChunkLayouts, below limitSeconds: Double) -> Double {
     let p = cost.strategy.pipelineDegree, v = cost.strategy.virtualStageCount
     let m = Double(cost.microBatchCount), embedding = cost[0].embedding
     let leastTail = leastTailSeconds(layouts), headSeconds = lastChunkSeconds(layouts)
     var most = 0.0
     var longer: [Double] = [], terms: [Double] = []
     longer.reserveCapacity(p * v)
-    for stage in 0..<p {
+    // The last stage, with the head, has most often most to do.
+    for place in 0..<p {
+      let stage = place == 0 ? p - 1 : place - 1
       let isEnd = stage == 0 || stage == p - 1
       let end = stage == 0 ? layouts.firstCount : layouts.lastCount
       let least = isEnd ? end + (v - 1) * layouts.shortCount : v * layouts.shortCount
@@ -198,6 +205,7 @@ private struct ChunkLayoutBound {
       // More layers may be of a quicker kind: what a number of longer chunks takes, or any larger number.
       for added in terms.indices.dropLast().reversed() { terms[added] = min(terms[added], terms[added + 1]) }
       most = max(most, terms[0])
+      if most >= limitSeconds { return most }
       longer += terms.dropFirst()
     }
     guard layouts.longerCount > 0 else { return most }

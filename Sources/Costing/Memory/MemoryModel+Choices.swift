@@ -62,9 +62,12 @@ extension MemoryModel {
     }
   }
 
+  /// Of a stage that chooses nothing: one array for all, since stages are asked by the million.
+  private static let asSaid: [Extreme?] = [nil]
+
   /// Those of a freedom; nil alone where a stage does as the strategy says.
   private func extremes(of freedom: StageFreedom) -> [Extreme?] {
-    if freedom == .none { return [nil] }
+    if freedom == .none { return Self.asSaid }
     // Few layers may need less where none is on the host, and no buffers are.
     if freedom.choosesHostedLayers {
       return [true, false].map { Extreme(recomputesLayers: false, offloadsOptimizer: false, hostsLayers: $0) }
@@ -89,8 +92,9 @@ extension MemoryModel {
   ) -> Prediction.Verdict? {
     let limit = limitBytes(best), mostBytes = limitBytes(.risky)
     var found: Prediction.Verdict?
+    let kindsFirst = extremes(of: kinds)
     for extreme in extremes(of: freedom) {
-      for layers in extremes(of: kinds) {
+      for layers in kindsFirst {
         let bytes = peakBytes(stage: stage, layers, first: layerCount, extreme)
         if bytes <= limit { return best }
         if bytes <= mostBytes { found = .risky }
@@ -117,8 +121,9 @@ extension MemoryModel {
     stage: Int, limitBytes: Int, _ kinds: LayerKinds, _ extremes: [Extreme?], from least: Int, to most: Int
   ) -> Int {
     var capacity = 0
+    let kindsFirst = self.extremes(of: kinds)
     for extreme in extremes {
-      for layers in self.extremes(of: kinds) {
+      for layers in kindsFirst {
         func bytes(_ count: Int) -> Int { peakBytes(stage: stage, layers, first: count, extreme) }
         // Nothing holds more than all that are asked for, nor more than another where not one more fits.
         if capacity > 0, capacity == most || bytes(capacity + 1) > limitBytes { continue }

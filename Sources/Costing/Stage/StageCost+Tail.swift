@@ -120,8 +120,7 @@ extension StageCost {
         // Between nodes reductions reach less of the network than a large transfer does. A group's members are spread
         // among as many replicas as have divided the tensor when it is done.
         let extent = exchange.divisor * exchange.rankCount
-        let stride = isRouted ? strategy.expertMesh.blockSize(below: .data) : links.mesh.blockSize(below: .context)
-        let leavesNode = stride * extent > links.domainSize
+        let leavesNode = groups.spacing * extent > links.domainSize
         sum += group.seconds(of: exchange, moved.atRate(leavesNode ? framework.reductionRateFraction : 1)) + buckets
       }
       return sum
