@@ -211,6 +211,7 @@ extension DeviceProfile.Framework {
     attentionFactor = try fields.required("attention_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
     elementWiseFactor = try fields.required("element_wise_factor").positiveNumber()
     ownExpertElementWiseFactor = try fields.optional("expert_element_wise_factor")?.positiveNumber()
+    expertProductSeconds = try fields.optional("expert_product_seconds")?.nonNegativeNumber() ?? 0
     layerSplit = try fields.required("layer_split").choice(of: DeviceProfile.LayerSplit.self)
     logitsTrafficBytesPerEntry = try fields.required("logits_traffic_bytes_per_entry").number(
       in: 0...1_024, expected: "a number from 0 to 1024")
@@ -256,6 +257,7 @@ extension DeviceProfile.Framework {
       ("attention_factor", .number(attentionFactor)),
       ("element_wise_factor", .number(elementWiseFactor)),
       ("expert_element_wise_factor", ownExpertElementWiseFactor.map(JSON.number)),
+      ("expert_product_seconds", expertProductSeconds > 0 ? JSON.number(expertProductSeconds) : nil),
       ("layer_split", .string(layerSplit.rawValue)),
       ("logits_traffic_bytes_per_entry", .number(logitsTrafficBytesPerEntry)),
       ("gradient_accumulation_factor", .number(gradientAccumulationFactor)),

@@ -50,6 +50,7 @@ extension DeviceProfile.Framework {
     slower.attentionFactor *= factor
     slower.elementWiseFactor *= factor
     slower.ownExpertElementWiseFactor = ownExpertElementWiseFactor.map { $0 * factor }
+    slower.expertProductSeconds *= factor
     return slower
   }
 }

@@ -198,6 +198,9 @@ package struct DeviceProfile: Sendable, Equatable {
       get { ownExpertElementWiseFactor ?? elementWiseFactor }
       set { ownExpertElementWiseFactor = newValue }
     }
+    /// What every expert on a rank adds to each of its products in a pass, whatever its rows: its own kernels, and those that
+    /// make its operands ready.
+    package var expertProductSeconds = 0.0
     /// How layers are split into stages when nobody says otherwise.
     package var layerSplit: LayerSplit
     /// Bytes of memory traffic per entry of the logits that the loss causes forward, and as many backward.

@@ -15,6 +15,10 @@ struct CalibrateCommand: ParsableCommand {
       by id and line with the reason (--strict stops at it). With --folds it also says how well runs are predicted that were left out of the fit, \
       whole models or cluster sizes at a time, and the profile says how sure predictions are.
 
+      With --together, profiles of other devices are fitted beside it to their own runs: what a framework's software takes \
+      is then near what it takes on all of them, so that a device with few runs borrows from the others. Each is written \
+      by a command of its own.
+
       Timed collectives (--collectives) tell the links without anything that training adds: they are fitted to first, and \
       what they tell is left alone by the fit to runs. A links document that profile import made of nccl-tests is taken as
       of the device, on links as its datasheet has them. Releases of a framework are told next, by layouts that were \
@@ -33,6 +37,11 @@ struct CalibrateCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("The device profile to start from.", valueName: "name|file"))
   var device: String
+
+  @Option(
+    help: ArgumentHelp(
+      "A profile of another device whose runs tell of the same frameworks; may be repeated.", valueName: "name|file"))
+  var together: [String] = []
 
   @Option(help: "Leave out one family, model, nodes, device, release, tensor, pipeline, data or zero_stage at a time.")
   var folds: Grouping?
@@ -62,6 +71,7 @@ struct CalibrateCommand: ParsableCommand {
       throw ValidationError("nothing to fit to: --runs, --collectives or both")
     }
     guard folds == nil || !runs.isEmpty else { throw ValidationError("--folds leaves out runs, give --runs") }
+    guard together.isEmpty || !runs.isEmpty else { throw ValidationError("--together fits to runs, give --runs") }
     guard (1...256).contains(threads ?? 1) else { throw ValidationError("--threads is from 1 to 256") }
   }
 
@@ -74,7 +84,16 @@ struct CalibrateCommand: ParsableCommand {
       let profile = try catalog.device(device)
       var timings: [Result<MeasuredCollective, LeftOutRecord>] = []
       for path in collectives { timings += try MeasuredCollective.timings(contentsOf: path, device: profile.name) }
-      let report = try fit(records: records, timings: timings, device: profile, catalog: catalog)
+      var siblings: [DeviceProfile] = []
+      for name in together {
+        let sibling = try catalog.device(name)
+        guard !(siblings + [profile]).contains(where: { $0.name == sibling.name }) else {
+          throw complaint("--together: \(sibling.name) is fitted already", .usage)
+        }
+        siblings.append(sibling)
+      }
+      let report = try fit(
+        records: records, timings: timings, device: profile, together: siblings, catalog: catalog)
       let text = report.profile.json.text(style: .pretty)
       if let output { try writeFileAtomically(Array(text.utf8), to: output) }
       try emit(json ? text : report.text)
@@ -83,7 +102,7 @@ struct CalibrateCommand: ParsableCommand {
 
   private func fit(
     records: [Result<MeasuredRun, LeftOutRecord>], timings: [Result<MeasuredCollective, LeftOutRecord>],
-    device: DeviceProfile, catalog: Catalog
+    device: DeviceProfile, together siblings: [DeviceProfile], catalog: Catalog
   ) throws -> CalibrationReport {
     var report = CalibrationReport(profile: device)
     // What is not read is known before anything is fitted.
@@ -105,8 +124,7 @@ struct CalibrateCommand: ParsableCommand {
         }
         let calibration = try Calibration(
           runs: records.records(), unreadable: records.leftOut(), device: report.profile,
-          held: report.heldCoefficients.union(keep),
-          catalog: catalog,
+          together: siblings, held: report.heldCoefficients.union(keep), catalog: catalog,
           parts: part.map { [$0] } ?? Set(Calibration.Quantity.allCases),
           threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)
         try strictness.check(calibration.leftOut + calibration.unusedParts)

@@ -3,6 +3,7 @@ enum RepeatedOptions {
   /// What is merged instead, by all commands that have it but those named.
   private static let merged: [Substring: Set<String>] = [
     "--fix": [], "--strategy": [], "--allow": [], "--collectives": [], "--runs": ["estimate"], "--keep": [],
+    "--together": [],
   ]
 
   /// The first option that contradicts itself, as a sentence; nil if none does.

@@ -20,7 +20,7 @@ struct CalibrationTests {
           for microBatch in [1, 2, 8] {
             let data = 8 / tensor / pipeline
             let text = """
-              {"schema": "sextant.run/1", "id": "h\(hidden)-t\(tensor)-p\(pipeline)-b\(microBatch)", "family": "invented",
+              {"schema": "sextant.run/1", "id": "\(truth.name)-h\(hidden)-t\(tensor)-p\(pipeline)-b\(microBatch)", "family": "invented",
                "model": {"name": "gpt-\(hidden)", "family": "gpt", "layers": \(layers), "hidden": \(hidden),
                  "heads": \(hidden / 128), "kv_heads": \(hidden / 128), "ffn_hidden": \(4 * hidden), "vocab": 51200,
                  "gated_mlp": false, "tied_embeddings": true},
@@ -54,6 +54,44 @@ struct CalibrationTests {
     let index = try #require(truth.frameworks.firstIndex { $0.name == "megatron-lm" })
     truth.frameworks[index].layerFloorSeconds *= 2
     return (base, truth)
+  }
+
+  /// A device's slower launches, of a device that has runs which tell of them and of one whose runs do not.
+  private func twoDevices() throws -> (few: [MeasuredRun], others: [MeasuredRun], device: DeviceProfile, DeviceProfile)
+  {
+    func slower(_ name: String) throws -> (base: DeviceProfile, truth: DeviceProfile) {
+      let base = try Shipped.catalog.device(name)
+      var truth = base
+      let index = try #require(truth.frameworks.firstIndex { $0.name == "megatron-lm" })
+      truth.frameworks[index].layerFloorSeconds *= 2
+      return (base, truth)
+    }
+    let own = try slower("a100-sxm4-80gb"), other = try slower("h100-sxm5-80gb")
+    // Of large products nobody sees how long a launch takes.
+    let few = try runs(truth: own.truth).filter { $0.id.contains("h6144") && !$0.id.hasSuffix("b1") }
+    return (few, try runs(truth: other.truth), own.base, other.base)
+  }
+
+  @Test("A device whose runs do not tell of launches has them from another's under the same framework")
+  func together() throws {
+    let (few, others, device, sibling) = try twoDevices()
+    func floor(_ siblings: [DeviceProfile]) throws -> (fitted: Calibration.Fitted, outcome: Calibration.FittedProfile) {
+      let outcome = try Calibration(
+        runs: few + others, device: device, together: siblings, catalog: Shipped.catalog, parts: [.time], threadCount: 2
+      ).run(folds: siblings.isEmpty ? nil : .model)
+      return (try #require(outcome.coefficients.first { $0.name.hasSuffix("/layer_floor_seconds") }), outcome)
+    }
+    let alone = try floor([]), pooled = try floor([sibling])
+    #expect(few.count == 12 && !alone.fitted.isIdentified && alone.fitted.after == alone.fitted.before)
+    // Half of what separates the two present values aside: what they have in common begins in their midst.
+    let ratio = pooled.fitted.after / pooled.fitted.before
+    #expect(pooled.fitted.isIdentified && ratio > 1.5 && ratio < 2.7, "\(ratio)")
+    #expect(alone.outcome.leftOut.count == others.count && pooled.outcome.leftOut.isEmpty)
+    // What is said is of its own runs, and the provenance of the others'.
+    #expect(pooled.outcome.validation.cases.count == few.count && pooled.outcome.profile.name == device.name)
+    #expect(pooled.outcome.profile.provenance.contains { $0.origin.contains("beside 72 on h100-sxm5-80gb") })
+    // Of its single model nothing is left of its own without it.
+    #expect(pooled.outcome.folds.isEmpty)
   }
 
   private func error(_ outcome: Calibration.FittedProfile) -> Double { outcome.validation.timeErrors.medianAbsolute }

@@ -68,6 +68,31 @@ import Testing
     #expect(floor(.experts) == 2)
   }
 
+  /// Two products of each expert on the rank, once forward and twice backward, unless all are one kernel.
+  @Test func everyExpertOnARankAddsToItsProducts() throws {
+    let catalog = Shipped.catalog
+    var job = try TrainingJob(model: catalog.model("mixtral-8x7b"), sequenceLength: 1_024, globalBatch: 64)
+    var framework = Fixture.framework()
+    func seconds(expertDegree: Int) throws -> Double {
+      let cluster = try Fixture.cluster(
+        nodeCount: 1, devicesPerNode: 8, levels: [.init(name: "node", span: 8, bytesPerSecond: 100e9)],
+        device: Fixture.device(framework: framework))
+      var strategy = Strategy(mesh: [.data: 8], usesFlashAttention: true)
+      strategy.expertDegree = expertDegree
+      let cost = try CostModel(cluster: cluster, job: job).cost(of: strategy)
+      return cost[0].passSeconds(LayerCounts(dense: 0, experts: 1), isFirst: false, isLast: false).sum
+    }
+    for (graphs, expertDegree, added) in [
+      (LaunchGraphs.none, 8, 6.0), (.none, 2, 24), (.partial, 4, 12), (.fullIteration, 2, 0),
+    ] {
+      job.graphs = graphs
+      framework.expertProductSeconds = 0
+      let without = try seconds(expertDegree: expertDegree)
+      framework.expertProductSeconds = 1
+      #expect(agrees(try seconds(expertDegree: expertDegree) - without, added), "\(graphs) \(expertDegree)")
+    }
+  }
+
   @Test func aFloorFarBelowTheDevicesTimeIsNotFelt() throws {
     let low = try cost(Fixture.framework(floor: 1e-12)), none = try cost(Fixture.framework())
     for (isFirst, isLast) in [(false, false), (true, false), (false, true), (true, true)] {

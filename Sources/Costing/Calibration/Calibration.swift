@@ -12,11 +12,15 @@ package struct Calibration: Sendable {
   private struct Sample: Sendable {
     let run: MeasuredRun
     let workload: RunWorkload
+    /// Of its device's profile.
+    let profile: Int
     /// In the fit of times.
     let weight: Double
     /// In the fit of memory, to which slow runs tell as much as fast ones.
     let memoryWeight: Double
 
+    /// Whether it is of the device whose profile is fitted, and not of another one beside it.
+    var isOwn: Bool { profile == 0 }
     /// Whether its time is fitted to.
     var hasTime: Bool { run.measured.iterationSeconds != nil && !run.isMarked }
     /// Whether its peak memory is.
@@ -91,8 +95,10 @@ package struct Calibration: Sendable {
   package var unusedParts: [LeftOutRecord] { samples.flatMap(\.run.unusedParts) }
   /// Names of coefficients, or of groups of them, that are left as they are.
   private let held: Set<String>
-  private let base: DeviceProfile
-  private let frameworkIndices: [Int]
+  /// The profile that is fitted, then those that it is fitted together with.
+  private let bases: [DeviceProfile]
+  /// By profile, the frameworks that have runs.
+  private let frameworkIndices: [[Int]]
   private let parts: Set<Quantity>
   private let threadCount: Int
 
@@ -101,15 +107,19 @@ package struct Calibration: Sendable {
   ///     those of tier D or M do not count in the fit of times.
   ///   - unreadable: records of the same files that were not even read.
   ///   - device: the profile to start from.
+  ///   - siblings: profiles of other devices whose runs tell of the same frameworks, see ``CoefficientFit``; memory is fitted
+  ///     without them.
   ///   - held: names of coefficients, or of groups of them, that stay as they are, since something better has told them.
   ///   - parts: what to fit.
   /// - Throws: `CalibrationRefusal` when there is not enough to fit.
   package init(
-    runs: [MeasuredRun], unreadable: [LeftOutRecord] = [], device: DeviceProfile, held: Set<String> = [],
-    catalog: Catalog,
+    runs: [MeasuredRun], unreadable: [LeftOutRecord] = [], device: DeviceProfile,
+    together siblings: [DeviceProfile] = [],
+    held: Set<String> = [], catalog: Catalog,
     parts: Set<Quantity> = Set(Quantity.allCases), threadCount: Int
   ) throws(CalibrationRefusal) {
-    var members: [(run: MeasuredRun, workload: RunWorkload, isFast: Bool)] = []
+    let bases = [device] + siblings
+    var members: [(run: MeasuredRun, workload: RunWorkload, profile: Int, isFast: Bool)] = []
     var leftOut = unreadable
     var placeOfID: [String: String] = [:]
     for run in runs {
@@ -121,7 +131,7 @@ package struct Calibration: Sendable {
       placeOfID[run.id] = run.source
       do {
         let workload = try RunWorkload(run, catalog: catalog)
-        guard workload.cluster.device.name == device.name else {
+        guard let profile = bases.firstIndex(where: { $0.name == workload.cluster.device.name }) else {
           leftOut.append(run.leftOut("on another device, \(workload.cluster.device.name)", isFault: false))
           continue
         }
@@ -134,8 +144,8 @@ package struct Calibration: Sendable {
           leftOut.append(run.leftOut(reason))
           continue
         }
-        let estimate = try workload.estimate(device: device)
-        members.append((run, workload, Validation.Case(run: run, estimate: estimate).isFast))
+        let estimate = try workload.estimate(device: bases[profile])
+        members.append((run, workload, profile, Validation.Case(run: run, estimate: estimate).isFast))
       } catch {
         leftOut.append(run.leftOut("\(error)"))
       }
@@ -151,25 +161,30 @@ package struct Calibration: Sendable {
     let memoryMean = memoryWeights.reduce(0, +) / Double(max(1, weights.count))
     samples = members.indices.map {
       Sample(
-        run: members[$0].run, workload: members[$0].workload, weight: weights[$0] / mean,
+        run: members[$0].run, workload: members[$0].workload, profile: members[$0].profile, weight: weights[$0] / mean,
         memoryWeight: memoryWeights[$0] / memoryMean)
     }
-    let count = samples.count(where: parts.contains(.time) ? \.hasTime : \.hasPeak)
+    let count = samples.filter(\.isOwn).count(where: parts.contains(.time) ? \.hasTime : \.hasPeak)
     guard count >= Self.leastCount else {
       throw .tooFew("runs", device: device.name, count: count, leftOut: leftOut)
     }
     self.parts = parts
-    base = device
-    let used = Set(members.map { $0.workload.coefficientName(in: device) })
-    frameworkIndices = device.frameworks.indices.filter { used.contains(device.frameworks[$0].name) }
+    self.bases = bases
+    frameworkIndices = bases.indices.map { place in
+      let base = bases[place]
+      let used = Set(members.filter { $0.profile == place }.map { $0.workload.coefficientName(in: base) })
+      return base.frameworks.indices.filter { used.contains(base.frameworks[$0].name) }
+    }
     self.threadCount = threadCount
   }
 
   /// Runs the fit, and again without each group of the folds, which tell how sure predictions are.
   /// - Throws: `CalibrationRefusal` when a fit does not converge or the runs contradict one another.
   package func run(folds grouping: Grouping?) throws(CalibrationRefusal) -> FittedProfile {
-    var (profile, coefficients) = try fit(samples)
-    let validation = validation(of: samples, profile: profile)
+    let own = samples.filter(\.isOwn)
+    let (profiles, coefficients) = try fit(samples)
+    var profile = profiles[0]
+    let validation = validation(of: own, profile: profile)
     profile.provenance = provenance(of: coefficients, validation: validation)
     let outliers = validation.cases.compactMap { item -> (id: String, error: Double)? in
       guard !item.run.isMarked, let error = item.timeError,
@@ -179,12 +194,15 @@ package struct Calibration: Sendable {
     }.sorted { (abs($0.error), $1.id) > (abs($1.error), $0.id) }
     var folds: [Fold] = []
     if let grouping {
-      let names = self.validation(of: samples, profile: base).cases.map { grouping.name(of: $0) }
-      for name in Set(names).sorted() {
-        let inside = zip(samples, names).filter { $0.1 == name }.map(\.0)
+      let names = samples.map { sample in
+        self.validation(of: [sample], profile: bases[sample.profile]).cases.first.map { grouping.name(of: $0) }
+      }
+      for name in Set(zip(samples, names).compactMap { $0.isOwn ? $1 : nil }).sorted() {
+        let inside = zip(samples, names).filter { $0.1 == name && $0.0.isOwn }.map(\.0)
         let outside = zip(samples, names).filter { $0.1 != name }.map(\.0)
-        guard outside.count(where: parts.contains(.time) ? \.hasTime : \.hasPeak) >= Self.leastCount else { continue }
-        var others = try fit(outside, near: profile).profile
+        guard outside.filter(\.isOwn).count(where: parts.contains(.time) ? \.hasTime : \.hasPeak) >= Self.leastCount
+        else { continue }
+        var others = try fit(outside, near: profiles).profiles[0]
         // A release that is left out is priced as the one before it.
         if grouping == .release { others.forget(release: name) }
         folds.append(Fold(name: name, validation: self.validation(of: inside, profile: others)))
@@ -205,19 +223,22 @@ package struct Calibration: Sendable {
   private func provenance(of coefficients: [Fitted], validation: Validation) -> [DeviceProfile.Provenance] {
     // "compute", "fabric", "memory", "frameworks/nanotron".
     func group(_ name: String) -> String { name.split(separator: "/").dropLast().joined(separator: "/") }
-    var provenance = base.provenance
+    var provenance = bases[0].provenance
     for name in coefficients.map({ group($0.name) }).reduce(into: [String](), { if !$0.contains($1) { $0.append($1) } })
     {
       let told = coefficients.filter { group($0.name) == name && $0.isIdentified }
       guard !told.isEmpty else { continue }
       let isMemory = name.hasSuffix("memory")
       let errors = isMemory ? validation.memoryErrors : validation.timeErrors
-      let runCount = samples.count(where: isMemory ? \.hasPeak : \.hasTime)
+      let runCount = samples.count { $0.isOwn && (isMemory ? $0.hasPeak : $0.hasTime) }
+      let others = samples.count { !$0.isOwn && $0.hasTime }
+      let devices = bases.dropFirst().map(\.name).joined(separator: ", ")
+      let beside = isMemory || others == 0 ? "" : " beside \(others) on \(devices)"
       let families = Set(validation.cases.map(\.run.family)).sorted().joined(separator: ", ")
       let what = told.map { String($0.name.dropFirst(name.count + 1)) }.joined(separator: ", ")
       let percent = (errors.medianAbsolute * 1000).rounded() / 10
       let error = errors.count == 0 ? "none of which is judged" : "median error \(percent) %"
-      let origin = "\(what): fitted to \(runCount) runs (\(families)), \(error); the rest as before"
+      let origin = "\(what): fitted to \(runCount) runs (\(families))\(beside), \(error); the rest as before"
       provenance.removeAll { $0.group == name }
       provenance.append(DeviceProfile.Provenance(group: name, origin: origin))
     }
@@ -231,21 +252,24 @@ package struct Calibration: Sendable {
       })
   }
 
-  /// The profile that fits the samples best; coefficients they cannot tell as they were.
+  /// The profiles that fit the samples best; coefficients they cannot tell as they were.
   ///
   /// - Parameter known: what fits about the same samples, where the search begins; nil begins at the priors.
+  /// - Returns: the profiles, and what there is to say of the first one's coefficients.
   private func fit(
-    _ samples: [Sample], near known: DeviceProfile? = nil
-  ) throws(CalibrationRefusal) -> (profile: DeviceProfile, coefficients: [Fitted]) {
-    var profile = base
-    let timed = samples.filter(\.hasTime), measured = samples.filter(\.hasPeak)
+    _ samples: [Sample], near known: [DeviceProfile]? = nil
+  ) throws(CalibrationRefusal) -> (profiles: [DeviceProfile], coefficients: [Fitted]) {
+    var profiles = bases
+    let timed = samples.filter(\.hasTime), measured = samples.filter { $0.isOwn && $0.hasPeak }
     var coefficients: [Fitted] = []
     if parts.contains(.time) {
-      coefficients += try fit(
-        Coefficient.ofTime(frameworkIndices: frameworkIndices, profile: base).filter {
+      let ofTime = bases.indices.map { place in
+        Coefficient.ofTime(frameworkIndices: frameworkIndices[place], profile: bases[place]).filter {
           !Self.isHeld($0.name, by: held)
-        },
-        of: &profile, near: known, to: timed, weights: timed.map(\.weight), what: "iteration times"
+        }
+      }
+      coefficients += try fit(
+        ofTime, of: &profiles, near: known, to: timed, weights: timed.map(\.weight), what: "iteration times"
       ) { sample, profile, scratch in
         guard let seconds = sample.run.measured.iterationSeconds,
           let predicted = try? sample.workload.iterationSeconds(device: profile, scratch: &scratch)
@@ -253,17 +277,18 @@ package struct Calibration: Sendable {
         return log(predicted / seconds)
       }
     }
-    guard parts.contains(.memory), measured.count >= Self.leastCount else { return (profile, coefficients) }
+    guard parts.contains(.memory), measured.count >= Self.leastCount else { return (profiles, coefficients) }
+    let ofMemory = Coefficient.ofMemory(frameworkIndices: frameworkIndices[0], profile: bases[0])
     coefficients += try fit(
-      Coefficient.ofMemory(frameworkIndices: frameworkIndices, profile: base), of: &profile, near: known, to: measured,
-      weights: measured.map(\.memoryWeight), what: "memory peaks"
+      [ofMemory], of: &profiles, near: known, to: measured, weights: measured.map(\.memoryWeight),
+      what: "memory peaks"
     ) { sample, profile, _ in
       guard let bytes = sample.run.measured.peakBytes, let peaks = try? sample.workload.peakBytes(device: profile)
       else { return .nan }
       return log(Double(peaks.reported) / Double(bytes))
     }
-    coefficients += fitThresholds(of: &profile, to: samples)
-    return (profile, coefficients)
+    coefficients += fitThresholds(of: &profiles[0], to: samples.filter(\.isOwn))
+    return (profiles, coefficients)
   }
 
   /// Whether a coefficient is left as it is: by its own name, or by that of a group that it is in.
@@ -271,16 +296,16 @@ package struct Calibration: Sendable {
     held.contains { name == $0 || name.hasPrefix($0 + "/") }
   }
 
-  /// Fits some coefficients to some samples, and writes what they tell into the profile.
+  /// Fits some coefficients, by profile, to some samples, and writes what they tell into the profiles.
   private func fit(
-    _ coefficients: [Coefficient], of profile: inout DeviceProfile, near known: DeviceProfile?, to samples: [Sample],
-    weights: [Double],
-    what: String, residual: @Sendable (Sample, DeviceProfile, inout EvaluationScratch) -> Double
+    _ coefficients: [[Coefficient]], of profiles: inout [DeviceProfile], near known: [DeviceProfile]?,
+    to samples: [Sample], weights: [Double], what: String,
+    residual: @Sendable (Sample, DeviceProfile, inout EvaluationScratch) -> Double
   ) throws(CalibrationRefusal) -> [Fitted] {
     let fit = CoefficientFit(
-      coefficients: coefficients, prior: base, weights: weights, lossScale: Self.lossScale, what: what)
-    let solution = try fit.solve(from: profile, near: known) { residuals(samples, $0, residual) }
-    profile = solution.profile
+      coefficients: coefficients, prior: bases, weights: weights, lossScale: Self.lossScale, what: what)
+    let solution = try fit.solve(from: profiles, near: known) { residuals(samples, $0, residual) }
+    profiles = solution.profiles
     return solution.coefficients
   }
 
@@ -288,7 +313,7 @@ package struct Calibration: Sendable {
   /// twenty is predicted below, of those that succeeded one in fifty above. Neither of runs that need less than half of
   /// the memory: they tell nothing of where it ends.
   private func fitThresholds(of profile: inout DeviceProfile, to samples: [Sample]) -> [Fitted] {
-    frameworkIndices.flatMap { index -> [Fitted] in
+    frameworkIndices[0].flatMap { index -> [Fitted] in
       let framework = profile.frameworks[index]
       var failed: [Double] = [], succeeded: [Double] = []
       for sample in samples where sample.workload.coefficientName(in: profile) == framework.name {
@@ -320,7 +345,7 @@ package struct Calibration: Sendable {
 
   /// A residual of each sample; samples are divided among threads, each result has its own place.
   private func residuals(
-    _ samples: [Sample], _ profile: DeviceProfile,
+    _ samples: [Sample], _ profiles: [DeviceProfile],
     _ residual: @Sendable (Sample, DeviceProfile, inout EvaluationScratch) -> Double
   ) -> [Double] {
     let results = Mutex([Double](repeating: .nan, count: samples.count))
@@ -329,7 +354,7 @@ package struct Calibration: Sendable {
       DispatchQueue.concurrentPerform(iterations: threadCount) { thread in
         var scratch = EvaluationScratch()
         let range = min(samples.count, thread * chunk)..<min(samples.count, (thread + 1) * chunk)
-        let own = range.map { residual(samples[$0], profile, &scratch) }
+        let own = range.map { residual(samples[$0], profiles[samples[$0].profile], &scratch) }
         results.withLock { $0.replaceSubrange(range, with: own) }
       }
     }

@@ -12,6 +12,9 @@ struct Coefficient: Sendable {
   /// Plausible factor between the present and the true value, above 1.
   let factor: Double
 
+  /// Whether it is of a framework, and not of the device.
+  var isOfSoftware: Bool { name.hasPrefix("frameworks/") }
+
   /// The unknown of the fit, in logarithms: coefficients are positive, and errors of theirs are factors.
   func unknown(in profile: DeviceProfile) -> RobustLeastSquares.Unknown {
     let present = min(max(get(profile), range.lowerBound), range.upperBound)
@@ -100,6 +103,7 @@ struct Coefficient: Sendable {
         framework(
           "expert_element_wise_factor", \.expertElementWiseFactor, 0.2...20, factor: 2,
           isThere: profile.frameworks[index].ownExpertElementWiseFactor != nil),
+        framework("expert_product_seconds", \.expertProductSeconds, 1e-7...1e-3, factor: 2),
         framework("logits_traffic_bytes_per_entry", \.logitsTrafficBytesPerEntry, 2...200, factor: 1.35),
       ]
     }

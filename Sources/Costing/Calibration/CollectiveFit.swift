@@ -50,10 +50,10 @@ package struct CollectiveFit: Sendable {
   package func run() throws(CalibrationRefusal) -> FittedLinks {
     let start = withMeasuredGroups(base)
     let fit = try CoefficientFit(
-      coefficients: Coefficient.ofFabric(profile: start), prior: start, weights: [], lossScale: Self.lossScale,
+      coefficients: [Coefficient.ofFabric(profile: start)], prior: [start], weights: [], lossScale: Self.lossScale,
       what: "timed collectives"
-    ).solve(from: start) { profile in samples.map { log($0.predictedSeconds(on: profile) / $0.seconds) } }
-    var profile = fit.profile
+    ).solve(from: [start]) { trial in samples.map { log($0.predictedSeconds(on: trial[0]) / $0.seconds) } }
+    var profile = fit.profiles[0]
     let told = fit.coefficients.filter(\.isIdentified).map { String($0.name.dropFirst("fabric/".count)) }
     if !told.isEmpty {
       let sources = Set(samples.map(\.source)).sorted().joined(separator: "; ")

@@ -59,7 +59,9 @@ struct Account: Sendable {
             gemmSeconds += device.products(of: layer).weightGradientSeconds(layer)
           case .groupedProduct(let layer, let direction):
             let speed = device.products(of: layer)
-            gemmSeconds += (direction == .backward ? 2 : 1) * speed.seconds(layer)
+            gemmSeconds +=
+              (direction == .backward ? 2 : 1)
+              * (speed.seconds(layer) + Double(layer.expertCount) * rates.expertProductSeconds)
             elementWiseSeconds +=
               speed.castSeconds(layer, isBackward: direction == .backward) * rates.expertElementWiseFactor
           case .fusedAttention(let core, let direction):
@@ -112,6 +114,8 @@ struct ComputeRates: Sendable {
   let elementWiseFactor: Double
   /// The same of those between experts' products.
   let expertElementWiseFactor: Double
+  /// What an expert adds to each of its products.
+  let expertProductSeconds: Double
   /// Bytes that the loss moves for each logit, forward, and as many backward.
   let lossBytesPerEntry: Double
   /// Bytes that adding a gradient moves: it is read, and what it is added to is read and written.
@@ -124,6 +128,7 @@ struct ComputeRates: Sendable {
     self.device = device
     self.elementWiseFactor = elementWiseFactor
     self.expertElementWiseFactor = expertElementWiseFactor ?? elementWiseFactor
+    expertProductSeconds = 0
     self.lossBytesPerEntry = lossBytesPerEntry
     self.accumulationBytesPerParameter = accumulationBytesPerParameter
   }
@@ -133,8 +138,9 @@ struct ComputeRates: Sendable {
     elementWiseFactor = framework.elementWiseFactor
     // Where a whole iteration is a graph, experts are one kernel: products, activation and casts (Megatron-LM's fused
     // grouped feed-forward part, which wants rows that are known before).
-    expertElementWiseFactor =
-      job.graphs == .fullIteration ? framework.elementWiseFactor : framework.expertElementWiseFactor
+    let areOneKernel = job.graphs == .fullIteration
+    expertElementWiseFactor = areOneKernel ? framework.elementWiseFactor : framework.expertElementWiseFactor
+    expertProductSeconds = areOneKernel ? 0 : framework.expertProductSeconds
     lossBytesPerEntry = framework.logitsTrafficBytesPerEntry
     accumulationBytesPerParameter =
       Double(job.precision.byteCount + 2 * job.gradientByteCount) * framework.gradientAccumulationFactor
