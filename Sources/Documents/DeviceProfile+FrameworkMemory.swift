@@ -35,6 +35,9 @@ extension DeviceProfile.Framework {
     /// Whether weights of products lie in the narrow format that they are multiplied in where nobody says whether they do
     /// (``Strategy/holdsNarrowWeights``): a framework's recipes have it so (Megatron-LM's `--fp8-param-gather`).
     package var holdsNarrowWeights = false
+    /// Whether its runs ask the allocator for segments that grow (PyTorch's `expandable_segments`), so that what is freed can be
+    /// had in any size: nothing is lost to fragmentation.
+    package var growsSegments = false
     /// What a run of this framework reports as its memory.
     package var reportedMemory: ReportedMemory
     /// Whose memory it reports.
@@ -108,6 +111,7 @@ extension DeviceProfile.Framework.Memory {
     pendingActivationFactor = try fields.required("pending_activation_factor").number(
       in: 0...64, expected: "a number from 0 to 64")
     holdsNarrowWeights = try fields.optional("holds_narrow_weights")?.boolean() ?? false
+    growsSegments = try fields.optional("expandable_segments")?.boolean() ?? false
     reportedMemory = try fields.required("reported_memory").choice(of: DeviceProfile.Framework.ReportedMemory.self)
     reportedStage = try fields.required("reported_stage").choice(of: DeviceProfile.Framework.ReportedStage.self)
     comfortableFraction = try fields.optional("comfortable_fraction")?.fraction()
@@ -120,6 +124,7 @@ extension DeviceProfile.Framework.Memory {
       ("reserved_bytes", .integer(reservedBytes)), ("activation_factor", .number(activationFactor)),
       ("keeps_activated_gate", .boolean(keepsActivatedGate)),
       ("holds_narrow_weights", holdsNarrowWeights ? .boolean(true) : nil),
+      ("expandable_segments", growsSegments ? .boolean(true) : nil),
       ("selective_recomputation", selective == .attentionCore ? nil : .string(selective.rawValue)),
       ("logits_bytes_per_entry", .number(logitsBytesPerEntry)),
       ("backward_workspace_factor", .number(backwardWorkspaceFactor)),
@@ -130,5 +135,15 @@ extension DeviceProfile.Framework.Memory {
       ("reported_memory", .string(reportedMemory.rawValue)), ("reported_stage", .string(reportedStage.rawValue)),
       ("comfortable_fraction", comfortableFraction.map(JSON.number)), ("limit_fraction", limitFraction.map(JSON.number))
     )
+  }
+}
+
+extension DeviceProfile.Memory {
+  /// The same where segments grow: what one moment has freed the next can use, in any size.
+  package var withGrowingSegments: Self {
+    var memory = self
+    memory.fragmentationFraction = 0
+    memory.unreusedFraction = 0
+    return memory
   }
 }

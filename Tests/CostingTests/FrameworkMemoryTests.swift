@@ -87,6 +87,12 @@ import Testing
     #expect(changed.activationBytes + changed.workspaceBytes == copies)
     #expect(changed.fragmentationBytes == (passes + 3) / 4)
     #expect(changed.allocatedBytes == plain.allocatedBytes - passes + copies)
+    // Where segments grow all of it can be had again.
+    let (growing, _) = try stage(strategy, job: job, unreusedFraction: 0.25) {
+      $0.stepGradientCopies = 1
+      $0.growsSegments = true
+    }
+    #expect(growing.fragmentationBytes == 0 && growing.allocatedBytes == changed.allocatedBytes)
   }
 
   @Test func gathersOfATensorGroupKeepBuffers() throws {

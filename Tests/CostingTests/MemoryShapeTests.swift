@@ -145,5 +145,11 @@ import Testing
     let moving = counted.activationBytes + counted.workspaceBytes
     #expect(all.fragmentationBytes == Int((Double(moving) * 0.1).rounded(.up)))
     #expect(all.peakBytes == counted.peakBytes + all.reservedBytes + all.fragmentationBytes)
+    // A framework whose segments grow loses nothing to them.
+    var framework = device.frameworks[0]
+    framework.memory.growsSegments = true
+    let growing = MemoryModel(job: job, device: device, framework: framework, strategy: strategy)
+      .stageMemory(stage: 0, Split.Stage(layerCount: 4))
+    #expect(growing.fragmentationBytes == 0 && growing.peakBytes == all.peakBytes - all.fragmentationBytes)
   }
 }

@@ -248,7 +248,7 @@ package final class MemoryModel: Sendable {
     pendingLayerBytes = Double(gathered) * framework.memory.pendingActivationFactor * runsAhead
     self.isFragile = isFragile
     laysOutChunks = strategy.laysOutChunks(of: model)
-    memory = device.memory
+    memory = framework.memory.growsSegments ? device.memory.withGrowingSegments : device.memory
     capacityBytes = device.datasheet.memoryBytes
     comfortableFraction = device.comfortableFraction(of: framework)
     limitFraction = device.limitFraction(of: framework)
