@@ -88,7 +88,7 @@ struct CalibrateCommand: ParsableCommand {
       for name in together {
         let sibling = try catalog.device(name)
         guard !(siblings + [profile]).contains(where: { $0.name == sibling.name }) else {
-          throw complaint("--together: \(sibling.name) is fitted already", .usage)
+          throw complaint("--together: \(sibling.name) is fitted already", .badInput)
         }
         siblings.append(sibling)
       }

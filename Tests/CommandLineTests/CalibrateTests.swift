@@ -17,6 +17,18 @@ import Testing
     (["--device", "a100-sxm4-80gb", "--runs", "torn.jsonl"], 65, "contradict one another or the device profile"),
     (["--device", "a100-sxm4-80gb", "--runs", "mixed.jsonl", "--strict"], 65, "mixed.jsonl:13: line 1, column"),
     (["--device", "a100-sxm4-80gb", "--runs", "twice.jsonl"], 65, "has the id of the record at twice.jsonl:1"),
+    (
+      ["--device", "a100-sxm4-80gb", "--runs", "runs.jsonl", "--together", "a100-sxm4-80gb"], 65,
+      "--together: a100-sxm4-80gb is fitted already"
+    ),
+    (
+      ["--device", "a100-sxm4-80gb", "--runs", "runs.jsonl", "--together", "h100-sxm5-80bg"], 65,
+      "did you mean \"h100-sxm5-80gb\"?"
+    ),
+    (
+      ["--device", "a100-sxm4-80gb", "--collectives", "empty.jsonl", "--together", "h100-sxm5-80gb"], 64,
+      "--together fits to runs"
+    ),
   ])
   func badInputIsOneLine(arguments: [String], code: Int32, phrase: String) async throws {
     let folder = try Workspace()
@@ -40,6 +52,9 @@ import Testing
     let printed = try await folder.sextant(request + ["--json", "--threads", "1"]).succeeded()
     #expect(try folder.text(of: "profile.json") == printed)
     #expect(try DeviceProfile(contentsOf: folder.file("profile.json")).name == "a100-sxm4-80gb")
+    // Of a device that has no runs among them nothing is learned.
+    let together = request + ["--together", "h100-sxm5-80gb", "--together", "v100-sxm2-32gb", "--json"]
+    #expect(try await folder.sextant(together).succeeded() == printed)
     try await folder.sextant(request + ["--output", "/dev/full"]).failed(1, "cannot write /dev/full")
   }
 
