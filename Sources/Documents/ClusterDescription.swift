@@ -125,7 +125,7 @@ package struct ClusterDescription: Sendable, Equatable {
   package let devicesPerNode: Int
   /// Innermost first; spans grow, each divides the next, one equals ``devicesPerNode`` and the last covers the cluster.
   package let levels: [Level]
-  package let host: Host?
+  package private(set) var host: Host?
   /// Node-to-node rates that replace the nominal ones, of the nodes in ``nodeNames`` in their order, whatever others
   /// were measured with them.
   package let measured: MeasuredLinks?
@@ -256,6 +256,13 @@ package struct ClusterDescription: Sendable, Equatable {
     var copy = self
     copy.devices = [device]
     copy.deviceOfNode = [Int](repeating: 0, count: nodeCount)
+    return copy
+  }
+
+  /// The same cluster with a node's other side as described elsewhere.
+  package func replacing(host: Host) -> ClusterDescription {
+    var copy = self
+    copy.host = host
     return copy
   }
 

@@ -57,6 +57,16 @@ package struct Field: Sendable {
     }
   }
 
+  /// True, false, or an integer of a range.
+  package func flagOrCount(in range: ClosedRange<Int>) throws(DocumentError) -> JSON {
+    if case .boolean(let flag) = value { return .boolean(flag) }
+    do {
+      return .integer(try integer(in: range))
+    } catch {
+      throw self.error(expected: "true, false or an integer from \(range.lowerBound) to \(range.upperBound)")
+    }
+  }
+
   /// A finite number in a range; `expected` says the range in words.
   package func number(in range: ClosedRange<Double>, expected: String) throws(DocumentError) -> Double {
     let number: Double

@@ -7,13 +7,13 @@
   package var updatePercent = 0
   /// Whether weights lie there between their uses (ZeRO-Infinity, Rajbhandari et al. 2021).
   package var holdsWeights = false
-  /// Whether what a layer keeps for its backward pass lies there in between, but for the last layer of a chunk.
-  package var holdsActivations = false
+  /// Of which layers what they keep for their backward passes lies there in between.
+  package var activations = HostedActivations.onDevice
 
-  package init(updatePercent: Int = 0, holdsWeights: Bool = false, holdsActivations: Bool = false) {
+  package init(updatePercent: Int = 0, holdsWeights: Bool = false, activations: HostedActivations = .onDevice) {
     self.updatePercent = updatePercent
     self.holdsWeights = holdsWeights
-    self.holdsActivations = holdsActivations
+    self.activations = activations
   }
 
   /// Everything on the devices.
@@ -22,17 +22,22 @@
   /// Whether the other has all of this, and perhaps more.
   package func isPart(of other: Hosting) -> Bool {
     updatePercent <= other.updatePercent && (!holdsWeights || other.holdsWeights)
-      && (!holdsActivations || other.holdsActivations)
+      && activations.isPart(of: other.activations)
   }
 }
 
 extension Hosting {
   /// Why a strategy cannot have it; nil if it can.
   ///
-  /// - Parameter hasHost: whether the cluster describes its nodes' memory.
-  package func violation(_ strategy: Strategy, hasHost: Bool) -> StrategyViolation? {
+  /// - Parameters:
+  ///   - layerCount: of the model.
+  ///   - hasHost: whether the cluster describes its nodes' memory.
+  package func violation(_ strategy: Strategy, layerCount: Int, hasHost: Bool) -> StrategyViolation? {
     guard self != .none else { return nil }
     if !hasHost { return .noHost }
+    if case .layers(let count) = activations, count >= layerCount {
+      return .hostedLayersTooMany(count: Int(count), of: layerCount)
+    }
     // Zeroth-order training takes a block at a time through all that it is needed for, so that any replica may have its own;
     // what else a host could do there is none of it.
     if strategy.update == .zerothOrder { return nil }

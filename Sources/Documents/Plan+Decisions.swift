@@ -52,7 +52,7 @@ extension Plan {
     }
     if strategy.perturbationDegree > 1 { decisions.append(Decision("perturbation")) }
     if strategy.hosting.holdsWeights { decisions.append(Decision("host_weights")) }
-    if strategy.hosting.holdsActivations { decisions.append(Decision("host_activations")) }
+    if strategy.hosting.activations != .onDevice { decisions.append(Decision("host_activations")) }
     if strategy.hosting.updatePercent > 0 { decisions.append(Decision("host_update_percent")) }
     if strategy.recompute != .none { decisions.append(Decision("recompute")) }
     if split.choices?.contains(where: \.offloadsOptimizer) == true { decisions.append(Decision("offload_optimizer")) }

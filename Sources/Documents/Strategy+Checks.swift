@@ -30,6 +30,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case hostUpdateNeedsShards
   case hostWeightsNeedShards
   case hostWeightsInPipeline
+  case hostedLayersTooMany(count: Int, of: Int)
   case workersNeedOuterSteps
   case outerStepsIn(Precision)
   case outerFormatNeedsWorkers
@@ -97,6 +98,8 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .hostUpdateNeedsShards: "replicas that are all whole would each have the host update everything"
     case .hostWeightsNeedShards: "weights on the host need ZeRO 3 without a second copy, or a single replica"
     case .hostWeightsInPipeline: "weights on the host would cross to every micro-batch, which defeats a pipeline"
+    case .hostedLayersTooMany(let count, let all):
+      "activations of \(count) layers on the host, of a model with \(all), whose last layer needs its own at once"
     case .workersNeedOuterSteps: "several workers, and what is said of outer steps, are of update outer"
     case .outerStepsIn(let precision):
       "workers that train in \(precision.rawValue) skip steps of their own, and would be out of step with each other"
@@ -157,6 +160,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .hostUpdateNeedsShards: "whole replicas updated by the host"
     case .hostWeightsNeedShards: "weights on the host that are not divided"
     case .hostWeightsInPipeline: "weights on the host with a pipeline"
+    case .hostedLayersTooMany: "activations on the host of more layers than a model can spare"
     case .workersNeedOuterSteps: "parts of outer steps without them"
     case .outerStepsIn: "outer steps in fp16"
     case .outerFormatNeedsWorkers: "nothing to round for a single worker"
@@ -190,7 +194,7 @@ extension Strategy {
     interleavesLargerGroups: Bool = false, hasHost: Bool = false
   ) -> StrategyViolation? {
     let model = job.model
-    if let violation = hosting.violation(self, hasHost: hasHost) { return violation }
+    if let violation = hosting.violation(self, layerCount: model.layerCount, hasHost: hasHost) { return violation }
     if outer.isHosted, !hasHost { return .noHost }
     if worldSize != deviceCount {
       return .worldSize(mesh, devices: deviceCount)

@@ -212,7 +212,7 @@ extension Strategy {
       return .beside("tokens that are dropped, which moe_dispatcher=alltoall alone does")
     }
     if update != .firstOrder { return .beside("update \(update.rawValue)") }
-    if hosting.holdsWeights || hosting.holdsActivations { return .beside("weights or activations on the host") }
+    if hosting.holdsWeights || hosting.activations != .onDevice { return .beside("weights or activations on the host") }
     // Of gradients that are divided, experts' may be whole where others are not.
     if hosting.updatePercent > 0, sharding.gradientDegree > 1 {
       return .beside("divided gradients that go to the host")

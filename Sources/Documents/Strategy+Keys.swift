@@ -241,10 +241,26 @@ extension Strategy {
       phrase: { $0.hosting.holdsWeights ? "weights on the host" : nil },
       short: { $0.hosting.holdsWeights ? "hw" : nil }),
     .part(
-      "host_activations", \.hosting.holdsActivations, .booleans, plainest: false,
-      "Whether what layers keep for their backward passes lies in the host's memory in between.",
-      phrase: { $0.hosting.holdsActivations ? "activations on the host" : nil },
-      short: { $0.hosting.holdsActivations ? "ha" : nil }),
+      "host_activations", \.hosting.activations, .flagOrCount(1...ModelDescription.Bounds.layers.upperBound),
+      plainest: .onDevice,
+      """
+      Whether what layers keep for their backward passes lies in the host's memory in between; a number is that of the \
+      model's layers of which it does.
+      """,
+      phrase: { strategy in
+        switch strategy.hosting.activations {
+        case .onDevice: nil
+        case .layers(let count): "activations of \(Int(count).counted("layer")) on the host"
+        case .allButLast: "activations on the host"
+        }
+      },
+      short: { strategy in
+        switch strategy.hosting.activations {
+        case .onDevice: nil
+        case .layers(let count): "ha\(count)"
+        case .allButLast: "ha"
+        }
+      }),
     .part(
       "narrow_weights", \.holdsNarrowWeights, .booleans, plainest: false,
       "Whether weights of products lie, and are gathered, in the narrow format that they are multiplied in.",

@@ -51,7 +51,7 @@ extension Strategy {
     if recompute != .none { return .zerothOrderHasNo("backward pass to recompute for") }
     if overlapsGradientReduce { return .zerothOrderHasNo("gradients to reduce") }
     if hosting.updatePercent > 0 { return .zerothOrderHasNo("optimizer states that a host could update") }
-    if hosting.holdsActivations { return .zerothOrderHasNo("activations that wait for a backward pass") }
+    if hosting.activations != .onDevice { return .zerothOrderHasNo("activations that wait for a backward pass") }
     let sharding = sharding
     if sharding.isQuantised || sharding.secondaryDegree != nil {
       return .zerothOrderHasNo("quantised gathers or second copies of slices")

@@ -35,6 +35,8 @@ package struct StrategyKey: Sendable {
   package enum Values: Sendable {
     case integers(ClosedRange<Int>)
     case booleans
+    /// Yes, no, or how many.
+    case flagOrCount(ClosedRange<Int>)
     /// One of a closed list.
     case choices([JSON])
     /// Any of a closed list of names, each once; in the order of the list, however they are stated.
@@ -45,6 +47,7 @@ package struct StrategyKey: Sendable {
       switch self {
       case .integers(let range): .integer(try field.integer(in: range))
       case .booleans: .boolean(try field.boolean())
+      case .flagOrCount(let range): try field.flagOrCount(in: range)
       case .choices(let choices): choices[try field.place(among: choices)]
       case .sets(let names): .array(try field.members(among: names).map(JSON.string))
       }

@@ -32,6 +32,12 @@ package struct StrategyPattern: Sendable, Equatable {
     set { stated[Self.place(of: "offload_optimizer")] = newValue?.scalar }
   }
 
+  /// Whether anything is stated that a host has or does.
+  package var usesHost: Bool {
+    self[dynamicMember: \.hosting.updatePercent] ?? 0 > 0 || self[dynamicMember: \.hosting.holdsWeights] == true
+      || self[dynamicMember: \.hosting.activations] ?? .none != .none
+  }
+
   /// The word of the schedule that is stated.
   package var scheduleName: String? { stated[Self.place(of: "schedule")].flatMap(String.init(scalar:)) }
 

@@ -145,7 +145,7 @@ extension Strategy {
     // Of weights on the host it runs zeroth-order training, which takes a layer up once for all that it is needed for.
     let parts = [
       hosting.holdsWeights && update.hasGradients ? "weights on the host" : nil,
-      hosting.holdsActivations ? "activations on the host" : nil,
+      hosting.activations != .onDevice ? "activations on the host" : nil,
     ].compactMap { $0 }
     return parts.isEmpty ? nil : "\(parts.joined(separator: " and ")) are not executed"
   }

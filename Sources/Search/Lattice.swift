@@ -68,6 +68,8 @@ struct Lattice {
   private let mayOffload: Bool
   /// What may lie on the host and not on the devices, the least first.
   private let hostings: [Hosting]
+  /// Those beside a pipeline or recomputation, where no framework has activations of some layers on the host.
+  private let hostingsOfAllLayers: [Hosting]
   /// Whether tensor groups' exchanges beside products, asked for, hide anything.
   let hidesTensorExchanges: Bool
   /// Whether nobody says how weights of products lie that may lie in a narrow format.
@@ -104,7 +106,10 @@ struct Lattice {
       model.cluster.host != nil && pattern.offloadsOptimizer != false
       && capabilities?.movesOptimizerStates(of: model.job) != false
     hostings = Self.hostings(
-      pattern, capabilities: capabilities, searched: searchesHosting && model.cluster.host != nil)
+      pattern, model: model, capabilities: capabilities, searched: searchesHosting && model.cluster.host != nil)
+    hostingsOfAllLayers =
+      pattern[dynamicMember: \.hosting.activations] == nil
+      ? hostings.filter { !$0.activations.isOfSomeLayers } : hostings
     var base = pattern.completed(
       deviceCount: model.deviceCount, flashAttention: hasFlashAttention,
       overlap: model.framework.overlapsGradientReduce)
@@ -291,7 +296,8 @@ struct Lattice {
                 strategy.contextExchange = exchange.contextExchange
                 strategy.contextInnerDegree = exchange.contextInnerDegree
                 strategy = strategy.with(exchange.expertDivision)
-                for hosting in hostings {
+                let hasSomeOnHost = mesh.degree(of: .pipeline) == 1 && recompute == .none
+                for hosting in hasSomeOnHost ? hostings : hostingsOfAllLayers {
                   strategy.hosting = hosting
                   strategy = withNarrowWeights(strategy)
                   if let violation = strategy.violation(
@@ -355,24 +361,6 @@ struct Lattice {
     }
     let isCovered = strategy.recompute == .none && !recomputeIsFixed
     return offloads && !isCovered ? StageFreedom(choosesRecomputation: false, choosesOffload: true) : .none
-  }
-
-  /// What is fixed of it, and every combination of the rest where that is searched.
-  private static func hostings(
-    _ pattern: StrategyPattern, capabilities: Capabilities?, searched: Bool
-  ) -> [Hosting] {
-    func values<Value>(_ fixed: Value?, _ all: [Value]) -> [Value] {
-      fixed.map { [$0] } ?? (searched ? all : Array(all.prefix(1)))
-    }
-    return values(
-      pattern[dynamicMember: \.hosting.updatePercent], Capabilities.searchedUpdatePercents(capabilities)
-    ).flatMap { percent in
-      values(pattern[dynamicMember: \.hosting.holdsWeights], [false, true]).flatMap { weights in
-        values(pattern[dynamicMember: \.hosting.holdsActivations], [false, true]).map {
-          Hosting(updatePercent: percent, holdsWeights: weights, holdsActivations: $0)
-        }
-      }
-    }
   }
 
   private func sequenceParallelisms(_ mesh: Mesh) -> [Bool] {

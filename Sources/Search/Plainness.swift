@@ -47,7 +47,7 @@ struct Plainness: Hashable, Comparable {
       sharding.isQuantised || strategy.outer.format.isRounded ? 1 : 0,
       OuterStep.Format.allCases.firstIndex(of: strategy.outer.format) ?? 0,
       sharding.secondaryDegree == nil ? 0 : 1, strategy.hasShardLevels ? 1 : 0, hosting.updatePercent,
-      hosting.holdsWeights ? 1 : 0, hosting.holdsActivations ? 1 : 0, strategy.outer.isHosted ? 1 : 0,
+      hosting.holdsWeights ? 1 : 0, hosting.activations == .onDevice ? 0 : 1, strategy.outer.isHosted ? 1 : 0,
       freedom.choosesOffload ? 1 : 0, freedom.choosesRecomputation ? 1 : 0, hasEqualLayers ? 0 : 1,
       strategy.tensorDegree, strategy.schedule.splitsBackward ? 2 : strategy.schedule.isInterleaved ? 1 : 0,
       strategy.pipelineDegree,

@@ -160,7 +160,7 @@ package struct SmallestChanges: Sendable, Equatable {
   /// Other values of a key: of numbers the lower and the higher ones, the nearest first; of others all.
   private static func candidates(_ key: StrategyKey, besides stated: JSON, model: CostModel) -> [[JSON]] {
     switch key.values {
-    case .booleans: return [[.boolean(true), .boolean(false)].filter { $0 != stated }]
+    case .booleans, .flagOrCount: return [[.boolean(true), .boolean(false)].filter { $0 != stated }]
     case .choices(let all): return [all.filter { $0 != stated }]
     // Which modules could do is not said one by one; other kinds of recomputation are.
     case .sets: return []

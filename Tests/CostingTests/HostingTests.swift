@@ -42,10 +42,15 @@ import Testing
     let weights = try Self.memory(Self.strategy(.weights, Hosting(holdsWeights: true)))
     #expect(weights.weightBytes == 0 && weights.hostBytes == whole.weightBytes)
     #expect(weights.workspaceBytes == whole.workspaceBytes, "gathers need their room all the same")
-    let activations = try Self.memory(Self.strategy(.weights, Hosting(holdsActivations: true)))
+    let activations = try Self.memory(Self.strategy(.weights, Hosting(activations: .allButLast)))
     // Of four layers the last one's stay, with what the head keeps.
     #expect(activations.hostBytes > 0 && activations.hostBytes + activations.activationBytes == whole.activationBytes)
     #expect(activations.hostBytes % 3 == 0)
+    // Of two layers two quarters; of three, which are all that can go, as much as of all but the last.
+    let two = try Self.memory(Self.strategy(.weights, Hosting(activations: .layers(2))))
+    #expect(
+      two.hostBytes * 3 == activations.hostBytes * 2 && two.hostBytes + two.activationBytes == whole.activationBytes)
+    #expect(try Self.memory(Self.strategy(.weights, Hosting(activations: .layers(3)))) == activations)
     // A single replica's weights come undivided: a layer and the next need room.
     let alone = Strategy(mesh: [.data: 1]).with(\.hosting, Hosting(holdsWeights: true))
     let bare = Strategy(mesh: [.data: 1])
@@ -73,10 +78,16 @@ import Testing
   @Test func transfersHideUnderPassesAsFarAsTheyAreShorter() throws {
     let speed = HostSpeed(Self.host, devicesPerNode: 4)
     let memory = Fixture.memory(
-      try Self.job(), Self.strategy(.weights, Hosting(updatePercent: 100, holdsWeights: true, holdsActivations: true)))
+      try Self.job(), Self.strategy(.weights, Hosting(updatePercent: 100, holdsWeights: true, activations: .allButLast))
+    )
     let bytes = HostPassBytes(parameterCount: 4_000_000, activationBytes: 30_000_000, memory: memory)
     #expect(bytes.forwardUp == 2_000_000 && bytes.forwardDown == 30_000_000)
     #expect(bytes.backwardUp == 32_000_000 && bytes.backwardDown == 2_000_000)
+    // Copies of one layer of four have the time of all four.
+    let spread = HostPassBytes(
+      parameterCount: 0, activationBytes: 30_000_000,
+      memory: Fixture.memory(try Self.job(), Self.strategy(.weights, Hosting(activations: .layers(1)))))
+    #expect(spread.forwardDown == 7_500_000 && spread.backwardUp == 7_500_000)
     let passes = speed.withTraffic(PassSeconds(forward: 4e-3, backward: 1e-3), bytes)
     #expect(passes.forward == 4e-3 && agrees(passes.backward, 3.2e-3))
   }
@@ -145,6 +156,9 @@ import Testing
     #expect(violation(Self.strategy(.optimizer, Hosting(updatePercent: 50)), hasHost: false) == .noHost)
     #expect(violation(Self.strategy(.none, Hosting(updatePercent: 50))) == .hostUpdateNeedsShards)
     #expect(violation(Self.strategy(.optimizer, Hosting(holdsWeights: true))) == .hostWeightsNeedShards)
+    #expect(violation(Self.strategy(.optimizer, Hosting(activations: .layers(3)))) == nil)
+    #expect(
+      violation(Self.strategy(.optimizer, Hosting(activations: .layers(4)))) == .hostedLayersTooMany(count: 4, of: 4))
     let piped = Strategy(mesh: [.pipeline: 4]).with(\.hosting, Hosting(holdsWeights: true))
     #expect(violation(piped) == .hostWeightsInPipeline)
   }

@@ -292,7 +292,8 @@ extension DocumentSchema {
   fileprivate func mayAlsoBe(_ value: JSON, at place: Path) -> Bool {
     switch value {
     case .string: namesAnInput(place)
-    case .integer, .number: place.pointer.hasSuffix("/nodes") && self != .run
+    case .integer, .number:
+      place.pointer.hasSuffix("/nodes") && self != .run || place.pointer.hasSuffix("/host_activations")
     default: false
     }
   }

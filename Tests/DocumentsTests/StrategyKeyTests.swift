@@ -36,7 +36,8 @@ import Testing
     strategy.dispatcher = pick(Strategy.Dispatcher.allCases)
     strategy.overlapsExperts = pick([false, true])
     strategy.hosting = Hosting(
-      updatePercent: pick([0, 0, 50]), holdsWeights: pick([false, true]), holdsActivations: pick([false, true]))
+      updatePercent: pick([0, 0, 50]), holdsWeights: pick([false, true]),
+      activations: pick([.onDevice, .layers(3), .allButLast]))
     strategy.holdsNarrowWeights = pick([false, true])
     strategy.perturbationDegree = pick([1, 1, 2])
     if strategy.recompute == .selective { strategy.recomputeModules = pick([[], .norms, [.experts, .feedForward]]) }
@@ -81,7 +82,7 @@ import Testing
     ("overlap_tensor_exchange", { .boolean($0.overlapsTensorExchange) }),
     ("host_update_percent", { .integer($0.hosting.updatePercent) }),
     ("host_weights", { .boolean($0.hosting.holdsWeights) }),
-    ("host_activations", { .boolean($0.hosting.holdsActivations) }),
+    ("host_activations", { $0.hosting.activations.scalar }),
     ("narrow_weights", { .boolean($0.holdsNarrowWeights) }),
   ]
 

@@ -56,6 +56,11 @@ enum StrategySchema {
         type("integer"), JSONMember("minimum", .integer(range.lowerBound)), JSONMember("maximum", .integer(greatest)),
       ]
     case .booleans: members.append(type("boolean"))
+    case .flagOrCount(let range):
+      members += [
+        JSONMember("type", .strings(["boolean", "integer"] + (mayBeAbsent ? ["null"] : []))),
+        JSONMember("minimum", .integer(range.lowerBound)), JSONMember("maximum", .integer(range.upperBound)),
+      ]
     case .sets(let names):
       members += [
         type("array"), JSONMember("items", .object([JSONMember("enum", .strings(names))])),

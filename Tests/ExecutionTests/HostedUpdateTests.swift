@@ -115,6 +115,7 @@ import Training
     #expect(
       violation(divided.with(\.hosting, Hosting(updatePercent: 50)))?.contains("divided gradients") == true)
     #expect(
-      violation(strategy.with(\.hosting, Hosting(holdsActivations: true)))?.contains("activations on the host") == true)
+      violation(strategy.with(\.hosting, Hosting(activations: .allButLast)))?.contains("activations on the host")
+        == true)
   }
 }

@@ -14,7 +14,9 @@ struct BruteForce {
   /// Everything on the host that can be.
   static let hostings: [Hosting] = [0, 100].flatMap { percent in
     [false, true].flatMap { weights in
-      [false, true].map { Hosting(updatePercent: percent, holdsWeights: weights, holdsActivations: $0) }
+      [HostedActivations.onDevice, .allButLast].map {
+        Hosting(updatePercent: percent, holdsWeights: weights, activations: $0)
+      }
     }
   }
 

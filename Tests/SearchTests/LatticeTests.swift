@@ -29,6 +29,7 @@ struct LatticeTests {
     switch key.values {
     case .integers(let range): [range.lowerBound, range.lowerBound + 1].map(String.init)
     case .booleans: ["false", "true"]
+    case .flagOrCount: ["false", "true", "3"]
     case .sets(let names): [names[0], "\(names[0])+\(names[4])"]
     case .choices(let choices): choices.map { $0.text(style: .compact).filter { $0 != "\"" } }
     }

@@ -67,6 +67,19 @@ package struct RunWorkload: Sendable {
         assumptions.append(
           "weights lie in the format of products where replicas divide states, as \(habits.name) has them")
       }
+      if pattern[dynamicMember: \.hosting.activations] == nil,
+        let hosted = run.recipeActivations(of: pattern, job: job, frameworkName: framework?.name),
+        case .layers(let count) = hosted
+      {
+        pattern[dynamicMember: \.hosting.activations] = hosted
+        assumptions.append("activations of \(count) layers lie on the host, as in \(habits.name)'s recipe")
+      }
+      if pattern.usesHost, cluster.host == nil,
+        let known = catalog.host(of: cluster.device, devicesPerNode: cluster.devicesPerNode)
+      {
+        cluster = cluster.replacing(host: known.host)
+        assumptions.append("hosts are as those of \(known.cluster)")
+      }
       if !run.statesGradients, job.precision.is16Bit, let inFP32 = framework?.accumulatesInFP32,
         inFP32 != job.accumulatesGradientsInFP32
       {

@@ -25,7 +25,7 @@ extension IterationMemory {
   /// stages, evenly over the nodes. 0, which says nothing, where stages differ in how many micro-batches keep activations
   /// there.
   package var leastHostBytes: Int {
-    if strategy.hosting.holdsActivations, !hasEqualStages { return 0 }
+    if strategy.hosting.activations != .onDevice, !hasEqualStages { return 0 }
     // Stages have as little there as they must, which their layers decide.
     if strategy.update == .zerothOrder { return 0 }
     let p = strategy.pipelineDegree, perNode = layout.links[0].devicesPerNode

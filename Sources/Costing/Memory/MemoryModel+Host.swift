@@ -41,10 +41,12 @@ extension MemoryModel {
       hosted.weights = weightBytes(stage: stage, layers)
       hosted.onHost += hosted.weights
     }
-    if hosting.holdsActivations {
-      let chunkLayers = layers.total / strategy.virtualStageCount
-      // The last layer's are needed at once.
-      hosted.activations = passesInFlight * (chunkActivationBytes - chunkActivationBytes / max(1, chunkLayers))
+    if hosting.activations != .onDevice {
+      hosted.activations =
+        passesInFlight
+        * hosting.activations.bytes(
+          ofChunk: chunkActivationBytes, layerCount: layers.total / strategy.virtualStageCount,
+          modelLayerCount: modelLayerCount)
       hosted.onHost += hosted.activations
     }
     hosted.onHost = min(hosted.onHost, HostedBytes.mostOnHost)

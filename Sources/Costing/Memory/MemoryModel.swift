@@ -83,6 +83,8 @@ package final class MemoryModel: Sendable {
   /// What exchanges hold beside shards.
   let buffers: ExchangeBuffers
   let microBatchCount: Int
+  /// Layers of the whole model.
+  let modelLayerCount: Int
   /// Chunk-micro-batches whose activations stages keep at their worst moment.
   let inFlight: PassesInFlight
   /// Of one layer and one micro-batch, kept from forward to backward.
@@ -189,6 +191,7 @@ package final class MemoryModel: Sendable {
     expertSharding = strategy.expertSharding
     self.buffers = buffers
     microBatchCount = strategy.microBatchCount(globalBatch: job.globalBatch)
+    modelLayerCount = model.layerCount
     inFlight = strategy.schedule.passesInFlight(
       stageCount: strategy.pipelineDegree, microBatchCount: microBatchCount, combines: strategy.overlapsExperts)
     weightByteCount = job.precision.byteCount

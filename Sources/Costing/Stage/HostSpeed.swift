@@ -51,7 +51,8 @@ struct HostPassBytes: Sendable, Equatable {
     let hosting = memory.strategy.hosting, sharding = memory.sharding
     func shard(_ degree: Int) -> Int { (parameterCount + degree - 1) / degree }
     let weights = hosting.holdsWeights ? shard(sharding.weightDegree) * memory.weightByteCount : 0
-    let activations = hosting.holdsActivations ? activationBytes : 0
+    let activations = hosting.activations.traffic(
+      ofBytes: activationBytes, modelLayerCount: memory.modelLayerCount)
     forwardUp = weights
     forwardDown = activations
     backwardUp = weights + activations

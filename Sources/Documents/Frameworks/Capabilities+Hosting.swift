@@ -6,6 +6,12 @@ extension Capabilities {
     capabilities?.hosting?.updates == .parts ? [0, 25, 50, 75, 100] : [0, 100]
   }
 
+  /// Of which layers activations on the host are tried where nobody states it.
+  package static func searchedActivations(_ capabilities: Capabilities?, layerCount: Int) -> [HostedActivations] {
+    HostedActivations.searched(
+      modelLayerCount: layerCount, counts: capabilities?.hosting?.activations == .keptWithoutPipeline)
+  }
+
   /// Why the framework does not have a strategy's hosts do as it says; nil if it does.
   package func refusal(ofHosting strategy: Strategy, job: TrainingJob) -> Refusal? {
     let hosting = strategy.hosting
@@ -33,7 +39,7 @@ extension Capabilities {
           nearest: "host_update_percent=100,host_weights=true")
       }
     }
-    guard hosting.holdsActivations else { return nil }
+    guard hosting.activations != .onDevice else { return nil }
     switch offer.activations {
     case .none: return Refusal("\(label) has no activations on the host", nearest: "host_activations=false")
     case .keptWithoutPipeline:
@@ -42,6 +48,10 @@ extension Capabilities {
         "\(label) has activations on the host without a pipeline and without recomputation only",
         nearest: "host_activations=false")
     case .blockInputs:
+      if hosting.activations.isOfSomeLayers {
+        return Refusal(
+          "\(label) has activations of all layers on the host, or of none", nearest: "host_activations=true")
+      }
       guard strategy.recompute != .full else { return nil }
       return Refusal("\(label) has inputs of recomputed blocks on the host only", nearest: "recompute=full")
     }

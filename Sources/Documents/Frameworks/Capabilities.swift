@@ -141,7 +141,7 @@ package struct Capabilities: Sendable {
     /// What of the activations is the host's.
     package enum Activations: Sendable {
       case none
-      /// All that is kept, without a pipeline and without recomputation.
+      /// All that so many layers keep, without a pipeline and without recomputation.
       case keptWithoutPipeline
       /// The inputs of blocks that are recomputed.
       case blockInputs

@@ -83,7 +83,8 @@ struct RandomPlans {
       overlapsGradientReduce: pick([true, false]))
     strategy.overlapsTensorExchange = strategy.usesSequenceParallelism && pick([true, false])
     strategy.sharding = sharding(replicaCount: data)
-    strategy.hosting = Hosting(updatePercent: pick([0, 0, 25, 100]), holdsActivations: pick([false, false, true]))
+    strategy.hosting = Hosting(
+      updatePercent: pick([0, 0, 25, 100]), activations: pick([.onDevice, .layers(1), .allButLast]))
     if pick([false, true]) { strategy = strategy.withNarrowWeights(job) }
     guard costs.violation(of: strategy) == nil else { return nil }
     let layers = layerCounts(model.layerCount, stages: pipeline, chunks: chunks)

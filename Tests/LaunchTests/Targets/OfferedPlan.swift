@@ -75,10 +75,11 @@ struct OfferedPlan: CustomStringConvertible {
       strategy.hosting = Hosting(
         updatePercent: withWeights ? 100 : pick([0, 50, 100]),
         holdsWeights: withWeights || offer.holdsWeights && flip(),
-        holdsActivations: pick([false, false, true]))
+        activations: pick([.onDevice, .onDevice, .allButLast] + (counts.reduce(0, +) > 2 ? [.layers(1)] : [])))
     }
     // One replica whose host has its weights is one shard of ZeRO 3, which no strategy of one replica says.
-    guard strategy.hosting.violation(strategy, hasHost: true) == nil, replicas > 1 || !strategy.hosting.holdsWeights
+    guard strategy.hosting.violation(strategy, layerCount: counts.reduce(0, +), hasHost: true) == nil,
+      replicas > 1 || !strategy.hosting.holdsWeights
     else {
       return nil
     }

@@ -76,7 +76,7 @@ extension DeepSpeedTarget {
     }
     if let checkpointing {
       var settings = try checkpointing.fields()
-      strategy.hosting.holdsActivations = try settings.optional("cpu_checkpointing")?.boolean() ?? false
+      if try settings.optional("cpu_checkpointing")?.boolean() == true { strategy.hosting.activations = .allButLast }
     }
     return RunConfiguration(
       framework: name, strategy: strategy,

@@ -106,7 +106,7 @@ package enum DeepSpeedTarget: LaunchTarget {
         strategy.recompute == .full
           ? object(
             ("number_checkpoints", .integer(job.model.layerCount)),
-            ("cpu_checkpointing", strategy.hosting.holdsActivations ? .boolean(true) : nil)) : nil
+            ("cpu_checkpointing", strategy.hosting.activations != .onDevice ? .boolean(true) : nil)) : nil
       ))
   }
 

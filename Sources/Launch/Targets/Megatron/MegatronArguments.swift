@@ -197,13 +197,22 @@ struct MegatronArguments {
       + (strategy.zeroStage >= .optimizer || isFullySharded ? ["--overlap-param-gather"] : [])
   }
 
+  /// Layers whose activations lie on the host; nil where there are none.
+  private var offloadedLayerCount: Int? {
+    switch strategy.hosting.activations {
+    case .onDevice: nil
+    case .layers(let count): min(Int(count), plan.job.model.layerCount - 1)
+    case .allButLast: plan.job.model.layerCount - 1
+    }
+  }
+
   private var memory: [String] {
     let model = plan.job.model
     // FlashAttention's kernels know neither sinks nor values of another width than keys; cuDNN's do.
     let fused = model.form.hasSinks || model.latent != nil ? "fused" : "flash"
     let attention =
       ["--attention-backend", strategy.usesFlashAttention ? fused : "unfused"]
-      + (strategy.hosting.holdsActivations ? ["--cpu-offloading-num-layers", "\(model.layerCount - 1)"] : [])
+      + (offloadedLayerCount.map { ["--cpu-offloading-num-layers", "\($0)"] } ?? [])
     if let choices = plan.split.choices, strategy.recompute != .selective {
       return attention + (stageWords.isEmpty ? choices.first.map(recomputation) ?? [] : [])
     }

@@ -51,8 +51,7 @@ extension MegatronReader {
       }
     }
     if let layers = try flags.integer("--cpu-offloading-num-layers", in: 0...16_384), layers > 0 {
-      hosting.holdsActivations = true
-      if layers < layerCount - 1 { note("activations of all layers but the last are taken to lie on the host") }
+      hosting.activations = layers < layerCount - 1 ? .layers(Int32(layers)) : .allButLast
     }
     return hosting
   }

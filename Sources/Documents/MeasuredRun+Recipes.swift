@@ -1,0 +1,51 @@
+/// What published recipes fix and the records of their runs do not state.
+extension MeasuredRun {
+  /// Layers of which a recipe has the activations on the host.
+  private struct HostedLayers {
+    let layerCount: Int
+    let hiddenSize: Int
+    let device: String
+    let isNarrow: Bool
+    let hostedCount: Int32
+  }
+
+  /// Megatron-Bridge's recipes of Llama 3 70B and Llama 3.1 405B with Megatron-FSDP: `cpu_offloading_num_layers` in the
+  /// configurations of NVIDIA-NeMo/Megatron-Bridge, `scripts/performance/configs`, alike from v0.2.0 (25.11) to v0.5.1
+  /// (26.06.01).
+  private static let hostedLayersOfBridge = [
+    HostedLayers(layerCount: 80, hiddenSize: 8_192, device: "b200-sxm-180gb", isNarrow: true, hostedCount: 5),
+    HostedLayers(layerCount: 80, hiddenSize: 8_192, device: "gb200-186gb", isNarrow: false, hostedCount: 20),
+    HostedLayers(layerCount: 80, hiddenSize: 8_192, device: "gb200-186gb", isNarrow: true, hostedCount: 40),
+    HostedLayers(layerCount: 80, hiddenSize: 8_192, device: "gb300-288gb", isNarrow: false, hostedCount: 30),
+    HostedLayers(layerCount: 80, hiddenSize: 8_192, device: "gb300-288gb", isNarrow: true, hostedCount: 20),
+    HostedLayers(layerCount: 126, hiddenSize: 16_384, device: "gb200-186gb", isNarrow: true, hostedCount: 92),
+    HostedLayers(layerCount: 126, hiddenSize: 16_384, device: "gb300-288gb", isNarrow: false, hostedCount: 40),
+    HostedLayers(layerCount: 126, hiddenSize: 16_384, device: "gb300-288gb", isNarrow: true, hostedCount: 10),
+  ]
+
+  /// The activations on the host of the recipe that a record is of; nil where no recipe says.
+  ///
+  /// - Parameter frameworkName: of the device profile's framework that the record's words name.
+  package func recipeActivations(
+    of pattern: StrategyPattern, job: TrainingJob, frameworkName: String?
+  ) -> HostedActivations? {
+    guard frameworkName == "megatron-bridge", pattern.zeroStage == .weights else { return nil }
+    return Self.hostedLayersOfBridge.first {
+      $0.layerCount == job.model.layerCount && $0.hiddenSize == job.model.hiddenSize && $0.device == machine.device
+        && $0.isNarrow == (job.precision.products != nil)
+    }.map { .layers($0.hostedCount) }
+  }
+}
+
+extension Catalog {
+  /// The nodes' other side as the first shipped cluster describes it whose nodes are alike, and that cluster's name; nil where
+  /// none does.
+  package func host(of device: DeviceProfile, devicesPerNode: Int) -> (host: ClusterDescription.Host, cluster: String)?
+  {
+    for name in names(of: .cluster) {
+      guard let cluster = try? cluster(name), let host = cluster.host else { continue }
+      if cluster.devices.map(\.name) == [device.name], cluster.devicesPerNode == devicesPerNode { return (host, name) }
+    }
+    return nil
+  }
+}
