@@ -52,4 +52,41 @@ import Testing
     #expect(agrees(Double(moved), Double(all.stageMemory[0].activationBytes) / 2, relative: 0.02))
     #expect(recipe.iterationSeconds == all.iterationSeconds, "at 225 GB/s a device the copies hide")
   }
+
+  /// torchtitan's Llama 3.1 405B in FP8 on 512 H100 with 96 GB (its benchmarks of December 2024, tables 5 and 6).
+  private static func titan(
+    schedule: String, sequenceLength: Int = 8_192, globalBatch: Int = 256, pipeline: Int = 8, stated: String = ""
+  ) throws -> RunWorkload {
+    let text = """
+      {"schema": "sextant.run/1", "id": "one", "family": "torchtitan", "framework": "torchtitan",
+       "model": {"name": "llama3.1-405b", "family": "llama", "layers": 126, "hidden": 16384, "heads": 128, "kv_heads": 8,
+         "ffn_hidden": 53248, "vocab": 128256, "gated_mlp": true, "tied_embeddings": false},
+       "sequence_length": \(sequenceLength), "global_batch": \(globalBatch), "precision": "fp8",
+       "cluster": {"device": "h100-sxm5-96gb-hbm2e-500w", "nodes": 64, "devices_per_node": 8},
+       "strategy": {"tensor": 8, "pipeline": \(pipeline), "data": \(64 / pipeline), "fsdp": "FSDP2", "recompute": "full",
+         "sequence_parallel": true, "schedule": "\(schedule)"\(stated)}, "measured": {"iteration_seconds": 1}}
+      """
+    return try RunWorkload(MeasuredRun(parse(Array(text.utf8), source: "run")), catalog: Shipped.catalog)
+  }
+
+  /// Nothing is fitted to these: what a pipeline keeps whole is most of the memory, and the bubble of eight micro-batches a
+  /// third of the time.
+  @Test func shardedTrainingInAPipelineKeepsWeightsAndGradientsWhole() throws {
+    for (schedule, sequence, batch, seconds, bytes) in [
+      ("1f1b", 8_192, 256, 40.96, 88.584e9), ("1f1b-interleaved", 8_192, 256, 32.0, 78.061e9),
+      ("1f1b", 32_768, 64, 53.895, 80.853e9),
+    ] {
+      let workload = try Self.titan(schedule: schedule, sequenceLength: sequence, globalBatch: batch)
+      #expect(workload.pattern.zeroStage == .optimizer && workload.pattern.microBatch == batch / 64)
+      #expect(workload.pattern.virtualStageCount == (schedule == "1f1b" ? nil : 2))
+      let prediction = try workload.estimate().prediction
+      #expect(abs(prediction.iterationSeconds / seconds - 1) < 0.1, "\(prediction.iterationSeconds)")
+      let peak = Double(prediction.stageMemory.map(\.peakBytes).max() ?? 0)
+      #expect(abs(peak / bytes - 1) < 0.12, "\(peak)")
+    }
+    // Without a pipeline, and in micro-batches that a record states, everything is as it says.
+    let flat = try Self.titan(schedule: "1f1b", pipeline: 1)
+    #expect(flat.pattern.zeroStage == .weights && flat.pattern.microBatch == 1)
+    #expect(try Self.titan(schedule: "1f1b", stated: ", \"micro_batch\": 2").pattern.microBatch == 2)
+  }
 }

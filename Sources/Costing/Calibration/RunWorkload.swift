@@ -26,6 +26,9 @@ package struct RunWorkload: Sendable {
       let framework = run.framework.flatMap { cluster.device.framework(named: $0) }
       if framework == nil { assumptions.append("framework coefficients of \(cluster.device.frameworks[0].name)") }
 
+      assumptions += Self.takePipelineDefaults(
+        &pattern, globalBatch: job.globalBatch, frameworkName: framework?.name)
+
       // With one rank in the tensor group the flag has nothing to divide.
       if pattern.tensorDegree == 1 {
         pattern.usesSequenceParallelism = false
