@@ -86,7 +86,33 @@ import Testing
     }
     // Without a pipeline, and in micro-batches that a record states, everything is as it says.
     let flat = try Self.titan(schedule: "1f1b", pipeline: 1)
-    #expect(flat.pattern.zeroStage == .weights && flat.pattern.microBatch == 1)
+    #expect(flat.pattern.zeroStage == .weights)
     #expect(try Self.titan(schedule: "1f1b", stated: ", \"micro_batch\": 2").pattern.microBatch == 2)
+  }
+
+  /// Llama 3 8B on one node: of micro-batches that are stated one after another the fastest that simply fits.
+  @Test func anUnstatedMicroBatchIsTheFastestThatFits() throws {
+    func workload(_ stated: String, family: String = "invented", pipeline: Int = 1) throws -> RunWorkload {
+      let text = """
+        {"schema": "sextant.run/1", "id": "one", "family": "\(family)", "framework": "Megatron-LM",
+         "model": {"name": "llama3-8b", "family": "llama", "layers": 32, "hidden": 4096, "heads": 32, "kv_heads": 8,
+           "ffn_hidden": 14336, "vocab": 128256, "gated_mlp": true, "tied_embeddings": false},
+         "sequence_length": 4096, "global_batch": 64, "precision": "bf16",
+         "cluster": {"device": "h100-sxm5-80gb", "nodes": 1, "devices_per_node": 8},
+         "strategy": {"tensor": 2, "pipeline": \(pipeline), "data": \(4 / pipeline), "zero_stage": 1,
+           "sequence_parallel": true, "virtual_stages": 1\(stated)}, "measured": {"iteration_seconds": 1}}
+        """
+      return try RunWorkload(MeasuredRun(parse(Array(text.utf8), source: "run")), catalog: Shipped.catalog)
+    }
+    let tried = try [1, 2, 4, 8, 16].map { ($0, try workload(", \"micro_batch\": \($0)").estimate().prediction) }
+    let fitting = tried.filter { $0.1.verdict == .fits }
+    let fastest = try #require(fitting.min { $0.1.iterationSeconds < $1.1.iterationSeconds })
+    #expect(fastest.0 > 1 && fitting.count < tried.count, "\(tried.map { ($0.0, $0.1.verdict) })")
+    let found = try workload("")
+    #expect(found.pattern.microBatch == fastest.0)
+    #expect(found.assumptions.contains("micro-batch \(fastest.0), the fastest that fits"))
+    // A source that says that transfers of its pipelines hide has them interleaved.
+    #expect(try workload("", family: "megatron-h100", pipeline: 2).pattern.virtualStageCount == 2)
+    #expect(try workload("", pipeline: 2).pattern.virtualStageCount == 1)
   }
 }

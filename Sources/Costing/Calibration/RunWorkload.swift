@@ -27,7 +27,7 @@ package struct RunWorkload: Sendable {
       if framework == nil { assumptions.append("framework coefficients of \(cluster.device.frameworks[0].name)") }
 
       assumptions += Self.takePipelineDefaults(
-        &pattern, globalBatch: job.globalBatch, frameworkName: framework?.name)
+        &pattern, family: run.family, globalBatch: job.globalBatch, frameworkName: framework?.name)
 
       // With one rank in the tensor group the flag has nothing to divide.
       if pattern.tensorDegree == 1 {
@@ -44,10 +44,6 @@ package struct RunWorkload: Sendable {
         let isFused = habits.usesFlashAttention && cluster.device.hasFlashAttention(in: job.precision)
         pattern.usesFlashAttention = isFused
         assumptions.append("attention is \(isFused ? "" : "not ")fused")
-      }
-      if pattern.microBatch == nil {
-        pattern.microBatch = 1
-        assumptions.append("micro-batch 1")
       }
       if pattern.zeroStage == nil { assumptions.append("ZeRO 0") }
       if pattern.recompute == nil { assumptions.append("recompute none") }
@@ -93,11 +89,17 @@ package struct RunWorkload: Sendable {
         job.expertCapacity = .none
         assumptions.append("no tokens are dropped, since they are sent once a rank")
       }
+      let name = framework == nil ? nil : run.framework
+      if pattern.microBatch == nil {
+        let microBatch = try Self.fastestMicroBatch(pattern, job: job, cluster: cluster, frameworkName: name)
+        pattern.microBatch = microBatch
+        assumptions.append("micro-batch \(microBatch), the fastest that fits")
+      }
       self.job = job
       self.cluster = cluster
       self.pattern = pattern
       self.assumptions = assumptions
-      frameworkName = framework == nil ? nil : run.framework
+      frameworkName = name
     } catch let refusal as Refusal {
       throw refusal
     } catch let error as DocumentError {
