@@ -6,11 +6,19 @@ extension ModelDescription {
       try Experts(ofRun: field, layerCount: layerCount)
     }
     var latent: LatentAttention?
-    var window: Int?, hasSinks = false
+    var window: Int?, hasSinks = false, fullLayers: [Int] = []
     if let field = fields.optional("attention") {
       var attention = try field.fields()
       window = try attention.optional("window")?.integer(in: Details.Bounds.positions)
       hasSinks = try attention.optional("sinks")?.boolean() ?? false
+      if let field = attention.optional("full_attention_layers") {
+        fullLayers = try field.array(count: 0...layerCount).map { (layer) throws(DocumentError) in
+          try layer.integer(in: 0...layerCount - 1)
+        }
+      } else if hasSinks {
+        // GPT-OSS, whose heads have the sinks, has windows in every second layer, from the first on.
+        fullLayers = Array(stride(from: 1, to: layerCount, by: 2))
+      }
       if let kind = attention.optional("type") ?? attention.optional("kind") {
         switch try kind.string().lowercased() {
         case "mla", "latent": latent = try LatentAttention(ofRun: &attention)
@@ -26,7 +34,7 @@ extension ModelDescription {
     }
     try self.init(
       shapesIn: &fields, name: fields.required("name").name(), sequenceLength: sequenceLength, latent: latent,
-      experts: experts, form: form, details: Details(attentionWindow: window))
+      experts: experts, form: form, details: Details(attentionWindow: window, fullAttentionLayers: fullLayers.sorted()))
   }
 }
 
@@ -53,5 +61,18 @@ extension ModelDescription.LatentAttention {
       plainSize: try fields.required("qkNopeHeadDim").integer(in: sizes),
       rotarySize: try fields.required("qkRopeHeadDim").integer(in: sizes),
       valueSize: try fields.required("vHeadDim").integer(in: sizes))
+  }
+}
+
+extension MeasuredRun {
+  /// Whether a record states a window and sinks of attention, and not which layers have the window.
+  static func assumesAlternateWindows(_ record: Fields) -> Bool {
+    var record = record
+    guard var model = try? record.optional("model")?.fields(),
+      var attention = try? model.optional("attention")?.fields()
+    else { return false }
+    let isTold = attention.optional("full_attention_layers") != nil
+    return !isTold && attention.optional("window") != nil
+      && (try? attention.optional("sinks")?.boolean()) == true
   }
 }

@@ -115,4 +115,32 @@ import Testing
     #expect(try workload("", family: "megatron-h100", pipeline: 2).pattern.virtualStageCount == 2)
     #expect(try workload("", pipeline: 2).pattern.virtualStageCount == 1)
   }
+
+  /// A window and sinks are GPT-OSS's, which has the window in every second layer, as its own description says.
+  @Test func windowsBesideSinksAreInEverySecondLayer() throws {
+    func run(_ attention: String) throws -> MeasuredRun {
+      let text = """
+        {"schema": "sextant.run/1", "id": "one", "family": "invented", "framework": "Megatron-Bridge / NeMo 26.06",
+         "model": {"name": "gpt-oss-120b", "family": "moe", "layers": 36, "hidden": 2880, "heads": 64, "kv_heads": 8,
+           "head_dim": 64, "ffn_hidden": 2880, "vocab": 201088, "gated_mlp": true, "tied_embeddings": false,
+           "moe": {"experts": 128, "topk": 4, "expertFfn": 2880}, "attention": \(attention)},
+         "sequence_length": 4096, "global_batch": 1280, "precision": "bf16",
+         "cluster": {"device": "gb200-186gb", "nodes": 16, "devices_per_node": 4},
+         "strategy": {"tensor": 1, "pipeline": 1, "data": 64, "expert": 64, "micro_batch": 4},
+         "measured": {"iteration_seconds": 1}}
+        """
+      return try MeasuredRun(parse(Array(text.utf8), source: "run"))
+    }
+    let sentence = "every second layer's attention has no window, as GPT-OSS has it"
+    let silent = try run(#"{"type": "GQA", "window": 128, "sinks": true}"#)
+    let own = try Shipped.catalog.model("gpt-oss-120b")
+    #expect(try silent.job.get().model.details.fullAttentionLayers == own.details.fullAttentionLayers)
+    #expect(try RunWorkload(silent, catalog: Shipped.catalog).assumptions.contains(sentence))
+    let stated = try run(#"{"type": "GQA", "window": 128, "sinks": true, "full_attention_layers": []}"#)
+    #expect(try stated.job.get().model.details.fullAttentionLayers == [])
+    #expect(try !RunWorkload(stated, catalog: Shipped.catalog).assumptions.contains(sentence))
+    let plain = try run(#"{"window": 128}"#)
+    #expect(try plain.job.get().model.details.fullAttentionLayers == [])
+    #expect(!plain.assumesAlternateWindows)
+  }
 }

@@ -26,6 +26,9 @@ package struct RunWorkload: Sendable {
       let framework = run.framework.flatMap { cluster.device.framework(named: $0) }
       if framework == nil { assumptions.append("framework coefficients of \(cluster.device.frameworks[0].name)") }
 
+      if run.assumesAlternateWindows {
+        assumptions.append("every second layer's attention has no window, as GPT-OSS has it")
+      }
       assumptions += Self.takePipelineDefaults(
         &pattern, family: run.family, globalBatch: job.globalBatch, frameworkName: framework?.name)
 
