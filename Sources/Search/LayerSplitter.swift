@@ -78,7 +78,7 @@ struct LayerSplitter {
     else {
       // They may fit, but not below the cutoff.
       return cutoffSeconds.isFinite
-        ? BestSplit(split: nil, iterationSeconds: .infinity, lowerBoundSeconds: cutoffSeconds, isExhausted: true) : nil
+        ? BestSplit(noneBelow: cutoffSeconds) : nil
     }
     var known: (chosen: [StageOption], seconds: Double)?
     var useful = options
@@ -112,7 +112,7 @@ struct LayerSplitter {
       cost.memory.stageMemory(of: split).enumerated().allSatisfy { cost.memory.holds($1, stage: $0, within: limit) }
     }
     guard !fitting.isEmpty else { return nil }
-    var best = BestSplit(split: nil, iterationSeconds: .infinity, lowerBoundSeconds: .infinity, isExhausted: true)
+    var best = BestSplit(noneBelow: .infinity)
     for split in fitting {
       let seconds = cost.iterationSeconds(of: split, scratch: &scratch)
       if seconds < best.iterationSeconds { (best.split, best.iterationSeconds) = (split, seconds) }
@@ -299,5 +299,12 @@ extension IterationMemory {
   /// the layers is one, or all stages are alike.
   var fewSplits: [Split]? {
     strategy.schedule.splitsBackward ? Split.ofSplitBackward(layerCount: layerCount, strategy: strategy) : nil
+  }
+}
+
+extension LayerSplitter.BestSplit {
+  /// No split, where all that there are take no less than a limit.
+  fileprivate init(noneBelow seconds: Double) {
+    self.init(split: nil, iterationSeconds: .infinity, lowerBoundSeconds: seconds, isExhausted: true)
   }
 }

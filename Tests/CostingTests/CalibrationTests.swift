@@ -48,9 +48,16 @@ struct CalibrationTests {
 
   /// The shipped profile, and one whose matrix products are slower and whose launches take twice as long.
   private func profiles() throws -> (base: DeviceProfile, truth: DeviceProfile) {
-    let base = try Shipped.catalog.device("a100-sxm4-80gb")
-    var truth = base
+    let (base, slower) = try launchingSlower("a100-sxm4-80gb")
+    var truth = slower
     truth.compute.gemmPeakFraction = base.compute.gemmPeakFraction / 1.15
+    return (base, truth)
+  }
+
+  /// A device, and the same with launches that take twice as long.
+  private func launchingSlower(_ name: String) throws -> (base: DeviceProfile, truth: DeviceProfile) {
+    let base = try Shipped.catalog.device(name)
+    var truth = base
     let index = try #require(truth.frameworks.firstIndex { $0.name == "megatron-lm" })
     truth.frameworks[index].layerFloorSeconds *= 2
     return (base, truth)
@@ -59,14 +66,7 @@ struct CalibrationTests {
   /// A device's slower launches, of a device that has runs which tell of them and of one whose runs do not.
   private func twoDevices() throws -> (few: [MeasuredRun], others: [MeasuredRun], device: DeviceProfile, DeviceProfile)
   {
-    func slower(_ name: String) throws -> (base: DeviceProfile, truth: DeviceProfile) {
-      let base = try Shipped.catalog.device(name)
-      var truth = base
-      let index = try #require(truth.frameworks.firstIndex { $0.name == "megatron-lm" })
-      truth.frameworks[index].layerFloorSeconds *= 2
-      return (base, truth)
-    }
-    let own = try slower("a100-sxm4-80gb"), other = try slower("h100-sxm5-80gb")
+    let own = try launchingSlower("a100-sxm4-80gb"), other = try launchingSlower("h100-sxm5-80gb")
     // Of large products nobody sees how long a launch takes.
     let few = try runs(truth: own.truth).filter { $0.id.contains("h6144") && !$0.id.hasSuffix("b1") }
     return (few, try runs(truth: other.truth), own.base, other.base)

@@ -164,7 +164,7 @@ package struct Calibration: Sendable {
         run: members[$0].run, workload: members[$0].workload, profile: members[$0].profile, weight: weights[$0] / mean,
         memoryWeight: memoryWeights[$0] / memoryMean)
     }
-    let count = samples.filter(\.isOwn).count(where: parts.contains(.time) ? \.hasTime : \.hasPeak)
+    let count = Self.ownCount(samples, parts)
     guard count >= Self.leastCount else {
       throw .tooFew("runs", device: device.name, count: count, leftOut: leftOut)
     }
@@ -176,6 +176,11 @@ package struct Calibration: Sendable {
       return base.frameworks.indices.filter { used.contains(base.frameworks[$0].name) }
     }
     self.threadCount = threadCount
+  }
+
+  /// Runs of the profile's own device that tell what is fitted: times where these are, else peaks.
+  private static func ownCount(_ samples: [Sample], _ parts: Set<Quantity>) -> Int {
+    samples.count { $0.isOwn && (parts.contains(.time) ? $0.hasTime : $0.hasPeak) }
   }
 
   /// Runs the fit, and again without each group of the folds, which tell how sure predictions are.
@@ -200,8 +205,7 @@ package struct Calibration: Sendable {
       for name in Set(zip(samples, names).compactMap { $0.isOwn ? $1 : nil }).sorted() {
         let inside = zip(samples, names).filter { $0.1 == name && $0.0.isOwn }.map(\.0)
         let outside = zip(samples, names).filter { $0.1 != name }.map(\.0)
-        guard outside.filter(\.isOwn).count(where: parts.contains(.time) ? \.hasTime : \.hasPeak) >= Self.leastCount
-        else { continue }
+        guard Self.ownCount(outside, parts) >= Self.leastCount else { continue }
         var others = try fit(outside, near: profiles).profiles[0]
         // A release that is left out is priced as the one before it.
         if grouping == .release { others.forget(release: name) }
