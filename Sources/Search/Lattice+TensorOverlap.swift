@@ -4,7 +4,8 @@ import Documents
 /// Exchanges of tensor groups beside products.
 extension Lattice {
   /// Whether a strategy's tensor exchanges run beside the products next to them: as it is fixed; else wherever that hides anything
-  /// and the framework can be told, since it changes nothing else and nothing takes longer with it.
+  /// and the framework can be told, since nothing takes longer with it. What it needs is a few buffers, which are given up where
+  /// nothing fits with them.
   ///
   /// - Parameter strategy: mesh, micro-batch and sequence parallelism count.
   func overlapsTensorExchange(_ strategy: Strategy) -> Bool {

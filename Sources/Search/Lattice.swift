@@ -79,10 +79,10 @@ struct Lattice {
   ///   - pattern: what is fixed; strategies that do not match are not part of the lattice.
   ///   - allowance: what may change values.
   ///   - capabilities: what the framework offers; nil for all that can be priced.
-  ///   - searchesHosting: whether what the host may hold and do is walked where it is not fixed.
+  ///   - concessions: what is given up where it is not fixed.
   init(
     model: CostModel, pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil,
-    searchesHosting: Bool = false
+    concessions: Concessions = Concessions()
   ) {
     self.capabilities = capabilities
     self.model = model
@@ -95,18 +95,20 @@ struct Lattice {
     searchesFirstOrder = update ?? .firstOrder == .firstOrder && isOneWorker && refusal == nil
     let outer =
       update ?? .outer == .outer && refusal == nil
-      ? OuterChoices(model: model, pattern: pattern, allowance: allowance, searchesHosting: searchesHosting) : nil
+      ? OuterChoices(model: model, pattern: pattern, allowance: allowance, searchesHosting: concessions.searchesHosting)
+      : nil
     self.outer = outer
     shardingChoices = ShardingChoices(cluster: model.cluster, pattern: pattern, allowance: allowance)
     hasFlashAttention = model.hasFlashAttention
-    hidesTensorExchanges = model.hidesTensorExchangesWhereAsked
+    hidesTensorExchanges = model.hidesTensorExchangesWhereAsked && !concessions.exchangesAlone
     hasHost = model.cluster.host != nil
     interleavesLargerGroups = model.framework.interleavesLargerGroups
     mayOffload =
       model.cluster.host != nil && pattern.offloadsOptimizer != false
       && capabilities?.movesOptimizerStates(of: model.job) != false
     hostings = Self.hostings(
-      pattern, model: model, capabilities: capabilities, searched: searchesHosting && model.cluster.host != nil)
+      pattern, model: model, capabilities: capabilities,
+      searched: concessions.searchesHosting && model.cluster.host != nil)
     hostingsOfAllLayers =
       pattern[dynamicMember: \.hosting.activations] == nil
       ? hostings.filter { !$0.activations.isOfSomeLayers } : hostings

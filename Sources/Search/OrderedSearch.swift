@@ -52,7 +52,7 @@ struct OrderedSearch {
     let boundings = zip(models, arrangers).map { $1.isNeeded ? $0.assumingBestLinks() : $0 }
     let priced = try PricedLattice.priced(
       boundings, pattern: search.pattern, allowance: search.allowance, capabilities: search.capabilities,
-      searchesHosting: search.searchesHosting, threadCount: search.options.threadCount, pointLimit: pointLimit,
+      concessions: search.given, threadCount: search.options.threadCount, pointLimit: pointLimit,
       sharing: search.sharesPrices ? other?.priced : nil, watch: watch)
     return models.indices.map {
       OrderedSearch(

@@ -98,8 +98,8 @@ package struct PlanSearch: Sendable {
   /// What the framework offers that is to run the plan; nil for the whole lattice.
   let capabilities: Capabilities?
   let options: Options
-  /// Whether what hosts may hold and do is walked as far as it is not fixed: only once nothing fits without.
-  private(set) var searchesHosting = false
+  /// What is given up so that something fits.
+  private(set) var given = Concessions()
 
   /// - Parameters:
   ///   - pattern: what is fixed; the search stays among the strategies that match.
@@ -131,20 +131,21 @@ package struct PlanSearch: Sendable {
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) -> Result {
     var steps = SearchSteps(interruption: interruption, repeatedStop: options.repeatedStop)
-    // Why nothing fits is worked out once, with all that hosts can do.
-    let result = result(steps: &steps, explains: !mayHost, progress: progress)
-    guard result.best.isEmpty, steps.stop == nil, mayHost else { return result }
-    var hosting = self
-    hosting.searchesHosting = true
-    return hosting.result(steps: &steps, explains: true, progress: progress)
+    // Why nothing fits is worked out once, with all that may be given up.
+    var concessions = concessions
+    let last = concessions.removeLast()
+    for given in concessions {
+      var search = self
+      search.given = given
+      let result = search.result(steps: &steps, explains: false, progress: progress)
+      if !result.best.isEmpty || steps.stop != nil { return result }
+    }
+    var search = self
+    search.given = last
+    return search.result(steps: &steps, explains: true, progress: progress)
   }
 
-  /// Whether hosts might help where nothing fits.
-  private var mayHost: Bool {
-    model.cluster.host != nil && capabilities.map { $0.hosting != nil } ?? true
-  }
-
-  /// What is found with the nodes' hosts as they are to be used.
+  /// What is found with what is given up.
   ///
   /// - Parameter explains: whether it is told why nothing fits, and what would.
   private func result(

@@ -110,7 +110,7 @@ struct PricedLattice: Sendable {
   ///
   /// - Parameters:
   ///   - models: the same but for the order of the nodes, at least one; of several, none with measured links.
-  ///   - searchesHosting: whether what hosts may hold and do is walked.
+  ///   - concessions: what is given up so that something fits.
   ///   - pointLimit: how many strategies to price at most, here and there in the lattice; nil for all.
   ///   - other: the same lattice with the nodes in another order, none of whose links were measured: what passes cost
   ///     is the same.
@@ -118,18 +118,20 @@ struct PricedLattice: Sendable {
   /// - Throws: ``Stopped``.
   static func priced(
     _ models: [CostModel], pattern: StrategyPattern, allowance: Allowance = .exact, capabilities: Capabilities? = nil,
-    searchesHosting: Bool = false, threadCount: Int, pointLimit: Int? = nil, sharing other: PricedLattice? = nil,
+    concessions: Concessions = Concessions(), threadCount: Int, pointLimit: Int? = nil,
+    sharing other: PricedLattice? = nil,
     watch: StopWatch = .never
   ) throws(Stopped) -> [PricedLattice] {
     let lattice = Lattice(
       model: models[0], pattern: pattern, allowance: allowance, capabilities: capabilities,
-      searchesHosting: searchesHosting)
+      concessions: concessions)
     let meshes = pointLimit.map { lattice.meshes.thinned(to: max(1, $0 / Self.sampledPointsPerMesh)) } ?? lattice.meshes
     let mostPerMesh = pointLimit.map { max(1, $0 / max(1, meshes.count)) }
     let branches = valuesBesideEachOther(meshes.count, threadCount: threadCount) { index in
       try? Self.price(
         meshes[index], of: lattice, branchIndex: index, models: models, layerSplit: capabilities?.layerSplit ?? .any,
-        searchesHosting: searchesHosting, pointLimit: mostPerMesh, sharing: other?.branches[index], watch: watch)
+        searchesHosting: concessions.searchesHosting, pointLimit: mostPerMesh, sharing: other?.branches[index],
+        watch: watch)
     }.compactMap { $0 }
     guard branches.count == meshes.count else { throw Stopped() }
     return models.indices.map { place in

@@ -86,6 +86,23 @@ import Training
         == .tensorOverlapLeavesDomain(tensor: 16, domain: 8))
   }
 
+  /// Twelve buffers of a micro-batch's tokens on the group, 2 bytes a number; none of frameworks that are not asked.
+  @Test func buffersArePartOfTheMemory() throws {
+    for (name, count) in [("megatron-lm", 12), ("megatron-bridge", 0)] {
+      let model = try CostModel(
+        cluster: Shipped.catalog.cluster("dgx-h100-4"),
+        job: TrainingJob(model: Shipped.catalog.model("llama-3-70b"), sequenceLength: 4096, globalBatch: 64),
+        frameworkName: name)
+      func workspace(_ overlapped: Bool) throws -> Int {
+        let text = "tensor=8,pipeline=4,sequence_parallel=true,micro_batch=2,overlap_tensor_exchange=\(overlapped)"
+        let strategy = try StrategyPattern(text: text, source: "test").completed(
+          deviceCount: 32, flashAttention: true, overlap: true)
+        return model.cost(of: strategy).memory.stageMemory(of: Split([20, 20, 20, 20]))[1].workspaceBytes
+      }
+      #expect(try workspace(true) - workspace(false) == count * 2 * 4_096 * 8_192 * 2, "\(name)")
+    }
+  }
+
   // MARK: Records
 
   private static func workload(

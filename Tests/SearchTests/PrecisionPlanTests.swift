@@ -79,7 +79,8 @@ import Testing
     let model = try Self.model("dgx-h100-1", precision: precision)
     func points(_ pattern: String) throws -> [Strategy] {
       let pattern = pattern.isEmpty ? StrategyPattern() : try StrategyPattern(text: pattern, source: "test")
-      let lattice = Lattice(model: model, pattern: pattern, capabilities: capabilities, searchesHosting: true)
+      let lattice = Lattice(
+        model: model, pattern: pattern, capabilities: capabilities, concessions: Concessions(searchesHosting: true))
       return lattice.meshes.flatMap { lattice.branch($0).branch.points.map(\.strategy) }
     }
     let free = try points(""), wide = try points("narrow_weights=false")

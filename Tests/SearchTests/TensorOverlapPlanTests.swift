@@ -64,6 +64,39 @@ import Testing
     #expect(shorter > overlapped.count / 2)
   }
 
+  /// On devices with room for one and not for the other, exchanges run by themselves; where that is not enough, hosts help, and
+  /// where it is fixed nothing is given up.
+  @Test func whereBuffersDoNotFitExchangesRunByThemselves() throws {
+    let text = "tensor=8,pipeline=1,data=1,sequence_parallel=true,micro_batch=8,zero_stage=0,recompute=none"
+    let fixed = try StrategyPattern(text: text, source: "test")
+    let roomy = try Self.model("dgx-h100-1")
+    func peak(_ overlapped: Bool) throws -> Int {
+      let pattern = fixed.stating("overlap_tensor_exchange", .boolean(overlapped))
+      let strategy = pattern.completed(deviceCount: 8, flashAttention: true, overlap: true)
+      return roomy.cost(of: strategy).memory.stageMemory(of: Split([32]))[0].peakBytes
+    }
+    let (with, without) = try (peak(true), peak(false))
+    #expect(with > without)
+    func plan(bytes: Int, _ pattern: StrategyPattern) throws -> PlanSearch.Result {
+      let device = roomy.cluster.device
+      let limited = try DeviceProfile(
+        Field(
+          device.json.replacing(
+            "/datasheet/memory_bytes",
+            with: .integer(Int(Double(bytes) / device.limitFraction(of: roomy.framework)))), source: "device"))
+      let model = try CostModel(cluster: roomy.cluster.replacing(device: limited), job: roomy.job)
+      return PlanSearch(model: model, pattern: pattern, capabilities: .megatronLM).run()
+    }
+    #expect(try plan(bytes: with + 1_000_000, fixed).best.first?.strategy.overlapsTensorExchange == true)
+    let alone = try #require(plan(bytes: (with + without) / 2, fixed).best.first)
+    #expect(!alone.strategy.overlapsTensorExchange && alone.strategy.hosting == .none)
+    let hosted = try #require(plan(bytes: without - 1_000_000, fixed).best.first)
+    #expect(hosted.strategy.hosting != .none)
+    let asked = try plan(
+      bytes: (with + without) / 2, fixed.stating("overlap_tensor_exchange", .boolean(true)))
+    #expect(asked.best.allSatisfy { $0.strategy.overlapsTensorExchange && $0.strategy.hosting != .none })
+  }
+
   /// Beside devices that may not be able to, nobody asks.
   @Test(arguments: [("h100-sxm5-80gb", true), ("a100-sxm4-80gb", false)])
   func allDevicesHaveIt(other: String, overlaps: Bool) throws {

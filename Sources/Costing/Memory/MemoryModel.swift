@@ -243,7 +243,9 @@ package final class MemoryModel: Sendable {
     earlierLossBytes = model.predictionDepth * kept.lossBytes
     logitsWorkspaceBytes = Self.scaled(tokens * (vocabulary / t), by: framework.memory.logitsBytesPerEntry)
     let gathered = t > 1 ? tokens * model.hiddenSize * job.precision.byteCount : 0
-    tensorBufferBytes = Self.scaled(gathered, by: framework.memory.tensorBufferCount)
+    tensorBufferBytes =
+      Self.scaled(gathered, by: framework.memory.tensorBufferCount)
+      + framework.tensorOverlapBufferCount(isAsked: strategy.overlapsTensorExchange) * gathered
     // A pipeline makes the host wait for the device at every transfer; it runs ahead only between a backward pass and the
     // forward pass after it, and only while the device is the slower of the two.
     let runsAhead =

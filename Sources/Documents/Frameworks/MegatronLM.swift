@@ -67,9 +67,12 @@ extension Capabilities {
   /// latent attention and further predictions have. Experts' own products are never overlapped, but exchange nothing with tensor
   /// groups by these buffers either. Megatron-FSDP takes the flag too, but asks not to be used beside tensor groups, whose
   /// exchanges want their kernels in order (`CUDA_DEVICE_MAX_CONNECTIONS`), and no run tells what it then hides.
+  ///
+  /// Transformer Engine makes a buffer for each of the products that exchange anything, twelve in all (`initialize_ub`,
+  /// `pytorch/module/base.py`).
   private static let megatronTensorOverlap = TensorOverlapOffer(
     words: "tp-comm-overlap", precisions: [.bf16, .fp8Delayed, .fp8Current, .mxfp8], rowsOfBlocks: 128,
-    ofUsualProductsOnly: true)
+    bufferCount: 12, ofUsualProductsOnly: true)
 
   private static let megatronContextExchanges = [
     ContextOffer(exchange: .ring, words: "cp-comm-type p2p"),

@@ -37,15 +37,10 @@ struct MegatronArguments {
       + "stage keeps more than the plan says."
   }
 
-  /// Transformer Engine makes a buffer for each of the products that exchange anything, twelve in all, of a micro-batch's tokens on
-  /// the whole group (`initialize_ub`, `pytorch/module/base.py`).
   private var tensorOverlapNote: String? {
     guard strategy.overlapsTensorExchange else { return nil }
-    let tokens = strategy.microBatch * plan.job.sequenceLength / strategy.contextDegree
-    let mebibytes = (12 * tokens * plan.job.model.hiddenSize * plan.job.precision.byteCount) >> 20
     return
-      "--tp-comm-overlap keeps buffers of up to \(mebibytes) MiB on each device, which the plan does not count, and wants "
-      + "CUDA's multicast between a node's devices: without it, set UB_SKIPMC=1."
+      "--tp-comm-overlap wants CUDA's multicast between a node's devices: without it, set UB_SKIPMC=1."
   }
 
   // MARK: Batch and degrees
