@@ -35,7 +35,7 @@ package struct StrategyPattern: Sendable, Equatable {
   /// Whether anything is stated that a host has or does.
   package var usesHost: Bool {
     self[dynamicMember: \.hosting.updatePercent] ?? 0 > 0 || self[dynamicMember: \.hosting.holdsWeights] == true
-      || self[dynamicMember: \.hosting.activations] ?? .none != .none
+      || self[dynamicMember: \.hosting.activations] ?? .onDevice != .onDevice
   }
 
   /// The word of the schedule that is stated.
