@@ -8,16 +8,21 @@ import Testing
 @Suite struct RecipeTests {
   private static func workload(
     device: String = "gb200-186gb", precision: String = "fp8-current-scaling", layers: Int = 80,
-    framework: String = "Megatron-Bridge / NeMo 26.04", stated: String = ""
+    framework: String = "Megatron-Bridge / NeMo 26.04", microBatch: Int = 2, stated: String = ""
   ) throws -> RunWorkload {
+    // Of 126 layers Llama 3.1 405B on 128 devices, in tensor groups of two; of others Llama 3 70B on 64.
+    let isLarge = layers == 126, perNode = device == "b200-sxm-180gb" ? 8 : 4
+    let widths =
+      isLarge
+      ? #""hidden": 16384, "heads": 128, "ffn_hidden": 53248"# : #""hidden": 8192, "heads": 64, "ffn_hidden": 28672"#
     let text = """
       {"schema": "sextant.run/1", "id": "one", "family": "invented", "framework": "\(framework)",
-       "model": {"name": "llama", "family": "llama", "layers": \(layers), "hidden": 8192, "heads": 64, "kv_heads": 8,
-         "ffn_hidden": 28672, "vocab": 128256, "gated_mlp": true, "tied_embeddings": false},
+       "model": {"name": "llama", "family": "llama", "layers": \(layers), \(widths), "kv_heads": 8,
+         "vocab": 128256, "gated_mlp": true, "tied_embeddings": false},
        "sequence_length": 8192, "global_batch": 256, "precision": "\(precision)",
-       "cluster": {"device": "\(device)", "nodes": 16, "devices_per_node": 4},
-       "strategy": {"tensor": 1, "pipeline": 1, "data": 64, "micro_batch": 2, "fsdp": "Megatron-FSDP",
-         "recompute": "none", "gradient_bytes": 2\(stated)}, "measured": {"iteration_seconds": 7}}
+       "cluster": {"device": "\(device)", "nodes": \((isLarge ? 128 : 64) / perNode), "devices_per_node": \(perNode)},
+       "strategy": {"tensor": \(isLarge ? 2 : 1), "pipeline": 1, "data": 64, "micro_batch": \(microBatch),
+         "sequence_parallel": \(isLarge), "fsdp": "Megatron-FSDP", "recompute": "none", "gradient_bytes": 2\(stated)}, "measured": {"iteration_seconds": 7}}
       """
     return try RunWorkload(
       MeasuredRun(parse(Array(text.utf8), source: "run")), catalog: Shipped.catalog)
@@ -44,8 +49,26 @@ import Testing
     #expect(Self.hosted(without) == .onDevice && without.cluster.host == nil)
   }
 
-  /// The recipe was made for devices on which all of it would not fit: 350 GB, of which half the activations stay.
-  @Test func theyFitOnTheDevicesThatTheyAreFor() throws {
+  /// Recipes were made for devices on which all of it would not fit: but for B200's five layers none would, and all do.
+  @Test(arguments: [
+    ("b200-sxm-180gb", "fp8-current-scaling", 80, 1), ("gb200-186gb", "bf16", 80, 1),
+    ("gb200-186gb", "fp8-current-scaling", 80, 2), ("gb300-288gb", "bf16", 80, 2),
+    ("gb300-288gb", "fp8-current-scaling", 80, 2), ("gb200-186gb", "fp8-current-scaling", 126, 1),
+    ("gb300-288gb", "bf16", 126, 1), ("gb300-288gb", "fp8-current-scaling", 126, 1),
+  ])
+  func everyRecipeFitsOnItsDevice(device: String, precision: String, layers: Int, microBatch: Int) throws {
+    func verdict(_ stated: String) throws -> Prediction.Verdict {
+      let workload = try Self.workload(
+        device: device, precision: precision, layers: layers, microBatch: microBatch, stated: stated)
+      #expect(Self.hosted(workload).map { stated.isEmpty == $0.isOfSomeLayers } == true)
+      return try workload.estimate().prediction.verdict
+    }
+    #expect(try verdict("") != .unfit)
+    #expect(try verdict(", \"host_activations\": false") == (device == "b200-sxm-180gb" ? .risky : .unfit))
+  }
+
+  /// 350 GB, of which half the activations stay.
+  @Test func activationsOnTheHostAreOfSoManyLayers() throws {
     let all = try Self.workload(stated: ", \"host_activations\": false").estimate().prediction
     let recipe = try Self.workload().estimate().prediction
     #expect(all.verdict == .unfit && recipe.verdict != .unfit)

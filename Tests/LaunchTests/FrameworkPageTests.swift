@@ -145,11 +145,12 @@ import Testing
   }
 
   private static func words(_ offer: Capabilities.HostingOffer) -> String {
-    let updates =
+    let updates: String? =
       switch offer.updates {
       case .parts: "any part of the update"
       case .wholeOrPartsOfZeRO3: "the update, any part of it under ZeRO 3"
       case .withWeights: "the update together with the weights"
+      case .never: nil
       }
     let activations: String? =
       switch offer.activations {

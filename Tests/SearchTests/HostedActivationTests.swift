@@ -64,6 +64,8 @@ import Testing
     }
     #expect(try refusal(.megatronLM, "data=8,zero_stage=1,host_activations=12") == nil)
     #expect(try refusal(.megatronLM, "data=4,pipeline=2,zero_stage=1,host_activations=12") != nil)
+    #expect(try refusal(.megatronFSDP, "data=8,zero_stage=3,host_activations=12") == nil)
+    #expect(try refusal(.megatronFSDP, "data=8,zero_stage=3,host_update_percent=50") != nil)
     #expect(try refusal(.deepSpeed, "data=8,zero_stage=3,recompute=full,host_activations=true") == nil)
     #expect(
       try refusal(.deepSpeed, "data=8,zero_stage=3,recompute=full,host_activations=12")?.contains("of none") == true)

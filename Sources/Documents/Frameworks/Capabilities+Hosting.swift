@@ -3,7 +3,11 @@ extension Capabilities {
   /// The parts of an update, hundredths, that are tried where nobody states one. Parts that DeepSpeed has under ZeRO 3 only
   /// (its ratio) are for users to state.
   package static func searchedUpdatePercents(_ capabilities: Capabilities?) -> [Int] {
-    capabilities?.hosting?.updates == .parts ? [0, 25, 50, 75, 100] : [0, 100]
+    switch capabilities?.hosting?.updates {
+    case .parts: [0, 25, 50, 75, 100]
+    case .never: [0]
+    case .wholeOrPartsOfZeRO3, .withWeights, nil: [0, 100]
+    }
   }
 
   /// Of which layers activations on the host are tried where nobody states it.
@@ -28,6 +32,10 @@ extension Capabilities {
     }
     switch offer.updates {
     case .parts: break
+    case .never:
+      if hosting.updatePercent > 0 {
+        return Refusal("\(label) has no update on the host", nearest: "host_update_percent=0")
+      }
     case .wholeOrPartsOfZeRO3:
       if ![0, 100].contains(hosting.updatePercent), strategy.zeroStage < .weights {
         return Refusal("\(label) has the host update all or nothing below ZeRO 3", nearest: "host_update_percent=100")

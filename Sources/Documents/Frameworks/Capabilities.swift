@@ -136,6 +136,8 @@ package struct Capabilities: Sendable {
       case wholeOrPartsOfZeRO3
       /// All, together with the weights.
       case withWeights
+      /// None.
+      case never
     }
 
     /// What of the activations is the host's.

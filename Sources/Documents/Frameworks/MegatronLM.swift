@@ -44,6 +44,7 @@ extension Capabilities {
     coefficientNames: ["megatron-fsdp", "megatron-lm", "nemo"],
     axes: [.tensor, .context, .data], interleaving: .none, layerSplit: .any,
     recomputations: megatronRecomputations, recomputesSomeLayers: true, offloadsOptimizerStates: false,
+    hosting: HostingOffer(words: "cpu-offloading-num-layers", updates: .never, activations: .keptWithoutPipeline),
     shardings: [
       ShardingOffer(form: .replicated, words: "no_shard", withPipeline: false),
       ShardingOffer(form: .optimizer, words: "optim", withPipeline: false),

@@ -73,7 +73,7 @@ struct OfferedPlan: CustomStringConvertible {
     if let offer = table.hosting, flip() {
       let withWeights = offer.updates == .withWeights
       strategy.hosting = Hosting(
-        updatePercent: withWeights ? 100 : pick([0, 50, 100]),
+        updatePercent: withWeights ? 100 : offer.updates == .never ? 0 : pick([0, 50, 100]),
         holdsWeights: withWeights || offer.holdsWeights && flip(),
         activations: pick([.onDevice, .onDevice, .allButLast] + (counts.reduce(0, +) > 2 ? [.layers(1)] : [])))
     }
