@@ -46,7 +46,7 @@ package import JSONText
   package func traffic(ofBytes bytes: Int, modelLayerCount: Int) -> Int {
     switch self {
     case .onDevice: 0
-    case .layers(let count): Self.part(min(Int(count), modelLayerCount), of: bytes, in: modelLayerCount)
+    case .layers(let count): bytes.share(min(Int(count), modelLayerCount), of: modelLayerCount)
     case .allButLast: bytes
     }
   }
@@ -57,10 +57,6 @@ package import JSONText
   package func bytes(ofChunk bytes: Int, layerCount: Int, modelLayerCount: Int) -> Int {
     min(
       traffic(ofBytes: bytes, modelLayerCount: modelLayerCount), bytes - bytes / max(1, layerCount))
-  }
-
-  private static func part(_ count: Int, of bytes: Int, in all: Int) -> Int {
-    bytes / all * count + bytes % all * count / all
   }
 
   /// What is tried where nobody states it.

@@ -63,16 +63,3 @@ extension ModelDescription.LatentAttention {
       valueSize: try fields.required("vHeadDim").integer(in: sizes))
   }
 }
-
-extension MeasuredRun {
-  /// Whether a record states a window and sinks of attention, and not which layers have the window.
-  static func assumesAlternateWindows(_ record: Fields) -> Bool {
-    var record = record
-    guard var model = try? record.optional("model")?.fields(),
-      var attention = try? model.optional("attention")?.fields()
-    else { return false }
-    let isTold = attention.optional("full_attention_layers") != nil
-    return !isTold && attention.optional("window") != nil
-      && (try? attention.optional("sinks")?.boolean()) == true
-  }
-}

@@ -23,17 +23,17 @@ extension MeasuredRun {
     HostedLayers(layerCount: 126, hiddenSize: 16_384, device: "gb300-288gb", isNarrow: true, hostedCount: 10),
   ]
 
-  /// The activations on the host of the recipe that a record is of; nil where no recipe says.
+  /// Of how many layers the recipe that a record is of has the activations on the host; nil where no recipe says.
   ///
   /// - Parameter frameworkName: of the device profile's framework that the record's words name.
-  package func recipeActivations(
-    of pattern: StrategyPattern, job: TrainingJob, frameworkName: String?
-  ) -> HostedActivations? {
+  package func hostedLayerCountOfRecipe(
+    _ pattern: StrategyPattern, job: TrainingJob, frameworkName: String?
+  ) -> Int32? {
     guard frameworkName == "megatron-bridge", pattern.zeroStage == .weights else { return nil }
     return Self.hostedLayersOfBridge.first {
       $0.layerCount == job.model.layerCount && $0.hiddenSize == job.model.hiddenSize && $0.device == machine.device
         && $0.isNarrow == (job.precision.products != nil)
-    }.map { .layers($0.hostedCount) }
+    }?.hostedCount
   }
 }
 

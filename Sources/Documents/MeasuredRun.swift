@@ -48,8 +48,8 @@ package struct MeasuredRun: Sendable {
   package let job: Result<TrainingJob, DocumentError>
   /// Whether it says what gradients are accumulated in.
   package let statesGradients: Bool
-  /// Whether windows of attention are taken to be in every second layer, which the record does not say.
-  package let assumesAlternateWindows: Bool
+  /// Whether it says which layers have a window of attention.
+  package let statesWindowedLayers: Bool
   package let machine: Machine
   /// The strategy as far as stated, or the complaint why it is not one of ours.
   package let strategy: Result<StrategyPattern, DocumentError>
@@ -99,7 +99,9 @@ extension MeasuredRun {
     strategy = Result { () throws(DocumentError) in try StrategyPattern(running.get().strategy) }
     let howRun = try? running.get()
     statesGradients = howRun?.gradientByteCount != nil || fields.optional("gradient_accumulation_precision") != nil
-    assumesAlternateWindows = Self.assumesAlternateWindows(fields)
+    var model = try? fields.optional("model")?.fields()
+    var attention = try? model?.optional("attention")?.fields()
+    statesWindowedLayers = attention?.optional("full_attention_layers") != nil
     let isolated = fields, software = framework
     job = Result { () throws(DocumentError) in
       var fields = isolated

@@ -132,17 +132,17 @@ package struct PlanSearch: Sendable {
   ) -> Result {
     var steps = SearchSteps(interruption: interruption, repeatedStop: options.repeatedStop)
     // Why nothing fits is worked out once, with all that may be given up.
-    var concessions = concessions
-    let last = concessions.removeLast()
-    for given in concessions {
+    func result(with given: Concessions, explains: Bool) -> Result {
       var search = self
       search.given = given
-      let result = search.result(steps: &steps, explains: false, progress: progress)
+      return search.result(steps: &steps, explains: explains, progress: progress)
+    }
+    let concessions = concessions
+    for given in concessions.dropLast() {
+      let result = result(with: given, explains: false)
       if !result.best.isEmpty || steps.stop != nil { return result }
     }
-    var search = self
-    search.given = last
-    return search.result(steps: &steps, explains: true, progress: progress)
+    return result(with: concessions.last ?? given, explains: true)
   }
 
   /// What is found with what is given up.

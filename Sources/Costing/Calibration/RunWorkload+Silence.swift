@@ -2,10 +2,6 @@ import Documents
 
 /// What is taken where a record does not say it, or says it of the training as a whole.
 extension RunWorkload {
-  /// Sources that say beside their tables that transfers of the pipeline ran beside passes, which Megatron-LM has in
-  /// interleaved schedules alone: of `megatron-h100` Megatron-LM's README.
-  private static let interleavingFamilies: Set = ["megatron-h100"]
-
   /// Takes what a record leaves open of a pipeline.
   ///
   /// FSDP in a pipeline of torchtitan's neither divides weights between passes nor gradients between micro-batches: weights are
@@ -20,7 +16,7 @@ extension RunWorkload {
     guard let stages = pattern.pipelineDegree, stages > 1 else { return [] }
     var assumptions: [String] = []
     let isInterleaved =
-      pattern.scheduleName == Strategy.Schedule(chunkCount: 2).name || interleavingFamilies.contains(family)
+      pattern.scheduleName == Strategy.Schedule(chunkCount: 2).name || overlappingFamilies.contains(family)
     if isInterleaved, pattern.virtualStageCount ?? 1 == 1 {
       pattern.virtualStageCount = 2
       assumptions.append("2 chunks a stage, the fewest that are interleaved")

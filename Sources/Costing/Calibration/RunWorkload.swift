@@ -26,7 +26,7 @@ package struct RunWorkload: Sendable {
       let framework = run.framework.flatMap { cluster.device.framework(named: $0) }
       if framework == nil { assumptions.append("framework coefficients of \(cluster.device.frameworks[0].name)") }
 
-      if run.assumesAlternateWindows {
+      if job.model.form.hasSinks, job.model.details.attentionWindow != nil, !run.statesWindowedLayers {
         assumptions.append("every second layer's attention has no window, as GPT-OSS has it")
       }
       assumptions += Self.takePipelineDefaults(
@@ -70,10 +70,9 @@ package struct RunWorkload: Sendable {
           "weights lie in the format of products where replicas divide states, as \(habits.name) has them")
       }
       if pattern[dynamicMember: \.hosting.activations] == nil,
-        let hosted = run.recipeActivations(of: pattern, job: job, frameworkName: framework?.name),
-        case .layers(let count) = hosted
+        let count = run.hostedLayerCountOfRecipe(pattern, job: job, frameworkName: framework?.name)
       {
-        pattern[dynamicMember: \.hosting.activations] = hosted
+        pattern[dynamicMember: \.hosting.activations] = .layers(count)
         assumptions.append("activations of \(count) layers lie on the host, as in \(habits.name)'s recipe")
       }
       if pattern.usesHost, cluster.host == nil,
@@ -117,9 +116,9 @@ package struct RunWorkload: Sendable {
     (frameworkName.flatMap { device.framework(named: $0) } ?? device.frameworks[0]).name
   }
 
-  /// Sources that say beside their tables that tensor groups' exchanges ran beside products: of `megatron-h100` the configuration
-  /// of benchmarks in Megatron-LM's README.
-  private static let overlappingFamilies: Set = ["megatron-h100"]
+  /// Sources that say beside their tables that tensor groups' exchanges ran beside products, and transfers of the pipeline beside
+  /// passes, which Megatron-LM has in interleaved schedules alone: of `megatron-h100` its README.
+  static let overlappingFamilies: Set = ["megatron-h100"]
 
   /// The cost model of this workload.
   /// - Parameter device: a profile in place of the cluster's own; nil keeps that.

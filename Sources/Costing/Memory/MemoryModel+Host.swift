@@ -55,7 +55,7 @@ extension MemoryModel {
 
   /// The hosted part of what a rank updates, whole.
   func share(of count: Int) -> Int {
-    count / 100 * strategy.hosting.updatePercent + count % 100 * strategy.hosting.updatePercent / 100
+    count.share(strategy.hosting.updatePercent, of: 100)
   }
 }
 

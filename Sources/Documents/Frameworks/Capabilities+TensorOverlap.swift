@@ -10,7 +10,8 @@ extension Capabilities {
     package var precisions = Precision.allCases
     /// Rows of which a rank has a multiple where blocks of 32 numbers have scales (MXFP8).
     package var rowsOfBlocks = 1
-    /// Buffers of a micro-batch's tokens on the whole group, T·h numbers each, that a device has for it throughout.
+    /// Buffers of a micro-batch's tokens on the whole group, T·h numbers each, that a device has for it throughout; 0 where nobody
+    /// has to ask, whose runs' memory tells of them.
     package var bufferCount = 0
     /// Whether layers may have no products but those around attention and the two of a feed-forward part.
     package var ofUsualProductsOnly = false
@@ -56,9 +57,9 @@ extension DeviceProfile.Framework {
   }
 
   /// Buffers of T·h numbers that a device has where a strategy asks for exchanges beside products, see
-  /// ``Capabilities/TensorOverlapOffer/bufferCount``; of frameworks that are not asked, their runs' memory tells.
+  /// ``Capabilities/TensorOverlapOffer/bufferCount``.
   package func tensorOverlapBufferCount(isAsked: Bool) -> Int {
-    isAsked && overlapsTensorExchangesWhereAsked ? Capabilities.named(name)?.tensorOverlap?.bufferCount ?? 0 : 0
+    isAsked ? Capabilities.named(name)?.tensorOverlap?.bufferCount ?? 0 : 0
   }
 
   /// The framework as it runs a strategy that does, or does not, ask for tensor groups' exchanges beside products.

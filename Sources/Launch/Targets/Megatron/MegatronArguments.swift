@@ -196,7 +196,7 @@ struct MegatronArguments {
   private var offloadedLayerCount: Int? {
     switch strategy.hosting.activations {
     case .onDevice: nil
-    case .layers(let count): min(Int(count), plan.job.model.layerCount - 1)
+    case .layers(let count): Int(count)
     case .allButLast: plan.job.model.layerCount - 1
     }
   }
