@@ -20,6 +20,8 @@ extension RunConfiguration {
     sequenceLength = try fields.optional("sequence_length")?.integer(in: TrainingJob.Bounds.sequenceLength)
     globalBatch = try fields.optional("global_batch")?.integer(in: TrainingJob.Bounds.globalBatch)
     precision = try fields.optional("precision")?.choice(of: Precision.self)
+    wideLayers =
+      try fields.optional("bf16_layers").map { (field) throws(DocumentError) in try WideLayers(field) } ?? .none
     accumulatesGradientsInFP32 = try fields.optional("gradient_accumulation_precision")
       .map { (field) throws(DocumentError) in try field.choice(of: Precision.self) == .fp32 }
     let stated = precision ?? .bf16
@@ -70,6 +72,7 @@ extension RunConfiguration {
       ("stage_choices", choices.map { .array($0.map(\.json)) }), ("model", model?.json),
       ("sequence_length", sequenceLength.map(JSON.integer)), ("global_batch", globalBatch.map(JSON.integer)),
       ("precision", precision.map { .string($0.rawValue) }),
+      ("bf16_layers", wideLayers == .none ? nil : wideLayers.json),
       (
         "gradient_accumulation_precision",
         accumulatesGradientsInFP32.map { .string($0 ? "fp32" : (precision ?? .bf16).storage.rawValue) }

@@ -11,6 +11,8 @@ package struct RunConfiguration: Sendable, Equatable {
   package var sequenceLength: Int?
   package var globalBatch: Int?
   package var precision: Precision?
+  /// Layers that multiply as they are stored where ``precision`` has the others' products narrower.
+  package var wideLayers: WideLayers
   package var accumulatesGradientsInFP32: Bool?
   package var optimizer: Optimizer?
   /// What the files do not say and was assumed, or say and has no bearing here: a sentence each.
@@ -19,7 +21,8 @@ package struct RunConfiguration: Sendable, Equatable {
   package init(
     framework: String, strategy: Strategy, layerCounts: [Int]? = nil, choices: [StageChoice]? = nil,
     model: ModelDescription? = nil, sequenceLength: Int? = nil, globalBatch: Int? = nil, precision: Precision? = nil,
-    accumulatesGradientsInFP32: Bool? = nil, optimizer: Optimizer? = nil, notes: [String] = []
+    wideLayers: WideLayers = .none, accumulatesGradientsInFP32: Bool? = nil, optimizer: Optimizer? = nil,
+    notes: [String] = []
   ) {
     self.framework = framework
     self.strategy = strategy
@@ -29,6 +32,7 @@ package struct RunConfiguration: Sendable, Equatable {
     self.sequenceLength = sequenceLength
     self.globalBatch = globalBatch
     self.precision = precision
+    self.wideLayers = wideLayers
     self.accumulatesGradientsInFP32 = accumulatesGradientsInFP32
     self.optimizer = optimizer
     self.notes = notes

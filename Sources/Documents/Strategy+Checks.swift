@@ -43,6 +43,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
   case experts(ExpertViolation)
   case recomputeModules(RecomputeModulesViolation)
   case narrowWeights(NarrowWeightsViolation)
+  case wideLayersLeaveStage(layers: Int, ofStage: Int)
 
   package var description: String {
     switch self {
@@ -114,6 +115,8 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .experts(let violation): violation.description
     case .recomputeModules(let violation): violation.description
     case .narrowWeights(let violation): violation.description
+    case .wideLayersLeaveStage(let layers, let ofStage):
+      "\(layers) layers in bf16 at one end are more than the \(ofStage) of a stage"
     case .zerothOrderHasNo(let what): "zeroth-order training has no \(what)"
     case .quantisedTiedMatrix:
       "INT8 between workers gives two stages that share a matrix steps of their own, so that its copies drift apart"
@@ -171,6 +174,7 @@ package enum StrategyViolation: Error, Sendable, Hashable, CustomStringConvertib
     case .experts(let violation): violation.rule
     case .recomputeModules(let violation): violation.rule
     case .narrowWeights(let violation): violation.rule
+    case .wideLayersLeaveStage: "layers in bf16 at an end leave its stage"
     case .zerothOrderHasNo: "what zeroth-order training does not have"
     }
   }
@@ -226,6 +230,10 @@ extension Strategy {
     if let violation = narrowWeightsViolation(job) { return .narrowWeights(violation) }
     if model.layerCount < pipelineDegree, !allowsEmptyStages {
       return .tooFewLayers(layers: model.layerCount, stages: pipelineDegree)
+    }
+    let ofStage = model.layerCount / pipelineDegree
+    if job.precision.products != nil, job.wideLayers.most > ofStage {
+      return .wideLayersLeaveStage(layers: job.wideLayers.most, ofStage: ofStage)
     }
     if let violation = updateViolation(job) { return violation }
     if job.globalBatch % (batchDegree * microBatch) != 0 {

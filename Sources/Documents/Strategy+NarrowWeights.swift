@@ -12,6 +12,8 @@ package enum NarrowWeightsViolation: Error, Sendable, Hashable, CustomStringConv
   case quantisedGathers
   case secondCopy
   case onHost
+  /// Layers at the ends, which multiply as they are stored, would be gathered so for every use.
+  case wideLayers
 
   package var description: String {
     switch self {
@@ -26,6 +28,8 @@ package enum NarrowWeightsViolation: Error, Sendable, Hashable, CustomStringConv
     case .quantisedGathers: "weights are gathered as INT8, or in the format of products, not both"
     case .secondCopy: "a second copy of the weights is of weights as they are stored, not of narrow ones"
     case .onHost: "weights on the host lie there as they are stored"
+    case .wideLayers:
+      "weights that replicas divide are gathered alike for every use: narrow ones do not go with bf16_layers"
     }
   }
 
@@ -40,6 +44,7 @@ package enum NarrowWeightsViolation: Error, Sendable, Hashable, CustomStringConv
     case .quantisedGathers: "narrow weights gathered as INT8"
     case .secondCopy: "narrow weights with a second copy"
     case .onHost: "narrow weights on the host"
+    case .wideLayers: "divided narrow weights beside layers in bf16"
     }
   }
 }
@@ -58,6 +63,7 @@ extension Strategy {
     let sharding = sharding
     if sharding.quantisesWeights { return .quantisedGathers }
     if sharding.secondaryDegree != nil { return .secondCopy }
+    if sharding.weightDegree > 1, job.wideLayers != .none { return .wideLayers }
     if sharding.weightDegree > 1, !format.scalesTensors { return .dividedWeights(job.precision) }
     return hosting.holdsWeights ? .onHost : nil
   }

@@ -21,6 +21,8 @@ package import JSONText
   package var expertCapacity = ExpertCapacity.none
   /// What is launched as recorded graphs.
   package var graphs = LaunchGraphs.none
+  /// Layers whose products stay in what is stored where ``precision`` has the others' narrower.
+  package private(set) var wideLayers = WideLayers.none
 
   /// - Throws: a sentence when sizes contradict each other or their products cannot be counted.
   package init(
@@ -43,15 +45,10 @@ package import JSONText
 
   /// The same job with another optimizer.
   package func with(_ optimizer: Optimizer) throws(Contradiction) -> TrainingJob {
-    var other = try TrainingJob(
+    try TrainingJob(
       model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision,
-      accumulatesGradientsInFP32: accumulatesGradientsInFP32, optimizer: optimizer)
-    other.zerothOrder = zerothOrder
-    other.outer = outer
-    other.expertLoad = expertLoad
-    other.expertCapacity = expertCapacity
-    other.graphs = graphs
-    return other
+      accumulatesGradientsInFP32: accumulatesGradientsInFP32, optimizer: optimizer
+    ).withRest(of: self)
   }
 
   /// The same job of another model, with other sequences, in another precision, or with gradients accumulated otherwise.
@@ -59,16 +56,35 @@ package import JSONText
     model other: ModelDescription? = nil, sequenceLength length: Int? = nil, globalBatch batch: Int? = nil,
     precision another: Precision? = nil, accumulatesGradientsInFP32 inFP32: Bool? = nil
   ) throws(Contradiction) -> TrainingJob {
-    var job = try TrainingJob(
+    try TrainingJob(
       model: other ?? model, sequenceLength: length ?? sequenceLength, globalBatch: batch ?? globalBatch,
       precision: another ?? precision, accumulatesGradientsInFP32: inFP32 ?? accumulatesGradientsInFP32,
-      optimizer: optimizer)
-    job.zerothOrder = zerothOrder
-    job.outer = outer
-    job.expertLoad = expertLoad
-    job.expertCapacity = expertCapacity
-    job.graphs = graphs
+      optimizer: optimizer
+    ).withRest(of: self)
+  }
+
+  /// The same job with other layers that multiply as they are stored.
+  package func with(_ layers: WideLayers) throws(Contradiction) -> TrainingJob {
+    if let reason = layers.contradiction(model.layerCount) { throw Contradiction(reason) }
+    var job = self
+    job.wideLayers = layers
     return job
+  }
+
+  /// The same job with what another has beside what it is made of.
+  private func withRest(of other: TrainingJob) throws(Contradiction) -> TrainingJob {
+    var job = try with(other.wideLayers)
+    job.zerothOrder = other.zerothOrder
+    job.outer = other.outer
+    job.expertLoad = other.expertLoad
+    job.expertCapacity = other.expertCapacity
+    job.graphs = other.graphs
+    return job
+  }
+
+  /// What the products of a layer's linear layers are in where that is narrower than what is stored; nil where it is not.
+  package func products(ofLayer layer: Int) -> ProductFormat? {
+    wideLayers.contains(layer, of: model.layerCount) ? nil : precision.products
   }
 
   /// Sizes that cannot be together, as a sentence.
@@ -124,11 +140,13 @@ extension TrainingJob {
     let capacity = try fields.optional("expert_capacity").map { (field) throws(DocumentError) in
       try ExpertCapacity(field)
     }
+    let wide = try fields.optional("bf16_layers").map { (field) throws(DocumentError) in try WideLayers(field) }
     try fields.finish()
     do {
-      try self.init(
+      self = try TrainingJob(
         model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision,
-        accumulatesGradientsInFP32: gradientPrecision == .fp32, optimizer: optimizer)
+        accumulatesGradientsInFP32: gradientPrecision == .fp32, optimizer: optimizer
+      ).with(wide ?? .none)
     } catch {
       throw field.conflict(error.sentence)
     }
@@ -149,6 +167,7 @@ extension TrainingJob {
       ("optimizer", optimizer.json), ("zeroth_order", zerothOrder == .usual ? nil : zerothOrder.json),
       ("outer", outer == .usual ? nil : outer.json), ("expert_load", expertLoad == 1 ? nil : .number(expertLoad)),
       ("expert_capacity", expertCapacity == .none ? nil : expertCapacity.json),
-      ("graphs", graphs == .none ? nil : .string(graphs.rawValue)))
+      ("graphs", graphs == .none ? nil : .string(graphs.rawValue)),
+      ("bf16_layers", wideLayers == .none ? nil : wideLayers.json))
   }
 }

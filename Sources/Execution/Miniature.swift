@@ -97,7 +97,8 @@ package struct Miniature: Sendable {
         sequenceLength: sequenceLength, globalBatch: strategy.batchDegree * strategy.microBatch * microBatchCount,
         // What is kept and sent is what is stored, whatever products are in.
         precision: plan.job.precision.storage, accumulatesGradientsInFP32: plan.job.accumulatesGradientsInFP32,
-        optimizer: plan.job.optimizer)
+        optimizer: plan.job.optimizer
+      ).with(plan.job.wideLayers.shrunk(toLayers: split.layerCount, stageCount: p))
       job.zerothOrder = plan.job.zerothOrder
       job.outer = plan.job.outer
       job.expertCapacity = plan.job.expertCapacity
@@ -248,6 +249,9 @@ package struct Miniature: Sendable {
         executed: strategy.sharding.secondaryDegree ?? 1),
       Change(what: "pipeline degree", planned: plan.strategy.pipelineDegree, executed: strategy.pipelineDegree),
       Change(what: "layers", planned: model.layerCount, executed: small.layerCount),
+      Change(
+        what: "first layers that are not cast", planned: plan.job.wideLayers.first, executed: job.wideLayers.first),
+      Change(what: "last layers that are not cast", planned: plan.job.wideLayers.last, executed: job.wideLayers.last),
       Change(what: "micro-batches", planned: plan.microBatchCount, executed: microBatchCount),
       Change(what: "micro-batch", planned: plan.strategy.microBatch, executed: strategy.microBatch),
       Change(what: "sequence length", planned: plan.job.sequenceLength, executed: job.sequenceLength),

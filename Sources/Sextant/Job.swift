@@ -36,6 +36,7 @@ public struct Job: Sendable, Equatable {
     let zerothOrder: ZerothOrder
     let outer: OuterOptimizer
     let expertLoad: Double
+    let wideLayers: WideLayers
   }
 
   private let content: Content
@@ -50,16 +51,19 @@ public struct Job: Sendable, Equatable {
   ///   - outer: what outer steps do where workers that train apart are allowed.
   ///   - expertLoad: of a model with experts, tokens that the fullest rank of an expert group is sent, over the mean; 1 is
   ///     balanced routing.
+  ///   - bf16Layers: how many layers at the model's beginning and end multiply in bf16 where `precision` has the others' products
+  ///     narrower; 0 of a precision that has not.
   public init(
     model: Model, globalBatch: Int, sequence: Int? = nil, precision: Precision? = nil,
     gradientPrecision: Precision? = nil, optimizer: Optimizer = Optimizer(), zerothOrder: ZerothOrder = .usual,
-    outer: OuterOptimizer = .usual, expertLoad: Double = 1
+    outer: OuterOptimizer = .usual, expertLoad: Double = 1, bf16Layers: (first: Int, last: Int) = (0, 0)
   ) {
     content = .open(
       Stated(
         model: model, globalBatch: globalBatch, sequence: sequence, precision: precision,
         gradientPrecision: gradientPrecision, optimizer: optimizer, zerothOrder: zerothOrder,
-        outer: outer, expertLoad: expertLoad))
+        outer: outer, expertLoad: expertLoad,
+        wideLayers: WideLayers(first: bf16Layers.first, last: bf16Layers.last)))
   }
 
   private init(_ whole: TrainingJob) { content = .whole(whole) }
@@ -107,6 +111,12 @@ extension Job.Stated {
         .input, location: "expertLoad", expected: "expected \(TrainingJob.Bounds.expertLoadWords)",
         found: "\(expertLoad)")
     }
+    for count in [wideLayers.first, wideLayers.last] where !WideLayers.bounds.contains(count) {
+      throw SextantError(
+        .input, location: "bf16Layers",
+        expected: "expected \(WideLayers.bounds.lowerBound) to \(WideLayers.bounds.upperBound) layers",
+        found: "\(count)")
+    }
     let chosen =
       precision ?? (cluster.devices.allSatisfy { $0.peakFLOPPerSecond(.bf16) > 0 } ? .bf16 : .fp16)
     let gradients = gradientPrecision ?? (chosen == .fp16 ? .fp16 : .fp32)
@@ -121,7 +131,8 @@ extension Job.Stated {
       var job = try TrainingJob(
         model: model.description, sequenceLength: sequenceLength, globalBatch: globalBatch,
         precision: chosen.documents, accumulatesGradientsInFP32: gradients == .fp32,
-        optimizer: optimizer.documents)
+        optimizer: optimizer.documents
+      ).with(wideLayers)
       job.zerothOrder = zerothOrder.documents
       job.outer = outer.documents
       job.expertLoad = expertLoad

@@ -31,7 +31,8 @@ extension Planner {
       job: Job(
         model: model, globalBatch: globalBatch, sequence: sequence ?? run.sequenceLength, precision: chosen,
         gradientPrecision: gradientPrecision ?? accumulated,
-        optimizer: optimizer ?? run.optimizer.map { Optimizer($0) } ?? Optimizer()),
+        optimizer: optimizer ?? run.optimizer.map { Optimizer($0) } ?? Optimizer(),
+        bf16Layers: (run.wideLayers.first, run.wideLayers.last)),
       framework: framework ?? configuration.coefficientName(on: cluster), nodes: nodes)
   }
 
@@ -78,6 +79,9 @@ extension Planner {
     // Configurations do not say whether fp32 numbers are multiplied as TF32.
     if let precision = run.precision, precision != job.precision, precision.is16Bit || job.precision.is16Bit {
       throw conflict("the precision", precision.rawValue, job.precision.rawValue)
+    }
+    if run.precision?.products != nil, run.wideLayers != job.wideLayers {
+      throw conflict("layers in bf16 at the ends,", run.wideLayers.words, job.wideLayers.words)
     }
     if let optimizer = run.optimizer, optimizer != job.optimizer {
       throw conflict("the optimizer", optimizer.words, job.optimizer.words)

@@ -17,7 +17,8 @@ struct ConfigurationReport {
     if let length = configuration.sequenceLength { job.append("\(Format.count(length, of: "token")) a sequence") }
     if let precision = configuration.precision {
       let gradients = configuration.accumulatesGradientsInFP32.map { $0 ? ", gradients in fp32" : "" } ?? ""
-      job.append("\(precision.rawValue)\(gradients)")
+      let wide = configuration.wideLayers == .none ? "" : ", \(configuration.wideLayers.words) layers in bf16"
+      job.append("\(precision.rawValue)\(wide)\(gradients)")
     }
     if let optimizer = configuration.optimizer, optimizer != .adam { job.append(optimizer.words) }
     if !job.isEmpty { result += "\(job.joined(separator: ", "))\n" }

@@ -52,6 +52,7 @@ struct QuestionReport {
     let parts: [String?] =
       beginning + [
         marked("sequence \(Format.count(job.sequenceLength))", .sequence), marked(job.precision.rawValue, .precision),
+        job.precision.products == nil || job.wideLayers == .none ? nil : "\(job.wideLayers.words) layers in bf16",
         marked("gradients in \(gradientPrecision)", .gradientPrecision),
         // Named where it is not what everybody uses.
         job.optimizer == .adam ? nil : job.optimizer.words, marked(framework, .framework),

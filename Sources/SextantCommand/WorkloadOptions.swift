@@ -36,6 +36,12 @@ struct WorkloadOptions: ParsableArguments {
       """, valueName: "format"))
   var precision: Precision?
 
+  @Option(
+    help: ArgumentHelp(
+      "Layers at the model's beginning and end whose products stay in bf16 where the precision has others narrower, as 1,1; none where not given.",
+      valueName: "first,last"))
+  var bf16Layers: EndLayers?
+
   @Option(help: ArgumentHelp("Precision of gradient accumulation; fp32 except under fp16.", valueName: "precision"))
   var gradientPrecision: Precision?
 
@@ -60,8 +66,8 @@ struct WorkloadOptions: ParsableArguments {
   /// Whether any of it was given.
   var isStated: Bool {
     cluster.isStated || [nodes, globalBatch].contains { $0 != nil } || sequence != nil || precision != nil
-      || gradientPrecision != nil || expertLoad != nil || states.isStated || zerothOrder.isStated || outer.isStated
-      || [model, job, framework].contains { $0 != nil }
+      || gradientPrecision != nil || expertLoad != nil || bf16Layers != nil || states.isStated || zerothOrder.isStated
+      || outer.isStated || [model, job, framework].contains { $0 != nil }
   }
 
   /// Whether several plans are asked for.
@@ -93,6 +99,9 @@ struct WorkloadOptions: ParsableArguments {
       throw ValidationError("--outer-… is not for configurations: no framework takes outer steps between workers")
     }
     if expertLoad != nil { throw ValidationError("--expert-load is not for configurations: give a --job") }
+    if bf16Layers != nil {
+      throw ValidationError("--bf16-layers is not for configurations, which state them: give a --job")
+    }
     return try Planner(
       cluster: cluster.stated(), configuration: configuration,
       model: model.map { (name) throws(SextantError) in try Model.named(name) },
@@ -110,10 +119,10 @@ struct WorkloadOptions: ParsableArguments {
   private func trainingJob(globalBatch: Int?) throws -> Job {
     if let job {
       guard model == nil, globalBatch == nil, sequence == nil, precision == nil, gradientPrecision == nil,
-        expertLoad == nil, !states.isStated, !zerothOrder.isStated, !outer.isStated
+        expertLoad == nil, bf16Layers == nil, !states.isStated, !zerothOrder.isStated, !outer.isStated
       else {
         throw ValidationError(
-          "--job states what --model, --global-batch, --sequence, the precisions, --expert-load, the optimizer's options, --zo-… and --outer-… would"
+          "--job states what --model, --global-batch, --sequence, the precisions, --expert-load, --bf16-layers, the optimizer's options, --zo-… and --outer-… would"
         )
       }
       return try .file(job)
@@ -124,7 +133,18 @@ struct WorkloadOptions: ParsableArguments {
       model: .named(model), globalBatch: globalBatch, sequence: sequence, precision: precision,
       gradientPrecision: gradientPrecision, optimizer: states.optimizer ?? Optimizer(),
       zerothOrder: zerothOrder.stated() ?? .usual, outer: outer.stated() ?? .usual,
-      expertLoad: expertLoad ?? 1)
+      expertLoad: expertLoad ?? 1, bf16Layers: bf16Layers.map { ($0.first, $0.last) } ?? (0, 0))
+  }
+}
+
+/// Layers at a model's two ends: `1,1`.
+struct EndLayers: ExpressibleByArgument {
+  let first, last: Int
+
+  init?(argument: String) {
+    let values = argument.split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+    guard values.count == 2, let first = values[0], let last = values[1], first >= 0, last >= 0 else { return nil }
+    (self.first, self.last) = (first, last)
   }
 }
 

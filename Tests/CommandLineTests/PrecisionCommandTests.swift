@@ -96,6 +96,35 @@ import Testing
     #expect(text.contains("precision: bf16 -> fp8-delayed"), "\(text)")
   }
 
+  /// Layers that stay in bf16 go from a flag to a plan, its launch and back.
+  @Test func layersInBF16GoAllTheWayToALauncher() async throws {
+    let folder = try Workspace()
+    let request = ["--precision", "fp8-current-scaling", "--bf16-layers", "1,2"]
+    try await folder.sextant(Self.request("--output", "plan.json") + request).succeeded()
+    let plan = try folder.text(of: "plan.json")
+    #expect(plan.contains("\"bf16_layers\"") && plan.contains("\"narrow_weights\": true"))
+    #expect(try await folder.sextant("verify", "plan.json").succeeded().contains("The plan holds"))
+    let executed = try await folder.sextant("dry-run", "plan.json", "--steps", "1").succeeded()
+    #expect(executed.contains("Those of the first 1 and the last 2 layers are not."), "\(executed)")
+    try await folder.sextant("export", "plan.json", "--for", "megatron-lm", "--output", "launch").succeeded()
+    let words = try folder.text(of: "launch/megatron-arguments.txt")
+    #expect(
+      words.contains(
+        "--first-last-layers-bf16\n--num-layers-at-start-in-bf16\n1\n--num-layers-at-end-in-bf16\n2\n"), "\(words)")
+    try await folder.sextant(
+      "import", "--from", "megatron-lm", "launch/megatron-arguments.txt", "--devices", "8", "--output", "run.json"
+    ).succeeded()
+    #expect(try folder.text(of: "run.json").contains("\"bf16_layers\""))
+    for (flags, code, complaint) in [
+      (["--bf16-layers", "20,20"], Int32(65), "20 first and 20 last layers in bf16 are more than the 32 there are"),
+      (["--bf16-layers", "1"], 64, "--bf16-layers"), (["--bf16-layers", "1,-1"], 64, "--bf16-layers"),
+      (["--bf16-layers", "1,1", "--framework", "torchtitan"], 2, "multiplies all layers alike in mxfp8"),
+    ] {
+      try await folder.sextant(Self.request("--precision", "mxfp8", cluster: "dgx-b200-1") + flags).failed(
+        code, complaint)
+    }
+  }
+
   @Test func whatCannotBeIsRefusedInALine() async throws {
     let folder = try Workspace()
     for (flags, complaint) in [

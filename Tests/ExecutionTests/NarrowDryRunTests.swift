@@ -1,3 +1,4 @@
+import Costing
 import Documents
 import TestSupport
 import Testing
@@ -149,6 +150,49 @@ import Training
           stepCount: count % 10 == 0 ? 12 : 2, optimizer: count % 4 == 0 ? .sgd : .planned, seed: UInt64(count)))
       #expect(run.disagreements.isEmpty, "\(pattern) \(family) \(precision): \(run.disagreements)")
     }
+  }
+
+  // MARK: Layers that are not cast
+
+  /// Layers at the ends stay as they are stored, in the ranks and in the reference: as many as a small model has room for.
+  @Test(
+    arguments: ["tensor=2,data=2", "tensor=2,pipeline=2,sequence_parallel=true,recompute=full", "data=4,zero_stage=3"],
+    precisions)
+  func layersAtTheEndsAreNotCast(pattern: String, precision: Precision) throws {
+    func plan(_ layers: WideLayers) throws -> Plan {
+      try SmallPlans.plan(
+        pattern, .llama, isTied: false, deviceCount: SmallPlans.worldSize(of: pattern), precision: precision,
+        wideLayers: layers)
+    }
+    let wide = try plan(WideLayers(first: 1, last: 2)), run = try Self.run(wide)
+    #expect(run.disagreements.isEmpty, "\(run.disagreements)")
+    let miniature = try Miniature(of: wide, rankLimit: 8)
+    let count = miniature.model.job.model.layerCount, layers = miniature.model.job.wideLayers
+    #expect(layers.first >= 1 && layers.first + layers.last < count)
+    // Something else is computed than where all are cast, and than where none is.
+    let losses = try [plan(.none), wide, plan(WideLayers(first: 4, last: 4))].map {
+      try Self.run($0, steps: 1).steps[0].loss.executed
+    }
+    #expect(losses[0] != losses[1])
+    // One that forgets it is seen.
+    let forgetful = try Self.run(
+      wide,
+      castingOfRank: [
+        0: {
+          var casting = $0
+          casting?.wide.layers = .none
+          return casting
+        }
+      ])
+    #expect(!forgetful.disagreements.isEmpty)
+  }
+
+  @Test func aSmallModelKeepsALayerThatIsCast() {
+    #expect(WideLayers(first: 4, last: 14).shrunk(toLayers: 8, stageCount: 2) == WideLayers(first: 4, last: 3))
+    #expect(WideLayers(first: 1, last: 1).shrunk(toLayers: 4, stageCount: 2) == WideLayers(first: 1, last: 1))
+    #expect(WideLayers(first: 3, last: 3).shrunk(toLayers: 2, stageCount: 1) == WideLayers(first: 1, last: 0))
+    #expect(WideLayers(first: 1, last: 1).shrunk(toLayers: 1, stageCount: 1) == .none)
+    #expect(WideLayers.none.shrunk(toLayers: 8, stageCount: 1) == .none)
   }
 
   // MARK: What is executed

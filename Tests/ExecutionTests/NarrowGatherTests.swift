@@ -111,7 +111,7 @@ import Training
       try run.iterate()
       let masters = run.parameters.values, casting = try #require(setting.casting).withHistory()
       var wrong = 0, differing = 0
-      for part in run.ranks[0].machine.state.parts where part.layout.hasLinearLayers {
+      for part in run.ranks[0].machine.state.parts where part.layout.hasNarrowTensors {
         let layout = part.layout, all = try #require(masters[layout.part])
         _ = casting.weights(layout.initialValues(seed: 1), layout, step: 0)
         casting.history.map { $0.endIteration($0.seen) }
@@ -197,6 +197,31 @@ import Training
     let saved = precision == .nvfp4 ? products * 3 / 2 : products
     let one = try DryRun(narrow), other = try DryRun(miniature(false))
     #expect(Self.bytes(other) - Self.bytes(one) == saved)
+  }
+
+  /// Weights of layers that multiply as they are stored are gathered so beside the others, by every update and in every shard.
+  @Test(
+    arguments: [
+      "data=2,zero_stage=1", "data=3,zero_stage=2", "tensor=2,data=2,sequence_parallel=true,zero_stage=1",
+      "pipeline=2,data=3,virtual_stages=2,zero_stage=1",
+    ], precisions)
+  func layersThatAreNotCastAreGatheredAsStored(pattern: String, precision: Precision) throws {
+    func plan(_ layers: WideLayers) throws -> Plan {
+      try SmallPlans.plan(
+        pattern + ",narrow_weights=true", .llama, isTied: false, deviceCount: SmallPlans.worldSize(of: pattern),
+        precision: precision, wideLayers: layers)
+    }
+    let run = try Self.run(plan(WideLayers(first: 1, last: 1)))
+    #expect(run.disagreements.isEmpty, "\(run.disagreements)")
+    #expect(try Self.bytes(run) > Self.bytes(Self.run(plan(.none))))
+  }
+
+  @Test(arguments: ["data=4,expert=4,zero_stage=1", "tensor=2,data=2,sequence_parallel=true,expert=2,zero_stage=1"])
+  func expertsThatAreNotCastAreGatheredAsStored(pattern: String) throws {
+    let plan = try SmallPlans.expertPlan(
+      pattern + ",narrow_weights=true", .gated, precision: .fp8Current, wideLayers: WideLayers(first: 1, last: 1))
+    let run = try Self.run(plan, steps: 2)
+    #expect(run.disagreements.isEmpty, "\(run.disagreements)")
   }
 
   /// The largest numbers that replicas tell each other are a few bytes a tensor, or a block; nothing of them is counted.

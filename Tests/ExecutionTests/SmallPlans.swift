@@ -50,11 +50,13 @@ enum SmallPlans {
 
   static func plan(
     _ pattern: String, _ family: ModelDescription.Family, isTied: Bool, deviceCount: Int, layers: Int = 8,
-    layerCounts: [Int]? = nil, stageChoices: [StageChoice]? = nil, precision: Precision = .bf16
+    layerCounts: [Int]? = nil, stageChoices: [StageChoice]? = nil, precision: Precision = .bf16,
+    wideLayers: WideLayers = .none
   ) throws -> Plan {
     try statedPlan(
       pattern, cluster: cluster(deviceCount, precision), model: model(family, isTied: isTied, layers: layers),
-      globalBatch: 48, sequenceLength: 64, precision: precision, layerCounts: layerCounts, stageChoices: stageChoices)
+      globalBatch: 48, sequenceLength: 64, precision: precision, layerCounts: layerCounts, stageChoices: stageChoices,
+      wideLayers: wideLayers)
   }
 
   /// Devices that multiply in a precision.
@@ -86,7 +88,8 @@ extension SmallPlans {
   /// A plan of a model with experts.
   static func expertPlan(
     _ pattern: String, _ kind: SmallModels.ExpertKind, deviceCount: Int? = nil, globalBatch: Int = 48,
-    layers: Int = 8, capacity: ExpertCapacity = .none, precision: Precision = .bf16
+    layers: Int = 8, capacity: ExpertCapacity = .none, precision: Precision = .bf16,
+    wideLayers: WideLayers = .none
   ) throws -> Plan {
     let model = try ModelDescription(
       name: "small", family: .llama, layerCount: layers, hiddenSize: 64, headCount: 8,
@@ -95,7 +98,8 @@ extension SmallPlans {
       experts: SmallModels.experts(kind, count: 16, perToken: 4))
     return try statedPlan(
       pattern, cluster: cluster(deviceCount ?? worldSize(of: pattern), precision), model: model,
-      globalBatch: globalBatch, sequenceLength: 128, precision: precision, expertCapacity: capacity)
+      globalBatch: globalBatch, sequenceLength: 128, precision: precision, expertCapacity: capacity,
+      wideLayers: wideLayers)
   }
 
   /// Ranks of a strategy's pattern.

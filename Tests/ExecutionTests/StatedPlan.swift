@@ -7,10 +7,11 @@ import TestSupport
 func statedPlan(
   _ pattern: String, cluster: ClusterDescription, model: ModelDescription, globalBatch: Int, sequenceLength: Int = 2048,
   precision: Precision = .bf16, layerCounts: [Int]? = nil, stageChoices: [StageChoice]? = nil,
-  nodeOrder: [Int]? = nil, expertCapacity: ExpertCapacity = .none
+  nodeOrder: [Int]? = nil, expertCapacity: ExpertCapacity = .none, wideLayers: WideLayers = .none
 ) throws -> Plan {
   var job = try TrainingJob(
-    model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision)
+    model: model, sequenceLength: sequenceLength, globalBatch: globalBatch, precision: precision
+  ).with(wideLayers)
   job.expertCapacity = expertCapacity
   var costs = try CostModel(cluster: cluster, job: job)
   if let nodeOrder { costs = costs.arranged(nodeOrder) }

@@ -86,6 +86,7 @@ import Testing
               ? "" : ", updated by the host in \(offer.withHostUpdate.map(\.rawValue).joined(separator: ", "))")
         } ?? ""
       ),
+      ("layers at the ends in bf16", table.wideLayerPrecisions.map { "beside \($0.rawValue)" }.joined(separator: ", ")),
       ("FP8 without a recipe", table.precisions.contains(table.plainFP8) ? table.plainFP8.rawValue : ""),
       ("gradients accumulated in", table.gradientAccumulation.rawValue),
       ("optimizers", table.optimizers.map(words).joined(separator: "; ")),

@@ -68,6 +68,34 @@ import Testing
     #expect(solved >= 4, "\(solved) solved, \(narrow) narrow, \(own) not")
   }
 
+  @Test("The optimum is that of brute force where layers at the ends are in bf16")
+  func equalsBruteForceWithWideLayers() throws {
+    var solved = 0
+    for seed in UInt64(100)...116 {
+      let problem = try RandomProblem(seed: seed, hasExperts: seed % 2 == 1, device: "b200-sxm-180gb")
+      let cluster = problem.model.cluster, job = problem.model.job
+      guard cluster.deviceCount <= 8, (3...6).contains(job.model.layerCount) else { continue }
+      let model = try CostModel(
+        cluster: cluster,
+        job: job.with(precision: seed % 3 == 0 ? .nvfp4 : .fp8Current).with(WideLayers(first: 1, last: Int(seed % 3))))
+      let experts =
+        seed % 2 == 1
+        ? Set(
+          [1, 2, 4].map { degree in
+            Strategy(mesh: [.data: 1]).with(\.expertDegree, degree).expertDivision
+          }) : [.none]
+      let truth = BruteForce(model, experts: Array(experts))
+      guard let best = truth.scores.first else { continue }
+      let result = PlanSearch(model: model).run()
+      let found = try #require(result.best.first, "\(problem.description)")
+      #expect(found.scoreSeconds <= best * (1 + 1e-9), "\(problem.description): \(found.strategy.text)")
+      #expect(result.certificate.ending == .exhausted && result.certificate.gap <= 1e-9, "\(problem.description)")
+      #expect(result.certificate.lowerBoundSeconds <= best * (1 + 1e-9), "\(problem.description)")
+      solved += 1
+    }
+    #expect(solved >= 4)
+  }
+
   /// Weights lie in the format of products wherever job and framework have it, without a point more; not where it is fixed, and
   /// with hosts that update under delayed scaling only.
   @Test(arguments: [

@@ -23,17 +23,26 @@ extension MicroBatchCost.Passes {
     backwardExpertSeconds += again.forwardExpertSeconds
   }
 
+  /// All that passes take, by cause.
+  private static var causes: [any WritableKeyPath<Self, Double> & Sendable] {
+    [
+      \.forwardComputeSeconds, \.forwardTensorSeconds, \.forwardContextSeconds, \.forwardExpertSeconds,
+      \.backwardComputeSeconds, \.backwardTensorSeconds, \.backwardContextSeconds, \.backwardExpertSeconds,
+      \.recomputeSeconds, \.weightGradientSeconds,
+    ]
+  }
+
   /// Adds the passes of another part.
   mutating func add(_ other: Self) {
-    forwardComputeSeconds += other.forwardComputeSeconds
-    forwardTensorSeconds += other.forwardTensorSeconds
-    forwardContextSeconds += other.forwardContextSeconds
-    forwardExpertSeconds += other.forwardExpertSeconds
-    backwardComputeSeconds += other.backwardComputeSeconds
-    backwardTensorSeconds += other.backwardTensorSeconds
-    backwardContextSeconds += other.backwardContextSeconds
-    backwardExpertSeconds += other.backwardExpertSeconds
-    recomputeSeconds += other.recomputeSeconds
+    for cause in Self.causes { self[keyPath: cause] += other[keyPath: cause] }
+  }
+
+  /// Adds what so many layers of each kind take longer than others; no cause takes less than nothing by that.
+  mutating func add(_ layers: LayerCounts, as own: ByKind<Self>, for others: ByKind<Self>) {
+    for cause in Self.causes {
+      let added = own.sum(layers) { $0[keyPath: cause] } - others.sum(layers) { $0[keyPath: cause] }
+      self[keyPath: cause] = max(0, self[keyPath: cause] + added)
+    }
   }
 
   /// Passes of a block, whose collectives a framework runs at a rate of its own, and beside its products for a share.

@@ -47,9 +47,10 @@ package final class MicroBatchCost: Sendable {
   /// Of the ways of tokens through a layer, both passes, what is exposed where two micro-batches run beside each other; 0 in
   /// a model without experts.
   private let combinedExposedSeconds: Double
-  /// Embedding look-up, on the first stage.
+  /// Embedding look-up, on the first stage, with what its layers take longer that multiply as they are stored.
   package let embedding: Passes
-  /// Final norm, output head and loss, on the last stage, with what predicts further tokens.
+  /// Final norm, output head and loss, on the last stage, with what predicts further tokens, and what layers before it take
+  /// longer that multiply as they are stored.
   package let head: Passes
   /// Bytes that are kept from forward to backward.
   let kept: KeptActivations
@@ -96,12 +97,18 @@ package final class MicroBatchCost: Sendable {
     let routed = recipe.experts == nil ? dense : repeating(unrepeated.layers.experts, again.experts)
     layers = ByKind(dense: dense, experts: routed)
     combinedExposedSeconds = unrepeated.tokensWay.map { CombinedPasses(passes: routed, $0).exposedSeconds } ?? 0
-    embedding = unrepeated.embedding
-    var head = unrepeated.head
+    var embedding = unrepeated.embedding, head = unrepeated.head
     if let prediction = unrepeated.prediction {
       let prediction = repeating(prediction, recipe.predictsWithExperts ? again.experts : again.dense)
       for _ in 0..<recipe.predictionDepth { head.add(prediction) }
     }
+    if let ends = recipe.wideEnds, let recipe = recipe.wide {
+      let wide = MicroBatchCost(
+        recipe, rates: rates, framework: framework, tensorGroup: group, context: context, experts: experts, kept: kept)
+      embedding.add(ends.first, as: wide.layers, for: layers)
+      head.add(ends.last, as: wide.layers, for: layers)
+    }
+    self.embedding = embedding
     self.head = head
     self.kept = kept ?? KeptActivations(recipe, sharing: other?.kept)
     // What frameworks select by themselves is a kernel or two, within what was measured of layers.

@@ -28,6 +28,9 @@ package struct KeptActivations: Sendable {
   private let predictionEndsBytes: Int
   /// What attention holds besides while a block runs, where ranks divide the sequence.
   let contextWorkspaceBytes: Int
+  /// Of layers at the model's ends that multiply as they are stored, how many there are, and what a block of each kind keeps; nil
+  /// where all multiply alike.
+  let wide: (ends: Recipe.WideEnds, blocks: ByKind<Block>)?
 
   /// - Parameter other: of the same recipe with experts divided otherwise; nil where none was counted.
   init(_ recipe: Recipe, sharing other: KeptActivations? = nil) {
@@ -45,6 +48,9 @@ package struct KeptActivations: Sendable {
       ?? max(0, recipe.steps(.prediction, .forward).keptBytes { $0 != .lossSoftmax } - ofPrediction)
     headBytes = ownHeadBytes + recipe.predictionDepth * (predictionEndsBytes + ofPrediction)
     lossBytes = other?.lossBytes ?? head.keptBytes { $0 == .lossSoftmax }
+    wide = recipe.wideEnds.flatMap { ends in
+      recipe.wide.map { (ends, KeptActivations($0, sharing: nil).blocks) }
+    }
   }
 }
 

@@ -25,7 +25,7 @@ extension MemoryModel {
   /// Two moments: all micro-batches in flight while a layer, or the head with the logits, runs backward; and the end of a
   /// backward pass, when one micro-batch's activations are gone and all of its gradients are there.
   private func passBytes(
-    _ layers: LayerCounts, isLast: Bool, recomputes: Bool, parameterCount: Int, activationBytes: Int,
+    _ layers: LayerCounts, isFirst: Bool, isLast: Bool, recomputes: Bool, parameterCount: Int, activationBytes: Int,
     chunkActivationBytes: Int
   ) -> Int {
     let ofLayer = recomputes ? layerWorkspaceBytes : keptLayerWorkspaceBytes
@@ -41,6 +41,7 @@ extension MemoryModel {
             parameterCount: parameters.layers.experts + parameters.routed,
             narrowCount: products.layers.experts + products.routed))
     }
+    workspace += max(isFirst ? wideWorkspaceBytes.first : 0, isLast ? wideWorkspaceBytes.last : 0)
     if isLast {
       workspace = max(
         workspace + (parameters.predictionDepth > 0 ? earlierLossBytes : 0),
@@ -178,7 +179,8 @@ extension MemoryModel {
       outer = 0
     }
     let passes = passBytes(
-      layers, isLast: isLast, recomputes: strategy.recompute != .full || choice?.recomputedLayerCount != 0,
+      layers, isFirst: isFirst, isLast: isLast,
+      recomputes: strategy.recompute != .full || choice?.recomputedLayerCount != 0,
       parameterCount: parameterCount, activationBytes: activations, chunkActivationBytes: chunkActivations)
     let step = stepBytes(parameterCount: parameterCount, gradientBytes: gradients)
     let buffers = bufferBytes(parameterCount: parameterCount)

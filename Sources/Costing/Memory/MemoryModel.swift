@@ -52,17 +52,25 @@ package final class MemoryModel: Sendable {
     /// Of one further prediction, and its routed experts.
     var prediction = 0
     var predictionRouted = 0
+    /// Those of layers at either end of the model that multiply as they are stored, without their routed experts and of these: they
+    /// are in no narrow format.
+    var wideFirst = (shared: 0, routed: 0)
+    var wideLast = (shared: 0, routed: 0)
 
     /// None.
     init() {}
 
-    init(of model: ModelDescription, _ strategy: Strategy) {
-      let t = strategy.tensorDegree
+    init(of job: TrainingJob, _ strategy: Strategy) {
+      let model = job.model, t = strategy.tensorDegree
       func routed(_ count: ParameterCount) -> Int { MemoryModel.routedPerRank(count, strategy) }
       let ofKinds = ByKind(
         dense: model.layerProductParameters(.dense), experts: model.layerProductParameters(.experts))
       layers = ofKinds.map { $0.perRank(tensorDegree: t) }
       self.routed = routed(ofKinds.experts)
+      if let ends = Recipe.WideEnds(of: job) {
+        func sum(_ layers: LayerCounts) -> (Int, Int) { (self.layers.sum(layers), layers.experts * self.routed) }
+        (wideFirst, wideLast) = (sum(ends.first), sum(ends.last))
+      }
       guard model.predictionDepth > 0 else { return }
       prediction = model.predictionProductParameters.perRank(tensorDegree: t)
       predictionRouted = routed(model.predictionProductParameters)
@@ -112,6 +120,8 @@ package final class MemoryModel: Sendable {
   let layerWorkspaceBytes: ByKind<Int>
   /// The same on a stage that recomputes nothing where others do, in full.
   let keptLayerWorkspaceBytes: ByKind<Int>
+  /// What it takes more of a layer at either end that multiplies as it is stored.
+  let wideWorkspaceBytes: (first: Int, last: Int)
   let logitsWorkspaceBytes: Int
   /// Buffers of a tensor group's gathers, alive throughout.
   let tensorBufferBytes: Int
@@ -183,7 +193,7 @@ package final class MemoryModel: Sendable {
       embedding: model.embeddingParameters(vocabularySize: vocabulary).perRank(tensorDegree: t),
       head: head.perRank(tensorDegree: t) + copy + model.predictionDepth * ofPrediction, prediction: ofPrediction,
       predictionRouted: prediction.map(routed) ?? 0, predictionDepth: model.predictionDepth, outputMatrix: outputMatrix)
-    products = job.precision.products == nil ? RankProducts() : RankProducts(of: model, strategy)
+    products = job.precision.products == nil ? RankProducts() : RankProducts(of: job, strategy)
     gatheredFormat = strategy.gatheredFormat(job)
     self.strategy = strategy
     headStage = strategy.headStage
@@ -237,8 +247,10 @@ package final class MemoryModel: Sendable {
       dense: recomputed.dense + backward.dense, experts: recomputed.experts + backward.experts)
     keptLayerWorkspaceBytes = strategy.recompute == .full ? backward : layerWorkspaceBytes
     keptLayerActivationBytes = strategy.recompute == .full ? whole : layerActivationBytes
-    embeddingActivationBytes = kept.embeddingBytes
-    headActivationBytes = kept.headBytes
+    let wide = WideEndBytes(kept, strategy.recompute, framework.memory)
+    wideWorkspaceBytes = wide.workspace
+    embeddingActivationBytes = kept.embeddingBytes + wide.activations.first
+    headActivationBytes = kept.headBytes + wide.activations.last
     lossActivationBytes = (1 + model.predictionDepth) * kept.lossBytes
     earlierLossBytes = model.predictionDepth * kept.lossBytes
     logitsWorkspaceBytes = Self.scaled(tokens * (vocabulary / t), by: framework.memory.logitsBytesPerEntry)
@@ -337,34 +349,6 @@ package final class MemoryModel: Sendable {
     var count = heldCount(stage: stage, layers) { $0.weightDegree }
     if let secondary = sharding.secondaryDegree { count += shardCount(stage: stage, layers, degree: secondary) }
     return count * weightByteCount
-  }
-
-  /// Weights of products of one rank of a stage, without routed experts.
-  func productCount(stage: Int, _ layers: LayerCounts) -> Int {
-    products.layers.sum(layers) + (stage == headStage ? parameters.predictionDepth * products.prediction : 0)
-  }
-
-  /// Routed experts' weights of one rank of a stage.
-  func routedProductCount(stage: Int, _ layers: LayerCounts) -> Int {
-    layers.experts * products.routed
-      + (stage == headStage ? parameters.predictionDepth * products.predictionRouted : 0)
-  }
-
-  /// Bytes that weights of products take in a narrow format: of all layers of the stage, or where weights are gathered for each
-  /// use of the largest that is there at a time.
-  func narrowWeightBytes(stage: Int, _ layers: LayerCounts) -> Int {
-    guard narrowWeightBytes != 0 else { return 0 }
-    let count: Int
-    if sharding.weightDegree > 1 {
-      let ofPrediction = products.prediction + products.predictionRouted
-      count = max(
-        layers.dense > 0 ? products.layers.dense : 0,
-        layers.experts > 0 ? products.layers.experts + products.routed : 0,
-        stage == headStage ? ofPrediction : 0)
-    } else {
-      count = productCount(stage: stage, layers) + routedProductCount(stage: stage, layers)
-    }
-    return Int((Double(count) * narrowWeightBytes).rounded(.up))
   }
 
   /// Bytes of the accumulated gradient of one rank of a stage, wherever it lies.

@@ -10,6 +10,8 @@ struct TrafficFold {
   /// Layers of each stage, all its chunks together, and how many of them are recomputed.
   let stageLayers: [LayerCounts]
   let recomputedLayers: [LayerCounts]
+  /// Those of either that multiply as they are stored where others do so in a narrower format.
+  let wideLayers: [(all: LayerCounts, recomputed: LayerCounts)]
   let microBatchCount: Int
   let recipe: Recipe
   let routes: CollectiveRoutes
@@ -23,23 +25,45 @@ struct TrafficFold {
   ) {
     self.routes = routes
     self.gatheredFormat = gatheredFormat
-    products = gatheredFormat == nil ? .init() : .init(of: model.job.model, strategy)
+    products = gatheredFormat == nil ? .init() : .init(of: model.job, strategy)
     self.model = model
     self.strategy = strategy
     mesh = strategy.mesh
     memory = MemoryModel(
       job: model.job, device: model.cluster.device, framework: model.framework, strategy: strategy)
-    let contents = split.stages(of: LayerKinds(of: model.job.model))
+    let kinds = LayerKinds(of: model.job.model)
+    let contents = split.stages(of: kinds)
     stageLayers = contents.map(\.layers)
     recomputedLayers = contents.map { content in
       // What frameworks select by themselves has no collectives.
       strategy.recompute == .full
         ? content.recomputed ?? content.layers : strategy.recomputesModules ? content.layers : .none
     }
+    wideLayers = Self.wideLayers(model.job, strategy, split, kinds)
     microBatchCount = strategy.microBatchCount(globalBatch: model.job.globalBatch)
     recipe = Recipe(
       job: model.job, strategy: strategy, framework: model.framework, devicesPerNode: model.cluster.domainSize)
     count = TrafficCount(rankCount: mesh.worldSize, levelCount: model.cluster.levels.count)
+  }
+
+  /// Of every stage, its layers that multiply as they are stored, by where they lie.
+  private static func wideLayers(
+    _ job: TrainingJob, _ strategy: Strategy, _ split: Split, _ kinds: LayerKinds
+  ) -> [(all: LayerCounts, recomputed: LayerCounts)] {
+    var wide = [(all: LayerCounts, recomputed: LayerCounts)](repeating: (.none, .none), count: split.stageCount)
+    guard job.wideLayers != .none else { return wide }
+    let ends = job.wideLayers.ranges(of: job.model.layerCount)
+    for (virtualStage, range) in split.layerRanges.enumerated() {
+      let stage = strategy.schedule.place(ofVirtualStage: virtualStage, stageCount: split.stageCount).stage
+      let ofAll = strategy.recompute == .full || strategy.recomputesModules ? range.count : 0
+      let count = min(range.count, split.choices?[stage].recomputedLayerCount ?? ofAll)
+      let recomputed = range.lowerBound..<range.lowerBound + count
+      for end in [ends.first, ends.last] {
+        wide[stage].all = wide[stage].all + kinds.counts(in: range.clamped(to: end))
+        wide[stage].recomputed = wide[stage].recomputed + kinds.counts(in: recomputed.clamped(to: end))
+      }
+    }
+    return wide
   }
 
   private var elementBytes: Int { model.job.precision.byteCount }
@@ -127,19 +151,25 @@ struct TrafficFold {
   private mutating func countOfRecipe(stage: Int, among ranks: TensorCollective.Ranks, group: RankGroup) {
     let m = microBatchCount
     var collectives: [EqualCollectives] = []
-    func add(_ part: Recipe.Part, _ pass: Recipe.Pass, times: Int) {
+    func add(_ part: Recipe.Part, _ pass: Recipe.Pass, times: Int, of recipe: Recipe) {
       for case .collective(let it) in recipe.steps(part, pass) where it.ranks == ranks {
         collectives.add(it, count: times)
       }
     }
+    func add(_ layers: LayerCounts, _ pass: Recipe.Pass, of recipe: Recipe) {
+      if layers.dense > 0 { add(.block, pass, times: m * layers.dense, of: recipe) }
+      if layers.experts > 0 { add(.expertBlock, pass, times: m * layers.experts, of: recipe) }
+    }
+    let wideRecipe = recipe.wide
     for pass in isZerothOrder ? [.forward] : [Recipe.Pass.forward, .recompute, .backward] {
-      if stage == 0 { add(.embedding, pass, times: m) }
+      if stage == 0 { add(.embedding, pass, times: m, of: recipe) }
       let layers = (pass == .recompute ? recomputedLayers : stageLayers)[stage]
-      add(.block, pass, times: m * layers.dense)
-      if layers.experts > 0 { add(.expertBlock, pass, times: m * layers.experts) }
+      let wide = wideRecipe == nil ? .none : pass == .recompute ? wideLayers[stage].recomputed : wideLayers[stage].all
+      add(layers - wide, pass, of: recipe)
+      if let wideRecipe { add(wide, pass, of: wideRecipe) }
       if stage == strategy.headStage {
-        add(.head, pass, times: m)
-        add(.prediction, pass, times: m * recipe.predictionDepth)
+        add(.head, pass, times: m, of: recipe)
+        add(.prediction, pass, times: m * recipe.predictionDepth, of: recipe)
       }
     }
     for equal in collectives {
@@ -188,7 +218,11 @@ struct TrafficFold {
         for ranks in exchange.groups(of: sharding, in: grid) {
           let place = grid.coordinates(ofRank: ranks.first), stage = place[.pipeline]
           let isLast = stage == strategy.headStage
-          var parts = [(memory.parameters.routed, products.routed, stageLayers[stage].experts)]
+          let wide = wideLayers[stage].all.experts
+          var parts = [
+            (memory.parameters.routed, products.routed, stageLayers[stage].experts - wide),
+            (memory.parameters.routed, 0, wide),
+          ]
           if isLast {
             parts.append(
               (memory.parameters.predictionRouted, products.predictionRouted, memory.parameters.predictionDepth))
@@ -335,18 +369,15 @@ struct TrafficFold {
     func partly(_ parameters: ParameterCount) -> Int { strategy.usesSequenceParallelism ? parameters.replicated : 0 }
     let ofHeads = t > 1 && !strategy.usesSequenceParallelism ? shape.wholeQueryKeyNormCount : 0
     let vocabulary = shape.paddedVocabularySize(multiple: model.framework.vocabularyMultiple, tensorDegree: t)
-    var parts = [
+    func layers(_ kind: LayerCounts.Kind, products: Int, _ count: Int) -> Part {
       Part(
-        parameters: memory.parameters.layer, products: products.layers.dense,
-        partlyComputed: partly(shape.layerParameters(.dense)) + ofHeads, copies: stageLayers[stage].dense, uses: 2)
-    ]
-    if stageLayers[stage].experts > 0 {
-      parts.append(
-        Part(
-          parameters: memory.parameters.layers.experts, products: products.layers.experts,
-          partlyComputed: partly(shape.layerParameters(.experts)) + ofHeads, copies: stageLayers[stage].experts, uses: 2
-        ))
+        parameters: memory.parameters.layers[kind], products: products,
+        partlyComputed: partly(shape.layerParameters(kind)) + ofHeads, copies: count, uses: 2)
     }
+    let wide = wideLayers[stage].all, narrow = stageLayers[stage] - wide
+    var parts = [layers(.dense, products: products.layers.dense, narrow.dense)]
+    for kind in LayerCounts.Kind.allCases where wide[kind] > 0 { parts.append(layers(kind, products: 0, wide[kind])) }
+    if narrow.experts > 0 { parts.append(layers(.experts, products: products.layers.experts, narrow.experts)) }
     if stage == 0 {
       // A tied head on the same stage, or further predictions, use the embedding's matrix, forward and backward.
       let isHead = strategy.sharesTokenTable(of: shape)

@@ -50,6 +50,13 @@ extension Capabilities {
         "\(label) does not train in \(job.precision.rawValue)",
         nearest: "precision \(precisions.map(\.rawValue).joined(separator: " or "))")
     }
+    if job.precision.products != nil, job.wideLayers != .none, !wideLayerPrecisions.contains(job.precision) {
+      return Refusal(
+        "\(label) multiplies all layers alike in \(job.precision.rawValue)",
+        nearest: wideLayerPrecisions.isEmpty
+          ? "a job without bf16_layers"
+          : "precision \(wideLayerPrecisions.map(\.rawValue).joined(separator: " or ")), or no bf16_layers")
+    }
     return refusalOfStates(in: job)
   }
 

@@ -42,6 +42,8 @@ package struct Capabilities: Sendable {
   package var experts: ExpertOffer?
   /// How replicas gather weights of products in a narrow format; nil where they do not.
   package var narrowWeights: NarrowWeightsOffer?
+  /// Formats of products beside which layers at a model's ends multiply as they are stored.
+  package var wideLayerPrecisions: [Precision] = []
   /// What only some strategies of some jobs break.
   package var limits = Limits()
 

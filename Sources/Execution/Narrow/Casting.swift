@@ -15,6 +15,8 @@ struct Casting: Sendable {
   var sharesLargest = true
   /// Whether weights are cast from the optimizer's own, before they are gathered, and not from what is stored and was gathered.
   var castsMasters = false
+  /// Layers whose operands are not cast, of so many.
+  var wide: (layers: WideLayers, of: Int) = (.none, 0)
   /// How many ranks' parts the reference has of a tensor at once, each of which is cast by itself; ranks have one.
   var parts = Parts()
 
@@ -28,6 +30,9 @@ struct Casting: Sendable {
     /// Of the batch: a rank's gradients are of the mean over its own tokens.
     var batch = 1
   }
+
+  /// Whether operands of a part's products are cast.
+  func casts(_ part: ModelPart) -> Bool { part.layerIndex.map { !wide.layers.contains($0, of: wide.of) } ?? true }
 
   /// First coordinate of what is rounded by chance, apart from those of data, parameters and dropout.
   private static let stream = 5
@@ -58,7 +63,8 @@ struct Casting: Sendable {
   }
 
   private func cast(_ operand: ProductOperand, of tensor: ParameterLayout.Tensor, step: Int) -> OperandCast? {
-    rules[operand].map {
+    guard casts(tensor.origin.part) else { return nil }
+    return rules[operand].map {
       OperandCast(
         $0, of: operand, hash: hash(operand, of: tensor, step: step), choices: choices,
         window: step == 0 ? windows.first : windows.later,
@@ -82,7 +88,7 @@ struct Casting: Sendable {
 
   private func weights(_ buffer: [Float], _ layout: ParameterLayout, _ operand: ProductOperand, step: Int) -> [Float] {
     var buffer = buffer
-    for tensor in layout.tensors where tensor.name.isOfLinearLayer {
+    for tensor in layout.narrowTensors {
       guard let cast = cast(operand, of: tensor, step: step) else { return buffer }
       let count = partCount(tensor)
       for rows in (0..<tensor.rowCount).divided(tensor.division == .rows ? count : 1) {
@@ -107,7 +113,7 @@ struct Casting: Sendable {
     _ buffer: inout [Float], _ layout: ParameterLayout, _ blocks: inout WeightBlocks, largest: [Float], step: Int
   ) {
     var scales: [BlockScale] = []
-    for (tensor, range) in zip(layout.tensors.filter(\.name.isOfLinearLayer), blocks.ranges) {
+    for (tensor, range) in zip(layout.narrowTensors, blocks.ranges) {
       guard let cast = cast(.weight, of: tensor, step: step) else { return }
       let seen = cast.apply(
         region(of: tensor, layout, rows: 0..<tensor.rowCount, columns: 0..<tensor.columnCount), to: &buffer,

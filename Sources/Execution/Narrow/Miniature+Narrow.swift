@@ -1,3 +1,4 @@
+import Costing
 import Documents
 import Training
 
@@ -14,6 +15,7 @@ extension Miniature {
     guard let narrowProducts, narrowProducts.areExecuted else { return nil }
     var casting = Casting(rules: CastRules(narrowProducts.precision, blockShare: Self.blockShare), seed: seed)
     casting.castsMasters = gatheredFormat != nil
+    casting.wide = (model.job.wideLayers, model.job.model.layerCount)
     return casting
   }
 }

@@ -54,7 +54,7 @@ struct ShardOrder: Sendable {
     for (part, layout) in layouts.enumerated() {
       for tensor in layout.tensors {
         let places = tensor.range.map { (part, $0) }
-        if tensor.name.isOfLinearLayer { narrow += places } else { others += places }
+        if layout.isNarrow(tensor) { narrow += places } else { others += places }
       }
     }
     divide(narrow[...], others[...], families.map(\.count)[...])

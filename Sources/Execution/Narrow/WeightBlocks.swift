@@ -11,7 +11,7 @@ struct WeightBlocks: Sendable {
   /// - Parameter rule: of weights.
   init(_ layout: ParameterLayout, _ rule: CastRule) {
     var blocks = [Int](repeating: -1, count: layout.count), ranges: [Range<Int>] = []
-    for tensor in layout.tensors where tensor.name.isOfLinearLayer {
+    for tensor in layout.narrowTensors {
       let (along, across) = rule.block.lengths(along: tensor.columnCount, across: tensor.rowCount)
       let perLine = (tensor.columnCount + along - 1) / along, first = ranges.last?.upperBound ?? 0
       for row in 0..<tensor.rowCount {

@@ -18,7 +18,9 @@ struct ExpertLayer: Sendable {
   init(layer: Int, experts: Range<Int>, shard: ModelShard, degree: Int = 1, index: Int = 0) {
     self.experts = experts
     arithmetic = shard.arithmetic
-    layout = ParameterLayout(experts: experts, ofLayer: layer, shard.model, degree: degree, index: index)
+    layout = ParameterLayout(
+      experts: experts, ofLayer: layer, shard.model, degree: degree, index: index,
+      casting: shard.casting)
   }
 
   /// The same with operands cast as they are in a block's pass.

@@ -50,6 +50,8 @@ struct ParameterLayout: Sendable {
   let tensorDegree: Int
   let tensorIndex: Int
   let tensors: [Tensor]
+  /// Whether operands of its products are cast where any are.
+  let isCast: Bool
 
   /// Elements of the rank's flat buffer.
   var count: Int { tensors.last.map(\.range.upperBound) ?? 0 }
@@ -106,7 +108,8 @@ struct ParameterLayout: Sendable {
     if part == .head, copiesTokenTable, !shard.model.hasTiedEmbeddings {
       shapes.insert(Self.tokenTable(shard), at: 0)
     }
-    self.init(part, shapes, of: shard.model, degree: shard.tensorDegree, index: shard.tensorIndex)
+    self.init(
+      part, shapes, of: shard.model, degree: shard.tensorDegree, index: shard.tensorIndex, casting: shard.casting)
   }
 
   /// Where the head's buffer has a copy of the embedding's table; nil where it has none.
@@ -117,13 +120,21 @@ struct ParameterLayout: Sendable {
   ///   - experts: which of them.
   ///   - degree: ranks that divide the width of each.
   ///   - index: the rank's place among those.
-  init(experts: Range<Int>, ofLayer layer: Int, _ model: ModelDescription, degree: Int = 1, index: Int = 0) {
+  ///   - casting: how operands are cast; nil where they are not.
+  init(
+    experts: Range<Int>, ofLayer layer: Int, _ model: ModelDescription, degree: Int = 1, index: Int = 0,
+    casting: Casting? = nil
+  ) {
     self.init(
-      .experts(layer, experts), Self.expertShapes(experts, model), of: model, degree: degree, index: index)
+      .experts(layer, experts), Self.expertShapes(experts, model), of: model, degree: degree, index: index,
+      casting: casting)
   }
 
-  private init(_ part: ModelPart, _ shapes: [Shape], of model: ModelDescription, degree: Int, index: Int) {
+  private init(
+    _ part: ModelPart, _ shapes: [Shape], of model: ModelDescription, degree: Int, index: Int, casting: Casting?
+  ) {
     self.part = part
+    isCast = casting?.casts(part) ?? true
     tensorDegree = degree
     tensorIndex = index
     layerCount = model.layerCount

@@ -26,7 +26,7 @@ extension RankState {
       let sharding = setting.shape.sharding(of: first.part), mesh = setting.shape.mesh(of: first.part)
       // Where whole gradients are kept everything is divided at once.
       let scopes = sharding.gradientDegree == 1 ? [own] : own.map { [$0] }
-      for scope in scopes where scope.contains(where: \.hasLinearLayers) {
+      for scope in scopes where scope.contains(where: \.hasNarrowTensors) {
         let found = ShardOrder.orders(
           of: scope, sharding, ofReplica: mesh.replica(ofRank: number), replicaCount: mesh.replicaCount)
         for (layout, order) in zip(scope, found) { orders[layout.part] = order }
@@ -37,11 +37,11 @@ extension RankState {
 
   /// Weights before the first step, which every rank has whole and casts by itself where they are gathered narrow.
   func initialWeights(_ initial: [Float], of layout: ParameterLayout) -> (weights: [Float], narrow: NarrowWeights?) {
-    guard setting.gathersNarrow, layout.hasLinearLayers, let casting = setting.casting,
+    guard setting.gathersNarrow, layout.hasNarrowTensors, let casting = setting.casting,
       let rule = casting.rules[.weight]
     else { return (initial.map(setting.arithmetic.rounded), nil) }
     var weights = layout.stored(initial, setting.arithmetic), blocks = WeightBlocks(layout, rule)
-    let places = layout.tensors.filter(\.name.isOfLinearLayer).flatMap(\.range)
+    let places = layout.narrowTensors.flatMap(\.range)
     casting.castShard(
       &weights, layout, &blocks, largest: blocks.largest(of: places.map { ($0, initial[$0]) }), step: 0)
     return (weights, NarrowWeights(blocks: blocks))
@@ -224,13 +224,19 @@ extension RankState {
 }
 
 extension ParameterLayout {
-  /// Whether there are weights that may be multiplied in a narrow format.
-  var hasLinearLayers: Bool { tensors.contains(where: \.name.isOfLinearLayer) }
+  /// Whether a tensor is of weights that are multiplied in a narrow format where there is one.
+  func isNarrow(_ tensor: Tensor) -> Bool { isCast && tensor.name.isOfLinearLayer }
+
+  /// Those of them.
+  var narrowTensors: [Tensor] { tensors.filter(isNarrow) }
+
+  /// Whether there are any.
+  var hasNarrowTensors: Bool { tensors.contains(where: isNarrow) }
 
   /// A part's numbers as they are stored, but weights that may be multiplied in a narrow format as they are.
   func stored(_ values: [Float], _ arithmetic: Precision) -> [Float] {
     var stored = values.map(arithmetic.rounded)
-    for tensor in tensors where tensor.name.isOfLinearLayer {
+    for tensor in narrowTensors {
       stored.replaceSubrange(tensor.range, with: values[tensor.range])
     }
     return stored

@@ -23,6 +23,8 @@ package struct IterationShape: Sendable {
   private let isRecomputed: [Bool]
   /// The recipe's steps, by part and pass.
   private let recipeSteps: [[Recipe.Step]]
+  /// The same of layers that multiply as they are stored; empty where all multiply alike.
+  private let wideRecipeSteps: [[Recipe.Step]]
   /// By moment.
   let exchanges: [[Exchange]]
 
@@ -55,7 +57,11 @@ package struct IterationShape: Sendable {
       job: job, strategy: strategy, vocabularySize: paddedVocabularySize,
       devicesPerNode: domainSize ?? devicesPerNode)
     expertNodeCount = recipe.experts?.nodeCount ?? 1
-    recipeSteps = Recipe.Part.allCases.flatMap { part in Recipe.Pass.allCases.map { recipe.steps(part, $0) } }
+    func steps(_ recipe: Recipe) -> [[Recipe.Step]] {
+      Recipe.Part.allCases.flatMap { part in Recipe.Pass.allCases.map { recipe.steps(part, $0) } }
+    }
+    recipeSteps = steps(recipe)
+    wideRecipeSteps = recipe.wide.map(steps) ?? []
     exchanges = Moment.allCases.map { moment in
       strategy.exchanges(at: moment) + (job.model.experts == nil ? [] : strategy.expertExchanges(at: moment))
     }
@@ -68,8 +74,14 @@ package struct IterationShape: Sendable {
   }
 
   /// What a rank does in a pass of a part, in order.
-  package func steps(_ part: Recipe.Part, _ pass: Recipe.Pass) -> [Recipe.Step] {
-    recipeSteps[part.rawValue * Recipe.Pass.allCases.count + pass.rawValue]
+  package func steps(of part: ModelPart, _ pass: Recipe.Pass) -> [Recipe.Step] {
+    let place = recipe(of: part).rawValue * Recipe.Pass.allCases.count + pass.rawValue
+    if case .layer(let layer) = part, !wideRecipeSteps.isEmpty,
+      job.wideLayers.contains(layer, of: job.model.layerCount)
+    {
+      return wideRecipeSteps[place]
+    }
+    return recipeSteps[place]
   }
 
   /// Nodes that the ranks which divide experts lie on.
@@ -124,7 +136,7 @@ package struct IterationShape: Sendable {
   /// What modules of a part bring back before its backward pass, and its forward pass does not keep.
   package func rolesOfModules(_ part: ModelPart) -> [KeptTensor.Role] {
     guard strategy.recomputesModules, part.blockIndex != nil else { return [] }
-    return steps(recipe(of: part), .recompute).flatMap { step -> [KeptTensor.Role] in
+    return steps(of: part, .recompute).flatMap { step -> [KeptTensor.Role] in
       guard case .piece(_, let operations) = step else { return [] }
       return operations.compactMap { if case .keep(let tensor) = $0 { tensor.role } else { nil } }
     }
@@ -133,7 +145,7 @@ package struct IterationShape: Sendable {
   /// Whether tokens go to a block's experts, and back, once more before its backward pass.
   package func sendsTokensAgain(_ part: ModelPart) -> Bool {
     runsAgain(part)
-      && steps(recipe(of: part), .recompute).contains {
+      && steps(of: part, .recompute).contains {
         if case .collective(let it) = $0 { it.traffic == .expert } else { false }
       }
   }
@@ -194,10 +206,11 @@ package struct IterationShape: Sendable {
     }
   }
 
-  /// Those of a part's parameters on one rank that are weights of products, see
+  /// Those of a part's parameters on one rank that are weights of products in the narrow format where there is one, see
   /// ``Documents/ModelDescription/layerProductParameters(_:)``.
   package func productParameterCount(of part: ModelPart) -> Int {
     let model = job.model, t = strategy.tensorDegree
+    if let layer = part.layerIndex, job.wideLayers.contains(layer, of: model.layerCount) { return 0 }
     return switch part {
     case .embedding, .head: 0
     case .layer(let index): model.layerProductParameters(feedForward(ofLayer: index)).perRank(tensorDegree: t)

@@ -30,6 +30,14 @@ extension ModelPart {
     }
   }
 
+  /// The number of the layer that it is, or is of; nil of what is none of the model's layers.
+  package var layerIndex: Int? {
+    switch self {
+    case .layer(let index), .experts(let index, _): index
+    case .embedding, .head, .prediction: nil
+    }
+  }
+
   /// Whether it is of routed experts, whose replicas are other ranks than those of everything else.
   package var isOfExperts: Bool { if case .experts = self { true } else { false } }
 }

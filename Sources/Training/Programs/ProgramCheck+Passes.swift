@@ -102,7 +102,7 @@ extension ProgramCheck {
     let parts = shape.parts(
       ofVirtualStage: shape.schedule.virtualStageIndex(stage: stage, chunk: pass.chunkIndex))
     func steps(_ recipePass: Recipe.Pass, of part: ModelPart) -> [ProgramStep.Operation] {
-      shape.steps(shape.recipe(of: part), recipePass).map { step in
+      shape.steps(of: part, recipePass).map { step in
         switch step {
         case .piece(let piece, _):
           .compute(Computation(recipePass, of: piece, part, microBatch: pass.microBatchIndex))

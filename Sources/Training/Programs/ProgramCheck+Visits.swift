@@ -68,7 +68,7 @@ extension ProgramCheck {
       let usesEmbedding = part == .head && !shape.headOwnsMatrix
       for moved in usesEmbedding ? [.embedding, part] : [part] { due.append(.compute(.perturb(moved, evaluation))) }
       for microBatch in microBatches {
-        for step in shape.steps(shape.recipe(of: part), .forward) {
+        for step in shape.steps(of: part, .forward) {
           switch step {
           case .piece(let piece, _):
             due.append(.compute(.evaluate(piece, part, microBatch: microBatch, evaluation)))

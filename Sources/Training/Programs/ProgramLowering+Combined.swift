@@ -51,8 +51,8 @@ extension ProgramLowering {
       let left = index < forwards.count ? forwards[index] : nil
       let right = index < backwards.count ? backwards[index] : nil
       if let left, let right, grain == .pieces,
-        let out = Stretches(.forward, shape.steps(shape.recipe(of: left), .forward)),
-        let back = Stretches(.backward, shape.steps(shape.recipe(of: right), .backward)), !shape.recomputes(right),
+        let out = Stretches(.forward, shape.steps(of: left, .forward)),
+        let back = Stretches(.backward, shape.steps(of: right, .backward)), !shape.recomputes(right),
         // Weights that are gathered for one are given up before they are gathered for the other.
         left != right || sharding.weightDegree == 1
       {

@@ -83,7 +83,7 @@ extension ProgramLowering {
       compute(.pass(part, step))
       return
     }
-    for pass in passes { perform(shape.steps(shape.recipe(of: part), pass), pass, of: part, in: step) }
+    for pass in passes { perform(shape.steps(of: part, pass), pass, of: part, in: step) }
   }
 
   mutating func perform(

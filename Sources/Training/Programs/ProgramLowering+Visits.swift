@@ -40,7 +40,7 @@ extension ProgramLowering {
       return
     }
     for microBatch in microBatches {
-      for step in shape.steps(shape.recipe(of: part), .forward) {
+      for step in shape.steps(of: part, .forward) {
         switch step {
         case .piece(let piece, _): compute(.evaluate(piece, part, microBatch: microBatch, evaluation))
         case .collective(let it): tensorCollective(it)

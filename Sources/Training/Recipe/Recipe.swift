@@ -87,7 +87,9 @@ package struct Recipe: Sendable {
   /// Bytes e of a number.
   let elementByteCount: Int
   /// What blocks' linear layers multiply in where that is narrower; nil where it is not.
-  let narrow: ProductFormat?
+  private(set) var narrow: ProductFormat?
+  /// Layers at the ends of the model that multiply as they are stored, by kind; nil where all multiply alike.
+  package private(set) var wideEnds: WideEnds?
   /// Parameters of a block on the rank, by kind, without those of routed experts.
   let blockParameterCount: Int
   let expertBlockParameterCount: Int
@@ -147,6 +149,7 @@ package struct Recipe: Sendable {
     hasDropout = model.hasDropout
     elementByteCount = job.precision.byteCount
     narrow = job.precision.products
+    wideEnds = WideEnds(of: job)
     blockParameterCount = model.layerParameters(.dense).perRank(tensorDegree: t)
     expertBlockParameterCount = model.layerParameters(.experts).perRank(tensorDegree: t)
     droppedRoles = Self.droppedRoles(of: self)
@@ -165,6 +168,28 @@ package struct Recipe: Sendable {
       experts: RoutedExperts(
         job, tensorDegree: strategy.tensorDegree, strategy.expertDivision, devicesPerNode: devicesPerNode),
       modules: strategy.recomputeModules)
+  }
+
+  /// Layers of each kind at either end of a model that multiply as they are stored where the others do so in a narrower format,
+  /// see ``Documents/WideLayers``.
+  package struct WideEnds: Sendable, Equatable {
+    package let first, last: LayerCounts
+
+    /// Of a job; nil where all of its layers multiply alike.
+    package init?(of job: TrainingJob) {
+      guard job.precision.products != nil, job.wideLayers != .none else { return nil }
+      let kinds = LayerKinds(of: job.model), ranges = job.wideLayers.ranges(of: job.model.layerCount)
+      (first, last) = (kinds.counts(in: ranges.first), kinds.counts(in: ranges.last))
+    }
+  }
+
+  /// The recipe of layers that multiply as they are stored; nil where all multiply alike.
+  package var wide: Recipe? {
+    guard wideEnds != nil else { return nil }
+    var other = self
+    (other.narrow, other.wideEnds) = (nil, nil)
+    other.droppedRoles = Self.droppedRoles(of: other)
+    return other
   }
 
   /// What a rank does for one micro-batch in a pass of a part, in order.

@@ -85,6 +85,27 @@ import Testing
     #expect(run.notes.contains { $0.contains("param-gather") } == flags.contains("blockwise"), "\(run.notes)")
   }
 
+  // MARK: Layers in bf16
+
+  @Test(arguments: [
+    ("--fp8-format hybrid --fp8-recipe tensorwise --first-last-layers-bf16", WideLayers(first: 1, last: 1)),
+    (
+      "--fp4-format e2m1 --first-last-layers-bf16 --num-layers-at-start-in-bf16 0 --num-layers-at-end-in-bf16 4",
+      WideLayers(first: 0, last: 4)
+    ),
+    ("--fp8-format e4m3 --fp8-recipe mxfp8 --num-layers-at-end-in-bf16 4", .none), ("--first-last-layers-bf16", .none),
+  ])
+  func layersInBF16AreRead(flags: String, layers: WideLayers) throws {
+    #expect(try read("\(Self.shape) --global-batch-size 64 --bf16 \(flags)").wideLayers == layers)
+  }
+
+  @Test func narrowWeightsBesideLayersInBF16AreRead() throws {
+    let run = try read(
+      "\(Self.shape) --global-batch-size 64 --bf16 --use-distributed-optimizer --fp8-format hybrid "
+        + "--fp8-recipe tensorwise --fp8-param-gather --first-last-layers-bf16")
+    #expect(run.strategy.holdsNarrowWeights && run.wideLayers == WideLayers(first: 1, last: 1))
+  }
+
   // MARK: Samples
 
   @Test func aTestCaseOfMegatronIsRead() throws {
@@ -294,6 +315,14 @@ import Testing
     ("\(shape) --bf16 --fp8-format e4m3 --fp4-format e2m1", "--fp4-format", "exclude each other"),
     ("\(shape) --bf16 --fp8-format hybrid --fp8-output-proj", "--fp8-output-proj", "output head in FP8"),
     ("\(shape) --bf16 --fp8-param-gather", "--fp8-param-gather", "of products in FP8, not in bf16"),
+    (
+      "\(shape) --bf16 --fp8-format hybrid --first-last-layers-bf16", "--first-last-layers-bf16",
+      "delayed scaling has no layers in bf16"
+    ),
+    (
+      "\(shape) --bf16 --fp8-format hybrid --fp8-recipe tensorwise --first-last-layers-bf16 "
+        + "--num-layers-at-end-in-bf16 99", "--num-layers-at-end-in-bf16", "from 0 to"
+    ),
     (
       "\(shape) --bf16 --fp8-format hybrid --fp8-param-gather", "--fp8-param-gather",
       "wants --use-distributed-optimizer"

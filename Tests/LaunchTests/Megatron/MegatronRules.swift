@@ -183,6 +183,19 @@ extension MegatronCommandLine {
       return "the buffer of gradients is reused for weights in MXFP8 alone"
     }
     if has("--fp4-param-gather"), !has("--fp4-format") { return "weights in FP4 without products in it" }
+    // One at either end unless said otherwise; of no more than a stage has, and not under delayed scaling.
+    if has("--first-last-layers-bf16") {
+      if has("--fp8-format"), text("--fp8-recipe") ?? "delayed" == "delayed" {
+        return "layers in bf16 beside delayed scaling"
+      }
+      let ofStage = (integer("--num-layers") ?? 0) / (integer("--pipeline-model-parallel-size") ?? 1)
+      if ["--num-layers-at-start-in-bf16", "--num-layers-at-end-in-bf16"].contains(where: { integer($0) ?? 1 > ofStage }
+      ) {
+        return "more layers in bf16 at an end than a stage has"
+      }
+    } else if has("--num-layers-at-start-in-bf16") || has("--num-layers-at-end-in-bf16") {
+      return "layers in bf16 without their switch"
+    }
     // Blocks' scales cover E4M3; Transformer Engine has these recipes for that format alone.
     if ["mxfp8", "blockwise"].contains(text("--fp8-recipe") ?? ""), text("--fp8-format") != "e4m3" {
       return "scales of blocks are of E4M3"

@@ -67,7 +67,8 @@ struct RandomPlans {
       let job = try? TrainingJob(
         model: model, sequenceLength: min(sequenceLength, model.positionCount > 0 ? model.positionCount : .max),
         globalBatch: globalBatch, precision: precision, accumulatesGradientsInFP32: pick([true, true, false]),
-        optimizer: optimizer(precision)),
+        optimizer: optimizer(precision)
+      ).with(wideLayers(precision, of: capabilities)),
       let costs = try? CostModel(cluster: cluster, job: job)
     else { return nil }
     let tensor = pick(divisors(of: cluster.devicesPerNode))
@@ -98,6 +99,11 @@ struct RandomPlans {
       }
     }
     return Plan(stating: strategy, split: Split(layers, stageCount: pipeline, choices: choices), on: costs)
+  }
+
+  private mutating func wideLayers(_ precision: Precision, of capabilities: Capabilities) -> WideLayers {
+    guard capabilities.wideLayerPrecisions.contains(precision), pick([false, true]) else { return .none }
+    return WideLayers(first: pick([0, 1, 2]), last: pick([0, 1, 3]))
   }
 
   private mutating func optimizer(_ precision: Precision) -> Optimizer {

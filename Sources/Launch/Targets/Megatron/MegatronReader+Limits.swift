@@ -25,7 +25,6 @@ extension MegatronReader {
   }
 
   private static let methods = [
-    ("--first-last-layers-bf16", "layers whose products are in bf16 beside others in fewer bits"),
     ("--fp8-output-proj", "an output head in FP8"),
     ("--fine-grained-activation-offloading", "offload of activations"),
     ("--offload-optimizer-states", "offload of optimizer states"),

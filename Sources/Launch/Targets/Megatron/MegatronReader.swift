@@ -124,6 +124,7 @@ struct MegatronReader {
       framework: isFullySharded ? MegatronFSDPTarget.name : MegatronLMTarget.name, strategy: strategy,
       layerCounts: layerCounts, choices: recomputation.choices, model: model, sequenceLength: sequenceLength,
       globalBatch: globalBatch, precision: precision,
+      wideLayers: try wideLayers(precision, layerCount: layerCount),
       accumulatesGradientsInFP32: try accumulatesInFP32(precision, isFullySharded: isFullySharded),
       optimizer: optimizer, notes: notes)
   }
@@ -165,6 +166,24 @@ struct MegatronReader {
     guard fp8 != nil else { return nil }
     let recipe = try flags.word("--fp8-recipe", of: Precision.megatronFP8Recipes.map(\.word)) ?? "delayed"
     return Precision.megatronFP8Recipes.first { $0.word == recipe }?.precision
+  }
+
+  /// Layers at the ends that multiply in bf16: one at either unless told otherwise (`transformer_config.py`, which has them of no
+  /// more layers than a stage has in the mean).
+  private func wideLayers(_ precision: Precision, layerCount: Int) throws(DocumentError) -> WideLayers {
+    guard let field = flags[WideLayers.megatronFlag] else { return .none }
+    let bounds = 0...layerCount / pipelineDegree
+    let layers = WideLayers(
+      first: try flags.integer(WideLayers.megatronFirstFlag, in: bounds) ?? 1,
+      last: try flags.integer(WideLayers.megatronLastFlag, in: bounds) ?? 1)
+    // Of products in bf16 nothing reads it.
+    guard precision.products != nil else { return .none }
+    if precision == .fp8Delayed { throw field.conflict("delayed scaling has no layers in bf16 beside the others") }
+    if layers.first + layers.last > layerCount {
+      throw field.conflict(
+        "\(layers.first) first and \(layers.last) last layers are more than the \(layerCount) there are")
+    }
+    return layers
   }
 
   /// Whether weights lie and are gathered in the format of products alone; as `validate_args` has it, of what divides states,

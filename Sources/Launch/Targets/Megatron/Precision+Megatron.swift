@@ -32,3 +32,15 @@ extension Precision {
 
   static let megatronGradientBufferFlag = "--reuse-grad-buf-for-mxfp8-param-ag"
 }
+
+extension WideLayers {
+  static let megatronFlag = "--first-last-layers-bf16"
+  static let megatronFirstFlag = "--num-layers-at-start-in-bf16"
+  static let megatronLastFlag = "--num-layers-at-end-in-bf16"
+
+  /// Flags of layers whose products are in bf16; none where there are none.
+  var megatronArguments: [String] {
+    self == .none
+      ? [] : [Self.megatronFlag, Self.megatronFirstFlag, "\(first)", Self.megatronLastFlag, "\(last)"]
+  }
+}
