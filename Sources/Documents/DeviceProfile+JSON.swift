@@ -209,6 +209,8 @@ extension DeviceProfile.Framework {
     bucketBytesPerRank = try fields.optional("bucket_bytes_per_rank")?.nonNegativeNumber() ?? 0
     gemmFactor = try fields.required("gemm_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
     attentionFactor = try fields.required("attention_factor").number(in: 0.1...10, expected: "a number from 0.1 to 10")
+    attentionNarrowHeadShare = try fields.optional("attention_narrow_head_share")?.fractionOrZero() ?? 0
+    attentionWindowKeys = try fields.optional("attention_window_keys")?.nonNegativeNumber() ?? 0
     elementWiseFactor = try fields.required("element_wise_factor").positiveNumber()
     ownExpertElementWiseFactor = try fields.optional("expert_element_wise_factor")?.positiveNumber()
     expertProductSeconds = try fields.optional("expert_product_seconds")?.nonNegativeNumber() ?? 0
@@ -255,6 +257,8 @@ extension DeviceProfile.Framework {
       ("bucket_bytes_per_rank", bucketBytesPerRank > 0 ? .number(bucketBytesPerRank) : nil),
       ("gemm_factor", .number(gemmFactor)),
       ("attention_factor", .number(attentionFactor)),
+      ("attention_narrow_head_share", attentionNarrowHeadShare > 0 ? .number(attentionNarrowHeadShare) : nil),
+      ("attention_window_keys", attentionWindowKeys > 0 ? .number(attentionWindowKeys) : nil),
       ("element_wise_factor", .number(elementWiseFactor)),
       ("expert_element_wise_factor", ownExpertElementWiseFactor.map(JSON.number)),
       ("expert_product_seconds", expertProductSeconds > 0 ? JSON.number(expertProductSeconds) : nil),

@@ -189,6 +189,11 @@ package struct DeviceProfile: Sendable, Equatable {
     package var gemmFactor: Double
     /// Time of fused attention, as a multiple of the device profile's.
     package var attentionFactor: Double
+    /// Of what a score takes in heads of 128 numbers, the share that narrower heads do not save: exponentials, maxima and sums.
+    package var attentionNarrowHeadShare = 0.0
+    /// Keys that a query takes the time of beside those that its window holds: kernels go by blocks of tokens, of which a short
+    /// window needs parts.
+    package var attentionWindowKeys = 0.0
     /// Memory traffic of element-wise operations, as a multiple of what fused kernels would move.
     package var elementWiseFactor: Double
     /// The same of operations between experts' products; nil takes ``elementWiseFactor``.

@@ -35,6 +35,26 @@ extension MeasuredRun {
         && $0.isNarrow == (job.precision.products != nil)
     }?.hostedCount
   }
+
+  /// What of products the recipe that a record is of has in other formats than the rest, and of that a sentence's end; nil where
+  /// no recipe says.
+  ///
+  /// Megatron-Bridge has the output head of DeepSeek-V3 and GPT-OSS 120B in MXFP8 where a whole iteration is a graph
+  /// (`fp8_output_proj`, from v0.5.0 on), and of GPT-OSS 20B in NVFP4 the last four layers in bf16
+  /// (`num_layers_at_end_in_bf16`).
+  package func productsOfRecipe(
+    _ job: TrainingJob, frameworkName: String?
+  ) throws(TrainingJob.Contradiction) -> (job: TrainingJob, words: String)? {
+    guard frameworkName == "megatron-bridge" else { return nil }
+    let shape = [job.model.layerCount, job.model.hiddenSize]
+    if job.precision == .mxfp8, job.graphs == .fullIteration, shape == [61, 7_168] || shape == [36, 2_880] {
+      var narrow = job
+      narrow.narrowsHead = true
+      return (narrow, "the output head multiplies in mxfp8")
+    }
+    guard job.precision == .nvfp4, shape == [24, 2_880] else { return nil }
+    return (try job.with(WideLayers(first: 0, last: 4)), "the last 4 layers multiply in bf16")
+  }
 }
 
 extension Catalog {

@@ -22,6 +22,7 @@ extension RunConfiguration {
     precision = try fields.optional("precision")?.choice(of: Precision.self)
     wideLayers =
       try fields.optional("bf16_layers").map { (field) throws(DocumentError) in try WideLayers(field) } ?? .none
+    narrowsHead = try fields.optional("narrow_head")?.boolean() ?? false
     accumulatesGradientsInFP32 = try fields.optional("gradient_accumulation_precision")
       .map { (field) throws(DocumentError) in try field.choice(of: Precision.self) == .fp32 }
     let stated = precision ?? .bf16
@@ -72,7 +73,7 @@ extension RunConfiguration {
       ("stage_choices", choices.map { .array($0.map(\.json)) }), ("model", model?.json),
       ("sequence_length", sequenceLength.map(JSON.integer)), ("global_batch", globalBatch.map(JSON.integer)),
       ("precision", precision.map { .string($0.rawValue) }),
-      ("bf16_layers", wideLayers == .none ? nil : wideLayers.json),
+      ("bf16_layers", wideLayers == .none ? nil : wideLayers.json), ("narrow_head", narrowsHead ? .boolean(true) : nil),
       (
         "gradient_accumulation_precision",
         accumulatesGradientsInFP32.map { .string($0 ? "fp32" : (precision ?? .bf16).storage.rawValue) }

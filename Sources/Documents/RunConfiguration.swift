@@ -13,6 +13,8 @@ package struct RunConfiguration: Sendable, Equatable {
   package var precision: Precision?
   /// Layers that multiply as they are stored where ``precision`` has the others' products narrower.
   package var wideLayers: WideLayers
+  /// Whether products of the output head are narrower as well.
+  package var narrowsHead: Bool
   package var accumulatesGradientsInFP32: Bool?
   package var optimizer: Optimizer?
   /// What the files do not say and was assumed, or say and has no bearing here: a sentence each.
@@ -21,7 +23,8 @@ package struct RunConfiguration: Sendable, Equatable {
   package init(
     framework: String, strategy: Strategy, layerCounts: [Int]? = nil, choices: [StageChoice]? = nil,
     model: ModelDescription? = nil, sequenceLength: Int? = nil, globalBatch: Int? = nil, precision: Precision? = nil,
-    wideLayers: WideLayers = .none, accumulatesGradientsInFP32: Bool? = nil, optimizer: Optimizer? = nil,
+    wideLayers: WideLayers = .none, narrowsHead: Bool = false, accumulatesGradientsInFP32: Bool? = nil,
+    optimizer: Optimizer? = nil,
     notes: [String] = []
   ) {
     self.framework = framework
@@ -33,6 +36,7 @@ package struct RunConfiguration: Sendable, Equatable {
     self.globalBatch = globalBatch
     self.precision = precision
     self.wideLayers = wideLayers
+    self.narrowsHead = narrowsHead
     self.accumulatesGradientsInFP32 = accumulatesGradientsInFP32
     self.optimizer = optimizer
     self.notes = notes

@@ -21,6 +21,9 @@ package import JSONText
   package var expertCapacity = ExpertCapacity.none
   /// What is launched as recorded graphs.
   package var graphs = LaunchGraphs.none
+  /// Whether products of the output head, and of further predictions', are in the narrower format that ``precision`` has blocks'
+  /// products in: Megatron-LM's `--fp8-output-proj`.
+  package var narrowsHead = false
   /// Layers whose products stay in what is stored where ``precision`` has the others' narrower.
   package private(set) var wideLayers = WideLayers.none
 
@@ -79,8 +82,12 @@ package import JSONText
     job.expertLoad = other.expertLoad
     job.expertCapacity = other.expertCapacity
     job.graphs = other.graphs
+    job.narrowsHead = other.narrowsHead
     return job
   }
+
+  /// What the output head multiplies in where that is narrower than what is stored; nil where it is not.
+  package var headProducts: ProductFormat? { narrowsHead ? precision.products : nil }
 
   /// What the products of a layer's linear layers are in where that is narrower than what is stored; nil where it is not.
   package func products(ofLayer layer: Int) -> ProductFormat? {
@@ -141,6 +148,7 @@ extension TrainingJob {
       try ExpertCapacity(field)
     }
     let wide = try fields.optional("bf16_layers").map { (field) throws(DocumentError) in try WideLayers(field) }
+    let narrowsHead = try fields.optional("narrow_head")?.boolean()
     try fields.finish()
     do {
       self = try TrainingJob(
@@ -155,6 +163,7 @@ extension TrainingJob {
     if let load { expertLoad = load }
     if let capacity { expertCapacity = capacity }
     if let graphs { self.graphs = graphs }
+    if let narrowsHead { self.narrowsHead = narrowsHead }
   }
 
   /// The document of this job, self-contained: the model is inside it.
@@ -168,6 +177,6 @@ extension TrainingJob {
       ("outer", outer == .usual ? nil : outer.json), ("expert_load", expertLoad == 1 ? nil : .number(expertLoad)),
       ("expert_capacity", expertCapacity == .none ? nil : expertCapacity.json),
       ("graphs", graphs == .none ? nil : .string(graphs.rawValue)),
-      ("bf16_layers", wideLayers == .none ? nil : wideLayers.json))
+      ("bf16_layers", wideLayers == .none ? nil : wideLayers.json), ("narrow_head", narrowsHead ? .boolean(true) : nil))
   }
 }

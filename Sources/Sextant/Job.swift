@@ -37,6 +37,7 @@ public struct Job: Sendable, Equatable {
     let outer: OuterOptimizer
     let expertLoad: Double
     let wideLayers: WideLayers
+    let narrowsHead: Bool
   }
 
   private let content: Content
@@ -53,17 +54,19 @@ public struct Job: Sendable, Equatable {
   ///     balanced routing.
   ///   - bf16Layers: how many layers at the model's beginning and end multiply in bf16 where `precision` has the others' products
   ///     narrower; 0 of a precision that has not.
+  ///   - narrowHead: whether the output head's products are in that narrower format as well.
   public init(
     model: Model, globalBatch: Int, sequence: Int? = nil, precision: Precision? = nil,
     gradientPrecision: Precision? = nil, optimizer: Optimizer = Optimizer(), zerothOrder: ZerothOrder = .usual,
-    outer: OuterOptimizer = .usual, expertLoad: Double = 1, bf16Layers: (first: Int, last: Int) = (0, 0)
+    outer: OuterOptimizer = .usual, expertLoad: Double = 1, bf16Layers: (first: Int, last: Int) = (0, 0),
+    narrowHead: Bool = false
   ) {
     content = .open(
       Stated(
         model: model, globalBatch: globalBatch, sequence: sequence, precision: precision,
         gradientPrecision: gradientPrecision, optimizer: optimizer, zerothOrder: zerothOrder,
         outer: outer, expertLoad: expertLoad,
-        wideLayers: WideLayers(first: bf16Layers.first, last: bf16Layers.last)))
+        wideLayers: WideLayers(first: bf16Layers.first, last: bf16Layers.last), narrowsHead: narrowHead))
   }
 
   private init(_ whole: TrainingJob) { content = .whole(whole) }
@@ -136,6 +139,7 @@ extension Job.Stated {
       job.zerothOrder = zerothOrder.documents
       job.outer = outer.documents
       job.expertLoad = expertLoad
+      job.narrowsHead = narrowsHead
       return job
     } catch {
       throw SextantError(.input, expected: error.sentence)

@@ -32,7 +32,7 @@ extension Planner {
         model: model, globalBatch: globalBatch, sequence: sequence ?? run.sequenceLength, precision: chosen,
         gradientPrecision: gradientPrecision ?? accumulated,
         optimizer: optimizer ?? run.optimizer.map { Optimizer($0) } ?? Optimizer(),
-        bf16Layers: (run.wideLayers.first, run.wideLayers.last)),
+        bf16Layers: (run.wideLayers.first, run.wideLayers.last), narrowHead: run.narrowsHead),
       framework: framework ?? configuration.coefficientName(on: cluster), nodes: nodes)
   }
 
@@ -82,6 +82,11 @@ extension Planner {
     }
     if run.precision?.products != nil, run.wideLayers != job.wideLayers {
       throw conflict("layers in bf16 at the ends,", run.wideLayers.words, job.wideLayers.words)
+    }
+    if run.precision?.products != nil, run.narrowsHead != job.narrowsHead {
+      throw conflict(
+        "an output head", run.narrowsHead ? "in FP8" : "as it is stored",
+        job.narrowsHead ? "one in FP8" : "one as it is stored")
     }
     if let optimizer = run.optimizer, optimizer != job.optimizer {
       throw conflict("the optimizer", optimizer.words, job.optimizer.words)

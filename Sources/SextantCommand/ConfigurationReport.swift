@@ -18,7 +18,8 @@ struct ConfigurationReport {
     if let precision = configuration.precision {
       let gradients = configuration.accumulatesGradientsInFP32.map { $0 ? ", gradients in fp32" : "" } ?? ""
       let wide = configuration.wideLayers == .none ? "" : ", \(configuration.wideLayers.words) layers in bf16"
-      job.append("\(precision.rawValue)\(wide)\(gradients)")
+      let head = configuration.narrowsHead ? ", the head's products as well" : ""
+      job.append("\(precision.rawValue)\(wide)\(head)\(gradients)")
     }
     if let optimizer = configuration.optimizer, optimizer != .adam { job.append(optimizer.words) }
     if !job.isEmpty { result += "\(job.joined(separator: ", "))\n" }

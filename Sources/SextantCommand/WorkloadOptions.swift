@@ -42,6 +42,12 @@ struct WorkloadOptions: ParsableArguments {
       valueName: "first,last"))
   var bf16Layers: EndLayers?
 
+  @Flag(
+    help:
+      "The output head's products are in the format of blocks' as well, where the precision has one narrower than bf16."
+  )
+  var narrowHead = false
+
   @Option(help: ArgumentHelp("Precision of gradient accumulation; fp32 except under fp16.", valueName: "precision"))
   var gradientPrecision: Precision?
 
@@ -66,7 +72,8 @@ struct WorkloadOptions: ParsableArguments {
   /// Whether any of it was given.
   var isStated: Bool {
     cluster.isStated || [nodes, globalBatch].contains { $0 != nil } || sequence != nil || precision != nil
-      || gradientPrecision != nil || expertLoad != nil || bf16Layers != nil || states.isStated || zerothOrder.isStated
+      || gradientPrecision != nil || expertLoad != nil || bf16Layers != nil || narrowHead || states.isStated
+      || zerothOrder.isStated
       || outer.isStated || [model, job, framework].contains { $0 != nil }
   }
 
@@ -99,6 +106,7 @@ struct WorkloadOptions: ParsableArguments {
       throw ValidationError("--outer-… is not for configurations: no framework takes outer steps between workers")
     }
     if expertLoad != nil { throw ValidationError("--expert-load is not for configurations: give a --job") }
+    if narrowHead { throw ValidationError("--narrow-head is not for configurations, which state it: give a --job") }
     if bf16Layers != nil {
       throw ValidationError("--bf16-layers is not for configurations, which state them: give a --job")
     }
@@ -119,10 +127,10 @@ struct WorkloadOptions: ParsableArguments {
   private func trainingJob(globalBatch: Int?) throws -> Job {
     if let job {
       guard model == nil, globalBatch == nil, sequence == nil, precision == nil, gradientPrecision == nil,
-        expertLoad == nil, bf16Layers == nil, !states.isStated, !zerothOrder.isStated, !outer.isStated
+        expertLoad == nil, bf16Layers == nil, !narrowHead, !states.isStated, !zerothOrder.isStated, !outer.isStated
       else {
         throw ValidationError(
-          "--job states what --model, --global-batch, --sequence, the precisions, --expert-load, --bf16-layers, the optimizer's options, --zo-… and --outer-… would"
+          "--job states what --model, --global-batch, --sequence, the precisions, --expert-load, --bf16-layers, --narrow-head, the optimizer's options, --zo-… and --outer-… would"
         )
       }
       return try .file(job)
@@ -133,7 +141,7 @@ struct WorkloadOptions: ParsableArguments {
       model: .named(model), globalBatch: globalBatch, sequence: sequence, precision: precision,
       gradientPrecision: gradientPrecision, optimizer: states.optimizer ?? Optimizer(),
       zerothOrder: zerothOrder.stated() ?? .usual, outer: outer.stated() ?? .usual,
-      expertLoad: expertLoad ?? 1, bf16Layers: bf16Layers.map { ($0.first, $0.last) } ?? (0, 0))
+      expertLoad: expertLoad ?? 1, bf16Layers: bf16Layers.map { ($0.first, $0.last) } ?? (0, 0), narrowHead: narrowHead)
   }
 }
 

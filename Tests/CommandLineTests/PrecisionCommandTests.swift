@@ -115,6 +115,12 @@ import Testing
       "import", "--from", "megatron-lm", "launch/megatron-arguments.txt", "--devices", "8", "--output", "run.json"
     ).succeeded()
     #expect(try folder.text(of: "run.json").contains("\"bf16_layers\""))
+    let head = try await folder.sextant(
+      Self.request("--precision", "mxfp8", "--narrow-head", "--output", "head.json", cluster: "dgx-b200-1")
+    ).succeeded()
+    #expect(head.contains("mxfp8, the head's products as well"))
+    try await folder.sextant("export", "head.json", "--for", "megatron-lm", "--output", "head").succeeded()
+    #expect(try folder.text(of: "head/megatron-arguments.txt").contains("--fp8-output-proj"))
     for (flags, code, complaint) in [
       (["--bf16-layers", "20,20"], Int32(65), "20 first and 20 last layers in bf16 are more than the 32 there are"),
       (["--bf16-layers", "1"], 64, "--bf16-layers"), (["--bf16-layers", "1,-1"], 64, "--bf16-layers"),

@@ -112,6 +112,38 @@ import Testing
     #expect(ratio > 1.1 && ratio < (precision == .nvfp4 ? 4 : 2), "\(ratio)")
   }
 
+  /// An output head that multiplies in the format as well takes less, keeps what it multiplies narrow, and has a copy of its matrix;
+  /// blocks are as they were.
+  @Test func theHeadMayMultiplyNarrow() throws {
+    let cluster = try Shipped.catalog.cluster("dgx-b200-16")
+    func stage(_ narrowsHead: Bool) throws -> StageCost {
+      var job = try Self.job("llama-3-8b", .mxfp8)
+      job.narrowsHead = narrowsHead
+      var strategy = Strategy(mesh: [.tensor: 2, .data: 64], zeroStage: .optimizer, usesSequenceParallelism: true)
+      strategy.usesFlashAttention = true
+      return try CostModel(cluster: cluster, job: job, frameworkName: "megatron-bridge").cost(of: strategy)[0]
+    }
+    let wide = try stage(false), narrow = try stage(true)
+    #expect(narrow.microBatch.layers.dense == wide.microBatch.layers.dense)
+    let ratio = wide.microBatch.head.forwardComputeSeconds / narrow.microBatch.head.forwardComputeSeconds
+    #expect(ratio > 1.1 && ratio < 2, "\(ratio)")
+    #expect(narrow.microBatch.head.forwardTensorSeconds < wide.microBatch.head.forwardTensorSeconds)
+    // The final norm's input stays; what it gives is a byte and a thirty-second for two.
+    let tokens = 4_096 / 2 * 4_096
+    #expect(wide.memory.headActivationBytes - narrow.memory.headActivationBytes == 2 * tokens - tokens * 33 / 32)
+    let layers = LayerCounts(dense: 32)
+    #expect(
+      narrow.memory.narrowWeightBytes(stage: 0, layers) - wide.memory.narrowWeightBytes(stage: 0, layers)
+        == 128_256 / 2 * 4_096 * 2 * 33 / 32)
+    var job = try Self.job("llama-3-8b", .fp8Current)
+    job.narrowsHead = true
+    #expect(
+      Capabilities.megatronLM.refusal(of: job)?.description.contains("no output head in fp8-current-scaling") == true)
+    job = try Self.job("llama-3-8b", .mxfp8)
+    job.narrowsHead = true
+    #expect(Capabilities.megatronLM.refusal(of: job) == nil)
+  }
+
   /// A layer's weight is there in bf16 and twice in the narrow format, or in this alone where the strategy holds it so; once
   /// where the device multiplies along rows and columns of one copy and the tensor has one scale. Norms are in bf16 alone.
   @Test func weightsHaveNarrowCopies() throws {

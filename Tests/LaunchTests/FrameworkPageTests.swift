@@ -87,6 +87,7 @@ import Testing
         } ?? ""
       ),
       ("layers at the ends in bf16", table.wideLayerPrecisions.map { "beside \($0.rawValue)" }.joined(separator: ", ")),
+      ("output head narrower than bf16", table.narrowHeadPrecisions.map(\.rawValue).joined(separator: ", ")),
       ("FP8 without a recipe", table.precisions.contains(table.plainFP8) ? table.plainFP8.rawValue : ""),
       ("gradients accumulated in", table.gradientAccumulation.rawValue),
       ("optimizers", table.optimizers.map(words).joined(separator: "; ")),

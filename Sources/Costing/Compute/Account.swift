@@ -65,7 +65,7 @@ struct Account: Sendable {
             elementWiseSeconds +=
               speed.castSeconds(layer, isBackward: direction == .backward) * rates.expertElementWiseFactor
           case .fusedAttention(let core, let direction):
-            let forward = core.forwardFLOP * device.secondsPerAttentionFLOP
+            let forward = rates.forwardSeconds(core)
             attentionSeconds += direction == .forward ? forward : 2.5 * forward
           case .headProducts(let products): attentionSeconds += device.seconds(products)
           case .scores(let byteCount): attentionSeconds += Double(byteCount) * device.secondsPerMemoryByte
@@ -116,6 +116,8 @@ struct ComputeRates: Sendable {
   let expertElementWiseFactor: Double
   /// What an expert adds to each of its products.
   let expertProductSeconds: Double
+  /// Of what a score takes in heads of 128 numbers, what narrower ones do not save; and keys that windows take beside their own.
+  let attentionNarrowHeadShare, attentionWindowKeys: Double
   /// Bytes that the loss moves for each logit, forward, and as many backward.
   let lossBytesPerEntry: Double
   /// Bytes that adding a gradient moves: it is read, and what it is added to is read and written.
@@ -129,6 +131,7 @@ struct ComputeRates: Sendable {
     self.elementWiseFactor = elementWiseFactor
     self.expertElementWiseFactor = expertElementWiseFactor ?? elementWiseFactor
     expertProductSeconds = 0
+    (attentionNarrowHeadShare, attentionWindowKeys) = (0, 0)
     self.lossBytesPerEntry = lossBytesPerEntry
     self.accumulationBytesPerParameter = accumulationBytesPerParameter
   }
@@ -141,8 +144,17 @@ struct ComputeRates: Sendable {
     let areOneKernel = job.graphs == .fullIteration
     expertElementWiseFactor = areOneKernel ? framework.elementWiseFactor : framework.expertElementWiseFactor
     expertProductSeconds = areOneKernel ? 0 : framework.expertProductSeconds
+    attentionNarrowHeadShare = framework.attentionNarrowHeadShare
+    attentionWindowKeys = framework.attentionWindowKeys
     lossBytesPerEntry = framework.logitsTrafficBytesPerEntry
     accumulationBytesPerParameter =
       Double(job.precision.byteCount + 2 * job.gradientByteCount) * framework.gradientAccumulationFactor
+  }
+
+  /// Fused attention, forward. Of a score φ is not by the head's width: a head of d < 128 numbers takes 1 + φ·(128/d − 1) times as
+  /// long for each FLOP.
+  func forwardSeconds(_ core: FusedAttention) -> Double {
+    let narrow = 1 + attentionNarrowHeadShare * max(0, 128 / core.headSize - 1)
+    return core.forwardFLOP(windowKeyCount: attentionWindowKeys) * narrow * device.secondsPerAttentionFLOP
   }
 }

@@ -19,7 +19,8 @@ extension MemoryModel {
   /// Bytes that weights of products take in a narrow format: of all layers of the stage, or where weights are gathered for each
   /// use of the largest that is there at a time.
   func narrowWeightBytes(stage: Int, _ layers: LayerCounts) -> Int {
-    guard narrowWeightBytes != 0 else { return 0 }
+    let ofHead = stage == headStage ? narrowHeadBytes : 0
+    guard narrowWeightBytes != 0 else { return ofHead }
     let count: Int
     if sharding.weightDegree > 1 {
       let ofPrediction = products.prediction + products.predictionRouted
@@ -30,6 +31,6 @@ extension MemoryModel {
     } else {
       count = productCount(stage: stage, layers) + routedProductCount(stage: stage, layers)
     }
-    return Int((Double(count) * narrowWeightBytes).rounded(.up))
+    return Int((Double(count) * narrowWeightBytes).rounded(.up)) + ofHead
   }
 }

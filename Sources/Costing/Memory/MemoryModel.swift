@@ -137,6 +137,8 @@ package final class MemoryModel: Sendable {
   /// Bytes that a weight of a product takes in the narrow format that it is multiplied in, beside those that it was gathered
   /// or stored in, or in their place; 0 where there is none.
   let narrowWeightBytes: Double
+  /// The same of all weights of the output head; 0 where it multiplies as it is stored.
+  let narrowHeadBytes: Int
   let gradientByteCount: Int
   let optimizer: OptimizerStates
   /// Whether master weights stay on the device where the host updates.
@@ -214,6 +216,8 @@ package final class MemoryModel: Sendable {
           - (strategy.sharding.weightDegree > 1
             ? Double(format.gatheredWeightBitCount ?? 0) / 8 : Double(job.precision.byteCount))
       } ?? 0
+    narrowHeadBytes =
+      job.headProducts.map { Int((Double(outputMatrix) * $0.weightCopyBytes(on: device.datasheet)).rounded(.up)) } ?? 0
     evaluationCount = strategy.update == .zerothOrder ? strategy.evaluationCount(job) : 0
     streamByteCount =
       strategy.tokenCount(job) * model.hiddenSize * job.precision.byteCount

@@ -57,6 +57,10 @@ extension Capabilities {
           ? "a job without bf16_layers"
           : "precision \(wideLayerPrecisions.map(\.rawValue).joined(separator: " or ")), or no bf16_layers")
     }
+    if job.headProducts != nil, !narrowHeadPrecisions.contains(job.precision) {
+      return Refusal(
+        "\(label) has no output head in \(job.precision.rawValue)", nearest: "a job without narrow_head")
+    }
     return refusalOfStates(in: job)
   }
 

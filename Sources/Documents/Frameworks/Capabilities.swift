@@ -44,6 +44,8 @@ package struct Capabilities: Sendable {
   package var narrowWeights: NarrowWeightsOffer?
   /// Formats of products beside which layers at a model's ends multiply as they are stored.
   package var wideLayerPrecisions: [Precision] = []
+  /// Formats of products in which the output head multiplies as well where that is asked for.
+  package var narrowHeadPrecisions: [Precision] = []
   /// What only some strategies of some jobs break.
   package var limits = Limits()
 

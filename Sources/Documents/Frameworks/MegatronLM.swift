@@ -34,7 +34,8 @@ extension Capabilities {
       words: "fp8-param-gather, fp4-param-gather", precisions: [.fp8Delayed, .fp8Current, .mxfp8, .nvfp4],
       withHostUpdate: [.fp8Delayed]),
     // Transformer Engine's delayed scaling reduces its largest numbers over all layers alike (`transformer_config.py`).
-    wideLayerPrecisions: [.fp8Current, .fp8Blockwise, .mxfp8, .nvfp4], limits: Limits(interleavesUnevenChunks: true))
+    wideLayerPrecisions: [.fp8Current, .fp8Blockwise, .mxfp8, .nvfp4], narrowHeadPrecisions: [.mxfp8],
+    limits: Limits(interleavesUnevenChunks: true))
 
   /// Megatron-LM with Megatron-FSDP, version 1: the same sources, and `core/distributed/fsdp/mcore_fsdp_adapter.py`.
   ///

@@ -69,19 +69,32 @@ package struct LinearLayer: Sendable, Equatable {
 package struct FusedAttention: Sendable, Equatable {
   package let tokenCount: Int
   package let sequenceLength: Int
+  package let headCount: Int
   /// Widths of the heads' queries together, q, and of their values.
   package let width: Int
   package let valueWidth: Int
   package let isCausal: Bool
-  /// What windows leave of the pairs of tokens.
+  /// What windows leave of the pairs of tokens, in the mean of layers with a window and without.
   package let visibleFraction: Double
+  /// Share of layers that have one.
+  package let windowedShare: Double
 
   /// Scores and their product with the values, `2·T·s·(q + v)`; a causal kernel skips the masked half, and what lies
   /// outside of a window. Backward computes the scores again, five products for two (section 3.1).
-  package var forwardFLOP: Double {
+  package var forwardFLOP: Double { forwardFLOP(windowKeyCount: 0) }
+
+  /// The same where a kernel takes so many keys more for what a window holds, but no more than without a window.
+  package func forwardFLOP(windowKeyCount: Double) -> Double {
     let all = 2 * Double(tokenCount) * Double(sequenceLength) * Double(width + valueWidth)
-    return (isCausal ? all / 2 : all) * visibleFraction
+    let causal = isCausal ? all / 2 : all
+    guard windowedShare > 0, windowKeyCount > 0 else { return causal * visibleFraction }
+    let ofWindow = (visibleFraction - (1 - windowedShare)) / windowedShare
+    let more = windowKeyCount / (isCausal ? Double(sequenceLength) / 2 : Double(sequenceLength))
+    return causal * (1 - windowedShare + windowedShare * min(1, ofWindow + more))
   }
+
+  /// Numbers of a head, of queries and values in the mean.
+  package var headSize: Double { Double(width + valueWidth) / Double(2 * headCount) }
 }
 
 /// Equal matrix products over the heads of an attention core: s × d by d × s, or s × s by s × d.

@@ -204,9 +204,9 @@ extension Recipe {
       return [
         .fusedAttention(
           FusedAttention(
-            tokenCount: tokenCount, sequenceLength: sequenceLength, width: querySize, valueWidth: contextSize,
-            isCausal: isCausal,
-            visibleFraction: visibleFraction), direction)
+            tokenCount: tokenCount, sequenceLength: sequenceLength, headCount: headCount, width: querySize,
+            valueWidth: contextSize, isCausal: isCausal, visibleFraction: visibleFraction,
+            windowedShare: windowedShare), direction)
       ]
     }
     // Kernels over the score matrix. Forward: product out, softmax in and out, product in; with dropout in and out once

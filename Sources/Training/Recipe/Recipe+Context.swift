@@ -108,9 +108,9 @@ extension Recipe {
   private func core(_ direction: Operation.Direction, stepCount: Int) -> Operation {
     .fusedAttention(
       FusedAttention(
-        tokenCount: tokenCount, sequenceLength: sequenceLength / stepCount, width: querySize,
-        valueWidth: contextSize, isCausal: isCausal,
-        visibleFraction: visibleFraction), direction)
+        tokenCount: tokenCount, sequenceLength: sequenceLength / stepCount, headCount: headCount, width: querySize,
+        valueWidth: contextSize, isCausal: isCausal, visibleFraction: visibleFraction, windowedShare: windowedShare),
+      direction)
   }
 
   /// What was found out of some keys is put together with what is of others: the fp32 output, in and out.

@@ -3,16 +3,21 @@
 extension Recipe {
   func headSteps(_ pass: Pass) -> [Step] {
     let matrix = LinearLayer(
-      tokenCount: tokenCount, inputCount: hidden, outputCount: vocabularySize, dividesOutputs: true)
+      tokenCount: tokenCount, inputCount: hidden, outputCount: vocabularySize, dividesOutputs: true,
+      isNarrow: narrowsHead, undividedRowCount: min(rowCount, tokenCount))
     let entries = tokenCount * vocabularySize, rowBytes = rowCount * hidden * elementByteCount
     let normInput = KeptTensor(role: .normInput, byteCount: rowBytes)
-    let columnInput = KeptTensor(role: .columnInput, byteCount: rowBytes)
+    let columnInput = KeptTensor(
+      role: .columnInput, byteCount: narrowsHead ? operandBytes(rowCount * hidden) : rowBytes)
     let softmax = KeptTensor(role: .lossSoftmax, byteCount: 4 * entries)
     var steps: [Step] = []
+    func gather(_ operand: Operand) {
+      if narrowsHead { gatherOperandRows(of: operand, &steps) } else { gatherRows(of: operand, &steps) }
+    }
     switch pass {
     case .forward:
       steps.append(.piece(.finalNorm, [.move(byteCount: 2 * rowBytes), .keep(normInput)]))
-      gatherRows(of: .branch, &steps)
+      gather(.branch)
       steps.append(.piece(.logits, [.product(matrix, .forward), .keep(columnInput)]))
       sumTokens(.tokenMaximum, .maximum, &steps)
       steps.append(.piece(.exponentials, []))
@@ -30,13 +35,13 @@ extension Recipe {
           ]))
     case .inputGradient:
       steps.append(.piece(.loss, [.loss(entryCount: entries)]))
-      gatherRows(of: .columnInput, &steps)
+      gather(.columnInput)
       steps.append(.piece(.logits, [.product(matrix, .inputGradient)]))
       completeSum(of: .branch, &steps)
       steps.append(.piece(.finalNorm, [.move(byteCount: 4 * rowBytes)]))
     case .backward:
       steps.append(.piece(.loss, [.loss(entryCount: entries), .free(softmax)]))
-      gatherRows(of: .columnInput, &steps)
+      gather(.columnInput)
       // Whether it is the embedding's or the head's own, the matrix gets a gradient as large as itself.
       steps.append(
         .piece(

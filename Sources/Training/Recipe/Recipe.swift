@@ -79,6 +79,8 @@ package struct Recipe: Sendable {
   let isCausal: Bool
   /// What windows leave of attention, see ``Documents/ModelDescription/visibleFraction(sequenceLength:)``.
   let visibleFraction: Double
+  /// Share of layers with a window shorter than the sequence.
+  let windowedShare: Double
   let isRotary: Bool
   /// Width of what gates attention's output; 0 without.
   let gateSize: Int
@@ -88,6 +90,8 @@ package struct Recipe: Sendable {
   let elementByteCount: Int
   /// What blocks' linear layers multiply in where that is narrower; nil where it is not.
   private(set) var narrow: ProductFormat?
+  /// Whether the output head multiplies in it as well.
+  let narrowsHead: Bool
   /// Layers at the ends of the model that multiply as they are stored, by kind; nil where all multiply alike.
   package private(set) var wideEnds: WideEnds?
   /// Parameters of a block on the rank, by kind, without those of routed experts.
@@ -143,12 +147,15 @@ package struct Recipe: Sendable {
     self.selective = selective
     isCausal = model.family != .bert
     visibleFraction = model.visibleFraction(sequenceLength: job.sequenceLength)
+    windowedShare =
+      Double(model.windowedLayerCount(sequenceLength: job.sequenceLength)) / Double(model.layerCount)
     isRotary = model.form.hasRotaryPositions
     gateSize = model.form.hasOutputGate ? model.contextSize / t : 0
     block = model.form.block
     hasDropout = model.hasDropout
     elementByteCount = job.precision.byteCount
     narrow = job.precision.products
+    narrowsHead = job.headProducts != nil
     wideEnds = WideEnds(of: job)
     blockParameterCount = model.layerParameters(.dense).perRank(tensorDegree: t)
     expertBlockParameterCount = model.layerParameters(.experts).perRank(tensorDegree: t)

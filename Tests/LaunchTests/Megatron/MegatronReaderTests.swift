@@ -99,6 +99,12 @@ import Testing
     #expect(try read("\(Self.shape) --global-batch-size 64 --bf16 \(flags)").wideLayers == layers)
   }
 
+  @Test func anOutputHeadInFP8IsRead() throws {
+    let flags = "--fp8-format e4m3 --fp8-recipe mxfp8"
+    #expect(try read("\(Self.shape) --global-batch-size 64 --bf16 \(flags) --fp8-output-proj").narrowsHead)
+    #expect(try !read("\(Self.shape) --global-batch-size 64 --bf16 \(flags)").narrowsHead)
+  }
+
   @Test func narrowWeightsBesideLayersInBF16AreRead() throws {
     let run = try read(
       "\(Self.shape) --global-batch-size 64 --bf16 --use-distributed-optimizer --fp8-format hybrid "
@@ -313,7 +319,7 @@ import Testing
     ("\(shape) --offload-optimizer-states", "--offload-optimizer-states", "offload"),
     ("\(shape) --bf16 --fp8-format hybrid --fp8-recipe custom", "--fp8-recipe", "blockwise"),
     ("\(shape) --bf16 --fp8-format e4m3 --fp4-format e2m1", "--fp4-format", "exclude each other"),
-    ("\(shape) --bf16 --fp8-format hybrid --fp8-output-proj", "--fp8-output-proj", "output head in FP8"),
+    ("\(shape) --bf16 --fp8-format hybrid --fp8-output-proj", "--fp8-output-proj", "wants --fp8-recipe mxfp8"),
     ("\(shape) --bf16 --fp8-param-gather", "--fp8-param-gather", "of products in FP8, not in bf16"),
     (
       "\(shape) --bf16 --fp8-format hybrid --first-last-layers-bf16", "--first-last-layers-bf16",

@@ -183,6 +183,7 @@ extension MegatronCommandLine {
       return "the buffer of gradients is reused for weights in MXFP8 alone"
     }
     if has("--fp4-param-gather"), !has("--fp4-format") { return "weights in FP4 without products in it" }
+    if has("--fp8-output-proj"), text("--fp8-recipe") != "mxfp8" { return "an output head in FP8 of another recipe" }
     // One at either end unless said otherwise; of no more than a stage has, and not under delayed scaling.
     if has("--first-last-layers-bf16") {
       if has("--fp8-format"), text("--fp8-recipe") ?? "delayed" == "delayed" {

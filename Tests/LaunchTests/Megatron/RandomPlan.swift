@@ -64,13 +64,14 @@ struct RandomPlans {
       ? pick([.fp16, .fp32])
       : pick([.bf16, .bf16, .fp16] + (hasNarrow ? [.fp8Delayed, .fp8Current, .fp8Blockwise, .mxfp8] : []))
     guard
-      let job = try? TrainingJob(
+      var job = try? TrainingJob(
         model: model, sequenceLength: min(sequenceLength, model.positionCount > 0 ? model.positionCount : .max),
         globalBatch: globalBatch, precision: precision, accumulatesGradientsInFP32: pick([true, true, false]),
         optimizer: optimizer(precision)
-      ).with(wideLayers(precision, of: capabilities)),
-      let costs = try? CostModel(cluster: cluster, job: job)
+      ).with(wideLayers(precision, of: capabilities))
     else { return nil }
+    job.narrowsHead = capabilities.narrowHeadPrecisions.contains(precision) && pick([false, true])
+    guard let costs = try? CostModel(cluster: cluster, job: job) else { return nil }
     let tensor = pick(divisors(of: cluster.devicesPerNode))
     let isPipelined = capabilities.axes.contains(.pipeline)
     let pipeline = isPipelined ? pick(divisors(of: cluster.deviceCount / tensor).filter { $0 <= 16 }) : 1

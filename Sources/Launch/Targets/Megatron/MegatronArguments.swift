@@ -62,6 +62,7 @@ struct MegatronArguments {
     words.append("--\(job.precision.storage.rawValue)")
     words += job.precision.megatronRecipe + (strategy.holdsNarrowWeights ? job.precision.megatronNarrowWeights : [])
     if job.precision.products != nil { words += job.wideLayers.megatronArguments }
+    if job.headProducts != nil { words.append(Precision.megatronHeadFlag) }
     if job.accumulatesGradientsInFP32 {
       words.append("--accumulate-allreduce-grads-in-fp32")
       // Megatron-FSDP's own gradients have the weights' format unless it is told.

@@ -25,7 +25,6 @@ extension MegatronReader {
   }
 
   private static let methods = [
-    ("--fp8-output-proj", "an output head in FP8"),
     ("--fine-grained-activation-offloading", "offload of activations"),
     ("--offload-optimizer-states", "offload of optimizer states"),
     ("--chunked-optimizer-state-offload", "offload of optimizer states"),

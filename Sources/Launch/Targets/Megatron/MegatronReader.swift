@@ -124,7 +124,7 @@ struct MegatronReader {
       framework: isFullySharded ? MegatronFSDPTarget.name : MegatronLMTarget.name, strategy: strategy,
       layerCounts: layerCounts, choices: recomputation.choices, model: model, sequenceLength: sequenceLength,
       globalBatch: globalBatch, precision: precision,
-      wideLayers: try wideLayers(precision, layerCount: layerCount),
+      wideLayers: try wideLayers(precision, layerCount: layerCount), narrowsHead: try narrowsHead(precision),
       accumulatesGradientsInFP32: try accumulatesInFP32(precision, isFullySharded: isFullySharded),
       optimizer: optimizer, notes: notes)
   }
@@ -166,6 +166,13 @@ struct MegatronReader {
     guard fp8 != nil else { return nil }
     let recipe = try flags.word("--fp8-recipe", of: Precision.megatronFP8Recipes.map(\.word)) ?? "delayed"
     return Precision.megatronFP8Recipes.first { $0.word == recipe }?.precision
+  }
+
+  /// Whether the output head multiplies in the format of blocks, which the recipe mxfp8 has alone (`transformer_config.py`).
+  private func narrowsHead(_ precision: Precision) throws(DocumentError) -> Bool {
+    guard let field = flags[Precision.megatronHeadFlag] else { return false }
+    guard precision == .mxfp8 else { throw field.conflict("an output head in FP8 wants --fp8-recipe mxfp8") }
+    return true
   }
 
   /// Layers at the ends that multiply in bf16: one at either unless told otherwise (`transformer_config.py`, which has them of no

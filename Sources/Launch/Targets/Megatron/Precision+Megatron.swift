@@ -30,6 +30,7 @@ extension Precision {
     }
   }
 
+  static let megatronHeadFlag = "--fp8-output-proj"
   static let megatronGradientBufferFlag = "--reuse-grad-buf-for-mxfp8-param-ag"
 }
 
