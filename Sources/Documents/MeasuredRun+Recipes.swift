@@ -36,24 +36,46 @@ extension MeasuredRun {
     }?.hostedCount
   }
 
-  /// What of products the recipe that a record is of has in other formats than the rest, and of that a sentence's end; nil where
-  /// no recipe says.
+  /// Where a recipe has the output head in MXFP8, from a release on.
+  private struct NarrowHead {
+    let layerCount: Int
+    let hiddenSize: Int
+    let device: String
+    let firstRelease: String
+  }
+
+  /// Megatron-Bridge's recipes of DeepSeek-V3 and GPT-OSS 120B: `fp8_output_proj` in the configurations of
+  /// NVIDIA-NeMo/Megatron-Bridge from v0.5.0 (26.06) and v0.5.1 (26.06.01) on.
+  private static let narrowHeadsOfBridge = [
+    NarrowHead(layerCount: 61, hiddenSize: 7_168, device: "gb200-186gb", firstRelease: "26.06"),
+    NarrowHead(layerCount: 61, hiddenSize: 7_168, device: "gb300-288gb", firstRelease: "26.06"),
+    NarrowHead(layerCount: 61, hiddenSize: 7_168, device: "b300-sxm-288gb", firstRelease: "26.06.01"),
+    NarrowHead(layerCount: 36, hiddenSize: 2_880, device: "gb200-186gb", firstRelease: "26.06"),
+    NarrowHead(layerCount: 36, hiddenSize: 2_880, device: "gb300-288gb", firstRelease: "26.06"),
+  ]
+
+  /// What of products the recipe that a record is of has in other formats than the rest, and the beginning of a sentence that
+  /// says so; nil where no recipe says.
   ///
-  /// Megatron-Bridge has the output head of DeepSeek-V3 and GPT-OSS 120B in MXFP8 where a whole iteration is a graph
-  /// (`fp8_output_proj`, from v0.5.0 on), and of GPT-OSS 20B in NVFP4 the last four layers in bf16
-  /// (`num_layers_at_end_in_bf16`).
+  /// Beside ``narrowHeadsOfBridge`` GPT-OSS 20B in NVFP4 has its last four layers in bf16 (`num_layers_at_end_in_bf16`).
+  ///
+  /// - Throws: nothing for the models that recipes are of.
   package func productsOfRecipe(
     _ job: TrainingJob, frameworkName: String?
   ) throws(TrainingJob.Contradiction) -> (job: TrainingJob, words: String)? {
     guard frameworkName == "megatron-bridge" else { return nil }
-    let shape = [job.model.layerCount, job.model.hiddenSize]
-    if job.precision == .mxfp8, job.graphs == .fullIteration, shape == [61, 7_168] || shape == [36, 2_880] {
-      var narrow = job
-      narrow.narrowsHead = true
-      return (narrow, "the output head multiplies in mxfp8")
+    let (layers, hidden) = (job.model.layerCount, job.model.hiddenSize)
+    if job.precision == .nvfp4, layers == 24, hidden == 2_880 {
+      return (try job.with(WideLayers(first: 0, last: 4)), "the last 4 layers multiply in bf16")
     }
-    guard job.precision == .nvfp4, shape == [24, 2_880] else { return nil }
-    return (try job.with(WideLayers(first: 0, last: 4)), "the last 4 layers multiply in bf16")
+    guard job.precision == .mxfp8, let release,
+      let recipe = Self.narrowHeadsOfBridge.first(where: {
+        $0.layerCount == layers && $0.hiddenSize == hidden && $0.device == machine.device
+      }), !DeviceProfile.Framework.Release.isEarlier(release, than: recipe.firstRelease)
+    else { return nil }
+    var narrow = job
+    narrow.narrowsHead = true
+    return (narrow, "the output head multiplies in mxfp8")
   }
 }
 

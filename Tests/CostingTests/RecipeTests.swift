@@ -167,4 +167,40 @@ import Testing
     #expect(try plain.job.get().model.details.fullAttentionLayers == [])
     #expect(try !RunWorkload(plain, catalog: Shipped.catalog).assumptions.contains(sentence))
   }
+
+  // MARK: Formats of products
+
+  private static func mixture(
+    layers: Int = 61, hidden: Int = 7_168, device: String = "gb200-186gb", precision: String = "mxfp8",
+    framework: String = "Megatron-Bridge / NeMo 26.06"
+  ) throws -> RunWorkload {
+    let perNode = device.hasPrefix("b300") ? 8 : 4
+    let text = """
+      {"schema": "sextant.run/1", "id": "one", "family": "invented", "framework": "\(framework)",
+       "model": {"name": "mixture", "family": "moe", "layers": \(layers), "hidden": \(hidden), "heads": 64, "kv_heads": 8,
+         "ffn_hidden": 4096, "vocab": 128256, "gated_mlp": true, "tied_embeddings": false,
+         "moe": {"experts": 64, "topk": 4, "expertFfn": 2048}},
+       "sequence_length": 4096, "global_batch": 256, "precision": "\(precision)",
+       "cluster": {"device": "\(device)", "nodes": \(64 / perNode), "devices_per_node": \(perNode)},
+       "strategy": {"tensor": 1, "pipeline": 1, "data": 64, "expert": 64, "micro_batch": 1, "zero_stage": 1},
+       "measured": {"iteration_seconds": 7}}
+      """
+    return try RunWorkload(MeasuredRun(parse(Array(text.utf8), source: "run")), catalog: Shipped.catalog)
+  }
+
+  @Test func recipesOfNewReleasesNarrowTheHead() throws {
+    let found = try Self.mixture()
+    #expect(found.job.narrowsHead)
+    #expect(found.assumptions.contains("the output head multiplies in mxfp8, as in megatron-bridge's recipe"))
+    #expect(try Self.mixture(layers: 36, hidden: 2_880, device: "gb300-288gb").job.narrowsHead)
+    #expect(
+      try Self.mixture(device: "b300-sxm-288gb", framework: "Megatron-Bridge / NeMo 26.06.01").job.narrowsHead)
+    for other in try [
+      Self.mixture(device: "b300-sxm-288gb"), Self.mixture(framework: "Megatron-Bridge / NeMo 26.04.01"),
+      Self.mixture(framework: "Megatron-LM"), Self.mixture(precision: "nvfp4"), Self.mixture(layers: 60),
+    ] { #expect(!other.job.narrowsHead && other.job.wideLayers == .none) }
+    let small = try Self.mixture(layers: 24, hidden: 2_880, precision: "nvfp4")
+    #expect(small.job.wideLayers == WideLayers(first: 0, last: 4))
+    #expect(small.assumptions.contains("the last 4 layers multiply in bf16, as in megatron-bridge's recipe"))
+  }
 }
