@@ -58,15 +58,13 @@ extension MeasuredRun {
   /// says so; nil where no recipe says.
   ///
   /// Beside ``narrowHeadsOfBridge`` GPT-OSS 20B in NVFP4 has its last four layers in bf16 (`num_layers_at_end_in_bf16`).
-  ///
-  /// - Throws: nothing for the models that recipes are of.
   package func productsOfRecipe(
     _ job: TrainingJob, frameworkName: String?
-  ) throws(TrainingJob.Contradiction) -> (job: TrainingJob, words: String)? {
+  ) -> (job: TrainingJob, words: String)? {
     guard frameworkName == "megatron-bridge" else { return nil }
     let (layers, hidden) = (job.model.layerCount, job.model.hiddenSize)
-    if job.precision == .nvfp4, layers == 24, hidden == 2_880 {
-      return (try job.with(WideLayers(first: 0, last: 4)), "the last 4 layers multiply in bf16")
+    if job.precision == .nvfp4, layers == 24, hidden == 2_880, let wide = try? job.with(WideLayers(first: 0, last: 4)) {
+      return (wide, "the last 4 layers multiply in bf16")
     }
     guard job.precision == .mxfp8, let release,
       let recipe = Self.narrowHeadsOfBridge.first(where: {

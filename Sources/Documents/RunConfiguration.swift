@@ -24,8 +24,7 @@ package struct RunConfiguration: Sendable, Equatable {
     framework: String, strategy: Strategy, layerCounts: [Int]? = nil, choices: [StageChoice]? = nil,
     model: ModelDescription? = nil, sequenceLength: Int? = nil, globalBatch: Int? = nil, precision: Precision? = nil,
     wideLayers: WideLayers = .none, narrowsHead: Bool = false, accumulatesGradientsInFP32: Bool? = nil,
-    optimizer: Optimizer? = nil,
-    notes: [String] = []
+    optimizer: Optimizer? = nil, notes: [String] = []
   ) {
     self.framework = framework
     self.strategy = strategy

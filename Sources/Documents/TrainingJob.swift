@@ -89,11 +89,6 @@ package import JSONText
   /// What the output head multiplies in where that is narrower than what is stored; nil where it is not.
   package var headProducts: ProductFormat? { narrowsHead ? precision.products : nil }
 
-  /// What the products of a layer's linear layers are in where that is narrower than what is stored; nil where it is not.
-  package func products(ofLayer layer: Int) -> ProductFormat? {
-    wideLayers.contains(layer, of: model.layerCount) ? nil : precision.products
-  }
-
   /// Sizes that cannot be together, as a sentence.
   package struct Contradiction: Error, Sendable, Equatable {
     package let sentence: String
