@@ -99,6 +99,9 @@ extension DeviceProfile.Compute {
     }
     fp8 = try fields.optional("fp8").map { (field) throws(DocumentError) in try DeviceProfile.ProductRate(field) }
     fp4 = try fields.optional("fp4").map { (field) throws(DocumentError) in try DeviceProfile.ProductRate(field) }
+    fp8WideHeadAttentionFactor =
+      try fields.optional("fp8_wide_head_attention_factor")?.number(in: 0.1...10, expected: "a number from 0.1 to 10")
+      ?? 1
     try fields.finish()
   }
 
@@ -106,7 +109,10 @@ extension DeviceProfile.Compute {
     object(
       ("gemm_peak_fraction", .number(gemmPeakFraction)), ("gemm_half_size", .number(gemmHalfSize)),
       ("attention_peak_fraction", .number(attentionPeakFraction)), ("memory_fraction", .number(memoryFraction)),
-      ("unaligned_peak_fraction", .number(unalignedPeakFraction)), ("fp8", fp8?.json), ("fp4", fp4?.json))
+      ("unaligned_peak_fraction", .number(unalignedPeakFraction)), ("fp8", fp8?.json), ("fp4", fp4?.json),
+      (
+        "fp8_wide_head_attention_factor", fp8WideHeadAttentionFactor == 1 ? nil : .number(fp8WideHeadAttentionFactor)
+      ))
   }
 }
 

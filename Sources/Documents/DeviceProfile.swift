@@ -63,6 +63,9 @@ package struct DeviceProfile: Sendable, Equatable {
     /// and ``gemmHalfSize``, see ``rate(of:)``.
     package var fp8: ProductRate?
     package var fp4: ProductRate?
+    /// Time of fused attention that multiplies in FP8 over that in 16 bits, in heads of more than 128 numbers of queries and keys,
+    /// as latent attention has them; other heads take as long in FP8.
+    package var fp8WideHeadAttentionFactor = 1.0
 
     /// What products of a narrow format reach of its peak.
     package func rate(of format: ProductFormat) -> ProductRate {

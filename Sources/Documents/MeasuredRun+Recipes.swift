@@ -36,20 +36,24 @@ extension MeasuredRun {
     }?.hostedCount
   }
 
-  /// Where a recipe has the output head in MXFP8, from a release on.
+  /// Where a recipe has the output head in MXFP8, from a release on, and whether fused attention multiplies in FP8 there.
   private struct NarrowHead {
     let layerCount: Int
     let hiddenSize: Int
     let device: String
     let firstRelease: String
+    var narrowsAttention = false
   }
 
-  /// Megatron-Bridge's recipes of DeepSeek-V3 and GPT-OSS 120B: `fp8_output_proj` in the configurations of
-  /// NVIDIA-NeMo/Megatron-Bridge from v0.5.0 (26.06) and v0.5.1 (26.06.01) on.
+  /// Megatron-Bridge's recipes of DeepSeek-V3 and GPT-OSS 120B: `fp8_output_proj` and `fp8_dot_product_attention` in the
+  /// configurations of NVIDIA-NeMo/Megatron-Bridge from v0.5.0 (26.06) and v0.5.1 (26.06.01) on. Those of Megatron-FSDP do not have
+  /// attention so; of models whose heads are no wider than 128 it makes no difference here and is not told.
   private static let narrowHeadsOfBridge = [
     NarrowHead(layerCount: 61, hiddenSize: 7_168, device: "gb200-186gb", firstRelease: "26.06"),
-    NarrowHead(layerCount: 61, hiddenSize: 7_168, device: "gb300-288gb", firstRelease: "26.06"),
-    NarrowHead(layerCount: 61, hiddenSize: 7_168, device: "b300-sxm-288gb", firstRelease: "26.06.01"),
+    NarrowHead(
+      layerCount: 61, hiddenSize: 7_168, device: "gb300-288gb", firstRelease: "26.06", narrowsAttention: true),
+    NarrowHead(
+      layerCount: 61, hiddenSize: 7_168, device: "b300-sxm-288gb", firstRelease: "26.06.01", narrowsAttention: true),
     NarrowHead(layerCount: 36, hiddenSize: 2_880, device: "gb200-186gb", firstRelease: "26.06"),
     NarrowHead(layerCount: 36, hiddenSize: 2_880, device: "gb300-288gb", firstRelease: "26.06"),
   ]
@@ -59,7 +63,7 @@ extension MeasuredRun {
   ///
   /// Beside ``narrowHeadsOfBridge`` GPT-OSS 20B in NVFP4 has its last four layers in bf16 (`num_layers_at_end_in_bf16`).
   package func productsOfRecipe(
-    _ job: TrainingJob, frameworkName: String?
+    _ pattern: StrategyPattern, job: TrainingJob, frameworkName: String?
   ) -> (job: TrainingJob, words: String)? {
     guard frameworkName == "megatron-bridge" else { return nil }
     let (layers, hidden) = (job.model.layerCount, job.model.hiddenSize)
@@ -73,7 +77,10 @@ extension MeasuredRun {
     else { return nil }
     var narrow = job
     narrow.narrowsHead = true
-    return (narrow, "the output head multiplies in mxfp8")
+    narrow.narrowsAttention = recipe.narrowsAttention && pattern.zeroStage != .weights
+    return (
+      narrow, "the output head multiplies in mxfp8" + (narrow.narrowsAttention ? ", and attention in FP8" : "")
+    )
   }
 }
 

@@ -24,6 +24,9 @@ package import JSONText
   /// Whether products of the output head, and of further predictions', are in the narrower format that ``precision`` has blocks'
   /// products in: Megatron-LM's `--fp8-output-proj`.
   package var narrowsHead = false
+  /// Whether fused attention multiplies in FP8 where ``precision`` has blocks' products narrower: Transformer Engine's
+  /// `fp8_dot_product_attention`.
+  package var narrowsAttention = false
   /// Layers whose products stay in what is stored where ``precision`` has the others' narrower.
   package private(set) var wideLayers = WideLayers.none
 
@@ -83,6 +86,7 @@ package import JSONText
     job.expertCapacity = other.expertCapacity
     job.graphs = other.graphs
     job.narrowsHead = other.narrowsHead
+    job.narrowsAttention = other.narrowsAttention
     return job
   }
 
@@ -144,6 +148,7 @@ extension TrainingJob {
     }
     let wide = try fields.optional("bf16_layers").map { (field) throws(DocumentError) in try WideLayers(field) }
     let narrowsHead = try fields.optional("narrow_head")?.boolean()
+    let narrowsAttention = try fields.optional("narrow_attention")?.boolean()
     try fields.finish()
     do {
       self = try TrainingJob(
@@ -159,6 +164,7 @@ extension TrainingJob {
     if let capacity { expertCapacity = capacity }
     if let graphs { self.graphs = graphs }
     if let narrowsHead { self.narrowsHead = narrowsHead }
+    if let narrowsAttention { self.narrowsAttention = narrowsAttention }
   }
 
   /// The document of this job, self-contained: the model is inside it.
@@ -172,6 +178,7 @@ extension TrainingJob {
       ("outer", outer == .usual ? nil : outer.json), ("expert_load", expertLoad == 1 ? nil : .number(expertLoad)),
       ("expert_capacity", expertCapacity == .none ? nil : expertCapacity.json),
       ("graphs", graphs == .none ? nil : .string(graphs.rawValue)),
-      ("bf16_layers", wideLayers == .none ? nil : wideLayers.json), ("narrow_head", narrowsHead ? .boolean(true) : nil))
+      ("bf16_layers", wideLayers == .none ? nil : wideLayers.json), ("narrow_head", narrowsHead ? .boolean(true) : nil),
+      ("narrow_attention", narrowsAttention ? .boolean(true) : nil))
   }
 }

@@ -34,8 +34,9 @@ struct DryRunReport {
         products.areExecuted
         ? "Operands of products are rounded to those of \(precision), in the ranks and in the reference.\n"
         : "Products are executed in \(job.precision.rawValue) and not in \(precision): what is cast is not tried.\n"
-      if products.areExecuted, products.narrowsHead {
-        text += "Those of the output head are executed as they are stored: what it casts is not tried.\n"
+      let asStored = [("the output head", products.narrowsHead), ("attention", products.narrowsAttention)]
+      for (what, isNarrow) in asStored where isNarrow && products.areExecuted {
+        text += "Those of \(what) are executed as they are stored: what it casts is not tried.\n"
       }
       if products.areExecuted, job.wideLayers != .none {
         text += "Those of the first \(job.wideLayers.first) and the last \(job.wideLayers.last) layers are not.\n"

@@ -54,6 +54,7 @@ struct QuestionReport {
         marked("sequence \(Format.count(job.sequenceLength))", .sequence), marked(job.precision.rawValue, .precision),
         job.precision.products == nil || job.wideLayers == .none ? nil : "\(job.wideLayers.words) layers in bf16",
         job.headProducts == nil ? nil : "the head's products as well",
+        job.precision.products == nil || !job.narrowsAttention ? nil : "attention in FP8",
         marked("gradients in \(gradientPrecision)", .gradientPrecision),
         // Named where it is not what everybody uses.
         job.optimizer == .adam ? nil : job.optimizer.words, marked(framework, .framework),

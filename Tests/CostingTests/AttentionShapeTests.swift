@@ -45,6 +45,36 @@ import Testing
     #expect(try Self.seconds(whole, keys: 480) == Self.seconds(whole))
   }
 
+  /// In FP8 latent attention's heads of 192 take what the device says, and those of 128 what they took; where a layer multiplies as
+  /// it is stored, attention does.
+  @Test func attentionInFP8() throws {
+    func recipe(_ model: String, _ isNarrow: Bool, _ wide: WideLayers = .none) throws -> Recipe {
+      var job = try TrainingJob(
+        model: Shipped.catalog.model(model), sequenceLength: 4_096, globalBatch: 64, precision: .mxfp8
+      ).with(wide)
+      job.narrowsAttention = isNarrow
+      var strategy = Strategy(mesh: [.data: 64])
+      (strategy.usesFlashAttention, strategy.expertDegree) = (true, job.model.experts == nil ? 1 : 64)
+      return Recipe(job: job, strategy: strategy, vocabularySize: job.model.vocabularySize)
+    }
+    func seconds(_ recipe: Recipe) throws -> Double {
+      let device = try Shipped.catalog.device("gb300-288gb")
+      let framework = try #require(device.framework(named: "megatron-bridge"))
+      let job = try TrainingJob(model: Shipped.catalog.model("llama-3-8b"), sequenceLength: 4_096, globalBatch: 1)
+      let rates = ComputeRates(DeviceSpeed(device, precision: .mxfp8), framework: framework, job: job)
+      return Account(recipe, .block, .forward, on: rates).attentionSeconds
+    }
+    let wide = try seconds(recipe("deepseek-v3", false))
+    #expect(try agrees(seconds(recipe("deepseek-v3", true)), 0.724 * wide, relative: 1e-12))
+    #expect(try seconds(recipe("llama-3-8b", true)) == seconds(recipe("llama-3-8b", false)))
+    let ends = try recipe("deepseek-v3", true, WideLayers(first: 1, last: 0))
+    #expect(try seconds(#require(ends.wide)) == wide)
+    var job = try TrainingJob(
+      model: Shipped.catalog.model("llama-3-8b"), sequenceLength: 4_096, globalBatch: 64, precision: .mxfp8)
+    job.narrowsAttention = true
+    #expect(Capabilities.megatronLM.refusal(of: job)?.description.contains("no argument for attention in FP8") == true)
+  }
+
   /// GPT-OSS has both: heads of 64, and windows of 128 in every second layer.
   @Test func aModelIsPricedByItsShape() throws {
     let job = try TrainingJob(

@@ -192,6 +192,11 @@ import Testing
     let found = try Self.mixture()
     #expect(found.job.narrowsHead)
     #expect(found.assumptions.contains("the output head multiplies in mxfp8, as in megatron-bridge's recipe"))
+    let newest = try Self.mixture(device: "gb300-288gb")
+    #expect(!found.job.narrowsAttention && newest.job.narrowsAttention && newest.job.narrowsHead)
+    #expect(
+      newest.assumptions.contains(
+        "the output head multiplies in mxfp8, and attention in FP8, as in megatron-bridge's recipe"))
     #expect(try Self.mixture(layers: 36, hidden: 2_880, device: "gb300-288gb").job.narrowsHead)
     #expect(
       try Self.mixture(device: "b300-sxm-288gb", framework: "Megatron-Bridge / NeMo 26.06.01").job.narrowsHead)

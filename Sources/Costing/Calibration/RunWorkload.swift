@@ -75,7 +75,7 @@ package struct RunWorkload: Sendable {
         pattern[dynamicMember: \.hosting.activations] = .layers(count)
         assumptions.append("activations of \(count) layers lie on the host, as in \(habits.name)'s recipe")
       }
-      if let recipe = run.productsOfRecipe(job, frameworkName: framework?.name) {
+      if let recipe = run.productsOfRecipe(pattern, job: job, frameworkName: framework?.name) {
         job = recipe.job
         assumptions.append("\(recipe.words), as in \(habits.name)'s recipe")
       }

@@ -155,6 +155,7 @@ struct ComputeRates: Sendable {
   /// long for each FLOP.
   func forwardSeconds(_ core: FusedAttention) -> Double {
     let narrow = 1 + attentionNarrowHeadShare * max(0, 128 / core.headSize - 1)
-    return core.forwardFLOP(windowKeyCount: attentionWindowKeys) * narrow * device.secondsPerAttentionFLOP
+    let format = core.isNarrow && core.queryHeadSize > 128 ? device.fp8WideHeadAttentionFactor : 1
+    return core.forwardFLOP(windowKeyCount: attentionWindowKeys) * narrow * format * device.secondsPerAttentionFLOP
   }
 }

@@ -8,6 +8,8 @@ struct DeviceSpeed: Sendable {
   /// Products of blocks' linear layers, where a narrow format is multiplied in; otherwise the same.
   let narrow: ProductSpeed
   let secondsPerAttentionFLOP: Double
+  /// Time of attention in FP8 over that, in heads of more than 128 numbers.
+  let fp8WideHeadAttentionFactor: Double
   /// Of a product that matrix units cannot take, for its rows are no multiples of 16 bytes. Ordinary cores multiply so
   /// slowly that what short dimensions cost does not show.
   let secondsPerUnalignedFLOP: Double
@@ -17,7 +19,7 @@ struct DeviceSpeed: Sendable {
 
   init(
     stored: ProductSpeed, narrow: ProductSpeed? = nil, secondsPerAttentionFLOP: Double, secondsPerUnalignedFLOP: Double,
-    alignedHeadMultiple: Int, secondsPerMemoryByte: Double
+    alignedHeadMultiple: Int, secondsPerMemoryByte: Double, fp8WideHeadAttentionFactor: Double = 1
   ) {
     self.stored = stored
     self.narrow = narrow ?? stored
@@ -25,6 +27,7 @@ struct DeviceSpeed: Sendable {
     self.secondsPerUnalignedFLOP = secondsPerUnalignedFLOP
     self.alignedHeadMultiple = alignedHeadMultiple
     self.secondsPerMemoryByte = secondsPerMemoryByte
+    self.fp8WideHeadAttentionFactor = fp8WideHeadAttentionFactor
   }
 
   /// - Parameters:
@@ -44,7 +47,8 @@ struct DeviceSpeed: Sendable {
       secondsPerUnalignedFLOP: gemmFactor
         / (profile.datasheet.fp32FLOPPerSecond * profile.compute.unalignedPeakFraction),
       alignedHeadMultiple: precision == .fp32 ? 1 : 16 / precision.byteCount,
-      secondsPerMemoryByte: secondsPerMemoryByte)
+      secondsPerMemoryByte: secondsPerMemoryByte,
+      fp8WideHeadAttentionFactor: profile.compute.fp8WideHeadAttentionFactor)
   }
 
   /// The same, faster by factors.
@@ -54,7 +58,7 @@ struct DeviceSpeed: Sendable {
       narrow: narrow.scaling(computation: computation, memory: memory),
       secondsPerAttentionFLOP: secondsPerAttentionFLOP / computation,
       secondsPerUnalignedFLOP: secondsPerUnalignedFLOP / computation, alignedHeadMultiple: alignedHeadMultiple,
-      secondsPerMemoryByte: secondsPerMemoryByte / memory)
+      secondsPerMemoryByte: secondsPerMemoryByte / memory, fp8WideHeadAttentionFactor: fp8WideHeadAttentionFactor)
   }
 
   /// What a linear layer multiplies at.

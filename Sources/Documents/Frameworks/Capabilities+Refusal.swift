@@ -61,6 +61,9 @@ extension Capabilities {
       return Refusal(
         "\(label) has no output head in \(job.precision.rawValue)", nearest: "a job without narrow_head")
     }
+    if job.narrowsAttention, job.precision.products != nil {
+      return Refusal("\(label) has no argument for attention in FP8", nearest: "a job without narrow_attention")
+    }
     return refusalOfStates(in: job)
   }
 

@@ -12,8 +12,8 @@ package struct NarrowProducts: Sendable, Equatable {
   package let precision: Precision
   /// Whether a miniature's products are in the format as well: otherwise they are of what is stored.
   package let areExecuted: Bool
-  /// Whether the plan has the output head's products in the format, which a miniature has not.
-  package let narrowsHead: Bool
+  /// Whether the plan has the output head's products in the format, and attention's in FP8, which a miniature has not.
+  package let narrowsHead, narrowsAttention: Bool
   /// The format in which replicas gather weights of products that they have cast; nil where they gather weights as they are
   /// stored, and cast them afterwards.
   package let gatheredFormat: ProductFormat?
@@ -28,7 +28,7 @@ package struct NarrowProducts: Sendable, Equatable {
     guard precision.products != nil else { return nil }
     // Losses without gradients, and workers, have no reference that casts.
     areExecuted = plan.strategy.update == .firstOrder
-    narrowsHead = plan.job.narrowsHead
+    (narrowsHead, narrowsAttention) = (plan.job.narrowsHead, plan.job.narrowsAttention)
     gatheredFormat = plan.strategy.gatheredFormat(plan.job)
     guard case .run(let length) = CastRules(precision)[.input]?.block else {
       blockLength = nil

@@ -78,6 +78,8 @@ package struct FusedAttention: Sendable, Equatable {
   package let visibleFraction: Double
   /// Share of layers that have one.
   package let windowedShare: Double
+  /// Whether it multiplies in FP8.
+  package var isNarrow = false
 
   /// Scores and their product with the values, `2·T·s·(q + v)`; a causal kernel skips the masked half, and what lies
   /// outside of a window. Backward computes the scores again, five products for two (section 3.1).
@@ -92,6 +94,9 @@ package struct FusedAttention: Sendable, Equatable {
     let more = windowKeyCount / (isCausal ? Double(sequenceLength) / 2 : Double(sequenceLength))
     return causal * (1 - windowedShare + windowedShare * min(1, ofWindow + more))
   }
+
+  /// Numbers of a head's queries and keys.
+  package var queryHeadSize: Int { width / headCount }
 
   /// Numbers of a head, of queries and values in the mean.
   package var headSize: Double { Double(width + valueWidth) / Double(2 * headCount) }

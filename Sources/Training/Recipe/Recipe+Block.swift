@@ -206,7 +206,8 @@ extension Recipe {
           FusedAttention(
             tokenCount: tokenCount, sequenceLength: sequenceLength, headCount: headCount, width: querySize,
             valueWidth: contextSize, isCausal: isCausal, visibleFraction: visibleFraction,
-            windowedShare: windowedShare), direction)
+            windowedShare: windowedShare,
+            isNarrow: narrowsAttention && narrow != nil), direction)
       ]
     }
     // Kernels over the score matrix. Forward: product out, softmax in and out, product in; with dropout in and out once

@@ -109,7 +109,8 @@ extension Recipe {
     .fusedAttention(
       FusedAttention(
         tokenCount: tokenCount, sequenceLength: sequenceLength / stepCount, headCount: headCount, width: querySize,
-        valueWidth: contextSize, isCausal: isCausal, visibleFraction: visibleFraction, windowedShare: windowedShare),
+        valueWidth: contextSize, isCausal: isCausal, visibleFraction: visibleFraction, windowedShare: windowedShare,
+        isNarrow: narrowsAttention && narrow != nil),
       direction)
   }
 

@@ -92,6 +92,8 @@ package struct Recipe: Sendable {
   private(set) var narrow: ProductFormat?
   /// Whether the output head multiplies in it as well.
   let narrowsHead: Bool
+  /// Whether fused attention multiplies in FP8 where blocks do so in a narrower format.
+  let narrowsAttention: Bool
   /// Layers at the ends of the model that multiply as they are stored, by kind; nil where all multiply alike.
   package private(set) var wideEnds: WideEnds?
   /// Parameters of a block on the rank, by kind, without those of routed experts.
@@ -156,6 +158,7 @@ package struct Recipe: Sendable {
     elementByteCount = job.precision.byteCount
     narrow = job.precision.products
     narrowsHead = job.headProducts != nil
+    narrowsAttention = job.narrowsAttention
     wideEnds = WideEnds(of: job)
     blockParameterCount = model.layerParameters(.dense).perRank(tensorDegree: t)
     expertBlockParameterCount = model.layerParameters(.experts).perRank(tensorDegree: t)
